@@ -1,0 +1,1 @@
+"""Attention cores, one file each: (query, key, value) -> output."""

@@ -1,0 +1,59 @@
+"""softmax(Q Kᵀ · scale) V with the whole score matrix in memory.
+
+Vaswani et al. 2017, "Attention Is All You Need", equation 1. Two matrix products of n²d
+multiply-adds each; the scores and their softmax stand side by side, so the workspace is two score
+matrices.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from implementations.interface import Implementation
+from implementations.masking import (
+    apply_mask,
+    causal_mask,
+    check_arguments,
+    expand_mask,
+    resolve_scale,
+    safe_softmax,
+)
+
+
+def matmul(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
+
+    Raises:
+        ValueError: shapes or dtypes that do not fit, or `attn_mask` with `is_causal`.
+
+    """
+    check_arguments(query, key, value, attn_mask, is_causal)
+    mask = expand_mask(attn_mask, query, key)
+    if is_causal:
+        mask = causal_mask(query.shape[-2], key.shape[-2], device=query.device)
+    scores = (query @ key.transpose(-2, -1)) * resolve_scale(query, scale)
+    # Only a mask can empty a row; without one the plain softmax saves three passes.
+    weights = scores.softmax(dim=-1) if mask is None else safe_softmax(apply_mask(scores, mask))
+    if dropout_p:
+        weights = torch.dropout(weights, dropout_p, train=True)
+    return weights @ value
+
+
+IMPLEMENTATION = Implementation(
+    name="matmul",
+    title="Two matrix products, all scores in memory",
+    source="Vaswani et al. 2017, equation 1",
+    fn=matmul,
+    time_law="n^2*d",
+    workspace_law="n^2*d",
+)

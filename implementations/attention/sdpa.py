@@ -1,0 +1,184 @@
+"""torch.nn.functional.scaled_dot_product_attention: automatic, and each back end pinned.
+
+torch chooses between the math formula, FlashAttention (Dao et al. 2022), a memory-efficient kernel
+(Rabe & Staats 2021) and cuDNN's. The variants pin one each and raise where it cannot run; none
+falls back to another.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from implementations.case import Case
+from implementations.interface import (
+    ALL_FEATURES,
+    AttentionFunction,
+    Feature,
+    Implementation,
+    UnsupportedCaseError,
+)
+from implementations.masking import check_arguments, expand_mask
+
+NO_KERNEL = ("No available kernel", "No viable backend")
+
+
+def sdpa(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """torch's own choice of kernel: (..., query_len, d) -> (..., query_len, value_dim).
+
+    Raises:
+        ValueError: shapes or dtypes that do not fit, or `attn_mask` with `is_causal` (which torch
+            itself accepts and merges, against its documentation).
+
+    """
+    check_arguments(query, key, value, attn_mask, is_causal)
+    expand_mask(attn_mask, query, key)
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=attn_mask,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
+    )
+
+
+def pinned(backend: SDPBackend) -> AttentionFunction:
+    """`sdpa` on one back end only.
+
+    The fused kernels take 4 dimensions; other leading dimensions are viewed as (batch, heads).
+    The function raises UnsupportedCaseError, with torch's reasons, where the back end cannot run.
+    """
+
+    def run(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+    ) -> Tensor:
+        check_arguments(query, key, value, attn_mask, is_causal)
+        if key.shape[-2] == 0 or query.numel() == 0:
+            # torch answers empty inputs before it looks at the pinned back end.
+            raise UnsupportedCaseError(f"{backend.name} runs no kernel on empty inputs")
+        mask = expand_mask(attn_mask, query, key)
+        try:
+            with warnings.catch_warnings(record=True) as reasons, sdpa_kernel(backend):
+                warnings.simplefilter("always")
+                output = F.scaled_dot_product_attention(
+                    _four_dimensional(query),
+                    _four_dimensional(key),
+                    _four_dimensional(value),
+                    attn_mask=None if mask is None else _four_dimensional(mask),
+                    dropout_p=dropout_p,
+                    is_causal=is_causal,
+                    scale=scale,
+                )
+        except RuntimeError as problem:
+            if not str(problem).startswith(NO_KERNEL):
+                raise
+            why = "; ".join(str(r.message).partition(" (Triggered")[0] for r in reasons)
+            raise UnsupportedCaseError(
+                f"{backend.name} cannot run this: {why or problem}"
+            ) from None
+        return output.reshape(*query.shape[:-1], value.shape[-1])
+
+    return run
+
+
+def _four_dimensional(tensor: Tensor) -> Tensor:
+    if tensor.dim() == 4:
+        return tensor
+    if tensor.dim() < 4:
+        return tensor[(None,) * (4 - tensor.dim())]
+    return tensor.flatten(0, -4)
+
+
+def _variant(
+    suffix: str,
+    backend: SDPBackend,
+    title: str,
+    *,
+    workspace_law: str = "n",
+    devices: tuple[str, ...] = ("cuda",),
+    without: frozenset[Feature] = frozenset(),
+    declines: Callable[[Case], str | None] | None = None,
+) -> Implementation:
+    return Implementation(
+        name=f"sdpa_{suffix}",
+        title=title,
+        source=f"torch, SDPBackend.{backend.name}",
+        fn=pinned(backend),
+        time_law="n^2*d",
+        workspace_law=workspace_law,
+        supports=ALL_FEATURES - without,
+        devices=devices,
+        declines=declines,
+    )
+
+
+def _flash_declines(case: Case) -> str | None:
+    if case.device_type == "cuda" and case.mask != "none":
+        return "sdpa_flash takes no mask on CUDA"
+    if case.device_type == "cuda" and case.dtype not in ("float16", "bfloat16"):
+        return "sdpa_flash takes float16 and bfloat16 only on CUDA"
+    return None
+
+
+def _cudnn_declines(case: Case) -> str | None:
+    if case.dtype not in ("float16", "bfloat16"):
+        return "sdpa_cudnn takes float16 and bfloat16 only"
+    return None
+
+
+IMPLEMENTATION = Implementation(
+    name="sdpa",
+    title="torch scaled_dot_product_attention, automatic",
+    source="torch.nn.functional.scaled_dot_product_attention",
+    fn=sdpa,
+    time_law="n^2*d",
+    workspace_law="n*d",
+)
+
+VARIANTS = (
+    _variant(
+        "math",
+        SDPBackend.MATH,
+        "torch SDPA, math back end",
+        workspace_law="n^2*d",
+        devices=("cpu", "cuda"),
+    ),
+    _variant(
+        "flash",
+        SDPBackend.FLASH_ATTENTION,
+        "torch SDPA, flash back end",
+        workspace_law="n*d",
+        devices=("cpu", "cuda"),
+        without=frozenset({Feature.VALUE_DIM, Feature.DROPOUT}),
+        declines=_flash_declines,
+    ),
+    _variant("efficient", SDPBackend.EFFICIENT_ATTENTION, "torch SDPA, memory-efficient back end"),
+    _variant(
+        "cudnn",
+        SDPBackend.CUDNN_ATTENTION,
+        "torch SDPA, cuDNN back end",
+        declines=_cudnn_declines,
+    ),
+)

@@ -1,0 +1,105 @@
+"""One point of the grid: the sizes and conditions under which an implementation is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Pass = Literal["forward", "forward_backward"]
+MaskKind = Literal["none", "boolean", "float"]
+Growth = Literal["heads", "head_dim"]
+
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+PASSES: tuple[str, ...] = get_args(Pass)
+MASKS: tuple[str, ...] = get_args(MaskKind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One point: query (batch, num_heads, seq_len, head_dim), key and value with key_len rows.
+
+    `seq_len` is the number of queries; `key_len` defaults to it and `value_dim` to `head_dim`.
+    `growth` says how the series that the case belongs to makes d_model larger.
+
+    Raises:
+        ValueError: a negative size, or a dtype, pass or mask that does not exist.
+
+    """
+
+    seq_len: int
+    head_dim: int = 64
+    batch: int = 1
+    num_heads: int = 1
+    key_len: int = -1
+    value_dim: int = -1
+    dtype: str = "float32"
+    device: str = "cpu"
+    pass_: Pass = "forward"
+    is_causal: bool = False
+    mask: MaskKind = "none"
+    growth: Growth = "heads"
+
+    def __post_init__(self) -> None:
+        if self.key_len == -1:
+            object.__setattr__(self, "key_len", self.seq_len)
+        if self.value_dim == -1:
+            object.__setattr__(self, "value_dim", self.head_dim)
+        for name in ("batch", "num_heads", "seq_len", "key_len", "head_dim", "value_dim"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name, value, choices in (
+            ("dtype", self.dtype, DTYPES),
+            ("pass", self.pass_, PASSES),
+            ("mask", self.mask, MASKS),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+    @property
+    def d_model(self) -> int:
+        """Model width: num_heads * head_dim."""
+        return self.num_heads * self.head_dim
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether gradients are computed too."""
+        return self.pass_ == "forward_backward"
+
+    @property
+    def device_type(self) -> str:
+        """`cpu` or `cuda`, without the index."""
+        return self.device.partition(":")[0]
+
+    @property
+    def pairs(self) -> int:
+        """Query-key pairs of one head that attend to each other, the causal mask counted exactly.
+
+        Row i of a top-left aligned causal mask sees min(i + 1, key_len) keys.
+        """
+        if not self.is_causal:
+            return self.seq_len * self.key_len
+        triangle = min(self.seq_len, self.key_len)
+        return triangle * (triangle + 1) // 2 + (self.seq_len - triangle) * self.key_len
+
+    def __str__(self) -> str:
+        """A short description for people: `n=128 d=256 (4x64) float32 forward causal`."""
+        return " ".join(self._words())
+
+    def _words(self) -> Iterator[str]:
+        yield f"n={self.seq_len}"
+        if self.key_len != self.seq_len:
+            yield f"key_len={self.key_len}"
+        yield f"d={self.d_model} ({self.num_heads}x{self.head_dim})"
+        if self.value_dim != self.head_dim:
+            yield f"value_dim={self.value_dim}"
+        if self.batch != 1:
+            yield f"batch={self.batch}"
+        yield self.dtype
+        yield self.pass_
+        if self.device != "cpu":
+            yield self.device
+        if self.is_causal:
+            yield "causal"
+        if self.mask != "none":
+            yield f"{self.mask} mask"

@@ -1,0 +1,207 @@
+"""Finds every implementation by looking: files in `attention/` and `layers/`, entry points, specs.
+
+A file is an implementation because it declares `IMPLEMENTATION` (and perhaps `VARIANTS`); there is
+nothing to register.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+import implementations.attention
+import implementations.layers
+from implementations.interface import (
+    ALL_FEATURES,
+    AttentionFunction,
+    Feature,
+    Implementation,
+)
+
+ENTRY_POINT_GROUP = "attnscale.implementations"
+
+
+class CatalogueError(ValueError):
+    """An implementation that cannot be found or loaded; the message is one line for the user."""
+
+
+@cache
+def catalogue() -> dict[str, Implementation]:
+    """Every implementation of the suite and of installed entry points, by name, in name order.
+
+    Raises:
+        CatalogueError: a file declares nothing, or two implementations share a name.
+
+    """
+    found: dict[str, Implementation] = {}
+    for package in (implementations.attention, implementations.layers):
+        for implementation in declared_in(package):
+            _add(found, implementation)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        _add(found, load(f"{point.name}={point.value}"))
+    return dict(sorted(found.items()))
+
+
+def declared_in(package: ModuleType) -> Iterator[Implementation]:
+    """What the modules of a package declare; names that start with an underscore are left alone.
+
+    Raises:
+        CatalogueError: a module declares no `IMPLEMENTATION`.
+
+    """
+    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if info.name.rpartition(".")[2].startswith("_"):
+            continue
+        module = importlib.import_module(info.name)
+        declared = getattr(module, "IMPLEMENTATION", None)
+        if not isinstance(declared, Implementation):
+            raise CatalogueError(
+                f"{module.__file__} declares no IMPLEMENTATION; "
+                "add one at its end, or let the file's name start with an underscore"
+            )
+        for implementation in (declared, *getattr(module, "VARIANTS", ())):
+            yield replace(implementation, spec=implementation.name)
+
+
+def load(text: str) -> Implementation:
+    """The implementation that `text` names.
+
+    A name of the catalogue, or the user's own kernel as `package.module:function` or
+    `path/to/file.py:function`, with another name as `name=SPEC`. What is named may be a function
+    or an `Implementation`.
+
+    Raises:
+        CatalogueError: nothing of that name, or it cannot be loaded.
+
+    """
+    if ":" not in text:
+        if text in catalogue():
+            return catalogue()[text]
+        raise CatalogueError(
+            f"no implementation is called {text!r}; there are {', '.join(catalogue())} "
+            "(your own: --impl path/to/file.py:function)"
+        )
+    name, equals, spec = text.partition("=")
+    if not equals:
+        name, spec = "", text
+    target, _, attribute = spec.rpartition(":")
+    if not target or not attribute or (equals and not name):
+        raise CatalogueError(
+            f"--impl {text}: expected path/to/file.py:function or package.module:function"
+        )
+    module = _load_file(text, target) if target.endswith(".py") else _load_module(text, target)
+    found = getattr(module, attribute, None)
+    if isinstance(found, Implementation):
+        return replace(found, name=name or found.name, spec=text)
+    if not callable(found):
+        raise CatalogueError(f"--impl {text}: {target} has no function {attribute!r}")
+    return from_function(found, name=name or attribute, spec=text)
+
+
+def load_all(names: Iterable[str], specs: Iterable[str] = ()) -> list[Implementation]:
+    """The named implementations, then those of the specs.
+
+    Raises:
+        CatalogueError: one cannot be loaded, or two share a name.
+
+    """
+    found: dict[str, Implementation] = {}
+    for name in dict.fromkeys(names):
+        _add(found, load(name))
+    for spec in specs:
+        implementation = load(spec)
+        if implementation.name in catalogue():
+            raise CatalogueError(
+                f"--impl {spec}: {implementation.name!r} is taken; "
+                f"give it another name with --impl other_name={spec.partition('=')[2] or spec}"
+            )
+        _add(found, implementation)
+    return list(found.values())
+
+
+def from_function(
+    function: Callable[..., object], *, name: str | None = None, spec: str = ""
+) -> Implementation:
+    """A user's function as an implementation that claims O(n²d) and supports what it accepts.
+
+    Its workspace law is unknown; n²d, that of the whole score matrix, is assumed when memory is
+    predicted.
+    """
+    return Implementation(
+        name=name or str(getattr(function, "__name__", type(function).__name__)),
+        title=(inspect.getdoc(function) or "user's kernel").splitlines()[0],
+        source=spec or "given as a function",
+        fn=cast(AttentionFunction, function),
+        time_law="n^2*d",
+        workspace_law="n^2*d",
+        supports=_accepted(function),
+        spec=spec,
+    )
+
+
+def _accepted(function: Callable[..., object]) -> frozenset[Feature]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # builtins may have no signature
+        return ALL_FEATURES
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return ALL_FEATURES
+    names = {p.name for p in parameters}
+    keyword_features = {
+        "attn_mask": {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK},
+        "is_causal": {Feature.CAUSAL},
+        "scale": {Feature.SCALE},
+        "dropout_p": {Feature.DROPOUT},
+    }
+    missing = [features for keyword, features in keyword_features.items() if keyword not in names]
+    return ALL_FEATURES.difference(*missing)
+
+
+def _load_file(text: str, target: str) -> ModuleType:
+    path = Path(target)
+    if not path.is_file():
+        raise CatalogueError(f"--impl {text}: there is no file {target}")
+    module_name = f"attnscale_user_{path.stem}"
+    found = importlib.util.spec_from_file_location(module_name, path)
+    if found is None or found.loader is None:
+        raise CatalogueError(f"--impl {text}: {target} cannot be imported")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[module_name] = module
+    loader = found.loader
+    _guarded(text, str(path.resolve().parent), lambda: loader.exec_module(module))
+    return module
+
+
+def _load_module(text: str, target: str) -> ModuleType:
+    modules: list[ModuleType] = []
+    _guarded(text, str(Path.cwd()), lambda: modules.append(importlib.import_module(target)))
+    return modules[0]
+
+
+def _guarded(text: str, folder: str, importing: Callable[[], None]) -> None:
+    """Import with `folder` on the path; whatever the user's module raises becomes one line."""
+    sys.path.insert(0, folder)
+    try:
+        importing()
+    except Exception as problem:
+        raise CatalogueError(
+            f"--impl {text}: importing failed with {type(problem).__name__}: {problem}"
+        ) from problem
+    finally:
+        sys.path.remove(folder)
+
+
+def _add(found: dict[str, Implementation], implementation: Implementation) -> None:
+    if implementation.name in found:
+        raise CatalogueError(f"two implementations are called {implementation.name!r}; rename one")
+    found[implementation.name] = implementation

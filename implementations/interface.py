@@ -1,0 +1,129 @@
+"""What a file must declare to be an implementation, and how the suite calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol, cast
+
+from torch import Tensor
+
+from implementations.case import DTYPES, Case
+from implementations.oracle import Oracle, softmax_attention
+
+Kind = Literal["core", "layer"]
+
+
+class AttentionFunction(Protocol):
+    """The signature of `torch.nn.functional.scaled_dot_product_attention`."""
+
+    def __call__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+    ) -> Tensor:
+        """Map query (..., query_len, head_dim) to output (..., query_len, value_dim)."""
+        ...
+
+
+class Feature(StrEnum):
+    """What an implementation can do beyond the plain forward call."""
+
+    BACKWARD = "backward"
+    CAUSAL = "causal"
+    BOOLEAN_MASK = "boolean_mask"
+    FLOAT_MASK = "float_mask"
+    CROSS_LENGTH = "cross_length"
+    VALUE_DIM = "value_dim"
+    LEADING_DIMS = "leading_dims"
+    SCALE = "scale"
+    DROPOUT = "dropout"
+
+
+ALL_FEATURES = frozenset(Feature)
+
+
+class UnsupportedCaseError(RuntimeError):
+    """An implementation was asked for something it declines; the message is the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implementation:
+    """One way to compute attention, with the laws it claims.
+
+    `time_law` and `workspace_law` are laws in n (seq_len) and d (d_model), such as `n^2*d`.
+    `declines` may give the reason why a case cannot be run, for what `supports`, `dtypes` and
+    `devices` cannot express. `oracle` is the float64 reference.
+    `unmeasured_workspace` says why the tensor allocator does not see the memory that the
+    implementation uses, if it does not. `spec` is what loads it again in another process.
+    """
+
+    name: str
+    title: str
+    source: str
+    fn: AttentionFunction
+    time_law: str
+    workspace_law: str
+    supports: frozenset[Feature] = ALL_FEATURES
+    kind: Kind = "core"
+    dtypes: tuple[str, ...] = DTYPES
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    declines: Callable[[Case], str | None] | None = None
+    oracle: Oracle = softmax_attention
+    unmeasured_workspace: str | None = None
+    spec: str = ""
+
+    def unsupported(self, case: Case) -> str | None:
+        """The reason why this implementation does not take the case, or None if it does."""
+        if case.device_type not in self.devices:
+            return f"{self.name} runs on {' and '.join(self.devices)} only"
+        if case.dtype not in self.dtypes:
+            return f"{self.name} does not take {case.dtype}"
+        for feature in _needs(case):
+            if feature not in self.supports:
+                return f"{self.name} does not support {feature}"
+        return self.declines(case) if self.declines else None
+
+    def call(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+        scale: float | None = None,
+        dropout_p: float = 0.0,
+    ) -> Tensor:
+        """Call `fn` with those keywords only that differ from their defaults.
+
+        A kernel that knows no masks can then be checked and timed without one.
+        """
+        given = {
+            "attn_mask": attn_mask,
+            "is_causal": is_causal or None,
+            "scale": scale,
+            "dropout_p": dropout_p or None,
+        }
+        keywords = {name: value for name, value in given.items() if value is not None}
+        plain = cast(Callable[..., Tensor], self.fn)
+        return plain(query, key, value, **keywords)
+
+
+def _needs(case: Case) -> list[Feature]:
+    wanted = {
+        Feature.BACKWARD: case.is_backward,
+        Feature.CAUSAL: case.is_causal,
+        Feature.BOOLEAN_MASK: case.mask == "boolean",
+        Feature.FLOAT_MASK: case.mask == "float",
+        Feature.CROSS_LENGTH: case.key_len != case.seq_len,
+        Feature.VALUE_DIM: case.value_dim != case.head_dim,
+    }
+    return [feature for feature, needed in wanted.items() if needed]

@@ -1,0 +1,122 @@
+"""The masking semantics that every core shares, and the argument checks that go with them.
+
+`is_causal` is top-left aligned: query i sees keys 0..i. A boolean mask keeps True. A float mask is
+added to the scores. A row with every key masked gives zeros, in the output and in the gradients.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def check_arguments(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None,
+    is_causal: bool,
+) -> None:
+    """Refuse what no core accepts.
+
+    Raises:
+        ValueError: shapes that do not fit, dtypes that differ, or `attn_mask` with `is_causal`.
+
+    """
+    if attn_mask is not None and is_causal:
+        raise ValueError("attn_mask and is_causal exclude each other; merge the triangle into it")
+    for name, tensor in (("query", query), ("key", key), ("value", value)):
+        if tensor.dim() < 2:
+            raise ValueError(f"{name} needs at least 2 dimensions, got shape {tuple(tensor.shape)}")
+        if tensor.dtype != query.dtype:
+            raise ValueError(
+                f"query and {name} must share dtype, got {query.dtype}, {tensor.dtype}"
+            )
+        if tensor.shape[:-2] != query.shape[:-2]:
+            raise ValueError(
+                f"query and {name} must share leading dimensions, "
+                f"got {tuple(query.shape[:-2])} and {tuple(tensor.shape[:-2])}; expand them first"
+            )
+    if key.shape[-1] != query.shape[-1]:
+        raise ValueError(
+            f"query and key must share head_dim, got {query.shape[-1]} and {key.shape[-1]}"
+        )
+    if value.shape[-2] != key.shape[-2]:
+        raise ValueError(
+            f"key and value must share key_len, got {key.shape[-2]} and {value.shape[-2]}"
+        )
+    if attn_mask is not None and not (
+        attn_mask.dtype == torch.bool or attn_mask.is_floating_point()
+    ):
+        raise ValueError(f"attn_mask must be boolean or floating point, got {attn_mask.dtype}")
+
+
+def refuse_dropout(name: str, dropout_p: float) -> None:
+    """Raise ValueError unless `dropout_p` is 0: recomputed blocks would need their random state."""
+    if dropout_p != 0.0:
+        raise ValueError(f"{name} has no dropout, got dropout_p={dropout_p}; use matmul or sdpa")
+
+
+def resolve_scale(query: Tensor, scale: float | None) -> float:
+    """The given scale, or 1/√head_dim (Vaswani et al. 2017, section 3.2.1)."""
+    if scale is not None:
+        return scale
+    return 1.0 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0
+
+
+def expand_mask(attn_mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
+    """The mask as a view of shape (..., query_len, key_len); nothing is copied.
+
+    Raises:
+        ValueError: the mask does not broadcast to that shape.
+
+    """
+    if attn_mask is None:
+        return None
+    shape = (*query.shape[:-1], key.shape[-2])
+    try:
+        return attn_mask.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"attn_mask must broadcast to {tuple(shape)}, got {tuple(attn_mask.shape)}"
+        ) from None
+
+
+def causal_mask(
+    query_len: int, key_len: int, *, device: torch.device, first_key: int = 0, first_query: int = 0
+) -> Tensor:
+    """True where query first_query + i may see key first_key + j: not later than itself.
+
+    Shape (query_len, key_len), boolean.
+    """
+    allowed = torch.ones(query_len, key_len, dtype=torch.bool, device=device)
+    return allowed.tril_(diagonal=first_query - first_key)
+
+
+def apply_mask(scores: Tensor, attn_mask: Tensor | None) -> Tensor:
+    """The scores with masked entries at -inf (boolean mask) or with the float mask added."""
+    if attn_mask is None:
+        return scores
+    if attn_mask.dtype == torch.bool:
+        return scores.masked_fill(~attn_mask, -math.inf)
+    return scores + attn_mask
+
+
+def safe_softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last dimension in which a row of -inf gives zeros instead of NaN.
+
+    Such rows are set to 0 before the softmax as well as after it, so that the backward pass never
+    multiplies a NaN by zero.
+    """
+    if scores.shape[-1] == 0:
+        return scores
+    empty = (scores == -math.inf).all(dim=-1, keepdim=True)
+    return scores.masked_fill(empty, 0.0).softmax(dim=-1).masked_fill(empty, 0.0)
+
+
+def refuse_mask_gradient(name: str, attn_mask: Tensor | None) -> None:
+    """Raise ValueError if the mask requires gradients, which would take n x n memory."""
+    if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} does not differentiate attn_mask; detach it, or use matmul")

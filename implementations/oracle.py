@@ -1,0 +1,117 @@
+"""The float64 reference that every implementation is checked against: obvious, never timed.
+
+Beside the value, the reference gives its magnitude: the same sums with every term replaced by its
+absolute value. Rounding errors are proportional to the terms that are added, not to what is left
+after they cancel, so the magnitude is the scale on which an error is large or small (Higham 2002,
+"Accuracy and Stability of Numerical Algorithms", section 3.1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from implementations.masking import apply_mask, causal_mask, resolve_scale, safe_softmax
+
+QUANTITIES = ("output", "grad_query", "grad_key", "grad_value")
+
+Oracle = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
+"""(query, key, value, attn_mask, scale) -> output, differentiable, in the dtype of its inputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Values by quantity (`output`, `grad_query`, …), and the largest magnitude of each."""
+
+    values: dict[str, Tensor]
+    magnitudes: dict[str, float]
+    score_magnitude: float
+
+
+def softmax_attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, scale: float
+) -> Tensor:
+    """softmax(Q Kᵀ · scale + mask) V in the dtype of its inputs; empty rows give zeros."""
+    scores = query @ key.transpose(-2, -1) * scale
+    return safe_softmax(apply_mask(scores, attn_mask)) @ value
+
+
+def evaluate(
+    oracle: Oracle,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None,
+    scale: float,
+    grad_output: Tensor,
+) -> dict[str, Tensor]:
+    """Output and gradients of `oracle` in the dtype of the inputs, detached."""
+    inputs = [tensor.detach().clone().requires_grad_() for tensor in (query, key, value)]
+    output = oracle(inputs[0], inputs[1], inputs[2], attn_mask, scale)
+    gradients = torch.autograd.grad(output, inputs, grad_output)
+    return dict(zip(QUANTITIES, (output.detach(), *gradients), strict=True))
+
+
+def reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+    grad_output: Tensor,
+    oracle: Oracle = softmax_attention,
+) -> Reference:
+    """The exact answer, as far as float64 on the CPU goes, for inputs of any dtype and device."""
+    q, k, v, upstream = (
+        tensor.detach().to(device="cpu", dtype=torch.float64)
+        for tensor in (query, key, value, grad_output)
+    )
+    mask = full_mask(query, key, attn_mask, is_causal)
+    if mask is not None:
+        mask = mask.cpu() if mask.dtype == torch.bool else mask.to("cpu", torch.float64)
+    factor = resolve_scale(query, scale)
+    values = evaluate(oracle, q, k, v, mask, factor, upstream)
+
+    score_sizes = q.abs() @ k.abs().transpose(-2, -1) * abs(factor)
+    weights = safe_softmax(apply_mask(q @ k.transpose(-2, -1) * factor, mask))
+    weight_grads = upstream.abs() @ v.abs().transpose(-2, -1)
+    row_sums = (weights * weight_grads).sum(-1, keepdim=True)
+    score_grads = weights * (weight_grads + row_sums)
+    sizes = {
+        "output": weights @ v.abs(),
+        "grad_query": score_grads @ k.abs() * abs(factor),
+        "grad_key": score_grads.transpose(-2, -1) @ q.abs() * abs(factor),
+        "grad_value": weights.transpose(-2, -1) @ upstream.abs(),
+    }
+    return Reference(
+        values=values,
+        magnitudes={name: _largest(size) for name, size in sizes.items()},
+        score_magnitude=_largest(score_sizes),
+    )
+
+
+def full_mask(
+    query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool
+) -> Tensor | None:
+    """The one mask that `attn_mask` and `is_causal` stand for."""
+    if is_causal:
+        return causal_mask(query.shape[-2], key.shape[-2], device=query.device)
+    return attn_mask
+
+
+def _largest(tensor: Tensor) -> float:
+    return float(tensor.max()) if tensor.numel() else 0.0
+
+
+def largest_error(actual: Tensor, expected: Tensor) -> float:
+    """max |actual - expected|, or infinity where a finite value was expected and none came."""
+    if not expected.numel():
+        return 0.0
+    difference = (actual.detach().to(device="cpu", dtype=torch.float64) - expected).abs()
+    return math.inf if not bool(difference.isfinite().all()) else float(difference.max())
