@@ -1,0 +1,459 @@
+"""attnscale: what attention really costs, checked, measured and judged.
+
+The front door: the command line (`attnscale …` or `python -m attnscale …`) and the Python API,
+`fit`, `verify`, `sweep` and `load`. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from bench.cases import Plan
+    from bench.progress import LiveProgress, PlainProgress
+    from bench.records import Run
+    from bench.verify import CheckResult
+    from implementations.case import Case
+    from implementations.interface import Implementation
+    from reports.judgement import Fit
+
+__version__ = "0.1.0"
+
+DONE, FAILED, WRONG_REQUEST, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+# --- Python API -----------------------------------------------------------------------------------
+
+
+def fit(
+    table: pd.DataFrame,
+    sizes: Mapping[str, str] | None = None,
+    value: str = "time_s",
+    claim: str = "n^2*d",
+    confidence: float = 0.95,
+    tolerance: float = 0.1,
+) -> Fit:
+    """Judge one claim on one group of cells: a row a reading, `sizes` maps letters to columns.
+
+    Raises:
+        ValueError: the claim is no law, a column is missing, or a value cannot be a size or a cost.
+
+    """
+    from reports.fit import SIZES
+    from reports.fit import fit as judge
+
+    return judge(
+        table,
+        sizes=sizes or SIZES,
+        value=value,
+        claim=claim,
+        confidence=confidence,
+        tolerance=tolerance,
+    )
+
+
+def verify(
+    fn: Callable[..., Any] | Implementation | str,
+    *,
+    dtypes: Sequence[str] = ("float32", "float64", "bfloat16"),
+    device: str = "cpu",
+    seed: int = 0,
+) -> list[CheckResult]:
+    """Check a function, an implementation or a name against the float64 oracle, in this process.
+
+    Raises:
+        ValueError: there is no implementation of that name, or no such dtype.
+
+    """
+    from bench.situations import check_cases
+    from bench.verify import verify as check
+    from implementations.catalogue import from_function
+    from implementations.catalogue import load as load_implementation
+    from implementations.interface import Implementation
+
+    if isinstance(fn, str):
+        implementation = load_implementation(fn)
+    else:
+        implementation = fn if isinstance(fn, Implementation) else from_function(fn)
+    return list(check(implementation, check_cases(dtypes, device=device), seed=seed))
+
+
+def sweep(plan: Plan | str, out: str | Path, *, resume: bool = False) -> Run:
+    """Measure a plan, or a preset by name, into the directory `out`, and return the run.
+
+    Raises:
+        ValueError: there is no such preset, the plan cannot be run, or `out` cannot be used.
+
+    """
+    from bench.cases import load_preset
+    from bench.records import read_run
+
+    named = plan if isinstance(plan, str) else None
+    _sweep(load_preset(plan) if isinstance(plan, str) else plan, Path(out), resume, named)
+    return read_run(out)
+
+
+def load(run: str | Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        ValueError: it is not one.
+
+    """
+    from bench.records import read_run
+
+    return read_run(run)
+
+
+# --- Command line ---------------------------------------------------------------------------------
+
+app = typer.Typer(
+    name="attnscale",
+    help="What attention really costs: check, measure and judge how it scales.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="implementations")]
+Impl = Annotated[
+    list[str] | None,
+    typer.Option("--impl", metavar="SPEC", help="your own: file.py:fn, package.module:fn, name=…"),
+]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda")]
+Preset = Annotated[str | None, typer.Option("--preset", help="quick, full, cuda or smoke")]
+Config = Annotated[Path | None, typer.Option("--config", help="a plan in a TOML file")]
+SeqLens = Annotated[str | None, typer.Option("--seq-lens", metavar="SIZES", help="128:8192 or a,b")]
+Widths = Annotated[str | None, typer.Option("--d-models", metavar="SIZES", help="64:1024 or a,b")]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16")]
+PassName = Annotated[str | None, typer.Option("--pass", help="forward or forward_backward")]
+Out = Annotated[Path | None, typer.Option("--out", help="the directory to write")]
+Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --out")]
+
+
+@app.command(name="list")
+def list_command(as_json: Json = False) -> int:
+    """Show the implementations, the laws they claim and what they support."""
+    from bench.listing import listing, listing_table
+    from implementations.catalogue import catalogue
+
+    rows = [listing(implementation) for implementation in catalogue().values()]
+    if as_json:
+        _print_json({"implementations": rows})
+    else:
+        _console().print(listing_table(rows))
+    return DONE
+
+
+@app.command(name="verify")
+def verify_command(
+    names: Names = None,
+    impl: Impl = None,
+    device: Device = None,
+    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="repeatable")] = None,
+    as_json: Json = False,
+) -> int:
+    """Check outputs and gradients against the float64 oracle."""
+    from bench.environment import usable_cores
+    from bench.gate import run_checks
+    from bench.listing import checks_table, declined, failing
+    from bench.request import check_device
+    from bench.situations import DEFAULT_DTYPES, check_cases
+    from bench.supervisor import Worker
+    from bench.verify import summary
+    from implementations.catalogue import catalogue, load_all
+
+    chosen = load_all(names or ([] if impl else list(catalogue())), impl or ())
+    cases = check_cases(dtype or DEFAULT_DTYPES, device=check_device(device or "cpu"))
+    with Worker(threads=usable_cores()) as worker, _progress() as shown:
+        results = list(
+            run_checks(chosen, cases, worker, on_progress=lambda n: shown.phase(f"verifying {n}"))
+        )
+    counts = summary(results)
+    if as_json:
+        _print_json({"results": [result.to_dict() for result in results], "summary": counts})
+    else:
+        _console().print(checks_table(results))
+        for line in (*failing(results), *(f"unsupported: {why}" for why in declined(results))):
+            print(line)
+    return FAILED if counts["fail"] or counts["error"] else DONE
+
+
+@app.command(name="sweep")
+def sweep_command(
+    names: Names = None,
+    impl: Impl = None,
+    preset: Preset = None,
+    config: Config = None,
+    seq_lens: SeqLens = None,
+    d_models: Widths = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    pass_: PassName = None,
+    out: Out = None,
+    resume: Resume = False,
+) -> int:
+    """Measure: verify first, then time every cell in random order; writes a run."""
+    folder, failed = _measure(
+        names=names or (),
+        specs=impl or (),
+        preset=preset,
+        config=config,
+        seq_lens=seq_lens,
+        d_models=d_models,
+        device=device,
+        dtype=dtype,
+        pass_=pass_,
+        out=out,
+        resume=resume,
+    )
+    _say(f"run: {folder}")
+    return FAILED if failed else DONE
+
+
+@app.command(name="fit")
+def fit_command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="runs or tables")],
+    size: Annotated[list[str] | None, typer.Option(metavar="n=column", help="repeatable")] = None,
+    value: Annotated[str | None, typer.Option(help="the cost column (time_s)")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="one group per value of this column")] = None,
+    claim: Annotated[str | None, typer.Option(help="a law such as n^2*d")] = None,
+    confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
+    tolerance: Annotated[float, typer.Option(help="on an exponent")] = 0.1,
+    as_json: Json = False,
+) -> int:
+    """Judge claimed laws on any table of sizes and costs."""
+    from reports.fit import fit_groups
+    from reports.tables import read_tables
+
+    for option, number, low, high in (
+        ("--confidence", confidence, 0.5, 1.0),
+        ("--tolerance", tolerance, 0.0, 0.5),
+    ):
+        if not low < number < high:
+            raise RequestError(f"{option}: expected between {low} and {high}, got {number}")
+    with _warnings_as_lines():
+        table = read_tables(files)
+        fits = fit_groups(
+            table.frame,
+            sizes=_sizes(size),
+            value=value,
+            by=[name for text in by for name in text.split(",")] if by else None,
+            claim=claim,
+            confidence=confidence,
+            tolerance=tolerance,
+            info=table.info,
+        )
+    if as_json:
+        _print_json({"fits": [one.to_dict() for one in fits]})
+    else:
+        _show_verdicts(fits)
+    return _verdict_code(fits)
+
+
+@app.command(name="report")
+def report_command(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="runs or tables")],
+    out: Out = None,
+) -> int:
+    """Write figures, tables, HTML and Markdown from records alone."""
+    from reports.page import report
+
+    with _warnings_as_lines():
+        written = report(runs, out)
+    _say(f"report: {written.index}")
+    return DONE
+
+
+@app.command(name="run")
+def run_command(
+    names: Names = None,
+    impl: Impl = None,
+    preset: Preset = None,
+    config: Config = None,
+    seq_lens: SeqLens = None,
+    d_models: Widths = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    pass_: PassName = None,
+    out: Out = None,
+    resume: Resume = False,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="exit 0 whatever the verdicts; failed checks give 1")
+    ] = False,
+) -> int:
+    """Verify, sweep, fit and report in one go."""
+    folder, failed = _measure(
+        names=names or (),
+        specs=impl or (),
+        preset=preset,
+        config=config,
+        seq_lens=seq_lens,
+        d_models=d_models,
+        device=device,
+        dtype=dtype,
+        pass_=pass_,
+        out=out,
+        resume=resume,
+    )
+    from reports.page import report
+
+    with _warnings_as_lines():
+        written = report([folder])
+    _show_verdicts(written.fits)
+    _say(f"run: {folder}")
+    print(f"report: {written.index}")
+    if failed:
+        return FAILED
+    times = [one for one in written.fits if one.value == "time_s"]
+    return DONE if exit_zero else _verdict_code(times)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; bad input is one line on stderr and code 2."""
+    try:
+        code = app(args=arguments, prog_name="attnscale", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; what was measured is kept (sweep --resume continues it)")
+        code = INTERRUPTED
+    except Exception as problem:
+        message = _as_one_line(problem)
+        if message is None:
+            raise
+        _say(f"attnscale: {message}")
+        code = WRONG_REQUEST
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+class RequestError(ValueError):
+    """A request that the command line itself refuses."""
+
+
+# By name, so that none of their modules is imported for the sake of a line of text.
+USER_ERRORS = frozenset(
+    {
+        "CatalogueError",
+        "LawError",
+        "PlanError",
+        "ReportError",
+        "RequestError",
+        "RunError",
+        "TableError",
+    }
+)
+
+
+def _as_one_line(problem: Exception) -> str | None:
+    """What the user did wrong, or None if the mistake is ours."""
+    shown = getattr(problem, "format_message", None)  # typer's usage errors have it
+    if callable(shown):
+        return f"{' '.join(str(shown()).split())} (attnscale --help)"
+    return str(problem) if type(problem).__name__ in USER_ERRORS else None
+
+
+def _measure(**options: Any) -> tuple[Path, bool]:
+    """Run the sweep that the options ask for: its directory, and whether a check failed."""
+    from bench.request import Request
+
+    request = Request(**options)
+    folder = request.folder
+    return folder, _sweep(request.plan(), folder, request.resume, request.name)
+
+
+def _sweep(plan: Plan, folder: Path, resume: bool, preset: str | None) -> bool:
+    """Measure; whether a check of the gate failed."""
+    from bench.listing import failing
+    from bench.sweep import Sweep
+    from reports.laws import parse
+
+    def law_value(law: str, case: Case) -> float:
+        sizes = {"n": case.seq_len, "d": case.d_model, "h": case.num_heads, "b": case.batch}
+        terms = parse(law)
+        values = {name: sizes.get(name, 1) for name in terms.names}  # other letters are constants
+        return sum(float(term.evaluate(values)) for term in terms)
+
+    with _warnings_as_lines(), _progress() as shown:
+        gate = Sweep(
+            plan=plan, folder=folder, law_value=law_value, observer=shown, preset=preset
+        ).run(resume=resume)
+    failures = failing(gate.results)
+    for line in failures:
+        _say(f"check failed, not timed: {line}")
+    return bool(failures)
+
+
+def _show_verdicts(fits: Sequence[Fit]) -> None:
+    from reports.verdict_table import print_verdicts
+
+    print_verdicts(fits, _console())
+
+
+def _verdict_code(fits: Sequence[Fit]) -> int:
+    verdicts = {str(one.verdict) for one in fits}
+    if "refuted" in verdicts:
+        return FAILED
+    return INCONCLUSIVE if "inconclusive" in verdicts else DONE
+
+
+def _sizes(texts: list[str] | None) -> dict[str, str] | None:
+    if not texts:
+        return None
+    found = {}
+    for text in texts:
+        letter, _, column = text.partition("=")
+        if not (letter and column):
+            raise RequestError(f"--size: expected letter=column such as n=seq_len, got {text!r}")
+        found[letter] = column
+    return found
+
+
+def _progress() -> LiveProgress | PlainProgress:
+    from rich.console import Console
+
+    from bench.progress import progress
+
+    return progress(Console(stderr=True))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Warnings that are findings for the user, such as a corrupt journal line, one line each."""
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield
+        finally:
+            for one in caught:
+                _say(f"warning: {one.message}")
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    print(json.dumps(document, allow_nan=False, indent=2))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How it is measured: cases, the correctness gate, instruments, workers and records."""

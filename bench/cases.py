@@ -1,0 +1,291 @@
+"""The grid of a sweep: series of cases from a preset, a TOML file or flags."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from implementations.case import Case, Growth, MaskKind, Pass
+
+MAX_SIZE = 2**24
+
+
+class PlanError(ValueError):
+    """A sweep that was asked for wrongly; the message is one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Cells of some implementations in which only seq_len and d_model vary.
+
+    With `num_heads` None the heads grow with d_model (`head_dim` fixed); with a number the head
+    grows instead. `key_len` None means seq_len.
+    """
+
+    implementations: tuple[str, ...]
+    seq_lens: tuple[int, ...]
+    d_models: tuple[int, ...]
+    head_dim: int = 64
+    num_heads: int | None = None
+    batch: int = 1
+    dtype: str = "float32"
+    device: str = "cpu"
+    pass_: Pass = "forward"
+    is_causal: bool = False
+    mask: MaskKind = "none"
+
+    @property
+    def growth(self) -> Growth:
+        """What grows with d_model: `heads` or `head_dim`."""
+        return "heads" if self.num_heads is None else "head_dim"
+
+    def cases(self) -> Iterator[Case]:
+        """The cases, smaller sizes first.
+
+        Raises:
+            PlanError: a width that is no multiple of the fixed head_dim or num_heads.
+
+        """
+        for seq_len in self.seq_lens:
+            for d_model in self.d_models:
+                fixed = self.head_dim if self.num_heads is None else self.num_heads
+                what = "head_dim" if self.num_heads is None else "num_heads"
+                if fixed <= 0 or d_model % fixed:
+                    raise PlanError(f"d_model {d_model} is not a multiple of {what} {fixed}")
+                yield Case(
+                    batch=self.batch,
+                    num_heads=d_model // fixed if self.num_heads is None else fixed,
+                    seq_len=seq_len,
+                    head_dim=fixed if self.num_heads is None else d_model // fixed,
+                    dtype=self.dtype,
+                    device=self.device,
+                    pass_=self.pass_,
+                    is_causal=self.is_causal,
+                    mask=self.mask,
+                    growth=self.growth,
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that determines a sweep, apart from the machine.
+
+    `call_limit_s` is the longest call that is measured at all; `visit_s` the time that one visit
+    may sample for once it has `min_samples`; a visit ends early when the interval of its median is
+    within `precision`.
+    """
+
+    series: tuple[Series, ...]
+    title: str = ""
+    rounds: int = 3
+    call_limit_s: float = 1.0
+    visit_s: float = 0.2
+    min_samples: int = 3
+    precision: float = 0.01
+    seed: int = 0
+    specs: tuple[str, ...] = ()
+    threads: int | None = None
+    allocator: str = "pinned"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON data, the form of `run.json` and of a TOML file."""
+        row = asdict(self)
+        row["series"] = [
+            {name.rstrip("_"): value for name, value in series.items()} for series in row["series"]
+        ]
+        return row
+
+
+def read_plan(source: Mapping[str, Any], where: str) -> Plan:
+    """A plan from TOML or JSON data; `where` names it in errors.
+
+    Raises:
+        PlanError: an unknown or missing field, or a value that does not fit.
+
+    """
+    rows = source.get("series")
+    if not isinstance(rows, list) or not rows:
+        raise PlanError(f"{where}: a plan needs at least one [[series]]")
+    top = {name: value for name, value in source.items() if name != "series"}
+    _check_fields(top, Plan, where)
+    if "specs" in top:
+        top["specs"] = tuple(top["specs"])
+    plan = Plan(series=tuple(_read_series(row, where) for row in rows), **top)
+    for name in ("rounds", "min_samples", "call_limit_s", "visit_s", "precision"):
+        if getattr(plan, name) <= 0:
+            raise PlanError(f"{where}: {name} must be positive, got {getattr(plan, name)}")
+    if plan.allocator not in ("pinned", "default"):
+        raise PlanError(f"{where}: allocator must be pinned or default, got {plan.allocator!r}")
+    for series in plan.series:
+        try:
+            list(series.cases())
+        except ValueError as problem:
+            raise PlanError(f"{where}: {problem}") from None
+    return plan
+
+
+def presets() -> tuple[str, ...]:
+    """The names of the presets that come with the suite."""
+    folder = resources.files("bench") / "presets"
+    return tuple(
+        sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    )
+
+
+def load_preset(name: str) -> Plan:
+    """The preset of that name.
+
+    Raises:
+        PlanError: there is none.
+
+    """
+    if name not in presets():
+        raise PlanError(f"there is no preset {name!r}; there are {', '.join(presets())}")
+    text = (resources.files("bench") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    return read_plan(tomllib.loads(text), f"preset {name}")
+
+
+def load_config(path: Path) -> Plan:
+    """The plan in a TOML file of the user's.
+
+    Raises:
+        PlanError: the file is missing, is not TOML, or is no plan.
+
+    """
+    try:
+        return read_plan(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    except OSError as problem:
+        raise PlanError(f"--config {path}: {problem.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise PlanError(f"--config {path}: not TOML: {problem}") from None
+
+
+def parse_sizes(text: str, option: str) -> tuple[int, ...]:
+    """Sizes such as `128:8192` (doubling), `96,192,500`, or both mixed; ascending, each once.
+
+    Raises:
+        PlanError: anything else; the message names the option and the part that does not fit.
+
+    """
+    sizes: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part, flags=re.ASCII)
+        if match is None:
+            raise PlanError(
+                f"{option}: {part.strip()!r} is not a size; sizes look like 128:8192 or 96,192,500"
+            )
+        first = int(match[1])
+        last = int(match[2] or first)
+        if not 0 < first <= last <= MAX_SIZE:
+            raise PlanError(
+                f"{option}: {part.strip()!r} must ascend from at least 1 to at most {MAX_SIZE}"
+            )
+        while first <= last:
+            sizes.add(first)
+            first *= 2
+    return tuple(sorted(sizes))
+
+
+def narrow(
+    plan: Plan,
+    *,
+    names: Sequence[str] = (),
+    specs: Sequence[tuple[str, str]] = (),
+    seq_lens: tuple[int, ...] | None = None,
+    d_models: tuple[int, ...] | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    pass_: str | None = None,
+) -> Plan:
+    """The plan with what the command line asks for put in place of what it says itself.
+
+    `names` select implementations; one that the plan does not have, and every user's kernel in
+    `specs` ((name, spec) pairs), joins its first series. Sizes, device, dtype and pass replace
+    those of every series. Naming only kernels of one's own measures them beside the whole plan.
+
+    Raises:
+        PlanError: sizes that do not fit the series.
+
+    """
+    planned = {name for series in plan.series for name in series.implementations}
+    joining = [name for name in names if name not in planned] + [name for name, _ in specs]
+    chosen = []
+    for index, series in enumerate(plan.series):
+        kept = tuple(n for n in series.implementations if not names or n in names)
+        members = (*kept, *joining) if index == 0 else kept
+        if not members:
+            continue
+        changes: dict[str, Any] = {
+            "seq_lens": seq_lens,
+            "d_models": d_models,
+            "device": device,
+            "dtype": dtype,
+            "pass_": pass_,
+        }
+        changes = {name: value for name, value in changes.items() if value is not None}
+        narrowed = replace(series, implementations=members, **changes)
+        if d_models and narrowed.num_heads is None:
+            # A width below one head of the fixed size is one smaller head's worth of a series.
+            narrowed = replace(narrowed, head_dim=min(narrowed.head_dim, min(d_models)))
+        chosen.append(narrowed)
+    if seq_lens or d_models:
+        chosen = _merged(chosen)
+    data = replace(plan, series=tuple(chosen), specs=tuple(spec for _, spec in specs)).to_dict()
+    return read_plan(data, "the command line")
+
+
+def _merged(series: Sequence[Series]) -> list[Series]:
+    """Series that differ in their implementations only, as one."""
+    merged: dict[Series, tuple[str, ...]] = {}
+    for one in series:
+        key = replace(one, implementations=())
+        merged[key] = (*merged.get(key, ()), *one.implementations)
+    return [
+        replace(key, implementations=tuple(dict.fromkeys(names))) for key, names in merged.items()
+    ]
+
+
+def _read_series(row: Any, where: str) -> Series:
+    if not isinstance(row, Mapping):
+        raise PlanError(f"{where}: [[series]] must be a table, got {row!r}")
+    values = {("pass_" if name == "pass" else name): value for name, value in row.items()}
+    _check_fields(values, Series, f"{where}: [[series]]")
+    for name in ("seq_lens", "d_models"):
+        value = values.get(name)
+        text = value if isinstance(value, str) else ",".join(map(str, value or ()))
+        values[name] = parse_sizes(text, f"{where}: {name}")
+    names = values["implementations"]
+    if isinstance(names, str) or not names:
+        raise PlanError(f"{where}: implementations must be a list of names, got {names!r}")
+    values["implementations"] = tuple(names)
+    return Series(**values)
+
+
+def _check_fields(row: Mapping[str, Any], kind: type, where: str) -> None:
+    known = {f.name: f for f in fields(kind)}
+    for name, value in row.items():
+        if name not in known:
+            shown = ", ".join(n.rstrip("_") for n in known)
+            raise PlanError(f"{where}: unknown field {name!r}; there are {shown}")
+        expected = _EXPECTED.get(str(known[name].type))
+        if expected and (
+            not isinstance(value, expected) or isinstance(value, bool) != (bool in expected)
+        ):
+            raise PlanError(f"{where}: {name} must be {known[name].type}, got {value!r}")
+    required = {"implementations", "seq_lens", "d_models"} if kind is Series else set()
+    for name in required - row.keys():
+        raise PlanError(f"{where}: {name} is missing")
+
+
+_EXPECTED: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "int | None": (int, type(None)),
+}

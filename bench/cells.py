@@ -1,0 +1,115 @@
+"""Cells: implementations at cases, as a plan asks for them and as records stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bench.cases import Plan
+from bench.counts import useful_flops
+from bench.records import Record
+from implementations.case import Case
+from implementations.catalogue import load_all
+from implementations.interface import Implementation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One implementation at one case."""
+
+    implementation: Implementation
+    case: Case
+
+    @property
+    def key(self) -> tuple[str, Case]:
+        """What tells cells apart."""
+        return self.implementation.name, self.case
+
+
+def cells_of(plan: Plan) -> list[Cell]:
+    """Every cell of a plan, once.
+
+    Raises:
+        CatalogueError: an implementation cannot be loaded.
+
+    """
+    names = {name: None for series in plan.series for name in series.implementations}
+    own = load_all((), plan.specs)
+    own_names = {implementation.name for implementation in own}
+    loaded = {i.name: i for i in (*load_all([n for n in names if n not in own_names]), *own)}
+    found: dict[tuple[str, Case], Cell] = {}
+    for series in plan.series:
+        for case in series.cases():
+            for name in series.implementations:
+                cell = Cell(implementation=loaded[name], case=case)
+                found.setdefault(cell.key, cell)
+    return list(found.values())
+
+
+def pilot_cells(cells: Sequence[Cell]) -> Iterator[Cell]:
+    """Of every series the cells on the diagonal of its grid, smallest first."""
+    groups: dict[tuple[str, Case], list[Cell]] = {}
+    for cell in cells:
+        shape = replace(cell.case, seq_len=0, key_len=0, head_dim=0, value_dim=0, num_heads=0)
+        groups.setdefault((cell.implementation.name, shape), []).append(cell)
+    for group in groups.values():
+        seq_lens = sorted({cell.case.seq_len for cell in group})
+        widths = sorted({cell.case.d_model for cell in group})
+        steps = max(len(seq_lens), len(widths))
+        diagonal = {
+            (seq_lens[min(i, len(seq_lens) - 1)], widths[min(i, len(widths) - 1)])
+            for i in range(steps)
+        }
+        chosen = [c for c in group if (c.case.seq_len, c.case.d_model) in diagonal]
+        yield from sorted(chosen, key=lambda c: (c.case.seq_len, c.case.d_model))
+
+
+def by_implementation(cells: Iterable[Cell]) -> Iterator[tuple[Implementation, list[Cell]]]:
+    """The cells of each implementation, in order of first appearance."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.implementation.name, []).append(cell)
+    for group in groups.values():
+        yield group[0].implementation, group
+
+
+def case_of(record: Record) -> Case:
+    """The case that a record belongs to."""
+    return Case(
+        batch=record.batch,
+        num_heads=record.num_heads,
+        seq_len=record.seq_len,
+        key_len=record.key_len,
+        head_dim=record.head_dim,
+        dtype=record.dtype,
+        device=record.device,
+        pass_=record.pass_,  # type: ignore[arg-type]  # Case checks it
+        is_causal=record.is_causal,
+        mask=record.mask,  # type: ignore[arg-type]  # Case checks it
+        growth=record.growth or "heads",  # type: ignore[arg-type]  # written by _blank
+    )
+
+
+def unmeasured_record(cell: Cell) -> Record:
+    """The record of a visit to the cell before anything is known of it: `skipped`."""
+    case, implementation = cell.case, cell.implementation
+    return Record(
+        implementation=implementation.name,
+        kind=implementation.kind,
+        pass_=case.pass_,
+        device=case.device,
+        dtype=case.dtype,
+        batch=case.batch,
+        num_heads=case.num_heads,
+        seq_len=case.seq_len,
+        key_len=case.key_len,
+        head_dim=case.head_dim,
+        d_model=case.d_model,
+        is_causal=case.is_causal,
+        mask=case.mask,
+        growth=case.growth,
+        status="skipped",
+        flops=useful_flops(case),
+        claim=implementation.time_law,
+        workspace_claim=implementation.workspace_law,
+    )

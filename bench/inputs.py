@@ -1,0 +1,63 @@
+"""Random inputs of a case: seeded, the same for every implementation, never zeros."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from implementations.case import Case
+
+KEPT_FRACTION = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a call of one case takes.
+
+    query (batch, num_heads, seq_len, head_dim), key (…, key_len, head_dim), value (…, key_len,
+    value_dim), grad_output (…, seq_len, value_dim), attn_mask (seq_len, key_len) or None. All that
+    a caller prepares once is prepared here, outside the timed region.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    grad_output: Tensor
+    attn_mask: Tensor | None
+
+
+def make_inputs(case: Case, *, seed: int = 0) -> Inputs:
+    """Standard normal inputs, drawn in float32 on the CPU and then rounded and moved."""
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{_sizes(case)}".encode()))
+    dtype: torch.dtype = getattr(torch, case.dtype)
+
+    def draw(rows: int, columns: int) -> Tensor:
+        shape = (case.batch, case.num_heads, rows, columns)
+        return torch.randn(shape, generator=generator).to(device=case.device, dtype=dtype)
+
+    query = draw(case.seq_len, case.head_dim)
+    key = draw(case.key_len, case.head_dim)
+    value = draw(case.key_len, case.value_dim)
+    grad_output = draw(case.seq_len, case.value_dim)
+    mask = None
+    if case.mask == "boolean":
+        kept = torch.rand((case.seq_len, case.key_len), generator=generator) < KEPT_FRACTION
+        mask = kept.to(case.device)
+    elif case.mask == "float":
+        bias = torch.randn((case.seq_len, case.key_len), generator=generator)
+        mask = bias.to(device=case.device, dtype=dtype)
+    return Inputs(query=query, key=key, value=value, grad_output=grad_output, attn_mask=mask)
+
+
+def _sizes(case: Case) -> tuple[int, ...]:
+    return (
+        case.batch,
+        case.num_heads,
+        case.seq_len,
+        case.key_len,
+        case.head_dim,
+        case.value_dim,
+    )

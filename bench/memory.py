@@ -1,0 +1,100 @@
+"""Peak memory of one call: what torch's allocators hand out beyond inputs and outputs.
+
+On the CPU the allocation events of torch's profiler are replayed, so that buffers inside kernels
+count too; what a BLAS keeps for itself is not seen. On CUDA the allocator's own peak is read.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch._C._profiler import _ExtraFields_Allocation
+from torch.profiler import ProfilerActivity, profile
+
+Call = Callable[[], Sequence[Tensor]]
+"""A call that returns every output tensor: the output and, with a backward pass, the gradients."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """One event: `size` bytes at `address`, taken (positive) or given back (negative)."""
+
+    address: int
+    size: int
+
+
+def workspace_bytes(call: Call, device: str) -> int:
+    """Peak live bytes during the call beyond inputs and outputs."""
+    if device.startswith("cuda"):
+        return _cuda_workspace(call, device)
+    with warnings.catch_warnings():
+        # The profiler warns of its own start-up in a process without other activities.
+        warnings.simplefilter("ignore")
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            outputs = call()
+    kept = {tensor.untyped_storage().data_ptr() for tensor in outputs}
+    return peak_beyond(list(_events(profiler)), kept)
+
+
+def peak_beyond(events: Sequence[Allocation], kept: set[int]) -> int:
+    """The highest sum of live bytes over the events, the kept addresses' last tenants left out.
+
+    An address may serve several tensors in turn; only the last one to live there is the output.
+    """
+    last_taken = {
+        event.address: index
+        for index, event in enumerate(events)
+        if event.size > 0 and event.address in kept
+    }
+    outputs = set(last_taken.values())
+    live = peak = 0
+    taken: set[int] = set()
+    for index, event in enumerate(events):
+        if event.size > 0:
+            if index in outputs:
+                continue
+            taken.add(event.address)
+        elif event.address not in taken:
+            continue  # given back, but not taken in this call
+        else:
+            taken.discard(event.address)
+        live += event.size
+        peak = max(peak, live)
+    return peak
+
+
+def _events(profiler: profile) -> Iterator[Allocation]:
+    assert profiler.profiler is not None
+    assert profiler.profiler.kineto_results is not None
+    pending = list(profiler.profiler.kineto_results.experimental_event_tree())
+    found = []
+    while pending:
+        event = pending.pop()
+        pending.extend(event.children)
+        _, fields = event.typed
+        if isinstance(fields, _ExtraFields_Allocation) and fields.ptr:
+            found.append((event.start_time_ns, event.id, fields))
+    found.sort(key=lambda item: item[:2])
+    for _, _, fields in found:
+        yield Allocation(address=fields.ptr, size=fields.alloc_size)
+
+
+def _cuda_workspace(call: Call, device: str) -> int:
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    outputs = call()
+    torch.cuda.synchronize(device)
+    kept = sum(
+        size
+        for size in {
+            t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in outputs
+        }.values()
+    )
+    # Outputs are counted as if they lived throughout: exact when they are allocated before the
+    # peak, an underestimate by at most their size otherwise.
+    return max(0, torch.cuda.max_memory_allocated(device) - before - kept)

@@ -1,0 +1,266 @@
+"""The row that a sweep writes and every report reads: schema, reading and writing. No torch.
+
+A run is a directory with `run.json` (configuration, versions, machine) and `records.jsonl`, one
+flat JSON object a line, appended and flushed as each cell finishes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+SCHEMA = 1
+RECORDS_FILE = "records.jsonl"
+RUN_FILE = "run.json"
+
+STATUSES = (
+    "measured",
+    "unsupported",
+    "incorrect",
+    "out_of_memory",
+    "timeout",
+    "crashed",
+    "skipped",
+)
+
+
+class RunError(ValueError):
+    """A run that cannot be read or written; the message is one line for the user."""
+
+
+class CorruptRecordWarning(UserWarning):
+    """A line of a journal that is not a record, and was left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One visit to one cell. Absent means None; sizes count elements, units end the names.
+
+    `time_s` is the median of `samples_s`; `workspace_bytes` the peak live bytes during the call
+    beyond inputs and outputs; `flops` the useful floating-point operations of the call; `pass_`
+    is `forward` or `forward_backward` and is called `pass` in the file; `growth` says how the
+    series makes d_model larger: `heads` (head_dim fixed) or `head_dim` (num_heads fixed);
+    `claim` and `workspace_claim` are the laws that the implementation declares.
+    """
+
+    implementation: str
+    kind: str
+    pass_: str
+    device: str
+    dtype: str
+    batch: int
+    num_heads: int
+    seq_len: int
+    key_len: int
+    head_dim: int
+    d_model: int
+    is_causal: bool
+    mask: str
+    status: str
+    schema: int = SCHEMA
+    threads: int | None = None
+    worker: int | None = None
+    round: int | None = None
+    reason: str | None = None
+    time_s: float | None = None
+    time_min_s: float | None = None
+    samples_s: tuple[float, ...] | None = None
+    cpu_time_s: float | None = None
+    workspace_bytes: int | None = None
+    flops: int | None = None
+    bytes_moved: int | None = None
+    minor_faults: float | None = None
+    energy_j: float | None = None
+    max_error: float | None = None
+    allowed_error: float | None = None
+    noisy: bool | None = None
+    noise_reasons: tuple[str, ...] | None = None
+    canary_s: float | None = None
+    growth: str | None = None
+    claim: str | None = None
+    workspace_claim: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The flat JSON object of the file; non-finite numbers become null."""
+        row = {_file_name(f.name): getattr(self, f.name) for f in fields(self)}
+        return {name: _plain(value) for name, value in row.items()}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Record:
+        """Read one object; fields that this version does not know are ignored.
+
+        Raises:
+            RunError: a required field is missing, or the schema is newer than this one.
+
+        """
+        schema = row.get("schema", 1)
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise RunError(
+                f"record schema {schema!r} is newer than {SCHEMA}; update attnscale to read it"
+            )
+        known = {f.name: row[_file_name(f.name)] for f in fields(cls) if _file_name(f.name) in row}
+        for name in ("samples_s", "noise_reasons"):
+            if known.get(name) is not None:
+                known[name] = tuple(known[name])
+        try:
+            return cls(**known)
+        except TypeError as problem:
+            raise RunError(f"not a record: {problem}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that was read: its directory, `run.json` as an object, and its records in order."""
+
+    path: Path
+    info: Mapping[str, Any]
+    records: tuple[Record, ...] = field(repr=False)
+
+
+def read_run(path: str | os.PathLike[str]) -> Run:
+    """Read a run directory. Lines that are not records are left out with a warning.
+
+    Raises:
+        RunError: the directory, `run.json` or `records.jsonl` is missing or unreadable.
+
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise RunError(f'{folder} is not a run directory; run "attnscale sweep --out {folder}"')
+    if not (folder / RECORDS_FILE).is_file():
+        raise RunError(
+            f'{folder} has no {RECORDS_FILE}; run "attnscale sweep --out {folder}" first'
+        )
+    records = tuple(read_records(folder / RECORDS_FILE))
+    return Run(path=folder, info=read_info(folder), records=records)
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """The object in `run.json`.
+
+    Raises:
+        RunError: the file is missing or is not a JSON object.
+
+    """
+    try:
+        info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{folder} has no {RUN_FILE}; it is not a run") from None
+    except (OSError, ValueError) as problem:
+        raise RunError(f"{folder / RUN_FILE} cannot be read: {problem}") from None
+    if not isinstance(info, dict):
+        raise RunError(f"{folder / RUN_FILE} must hold one JSON object")
+    return info
+
+
+def write_info(folder: Path, info: Mapping[str, Any]) -> None:
+    """Replace `run.json` in one step, so that a kill leaves the old or the new one, never half."""
+    draft = folder / (RUN_FILE + ".part")
+    draft.write_text(json.dumps(info, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    draft.replace(folder / RUN_FILE)
+
+
+def read_records(file: Path) -> Iterator[Record]:
+    """The records of a journal in order; a line that is not one is left out with a warning."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise RunError("not a record: not a JSON object")
+                record = Record.from_dict(row)
+            except (ValueError, TypeError) as problem:
+                warnings.warn(
+                    f"{file} line {number} left out: {problem}", CorruptRecordWarning, stacklevel=2
+                )
+                continue
+            yield record
+
+
+class Journal:
+    """Append-only writer of `records.jsonl`, flushed to disk a record at a time, one writer only.
+
+    A tail that a kill left half-written is cut off on opening, so that the next record starts on
+    a line of its own.
+
+    Raises:
+        RunError: the file cannot be written, or another process writes it.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RECORDS_FILE
+        try:
+            self._file: IO[bytes] = self._path.open("ab+")
+        except OSError as problem:
+            raise RunError(f"cannot write {self._path}: {problem.strerror}") from None
+        _lock(self._file, self._path)
+        _cut_torn_tail(self._file)
+
+    def append(self, record: Record) -> None:
+        """Write one record and force it to disk."""
+        line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
+        try:
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as problem:
+            raise RunError(f"cannot write {self._path}: {problem.strerror}") from None
+
+    def close(self) -> None:
+        """Close the file and release the lock."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _cut_torn_tail(file: IO[bytes]) -> None:
+    file.seek(0)
+    content = file.read()
+    if content and not content.endswith(b"\n"):
+        file.truncate(content.rfind(b"\n") + 1)
+    file.seek(0, os.SEEK_END)
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: an open file cannot be replaced there, which protects enough
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise RunError(
+            f"{path} is being written by another attnscale; wait for it, or choose another --out"
+        ) from None
+
+
+def _file_name(attribute: str) -> str:
+    return attribute.rstrip("_")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

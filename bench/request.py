@@ -1,0 +1,99 @@
+"""What the command line asks to be measured, turned into a plan and a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from bench.cases import Plan, PlanError, load_config, load_preset, narrow, parse_sizes
+from bench.run_directory import resumable_plan
+from implementations.catalogue import load_all
+
+DEFAULT_PRESET = "quick"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of `sweep` and `run`; None and empty mean not given."""
+
+    names: Sequence[str] = ()
+    specs: Sequence[str] = ()
+    preset: str | None = None
+    config: Path | None = None
+    seq_lens: str | None = None
+    d_models: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    pass_: str | None = None
+    out: Path | None = None
+    resume: bool = False
+
+    @property
+    def name(self) -> str | None:
+        """The preset that is asked for, None if the plan comes from elsewhere."""
+        return None if self.config or self._resumes_as_it_was else self.preset or DEFAULT_PRESET
+
+    @property
+    def folder(self) -> Path:
+        """Where the run goes: `--out`, or a new directory under `results`."""
+        if self.out is not None:
+            return self.out
+        return Path("results") / f"{datetime.now():%Y%m%d-%H%M%S}-{self.name or 'plan'}"
+
+    def plan(self) -> Plan:
+        """The plan that the options describe.
+
+        Raises:
+            PlanError: options that exclude each other, or a plan that cannot be run.
+            CatalogueError: an implementation that cannot be found or loaded.
+            RunError: there is no run to resume.
+
+        """
+        if self.resume and self.out is None:
+            raise PlanError("--resume needs --out, the directory of the run to continue")
+        if self.preset and self.config:
+            raise PlanError("--preset and --config exclude each other; give one of them")
+        if self._resumes_as_it_was and self.out is not None:
+            return resumable_plan(self.out)
+        base = load_config(self.config) if self.config else load_preset(self.name or DEFAULT_PRESET)
+        load_all(self.names)
+        plan = narrow(
+            base,
+            names=self.names,
+            specs=[(one.name, one.spec) for one in load_all((), self.specs)],
+            seq_lens=parse_sizes(self.seq_lens, "--seq-lens") if self.seq_lens else None,
+            d_models=parse_sizes(self.d_models, "--d-models") if self.d_models else None,
+            device=self.device,
+            dtype=self.dtype,
+            pass_=self.pass_,
+        )
+        for device in {series.device for series in plan.series}:
+            check_device(device)
+        return plan
+
+    @property
+    def _resumes_as_it_was(self) -> bool:
+        given = (self.names, self.specs, self.preset, self.config, self.seq_lens, self.d_models)
+        return self.resume and not any((*given, self.device, self.dtype, self.pass_))
+
+
+def check_device(device: str) -> str:
+    """The device, if torch has it.
+
+    Raises:
+        PlanError: it is neither cpu nor cuda, or there is no such CUDA device.
+
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise PlanError(f"--device: expected cpu or cuda, got {device!r}")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise PlanError(f"--device {device}: torch sees no CUDA device here; use --device cpu")
+    return device

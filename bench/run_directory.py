@@ -1,0 +1,75 @@
+"""Makes a run's directory ready, fresh or to be resumed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import environment
+from bench.cases import Plan, PlanError, read_plan
+from bench.records import (
+    RECORDS_FILE,
+    RUN_FILE,
+    SCHEMA,
+    RunError,
+    read_info,
+    write_info,
+)
+
+
+def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> dict[str, Any]:
+    """Make the directory ready and return what `run.json` holds.
+
+    Raises:
+        PlanError: the run to be resumed has another plan.
+        RunError: the directory holds a run already, or cannot be written.
+
+    """
+    exists = (folder / RUN_FILE).exists() or (folder / RECORDS_FILE).exists()
+    if exists and not resume:
+        raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
+    if exists:
+        info = read_info(folder)
+        _same_plan(read_plan(info.get("config", {}), str(folder / RUN_FILE)), plan, folder)
+        return info
+    info = {
+        "schema": SCHEMA,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "preset": preset,
+        "seed": plan.seed,
+        "config": plan.to_dict(),
+        "allocator": plan.allocator,
+        "machine": environment.describe_machine(),
+        "versions": environment.versions(),
+        "git": environment.git_state(Path(__file__).resolve().parent),
+        "caveats": [],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_info(folder, info)
+    except OSError as problem:
+        raise RunError(f"--out {folder}: cannot write there: {problem.strerror}") from None
+    return info
+
+
+def resumable_plan(folder: Path) -> Plan:
+    """The plan of the run in a directory.
+
+    Raises:
+        RunError: there is no run.
+        PlanError: its plan cannot be read.
+
+    """
+    return read_plan(read_info(folder).get("config", {}), str(folder / RUN_FILE))
+
+
+def _same_plan(stored: Plan, asked: Plan, folder: Path) -> None:
+    before, now = json.loads(json.dumps(stored.to_dict())), json.loads(json.dumps(asked.to_dict()))
+    different = [name for name in now if now[name] != before.get(name)]
+    if different:
+        raise PlanError(
+            f"{folder} was made with other settings ({', '.join(different)}); "
+            "resume it without naming any, or choose another --out"
+        )

@@ -1,0 +1,156 @@
+"""The parent's side of a measuring process: start it, ask it, replace it when it is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from bench.environment import worker_environment
+
+START_LIMIT_S = 120.0
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class WorkerLost(Exception):  # noqa: N818  # it is an event of measuring, not a mistake
+    """The worker did not answer; `status` and the message say what became of it."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Worker:
+    """One measuring process with pinned threads and allocator; started on first use.
+
+    It runs in a session of its own, so that Ctrl-C reaches the parent only, which then ends it.
+    """
+
+    def __init__(self, *, threads: int, allocator: str = "pinned") -> None:
+        self.started = 0
+        self._threads = threads
+        self._allocator = allocator
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: queue.Queue[str | None] = queue.Queue()
+        self._log: IO[bytes] | None = None
+
+    def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
+        """The worker's answer.
+
+        Raises:
+            WorkerLost: it crashed, was killed, or took longer than `limit_s`. The next request
+                starts a new process.
+
+        """
+        process = self._running()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps({"op": operation, **request}) + "\n")
+            process.stdin.flush()
+            line = self._answers.get(timeout=limit_s)
+        except queue.Empty:
+            self.stop()
+            raise WorkerLost("timeout", f"no answer within {limit_s:.0f} s") from None
+        except OSError:
+            line = None
+        if line is None:
+            raise self._lost(process)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, self._log):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    continue  # a pipe to a dead process may refuse its last flush
+        self._log = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.stop()
+        self.started += 1
+        self._answers = queue.Queue()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # stop() closes it
+        environment = worker_environment(self._threads, self._allocator)
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (str(ROOT), environment.get("PYTHONPATH")))
+        )
+        self._process = subprocess.Popen(
+            # -P: a folder named bench where the user stands must not be taken for ours.
+            [sys.executable, "-P", "-m", "bench.worker", str(self._threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+            start_new_session=True,
+        )
+        threading.Thread(
+            target=_forward, args=(self._process.stdout, self._answers), daemon=True
+        ).start()
+        return self._process
+
+    def _lost(self, process: subprocess.Popen[str]) -> WorkerLost:
+        try:
+            code = process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            code = 0
+        said = self._last_words()
+        self.stop()
+        if code == -getattr(signal, "SIGKILL", 9):
+            return WorkerLost("out_of_memory", "the worker was killed, most likely for its memory")
+        if code < 0:
+            return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
+        return WorkerLost("crashed", f"the worker exited with {code}{said}")
+
+    def _last_words(self) -> str:
+        if self._log is None:
+            return ""
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return f": {lines[-1][:300]}" if lines else ""
+
+
+def _forward(stream: IO[str] | None, answers: queue.Queue[str | None]) -> None:
+    assert stream is not None
+    try:
+        for line in stream:
+            answers.put(line)
+    except (OSError, ValueError):
+        pass  # closed by stop()
+    answers.put(None)
+
+
+def succeeded(answer: Mapping[str, Any]) -> bool:
+    """Whether the worker did what it was asked."""
+    return answer["status"] in ("done", "measured")

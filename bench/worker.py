@@ -1,0 +1,195 @@
+"""The measuring process: reads requests, one JSON object a line, and answers each with one.
+
+It may crash, hang or run out of memory; `bench.supervisor` replaces it. What a kernel prints goes
+to stderr: the answers have a descriptor of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.inputs import Inputs, make_inputs
+from bench.memory import workspace_bytes
+from bench.situations import CheckCase
+from bench.timing import Budget, CpuStopwatch, CudaStopwatch, Stopwatch, sample, warm_up
+from bench.verify import verify
+from implementations.case import Case
+from implementations.catalogue import load
+from implementations.interface import Implementation, UnsupportedCaseError
+
+CANARY_SIZE = 384
+CEILING_SIZE = 2048
+CEILING_SIZE_CUDA = 8192
+COPY_BYTES = 2**28
+
+
+def main() -> None:
+    """Serve requests from standard input until it closes."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    if len(sys.argv) > 1:
+        torch.set_num_threads(int(sys.argv[1]))
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = _answer(OPERATIONS[request.pop("op")], request)
+        answers.write(json.dumps(answer, allow_nan=False) + "\n")
+        answers.flush()
+
+
+def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return operation(**request)
+    except UnsupportedCaseError as problem:
+        return {"status": "unsupported", "reason": str(problem)}
+    except (MemoryError, torch.OutOfMemoryError) as problem:
+        return {"status": "out_of_memory", "reason": _one_line(problem)}
+    except Exception as problem:
+        if "can't allocate memory" in str(problem):
+            return {"status": "out_of_memory", "reason": _one_line(problem)}
+        return {"status": "crashed", "reason": f"{type(problem).__name__}: {_one_line(problem)}"}
+
+
+def describe() -> dict[str, Any]:
+    """What only torch knows of the machine."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"status": "done", "gpu": gpu, "threads": torch.get_num_threads()}
+
+
+def check(spec: str, cases: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
+    """Verify one implementation; the answer holds a result for every check."""
+    implementation = _implementation(spec)
+    results = verify(implementation, [CheckCase.from_plain(row) for row in cases], seed=seed)
+    return {"status": "done", "results": [asdict(result) for result in results]}
+
+
+def measure(
+    spec: str,
+    case: dict[str, Any],
+    budget: dict[str, Any],
+    seed: int,
+    with_workspace: bool,
+) -> dict[str, Any]:
+    """Time one cell, and measure its workspace if asked."""
+    implementation, point = _implementation(spec), Case(**case)
+    call = prepare(implementation, make_inputs(point, seed=seed), point)
+    canary_s = canary(point.device)
+    reading = sample(call, stopwatch(point.device), Budget(**budget))
+    workspace = None
+    if with_workspace and implementation.unmeasured_workspace is None:
+        workspace = workspace_bytes(call, point.device)
+    return {
+        "status": "measured",
+        "samples_s": reading.samples_s,
+        "time_s": reading.time_s,
+        "cpu_time_s": reading.cpu_time_s,
+        "minor_faults": reading.minor_faults,
+        "usage": asdict(reading.usage),
+        "canary_s": canary_s,
+        "workspace_bytes": workspace,
+    }
+
+
+def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Warm one cell up, to predict larger ones by its seconds and workspace."""
+    implementation, point = _implementation(spec), Case(**case)
+    call = prepare(implementation, make_inputs(point, seed=seed), point)
+    seconds = warm_up(call, stopwatch(point.device))
+    workspace = None
+    if implementation.unmeasured_workspace is None:
+        workspace = workspace_bytes(call, point.device)
+    return {"status": "measured", "time_s": seconds, "workspace_bytes": workspace}
+
+
+def ceiling(dtype: str, device: str) -> dict[str, Any]:
+    """The machine's own matmul rate in operations and copy rate in bytes a second."""
+    size = CEILING_SIZE_CUDA if device.startswith("cuda") else CEILING_SIZE
+    kind: torch.dtype = getattr(torch, dtype)
+    left, right, product = (torch.randn(size, size, device=device).to(kind) for _ in range(3))
+    source = torch.ones(COPY_BYTES, dtype=torch.int8, device=device)
+    target = torch.empty_like(source)
+    watch = stopwatch(device)
+    budget = Budget(visit_s=1.0, min_samples=5, max_samples=20)
+    product_s = min(sample(lambda: torch.mm(left, right, out=product), watch, budget).samples_s)
+    copy_s = min(sample(lambda: target.copy_(source), watch, budget).samples_s)
+    return {
+        "status": "done",
+        "matmul_flops_per_s": 2 * size**3 / product_s,
+        "copy_bytes_per_s": 2 * COPY_BYTES / copy_s,
+    }
+
+
+def prepare(
+    implementation: Implementation, inputs: Inputs, case: Case
+) -> Callable[[], Sequence[Tensor]]:
+    """The call that is timed: it returns the output and, with a backward pass, the gradients."""
+    tensors = (inputs.query, inputs.key, inputs.value)
+    if not case.is_backward:
+
+        def forward() -> Sequence[Tensor]:
+            with torch.no_grad():
+                output = implementation.call(
+                    *tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal
+                )
+            return (output,)
+
+        return forward
+    leaves = tuple(tensor.requires_grad_() for tensor in tensors)
+
+    def forward_backward() -> Sequence[Tensor]:
+        output = implementation.call(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
+        gradients = torch.autograd.grad(output, leaves, inputs.grad_output)
+        return (output.detach(), *gradients)
+
+    return forward_backward
+
+
+@cache
+def stopwatch(device: str) -> Stopwatch:
+    """The stopwatch of a device."""
+    return CudaStopwatch(device) if device.startswith("cuda") else CpuStopwatch()
+
+
+@cache
+def _canary_operands(device: str) -> tuple[Tensor, Tensor, Tensor]:
+    left, right, product = (torch.randn(CANARY_SIZE, CANARY_SIZE, device=device) for _ in range(3))
+    return left, right, product
+
+
+def canary(device: str) -> float:
+    """Seconds of a fixed matmul: if it changes, the machine did."""
+    left, right, product = _canary_operands(device)
+    watch = stopwatch(device)
+    return statistics.median(
+        watch.measure(lambda: torch.mm(left, right, out=product), 1) for _ in range(5)
+    )
+
+
+@cache
+def _implementation(spec: str) -> Implementation:
+    return load(spec)
+
+
+def _one_line(problem: BaseException) -> str:
+    return str(problem).partition("\n")[0][:300]
+
+
+OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
+    "describe": describe,
+    "check": check,
+    "measure": measure,
+    "pilot": pilot,
+    "ceiling": ceiling,
+}
+
+if __name__ == "__main__":
+    main()
