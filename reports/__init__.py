@@ -1,0 +1,1 @@
+"""What it means: laws, fits, verdicts, figures and the report. Never imports torch."""

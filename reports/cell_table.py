@@ -1,0 +1,119 @@
+"""Records into cells: one row a cell, with the median over its rounds and their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+# What tells one cell from another; a table may have any of these columns, or none.
+CASE_COLUMNS = (
+    "run",
+    "implementation",
+    "kind",
+    "pass",
+    "device",
+    "dtype",
+    "batch",
+    "is_causal",
+    "mask",
+    "threads",
+    "growth",
+    "num_heads",
+    "seq_len",
+    "key_len",
+    "head_dim",
+    "d_model",
+    "claim",
+    "workspace_claim",
+)
+SIZE_COLUMNS = ("batch", "threads", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
+
+# Column of the records -> how the rounds of a cell become one number.
+READINGS = {
+    "time_min_s": "min",
+    "cpu_time_s": "median",
+    "workspace_bytes": "median",
+    "flops": "median",
+    "bytes_moved": "median",
+    "minor_faults": "median",
+    "energy_j": "median",
+    "max_error": "max",
+    "allowed_error": "max",
+}
+
+UNNAMED = "all rows"
+
+
+def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a cell, in the order of implementation and sizes.
+
+    Columns: the case (those of `CASE_COLUMNS` and `by` that the records have), `status`
+    (`measured` when any round was), `reason`, `rounds` (measured ones), `time_s` (median over
+    rounds of each round's median), `time_low_s` and `time_high_s` (fastest and slowest round),
+    `spread` ((high - low) / median), the other instruments (see `READINGS`; absent columns are
+    NaN), and `noisy` (in any round). Rows of a table without a `status` column count as measured;
+    a table without an `implementation` column is one implementation.
+    """
+    records = _normalised(frame)
+    keys = [name for name in dict.fromkeys((*CASE_COLUMNS, *by)) if name in records.columns]
+    grouped = records.groupby(keys, dropna=False, sort=False, observed=True)
+    cells = grouped.agg(
+        status=("status", _cell_status),
+        reason=("reason", _first),
+        rounds=("time_s", "count"),
+        time_s=("time_s", "median"),
+        time_low_s=("time_s", "min"),
+        time_high_s=("time_s", "max"),
+        noisy=("noisy", "any"),
+        **{name: (name, how) for name, how in READINGS.items()},
+    ).reset_index()
+    cells["spread"] = (cells["time_high_s"] - cells["time_low_s"]) / cells["time_s"]
+    order = ["implementation", *(n for n in ("seq_len", "d_model") if n in keys)]
+    rest = [name for name in keys if name not in order]
+    return cells.sort_values([*order, *rest], key=_sortable, kind="stable").reset_index(drop=True)
+
+
+def measured(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells that have a positive time."""
+    return cells[(cells["status"] == "measured") & (cells["time_s"] > 0)].reset_index(drop=True)
+
+
+def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
+    """A copy with every column that the aggregation reads, as numbers where numbers are meant."""
+    records = frame.copy()
+    if "implementation" not in records.columns:
+        records["implementation"] = UNNAMED
+    records["implementation"] = records["implementation"].astype(object)
+    if "status" not in records.columns:
+        records["status"] = "measured"
+    records["status"] = records["status"].astype(object).fillna("measured")
+    if "reason" not in records.columns:
+        records["reason"] = None
+    records["reason"] = records["reason"].astype(object)
+    noisy = records["noisy"] if "noisy" in records.columns else pd.Series(False, records.index)
+    records["noisy"] = [value is True or value == 1 for value in noisy.astype(object)]
+    for name in ("time_s", *READINGS, *SIZE_COLUMNS):
+        if name in records.columns:
+            records[name] = pd.to_numeric(records[name], errors="coerce").astype(float)
+        elif name not in SIZE_COLUMNS:
+            records[name] = np.nan
+    unmeasured = records["status"] != "measured"
+    records.loc[unmeasured, ["time_s", *READINGS]] = np.nan
+    return records
+
+
+def _cell_status(statuses: pd.Series) -> str:
+    return "measured" if (statuses == "measured").any() else str(statuses.iloc[0])
+
+
+def _first(values: pd.Series) -> object:
+    known = values.dropna()
+    return known.iloc[0] if len(known) else None
+
+
+def _sortable(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    return column.map(lambda value: "" if pd.isna(value) else str(value))

@@ -1,0 +1,196 @@
+"""From rows to cells: one value a size, the median over its visits, and what surrounds it.
+
+The cell is the sampling unit. Visits of one cell share whatever went wrong in it, so their spread
+is only a lower bound on a cell's error, and is never resampled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.groups import CONDITIONS
+from reports.monomials import Floats
+from reports.tables import TableError, measured_rows, numbers
+
+SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
+COVARIATES = ("workspace_bytes", "minor_faults", "flops")
+WILD = 3.0
+LEAST_SCATTER = 0.005  # visits that agree to half a per cent do so by luck
+DISTURBED_WEIGHT = 0.1  # a cell without one undisturbed visit hardly counts
+CENSORED = ("out_of_memory", "timeout", "crashed", "skipped")
+"""Statuses of cells that were wanted and have no value: not missing at random."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """The cells of one group, all arrays of one length.
+
+    `sizes` maps the law's letters to values; `cost` is the median over visits, in the unit of the
+    column, those marked noisy left out where a cell has others; `visits` counts what is used.
+    `weights` are 1, and less for a cell whose visits disagree more than three times as much as a
+    typical cell's, or are all marked noisy while most cells are quiet. `spread` is the pooled
+    standard deviation of log cost between visits of one cell, so weighted; None without repeated
+    visits. `covariates` holds workspace_bytes, minor_faults (a call) and flops where the table has
+    them, NaN where one is absent. `noisy` is the fraction of visits marked noisy, `censored` the
+    number of rows without a value.
+    """
+
+    sizes: Mapping[str, Floats]
+    cost: Floats
+    weights: Floats
+    visits: npt.NDArray[np.int64]
+    spread: float | None
+    covariates: Mapping[str, Floats]
+    noisy: float
+    censored: int
+
+    def __len__(self) -> int:
+        return int(self.cost.size)
+
+    @property
+    def median_error(self) -> float | None:
+        """Standard error of a typical cell's median, relative, by the spread of its visits."""
+        if self.spread is None or not len(self):
+            return None
+        # The median of three or more normal values is less efficient than their mean.
+        factor = np.where(self.visits >= 3, 1.2533, 1.0)
+        return self.spread * math.sqrt(float(np.mean(factor**2 / self.visits)))
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Cells:
+        """The cells where `kept` is true; what concerns the whole group stays."""
+        return replace(
+            self,
+            sizes={name: values[kept] for name, values in self.sizes.items()},
+            cost=self.cost[kept],
+            weights=self.weights[kept],
+            visits=self.visits[kept],
+            covariates={name: values[kept] for name, values in self.covariates.items()},
+        )
+
+    def distinct(self, name: str) -> Floats:
+        """The different values of one size, ascending."""
+        return np.unique(self.sizes[name])
+
+
+def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells:
+    """The cells of one group of rows.
+
+    Rows with a status other than `measured` carry no value; those that were wanted are counted in
+    `censored`. A cell is one combination of all sizes and conditions in the table, so that two
+    cases that the law does not tell apart stay two cells. A time must be positive; another cost
+    may be 0 (a workspace), and such cells are left out, since growth is judged on a log scale.
+
+    Raises:
+        TableError: a column is missing, holds text, or has a value that no cost or size can have.
+
+    """
+    measured = measured_rows(frame)
+    rows = frame[measured]
+    cost = numbers(rows, value)
+    columns = {name: numbers(rows, column) for name, column in sizes.items()}
+    is_time = value.endswith("_s")
+    wrong = ~np.isnan(cost) & ~(np.isfinite(cost) & ((cost > 0) if is_time else (cost >= 0)))
+    if wrong.any():
+        kind = "positive" if is_time else "not negative"
+        raise TableError(
+            f"{value} must be {kind} and finite, got {cost[wrong][0]:g}; remove such rows, "
+            "or measure them again"
+        )
+    keep = ~np.isnan(cost) & (cost > 0)
+    for name, values in columns.items():
+        bad = keep & ~(np.isfinite(values) & (values > 0))
+        if bad.any():
+            raise TableError(
+                f"{sizes[name]} must be positive in every measured row, got {values[bad][0]:g}; "
+                f"correct the table, or name another column with --size {name}=COLUMN"
+            )
+    noisy = _marked_noisy(rows)
+    number, count = _numbered(rows[keep], list(sizes.values()))
+    # A visit known to be disturbed is set aside where the cell has an undisturbed one.
+    quiet = np.bincount(number, weights=~noisy[keep], minlength=count) > 0
+    chosen = ~noisy[keep] | ~quiet[number]
+    used = np.flatnonzero(keep)[chosen]
+    rows, cost, number = rows.iloc[used], cost[used], number[chosen]
+    order = pd.Series(number)
+    series = pd.Series(cost).groupby(order)
+    visits = np.asarray(series.size(), dtype=np.int64)
+    scatter = _scatter(np.log(cost), number, count)
+    weights = _weights(scatter, visits)
+    if (
+        2 * (~quiet).sum() < quiet.size
+    ):  # where most cells are disturbed, none can be told to be worse
+        weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
+    covariates = {
+        column: _median(numbers(rows, column), number, count)
+        for column in COVARIATES
+        if column in rows.columns and column != value
+    }
+    return Cells(
+        sizes={name: _median(values[used], number, count) for name, values in columns.items()},
+        cost=np.asarray(series.median(), dtype=np.float64),
+        weights=weights,
+        visits=visits,
+        spread=_spread(scatter * weights, visits),
+        covariates={c: v for c, v in covariates.items() if not np.isnan(v).all()},
+        noisy=float(noisy.mean()) if noisy.size else 0.0,
+        censored=_censored(frame),
+    )
+
+
+def _numbered(rows: pd.DataFrame, wanted: list[str]) -> tuple[npt.NDArray[np.int64], int]:
+    """The number of each row's cell, and how many cells there are."""
+    others = [c for c in (*SIZE_COLUMNS, *CONDITIONS) if c in rows.columns and c not in wanted]
+    keys = [*wanted, *(c for c in others if rows[c].nunique(dropna=False) > 1)]
+    if rows.empty:
+        return np.zeros(0, dtype=np.int64), 0
+    grouped = rows.groupby(keys, sort=True, dropna=False)
+    return np.asarray(grouped.ngroup(), dtype=np.int64), grouped.ngroups
+
+
+def _median(values: Floats, number: npt.NDArray[np.int64], count: int) -> Floats:
+    medians = pd.Series(values).groupby(number).median()
+    return np.asarray(medians.reindex(range(count)), dtype=np.float64)
+
+
+def _scatter(logs: Floats, number: npt.NDArray[np.int64], count: int) -> Floats:
+    """Standard deviation of log cost between the visits of each cell, 0 for a single visit."""
+    visits = np.bincount(number, minlength=count)
+    means = np.bincount(number, weights=logs, minlength=count) / visits
+    squares = np.bincount(number, weights=(logs - means[number]) ** 2, minlength=count)
+    return np.asarray(np.sqrt(squares / np.maximum(visits - 1, 1)), dtype=np.float64)
+
+
+def _weights(scatter: Floats, visits: npt.NDArray[np.int64]) -> Floats:
+    """Less than 1 where visits disagree unusually: such a median may be any of them."""
+    weights = np.ones_like(scatter)
+    repeated = visits > 1
+    if repeated.any():
+        usual = max(float(np.median(scatter[repeated])), LEAST_SCATTER)
+        weights = np.minimum(1.0, WILD * usual / np.maximum(scatter, 1e-300))
+    return weights
+
+
+def _spread(scatter: Floats, visits: npt.NDArray[np.int64]) -> float | None:
+    free = int((visits - 1).sum())
+    if free <= 0:
+        return None
+    return math.sqrt(float((scatter**2 * (visits - 1)).sum()) / free)
+
+
+def _marked_noisy(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    if "noisy" not in rows.columns:
+        return np.zeros(len(rows), dtype=np.bool_)
+    marks = (rows["noisy"].eq(True)).fillna(False)
+    return np.asarray(marks, dtype=np.bool_)
+
+
+def _censored(frame: pd.DataFrame) -> int:
+    if "status" not in frame.columns:
+        return 0
+    return int(frame["status"].isin(CENSORED).sum())

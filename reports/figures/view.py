@@ -1,0 +1,271 @@
+"""What one figure shows: the cells measured under one condition, as labelled series with looks."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import pandas as pd
+
+from reports.cell_table import UNNAMED, cell_table, measured
+from reports.judgement import Fit
+from reports.tables import measured_rows
+from reports.wording import one_line
+
+Line = Literal["-", "--", "-.", ":"]
+
+# Cells that differ in one of these never share a figure.
+_ALWAYS_APART = ("run", "device", "dtype", "pass", "is_causal", "mask")
+# These make figures apart only where one implementation has several; else they go in the label.
+_APART_WITHIN = ("growth", "batch", "threads", "kind")
+
+# Okabe & Ito (2008), without the yellow that vanishes on white; ordered so that neighbours also
+# differ in lightness, since a printed page is grey.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+# growth in the records -> the column that stays fixed, and what makes d_model larger
+_GROWTHS = {
+    "heads": ("head_dim", "more heads of head_dim {}"),
+    "head_dim": ("num_heads", "wider heads, num_heads {}"),
+}
+_LINES: tuple[Line, ...] = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a series is drawn; the same in every figure of a report."""
+
+    colour: str
+    marker: str
+    line: Line
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Series:
+    """The measured cells of one implementation in one view, and its fits where there are any.
+
+    `records` are the measured visits that the cells summarise.
+    """
+
+    label: str
+    look: Look
+    cells: pd.DataFrame = field(repr=False)
+    records: pd.DataFrame = field(repr=False)
+    fit: Fit | None = None
+    workspace_fit: Fit | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """The series of one condition: what one figure of each kind shows.
+
+    `conditions` are the columns that its cells share, as text (where series differ, what most
+    have: the others say so in their labels); `name` and `suffix` tell the view and its files from
+    others, and are empty where there is only one; `info` is `run.json`.
+    """
+
+    series: tuple[Series, ...]
+    conditions: Mapping[str, str]
+    suffix: str
+    name: str
+    info: Mapping[str, Any] = field(repr=False)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The cells of all series, with a `series` column that holds the label."""
+        parts = [one.cells.assign(series=one.label) for one in self.series]
+        return pd.concat(parts, ignore_index=True)
+
+    def described(self) -> str:
+        """The conditions in one line, for the subtitle of a figure."""
+        shown = self.conditions
+        words = [shown[name] for name in ("device", "dtype") if name in shown]
+        if "pass" in shown:
+            words.append(shown["pass"].replace("_", " + "))
+        if shown.get("is_causal") == "True":
+            words.append("causal")
+        if shown.get("mask", "none").lower() not in ("none", ""):
+            words.append(f"mask {shown['mask']}")
+        words += [f"batch {shown['batch']}"] if "batch" in shown else []
+        if "threads" in shown:
+            words.append(f"{shown['threads']} thread{'' if shown['threads'] == '1' else 's'}")
+        words.append(self._growth())
+        if "run" in shown:
+            words.append(f"run {shown['run']}")
+        return ", ".join(word for word in words if word)
+
+    def _growth(self) -> str:
+        """How d_model grows, with what stays fixed; the two ways cost differently."""
+        growth = self.conditions.get("growth", "")
+        if growth not in _GROWTHS:
+            return ""
+        fixed, words = _GROWTHS[growth]
+        cells = self.cells
+        rows = cells[cells["growth"] == growth]
+        values = [] if fixed not in rows else sorted(rows[fixed].dropna().unique())
+        amount = f"{values[0]:g}" if len(values) == 1 else "various"
+        return f"d_model grows by {words.format(amount)}"
+
+
+def views(
+    records: pd.DataFrame,
+    fits: Sequence[Fit] = (),
+    info: Mapping[str, Any] | None = None,
+    runs: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[View, ...]:
+    """Split records into what can honestly share a figure.
+
+    Device, dtype, pass, mask and run always make figures apart; growth, batch, threads and kind
+    do where one implementation has several of them, and are told in the labels otherwise. `info`
+    is `run.json`; where `runs` has one for the view's own run, that one is used.
+    """
+    by = [name for fit in fits for name in fit.group if name in records.columns]
+    timed = measured(cell_table(records, by=by))
+    if timed.empty:
+        return ()
+    visits = records[measured_rows(records)]
+    if "implementation" not in visits:
+        visits = visits.assign(implementation=UNNAMED)
+    extra = [
+        name
+        for name in dict.fromkeys(key for fit in fits for key in fit.group)
+        if name in timed.columns and name not in (*_ALWAYS_APART, *_APART_WITHIN)
+    ]
+    names = list(dict.fromkeys(("implementation", *extra)))
+    known = [name for name in (*_ALWAYS_APART, *_APART_WITHIN) if name in timed.columns]
+    apart = [
+        name
+        for name in known
+        if _spread(timed, name) > 1
+        and (name in _ALWAYS_APART or _spread_within(timed, names, name) > 1)
+    ]
+    told = [name for name in known if name not in apart and _spread(timed, name) > 1]
+    usual = {name: _usual(timed, names, name) for name in told}
+    labels = {key: _label(rows, names, usual) for key, rows in _keyed_parts(timed, names).items()}
+    looks = _looks(labels.values())
+    visited = _keyed_parts(visits, [*apart, *names])
+    found = []
+    for condition, part in _keyed_parts(timed, apart).items():
+        series = tuple(
+            Series(
+                label=labels[key],
+                look=looks[labels[key]],
+                cells=rows.reset_index(drop=True),
+                records=visited[condition + key],
+                fit=fit_of(rows, fits),
+                workspace_fit=fit_of(rows, fits, "workspace_bytes"),
+            )
+            for key, rows in _keyed_parts(part, names).items()
+        )
+        conditions = {
+            name: _text(part[name].iloc[0])
+            for name in known
+            if name not in told and part[name].notna().all()
+        }
+        conditions |= {name: value for name, value in usual.items() if value}
+        suffix = "-".join(_slug(conditions.get(name, "unknown")) for name in apart)
+        own = (runs or {}).get(conditions.get("run", ""), info or {})
+        name = ", ".join(_worded(one, conditions.get(one, "unknown")) for one in apart)
+        found.append(View(series=series, conditions=conditions, suffix=suffix, name=name, info=own))
+    return _with_distinct_suffixes(found)
+
+
+def label_of(values: Mapping[str, object]) -> str:
+    """The name of a group in tables and legends: `sdpa`, or `sdpa [float64, forward]`."""
+    rest = [_worded(name, value) for name, value in values.items() if name != "implementation"]
+    if "implementation" not in values:
+        return one_line(", ".join(rest)) or "all rows"
+    name = one_line(values["implementation"])
+    return f"{name} [{', '.join(rest)}]" if rest else name
+
+
+def fit_of(rows: pd.DataFrame, fits: Sequence[Fit], value: str = "time_s") -> Fit | None:
+    """The fit of `value` whose group is what these rows have; None where there is none."""
+    for fit in fits:
+        shared = [name for name in fit.group if name in rows.columns]
+        if fit.value == value and all(_holds(rows[name], fit.group[name]) for name in shared):
+            return fit
+    return None
+
+
+def _label(rows: pd.DataFrame, names: Sequence[str], usual: Mapping[str, str]) -> str:
+    """The name of a series, with the conditions in which it is not like most others."""
+    first = rows.iloc[0]
+    values = {name: first[name] for name in names if not pd.isna(first[name])}
+    odd = {name: first[name] for name, value in usual.items() if _text(first[name]) != value}
+    return label_of(values | {name: value for name, value in odd.items() if not pd.isna(value)})
+
+
+def _looks(labels: Iterable[str]) -> dict[str, Look]:
+    return {
+        label: Look(
+            colour=_COLOURS[index % len(_COLOURS)],
+            marker=_MARKERS[index % len(_MARKERS)],
+            line=_LINES[index // len(_COLOURS) % len(_LINES)],
+        )
+        for index, label in enumerate(sorted(set(labels)))
+    }
+
+
+def _usual(cells: pd.DataFrame, names: Sequence[str], name: str) -> str:
+    """The value that most series have; of several, the one with most cells."""
+    series = Counter(_text(rows[name].iloc[0]) for rows in _keyed_parts(cells, names).values())
+    number = Counter(_text(value) for value in cells[name])
+    return max(series, key=lambda value: (bool(value), series[value], number[value], value))
+
+
+def _keyed_parts(cells: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, ...], pd.DataFrame]:
+    """The rows of each combination of values, in the order in which text sorts them."""
+    if not names:
+        return {(): cells}
+    found: dict[tuple[str, ...], list[int]] = {}
+    for index, row in enumerate(cells[list(names)].itertuples(index=False, name=None)):
+        found.setdefault(tuple(_text(value) for value in row), []).append(index)
+    return {key: cells.iloc[found[key]] for key in sorted(found)}
+
+
+def _spread(cells: pd.DataFrame, name: str) -> int:
+    return int(cells[name].nunique(dropna=False))
+
+
+def _spread_within(cells: pd.DataFrame, names: Sequence[str], name: str) -> int:
+    return max(_spread(rows, name) for rows in _keyed_parts(cells, names).values())
+
+
+def _holds(column: pd.Series, wanted: object) -> bool:
+    return {_text(value) for value in column.unique()} == {_text(wanted)}
+
+
+def _text(value: object) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _worded(name: str, value: object) -> str:
+    if name == "growth":
+        return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
+    if name in ("batch", "threads", "num_heads", "head_dim", "run", "is_causal", "mask"):
+        return f"{name} {_text(value)}"
+    return _text(value).replace("_", " + ") if name == "pass" else _text(value)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower() or "none"
+
+
+def _with_distinct_suffixes(found: Sequence[View]) -> tuple[View, ...]:
+    seen: dict[str, int] = {}
+    renamed = []
+    for view in found:
+        seen[view.suffix] = seen.get(view.suffix, 0) + 1
+        if seen[view.suffix] > 1:
+            view = replace(view, suffix=f"{view.suffix}-{seen[view.suffix]}")
+        renamed.append(view)
+    return tuple(renamed)

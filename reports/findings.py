@@ -1,0 +1,141 @@
+"""The questions that a verdict rests on, answered for the chosen explanation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.cells import Cells
+from reports.explanations import Fitted, Setting
+from reports.models import Held
+from reports.monomials import Law
+
+FEWEST_SIZES = 4
+FEWEST_DOUBLINGS = 3.0
+COLLINEAR = 0.05  # smallest eigenvalue of the correlations of log sizes; two sizes: r = 0.95
+PRESENT_SHARE = 0.2
+VISIBLE_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a verdict rests on.
+
+    `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
+    to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
+    the largest cell; `weak` says that some leading term weighs little everywhere; `outside` names
+    sizes whose interval lies outside.
+    """
+
+    limits: tuple[str, ...]
+    misfit: bool
+    tie: bool
+    absent: tuple[int, ...]
+    unseen: tuple[int, ...]
+    overhead: float
+    weak: bool
+    inside: bool
+    outside: tuple[str, ...]
+
+    @property
+    def identified(self) -> bool:
+        """Whether the exponents are those of terms that are there, in a model that fits."""
+        return not (self.misfit or self.absent or self.unseen)
+
+
+def findings_of(
+    setting: Setting, chosen: Fitted, tie: bool, claimed: Law, tolerance: float
+) -> Findings:
+    """Answer the questions for the chosen explanation of a claim."""
+    absent, unseen = _presence(setting, chosen)
+    there = not (absent or unseen)
+    claims = chosen.model.claimed
+    ends = list(zip(setting.names, claims, chosen.intervals, strict=True))
+    return Findings(
+        limits=limits_of(setting, claimed),
+        misfit=chosen.misfit > setting.largest_misfit,
+        tie=tie,
+        absent=absent,
+        unseen=unseen,
+        overhead=_overhead(setting, chosen),
+        weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
+        inside=there
+        and all(
+            low is not None
+            and high is not None
+            and low >= claim - tolerance
+            and high <= claim + tolerance
+            for _, claim, (low, high) in ends
+        ),
+        outside=tuple(
+            name
+            for name, claim, (low, high) in ends
+            if there
+            and long_enough(setting.cells, name)
+            and (
+                (low is not None and low > claim + tolerance)
+                or (high is not None and high < claim - tolerance)
+            )
+        ),
+    )
+
+
+def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Leading terms shown to be absent, and those shown to be neither absent nor present."""
+    model = chosen.model
+    absent: list[int] = []
+    unseen: list[int] = []
+    if not model.has_overhead:
+        return (), ()  # a constant law: its one term is the whole cost
+    base = model.solve(model.claimed)
+    threshold = setting.threshold(base.sse, len(setting.cells) - base.active, 1)
+    region = setting.threshold(chosen.found.sse, chosen.free, len(setting.names))
+    for j in range(len(model.leading)):
+        if model.sse(model.claimed, drop=j) <= region:
+            held = model.sse_with_share(model.claimed, Held(term=j, share=VISIBLE_SHARE))
+            (absent if held > threshold else unseen).append(j)
+    return tuple(absent), tuple(unseen)
+
+
+def _overhead(setting: Setting, chosen: Fitted) -> float:
+    """The overhead's part of the cost at the largest cell."""
+    model = chosen.model
+    solution = chosen.solution
+    claimed = model.solve(model.claimed)
+    if math.sqrt(claimed.sse / len(setting.cells)) <= max(setting.largest_misfit, chosen.misfit):
+        solution = claimed  # free exponents near 0 would take the overhead's place
+    return float(solution.shares[largest_cell(setting), : model.overheads].sum())
+
+
+def limits_of(setting: Setting, claimed: Law) -> tuple[str, ...]:
+    """What about the sizes themselves keeps the claim from being confirmed."""
+    cells = setting.cells
+    limits = []
+    wanted = {*claimed.names, *setting.names}
+    if any(cells.distinct(name).size < FEWEST_SIZES for name in wanted):
+        limits.append("too_few_sizes")
+    if any(not long_enough(cells, name) for name in setting.names):
+        limits.append("range_too_short")
+    if len(setting.names) > 1:
+        logs = np.array([np.log(cells.sizes[name]) for name in setting.names])
+        if float(np.linalg.eigvalsh(np.corrcoef(logs)).min()) < COLLINEAR:
+            limits.append("sizes_collinear")
+    return tuple(limits)
+
+
+def long_enough(cells: Cells, name: str) -> bool:
+    """Whether a size takes enough values, over enough doublings, for its exponent to be told."""
+    values = cells.distinct(name)
+    doublings = math.log2(values[-1] / values[0])
+    return values.size >= FEWEST_SIZES and doublings >= FEWEST_DOUBLINGS - 1e-9
+
+
+def largest_cell(setting: Setting) -> int:
+    """The cell where the law is largest; among equal ones, where the other sizes are."""
+    cells = setting.cells
+    size = setting.law.leading[0].evaluate(cells.sizes) * np.ones(len(cells))
+    for name in setting.names:
+        size = size * cells.sizes[name] ** 1e-6
+    return int(size.argmax())

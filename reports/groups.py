@@ -1,0 +1,79 @@
+"""Which rows belong together: one group per implementation and per condition that varies."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reports.tables import TableError
+
+CONDITIONS = (
+    "run",
+    "kind",
+    "pass",
+    "device",
+    "dtype",
+    "batch",
+    "is_causal",
+    "mask",
+    "growth",
+    "threads",
+)
+"""Columns that split groups when they vary; sizes never do."""
+
+
+def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[str]:
+    """`implementation`, where the table has it, and the conditions that vary within one.
+
+    Columns in `without`, which a law uses as sizes, do not split groups.
+
+    A condition that only ever differs between implementations (a loop's smaller batch, say) does
+    not split any of them, and is left out.
+    """
+    named = "implementation" in frame.columns
+    columns = ["implementation"] if named else []
+    for column in CONDITIONS:
+        if column not in frame.columns or column in without:
+            continue
+        filled = frame[column].notna()
+        parts = frame.loc[filled]
+        if named:
+            counts = parts.groupby("implementation")[column].nunique()
+            varies = bool((counts > 1).any())
+        else:
+            varies = parts[column].nunique() > 1
+        if varies:
+            columns.append(column)
+    return columns
+
+
+def groups(
+    frame: pd.DataFrame, by: Sequence[str] | None = None, without: Collection[str] = ()
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The groups in order of first appearance, each with what its rows share.
+
+    Raises:
+        TableError: a column of `by` does not exist.
+
+    """
+    columns = group_columns(frame, without) if by is None else list(by)
+    for column in columns:
+        if column not in frame.columns:
+            have = ", ".join(map(str, frame.columns[:12]))
+            raise TableError(f'cannot group by "{column}"; the table has {have}')
+    if not columns:
+        yield {}, frame
+        return
+    for key, part in frame.groupby(columns, sort=False, dropna=False):
+        values = key if isinstance(key, tuple) else (key,)
+        yield {c: _plain(v) for c, v in zip(columns, values, strict=True)}, part
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold: numpy scalars become Python's, a missing one None."""
+    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+        return None
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value

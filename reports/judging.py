@@ -1,0 +1,331 @@
+"""Judges a claim on the cells of one group: which explanation holds, its region, the verdict.
+
+Three explanations compete, each with a lead of 10 in the Bayesian information criterion needed to
+leave a simpler one: the claimed law with free exponents; the same law with a break, above which
+all coefficients are others and the exponents the same; the claimed law beside one term that
+outgrows it. The exponents' confidence region is the profile region of the chosen one:
+
+    SSE(θ) ≤ SSE_min + s²·q·F(q, ν),     s² = max(SSE_min / ν, replicate error², floor²)
+
+with q free exponents and ν = cells - positive coefficients - q. The printed intervals are the
+extents of this joint region, so the verdict can be read off them:
+
+* confirmed: every interval lies inside claim ± tolerance, every claimed leading term weighs at
+  least 20 % of some cell, no term that outgrows the claim is seen to weigh 10 % of any, and no
+  reason below makes it undecidable;
+* refuted: an interval lies wholly outside; or a claimed term weighs under 10 % of every cell even
+  at the upper end of its confidence interval; or a term that outgrows the claim weighs at least
+  20 % of some cell. And in each case one jump of the cost at any threshold, as a cache or page
+  faults make it, does not save the claim;
+* inconclusive: everything else, with reasons.
+
+Of a law with several leading terms, n²d + nd², an exponent is that of the term which leads in its
+variable: n in n²d, d in nd². Terms that another one covers (nd in n²d + nd) are not judged. A size
+that varies without being claimed is tested against 0. A claimed size that stands still, takes
+fewer than four values or spans fewer than three doublings cannot have its exponent confirmed, and
+so neither can the claim; the exponent of another size can still refute it. Where nothing fits all
+cells, the smallest sizes are left out as long as enough remain, and the verdict speaks for the
+rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from reports.cells import Cells
+from reports.explanations import Choice, Fitted, Setting, choose, fit_model, jump_explains, outgrown
+from reports.findings import (
+    PRESENT_SHARE,
+    VISIBLE_SHARE,
+    Findings,
+    findings_of,
+    largest_cell,
+    limits_of,
+    long_enough,
+)
+from reports.judgement import Interval, Regime, Term, Verdict
+from reports.models import Model, Solution
+from reports.monomials import Floats, Law, Monomial
+from reports.profiles import MOST_VARIABLES
+from reports.regimes import describe
+from reports.tables import TableError
+
+FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
+OVERHEAD_SHARE = 0.5
+NOISY_ERROR = 0.05
+NOISY_SPREAD = 0.15
+NOISY_PART = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What `judge` finds on the cells that it could judge; the rest is as in `Fit`."""
+
+    cells: Cells
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    exponents: Mapping[str, Interval] = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
+    regimes: tuple[Regime, ...] = ()
+    rms_residual: float | None = None
+
+
+def judge(
+    cells: Cells,
+    law: Law,
+    *,
+    names: Sequence[str],
+    confidence: float,
+    tolerance: float,
+    exact: bool,
+    info: Mapping[str, Any],
+) -> Judgement:
+    """Judge a law on cells; `names` are the sizes whose exponents are asked for.
+
+    A size that the law does not name, but that varies, is tested against exponent 0, unless it
+    only moves along with the law's own sizes (d beside h at a fixed head_dim).
+
+    Raises:
+        TableError: more than three sizes vary.
+
+    """
+    notes = _notes(cells, exact)
+    tested = _tested(cells, law, names)
+    if len(tested) > MOST_VARIABLES:
+        raise TableError(
+            f"at most {MOST_VARIABLES} sizes can be judged at once, got {len(tested)} that vary "
+            f"({', '.join(tested)}); hold one still, or leave it out of the sizes"
+        )
+    unknown = {name: Interval(estimate=None, low=None, high=None) for name in law.names}
+    if not len(cells):
+        first = "censored_cells" if cells.censored else "too_few_sizes"
+        return _undecided(cells, [first, *notes], unknown)
+    setting = Setting(
+        cells=cells,
+        law=law.only(frozenset(tested)),
+        names=tested,
+        confidence=confidence,
+        exact=exact,
+    )
+    fewest = len(tested) + FEWEST_FREE
+    if tested:
+        fewest += Model(cells, setting.law, names=tested).size
+    if not tested or len(cells) < fewest:
+        limits = limits_of(setting, law)
+        return _undecided(cells, ["too_few_sizes", *limits, *notes], unknown)
+    setting, choice, left_out = _judgeable(setting)
+    findings = findings_of(setting, choice.fitted, choice.tie, law, tolerance)
+    verdict, reasons = _verdict(setting, choice.fitted, findings, tolerance)
+    shown, identified = _shown(setting, choice.fitted, findings)
+    if left_out is not None:
+        reasons.append("regime_change")
+    answer = _answer(
+        setting,
+        shown,
+        verdict=verdict,
+        reasons=(*dict.fromkeys([*reasons, *notes]),),
+        exponents={**unknown, **(_exponents(setting, shown) if identified else {})},
+        info=info,
+        first_regime=1 if left_out is None else 2,
+    )
+    return answer if left_out is None else replace(answer, regimes=(left_out, *answer.regimes))
+
+
+def _judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
+    """The cells that one law describes: all, or those from some size on, with what is left out.
+
+    Growth is about large sizes, so small ones that follow another law (blocks that do not fill,
+    slices of a scheduler) may be left out, as few as possible, while the rest spans the range
+    that a verdict needs.
+    """
+    choice = choose(setting)
+    if choice.fitted.misfit <= setting.largest_misfit:
+        return setting, choice, None
+    name = setting.names[0]
+    values = setting.cells.sizes[name]
+    for start in setting.cells.distinct(name)[1:]:
+        cells = setting.cells.only(values >= start)
+        fewest = Model(cells, setting.law, names=setting.names).size + len(setting.names)
+        short = any(not long_enough(cells, other) for other in setting.names)
+        if short or len(cells) < fewest + FEWEST_FREE:
+            break
+        rest = replace(setting, cells=cells)
+        tried = choose(rest)
+        plain = tried.fitted.broken is None and tried.fitted.rival is None
+        if plain and tried.fitted.misfit <= setting.largest_misfit:
+            left_out = Regime(
+                name="regime 1",
+                start=float(values.min()),
+                end=float(values[values < start].max()),
+                evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
+            )
+            return rest, tried, left_out
+    return setting, choice, None
+
+
+def _verdict(
+    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
+) -> tuple[Verdict, list[str]]:
+    """The verdict and what decided it, then what else stood in the way."""
+    verdict = Verdict.INCONCLUSIVE
+    against = bool(chosen.rival or findings.absent or findings.outside)
+    if findings.misfit:
+        reasons = ["lack_of_fit"]
+    elif findings.tie:
+        reasons = ["models_undecided"]
+    elif findings.overhead >= OVERHEAD_SHARE and not findings.inside and not setting.exact:
+        reasons = ["overhead_dominates"]
+    elif against:
+        verdict, reasons = _refutation(setting, chosen, findings, tolerance)
+    elif findings.limits:
+        reasons = []
+    elif findings.weak:
+        drowned = not setting.exact and findings.overhead >= OVERHEAD_SHARE / 2
+        reasons = ["overhead_dominates" if drowned else "models_undecided"]
+    elif not findings.inside:
+        noisy = setting.error(chosen.found.sse, chosen.free) > NOISY_ERROR
+        reasons = ["noisy_measurements" if noisy else "models_undecided"]
+    elif outgrown(setting, chosen, VISIBLE_SHARE):
+        reasons = ["models_undecided"]
+    else:
+        verdict, reasons = Verdict.CONFIRMED, []
+    if verdict is Verdict.INCONCLUSIVE:
+        reasons += findings.limits
+    if chosen.broken is not None:
+        reasons.append("regime_change")
+    return verdict, reasons
+
+
+def _refutation(
+    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
+) -> tuple[Verdict, list[str]]:
+    """Refuted, unless the sizes, a small share or one jump of the cost leave it open."""
+    if "sizes_collinear" in findings.limits:
+        return Verdict.INCONCLUSIVE, []
+    long = all(long_enough(setting.cells, name) for name in setting.names)
+    if (findings.absent or chosen.rival is not None) and not long:
+        return Verdict.INCONCLUSIVE, []
+    if chosen.rival is not None and chosen.rival_share < PRESENT_SHARE:
+        return Verdict.INCONCLUSIVE, ["models_undecided"]
+    if jump_explains(setting, chosen, findings.absent, tolerance, VISIBLE_SHARE):
+        return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
+    reasons = ["faster_growing_term"] * (chosen.rival is not None)
+    reasons += ["claimed_term_absent"] * bool(findings.absent)
+    reasons += ["exponent_outside_tolerance"] * bool(findings.outside)
+    return Verdict.REFUTED, reasons
+
+
+def _shown(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:
+    """The fit to print, and whether its exponents may be stated.
+
+    Where the claimed term is not there to carry an exponent, overhead and one power law describe
+    the cost, if they fit it.
+    """
+    if findings.identified or chosen.broken or chosen.rival or findings.misfit:
+        return chosen, findings.identified
+    model = Model(setting.cells, setting.law, names=setting.names, lower=False)
+    single = fit_model(setting, model)
+    fits = single.misfit <= setting.largest_misfit and len(model.leading) == 1
+    return (single, True) if fits else (chosen, False)
+
+
+def _exponents(setting: Setting, shown: Fitted) -> dict[str, Interval]:
+    exponents = {}
+    for v, name in enumerate(setting.names):
+        low, high = shown.intervals[v]
+        estimate = float(shown.found.best[v])
+        known = low is not None and high is not None
+        exponents[name] = Interval(
+            estimate=estimate if known else None,
+            low=None if low is None else float(low),
+            high=None if high is None else float(high),
+        )
+    return exponents
+
+
+def _answer(
+    setting: Setting,
+    shown: Fitted,
+    *,
+    verdict: Verdict,
+    reasons: tuple[str, ...],
+    exponents: Mapping[str, Interval],
+    info: Mapping[str, Any],
+    first_regime: int,
+) -> Judgement:
+    """The printed answer; a confirmed claim is printed with the claimed exponents."""
+    model = shown.model
+    confirmed = verdict is Verdict.CONFIRMED
+    theta = model.claimed if confirmed else np.round(shown.found.best, 4)
+    solution = model.solve(theta)
+    overhead = solution.shares[:, : model.overheads].sum(axis=1)
+    return Judgement(
+        cells=setting.cells,
+        verdict=verdict,
+        reasons=reasons,
+        exponents=exponents,
+        terms=_terms(model, theta, solution, largest_cell(setting)),
+        regimes=describe(
+            setting.cells, shown.broken, model.jump(theta, solution), overhead, info, first_regime
+        ),
+        rms_residual=math.sqrt(solution.sse / len(setting.cells)),
+    )
+
+
+def _terms(model: Model, theta: Floats, solution: Solution, largest: int) -> tuple[Term, ...]:
+    """The terms that hold at the largest cell, in falling order of their share there."""
+    terms: dict[Monomial, tuple[float, float]] = {}
+    for k, (term, last, _) in enumerate(model.columns(theta)):
+        holds = model.split is None or term in model.extra or last == model.split[largest]
+        coefficient = float(solution.coefficients[k])
+        if coefficient > 0 and holds:
+            before = terms.get(term, (0.0, 0.0))
+            share = float(solution.shares[largest, k])
+            terms[term] = (before[0] + coefficient, before[1] + share)
+    ordered = sorted(terms.items(), key=lambda entry: -entry[1][1])
+    return tuple(
+        Term(term=str(term), coefficient=coefficient, share_at_largest=share)
+        for term, (coefficient, share) in ordered
+    )
+
+
+def _undecided(cells: Cells, reasons: list[str], exponents: Mapping[str, Interval]) -> Judgement:
+    return Judgement(
+        cells=cells,
+        verdict=Verdict.INCONCLUSIVE,
+        reasons=tuple(dict.fromkeys(reasons)),
+        exponents=exponents,
+    )
+
+
+def _notes(cells: Cells, exact: bool) -> list[str]:
+    """Reasons that inform, whatever the verdict; noise on the clock does not disturb a count."""
+    notes = []
+    wild = (cells.spread or 0.0) > NOISY_SPREAD
+    unsure = len(cells) and (cells.weights < 1).mean() > NOISY_PART
+    if not exact and (wild or cells.noisy > NOISY_PART or unsure):
+        notes.append("noisy_measurements")
+    if cells.censored:
+        notes.append("censored_cells")
+    return notes
+
+
+def _tested(cells: Cells, law: Law, names: Sequence[str]) -> tuple[str, ...]:
+    """The sizes that vary: the law's own, and others unless they only follow the law's own."""
+    own = [name for name in law.names if cells.distinct(name).size > 1]
+    others = [name for name in names if name not in law.names and cells.distinct(name).size > 1]
+    return (*own, *(name for name in others if not _follows(cells, name, own)))
+
+
+def _follows(cells: Cells, name: str, own: Sequence[str]) -> bool:
+    """Whether log size is a linear function of the law's log sizes, as d = 64 h is of h."""
+    target = np.log(cells.sizes[name])
+    columns = [np.ones(target.size), *(np.log(cells.sizes[other]) for other in own)]
+    matrix = np.column_stack(columns)
+    solution = np.linalg.lstsq(matrix, target, rcond=None)[0]
+    return bool(own) and float(np.abs(target - matrix @ solution).max()) < 1e-6

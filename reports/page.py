@@ -1,0 +1,326 @@
+"""Writes the report of a table and its fits: one HTML page, a Markdown summary, figures, CSV.
+
+Everything comes from the records; equal records give equal bytes. Names in the records come from
+users, so every text is escaped for where it goes.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.records import RECORDS_FILE
+from reports import wording
+from reports.caveats import caveats, gate, untimed
+from reports.cell_table import SIZE_COLUMNS, cell_table
+from reports.environment import environment
+from reports.figures import CHARTS, Chart
+from reports.figures.canvas import save, styled
+from reports.figures.view import View, views
+from reports.fit import fit_groups
+from reports.headline import findings
+from reports.judgement import Fit
+from reports.tables import Table, read_tables
+from reports.verdict_table import (
+    MOST_COLUMNS,
+    SIGNS,
+    VerdictRow,
+    causes,
+    sections,
+    verdict_frame,
+    verdict_rows,
+)
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_MOST_UNTIMED = 40  # rows on the page; the CSV has them all
+_CSS_PIXELS_PER_INCH = 96
+# Columns of counts, written without a decimal point even where some are missing.
+_COUNTS = (*SIZE_COLUMNS, "seq_len_from", "seq_len_to", "workspace_bytes", "flops", "bytes_moved")
+
+
+class ReportError(ValueError):
+    """A report that cannot be written; the message is one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A report as written: its directory, the files in it, and what it found in a few sentences.
+
+    `left_out` are sentences on figures that could not be drawn.
+    """
+
+    path: Path
+    index: Path
+    summary: Path
+    figures: tuple[Path, ...]
+    tables: tuple[Path, ...]
+    headline: str
+    fits: tuple[Fit, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Picture:
+    """A figure as the templates show it; `image` is a data URI, sizes are CSS pixels."""
+
+    stem: str
+    title: str
+    caption: str
+    alt: str
+    image: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """The pictures of one view under the heading that names its conditions."""
+
+    name: str
+    figures: tuple[_Picture, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setting:
+    """One run's environment."""
+
+    name: str
+    rows: list[tuple[str, str]]
+
+
+def report(paths: Sequence[Path], out: Path | None = None) -> Report:
+    """Read runs or tables, judge every group in them, and write the report.
+
+    `out` is by default `report` in the first run's directory, and `<name>-report` beside a file.
+    A table that has times over seq_len but cannot be judged is shown without verdicts, and the
+    page says why.
+
+    Raises:
+        ValueError: an input cannot be read or judged, or the report cannot be written; the
+            message is one line for the user.
+
+    """
+    table = read_tables([Path(path) for path in paths])
+    try:
+        fits, unjudged = judge_table(table), None
+    except ValueError as problem:
+        if not {"seq_len", "time_s"} <= set(table.frame.columns):
+            raise
+        fits, unjudged = [], str(problem)  # the figures still say something
+    target = out if out is not None else default_directory(Path(paths[0]))
+    return write_report(table, fits, target, unjudged=unjudged)
+
+
+def judge_table(table: Table) -> list[Fit]:
+    """Every group of a table judged on time, then, where it was recorded, on workspace.
+
+    Groups that need no workspace at all have none to judge, and are left out of the latter.
+
+    Raises:
+        ValueError: a claim or a column cannot be read; the message is one line for the user.
+
+    """
+    # Caches and peaks of one machine say nothing about the regimes of another.
+    info = table.info if len(table.runs) < 2 else None
+    fits = fit_groups(table.frame, info=info)
+    if "workspace_bytes" in table.frame and table.frame["workspace_bytes"].notna().any():
+        grown = fit_groups(table.frame, value="workspace_bytes", info=info)
+        fits += [fit for fit in grown if fit.cells]
+    return fits
+
+
+def default_directory(source: Path) -> Path:
+    """Where the report of this run directory, journal or table goes unless told otherwise."""
+    if source.is_dir():
+        return source / "report"
+    if source.name == RECORDS_FILE:
+        return source.parent / "report"
+    return source.with_name(f"{source.stem}-report")
+
+
+def write_report(
+    table: Table, fits: Sequence[Fit], out: Path, *, unjudged: str | None = None
+) -> Report:
+    """Write index.html, summary.md, figures/ and tables/ into `out`, made if it is missing.
+
+    `unjudged` says why there are no fits, where there are none.
+
+    Files of an earlier report in the same directory are replaced where they have the same name.
+
+    Raises:
+        ReportError: the directory or a file in it cannot be written.
+
+    """
+    try:
+        return _write(table, fits, out, unjudged)
+    except OSError as problem:
+        raise ReportError(
+            f"cannot write the report to {out}: {problem.strerror or problem}; "
+            "choose another directory with --out"
+        ) from None
+
+
+def _write(table: Table, fits: Sequence[Fit], out: Path, unjudged: str | None) -> Report:
+    for folder in (out, out / "figures", out / "tables"):
+        folder.mkdir(parents=True, exist_ok=True)
+    by = [name for fit in fits for name in fit.group if name in table.frame.columns]
+    cells = cell_table(table.frame, by=by)
+    rows = verdict_rows(fits)
+    seen = views(table.frame, fits, table.info, table.runs)
+    tables = [
+        _write_csv(verdict_frame(fits), out / "tables" / "verdicts.csv"),
+        _write_csv(cells, out / "tables" / "cells.csv"),
+    ]
+    figures: list[Path] = []
+    groups = []
+    for view in seen:
+        pictures = []
+        for chart in CHARTS:
+            if chart.missing(view) is None:
+                picture, drawn = _draw(chart, view, out / "figures")
+                pictures.append(picture)
+                figures += drawn
+                tables.append(_write_csv(chart.data(view), out / "tables" / f"{picture.stem}.csv"))
+        if pictures:
+            groups.append(_Group(name=view.name, figures=tuple(pictures)))
+    found = findings(rows, seen)
+    left_out = _left_out(seen)
+    words = _words(table, fits, rows, cells) | {
+        "findings": found,
+        "groups": groups,
+        "left_out": left_out,
+        "unjudged": unjudged,
+    }
+    index, summary = out / "index.html", out / "summary.md"
+    css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    _write_text(index, _render("index.html.j2", words | {"css": css}))
+    _write_text(summary, _render("summary.md.j2", words))
+    return Report(
+        path=out,
+        index=index,
+        summary=summary,
+        figures=tuple(figures),
+        tables=tuple(tables),
+        headline=" ".join(found),
+        fits=tuple(fits),
+        left_out=tuple(left_out),
+    )
+
+
+def _words(
+    table: Table, fits: Sequence[Fit], rows: Sequence[VerdictRow], cells: pd.DataFrame
+) -> dict[str, object]:
+    """What both templates show, apart from the figures."""
+    told, failures = gate(table.info)
+    without = untimed(cells)
+    names = list(table.runs) or [table.path.name]
+    infos: Mapping[str, Mapping[str, object]] = table.runs or {names[0]: table.info}
+    return {
+        "title": f"How attention scales: {wording.listed([wording.one_line(n) for n in names])}",
+        "sections": sections(rows),
+        "rows": rows,
+        "signs": {str(verdict): sign for verdict, sign in SIGNS.items()},
+        "confidence": _all_values([f"{fit.confidence:.0%}" for fit in fits]),
+        "tolerance": _all_values([f"±{fit.tolerance:g}" for fit in fits]),
+        "reasons": causes(rows),
+        "gate": told,
+        "failures": failures,
+        "caveats": _all_caveats(table, cells),
+        "untimed": without[:_MOST_UNTIMED],
+        "untimed_more": max(0, len(without) - _MOST_UNTIMED),
+        "environments": [
+            _Setting(name=wording.one_line(name), rows=environment(info))
+            for name, info in infos.items()
+        ],
+    }
+
+
+def _all_caveats(table: Table, cells: pd.DataFrame) -> list[str]:
+    """The caveats of the one run, or of each of several under its name."""
+    if len(table.runs) < 2 or "run" not in table.frame.columns:
+        return caveats(table.frame, cells, table.info)
+    return [
+        f"{wording.one_line(name)}: {line}"
+        for name, info in table.runs.items()
+        for line in caveats(
+            table.frame[table.frame["run"] == name], cells[cells["run"] == name], info
+        )
+    ]
+
+
+def _left_out(seen: Sequence[View]) -> list[str]:
+    """One sentence for each figure that a view lacks; views with the same reason share it."""
+    if not seen:
+        return ["All figures: no cell has a time."]
+    found: dict[tuple[str, str], list[str]] = {}
+    for chart in CHARTS:
+        for view in seen:
+            reason = chart.missing(view)
+            if reason is not None:
+                found.setdefault((chart.STEM, reason), []).append(view.name)
+    lines = []
+    for (stem, reason), where in found.items():
+        name = stem.replace("_", " ").capitalize()
+        some = f" ({'; '.join(where)})" if len(where) < len(seen) else ""
+        lines.append(f"{name}{some}: {reason}.")
+    return lines
+
+
+def _draw(chart: Chart, view: View, folder: Path) -> tuple[_Picture, tuple[Path, Path]]:
+    stem = f"{chart.STEM}.{view.suffix}" if view.suffix else chart.STEM
+    with styled():
+        figure = chart.draw(view)
+    paths = save(figure, folder / stem)
+    width, height = figure.get_size_inches()
+    coded = base64.b64encode(paths[1].read_bytes()).decode("ascii")
+    picture = _Picture(
+        stem=stem,
+        title=chart.title(view),
+        caption=chart.caption(view),
+        alt=chart.alt(view),
+        image=f"data:image/svg+xml;base64,{coded}",
+        width=round(width * _CSS_PIXELS_PER_INCH),
+        height=round(height * _CSS_PIXELS_PER_INCH),
+    )
+    return picture, paths
+
+
+def _render(template: str, words: Mapping[str, object]) -> str:
+    pages = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.globals["most_columns"] = MOST_COLUMNS
+    filters: dict[str, Callable[..., str]] = {"md": wording.markdown, "percent": wording.percent}
+    pages.filters.update(filters)
+    return pages.get_template(template).render(words)
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> Path:
+    whole = {
+        name: "Int64"
+        for name in _COUNTS
+        if name in table
+        and pd.api.types.is_float_dtype(table[name])
+        and (table[name].dropna() % 1 == 0).all()
+    }
+    table.astype(whole).to_csv(path, index=False, lineterminator="\n")
+    return path
+
+
+def _write_text(path: Path, text: str) -> None:
+    # Bytes, so that every platform writes the same line ends.
+    path.write_bytes(text.encode("utf-8"))
+
+
+def _all_values(values: Sequence[str]) -> str:
+    return wording.listed(list(dict.fromkeys(values)))

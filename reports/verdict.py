@@ -1,0 +1,120 @@
+"""Says in plain words what a fit found: a sentence and a next step for every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from reports.judgement import Fit, Interval, Verdict
+from reports.laws import parse
+
+_COSTS = {"time_s": "time", "workspace_bytes": "workspace", "energy_j": "energy", "flops": "work"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """What a reason code means, in one sentence, and what to do about it, in another."""
+
+    sentence: str
+    next_step: str
+
+
+REASONS: Mapping[str, Reason] = MappingProxyType(
+    {
+        "exponent_outside_tolerance": Reason(
+            sentence="A measured exponent lies outside the claimed one and its tolerance.",
+            next_step="Claim the law that the exponents show, or look for what the code does more.",
+        ),
+        "claimed_term_absent": Reason(
+            sentence="A claimed term is a negligible part of the cost at every measured size.",
+            next_step="Claim the law without that term, or measure sizes at which it should lead.",
+        ),
+        "faster_growing_term": Reason(
+            sentence="A term that outgrows the claim is a large part of the cost.",
+            next_step="Claim the law with that term added; the terms list names it.",
+        ),
+        "lack_of_fit": Reason(
+            sentence="No law of this form describes the cells, so no exponent can be stated.",
+            next_step="Look at the local slopes and the regimes, and judge a narrower range.",
+        ),
+        "overhead_dominates": Reason(
+            sentence="Fixed overhead is so much of the cost that its growth hardly shows.",
+            next_step="Measure larger sizes.",
+        ),
+        "too_few_sizes": Reason(
+            sentence="There are too few cells, or a size takes fewer than four different values.",
+            next_step="Measure a grid with five values of each size, or eight of one size alone.",
+        ),
+        "range_too_short": Reason(
+            sentence="A size spans fewer than three doublings, too short to tell an exponent.",
+            next_step="Measure that size over at least five doublings.",
+        ),
+        "sizes_collinear": Reason(
+            sentence="The sizes move together, so that their exponents cannot be told apart.",
+            next_step="Measure a grid in which each size varies while the others stand still.",
+        ),
+        "noisy_measurements": Reason(
+            sentence="The readings scatter widely.",
+            next_step="Stop other work on the machine and measure again, with more rounds.",
+        ),
+        "regime_change": Reason(
+            sentence="The coefficients jump within the range, as caches or page faults make them.",
+            next_step="Measure more sizes beyond the jump, or pin the allocator to remove it.",
+        ),
+        "models_undecided": Reason(
+            sentence="More than one law describes these cells, the claimed one or another.",
+            next_step="Widen the range of sizes, or measure more of them.",
+        ),
+        "censored_cells": Reason(
+            sentence="Some cells have no value: out of memory, out of time, skipped or crashed.",
+            next_step="Read their reasons; the verdict speaks for the measured cells alone.",
+        ),
+    }
+)
+"""Every reason code of `Fit.reasons`."""
+
+
+def explain(fit: Fit) -> str:
+    """Two or three plain sentences with the numbers: growth, verdict, and why."""
+    claim = parse(fit.claim).unicode()
+    cost = _COSTS.get(fit.value, fit.value)
+    sentences = []
+    known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}
+    if known:
+        growth = " · ".join(_power(name, interval) for name, interval in known.items())
+        sentences.append(f"{_capital(cost)} grows as {growth}{_range(fit)}.")
+    sentences.append(f"{_verdict(fit, claim)}.")
+    sentences.extend(REASONS[code].sentence for code in fit.reasons[:1] if code in REASONS)
+    return " ".join(sentences)
+
+
+def _power(name: str, interval: Interval) -> str:
+    ends = [_two(value) for value in (interval.estimate, interval.low, interval.high)]
+    return f"{name}^{ends[0]} [{ends[1]}, {ends[2]}]"
+
+
+def _two(value: float | None) -> str:
+    """Two decimals, without a minus before nothing."""
+    return "?" if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
+def _range(fit: Fit) -> str:
+    spans = [f"{name} {low:g}–{high:g}" for name, (low, high) in fit.ranges.items() if high > low]
+    return f" over {', '.join(spans)}" if spans else ""
+
+
+def _verdict(fit: Fit, claim: str) -> str:
+    words = {
+        Verdict.CONFIRMED: f"The claim {claim} is confirmed",
+        Verdict.REFUTED: f"The claim {claim} is refuted",
+        Verdict.INCONCLUSIVE: f"The claim {claim} is neither confirmed nor refuted",
+    }[fit.verdict]
+    cells = "cell" if fit.cells == 1 else "cells"
+    if fit.rms_residual is None:
+        return f"{words} ({fit.cells} {cells})"
+    return f"{words} ({fit.cells} {cells}, residual {fit.rms_residual:.1%})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
