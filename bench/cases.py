@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,11 +115,12 @@ def read_plan(source: Mapping[str, Any], where: str) -> Plan:
     top = {name: value for name, value in source.items() if name != "series"}
     _check_fields(top, Plan, where)
     if "specs" in top:
-        top["specs"] = tuple(top["specs"])
+        top["specs"] = _texts(top["specs"], f"{where}: specs must be a list of kernels")
     plan = Plan(series=tuple(_read_series(row, where) for row in rows), **top)
-    for name in ("rounds", "min_samples", "call_limit_s", "visit_s", "precision"):
-        if getattr(plan, name) <= 0:
-            raise PlanError(f"{where}: {name} must be positive, got {getattr(plan, name)}")
+    for name in ("rounds", "min_samples", "call_limit_s", "visit_s", "precision", "threads"):
+        value = getattr(plan, name)
+        if value is not None and not 0 < value < math.inf:
+            raise PlanError(f"{where}: {name} must be positive, got {value}")
     if plan.allocator not in ("pinned", "default"):
         raise PlanError(f"{where}: allocator must be pinned or default, got {plan.allocator!r}")
     for series in plan.series:
@@ -174,7 +176,7 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
     """
     sizes: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part, flags=re.ASCII)
+        match = re.fullmatch(r"\s*(\d{1,18})\s*(?::\s*(\d{1,18})\s*)?", part, flags=re.ASCII)
         if match is None:
             raise PlanError(
                 f"{option}: {part.strip()!r} is not a size; sizes look like 128:8192 or 96,192,500"
@@ -235,7 +237,8 @@ def narrow(
         chosen.append(narrowed)
     if seq_lens or d_models:
         chosen = _merged(chosen)
-    data = replace(plan, series=tuple(chosen), specs=tuple(spec for _, spec in specs)).to_dict()
+    own = (*plan.specs, *(spec for _, spec in specs))
+    data = replace(plan, series=tuple(chosen), specs=own).to_dict()
     return read_plan(data, "the command line")
 
 
@@ -257,13 +260,19 @@ def _read_series(row: Any, where: str) -> Series:
     _check_fields(values, Series, f"{where}: [[series]]")
     for name in ("seq_lens", "d_models"):
         value = values.get(name)
-        text = value if isinstance(value, str) else ",".join(map(str, value or ()))
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         values[name] = parse_sizes(text, f"{where}: {name}")
-    names = values["implementations"]
-    if isinstance(names, str) or not names:
+    names = _texts(values["implementations"], f"{where}: implementations must be a list of names")
+    if not names:
         raise PlanError(f"{where}: implementations must be a list of names, got {names!r}")
-    values["implementations"] = tuple(names)
+    values["implementations"] = names
     return Series(**values)
+
+
+def _texts(values: Any, expected: str) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
+        raise PlanError(f"{expected}, got {values!r}")
+    return tuple(values)
 
 
 def _check_fields(row: Mapping[str, Any], kind: type, where: str) -> None:

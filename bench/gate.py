@@ -104,13 +104,10 @@ def _covers(result: CheckResult, case: Case) -> bool:
     if result.check == "all":
         return True
     checked = result.case.case
-    if result.check.startswith("grad_") and not case.is_backward:
-        return False
-    if case.is_backward and not checked.is_backward:
-        return False
     return (
         checked.dtype == case.dtype
         and checked.device == case.device
+        and checked.pass_ == case.pass_
         and checked.mask == case.mask
         and checked.is_causal == case.is_causal
     )

@@ -230,7 +230,7 @@ def _inputs(case: CheckCase, seed: int) -> Inputs:
     if mask is not None and case.empty_rows:
         mask[::2] = False if mask.dtype == torch.bool else -math.inf
     elif mask is not None and mask.dtype == torch.bool:
-        mask[:, 0] = True  # every other row keeps a key
+        mask[:, :1] = True  # every other row keeps a key, if there is one
 
     def shaped(tensor: Tensor) -> Tensor:
         return tensor.reshape(*case.leading, *tensor.shape[-2:])

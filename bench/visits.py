@@ -57,6 +57,10 @@ class Visits:
         """How many visits stand in the journal."""
         return len(self._visited)
 
+    def complete(self, number: int, cells: Sequence[Cell]) -> bool:
+        """Whether every cell has been visited in this round."""
+        return all((*cell.key, number) in self._visited for cell in cells)
+
     def run_round(self, number: int, cells: Sequence[Cell], worker: Worker) -> None:
         """Visit every cell that has not been visited in this round."""
         for cell in cells:

@@ -118,7 +118,7 @@ def ceiling(dtype: str, device: str) -> dict[str, Any]:
     source = torch.ones(COPY_BYTES, dtype=torch.int8, device=device)
     target = torch.empty_like(source)
     watch = stopwatch(device)
-    budget = Budget(visit_s=1.0, min_samples=5, max_samples=20)
+    budget = Budget(visit_s=0.5, min_samples=5, max_samples=20)
     product_s = min(sample(lambda: torch.mm(left, right, out=product), watch, budget).samples_s)
     copy_s = min(sample(lambda: target.copy_(source), watch, budget).samples_s)
     return {

@@ -1,0 +1,41 @@
+"""The chunked cores against SDPA, timed in turn: 8 heads, n 4096, head_dim 64, forward.
+
+`extra_info` holds the speed relative to SDPA as median and quartiles over the turns. The times of
+the benchmark's own table are whole turns; only the ratios mean something on a shared machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.alternate import speedups
+from bench.inputs import make_inputs
+from bench.timing import CpuStopwatch
+from bench.worker import prepare
+from implementations.case import Case
+from implementations.catalogue import load
+
+CHUNKED = ("query_chunked", "online_softmax")
+TURNS = 15
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_chunked_speed_relative_to_sdpa(benchmark: BenchmarkFixture, dtype: str) -> None:
+    """Record how much faster than SDPA the chunked cores are."""
+    case = Case(num_heads=8, seq_len=4096, head_dim=64, dtype=dtype)
+    calls = {name: prepare(load(name), make_inputs(case), case) for name in ("sdpa", *CHUNKED)}
+    baseline = calls.pop("sdpa")
+    benchmark.group = f"turns of sdpa, {' and '.join(CHUNKED)}: {case}"
+    found = benchmark.pedantic(  # type: ignore[no-untyped-call]  # pytest-benchmark does not type it
+        speedups, (baseline, calls, CpuStopwatch()), {"turns": TURNS}, rounds=1
+    )
+    for name, speedup in found.items():
+        benchmark.extra_info[f"{name}_speed_relative_to_sdpa"] = asdict(speedup)
+        print(
+            f"{name} in {dtype}: {speedup.median:.2f} times the speed of sdpa "
+            f"[{speedup.lower_quartile:.2f}, {speedup.upper_quartile:.2f}]"
+        )
+    assert set(found) == set(CHUNKED)
