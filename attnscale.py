@@ -344,6 +344,7 @@ class RequestError(ValueError):
 # By name, so that none of their modules is imported for the sake of a line of text.
 USER_ERRORS = frozenset(
     {
+        "CaseError",
         "CatalogueError",
         "LawError",
         "PlanError",

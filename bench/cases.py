@@ -57,7 +57,10 @@ class Series:
                 fixed = self.head_dim if self.num_heads is None else self.num_heads
                 what = "head_dim" if self.num_heads is None else "num_heads"
                 if fixed <= 0 or d_model % fixed:
-                    raise PlanError(f"d_model {d_model} is not a multiple of {what} {fixed}")
+                    raise PlanError(
+                        f"d_model {d_model} is not a multiple of {what} {fixed}; "
+                        f"choose widths that are, or set {what} in a --config"
+                    )
                 yield Case(
                     batch=self.batch,
                     num_heads=d_model // fixed if self.num_heads is None else fixed,

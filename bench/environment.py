@@ -67,6 +67,13 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def allocator_caveats(allocator: str) -> list[str]:
+    """What a reader must know of the allocator that a run was measured with."""
+    if allocator == "pinned" and platform.libc_ver()[0] != "glibc":
+        return ["The allocator can only be pinned with glibc; page faults may bend the times."]
+    return []
+
+
 def usable_cores() -> int:
     """The physical cores that this process may use."""
     logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -11,6 +11,8 @@ from rich.table import Table
 from bench.verify import CheckResult, summary
 from implementations.interface import Implementation
 
+MOST_FAILURES = 6
+
 
 def listing(implementation: Implementation) -> dict[str, Any]:
     """The entry of `list --json`; available means that this machine has a device for it."""
@@ -50,8 +52,17 @@ def checks_table(results: Sequence[CheckResult]) -> Table:
 
 
 def failing(results: Iterable[CheckResult]) -> list[str]:
-    """One line for every check that failed or raised."""
-    return [f"{r.status}: {r}" for r in results if r.status in ("fail", "error")]
+    """One line for each of the first few checks that failed or raised, by implementation."""
+    lines: dict[str, list[str]] = {}
+    for result in results:
+        if result.status in ("fail", "error"):
+            lines.setdefault(result.implementation, []).append(f"{result.status}: {result}")
+    shown = []
+    for name, own in lines.items():
+        shown += own[:MOST_FAILURES]
+        if len(own) > MOST_FAILURES:
+            shown.append(f"{name}: {len(own) - MOST_FAILURES} more checks failed (verify --json)")
+    return shown
 
 
 def declined(results: Iterable[CheckResult]) -> list[str]:

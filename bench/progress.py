@@ -93,10 +93,11 @@ class PlainProgress:
             return
         self._last = now
         elapsed = now - self._started
-        left = elapsed / (self._done - self._before) * (self._total - self._done)
+        here = self._done - self._before
+        left = f"about {elapsed / here * (self._total - self._done):.0f} s" if here >= 10 else "?"
         self._say(
             f"{self._done}/{self._total} visits, {elapsed:.0f} s elapsed, "
-            f"about {left:.0f} s remaining; last: {cell}"
+            f"{left} remaining; last: {cell}"
         )
 
     def __enter__(self) -> Self:

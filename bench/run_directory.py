@@ -44,7 +44,7 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
         "machine": environment.describe_machine(),
         "versions": environment.versions(),
         "git": environment.git_state(Path(__file__).resolve().parent),
-        "caveats": [],
+        "caveats": environment.allocator_caveats(plan.allocator),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.noise import Usage, read_usage
 
@@ -50,23 +50,32 @@ class CpuStopwatch:
 
 
 class CudaStopwatch:
-    """Events on the current stream, the L2 cache overwritten before every call."""
+    """Events on the current stream, the L2 cache overwritten before every call.
+
+    `cuda` is `torch.cuda`, or what stands in for it; `flush` overwrites the cache.
+    """
 
     loops = False
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, cuda: Any, flush: Call) -> None:
+        self._device = device
+        self._cuda = cuda
+        self._flush = flush
+
+    @classmethod
+    def on(cls, device: str) -> CudaStopwatch:
+        """The stopwatch of a device that torch sees."""
         import torch
 
-        self._torch = torch
-        self._device = device
-        self._flush = torch.empty(L2_FLUSH_BYTES, dtype=torch.int8, device=device)
+        buffer = torch.empty(L2_FLUSH_BYTES, dtype=torch.int8, device=device)
+        return cls(device, torch.cuda, buffer.zero_)
 
     def measure(self, call: Call, calls: int) -> float:
         """Seconds of `calls` calls, each between its own pair of events."""
-        cuda = self._torch.cuda
+        cuda = self._cuda
         total_ms = 0.0
         for _ in range(calls):
-            self._flush.zero_()
+            self._flush()
             start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
             cuda.synchronize(self._device)
             start.record()

@@ -142,7 +142,7 @@ def _check(implementation: Implementation, case: CheckCase, seed: int) -> list[C
         inputs.grad_output,
     )
     with_gradients = case.case.is_backward and Feature.BACKWARD in implementation.supports
-    originals = [t.clone() for t in (inputs.query, inputs.key, inputs.value)]
+    originals = {name: tensor.clone() for name, tensor in _tensors(inputs).items()}
     actual, shape_problem = _run(implementation, case, inputs, with_gradients)
     if shape_problem:
         return [_result(implementation, case, "output", "fail", reason=shape_problem)]
@@ -175,15 +175,22 @@ def _check(implementation: Implementation, case: CheckCase, seed: int) -> list[C
 
 
 def _unmodified(
-    implementation: Implementation, case: CheckCase, originals: Sequence[Tensor], inputs: Inputs
+    implementation: Implementation,
+    case: CheckCase,
+    originals: Mapping[str, Tensor],
+    inputs: Inputs,
 ) -> CheckResult:
-    now = {"query": inputs.query, "key": inputs.key, "value": inputs.value}
-    pairs = zip(now.items(), originals, strict=True)
-    changed = [name for (name, tensor), before in pairs if not torch.equal(before, tensor)]
+    now = _tensors(inputs)
+    changed = [name for name, before in originals.items() if not torch.equal(before, now[name])]
     if not changed:
         return _result(implementation, case, "inputs_unmodified", "pass")
     reason = f"changed its {' and '.join(changed)} in place"
     return _result(implementation, case, "inputs_unmodified", "fail", reason=reason)
+
+
+def _tensors(inputs: Inputs) -> dict[str, Tensor]:
+    found = {"query": inputs.query, "key": inputs.key, "value": inputs.value}
+    return found if inputs.attn_mask is None else {**found, "attn_mask": inputs.attn_mask}
 
 
 def allowed_error(case: CheckCase, quantity: str, expected: Reference, baseline: Tensor) -> float:

@@ -156,7 +156,7 @@ def prepare(
 @cache
 def stopwatch(device: str) -> Stopwatch:
     """The stopwatch of a device."""
-    return CudaStopwatch(device) if device.startswith("cuda") else CpuStopwatch()
+    return CudaStopwatch.on(device) if device.startswith("cuda") else CpuStopwatch()
 
 
 @cache

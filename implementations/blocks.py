@@ -16,10 +16,11 @@ from torch import Tensor
 
 from implementations.masking import causal_mask
 
-# A batched product of four heads keeps two to four threads busy without splitting one head's
-# matrix between them, and 512 rows in all are enough for a BLAS to reach its full rate.
-HEADS_PER_TILE = 4
-ROWS_PER_TILE = 512
+# With 512 rows of a head a BLAS reaches its full rate, and a tile's scores still fit a last-level
+# cache at some thousands of keys. Two heads at a time let each thread keep to its own matrix;
+# shorter sequences take more heads, so that a tile does not shrink with them.
+ROWS_PER_HEAD = 512
+HEADS_PER_TILE = 2
 
 Span: TypeAlias = "slice[int, int, None]"
 
@@ -54,12 +55,16 @@ class Tile:
 
 
 def tiles(query: Tensor) -> Iterator[Tile]:
-    """Cut query (..., num_heads, query_len, head_dim) into tiles of at most ROWS_PER_TILE rows."""
+    """Cut query (..., num_heads, query_len, head_dim) into tiles.
+
+    A tile has at most ROWS_PER_HEAD rows of a head, and HEADS_PER_TILE heads or as many more as
+    keep its rows in all at ROWS_PER_HEAD * HEADS_PER_TILE.
+    """
     *leading, num_heads, query_len = query.shape[:-1]
-    rows = min(query_len, ROWS_PER_TILE // min(num_heads, HEADS_PER_TILE)) if num_heads else 0
-    if rows == 0:
+    rows = min(query_len, ROWS_PER_HEAD)
+    if rows == 0 or num_heads == 0:
         return
-    heads = min(num_heads, max(HEADS_PER_TILE, ROWS_PER_TILE // rows))
+    heads = min(num_heads, HEADS_PER_TILE * ROWS_PER_HEAD // rows)
     for index in itertools.product(*map(range, leading)):
         for head in range(0, num_heads, heads):
             for row in range(0, query_len, rows):

@@ -15,6 +15,10 @@ PASSES: tuple[str, ...] = get_args(Pass)
 MASKS: tuple[str, ...] = get_args(MaskKind)
 
 
+class CaseError(ValueError):
+    """A case that does not exist; the message is one line for the user."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One point: query (batch, num_heads, seq_len, head_dim), key and value with key_len rows.
@@ -23,7 +27,7 @@ class Case:
     `growth` says how the series that the case belongs to makes d_model larger.
 
     Raises:
-        ValueError: a negative size, or a dtype, pass or mask that does not exist.
+        CaseError: a negative size, or a dtype, pass or mask that does not exist.
 
     """
 
@@ -47,14 +51,14 @@ class Case:
             object.__setattr__(self, "value_dim", self.head_dim)
         for name in ("batch", "num_heads", "seq_len", "key_len", "head_dim", "value_dim"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+                raise CaseError(f"{name} must not be negative, got {getattr(self, name)}")
         for name, value, choices in (
             ("dtype", self.dtype, DTYPES),
             ("pass", self.pass_, PASSES),
             ("mask", self.mask, MASKS),
         ):
             if value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+                raise CaseError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
     @property
     def d_model(self) -> int:

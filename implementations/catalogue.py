@@ -6,6 +6,7 @@ nothing to register.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -29,6 +30,7 @@ from implementations.interface import (
 )
 
 ENTRY_POINT_GROUP = "attnscale.implementations"
+SPEC_FORMS = "path/to/file.py:function or package.module:function"
 
 
 class CatalogueError(ValueError):
@@ -96,9 +98,7 @@ def load(text: str) -> Implementation:
         name, spec = "", text
     target, _, attribute = spec.rpartition(":")
     if not target or not attribute or (equals and not name):
-        raise CatalogueError(
-            f"--impl {text}: expected path/to/file.py:function or package.module:function"
-        )
+        raise CatalogueError(f"--impl {text}: expected {SPEC_FORMS}")
     module = _load_file(text, target) if target.endswith(".py") else _load_module(text, target)
     found = getattr(module, attribute, None)
     if isinstance(found, Implementation):
@@ -119,6 +119,8 @@ def load_all(names: Iterable[str], specs: Iterable[str] = ()) -> list[Implementa
     for name in dict.fromkeys(names):
         _add(found, load(name))
     for spec in specs:
+        if ":" not in spec:
+            raise CatalogueError(f"--impl {spec}: expected {SPEC_FORMS}")
         implementation = load(spec)
         if implementation.name in catalogue():
             raise CatalogueError(
@@ -189,13 +191,18 @@ def _load_module(text: str, target: str) -> ModuleType:
 
 
 def _guarded(text: str, folder: str, importing: Callable[[], None]) -> None:
-    """Import with `folder` on the path; whatever the user's module raises becomes one line."""
+    """Import with `folder` on the path; whatever the user's module raises becomes one line.
+
+    What it prints goes to stderr: stdout may be a JSON document.
+    """
     sys.path.insert(0, folder)
     try:
-        importing()
-    except Exception as problem:
+        with contextlib.redirect_stdout(sys.stderr):
+            importing()
+    except (Exception, SystemExit) as problem:
+        why = str(problem).partition("\n")[0]
         raise CatalogueError(
-            f"--impl {text}: importing failed with {type(problem).__name__}: {problem}"
+            f"--impl {text}: importing failed with {type(problem).__name__}: {why}"
         ) from problem
     finally:
         sys.path.remove(folder)

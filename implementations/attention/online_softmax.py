@@ -37,7 +37,7 @@ from implementations.masking import (
     resolve_scale,
 )
 
-# With 512 rows a block of float32 scores is 4 MiB: in the last cache, and long enough that the
+# With 512 rows a block of a head's float32 scores is 4 MiB: in the last cache, and long enough that the
 # running statistics cost little beside the two products.
 KEYS_PER_BLOCK = 2048
 LOG2_E = math.log2(math.e)

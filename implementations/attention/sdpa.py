@@ -45,12 +45,11 @@ def sdpa(
 
     """
     check_arguments(query, key, value, attn_mask, is_causal)
-    expand_mask(attn_mask, query, key)
     return F.scaled_dot_product_attention(
         query,
         key,
         value,
-        attn_mask=attn_mask,
+        attn_mask=expand_mask(attn_mask, query, key),  # torch itself takes no mask of 1 dimension
         dropout_p=dropout_p,
         is_causal=is_causal,
         scale=scale,
