@@ -7,6 +7,7 @@ The front door: the command line (`attnscale …` or `python -m attnscale …`) 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,7 +150,8 @@ def list_command(as_json: Json = False) -> int:
     from bench.listing import listing, listing_table
     from implementations.catalogue import catalogue
 
-    rows = [listing(implementation) for implementation in catalogue().values()]
+    with _warnings_as_lines():
+        rows = [listing(implementation) for implementation in catalogue().values()]
     if as_json:
         _print_json({"implementations": rows})
     else:
@@ -175,7 +177,8 @@ def verify_command(
     from bench.verify import summary
     from implementations.catalogue import catalogue, load_all
 
-    chosen = load_all(names or ([] if impl else list(catalogue())), impl or ())
+    with _warnings_as_lines():
+        chosen = load_all(names or ([] if impl else list(catalogue())), impl or ())
     cases = check_cases(dtype or DEFAULT_DTYPES, device=check_device(device or "cpu"))
     with Worker(threads=usable_cores()) as worker, _progress() as shown:
         results = list(
@@ -206,7 +209,7 @@ def sweep_command(
     resume: Resume = False,
 ) -> int:
     """Measure: verify first, then time every cell in random order; writes a run."""
-    folder, failed = _measure(
+    _, failed = _measure(
         names=names or (),
         specs=impl or (),
         preset=preset,
@@ -219,7 +222,6 @@ def sweep_command(
         out=out,
         resume=resume,
     )
-    _say(f"run: {folder}")
     return FAILED if failed else DONE
 
 
@@ -309,11 +311,17 @@ def run_command(
         resume=resume,
     )
     from reports.page import report
+    from reports.tables import TableError
 
-    with _warnings_as_lines():
-        written = report([folder])
+    try:
+        with _warnings_as_lines():
+            written = report([folder])
+    except TableError as problem:
+        if not failed:
+            raise
+        _say(f"no report: {problem}")  # since nothing passed the checks, nothing was timed
+        return FAILED
     _show_verdicts(written.fits)
-    _say(f"run: {folder}")
     print(f"report: {written.index}")
     if failed:
         return FAILED
@@ -323,10 +331,12 @@ def run_command(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; bad input is one line on stderr and code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a pipe on Windows may know no ✓
     try:
         code = app(args=arguments, prog_name="attnscale", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; what was measured is kept (sweep --resume continues it)")
         code = INTERRUPTED
     except Exception as problem:
         message = _as_one_line(problem)
@@ -360,7 +370,8 @@ def _as_one_line(problem: Exception) -> str | None:
     """What the user did wrong, or None if the mistake is ours."""
     shown = getattr(problem, "format_message", None)  # typer's usage errors have it
     if callable(shown):
-        return f"{' '.join(str(shown()).split())} (attnscale --help)"
+        # Without any argument the help is shown, and the message is empty.
+        return f"{' '.join(str(shown()).split()) or 'a command is needed'} (attnscale --help)"
     return str(problem) if type(problem).__name__ in USER_ERRORS else None
 
 
@@ -370,7 +381,15 @@ def _measure(**options: Any) -> tuple[Path, bool]:
 
     request = Request(**options)
     folder = request.folder
-    return folder, _sweep(request.plan(), folder, request.resume, request.name)
+    with _warnings_as_lines():
+        plan = request.plan()
+    try:
+        failed = _sweep(plan, folder, request.resume, request.name)
+    except KeyboardInterrupt:
+        _say(f"interrupted; what was measured is kept (sweep --resume --out {folder} continues it)")
+        raise typer.Exit(INTERRUPTED) from None
+    _say(f"run: {folder}")
+    return folder, failed
 
 
 def _sweep(plan: Plan, folder: Path, resume: bool, preset: str | None) -> bool:
@@ -405,7 +424,7 @@ def _verdict_code(fits: Sequence[Fit]) -> int:
     verdicts = {str(one.verdict) for one in fits}
     if "refuted" in verdicts:
         return FAILED
-    return INCONCLUSIVE if "inconclusive" in verdicts else DONE
+    return DONE if verdicts == {"confirmed"} else INCONCLUSIVE
 
 
 def _sizes(texts: list[str] | None) -> dict[str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
@@ -16,6 +17,10 @@ from implementations.case import Case, Growth, MaskKind, Pass
 MAX_SIZE = 2**24
 
 
+class HeadDimWarning(UserWarning):
+    """The widths asked for need smaller heads than the preset's."""
+
+
 class PlanError(ValueError):
     """A sweep that was asked for wrongly; the message is one line for the user."""
 
@@ -25,7 +30,7 @@ class Series:
     """Cells of some implementations in which only seq_len and d_model vary.
 
     With `num_heads` None the heads grow with d_model (`head_dim` fixed); with a number the head
-    grows instead. `key_len` None means seq_len.
+    grows instead.
     """
 
     implementations: tuple[str, ...]
@@ -127,6 +132,8 @@ def read_plan(source: Mapping[str, Any], where: str) -> Plan:
     if plan.allocator not in ("pinned", "default"):
         raise PlanError(f"{where}: allocator must be pinned or default, got {plan.allocator!r}")
     for series in plan.series:
+        if series.is_causal and series.mask != "none":
+            raise PlanError(f"{where}: is_causal and mask {series.mask!r} exclude each other")
         try:
             list(series.cases())
         except ValueError as problem:
@@ -235,14 +242,26 @@ def narrow(
         changes = {name: value for name, value in changes.items() if value is not None}
         narrowed = replace(series, implementations=members, **changes)
         if d_models and narrowed.num_heads is None:
-            # A width below one head of the fixed size is one smaller head's worth of a series.
-            narrowed = replace(narrowed, head_dim=min(narrowed.head_dim, min(d_models)))
+            narrowed = _with_smaller_heads(narrowed)
         chosen.append(narrowed)
     if seq_lens or d_models:
         chosen = _merged(chosen)
     own = (*plan.specs, *(spec for _, spec in specs))
     data = replace(plan, series=tuple(chosen), specs=own).to_dict()
     return read_plan(data, "the command line")
+
+
+def _with_smaller_heads(series: Series) -> Series:
+    """The series with heads as small as its smallest width, if that is below one head."""
+    smallest = min(series.d_models)
+    if smallest >= series.head_dim:
+        return series
+    warnings.warn(
+        f"head_dim is {smallest}, the smallest width, instead of {series.head_dim} at every width",
+        HeadDimWarning,
+        stacklevel=2,
+    )
+    return replace(series, head_dim=smallest)
 
 
 def _merged(series: Sequence[Series]) -> list[Series]:

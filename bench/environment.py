@@ -21,6 +21,10 @@ PINNED_ALLOCATOR = {
 }
 
 
+CGROUP = Path("/sys/fs/cgroup")
+MOST_PINNED_FAULTS = 1000.0
+
+
 def describe_machine() -> dict[str, Any]:
     """Processor, cores, caches and memory; null where the platform does not tell."""
     memory = psutil.virtual_memory()
@@ -50,7 +54,9 @@ def versions() -> dict[str, str | None]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether there are changes beyond it; null outside a checkout."""
+    """Commit and whether there are changes beyond it; null if the folder is no checkout's root."""
+    if not (folder / ".git").exists():
+        return None
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -67,22 +73,41 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def allocator_caveats(allocator: str) -> list[str]:
-    """What a reader must know of the allocator that a run was measured with."""
-    if allocator == "pinned" and platform.libc_ver()[0] != "glibc":
-        return ["The allocator can only be pinned with glibc; page faults may bend the times."]
+def allocator_caveats(allocator: str, faults: float | None) -> list[str]:
+    """What a reader must know of the allocator; `faults` are those of a large block used again."""
+    if allocator == "pinned" and faults is not None and faults > MOST_PINNED_FAULTS:
+        return [
+            "The allocator could not be pinned: large blocks are given back after every call, "
+            "and page faults may bend the times of what allocates them."
+        ]
     return []
 
 
-def usable_cores() -> int:
-    """The physical cores that this process may use."""
+def usable_cores(cgroup: Path = CGROUP) -> int:
+    """The physical cores that this process may use, a container's limit included."""
     logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(logical or 1, psutil.cpu_count(logical=False) or 1))
+    cores = min(logical or 1, psutil.cpu_count(logical=False) or 1)
+    quota, _, period = _cgroup_value(cgroup / "cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
 
 
-def available_bytes() -> int:
-    """Memory that can be taken without swapping."""
-    return int(psutil.virtual_memory().available)
+def available_bytes(cgroup: Path = CGROUP) -> int:
+    """Memory that can be taken without swapping, a container's limit included."""
+    free = int(psutil.virtual_memory().available)
+    limit, used = (_cgroup_value(cgroup / name) for name in ("memory.max", "memory.current"))
+    if limit.isdigit() and used.isdigit():
+        free = min(free, int(limit) - int(used))
+    return max(0, free)
+
+
+def _cgroup_value(file: Path) -> str:
+    """A limit of control groups version 2; empty where there is none."""
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def worker_environment(threads: int, allocator: str) -> dict[str, str]:

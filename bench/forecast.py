@@ -55,6 +55,9 @@ class Forecast:
     def time_s(self, implementation: Implementation, case: Case) -> float | None:
         """Seconds of one call; None before anything was seen."""
         law = implementation.time_law
+        own = self._seen[implementation.name, _conditions(case)].get(case)
+        if own is not None:
+            return own.time_s
         near = self._nearest(implementation, case, law)
         return min((one.time_s * self._ratio(law, case, one.case) for one in near), default=None)
 

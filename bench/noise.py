@@ -17,6 +17,7 @@ Number = TypeVar("Number", int, float)
 
 LARGEST_SPREAD = 0.10
 LARGEST_DRIFT = 0.15
+FEW_SAMPLES = 4
 SWITCHES_PER_SECOND = 200.0
 SHORTEST_JUDGED_S = 0.01
 
@@ -59,11 +60,9 @@ def reasons(
     `earlier` are the canary's times in the visits before; its median is what it should take.
     """
     found = []
-    if len(samples_s) >= 4:
-        quartiles = statistics.quantiles(samples_s, n=4)
-        spread = (quartiles[2] - quartiles[0]) / quartiles[1]
-        if spread > LARGEST_SPREAD:
-            found.append(f"samples spread by {spread:.0%}")
+    spread = _spread(samples_s)
+    if spread > LARGEST_SPREAD:
+        found.append(f"samples spread by {spread:.0%}")
     if usage.involuntary_switches is not None and usage.wall_s > SHORTEST_JUDGED_S:
         rate = usage.involuntary_switches / usage.wall_s
         if rate > SWITCHES_PER_SECOND:
@@ -73,6 +72,16 @@ def reasons(
         if drift > LARGEST_DRIFT:
             found.append(f"canary {drift:.0%} slower than usual")
     return tuple(found)
+
+
+def _spread(samples_s: Sequence[float]) -> float:
+    """Interquartile range over median; of few samples, whose quartiles say little, the range."""
+    if len(samples_s) < 2:
+        return 0.0
+    if len(samples_s) < FEW_SAMPLES:
+        return (max(samples_s) - min(samples_s)) / statistics.median(samples_s)
+    quartiles = statistics.quantiles(samples_s, n=4)
+    return (quartiles[2] - quartiles[0]) / quartiles[1]
 
 
 def _less(now: Number | None, before: Number | None) -> Number | None:

@@ -100,11 +100,9 @@ class Record:
             RunError: a required field is missing, or the schema is newer than this one.
 
         """
-        schema = row.get("schema", 1)
-        if not isinstance(schema, int) or schema > SCHEMA:
-            raise RunError(
-                f"record schema {schema!r} is newer than {SCHEMA}; update attnscale to read it"
-            )
+        _check_schema(row)
+        if row.get("status") not in STATUSES:
+            raise RunError(f"not a record: status {row.get('status')!r}")
         known = {f.name: row[_file_name(f.name)] for f in fields(cls) if _file_name(f.name) in row}
         for name in ("samples_s", "noise_reasons"):
             if known.get(name) is not None:
@@ -157,6 +155,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder / RUN_FILE} cannot be read: {problem}") from None
     if not isinstance(info, dict):
         raise RunError(f"{folder / RUN_FILE} must hold one JSON object")
+    _check_schema(info)
     return info
 
 
@@ -243,7 +242,7 @@ def _cut_torn_tail(file: IO[bytes]) -> None:
 def _lock(file: IO[bytes], path: Path) -> None:
     try:
         import fcntl
-    except ImportError:  # Windows: an open file cannot be replaced there, which protects enough
+    except ImportError:  # Windows has no flock: there two sweeps into one directory are not caught
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -252,6 +251,12 @@ def _lock(file: IO[bytes], path: Path) -> None:
         raise RunError(
             f"{path} is being written by another attnscale; wait for it, or choose another --out"
         ) from None
+
+
+def _check_schema(row: Mapping[str, Any]) -> None:
+    schema = row.get("schema", 1)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise RunError(f"schema {schema!r} is newer than {SCHEMA}; update attnscale to read it")
 
 
 def _file_name(attribute: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
         RunError: the directory holds a run already, or cannot be written.
 
     """
-    exists = (folder / RUN_FILE).exists() or (folder / RECORDS_FILE).exists()
+    try:
+        exists = (folder / RUN_FILE).exists() or (folder / RECORDS_FILE).exists()
+    except PermissionError as problem:
+        raise RunError(f"--out {folder}: cannot look there: {problem.strerror}") from None
     if exists and not resume:
         raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
     if exists:
@@ -43,8 +47,8 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
         "allocator": plan.allocator,
         "machine": environment.describe_machine(),
         "versions": environment.versions(),
-        "git": environment.git_state(Path(__file__).resolve().parent),
-        "caveats": environment.allocator_caveats(plan.allocator),
+        "git": environment.git_state(Path(__file__).resolve().parents[1]),
+        "caveats": [],
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,6 +56,33 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
     except OSError as problem:
         raise RunError(f"--out {folder}: cannot write there: {problem.strerror}") from None
     return info
+
+
+def check_machine(info: Mapping[str, Any], *, gpu: str | None, threads: int, folder: Path) -> None:
+    """Refuse to add records of one machine to those of another.
+
+    Raises:
+        PlanError: processor, GPU, threads or torch are not those of `run.json`.
+
+    """
+    before = {
+        "cpu": info["machine"].get("cpu"),
+        "gpu": info["machine"].get("gpu"),
+        "threads": info["threads"],
+        "torch": info["versions"].get("torch"),
+    }
+    now = {
+        "cpu": environment.describe_machine()["cpu"],
+        "gpu": gpu,
+        "threads": threads,
+        "torch": environment.versions()["torch"],
+    }
+    for name, value in now.items():
+        if value != before[name]:
+            raise PlanError(
+                f"{folder} was measured with {name} {before[name]}, here it is {value}; "
+                "choose another --out"
+            )
 
 
 def resumable_plan(folder: Path) -> Plan:

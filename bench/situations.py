@@ -16,13 +16,19 @@ DEFAULT_DTYPES = ("float32", "float64", "bfloat16")
 class CheckCase:
     """A named situation; `leading` are the dimensions before (seq_len, head_dim).
 
-    With `empty_rows` the boolean or float mask leaves some queries no key at all.
+    With `empty_rows` the boolean or float mask leaves some queries no key at all. With
+    `heavy_tail` the last few keys are so large that they take most of the weight of many rows: a
+    kernel that loses its last block, or does not rescale what came before it, is then wrong in any
+    precision. With `full_mask` the mask
+    differs between batch items and heads.
     """
 
     name: str
     case: Case
     leading: tuple[int, ...]
     empty_rows: bool = False
+    heavy_tail: bool = False
+    full_mask: bool = False
     scale: float | None = None
 
     @classmethod
@@ -40,6 +46,8 @@ class CheckCase:
             **row,
             "leading": list(self.leading),
             "empty_rows": self.empty_rows,
+            "heavy_tail": self.heavy_tail,
+            "full_mask": self.full_mask,
             "scale": self.scale,
         }
 
@@ -72,13 +80,23 @@ def _situations() -> Iterator[CheckCase]:
         name: str,
         leading: tuple[int, ...] = (2, 3),
         empty_rows: bool = False,
+        heavy_tail: bool = False,
+        full_mask: bool = False,
         scale: float | None = None,
         **sizes: Any,
     ) -> CheckCase:
         values = {"seq_len": 5, "key_len": 7, "head_dim": 11, "value_dim": 11, **sizes}
         batch = math.prod(leading[:-1])
         case = Case(batch=batch, num_heads=leading[-1] if leading else 1, **values)
-        return CheckCase(name=name, case=case, leading=leading, empty_rows=empty_rows, scale=scale)
+        return CheckCase(
+            name=name,
+            case=case,
+            leading=leading,
+            empty_rows=empty_rows,
+            heavy_tail=heavy_tail,
+            full_mask=full_mask,
+            scale=scale,
+        )
 
     yield situation("plain", seq_len=7)
     yield situation("single_pair", seq_len=1, key_len=1)
@@ -86,6 +104,8 @@ def _situations() -> Iterator[CheckCase]:
     yield situation("more_queries", seq_len=7, key_len=5)
     yield situation("value_dim", value_dim=13)
     yield situation("scale", scale=0.7)
+    # exp overflows float32 beyond 88: only a softmax that subtracts the maximum stays finite.
+    yield situation("large_scores", scale=50.0)
     yield situation("two_dimensions", leading=())
     yield situation("three_dimensions", leading=(3,))
     yield situation("five_dimensions", leading=(2, 3, 2))
@@ -94,15 +114,18 @@ def _situations() -> Iterator[CheckCase]:
     yield situation("causal_more_queries", seq_len=7, key_len=5, is_causal=True)
     yield situation("boolean_mask", mask="boolean")
     yield situation("float_mask", mask="float")
+    yield situation("boolean_mask_per_head", mask="boolean", full_mask=True)
+    yield situation("float_mask_per_head", mask="float", full_mask=True)
     yield situation("masked_rows_boolean", mask="boolean", empty_rows=True)
     yield situation("masked_rows_float", mask="float", empty_rows=True)
-    yield situation("beyond_blocks", leading=(1, 3), seq_len=521, key_len=523)
+    one, three = (1, 1), (1, 3)
+    block: dict[str, Any] = {"seq_len": 521, "key_len": 523}
+    few: dict[str, Any] = {"seq_len": 67, "key_len": 2053}
+    yield situation("beyond_blocks", leading=three, heavy_tail=True, **block)
+    yield situation("beyond_blocks_causal", leading=one, is_causal=True, **block)
+    yield situation("beyond_blocks_masked", leading=one, heavy_tail=True, mask="boolean", **block)
+    yield situation("long_keys", leading=(1, 2), heavy_tail=True, **few)
+    yield situation("long_keys_masked", leading=(1, 2), heavy_tail=True, mask="boolean", **few)
     yield situation(
-        "beyond_blocks_causal", leading=(1, 1), seq_len=521, key_len=523, is_causal=True
+        "long_causal", leading=one, heavy_tail=True, seq_len=2311, key_len=2053, is_causal=True
     )
-    yield situation(
-        "beyond_blocks_masked", leading=(1, 1), seq_len=521, key_len=523, mask="boolean"
-    )
-    yield situation("long_keys", leading=(1, 2), seq_len=67, key_len=2053)
-    yield situation("long_keys_masked", leading=(1, 2), seq_len=67, key_len=2053, mask="boolean")
-    yield situation("long_causal", leading=(1, 1), seq_len=2311, key_len=2053, is_causal=True)

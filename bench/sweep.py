@@ -14,10 +14,11 @@ from bench.cells import Cell, by_implementation, cells_of, pilot_cells
 from bench.forecast import Forecast, LawValue, Observation
 from bench.gate import Admission, Gate, cases_for, run_checks
 from bench.records import RECORDS_FILE, Journal, Record, RunError, read_records, write_info
-from bench.run_directory import prepare
+from bench.run_directory import check_machine, prepare
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.verify import CheckResult, summary
-from bench.visits import Visits, visit_limit_s
+from bench.visits import LOSSES, Visits, visit_limit_s
+from implementations.case import Case
 
 
 class Observer(Protocol):
@@ -70,27 +71,28 @@ class Sweep:
                 gate = self._check(cells, worker)
                 info = {**info, **_gate_info(gate), **_implementation_info(cells)}
                 write_info(self.folder, info)
-                admissions = {cell.key: _admission(gate, cell) for cell in cells}
-                admitted = [cell for cell in cells if admissions[cell.key].status == "pass"]
-                forecast = self._pilot(admitted, worker)
-            visits = Visits(
-                plan=self.plan,
-                threads=self.threads,
-                journal=journal,
-                forecast=forecast,
-                admissions=admissions,
-                on_visit=self.observer.visit,
-            )
-            for record in earlier:
-                visits.learn(record)
-            self.observer.visits(visits.done, len(cells) * self.plan.rounds, self.plan.rounds)
-            for number in range(self.plan.rounds):
+                forecast = Forecast(self.law_value)
+                visits = Visits(
+                    plan=self.plan,
+                    threads=self.threads,
+                    journal=journal,
+                    forecast=forecast,
+                    admissions={cell.key: _admission(gate, cell) for cell in cells},
+                    available_bytes=lambda case: _available_bytes(case, info),
+                    on_visit=self.observer.visit,
+                )
+                for record in earlier:
+                    visits.learn(record)
+                unfinished = [n for n in range(self.plan.rounds) if not visits.complete(n, cells)]
+                if unfinished:
+                    self._pilot(visits.admitted(cells), worker, forecast, info)
+            self.observer.visits(visits.done, len(cells) * self.plan.rounds, len(unfinished))
+            for number in unfinished:
                 order = cells.copy()
                 random.Random(f"{self.plan.seed}/{number}").shuffle(order)
                 with self._worker() as worker:
-                    if not visits.complete(number, cells):
-                        info = {**info, "ceilings": self._ceilings(cells, worker, info)}
-                        write_info(self.folder, info)
+                    info = {**info, "ceilings": self._ceilings(cells, worker, info)}
+                    write_info(self.folder, info)
                     visits.run_round(number, order, worker)
         return gate
 
@@ -106,8 +108,11 @@ class Sweep:
         gpu = answer["gpu"]
         if gpu is None and any(s.device.startswith("cuda") for s in self.plan.series):
             raise PlanError("--device cuda: torch sees no CUDA device here; use --device cpu")
-        machine = {**info["machine"], "gpu": gpu}
-        return {**info, "machine": machine, "threads": answer["threads"]}
+        machine = {**info["machine"], "gpu": gpu, "gpu_free_bytes": answer["gpu_free_bytes"]}
+        if "threads" in info:  # an earlier process measured here
+            check_machine(info, gpu=gpu, threads=answer["threads"], folder=self.folder)
+        caveats = environment.allocator_caveats(self.plan.allocator, answer["large_block_faults"])
+        return {**info, "machine": machine, "threads": answer["threads"], "caveats": caveats}
 
     def _check(self, cells: Sequence[Cell], worker: Worker) -> Gate:
         results: list[CheckResult] = []
@@ -141,17 +146,21 @@ class Sweep:
                 }
         return found
 
-    def _pilot(self, cells: Sequence[Cell], worker: Worker) -> Forecast:
-        """One call along the diagonal of every series, smallest first, until the limit is near."""
-        forecast = Forecast(self.law_value)
-        available = environment.available_bytes()
+    def _pilot(
+        self,
+        cells: Sequence[Cell],
+        worker: Worker,
+        forecast: Forecast,
+        info: Mapping[str, Any],
+    ) -> None:
+        """Try the diagonal of every series, smallest cells first, until the limit is near."""
         for cell in pilot_cells(cells):
             self.observer.phase(f"trying {cell.implementation.name}: {cell.case}")
             objection = forecast.objection(
                 cell.implementation,
                 cell.case,
                 call_limit_s=self.plan.call_limit_s,
-                available_bytes=available,
+                available_bytes=_available_bytes(cell.case, info),
             )
             if objection is not None:
                 continue
@@ -161,8 +170,9 @@ class Sweep:
                     "pilot", limit_s=visit_limit_s(self.plan), seed=self.plan.seed, **request
                 )
             except WorkerLost as lost:
-                forecast.observe_loss(*cell.key, lost.status)
-                continue
+                answer = {"status": lost.status}
+            if answer["status"] in LOSSES:
+                forecast.observe_loss(*cell.key, answer["status"])
             if succeeded(answer):
                 observed = Observation(
                     case=cell.case,
@@ -170,7 +180,13 @@ class Sweep:
                     workspace_bytes=answer["workspace_bytes"],
                 )
                 forecast.observe(cell.implementation.name, observed)
-        return forecast
+
+
+def _available_bytes(case: Case, info: Mapping[str, Any]) -> float:
+    """Memory of the case's device: the host's now, the GPU's when the sweep began."""
+    if case.device_type == "cuda":
+        return float(info["machine"]["gpu_free_bytes"])
+    return environment.available_bytes()
 
 
 def _gate_info(gate: Gate) -> dict[str, Any]:

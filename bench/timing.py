@@ -18,6 +18,7 @@ from bench.noise import Usage, read_usage
 SHORTEST_READING_S = 1e-3
 WARM_UP_AGREEMENT = 0.05
 LONGEST_WARM_UP_CALLS = 50
+LONGEST_WARM_UP_S = 1.0
 L2_FLUSH_BYTES = 256 * 2**20
 
 Call = Callable[[], object]
@@ -145,17 +146,18 @@ def sample(
 
 
 def warm_up(call: Call, stopwatch: Stopwatch) -> float:
-    """Call until two readings in a row agree within 5 %; the seconds of the last one.
+    """Call until two readings in a row agree within 5 %, or a second is spent; the last reading.
 
     Timing the first call would include compilation, first-touch page faults and cold caches.
     """
     last = stopwatch.measure(call, 1)
+    spent = last
     for _ in range(LONGEST_WARM_UP_CALLS):
         seconds = stopwatch.measure(call, 1)
+        spent += seconds
         if last > 0 and abs(seconds - last) <= WARM_UP_AGREEMENT * last:
             return seconds
-        if seconds > 100 * SHORTEST_READING_S:
-            # A call this long has reached its steady state once it ran at all.
+        if spent > LONGEST_WARM_UP_S:
             return seconds
         last = seconds
     return last

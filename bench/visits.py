@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
-from bench import environment, noise
+from bench import noise
 from bench.cases import Plan
 from bench.cells import Cell, case_of, unmeasured_record
 from bench.forecast import Forecast, Observation
@@ -17,6 +18,8 @@ from implementations.case import Case
 # A visit is given up after this many times what its calls were allowed to take.
 PATIENCE = 40.0
 SHORTEST_LIMIT_S = 30.0
+# What larger cells will run into as well; a crash may be a matter of one size.
+LOSSES = ("timeout", "out_of_memory")
 
 
 def visit_limit_s(plan: Plan) -> float:
@@ -28,7 +31,8 @@ def visit_limit_s(plan: Plan) -> float:
 class Visits:
     """What is known of a run while it grows; one visit adds one record.
 
-    `on_visit` is told the cell and its record once it stands in the journal.
+    `available_bytes` tells the free memory of a case's device; `on_visit` is told the cell and its
+    record once it stands in the journal.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Visits:
         journal: Journal,
         forecast: Forecast,
         admissions: Mapping[tuple[str, Case], Admission],
+        available_bytes: Callable[[Case], float],
         on_visit: Callable[[str, Record], None],
     ) -> None:
         self._plan = plan
@@ -46,16 +51,22 @@ class Visits:
         self._journal = journal
         self._forecast = forecast
         self._admissions = admissions
+        self._available_bytes = available_bytes
         self._on_visit = on_visit
         self._visited: set[tuple[str, Case, int]] = set()
         self._given_up: dict[tuple[str, Case], Record] = {}
+        self._measured: set[tuple[str, Case]] = set()
         self._has_workspace: set[tuple[str, Case]] = set()
-        self._canaries: list[float] = []
+        self._canaries: dict[str, list[float]] = defaultdict(list)
 
     @property
     def done(self) -> int:
         """How many visits stand in the journal."""
         return len(self._visited)
+
+    def admitted(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells that may be timed."""
+        return [cell for cell in cells if self._admissions[cell.key].status == "pass"]
 
     def complete(self, number: int, cells: Sequence[Cell]) -> bool:
         """Whether every cell has been visited in this round."""
@@ -85,11 +96,14 @@ class Visits:
         before = self._given_up.get(cell.key)
         if before is not None:
             return replace(blank, status=before.status, reason=before.reason)
+        if cell.key in self._measured:
+            # It ran, and will again, whatever one disturbed reading says of a neighbour since.
+            return self._measure(cell, blank, worker)
         objection = self._forecast.objection(
             cell.implementation,
             cell.case,
             call_limit_s=self._plan.call_limit_s,
-            available_bytes=environment.available_bytes(),
+            available_bytes=self._available_bytes(cell.case),
         )
         if objection is not None:
             return replace(blank, status="skipped", reason=objection)
@@ -113,15 +127,17 @@ class Visits:
                 with_workspace=cell.key not in self._has_workspace,
             )
         except WorkerLost as lost:
-            return replace(blank, status=lost.status, reason=str(lost), worker=worker.started)
-        # Every round has a worker of its own; within it, a replacement has a number of its own.
-        number = (blank.round or 0) * 100 + worker.started
+            return replace(
+                blank, status=lost.status, reason=str(lost), worker=_worker_number(blank, worker)
+            )
+        number = _worker_number(blank, worker)
         if not succeeded(answer):
             return replace(
                 blank, status=answer["status"], reason=answer.get("reason"), worker=number
             )
+        earlier = self._canaries[cell.case.device]
         reasons = noise.reasons(
-            answer["samples_s"], noise.Usage(**answer["usage"]), answer["canary_s"], self._canaries
+            answer["samples_s"], noise.Usage(**answer["usage"]), answer["canary_s"], earlier
         )
         return replace(
             blank,
@@ -144,16 +160,24 @@ class Visits:
         case = case_of(record)
         key = (record.implementation, case)
         self._visited.add((*key, record.round or 0))
+        if record.status in ("incorrect", "unsupported"):
+            return  # the gate has been asked again
         if record.status == "measured" and record.time_s is not None:
+            self._measured.add(key)
             if record.workspace_bytes is not None or record.reason is not None:
                 self._has_workspace.add(key)
             if record.canary_s is not None:
-                self._canaries.append(record.canary_s)
+                self._canaries[case.device].append(record.canary_s)
             observed = Observation(
                 case=case, time_s=record.time_s, workspace_bytes=record.workspace_bytes
             )
             self._forecast.observe(record.implementation, observed)
             return
         self._given_up.setdefault(key, record)
-        if record.status in ("timeout", "out_of_memory"):
+        if record.status in LOSSES:
             self._forecast.observe_loss(record.implementation, case, record.status)
+
+
+def _worker_number(record: Record, worker: Worker) -> int:
+    """Every round has a worker of its own; within it, a replacement has a number of its own."""
+    return (record.round or 0) * 100 + worker.started

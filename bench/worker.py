@@ -12,7 +12,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bench.inputs import Inputs, make_inputs
 from bench.memory import workspace_bytes
+from bench.noise import read_usage
 from bench.situations import CheckCase
 from bench.timing import Budget, CpuStopwatch, CudaStopwatch, Stopwatch, sample, warm_up
 from bench.verify import verify
@@ -28,9 +29,12 @@ from implementations.catalogue import load
 from implementations.interface import Implementation, UnsupportedCaseError
 
 CANARY_SIZE = 384
+SMALLEST_CEILING_SIZE = 256
 CEILING_SIZE = 2048
 CEILING_SIZE_CUDA = 8192
+LONGEST_CEILING_CALL_S = 0.25
 COPY_BYTES = 2**28
+LARGE_BLOCK_BYTES = 2**26
 
 
 def main() -> None:
@@ -61,8 +65,22 @@ def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -
 
 def describe() -> dict[str, Any]:
     """What only torch knows of the machine."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"status": "done", "gpu": gpu, "threads": torch.get_num_threads()}
+    cuda = torch.cuda.is_available()
+    return {
+        "status": "done",
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+        "gpu_free_bytes": torch.cuda.mem_get_info()[0] if cuda else None,
+        "threads": torch.get_num_threads(),
+        "large_block_faults": _large_block_faults(),
+    }
+
+
+def _large_block_faults() -> float | None:
+    """Minor faults of taking and touching a large block again after it was given back."""
+    torch.ones(LARGE_BLOCK_BYTES, dtype=torch.int8)
+    before = read_usage()
+    torch.ones(LARGE_BLOCK_BYTES, dtype=torch.int8)
+    return read_usage().since(before).minor_faults
 
 
 def check(spec: str, cases: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -112,20 +130,38 @@ def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def ceiling(dtype: str, device: str) -> dict[str, Any]:
     """The machine's own matmul rate in operations and copy rate in bytes a second."""
-    size = CEILING_SIZE_CUDA if device.startswith("cuda") else CEILING_SIZE
-    kind: torch.dtype = getattr(torch, dtype)
-    left, right, product = (torch.randn(size, size, device=device).to(kind) for _ in range(3))
     source = torch.ones(COPY_BYTES, dtype=torch.int8, device=device)
     target = torch.empty_like(source)
     watch = stopwatch(device)
     budget = Budget(visit_s=0.5, min_samples=5, max_samples=20)
-    product_s = min(sample(lambda: torch.mm(left, right, out=product), watch, budget).samples_s)
     copy_s = min(sample(lambda: target.copy_(source), watch, budget).samples_s)
     return {
         "status": "done",
-        "matmul_flops_per_s": 2 * size**3 / product_s,
+        "matmul_flops_per_s": _matmul_rate(dtype, device, watch, budget),
         "copy_bytes_per_s": 2 * COPY_BYTES / copy_s,
     }
+
+
+def _matmul_rate(dtype: str, device: str, watch: Stopwatch, budget: Budget) -> float:
+    """The best rate over growing sizes.
+
+    Some products have no fast kernel (float16 on a CPU can take minutes); the sizes end where a
+    call grows long.
+    """
+    rate = 0.0
+    largest = CEILING_SIZE_CUDA if device.startswith("cuda") else CEILING_SIZE
+    size = min(SMALLEST_CEILING_SIZE, largest)
+    while True:
+        drawn = (torch.randn(size, size, device=device) for _ in range(3))
+        left, right, product = (one.to(getattr(torch, dtype)) for one in drawn)
+        multiply = partial(torch.mm, left, right, out=product)
+        once_s = warm_up(multiply, watch)
+        rate = max(rate, 2 * size**3 / once_s)
+        if once_s > LONGEST_CEILING_CALL_S:
+            return rate
+        if size >= largest:
+            return max(rate, 2 * size**3 / min(sample(multiply, watch, budget).samples_s))
+        size *= 2
 
 
 def prepare(

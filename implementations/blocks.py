@@ -14,7 +14,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from implementations.masking import causal_mask
+from implementations.masking import (
+    causal_mask,
+    check_arguments,
+    expand_mask,
+    refuse_dropout,
+    resolve_scale,
+)
 
 # With 512 rows of a head a BLAS reaches its full rate, and a tile's scores still fit a last-level
 # cache at some thousands of keys. Two heads at a time let each thread keep to its own matrix;
@@ -54,6 +60,13 @@ class Tile:
         return tensor[index]
 
 
+def tile_shape(query: Tensor) -> tuple[int, int]:
+    """Heads, and rows of each, in the largest tile of query (..., num_heads, query_len, d)."""
+    num_heads, query_len = query.shape[-3:-1]
+    rows = min(query_len, ROWS_PER_HEAD)
+    return min(num_heads, HEADS_PER_TILE * ROWS_PER_HEAD // rows if rows else 0), rows
+
+
 def tiles(query: Tensor) -> Iterator[Tile]:
     """Cut query (..., num_heads, query_len, head_dim) into tiles.
 
@@ -61,10 +74,9 @@ def tiles(query: Tensor) -> Iterator[Tile]:
     keep its rows in all at ROWS_PER_HEAD * HEADS_PER_TILE.
     """
     *leading, num_heads, query_len = query.shape[:-1]
-    rows = min(query_len, ROWS_PER_HEAD)
-    if rows == 0 or num_heads == 0:
+    heads, rows = tile_shape(query)
+    if heads == 0 or rows == 0:
         return
-    heads = min(num_heads, HEADS_PER_TILE * ROWS_PER_HEAD // rows)
     for index in itertools.product(*map(range, leading)):
         for head in range(0, num_heads, heads):
             for row in range(0, query_len, rows):
@@ -76,17 +88,17 @@ def tiles(query: Tensor) -> Iterator[Tile]:
 
 
 class Scratch:
-    """One buffer that serves blocks of several shapes, so that a block never allocates."""
+    """One buffer for a block of every tile of `query`, so that no block allocates.
 
-    def __init__(self, like: Tensor) -> None:
-        self._buffer = like.new_empty(0)
+    `columns` is the most that a row of a block has.
+    """
+
+    def __init__(self, query: Tensor, columns: int) -> None:
+        self._buffer = query.new_empty(math.prod(tile_shape(query)) * columns)
 
     def block(self, *shape: int) -> Tensor:
         """Uninitialised memory of this shape, valid until the next call."""
-        size = math.prod(shape)
-        if self._buffer.numel() < size:
-            self._buffer = self._buffer.new_empty(size)
-        return self._buffer[:size].view(shape)
+        return self._buffer[: math.prod(shape)].view(shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +107,10 @@ class Masking:
 
     attn_mask: Tensor | None
     is_causal: bool
+
+    def most_keys(self, query_len: int, key_len: int) -> int:
+        """The most keys that any row may see."""
+        return min(key_len, query_len) if self.is_causal else key_len
 
     def key_stop(self, tile: Tile, key_len: int) -> int:
         """One past the last key that any row of the tile may see."""
@@ -146,6 +162,41 @@ def accumulate_(total: Tensor, left: Tensor, right: Tensor, *, factor: float = 1
         total.add_(torch.bmm(left, right), alpha=factor)
 
 
-def with_heads(tensor: Tensor) -> Tensor:
-    """The tensor with at least three dimensions."""
+def run_blockwise(
+    function: type[torch.autograd.Function],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+) -> Tensor:
+    """Check a core's arguments and apply `function(query, key, value, masking, scale)`.
+
+    The function gets tensors of three dimensions or more.
+
+    Raises:
+        ValueError: shapes or dtypes that do not fit, dropout, a mask that requires gradients, or
+            `attn_mask` with `is_causal`.
+
+    """
+    check_arguments(query, key, value, attn_mask, is_causal)
+    refuse_dropout("a core that recomputes its blocks", dropout_p)
+    if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
+        raise ValueError(
+            "a core that recomputes its blocks does not differentiate attn_mask, "
+            "whose gradient would take n x n memory; detach it, or use matmul"
+        )
+    mask = expand_mask(attn_mask, query, key)
+    masking = Masking(
+        attn_mask=None if mask is None else _with_heads(mask.detach()), is_causal=is_causal
+    )
+    tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
+    output: Tensor = function.apply(*tensors, masking, resolve_scale(query, scale))  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+    return output.reshape(*query.shape[:-1], value.shape[-1])
+
+
+def _with_heads(tensor: Tensor) -> Tensor:
     return tensor[None] if tensor.dim() == 2 else tensor

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -33,6 +34,10 @@ ENTRY_POINT_GROUP = "attnscale.implementations"
 SPEC_FORMS = "path/to/file.py:function or package.module:function"
 
 
+class EntryPointWarning(UserWarning):
+    """An installed package offers an implementation that cannot be loaded."""
+
+
 class CatalogueError(ValueError):
     """An implementation that cannot be found or loaded; the message is one line for the user."""
 
@@ -50,7 +55,13 @@ def catalogue() -> dict[str, Implementation]:
         for implementation in declared_in(package):
             _add(found, implementation)
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        _add(found, load(f"{point.name}={point.value}"))
+        try:
+            _add(found, load(f"{point.name}={point.value}"))
+        except CatalogueError as problem:
+            # Somebody's broken package must not keep the others from being measured.
+            warnings.warn(
+                f"entry point {point.name} left out: {problem}", EntryPointWarning, stacklevel=2
+            )
     return dict(sorted(found.items()))
 
 

@@ -51,6 +51,8 @@ def check_arguments(
         attn_mask.dtype == torch.bool or attn_mask.is_floating_point()
     ):
         raise ValueError(f"attn_mask must be boolean or floating point, got {attn_mask.dtype}")
+    if attn_mask is not None and attn_mask.dtype not in (torch.bool, query.dtype):
+        raise ValueError(f"a float attn_mask must be {query.dtype}, got {attn_mask.dtype}; cast it")
 
 
 def refuse_dropout(name: str, dropout_p: float) -> None:
@@ -114,9 +116,3 @@ def safe_softmax(scores: Tensor) -> Tensor:
         return scores
     empty = (scores == -math.inf).all(dim=-1, keepdim=True)
     return scores.masked_fill(empty, 0.0).softmax(dim=-1).masked_fill(empty, 0.0)
-
-
-def refuse_mask_gradient(name: str, attn_mask: Tensor | None) -> None:
-    """Raise ValueError if the mask requires gradients, which would take n x n memory."""
-    if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{name} does not differentiate attn_mask; detach it, or use matmul")

@@ -25,7 +25,10 @@ Oracle = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Values by quantity (`output`, `grad_query`, …), and the largest magnitude of each."""
+    """Values by quantity (`output`, `grad_query`, …), and the largest magnitude of each.
+
+    `score_magnitude` is the largest Σ|q||k| · scale + |mask|.
+    """
 
     values: dict[str, Tensor]
     magnitudes: dict[str, float]
@@ -79,6 +82,8 @@ def reference(
     values = evaluate(oracle, q, k, v, mask, factor, upstream)
 
     score_sizes = q.abs() @ k.abs().transpose(-2, -1) * abs(factor)
+    if mask is not None and mask.dtype != torch.bool:
+        score_sizes = score_sizes + mask.abs().nan_to_num(posinf=0.0)
     weights = safe_softmax(apply_mask(q @ k.transpose(-2, -1) * factor, mask))
     weight_grads = upstream.abs() @ v.abs().transpose(-2, -1)
     row_sums = (weights * weight_grads).sum(-1, keepdim=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.cases import load_preset
@@ -48,6 +49,7 @@ def test_attention(benchmark: BenchmarkFixture, cell: Cell) -> None:
     known = unmeasured_record(cell).to_dict()
     known.update(
         status="measured",
+        threads=torch.get_num_threads(),
         max_error=answer.max_error,
         allowed_error=answer.allowed_error,
     )

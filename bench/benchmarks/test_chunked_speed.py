@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import pytest
+import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.alternate import speedups
+from bench.gate import Gate, cases_for
 from bench.inputs import make_inputs
 from bench.timing import CpuStopwatch
+from bench.verify import verify
 from bench.worker import prepare
 from implementations.case import Case
 from implementations.catalogue import load
@@ -26,6 +29,10 @@ TURNS = 15
 def test_chunked_speed_relative_to_sdpa(benchmark: BenchmarkFixture, dtype: str) -> None:
     """Record how much faster than SDPA the chunked cores are."""
     case = Case(num_heads=8, seq_len=4096, head_dim=64, dtype=dtype)
+    for name in ("sdpa", *CHUNKED):
+        gate = Gate(verify(load(name), cases_for([case])))
+        assert gate.admits(name, case).status == "pass"
+    benchmark.extra_info.update(threads=torch.get_num_threads(), allocator="default")
     calls = {name: prepare(load(name), make_inputs(case), case) for name in ("sdpa", *CHUNKED)}
     baseline = calls.pop("sdpa")
     benchmark.group = f"turns of sdpa, {' and '.join(CHUNKED)}: {case}"

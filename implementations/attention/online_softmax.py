@@ -25,20 +25,13 @@ from implementations.blocks import (
     Tile,
     accumulate_,
     accumulator,
+    run_blockwise,
     tiles,
-    with_heads,
 )
 from implementations.interface import ALL_FEATURES, Feature, Implementation
-from implementations.masking import (
-    check_arguments,
-    expand_mask,
-    refuse_dropout,
-    refuse_mask_gradient,
-    resolve_scale,
-)
 
-# With 512 rows a block of a head's float32 scores is 4 MiB: in the last cache, and long enough that the
-# running statistics cost little beside the two products.
+# With 512 rows a block of a head's float32 scores is 4 MiB: in the last cache, and long enough that
+# the running statistics cost little beside the two products.
 KEYS_PER_BLOCK = 2048
 LOG2_E = math.log2(math.e)
 
@@ -60,17 +53,16 @@ def online_softmax(
             `attn_mask` with `is_causal`.
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
-    refuse_dropout("online_softmax", dropout_p)
-    refuse_mask_gradient("online_softmax", attn_mask)
-    mask = expand_mask(attn_mask, query, key)
-    masking = Masking(
-        attn_mask=None if mask is None else with_heads(mask.detach()), is_causal=is_causal
+    return run_blockwise(
+        _OnlineSoftmax,
+        query,
+        key,
+        value,
+        attn_mask=attn_mask,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
     )
-    output: Tensor = _OnlineSoftmax.apply(  # type: ignore[no-untyped-call]  # torch leaves apply untyped
-        with_heads(query), with_heads(key), with_heads(value), masking, resolve_scale(query, scale)
-    )
-    return output.reshape(*query.shape[:-1], value.shape[-1])
 
 
 class _OnlineSoftmax(torch.autograd.Function):
@@ -84,7 +76,8 @@ class _OnlineSoftmax(torch.autograd.Function):
         if any(ctx.needs_input_grad):
             log_sums = accumulator(query[..., :1])
         key_len = key.shape[-2]
-        scratch, products = Scratch(query), Scratch(query)
+        scratch = Scratch(query, min(KEYS_PER_BLOCK, masking.most_keys(query.shape[-2], key_len)))
+        products = Scratch(query, value.shape[-1])
         for tile in tiles(query) if key_len else ():
             total = accumulator(tile.queries(output))
             highest = torch.full_like(total[..., :1], -math.inf)
@@ -122,7 +115,8 @@ class _OnlineSoftmax(torch.autograd.Function):
         grad_query = torch.zeros_like(query)
         grad_key, grad_value = accumulator(key), accumulator(value)
         key_len = key.shape[-2]
-        scratch, products = Scratch(query), Scratch(query)
+        most_keys = min(KEYS_PER_BLOCK, masking.most_keys(query.shape[-2], key_len))
+        scratch, products = Scratch(query, most_keys), Scratch(query, most_keys)
         for tile in tiles(query) if key_len else ():
             upstream, rows = tile.queries(grad_output), tile.queries(query)
             delta = (upstream * tile.queries(output)).sum(dim=-1, keepdim=True)

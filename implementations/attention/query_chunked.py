@@ -22,17 +22,10 @@ from implementations.blocks import (
     Tile,
     accumulate_,
     accumulator,
+    run_blockwise,
     tiles,
-    with_heads,
 )
 from implementations.interface import ALL_FEATURES, Feature, Implementation
-from implementations.masking import (
-    check_arguments,
-    expand_mask,
-    refuse_dropout,
-    refuse_mask_gradient,
-    resolve_scale,
-)
 
 
 def query_chunked(
@@ -52,17 +45,16 @@ def query_chunked(
             `attn_mask` with `is_causal`.
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
-    refuse_dropout("query_chunked", dropout_p)
-    refuse_mask_gradient("query_chunked", attn_mask)
-    mask = expand_mask(attn_mask, query, key)
-    masking = Masking(
-        attn_mask=None if mask is None else with_heads(mask.detach()), is_causal=is_causal
+    return run_blockwise(
+        _QueryChunked,
+        query,
+        key,
+        value,
+        attn_mask=attn_mask,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
     )
-    output: Tensor = _QueryChunked.apply(  # type: ignore[no-untyped-call]  # torch leaves apply untyped
-        with_heads(query), with_heads(key), with_heads(value), masking, resolve_scale(query, scale)
-    )
-    return output.reshape(*query.shape[:-1], value.shape[-1])
 
 
 class _QueryChunked(torch.autograd.Function):
@@ -72,7 +64,8 @@ class _QueryChunked(torch.autograd.Function):
     ) -> Tensor:
         output = query.new_zeros((*query.shape[:-1], value.shape[-1]))
         key_len = key.shape[-2]
-        scores, products = Scratch(query), Scratch(query)
+        scores = Scratch(query, masking.most_keys(query.shape[-2], key_len))
+        products = Scratch(query, value.shape[-1])
         for tile in tiles(query) if key_len else ():
             stop = masking.key_stop(tile, key_len)
             weights = _weights(tile, query, key, stop, masking, scale, scores)
@@ -92,7 +85,8 @@ class _QueryChunked(torch.autograd.Function):
         grad_query = torch.zeros_like(query)
         grad_key, grad_value = accumulator(key), accumulator(value)
         key_len = key.shape[-2]
-        scores, products = Scratch(query), Scratch(query)
+        most_keys = masking.most_keys(query.shape[-2], key_len)
+        scores, products = Scratch(query, most_keys), Scratch(query, most_keys)
         for tile in tiles(query) if key_len else ():
             stop = masking.key_stop(tile, key_len)
             weights = _weights(tile, query, key, stop, masking, scale, scores)

@@ -1,0 +1,68 @@
+"""What counts as workspace: the peak of a call beyond its inputs and outputs."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.memory import Allocation, peak_beyond, workspace_bytes
+
+
+def events(*pairs: tuple[int, int]) -> list[Allocation]:
+    return [Allocation(address=address, size=size) for address, size in pairs]
+
+
+def test_peak_is_the_highest_sum_of_live_bytes():
+    assert peak_beyond(events((1, 100), (2, 50), (1, -100), (3, 70), (3, -70)), set()) == 150
+
+
+def test_outputs_are_left_out_however_long_they_live():
+    assert peak_beyond(events((1, 1000), (2, 50), (2, -50)), {1}) == 50
+    assert peak_beyond(events((1, 1000), (2, 50), (2, -50), (1, -1000)), {1}) == 50
+
+
+def test_only_the_last_tenant_of_an_address_is_the_output():
+    reused = events((1, 100), (1, -100), (2, 30), (1, 100))
+
+    assert peak_beyond(reused, {1}) == 100
+
+
+def test_memory_given_back_that_was_taken_before_the_call_counts_for_nothing():
+    assert peak_beyond(events((9, -500), (1, 70), (8, -40), (2, 30)), set()) == 100
+
+
+def test_an_address_may_be_foreign_first_and_taken_later():
+    assert peak_beyond(events((1, -500), (1, 70), (1, -70), (1, -70), (2, 60)), set()) == 70
+
+
+def test_a_call_without_allocations_has_no_workspace():
+    assert peak_beyond([], {1, 2}) == 0
+
+
+@given(st.lists(st.integers(1, 1000), max_size=20))
+def test_temporaries_one_after_another_peak_at_the_largest(sizes):
+    in_turn = [pair for size in sizes for pair in ((5, size), (5, -size))]
+
+    assert peak_beyond(events(*in_turn), set()) == max(sizes, default=0)
+
+
+@given(st.lists(st.integers(1, 1000), max_size=20))
+def test_temporaries_that_live_together_add_up(sizes):
+    together = list(enumerate(sizes))
+
+    assert peak_beyond(events(*together), set()) == sum(sizes)
+
+
+def test_a_real_call_is_charged_for_its_temporaries_and_not_for_its_output():
+    left = torch.ones(1009, 503)
+
+    def call() -> tuple[torch.Tensor]:
+        doubled = left + left  # 4 · 1009 · 503 bytes, alive beside its successor
+        return (doubled + left,)
+
+    assert workspace_bytes(call, "cpu") == 4 * 1009 * 503
+
+
+def test_every_output_of_a_call_is_left_out():
+    source = torch.ones(1009)
+
+    assert workspace_bytes(lambda: (source + source, source * source), "cpu") == 0

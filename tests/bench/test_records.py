@@ -1,0 +1,271 @@
+"""The row of a run: what is written comes back, and what is broken is named and left out."""
+
+import json
+import math
+import warnings
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.records import (
+    RECORDS_FILE,
+    RUN_FILE,
+    SCHEMA,
+    CorruptRecordWarning,
+    Journal,
+    Record,
+    RunError,
+    read_info,
+    read_records,
+    read_run,
+    write_info,
+)
+
+CONTRACT = {
+    "schema",
+    "implementation",
+    "kind",
+    "pass",
+    "device",
+    "dtype",
+    "batch",
+    "num_heads",
+    "seq_len",
+    "key_len",
+    "head_dim",
+    "d_model",
+    "is_causal",
+    "mask",
+    "threads",
+    "worker",
+    "round",
+    "status",
+    "reason",
+    "time_s",
+    "time_min_s",
+    "samples_s",
+    "cpu_time_s",
+    "workspace_bytes",
+    "flops",
+    "bytes_moved",
+    "minor_faults",
+    "energy_j",
+    "max_error",
+    "allowed_error",
+    "noisy",
+    "noise_reasons",
+}
+
+RECORD = Record(
+    implementation="matmul",
+    kind="core",
+    pass_="forward",
+    device="cpu",
+    dtype="float32",
+    batch=2,
+    num_heads=3,
+    seq_len=5,
+    key_len=7,
+    head_dim=11,
+    d_model=33,
+    is_causal=False,
+    mask="none",
+    status="measured",
+)
+
+times = st.none() | st.floats(0, 1e3)
+
+
+@pytest.fixture
+def journal_file(tmp_path):
+    return tmp_path / RECORDS_FILE
+
+
+def lines(*records: Record) -> str:
+    return "".join(json.dumps(record.to_dict()) + "\n" for record in records)
+
+
+def test_a_record_has_every_field_of_the_contract():
+    assert set(RECORD.to_dict()) >= CONTRACT
+
+
+@given(
+    time_s=times,
+    samples_s=st.none() | st.lists(st.floats(0, 1e3)).map(tuple),
+    noise_reasons=st.none() | st.lists(st.text()).map(tuple),
+    workspace_bytes=st.none() | st.integers(0, 2**60),
+    reason=st.none() | st.text(),
+)
+def test_a_record_survives_being_written_and_read(**values):
+    record = replace(RECORD, **values)
+
+    text = json.dumps(record.to_dict(), allow_nan=False)
+
+    assert Record.from_dict(json.loads(text)) == record
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_json_does_not_have_become_null(value):
+    row = replace(RECORD, time_s=value, samples_s=(1.0, value)).to_dict()
+
+    assert row["time_s"] is None
+    assert row["samples_s"] == [1.0, None]
+    json.dumps(row, allow_nan=False)
+
+
+def test_fields_that_a_later_version_added_are_ignored():
+    row = {**RECORD.to_dict(), "colour": "blue"}
+
+    assert Record.from_dict(row) == RECORD
+
+
+def test_a_record_without_a_schema_is_read_as_the_first():
+    row = RECORD.to_dict()
+    del row["schema"]
+
+    assert Record.from_dict(row).schema == 1
+
+
+@pytest.mark.parametrize("schema", [SCHEMA + 1, "2", None])
+def test_a_newer_schema_is_refused_with_the_next_step(schema):
+    with pytest.raises(RunError, match=r"is newer than 1; update attnscale"):
+        Record.from_dict({**RECORD.to_dict(), "schema": schema})
+
+
+def test_a_record_that_lacks_a_field_names_it():
+    row = RECORD.to_dict()
+    del row["seq_len"]
+
+    with pytest.raises(RunError, match=r"not a record: .*seq_len"):
+        Record.from_dict(row)
+
+
+def test_a_journal_is_read_in_the_order_it_was_written(tmp_path, journal_file):
+    records = [replace(RECORD, round=number) for number in range(5)]
+    with Journal(tmp_path) as journal:
+        for record in records:
+            journal.append(record)
+
+    assert list(read_records(journal_file)) == records
+
+
+def test_a_record_is_in_the_file_as_soon_as_it_is_appended(tmp_path, journal_file):
+    with Journal(tmp_path) as journal:
+        journal.append(RECORD)
+        assert list(read_records(journal_file)) == [RECORD]
+
+
+def test_a_later_journal_continues_an_earlier_one(tmp_path, journal_file):
+    for number in range(3):
+        with Journal(tmp_path) as journal:
+            journal.append(replace(RECORD, round=number))
+
+    assert [record.round for record in read_records(journal_file)] == [0, 1, 2]
+
+
+@given(cut=st.integers(0, len(lines(RECORD)) - 1))
+def test_a_tail_torn_at_any_byte_is_cut_off_before_writing_goes_on(tmp_path_factory, cut):
+    folder = tmp_path_factory.mktemp("torn")
+    second = replace(RECORD, round=1)
+    (folder / RECORDS_FILE).write_text(lines(RECORD) + lines(RECORD)[:cut])
+
+    with Journal(folder) as journal:
+        journal.append(second)
+
+    assert list(read_records(folder / RECORDS_FILE)) == [RECORD, second]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"implementation": "matm\n',
+        b"[1, 2]\n",
+        b"7\n",
+        b"null\n",
+        b"{}\n",
+        b"\xff\xfe\x00\n",
+        json.dumps({**RECORD.to_dict(), "samples_s": 5}).encode() + b"\n",
+        json.dumps({**RECORD.to_dict(), "schema": 99}).encode() + b"\n",
+    ],
+)
+def test_a_broken_line_is_left_out_with_a_warning_that_names_it(journal_file, broken):
+    journal_file.write_bytes(lines(RECORD).encode() + broken + lines(RECORD).encode())
+
+    with pytest.warns(CorruptRecordWarning, match=r"records\.jsonl line 2 left out: ") as caught:
+        found = list(read_records(journal_file))
+
+    assert found == [RECORD, RECORD]
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+
+
+def test_empty_lines_are_nothing_to_warn_about(journal_file):
+    journal_file.write_text("\n" + lines(RECORD) + "\n  \n")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(read_records(journal_file)) == [RECORD]
+
+
+def test_a_second_writer_of_the_same_journal_is_refused(tmp_path):
+    pytest.importorskip("fcntl")
+    with Journal(tmp_path), pytest.raises(RunError, match="is being written by another attnscale"):
+        Journal(tmp_path)
+
+    with Journal(tmp_path) as journal:
+        journal.append(RECORD)
+
+
+def test_a_refused_second_writer_leaves_a_torn_tail_alone(tmp_path, journal_file):
+    pytest.importorskip("fcntl")
+    with Journal(tmp_path):
+        journal_file.write_text(lines(RECORD) + "{")
+        with pytest.raises(RunError):
+            Journal(tmp_path)
+        assert journal_file.read_text().endswith("{")
+
+
+def test_a_journal_in_a_directory_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(RunError, match=r"cannot write .*records\.jsonl: No such file"):
+        Journal(tmp_path / "nowhere")
+
+
+def test_a_run_is_read_whole(tmp_path, journal_file):
+    write_info(tmp_path, {"schema": 1, "seed": 3})
+    journal_file.write_text(lines(RECORD))
+
+    run = read_run(tmp_path)
+
+    assert (run.path, run.info["seed"], run.records) == (tmp_path, 3, (RECORD,))
+
+
+def test_a_directory_without_a_run_says_what_to_do(tmp_path):
+    with pytest.raises(RunError, match=r'is not a run directory; run "attnscale sweep --out'):
+        read_run(tmp_path / "missing")
+    with pytest.raises(RunError, match=r'has no records\.jsonl; run "attnscale sweep --out'):
+        read_run(tmp_path)
+    (tmp_path / RECORDS_FILE).touch()
+    with pytest.raises(RunError, match=r"has no run\.json; it is not a run"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "7"])
+def test_a_run_json_that_is_no_object_is_refused(tmp_path, content):
+    (tmp_path / RUN_FILE).write_text(content)
+
+    with pytest.raises(RunError, match=r"run\.json (cannot be read|must hold one JSON object)"):
+        read_info(tmp_path)
+
+
+def test_run_json_is_replaced_in_one_step(tmp_path):
+    write_info(tmp_path, {"seed": 1})
+
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_info(tmp_path, {"seed": math.nan})
+
+    assert read_info(tmp_path) == {"seed": 1}
+    write_info(tmp_path, {"seed": 2})
+    assert read_info(tmp_path) == {"seed": 2}
+    assert [path.name for path in tmp_path.iterdir()] == [RUN_FILE]

@@ -1,0 +1,123 @@
+"""What the command line asks for, as a plan and a directory."""
+
+import json
+
+import pytest
+import torch
+
+from bench.cases import PlanError, load_preset, read_plan
+from bench.records import RUN_FILE, RunError
+from bench.request import Request, check_device
+from implementations.catalogue import CatalogueError
+
+
+def refused(kind: type[Exception], **options) -> str:
+    with pytest.raises(kind) as refusal:
+        Request(**options).plan()
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_nothing_asked_for_is_the_quick_preset():
+    request = Request()
+
+    assert request.name == "quick"
+    assert request.plan() == load_preset("quick")
+    assert request.folder.parts[0] == "results"
+    assert request.folder.name.endswith("-quick")
+
+
+def test_options_narrow_the_preset():
+    plan = Request(
+        names=["sdpa"],
+        preset="smoke",
+        seq_lens="16:64",
+        d_models="64",
+        dtype="float64",
+        pass_="forward_backward",
+    ).plan()
+
+    (series,) = plan.series
+    assert series.implementations == ("sdpa",)
+    assert (series.seq_lens, series.d_models) == ((16, 32, 64), (64,))
+    assert (series.dtype, series.pass_) == ("float64", "forward_backward")
+
+
+def test_kernels_of_ones_own_join_the_plan_by_their_names(write):
+    path = write("own.py", "def mine(query, key, value): return value")
+
+    plan = Request(preset="smoke", specs=[f"{path}:mine", f"other={path}:mine"]).plan()
+
+    assert plan.series[0].implementations[-2:] == ("mine", "other")
+    assert plan.specs == (f"{path}:mine", f"other={path}:mine")
+
+
+def test_a_config_takes_the_place_of_the_preset(write):
+    path = write(
+        "plan.toml",
+        """
+        rounds = 2
+        [[series]]
+        implementations = ["matmul"]
+        seq_lens = [5, 7]
+        d_models = [11]
+        head_dim = 11
+        """,
+    )
+    request = Request(config=path)
+
+    assert request.name is None
+    assert request.folder.name.endswith("-plan")
+    assert request.plan().rounds == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (PlanError, {"preset": "quik"}, "there is no preset 'quik'"),
+        (PlanError, {"preset": "quick", "config": "x.toml"}, "exclude each other; give one"),
+        (PlanError, {"resume": True}, "--resume needs --out"),
+        (PlanError, {"seq_lens": "12x"}, "--seq-lens: '12x' is not a size"),
+        (PlanError, {"d_models": "8:4"}, "--d-models: '8:4' must ascend"),
+        (PlanError, {"dtype": "int8"}, "dtype must be one of"),
+        (PlanError, {"pass_": "both"}, "pass must be one of"),
+        (PlanError, {"device": "tpu"}, "--device: expected cpu or cuda, got 'tpu'"),
+        (PlanError, {"device": "meta"}, "--device: expected cpu or cuda, got 'meta'"),
+        (CatalogueError, {"names": ["flashy"]}, "no implementation is called 'flashy'"),
+        (CatalogueError, {"specs": ["nosuch.py:f"]}, "there is no file nosuch.py"),
+    ],
+)
+def test_a_wrong_request_is_one_line_that_names_it(kind, options, message):
+    assert message in refused(kind, **options)
+
+
+def test_cuda_where_there_is_none_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    assert "torch sees no CUDA device here; use --device cpu" in refused(PlanError, device="cuda")
+    assert "--device cuda:0: torch sees no CUDA" in refused(PlanError, device="cuda:0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert check_device("cuda") == "cuda"
+
+
+def test_resuming_without_options_takes_the_plan_of_the_run(tmp_path):
+    plan = load_preset("smoke")
+    (tmp_path / RUN_FILE).write_text(json.dumps({"config": plan.to_dict()}))
+
+    request = Request(out=tmp_path, resume=True)
+
+    assert request.plan() == plan
+    assert request.folder == tmp_path
+    assert request.name is None
+
+
+def test_resuming_a_directory_without_a_run_is_one_line(tmp_path):
+    assert "has no run.json; it is not a run" in refused(RunError, out=tmp_path, resume=True)
+    (tmp_path / RUN_FILE).write_text("{}")
+    assert "a plan needs at least one" in refused(PlanError, out=tmp_path, resume=True)
+
+
+def test_plans_are_data_that_survive_a_run_json():
+    plan = Request(preset="smoke", names=["sdpa"]).plan()
+
+    assert read_plan(json.loads(json.dumps(plan.to_dict())), "run.json") == plan

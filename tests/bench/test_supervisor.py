@@ -1,0 +1,209 @@
+"""A measuring process may crash, hang or chatter; the next request is answered all the same."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import psutil
+import pytest
+
+from bench import supervisor
+from bench.situations import check_cases
+from bench.supervisor import Worker, WorkerLost, succeeded
+
+# Stands in for bench.worker where a test needs no torch: it does what the request says.
+SCRIPT = """
+import json, os, signal, sys, time
+print("a line of the log", file=sys.stderr, flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["op"] == "exit":
+        print("the last words", file=sys.stderr, flush=True)
+        os._exit(request["code"])
+    if request["op"] == "kill":
+        os.kill(os.getpid(), request["signal"])
+    if request["op"] == "hang":
+        signal.pause()
+    if request["op"] == "answer_and_exit":
+        print(json.dumps({"status": "done"}), flush=True)
+        os._exit(0)
+    wanted = {name: os.environ.get(name) for name in request.get("names", ())}
+    print(json.dumps({"status": "done", "pid": os.getpid(), "sid": os.getsid(0), **wanted}))
+    sys.stdout.flush()
+"""
+
+KERNELS = """
+    import os, sys, threading
+    from implementations.attention.matmul import matmul
+
+    def noisy(query, key, value):
+        print("hello", flush=True)
+        os.write(1, b'{"status": "done"}' + bytes([10]))
+        print("sorry", file=sys.stderr)
+        return matmul(query, key, value)
+
+    def crashing(query, key, value):
+        os.write(2, b"the kernel's last words" + bytes([10]))
+        os._exit(3)
+
+    def hanging(query, key, value):
+        threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    real = subprocess.Popen
+
+    def start(command: list[str], **options: Any) -> Any:
+        return real([sys.executable, "-c", SCRIPT], **options)
+
+    monkeypatch.setattr(supervisor.subprocess, "Popen", start)
+    with Worker(threads=3) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Worker]:
+    with Worker(threads=1) as worker:
+        yield worker
+
+
+def ask(worker: Worker, operation: str, limit_s: float = 60.0, **request: Any) -> dict[str, Any]:
+    return worker.ask(operation, limit_s=limit_s, **request)
+
+
+def lost(worker: Worker, operation: str, limit_s: float = 60.0, **request: Any) -> WorkerLost:
+    with pytest.raises(WorkerLost) as loss:
+        ask(worker, operation, limit_s, **request)
+    assert "\n" not in str(loss.value)
+    return loss.value
+
+
+def test_a_process_is_started_on_the_first_request_and_kept(light):
+    assert light.started == 0
+
+    first, second = ask(light, "hello"), ask(light, "hello")
+
+    assert first["pid"] == second["pid"]
+    assert light.started == 1
+
+
+def test_threads_and_allocator_are_pinned_before_the_process_starts(light):
+    names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TOP_PAD_"]
+
+    found = ask(light, "hello", names=names)
+
+    assert [found[name] for name in names[:3]] == ["3", "3", "3"]
+    assert int(found["MALLOC_TOP_PAD_"]) > 0
+
+
+def test_the_default_allocator_is_left_as_it_is(light, monkeypatch):
+    monkeypatch.delenv("MALLOC_TOP_PAD_", raising=False)
+    with Worker(threads=1, allocator="default") as worker:
+        found = ask(worker, "hello", names=["MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_"])
+
+    assert (found["MALLOC_TOP_PAD_"], found["MALLOC_MMAP_THRESHOLD_"]) == (None, None)
+
+
+def test_ctrl_c_does_not_reach_the_process_by_itself(light):
+    found = ask(light, "hello")
+
+    assert found["sid"] == found["pid"]
+
+
+def test_an_exit_is_a_crash_with_its_code_and_last_words(light):
+    loss = lost(light, "exit", code=3)
+
+    assert loss.status == "crashed"
+    assert str(loss) == "the worker exited with 3: the last words"
+
+
+def test_a_signal_is_a_crash_with_its_name(light):
+    loss = lost(light, "kill", signal=int(signal.SIGSEGV))
+
+    assert (loss.status, str(loss)) == ("crashed", "the worker died of SIGSEGV")
+
+
+def test_being_killed_is_taken_for_running_out_of_memory(light):
+    loss = lost(light, "kill", signal=int(signal.SIGKILL))
+
+    assert loss.status == "out_of_memory"
+    assert "most likely for its memory" in str(loss)
+
+
+def test_no_answer_in_time_is_a_timeout_and_ends_the_process(light):
+    pid = ask(light, "hello")["pid"]
+
+    loss = lost(light, "hang", limit_s=0.01)
+
+    assert (loss.status, str(loss)) == ("timeout", "no answer within 0 s")
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize("how", [("exit", {"code": 1}), ("hang", {"limit_s": 0.01})])
+def test_the_request_after_a_loss_is_answered_by_a_new_process(light, how):
+    before = ask(light, "hello")["pid"]
+    lost(light, how[0], **how[1])
+
+    after = ask(light, "hello")["pid"]
+
+    assert after != before
+    assert light.started == 2
+
+
+def test_a_process_that_ends_between_requests_is_replaced_or_reported(light):
+    ask(light, "answer_and_exit")
+    light._process.wait()
+
+    assert ask(light, "hello")["status"] == "done"
+    assert light.started == 2
+
+
+def test_stopping_ends_the_process_and_may_be_repeated(light):
+    pid = ask(light, "hello")["pid"]
+
+    light.stop()
+    light.stop()
+
+    assert not psutil.pid_exists(pid)
+
+
+def test_what_counts_as_success():
+    assert succeeded({"status": "measured"})
+    assert succeeded({"status": "done"})
+    assert not succeeded({"status": "crashed"})
+
+
+def check(worker: Worker, spec: str, limit_s: float = 60.0) -> dict[str, Any]:
+    plain = [asdict(one) for one in check_cases(["float32"]) if one.name == "plain"]
+    return worker.ask("check", limit_s=limit_s, spec=spec, cases=plain, seed=0)
+
+
+def test_a_real_worker_survives_kernels_that_chatter_crash_and_hang(real, write):
+    path = write("kernels_of_all_sorts.py", KERNELS)
+
+    described = ask(real, "describe")
+    assert (described["status"], described["gpu"], described["threads"]) == ("done", real_gpu(), 1)
+
+    chatter = check(real, f"{path}:noisy")
+    assert {result["status"] for result in chatter["results"]} == {"pass"}
+
+    with pytest.raises(WorkerLost, match="the worker exited with 3: the kernel's last words"):
+        check(real, f"{path}:crashing")
+    assert check(real, "matmul")["status"] == "done"
+
+    with pytest.raises(WorkerLost) as loss:
+        check(real, f"{path}:hanging", limit_s=0.2)
+    assert loss.value.status == "timeout"
+    assert check(real, "matmul")["status"] == "done"
+    assert real.started == 3
+
+
+def real_gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None

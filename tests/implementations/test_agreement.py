@@ -1,0 +1,313 @@
+"""Every implementation of the catalogue computes the same function, and leaves its inputs alone."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from bench.situations import CheckCase, check_cases
+from bench.verify import verify
+from implementations import blocks
+from implementations.attention import online_softmax
+from implementations.case import Case
+from implementations.catalogue import catalogue
+from implementations.interface import Feature, Implementation, UnsupportedCaseError
+
+NATIVE = [one for one in catalogue().values() if one.kind == "core" and "cpu" in one.devices]
+DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
+
+every = pytest.mark.parametrize("implementation", NATIVE, ids=lambda one: one.name)
+every_differentiable = pytest.mark.parametrize(
+    "implementation", DIFFERENTIABLE, ids=lambda one: one.name
+)
+
+
+def test_the_six_cores_and_the_pinned_back_ends_are_in_the_catalogue():
+    assert {
+        "loop",
+        "row_loop",
+        "matmul",
+        "sdpa",
+        "sdpa_math",
+        "sdpa_flash",
+        "sdpa_efficient",
+        "sdpa_cudnn",
+        "query_chunked",
+        "online_softmax",
+    } <= set(catalogue())
+
+
+@every
+def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
+    results = list(verify(implementation, check_cases(["float32"])))
+
+    assert [str(r) for r in results if r.status in ("fail", "error")] == []
+    passed = {r.case.name for r in results if r.status == "pass"}
+    assert passed >= {"plain", "causal_more_keys", "masked_rows_boolean", "beyond_blocks_masked"}
+
+
+@every
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, dtype):
+    small = [one for one in check_cases([dtype]) if one.case.key_len < 200]
+
+    results = list(verify(implementation, small))
+
+    assert [str(r) for r in results if r.status in ("fail", "error")] == []
+    assert any(r.status == "pass" for r in results)
+
+
+@st.composite
+def situations(draw) -> CheckCase:
+    sizes = st.integers(0, 9)
+    leading = tuple(draw(st.lists(st.integers(0, 3), max_size=3)))
+    condition = draw(st.sampled_from(["none", "causal", "boolean", "float"]))
+    case = Case(
+        seq_len=draw(sizes),
+        key_len=draw(sizes),
+        head_dim=draw(st.integers(1, 9)),
+        value_dim=draw(st.integers(1, 9)),
+        batch=math.prod(leading[:-1]),
+        num_heads=leading[-1] if leading else 1,
+        dtype="float64",
+        pass_="forward_backward",
+        is_causal=condition == "causal",
+        mask="none" if condition == "causal" else condition,
+    )
+    return CheckCase(
+        name="drawn",
+        case=case,
+        leading=leading,
+        empty_rows=draw(st.booleans()),
+        scale=draw(st.sampled_from([None, 0.3, 1.7])),
+    )
+
+
+@every
+@settings(max_examples=60)
+@given(situation=situations())
+def test_agrees_with_the_oracle_at_any_sizes_even_without_rows_or_keys(implementation, situation):
+    # Blocks of a few rows and keys, so that small sizes cross their borders in every way.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "ROWS_PER_HEAD", 3)
+        patch.setattr(online_softmax, "KEYS_PER_BLOCK", 3)
+        results = list(verify(implementation, [situation]))
+
+    assert [str(r) for r in results if r.status in ("fail", "error")] == []
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.1])
+@pytest.mark.parametrize("name", ["loop", "row_loop", "matmul", "query_chunked", "online_softmax"])
+def test_our_own_cores_take_scales_that_are_not_positive(name, scale):
+    # torch's flash kernel on the CPU answers NaN to these when it is causal, so sdpa is left out.
+    cases = [replace(one, scale=scale) for one in check_cases(["float64"])]
+    chosen = [one for one in cases if one.name in ("plain", "causal", "masked_rows_boolean")]
+
+    results = list(verify(catalogue()[name], chosen))
+
+    assert [str(r) for r in results if r.status in ("fail", "error")] == []
+
+
+@every
+def test_attn_mask_together_with_is_causal_is_a_value_error(implementation, draw):
+    query, key, value = draw()
+    mask = torch.ones(5, 7, dtype=torch.bool)
+
+    with pytest.raises(ValueError, match="attn_mask and is_causal exclude each other"):
+        implementation.fn(query, key, value, attn_mask=mask, is_causal=True)
+
+
+@every
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q, k, v: (q[..., :3], k, v), r"query and key must share head_dim, got 3 and 11"),
+        (lambda q, k, v: (q, k[..., :2, :], v), r"key and value must share key_len, got 2 and 7"),
+        (lambda q, k, v: (q, k[:1], v), r"query and key must share leading dimensions.*\(1, 3\)"),
+        (lambda q, k, v: (q, k, v.float()), r"query and value must share dtype"),
+        (lambda q, k, v: (q[0, 0, 0], k, v), r"query needs at least 2 dimensions, got shape \(11,"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_in_one_clear_line(
+    implementation, draw, change, message
+):
+    with pytest.raises(ValueError, match=message) as refusal:
+        implementation.fn(*change(*draw()))
+    assert "\n" not in str(refusal.value)
+
+
+@every
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (torch.ones(5, 6, dtype=torch.bool), r"must broadcast to \(2, 3, 5, 7\), got \(5, 6\)"),
+        (torch.ones(5, 7, dtype=torch.int64), "must be boolean or floating point, got torch.int64"),
+    ],
+)
+def test_a_mask_of_another_shape_or_kind_is_refused_in_one_clear_line(
+    implementation, draw, mask, message
+):
+    with pytest.raises(ValueError, match=message) as refusal:
+        implementation.fn(*draw(), attn_mask=mask)
+    assert "\n" not in str(refusal.value)
+
+
+@every
+@pytest.mark.parametrize("kind", ["none", "causal", "boolean", "float"])
+def test_inputs_and_mask_are_never_modified(implementation, draw, kind):
+    inputs = draw()
+    mask = {
+        "boolean": torch.arange(35).reshape(5, 7) % 3 > 0,
+        "float": torch.linspace(-1, 1, 35, dtype=torch.float64).reshape(5, 7),
+    }.get(kind)
+    tensors = [*inputs] if mask is None else [*inputs, mask]
+    before = [tensor.clone() for tensor in tensors]
+
+    implementation.call(*inputs, attn_mask=mask, is_causal=kind == "causal")
+
+    for tensor, original in zip(tensors, before, strict=True):
+        torch.testing.assert_close(tensor, original, rtol=0, atol=0)
+
+
+@every
+def test_batch_seq_head_layout_gives_the_same_answer_as_contiguous_inputs(implementation, draw):
+    contiguous = draw()
+    strided = [tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in contiguous]
+    assert not any(tensor.is_contiguous() for tensor in strided)
+
+    torch.testing.assert_close(implementation.fn(*strided), implementation.fn(*contiguous))
+
+
+@every
+def test_expanded_heads_give_the_same_answer_as_copied_ones(implementation, draw):
+    query, key, value = draw()
+    shared_key, shared_value = key[:, :1].expand_as(key), value[:, :1].expand_as(value)
+
+    torch.testing.assert_close(
+        implementation.fn(query, shared_key, shared_value),
+        implementation.fn(query, shared_key.contiguous(), shared_value.contiguous()),
+    )
+
+
+@every
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (3, 1, 7), (2, 1, 5, 1), (1, 3, 1, 7)])
+def test_a_mask_broadcasts_over_every_dimension_it_lacks(implementation, draw, shape):
+    inputs = draw()
+    size = math.prod(shape)
+    mask = (torch.arange(size) % 5 > 0).reshape(shape)
+
+    torch.testing.assert_close(
+        implementation.fn(*inputs, attn_mask=mask),
+        implementation.fn(*inputs, attn_mask=mask.expand(2, 3, 5, 7).contiguous()),
+    )
+
+
+@every
+def test_rows_without_any_key_give_zeros(implementation, draw):
+    mask = torch.ones(5, 7, dtype=torch.bool)
+    mask[[1, 4]] = False
+
+    output = implementation.fn(*draw(), attn_mask=mask)
+
+    assert torch.equal(output[..., [1, 4], :], torch.zeros(2, 3, 2, 11, dtype=torch.float64))
+    assert bool((output[..., [0, 2, 3], :] != 0).all())
+
+
+@every
+def test_the_future_and_masked_keys_have_no_influence(implementation, draw):
+    query, key, value = draw(query_len=7)
+    before = implementation.fn(query, key, value, is_causal=True)
+    key[..., 4:, :] = 1e3
+    value[..., 4:, :] = -1e3
+
+    after = implementation.fn(query, key, value, is_causal=True)
+
+    assert torch.equal(before[..., :4, :], after[..., :4, :])
+    assert not torch.equal(before[..., 4:, :], after[..., 4:, :])
+
+
+@every
+def test_large_scores_do_not_overflow(implementation, draw):
+    query, key, value = draw()
+
+    assert bool(implementation.fn(1e4 * query, 1e4 * key, value).isfinite().all())
+
+
+@every_differentiable
+@pytest.mark.parametrize("wanted", ["query", "key", "value"])
+def test_gradients_come_only_where_they_are_asked_for(implementation, draw, wanted):
+    tensors = dict(zip(("query", "key", "value"), draw(), strict=True))
+    tensors[wanted].requires_grad_()
+
+    implementation.fn(**tensors).sum().backward()
+
+    assert [name for name, tensor in tensors.items() if tensor.grad is not None] == [wanted]
+
+
+@every_differentiable
+def test_gradients_of_transposed_layouts_equal_those_of_contiguous_ones(implementation, draw):
+    def gradients(strided: bool) -> tuple[Tensor, ...]:
+        leaves = [tensor.requires_grad_() for tensor in draw()]
+        views = [
+            leaf.transpose(1, 2).contiguous().transpose(1, 2) if strided else leaf
+            for leaf in leaves
+        ]
+        output = implementation.fn(*views, is_causal=True)
+        # A sum hands down an expanded gradient, whose strides are all zero.
+        return torch.autograd.grad(output.sum(), leaves)
+
+    for actual, expected in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+@every
+def test_without_gradients_the_output_carries_none(implementation, draw):
+    inputs = [tensor.requires_grad_() for tensor in draw()]
+
+    with torch.no_grad():
+        assert not implementation.fn(*inputs).requires_grad
+
+
+@every
+def test_dropout_is_refused_unless_declared(implementation, draw):
+    if Feature.DROPOUT in implementation.supports:
+        torch.manual_seed(0)
+        inputs = draw()
+        dropped = implementation.fn(*inputs, dropout_p=0.5)
+        assert not torch.equal(dropped, implementation.fn(*inputs))
+        return
+    with pytest.raises((ValueError, UnsupportedCaseError, RuntimeError)) as refusal:
+        implementation.fn(*draw(), dropout_p=0.5)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["query_chunked", "online_softmax"])
+def test_recomputing_cores_refuse_to_differentiate_the_mask(name, draw):
+    mask = torch.zeros(5, 7, dtype=torch.float64, requires_grad=True)
+
+    with pytest.raises(ValueError, match="does not differentiate attn_mask"):
+        catalogue()[name].fn(*draw(), attn_mask=mask)
+
+
+def test_loop_refuses_gradients_and_large_sizes_in_one_line(draw):
+    loop: Implementation = catalogue()["loop"]
+    query, key, value = draw()
+    with pytest.raises(ValueError, match="loop computes no gradients; use row_loop"):
+        loop.fn(query.requires_grad_(), key, value)
+
+    large = Case(seq_len=2048, head_dim=64)
+    assert "loop is for small sizes" in str(loop.unsupported(large))
+    ones = torch.ones(1, 1, 2048, 64)
+    with pytest.raises(ValueError, match=r"loop is for small sizes.*use row_loop or matmul"):
+        loop.fn(ones, ones, ones)
+
+
+def test_loop_declares_unsupported_exactly_what_it_refuses():
+    loop: Implementation = catalogue()["loop"]
+    fits = Case(seq_len=512, head_dim=32)  # 2^24 multiply-adds
+    assert loop.unsupported(fits) is None
+    assert loop.unsupported(replace(fits, seq_len=513)) is not None

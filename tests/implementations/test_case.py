@@ -1,0 +1,59 @@
+"""One point of the grid."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from implementations.case import Case
+
+sizes = st.integers(0, 23)
+
+
+@given(sizes, sizes, st.booleans())
+def test_pairs_are_counted_as_enumeration_counts_them(seq_len, key_len, is_causal):
+    case = Case(seq_len=seq_len, key_len=key_len, is_causal=is_causal)
+
+    enumerated = sum(1 for i in range(seq_len) for j in range(key_len) if j <= i or not is_causal)
+
+    assert case.pairs == enumerated
+
+
+def test_key_len_and_value_dim_default_to_seq_len_and_head_dim():
+    case = Case(seq_len=5, head_dim=11, num_heads=3)
+
+    assert (case.key_len, case.value_dim, case.d_model) == (5, 11, 33)
+    assert Case(seq_len=5, key_len=0).key_len == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seq_len": -3}, "seq_len must not be negative, got -3"),
+        ({"seq_len": 5, "dtype": "int8"}, "dtype must be one of float32.*; got 'int8'"),
+        ({"seq_len": 5, "pass_": "sideways"}, "pass must be one of forward.*; got 'sideways'"),
+        ({"seq_len": 5, "mask": "sparse"}, "mask must be one of none.*; got 'sparse'"),
+    ],
+)
+def test_a_case_that_cannot_exist_is_refused_with_the_field_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        Case(**values)
+
+
+def test_a_case_describes_itself_with_everything_that_differs_from_the_default():
+    case = Case(
+        seq_len=5,
+        key_len=7,
+        num_heads=3,
+        head_dim=11,
+        value_dim=13,
+        batch=2,
+        device="cuda:1",
+        pass_="forward_backward",
+        mask="float",
+    )
+
+    assert str(case) == (
+        "n=5 key_len=7 d=33 (3x11) value_dim=13 batch=2 float32 forward_backward cuda:1 float mask"
+    )
+    assert str(Case(seq_len=5, is_causal=True)) == "n=5 d=64 (1x64) float32 forward causal"
+    assert case.device_type == "cuda"

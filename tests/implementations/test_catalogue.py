@@ -1,0 +1,303 @@
+"""How implementations are found and loaded, and what is said when they are not."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import torch
+
+from implementations import catalogue as module
+from implementations.case import Case
+from implementations.catalogue import (
+    CatalogueError,
+    catalogue,
+    declared_in,
+    from_function,
+    load,
+    load_all,
+)
+from implementations.interface import Feature, Implementation
+
+KERNEL = """
+    def double(query, key, value):
+        '''Twice the value, which is no attention.
+
+        Second paragraph.
+        '''
+        return 2 * value
+"""
+
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def kernel(write: Write) -> Path:
+    return write("my_kernel.py", KERNEL)
+
+
+@pytest.fixture
+def fresh_catalogue() -> Iterator[None]:
+    catalogue.cache_clear()
+    yield
+    catalogue.cache_clear()
+
+
+def refused(text: str) -> str:
+    with pytest.raises(CatalogueError) as refusal:
+        load(text)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_files_are_found_by_looking_and_their_variants_with_them(write, monkeypatch, tmp_path):
+    write("looked_at/__init__.py", "")
+    write("looked_at/_helper.py", "")
+    write(
+        "looked_at/one.py",
+        """
+        from dataclasses import replace
+        from implementations.attention.matmul import IMPLEMENTATION as MATMUL
+        IMPLEMENTATION = replace(MATMUL, name="one")
+        VARIANTS = (replace(MATMUL, name="one_b"),)
+        """,
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    found = list(declared_in(importlib.import_module("looked_at")))
+
+    assert [(one.name, one.spec) for one in found] == [("one", "one"), ("one_b", "one_b")]
+
+
+@pytest.mark.parametrize("text", ["", "IMPLEMENTATION = 'matmul'"])
+def test_a_file_without_a_declaration_is_named_in_the_error(write, monkeypatch, tmp_path, text):
+    package = f"undeclared_{len(text)}"
+    write(f"{package}/__init__.py", "")
+    path = write(f"{package}/forgotten.py", text)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(CatalogueError, match="declares no IMPLEMENTATION") as refusal:
+        list(declared_in(importlib.import_module(package)))
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_catalogue_is_in_name_order_and_every_entry_is_loaded_by_its_spec():
+    assert list(catalogue()) == sorted(catalogue())
+    for name, implementation in catalogue().items():
+        assert implementation.name == implementation.spec == name
+        assert load(implementation.spec) is implementation
+
+
+def test_entry_points_join_the_catalogue(kernel, monkeypatch, fresh_catalogue):
+    monkeypatch.syspath_prepend(kernel.parent)
+    point = EntryPoint("theirs", "my_kernel:double", module.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+
+    found = catalogue()["theirs"]
+
+    assert found.spec == "theirs=my_kernel:double"
+    assert load(found.spec).fn is found.fn
+
+
+def test_an_entry_point_named_like_a_file_of_the_suite_is_left_out_with_a_warning(
+    kernel, monkeypatch, fresh_catalogue
+):
+    monkeypatch.syspath_prepend(kernel.parent)
+    point = EntryPoint("matmul", "my_kernel:double", module.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+
+    with pytest.warns(module.EntryPointWarning, match="two implementations are called 'matmul'"):
+        found = catalogue()
+
+    assert found["matmul"].spec == "matmul"
+
+
+def test_a_broken_entry_point_does_not_keep_the_others_away(monkeypatch, fresh_catalogue):
+    point = EntryPoint("fancy", "no_such_package:kernel", module.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+
+    with pytest.warns(module.EntryPointWarning, match="entry point fancy left out"):
+        found = catalogue()
+
+    assert "fancy" not in found
+    assert "sdpa" in found
+
+
+def test_a_kernel_is_loaded_from_a_file_under_its_functions_name(kernel):
+    found = load(f"{kernel}:double")
+
+    assert (found.name, found.spec) == ("double", f"{kernel}:double")
+    assert found.title == "Twice the value, which is no attention."
+    assert float(found.fn(torch.ones(1), torch.ones(1), torch.ones(1))) == 2.0
+
+
+def test_a_kernel_is_loaded_from_a_module(kernel, monkeypatch):
+    monkeypatch.syspath_prepend(kernel.parent)
+
+    assert load("my_kernel:double").name == "double"
+
+
+def test_a_module_beside_the_user_is_found_without_installing_it(write, monkeypatch):
+    path = write("only_here.py", KERNEL)
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+
+    assert load("only_here:double").name == "double"
+    assert str(path.parent) not in sys.path
+
+
+def test_a_file_may_import_its_neighbour(write):
+    write("neighbour_of_kernel.py", "FACTOR = 3")
+    path = write(
+        "with_neighbour.py",
+        """
+        from neighbour_of_kernel import FACTOR
+        def triple(query, key, value):
+            return FACTOR * value
+        """,
+    )
+
+    assert load(f"{path}:triple").title == "user's kernel"
+
+
+def test_another_name_may_be_given(kernel):
+    found = load(f"mine={kernel}:double")
+
+    assert (found.name, found.spec) == ("mine", f"mine={kernel}:double")
+
+
+def test_a_declared_implementation_may_be_named_instead_of_a_function():
+    found = load("again=implementations.attention.matmul:IMPLEMENTATION")
+
+    assert found.name == "again"
+    assert found.workspace_law == "n^2*d"
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    message = refused("flashy")
+
+    assert "no implementation is called 'flashy'" in message
+    assert "matmul" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nosuch.py:f", "there is no file nosuch.py"),
+        ("no_such_module_here:f", "importing failed with ModuleNotFoundError"),
+        ("=x.py:f", "expected path/to/file.py:function or package.module:function"),
+        ("x.py:", "expected path/to/file.py:function or package.module:function"),
+        (":f", "expected path/to/file.py:function or package.module:function"),
+        ("math:nosuch", "math has no function 'nosuch'"),
+        ("math:pi", "math has no function 'pi'"),
+    ],
+)
+def test_a_spec_that_leads_nowhere_says_why(text, message):
+    assert message in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("raise RuntimeError('first line\\nsecond line')", "failed with RuntimeError: first line"),
+        ("def broken(:", "failed with SyntaxError"),
+        ("import sys; sys.exit(7)", "failed with SystemExit: 7"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_one_line(write, text, message):
+    path = write("raises.py", text)
+
+    assert message in refused(f"{path}:f")
+
+
+def test_what_a_module_prints_while_it_is_imported_stays_off_stdout(write, capsys):
+    path = write("chatty.py", "print('hello')\ndef f(query, key, value): return value")
+
+    load(f"{path}:f")
+
+    assert capsys.readouterr().out == ""
+
+
+def test_load_all_takes_each_name_once_in_the_order_given(kernel):
+    found = load_all(["sdpa", "matmul", "sdpa"], [f"{kernel}:double"])
+
+    assert [one.name for one in found] == ["sdpa", "matmul", "double"]
+
+
+def test_two_kernels_of_one_name_clash(kernel):
+    with pytest.raises(CatalogueError, match="two implementations are called 'double'"):
+        load_all([], [f"{kernel}:double", f"{kernel}:double"])
+
+    found = load_all([], [f"{kernel}:double", f"other={kernel}:double"])
+    assert [one.name for one in found] == ["double", "other"]
+
+
+@pytest.mark.parametrize("prefix", ["", "matmul="])
+def test_a_kernel_named_like_one_of_the_suite_is_refused_with_the_way_out(write, prefix):
+    path = write("clash.py", "def matmul(query, key, value): return value")
+
+    with pytest.raises(CatalogueError, match="'matmul' is taken") as refusal:
+        load_all([], [f"{prefix}{path}:matmul"])
+    assert f"--impl other_name={path}:matmul" in str(refusal.value)
+
+
+def test_keywords_that_a_kernel_does_not_accept_are_unsupported():
+    found = from_function(lambda query, key, value, *, is_causal=False: value, name="few")
+
+    assert found.supports.isdisjoint(
+        {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.SCALE, Feature.DROPOUT}
+    )
+    assert found.unsupported(Case(seq_len=5, is_causal=True)) is None
+    assert found.unsupported(Case(seq_len=5, mask="float")) == "few does not support float_mask"
+    assert found.unsupported(Case(seq_len=5, mask="boolean")) == "few does not support boolean_mask"
+
+
+def test_a_kernel_with_keywords_of_any_name_supports_everything():
+    found = from_function(lambda query, key, value, **keywords: value, name="all")
+
+    assert found.supports == frozenset(Feature)
+
+
+def test_only_keywords_that_differ_from_their_defaults_are_passed():
+    seen: list[dict[str, object]] = []
+
+    def kernel(query, key, value, **keywords):
+        seen.append(keywords)
+        return value
+
+    one = torch.ones(1)
+    found: Implementation = from_function(kernel)
+    found.call(one, one, one)
+    found.call(one, one, one, is_causal=True, scale=0.0)
+
+    assert seen == [{}, {"is_causal": True, "scale": 0.0}]
+
+
+def test_devices_and_dtypes_that_are_not_declared_are_unsupported():
+    only = Implementation(
+        name="narrow",
+        title="",
+        source="",
+        fn=catalogue()["matmul"].fn,
+        time_law="n^2*d",
+        workspace_law="n",
+        dtypes=("bfloat16",),
+        devices=("cpu",),
+        declines=lambda case: "too long" if case.seq_len > 7 else None,
+    )
+
+    assert only.unsupported(Case(seq_len=5, device="cuda:0")) == "narrow runs on cpu only"
+    assert only.unsupported(Case(seq_len=5)) == "narrow does not take float32"
+    assert only.unsupported(Case(seq_len=11, dtype="bfloat16")) == "too long"
+    assert only.unsupported(Case(seq_len=5, dtype="bfloat16")) is None
+
+
+def test_every_declared_law_names_only_n_d_h_and_b_and_parses():
+    from reports.laws import parse
+
+    for implementation in catalogue().values():
+        for law in (implementation.time_law, implementation.workspace_law):
+            assert set(parse(law).names) <= {"n", "d", "h", "b"}, implementation.name
