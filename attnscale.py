@@ -256,7 +256,7 @@ def fit_command(
             claim=claim,
             confidence=confidence,
             tolerance=tolerance,
-            info=table.info,
+            info=table.shared_info,
         )
     if as_json:
         _print_json({"fits": [one.to_dict() for one in fits]})

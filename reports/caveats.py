@@ -130,8 +130,8 @@ def _noise(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
         causes = _noise_causes(frame)
         why = wording.listed([f"{name} ({number})" for name, number in _ranked(causes)], most=5)
         lines.append(
-            f"{noisy} of {wording.count(len(timed), 'timed cell')} had a noisy round even after "
-            f"being measured again{f': {why}' if why else ''}."
+            f"{noisy} of {wording.count(len(timed), 'timed cell')} had a noisy round, which counts "
+            f"only where the cell has no quiet one{f': {why}' if why else ''}."
         )
     wide = int((timed["spread"] > _WIDE_SPREAD).sum())
     if wide:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+from reports.visits import chosen_visits, marked_noisy
 
 # What tells one cell from another; a table may have any of these columns, or none.
 CASE_COLUMNS = (
@@ -30,7 +33,8 @@ CASE_COLUMNS = (
 )
 SIZE_COLUMNS = ("batch", "threads", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
 
-# Column of the records -> how the rounds of a cell become one number.
+# Column of the records -> how the rounds of a cell become one number. Of all but the errors, which
+# no noise disturbs, the rounds marked noisy are left out where a cell has others.
 READINGS = {
     "time_min_s": "min",
     "cpu_time_s": "median",
@@ -42,6 +46,7 @@ READINGS = {
     "max_error": "max",
     "allowed_error": "max",
 }
+_UNDISTURBED = ("max_error", "allowed_error")
 
 UNNAMED = "all rows"
 
@@ -51,21 +56,27 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
 
     Columns: the case (those of `CASE_COLUMNS` and `by` that the records have), `status`
     (`measured` when any round was), `reason`, `rounds` (measured ones), `time_s` (median over
-    rounds of each round's median), `time_low_s` and `time_high_s` (fastest and slowest round),
-    `spread` ((high - low) / median), the other instruments (see `READINGS`; absent columns are
+    rounds of each round's median, those marked noisy left out where a cell has others, as fits
+    do), `time_low_s` and `time_high_s` (fastest and slowest round, noisy or not), `spread`
+    ((high - low) / median), the other instruments (see `READINGS`; absent columns are
     NaN), and `noisy` (in any round). Rows of a table without a `status` column count as measured;
     a table without an `implementation` column is one implementation.
     """
     records = _normalised(frame)
     keys = [name for name in dict.fromkeys((*CASE_COLUMNS, *by)) if name in records.columns]
+    by_cell = records.groupby(keys, dropna=False, sort=False, observed=True)
+    number = np.asarray(by_cell.ngroup(), dtype=np.int64)
+    records["time_of_any_round_s"] = records["time_s"]
+    for name in ("time_s", *(name for name in READINGS if name not in _UNDISTURBED)):
+        records[name] = records[name].mask(_set_aside(records, name, number))
     grouped = records.groupby(keys, dropna=False, sort=False, observed=True)
     cells = grouped.agg(
         status=("status", _cell_status),
         reason=("reason", _first),
-        rounds=("time_s", "count"),
+        rounds=("time_of_any_round_s", "count"),
         time_s=("time_s", "median"),
-        time_low_s=("time_s", "min"),
-        time_high_s=("time_s", "max"),
+        time_low_s=("time_of_any_round_s", "min"),
+        time_high_s=("time_of_any_round_s", "max"),
         noisy=("noisy", "any"),
         **{name: (name, how) for name, how in READINGS.items()},
     ).reset_index()
@@ -92,8 +103,7 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     if "reason" not in records.columns:
         records["reason"] = None
     records["reason"] = records["reason"].astype(object)
-    noisy = records["noisy"] if "noisy" in records.columns else pd.Series(False, records.index)
-    records["noisy"] = [value is True or value == 1 for value in noisy.astype(object)]
+    records["noisy"] = marked_noisy(records)
     for name in ("time_s", *READINGS, *SIZE_COLUMNS):
         if name in records.columns:
             records[name] = pd.to_numeric(records[name], errors="coerce").astype(float)
@@ -102,6 +112,16 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     unmeasured = records["status"] != "measured"
     records.loc[unmeasured, ["time_s", *READINGS]] = np.nan
     return records
+
+
+def _set_aside(
+    records: pd.DataFrame, name: str, number: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """The rows whose reading does not speak for their cell, given the number of each row's cell."""
+    read = records[name].notna().to_numpy(dtype=np.bool_)
+    aside = np.zeros(len(records), dtype=np.bool_)
+    aside[read] = ~chosen_visits(marked_noisy(records[read]), number[read])
+    return aside
 
 
 def _cell_status(statuses: pd.Series) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 from reports.groups import CONDITIONS
 from reports.monomials import Floats
 from reports.tables import TableError, measured_rows, numbers
+from reports.visits import chosen_visits, marked_noisy
 
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")
@@ -38,7 +39,7 @@ class Cells:
     standard deviation of log cost between visits of one cell, so weighted; None without repeated
     visits. `covariates` holds workspace_bytes, minor_faults (a call) and flops where the table has
     them, NaN where one is absent. `noisy` is the fraction of visits marked noisy, `censored` the
-    number of rows without a value.
+    number of cells that were wanted and measured at no visit.
     """
 
     sizes: Mapping[str, Floats]
@@ -81,10 +82,11 @@ class Cells:
 def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells:
     """The cells of one group of rows.
 
-    Rows with a status other than `measured` carry no value; those that were wanted are counted in
-    `censored`. A cell is one combination of all sizes and conditions in the table, so that two
-    cases that the law does not tell apart stay two cells. A time must be positive; another cost
-    may be 0 (a workspace), and such cells are left out, since growth is judged on a log scale.
+    Rows with a status other than `measured` carry no value; cells that were wanted and have no
+    measured row are counted in `censored`. A cell is one combination of all sizes and conditions
+    in the table, so that two cases that the law does not tell apart stay two cells. A time must be
+    positive; another cost may be 0 (a workspace), and such cells are left out, since growth is
+    judged on a log scale.
 
     Raises:
         TableError: a column is missing, holds text, or has a value that no cost or size can have.
@@ -110,11 +112,10 @@ def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells
                 f"{sizes[name]} must be positive in every measured row, got {values[bad][0]:g}; "
                 f"correct the table, or name another column with --size {name}=COLUMN"
             )
-    noisy = _marked_noisy(rows)
+    noisy = marked_noisy(rows)
     number, count = _numbered(rows[keep], list(sizes.values()))
-    # A visit known to be disturbed is set aside where the cell has an undisturbed one.
     quiet = np.bincount(number, weights=~noisy[keep], minlength=count) > 0
-    chosen = ~noisy[keep] | ~quiet[number]
+    chosen = chosen_visits(noisy[keep], number)
     used = np.flatnonzero(keep)[chosen]
     rows, cost, number = rows.iloc[used], cost[used], number[chosen]
     order = pd.Series(number)
@@ -139,7 +140,7 @@ def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells
         spread=_spread(scatter * weights, visits),
         covariates={c: v for c, v in covariates.items() if not np.isnan(v).all()},
         noisy=float(noisy.mean()) if noisy.size else 0.0,
-        censored=_censored(frame),
+        censored=_censored(frame, list(sizes.values())),
     )
 
 
@@ -183,14 +184,15 @@ def _spread(scatter: Floats, visits: npt.NDArray[np.int64]) -> float | None:
     return math.sqrt(float((scatter**2 * (visits - 1)).sum()) / free)
 
 
-def _marked_noisy(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    if "noisy" not in rows.columns:
-        return np.zeros(len(rows), dtype=np.bool_)
-    marks = (rows["noisy"].eq(True)).fillna(False)
-    return np.asarray(marks, dtype=np.bool_)
-
-
-def _censored(frame: pd.DataFrame) -> int:
-    if "status" not in frame.columns:
+def _censored(frame: pd.DataFrame, wanted: list[str]) -> int:
+    """How many cells were wanted, and have no measured row at all."""
+    if "status" not in frame.columns or not frame["status"].isin(CENSORED).any():
         return 0
-    return int(frame["status"].isin(CENSORED).sum())
+    # A row without a measurement may leave conditions empty: those tell no cells apart.
+    columns = [c for c in dict.fromkeys((*wanted, *SIZE_COLUMNS, *CONDITIONS)) if c in frame]
+    keys = [c for c in columns if frame[c].nunique() > 1]
+    censored, measured = frame["status"].isin(CENSORED), frame["status"] == "measured"
+    if not keys:
+        return int(not measured.any())
+    cell = frame.groupby(keys, dropna=False, sort=False).ngroup()
+    return len(set(cell[censored]) - set(cell[measured]))

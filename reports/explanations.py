@@ -22,6 +22,10 @@ from reports.monomials import Law, Monomial
 from reports.profiles import Search, extent, search
 
 REACH = 2.0  # exponents are sought this far from the claimed ones
+FARTHEST_REACH = 8.0  # and this far above, while the best one lies at the end of what was searched
+AT_THE_END = 0.001
+FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
+MOST_OF_IT = 0.5
 LARGEST_MISFIT = 0.08  # what tiling and caches do to real kernels without another exponent
 LARGEST_COUNT_MISFIT = 0.02  # alignment and blocks that do not fill; counts have no other noise
 MISFIT_IN_ERRORS = 2.5  # visits share their cell's error, so their spread understates it
@@ -110,7 +114,7 @@ def fit_model(
     setting: Setting, model: Model, broken: Break | None = None, rival: Monomial | None = None
 ) -> Fitted:
     """Search the exponents of a model and the extent of their joint confidence region."""
-    found = search(model.sse, model.claimed - REACH, model.claimed + REACH)
+    found = _searched(model)
     solution = model.solve(found.best)
     spent = solution.active + len(setting.names)
     chosen = 2 * (broken is not None) + (rival is not None)  # a threshold and its cause, or a term
@@ -131,6 +135,31 @@ def fit_model(
         broken=broken,
         rival=rival,
     )
+
+
+def _searched(model: Model) -> Search:
+    """The best exponents near the claimed ones, or far above them where growth is plainly steep.
+
+    A cost that jumps at its last size or two looks like a steep power too. A far exponent is
+    therefore believed only where its term is most of the cost at several sizes.
+    """
+    low, high = model.claimed - REACH, model.claimed + REACH
+    near = found = search(model.sse, low, high)
+    while (ends := found.best >= high - AT_THE_END).any():
+        if (high[ends] >= model.claimed[ends] + FARTHEST_REACH).any():
+            return near
+        high = np.where(ends, model.claimed + 2 * (high - model.claimed), high)
+        found = search(model.sse, low, high)
+    shares = model.solve(found.best).shares
+    leading = [k for k, (_, _, j) in enumerate(model.columns(found.best)) if j >= 0]
+    leads = shares[:, leading].sum(axis=1) >= MOST_OF_IT
+    far = [
+        name
+        for name, end, claim in zip(model.names, high, model.claimed, strict=True)
+        if end > claim + REACH
+    ]
+    plain = all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
+    return found if plain else near
 
 
 def choose(setting: Setting) -> Choice:

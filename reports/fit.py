@@ -6,19 +6,23 @@ Pure functions: a table in, a `Fit` out. The method is described in `reports.jud
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from reports.cells import SIZE_COLUMNS, Cells, cells_of
 from reports.groups import groups
-from reports.judgement import Fit
+from reports.judgement import Fit, Verdict
 from reports.judging import judge
-from reports.laws import Law, parse
+from reports.laws import Law, LawError, parse, parse_declared
 from reports.tables import TableError
+from reports.wording import one_line
 
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""
@@ -30,6 +34,10 @@ CLAIM = "n^2*d"
 EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
 """Costs that are counted: the same at every visit."""
 _CLAIM_COLUMNS = {"workspace_bytes": "workspace_claim"}
+
+
+class ClaimWarning(UserWarning):
+    """A claim that a group declares and that cannot be judged; the group is inconclusive."""
 
 
 def fit(
@@ -107,8 +115,12 @@ def fit_groups(
     and per condition that varies within one (see `reports.groups`); the claim is what the group
     itself declares in its column `claim` (`workspace_claim` for workspace_bytes), else n^2*d.
 
+    What a declared claim names besides sizes is a constant of the implementation (the window w in
+    n*w*d), which growth leaves out. A declared claim that is no law, or names a size without a
+    column, leaves its own group inconclusive, with a `ClaimWarning` that says why.
+
     Raises:
-        LawError: a claim is not a law.
+        LawError: the claim given is not a law.
         TableError: a column is missing or broken, or a group declares two claims.
         ValueError: confidence or tolerance is out of range.
 
@@ -117,23 +129,74 @@ def fit_groups(
     if cost not in table.columns:
         have = ", ".join(map(str, table.columns[:12]))
         raise TableError(f'there is no cost column "{cost}"; the table has {have}; try --value')
+    for name, column in (sizes or {}).items():
+        if column not in table.columns:
+            have = ", ".join(map(str, table.columns[:12]))
+            raise TableError(f"--size {name}={column}: the table has no such column, but {have}")
     taken = set((sizes or SIZES).values())
     keep = None if by is None else list(by)
+    given = _present(table) if sizes is None else sizes
     fits = []
     for group, rows in groups(table, keep, without=taken):
-        fits.append(
-            fit(
-                rows,
-                sizes=_present(table) if sizes is None else sizes,
-                value=cost,
-                claim=claim or _declared(rows, cost) or CLAIM,
-                confidence=confidence,
-                tolerance=tolerance,
-                group=group,
-                info=info or {},
-            )
+        declared = None if claim else _declared(rows, cost)
+        law, columns = claim or CLAIM, given
+        if declared is not None:
+            try:
+                law, columns = _growth(rows, declared, given)
+            except (LawError, TableError) as problem:
+                named = one_line(", ".join(f"{name} {of}" for name, of in group.items()))
+                what = f"{named or 'this table'} is not judged on {cost}"
+                warnings.warn(f"{what}: {problem}", ClaimWarning, stacklevel=2)
+                present = {name: c for name, c in given.items() if c in rows.columns}
+                fits.append(
+                    Fit(
+                        group=group,
+                        claim=declared,
+                        verdict=Verdict.INCONCLUSIVE,
+                        reasons=("too_few_sizes",) * isinstance(problem, TableError),
+                        cells=len(cells_of(rows, present, cost)),
+                        confidence=confidence,
+                        tolerance=tolerance,
+                        sizes=present,
+                        value=cost,
+                    )
+                )
+                continue
+        found = fit(
+            rows,
+            sizes=columns,
+            value=cost,
+            claim=law,
+            confidence=confidence,
+            tolerance=tolerance,
+            group=group,
+            info=info or {},
         )
+        fits.append(found if declared is None else replace(found, claim=declared))
     return fits
+
+
+def _growth(
+    rows: pd.DataFrame, declared: str, sizes: Mapping[str, str]
+) -> tuple[str, Mapping[str, str]]:
+    """The declared law without constants of the implementation, and the columns of its sizes.
+
+    Raises:
+        LawError: the text is not a law.
+        TableError: a size that is known as one has no column.
+
+    """
+    known = {*sizes, *KNOWN_SIZES, *SIZE_COLUMNS}
+    law = parse_declared(declared, known)
+    own = {
+        name: name
+        for name in law.names
+        if name not in known and name in rows.columns and is_numeric_dtype(rows[name])
+    }
+    columns = {**sizes, **own}
+    law = law.only(frozenset({*known, *own}))
+    _columns(rows, law, columns)
+    return str(law), columns
 
 
 def _present(table: pd.DataFrame) -> Mapping[str, str]:
@@ -150,7 +213,7 @@ def _declared(rows: pd.DataFrame, value: str) -> str | None:
             f"one group declares {len(claims)} claims ({claims[0]} and {claims[1]}); "
             "name one with --claim, or group by more columns with --by"
         )
-    return str(claims[0]) if claims else None
+    return one_line(claims[0]) if claims else None
 
 
 def _columns(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,16 @@ from fractions import Fraction
 
 from reports.monomials import Factor, Floats, Law, Monomial
 
-__all__ = ["Factor", "Floats", "Law", "LawError", "Monomial", "parse", "parse_monomial"]
+__all__ = [
+    "Factor",
+    "Floats",
+    "Law",
+    "LawError",
+    "Monomial",
+    "parse",
+    "parse_declared",
+    "parse_monomial",
+]
 
 EXAMPLE = "laws look like n^2*d + n*d^2"
 SINGLE_LETTERS = frozenset("ndhbwkmr")
@@ -65,6 +74,19 @@ def parse(text: str, names: Collection[str] | None = None) -> Law:
     """
     law = _Parser(text, names).law()
     return Law.of(law)
+
+
+def parse_declared(text: str, sizes: Collection[str]) -> Law:
+    """Read a law that an implementation declares: of these sizes, and of constants of its own.
+
+    Raises:
+        LawError: the text is not a law.
+
+    """
+    try:
+        return parse(text, names=sizes)
+    except LawError:
+        return parse(text)
 
 
 def parse_monomial(text: str, names: Collection[str] | None = None) -> Monomial:

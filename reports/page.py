@@ -125,11 +125,9 @@ def judge_table(table: Table) -> list[Fit]:
         ValueError: a claim or a column cannot be read; the message is one line for the user.
 
     """
-    # Caches and peaks of one machine say nothing about the regimes of another.
-    info = table.info if len(table.runs) < 2 else None
-    fits = fit_groups(table.frame, info=info)
+    fits = fit_groups(table.frame, info=table.shared_info)
     if "workspace_bytes" in table.frame and table.frame["workspace_bytes"].notna().any():
-        grown = fit_groups(table.frame, value="workspace_bytes", info=info)
+        grown = fit_groups(table.frame, value="workspace_bytes", info=table.shared_info)
         fits += [fit for fit in grown if fit.cells]
     return fits
 

@@ -14,6 +14,7 @@ from scipy.stats import t as t_distribution
 
 from reports.groups import groups
 from reports.tables import TableError, measured_rows, numbers
+from reports.visits import chosen_visits, marked_noisy
 
 _SIZES = ("seq_len", "key_len", "d_model", "num_heads", "head_dim", "batch")
 COLUMNS = ("size_low", "size_high", "at", "slope", "low", "high")
@@ -30,9 +31,10 @@ def local_slopes(
 
     A series is a group (see `reports.groups`) in which only `against`, and sizes that move along
     with it, differ. The columns are those that name the series, then `size_low`, `size_high`,
-    `at` (their geometric mean), `slope` (by the cells' medians), and `low`, `high`: an interval by
-    the spread between visits, NaN where a cell has only one. It tells the repeatability of the two
-    cells alone; an error that a cell's visits share is not in it.
+    `at` (their geometric mean), `slope` (by the cells' medians, noisy visits left out where a cell
+    has others), and `low`, `high`: an interval by the spread between visits, NaN where a cell has
+    only one. It tells the repeatability of the two cells alone; an error that a cell's visits share
+    is not in it.
 
     Raises:
         TableError: a column is missing, or a size or cost is not a positive number.
@@ -81,6 +83,8 @@ def _moves_along(part: pd.DataFrame, column: str, against: str) -> bool:
 
 
 def _slopes(series: pd.DataFrame, against: str, value: str, confidence: float) -> pd.DataFrame:
+    cell = np.unique(series[against].to_numpy(dtype=np.float64), return_inverse=True)[1]
+    series = series[chosen_visits(marked_noisy(series), cell)]
     logs = np.log(series[value].to_numpy(dtype=np.float64))
     by_size = pd.Series(logs).groupby(series[against].to_numpy(dtype=np.float64))
     middle, scatter, visits = by_size.median(), by_size.std(), by_size.size()

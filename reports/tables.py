@@ -63,6 +63,14 @@ class Table:
     path: Path
     runs: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
+    @property
+    def shared_info(self) -> Mapping[str, Any]:
+        """What is known of every row: the run's `info` if there is one run, else nothing.
+
+        Caches and peaks of one machine say nothing about the regimes of another.
+        """
+        return self.info if len(self.runs) < 2 else {}
+
 
 def read_table(path: str | os.PathLike[str]) -> Table:
     """Read one run directory, journal, CSV, JSON-lines, Parquet or pytest-benchmark JSON file.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from reports.judgement import Fit, Interval, Verdict
-from reports.laws import parse
+from reports.laws import LawError, parse_declared
 
 _COSTS = {"time_s": "time", "workspace_bytes": "workspace", "energy_j": "energy", "flops": "work"}
 
@@ -77,7 +77,10 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
 
 def explain(fit: Fit) -> str:
     """Two or three plain sentences with the numbers: growth, verdict, and why."""
-    claim = parse(fit.claim).unicode()
+    try:
+        claim = parse_declared(fit.claim, fit.sizes).unicode()
+    except LawError as problem:
+        return f"The declared claim cannot be read, so nothing was judged: {problem}."
     cost = _COSTS.get(fit.value, fit.value)
     sentences = []
     known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}

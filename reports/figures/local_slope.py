@@ -18,7 +18,7 @@ from reports import wording
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
 from reports.figures.view import Series, View
-from reports.laws import LawError, parse
+from reports.laws import LawError, parse_declared
 from reports.slopes import local_slopes
 
 STEM = "local_slope_against_n"
@@ -67,7 +67,8 @@ def claimed_exponent(series: Series) -> float | None:
     if text is None:
         return None
     try:
-        return max(float(term.power("n")) for term in parse(text).leading)
+        law = parse_declared(text, series.fit.sizes if series.fit else ())
+        return max(float(term.power("n")) for term in law.leading)
     except LawError:
         return None
 

@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.cell_table import cell_table
 from reports.cells import cells_of
+from reports.slopes import local_slopes
 from reports.tables import TableError
 
 SIZES = {"n": "seq_len"}
@@ -105,3 +107,35 @@ def test_a_cell_without_an_undisturbed_visit_hardly_counts() -> None:
     np.testing.assert_array_equal(weights, [1, 1, 0.1])
     all_noisy = cells_of(frame.assign(noisy=True), SIZES, "time_s").weights
     np.testing.assert_array_equal(all_noisy, [1, 1, 1])
+
+
+def test_a_cell_measured_in_any_round_is_not_censored() -> None:
+    frame = pd.DataFrame(
+        {
+            "seq_len": [3, 3, 5, 5, 7],
+            "threads": [2, None, None, None, 2],
+            "round": [0, 1, 0, 1, 0],
+            "time_s": [1.0, None, None, None, 2.0],
+            "status": ["measured", "timeout", "timeout", "timeout", "measured"],
+        }
+    )
+    assert cells_of(frame, SIZES, "time_s").censored == 1
+
+
+def test_fits_tables_and_slopes_take_the_same_visits_of_a_cell() -> None:
+    frame = pd.DataFrame(
+        {
+            "seq_len": [3, 3, 3, 6, 6],
+            "time_s": [1.0, 9.0, 9.0, 4.0, 4.0],
+            "workspace_bytes": [None, 64, 64, 64, 64],
+            "noisy": [False, True, True, True, True],
+        }
+    )
+    table = cell_table(frame)
+    fitted = cells_of(frame, SIZES, "time_s")
+    assert table["time_s"].tolist() == fitted.cost.tolist() == [1.0, 4.0]
+    assert local_slopes(frame)["slope"].tolist() == [2.0]
+    assert table["rounds"].tolist() == [3, 2]
+    assert table["time_high_s"].tolist() == [9.0, 4.0]
+    # The only round that could tell the workspace of the first cell is a noisy one.
+    assert table["workspace_bytes"].tolist() == [64, 64]

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.fit import fit, fit_groups
+from reports.fit import ClaimWarning, fit, fit_groups
 from reports.judgement import Verdict
-from reports.laws import LawError
+from reports.laws import LawError, parse
 from reports.tables import TableError
 
 Sweep = Callable[..., pd.DataFrame]
@@ -315,3 +315,72 @@ def test_a_table_of_lengths_alone_needs_no_d_column() -> None:
     table["elapsed"] = 3e-9 * table["length"] ** 2.0 + 1e-6
     (found,) = fit_groups(table, sizes={"n": "length"}, value="elapsed", claim="n^2")
     assert found.verdict is Verdict.CONFIRMED
+
+
+def test_a_constant_in_a_declared_claim_is_no_size(sweep: Sweep) -> None:
+    table = pd.concat(
+        [
+            sweep([(1.0, "n*d")], implementation="window", claim="n*w*d"),
+            sweep(SDPA, implementation="sdpa", claim="n^2*d"),
+        ]
+    )
+    found = fit_groups(table)
+    assert [f.claim for f in found] == ["n*w*d", "n^2*d"]
+    assert {f.verdict for f in found} == {Verdict.CONFIRMED}
+    assert set(found[0].exponents) == {"n", "d"}
+    with pytest.raises(LawError, match='unknown size "w"'):
+        fit_groups(table, claim="n*w*d")
+
+
+@pytest.mark.parametrize(
+    ("claim", "warning", "reasons"),
+    [
+        ("n^2@d", "odd is not judged on time_s: unexpected", ()),
+        ("n^2*h", 'needs h, but there is no column "num_heads"', ("too_few_sizes",)),
+    ],
+)
+def test_a_declared_claim_that_cannot_be_judged_leaves_the_other_groups_alone(
+    sweep: Sweep, claim: str, warning: str, reasons: tuple[str, ...]
+) -> None:
+    table = pd.concat(
+        [
+            sweep(SDPA, implementation="odd", claim=claim),
+            sweep(SDPA, implementation="sdpa", claim="n^2*d"),
+        ]
+    )
+    with pytest.warns(ClaimWarning, match=warning):
+        odd, sdpa = fit_groups(table)
+    assert (odd.claim, odd.verdict, odd.reasons) == (claim, Verdict.INCONCLUSIVE, reasons)
+    assert odd.cells == 35
+    assert sdpa.verdict is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize("term", ["n^4.5*d", "n^2*d^4", "n^7*d"])
+def test_growth_far_steeper_than_the_claim_is_refuted_with_its_exponent(
+    sweep: Sweep, term: str
+) -> None:
+    found = fit(sweep([(1.0, term)]), claim="n^2*d")
+    assert (found.verdict, found.reasons) == (Verdict.REFUTED, ("exponent_outside_tolerance",))
+    for name in ("n", "d"):
+        true = float(parse(term).terms[0].power(name))
+        assert found.exponents[name].estimate == pytest.approx(true, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        {32: 25_088, 64: 33_280, 128: 49_664, 256: 164_864},
+        {32: 20_320, 64: 20_640, 128: 27_664, 256: 180_480},
+        {32: 20_320, 64: 20_640, 128: 27_664, 256: 451_200},
+    ],
+)
+def test_a_jump_at_the_last_sizes_is_not_taken_for_steep_growth(blocks: dict[int, int]) -> None:
+    table = pd.DataFrame(
+        [
+            {"seq_len": n, "d_model": d, "workspace_bytes": held + n * d // 16}
+            for n, held in blocks.items()
+            for d in (64, 128, 256, 512)
+        ]
+    )
+    found = fit(table, value="workspace_bytes", claim="n*d")
+    assert found.verdict is Verdict.INCONCLUSIVE

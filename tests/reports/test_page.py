@@ -20,6 +20,7 @@ from reports.caveats import caveats, gate, untimed
 from reports.cell_table import cell_table
 from reports.environment import environment
 from reports.figures.view import views
+from reports.fit import ClaimWarning
 from reports.headline import fastest, findings
 from reports.judgement import Fit, Interval, Verdict
 from reports.page import Report, ReportError, default_directory, report, write_report
@@ -231,7 +232,7 @@ def test_the_page_tells_gate_caveats_environment_and_how_to_read(html: str) -> N
         "31 pass, 1 fail, 0 error and 2 unsupported",
         "slow causal: off by 3",
         "1 correctness check failed",
-        "had a noisy round even after being measured again: load (2)",
+        "had a noisy round, which counts only where the cell has no quiet one: load (2)",
         "predicted 9 s, over the budget | 2 s",
         "Measured with the default allocator",
         "uncommitted changes",
@@ -314,6 +315,17 @@ def test_a_table_that_cannot_be_judged_is_shown_without_verdicts(tmp_path: Path)
     assert "No claim was judged: " in text
     assert "d_model" in text
     assert (found.path / "figures" / "time_against_n.svg").exists()
+
+
+def test_one_claim_that_cannot_be_read_is_told_and_takes_no_other_verdict(tmp_path: Path) -> None:
+    frame = pd.DataFrame(rows("alpha", "odd")).query("status == 'measured'")
+    frame.loc[frame["implementation"] == "odd", ["claim", "workspace_claim"]] = ["n^^2", "n"]
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.warns(ClaimWarning, match="implementation odd is not judged on time_s"):
+        found = report([tmp_path / "mine.csv"])
+    assert found.headline.startswith("Time: n^2*d confirmed for alpha; n^^2 inconclusive for odd.")
+    sentence = 'The declared claim cannot be read, so nothing was judged: unexpected "^"'
+    assert sentence in Page(found.index.read_text(encoding="utf-8")).words
 
 
 def test_a_table_without_sizes_or_times_is_an_error_in_one_line(tmp_path: Path) -> None:

@@ -155,3 +155,9 @@ def test_a_missing_path_and_a_directory_that_is_no_run_say_so(tmp_path: Path) ->
 def test_no_path_at_all_says_what_to_give() -> None:
     with pytest.raises(TableError, match="expected at least one file"):
         read_tables([])
+
+
+def test_what_is_known_of_one_run_is_not_said_of_several(tmp_path: Path, record: Make) -> None:
+    runs = [write_run(tmp_path / name, [record()], {"seed": 1}) for name in ("one", "two")]
+    assert read_tables(runs[:1]).shared_info == {"seed": 1}
+    assert read_tables(runs).shared_info == {}
