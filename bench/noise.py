@@ -16,6 +16,7 @@ except ImportError:  # Windows has no getrusage
 Number = TypeVar("Number", int, float)
 
 LARGEST_SPREAD = 0.10
+LARGEST_RANGE = 0.25
 LARGEST_DRIFT = 0.15
 FEW_SAMPLES = 4
 SWITCHES_PER_SECOND = 200.0
@@ -61,7 +62,7 @@ def reasons(
     """
     found = []
     spread = _spread(samples_s)
-    if spread > LARGEST_SPREAD:
+    if spread > (LARGEST_SPREAD if len(samples_s) >= FEW_SAMPLES else LARGEST_RANGE):
         found.append(f"samples spread by {spread:.0%}")
     if usage.involuntary_switches is not None and usage.wall_s > SHORTEST_JUDGED_S:
         rate = usage.involuntary_switches / usage.wall_s

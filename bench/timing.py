@@ -19,6 +19,8 @@ SHORTEST_READING_S = 1e-3
 WARM_UP_AGREEMENT = 0.05
 LONGEST_WARM_UP_CALLS = 50
 LONGEST_WARM_UP_S = 1.0
+FEWEST_SETTLING_CALLS = 6
+SETTLED_FAULTS = 256  # of 4 KiB pages: 1 MiB
 L2_FLUSH_BYTES = 256 * 2**20
 
 Call = Callable[[], object]
@@ -121,7 +123,7 @@ def sample(
     usage: Callable[[], Usage] = read_usage,
 ) -> Reading:
     """Warm up, then read until the budget's rule is met."""
-    once = warm_up(call, stopwatch)
+    once = warm_up(call, stopwatch, usage=usage)
     calls = max(1, round(SHORTEST_READING_S / once)) if stopwatch.loops and once > 0 else 1
     before = usage()
     samples: list[float] = []
@@ -145,21 +147,26 @@ def sample(
     )
 
 
-def warm_up(call: Call, stopwatch: Stopwatch) -> float:
-    """Call until two readings in a row agree within 5 %, or a second is spent; the last reading.
+def warm_up(call: Call, stopwatch: Stopwatch, *, usage: Callable[[], Usage] = read_usage) -> float:
+    """Call until two readings in a row agree within 5 % and memory has settled; the last reading.
 
-    Timing the first call would include compilation, first-touch page faults and cold caches.
+    Timing the first calls would include compilation, cold caches and the page faults of memory
+    that is touched for the first time. An allocator that gives its memory back faults for ever;
+    after FEWEST_SETTLING_CALLS that is taken for its steady state.
     """
-    last = stopwatch.measure(call, 1)
-    spent = last
-    for _ in range(LONGEST_WARM_UP_CALLS):
+    last = 0.0
+    spent = 0.0
+    for number in range(LONGEST_WARM_UP_CALLS):
+        before = usage()
         seconds = stopwatch.measure(call, 1)
+        faults = usage().since(before).minor_faults or 0
         spent += seconds
-        if last > 0 and abs(seconds - last) <= WARM_UP_AGREEMENT * last:
-            return seconds
-        if spent > LONGEST_WARM_UP_S:
+        settled = faults <= SETTLED_FAULTS or number >= FEWEST_SETTLING_CALLS
+        if settled and number and abs(seconds - last) <= WARM_UP_AGREEMENT * last:
             return seconds
         last = seconds
+        if spent > LONGEST_WARM_UP_S and number >= FEWEST_SETTLING_CALLS:
+            break
     return last
 
 

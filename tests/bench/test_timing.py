@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.noise import Usage
 from bench.timing import (
+    FEWEST_SETTLING_CALLS,
     LONGEST_WARM_UP_CALLS,
     SHORTEST_READING_S,
     Budget,
@@ -110,7 +111,8 @@ def test_the_median_is_reported_and_one_outlier_does_not_move_it():
 
 
 def test_counters_are_per_call_and_leave_the_warm_up_out():
-    counters = iter([usage(100.0), usage(340.0)])
+    warm = [usage(0.0)] * 4  # two calls that touch no new memory
+    counters = iter([*warm, usage(100.0), usage(340.0)])
 
     reading = sample(
         nothing, FakeStopwatch([2e-4]), budget(max_samples=6), usage=lambda: next(counters)
@@ -137,11 +139,27 @@ def test_warming_up_goes_on_until_two_readings_agree():
     assert watch.readings == [1] * 5
 
 
-def test_a_call_of_a_tenth_of_a_second_warms_up_once():
-    watch = FakeStopwatch([9.0, 3.0, 2.0])
+def test_long_calls_that_never_agree_warm_up_a_few_times_only():
+    watch = FakeStopwatch([9.0, 3.0, 2.0, 5.0, 1.0, 8.0, 4.0, 6.0, 7.0])
 
-    assert warm_up(nothing, watch) == 3.0
-    assert len(watch.readings) == 2
+    assert warm_up(nothing, watch) == 4.0
+    assert len(watch.readings) == FEWEST_SETTLING_CALLS + 1
+
+
+def test_warming_up_waits_until_no_memory_is_touched_for_the_first_time():
+    touched = iter([0, 9000, 9000, 18000, 18000, 18000, 18000, 18000])
+    watch = FakeStopwatch([4.0, 4.0, 1.0, 1.0])
+
+    assert warm_up(nothing, watch, usage=lambda: usage(float(next(touched)))) == 1.0
+    assert len(watch.readings) == 4
+
+
+def test_an_allocator_that_faults_for_ever_is_taken_as_it_is():
+    touched = count(0, 5000)
+    watch = FakeStopwatch([4.0])
+
+    assert warm_up(nothing, watch, usage=lambda: usage(float(next(touched)))) == 4.0
+    assert len(watch.readings) == FEWEST_SETTLING_CALLS + 1
 
 
 def test_warming_up_ends_although_no_two_readings_agree():
@@ -149,7 +167,7 @@ def test_warming_up_ends_although_no_two_readings_agree():
 
     warm_up(nothing, watch)
 
-    assert len(watch.readings) == LONGEST_WARM_UP_CALLS + 1
+    assert len(watch.readings) == LONGEST_WARM_UP_CALLS
 
 
 def test_fewer_than_six_samples_say_nothing_about_the_median():
