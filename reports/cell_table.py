@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.visits import chosen_visits, marked_noisy
+from reports.visits import chosen_visits, marked_noisy, readings
 
 # What tells one cell from another; a table may have any of these columns, or none.
 CASE_COLUMNS = (
@@ -120,7 +120,8 @@ def _set_aside(
     """The rows whose reading does not speak for their cell, given the number of each row's cell."""
     read = records[name].notna().to_numpy(dtype=np.bool_)
     aside = np.zeros(len(records), dtype=np.bool_)
-    aside[read] = ~chosen_visits(marked_noisy(records[read]), number[read])
+    found = records[read]
+    aside[read] = ~chosen_visits(marked_noisy(found), number[read], readings(found, name))
     return aside
 
 

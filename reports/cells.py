@@ -17,7 +17,7 @@ import pandas as pd
 from reports.groups import CONDITIONS
 from reports.monomials import Floats
 from reports.tables import TableError, measured_rows, numbers
-from reports.visits import chosen_visits, marked_noisy
+from reports.visits import chosen_visits, marked_noisy, readings
 
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")
@@ -115,7 +115,9 @@ def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells
     noisy = marked_noisy(rows)
     number, count = _numbered(rows[keep], list(sizes.values()))
     quiet = np.bincount(number, weights=~noisy[keep], minlength=count) > 0
-    chosen = chosen_visits(noisy[keep], number)
+    times = readings(rows[keep], value)
+    chosen = chosen_visits(noisy[keep], number, times)
+    disturbed = noisy[keep] | ~chosen
     used = np.flatnonzero(keep)[chosen]
     rows, cost, number = rows.iloc[used], cost[used], number[chosen]
     order = pd.Series(number)
@@ -139,7 +141,7 @@ def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells
         visits=visits,
         spread=_spread(scatter * weights, visits),
         covariates={c: v for c, v in covariates.items() if not np.isnan(v).all()},
-        noisy=float(noisy.mean()) if noisy.size else 0.0,
+        noisy=float(disturbed.mean()) if disturbed.size else 0.0,
         censored=_censored(frame, list(sizes.values())),
     )
 

@@ -14,7 +14,7 @@ from scipy.stats import t as t_distribution
 
 from reports.groups import groups
 from reports.tables import TableError, measured_rows, numbers
-from reports.visits import chosen_visits, marked_noisy
+from reports.visits import chosen_visits, marked_noisy, readings
 
 _SIZES = ("seq_len", "key_len", "d_model", "num_heads", "head_dim", "batch")
 COLUMNS = ("size_low", "size_high", "at", "slope", "low", "high")
@@ -84,7 +84,7 @@ def _moves_along(part: pd.DataFrame, column: str, against: str) -> bool:
 
 def _slopes(series: pd.DataFrame, against: str, value: str, confidence: float) -> pd.DataFrame:
     cell = np.unique(series[against].to_numpy(dtype=np.float64), return_inverse=True)[1]
-    series = series[chosen_visits(marked_noisy(series), cell)]
+    series = series[chosen_visits(marked_noisy(series), cell, readings(series, value))]
     logs = np.log(series[value].to_numpy(dtype=np.float64))
     by_size = pd.Series(logs).groupby(series[against].to_numpy(dtype=np.float64))
     middle, scatter, visits = by_size.median(), by_size.std(), by_size.size()

@@ -475,14 +475,14 @@ def test_importing_reports_loads_neither_torch_nor_pyplot_nor_implementations(mo
     assert run_python(code) == "[]"
 
 
-def test_cells_take_the_median_of_their_rounds_and_keep_their_spread() -> None:
-    times: list[float] = [4.0, 1.0, 2.0]
+def test_cells_take_the_median_of_their_undisturbed_rounds_and_keep_the_spread_of_all() -> None:
+    times: list[float] = [2.0, 1.95, 4.0, 2.05]
     rows = [record("fast", 128, 64, round_=i, time_s=time) for i, time in enumerate(times)]
-    rows.append(record("fast", 128, 64, round_=3, time_s=None, status="timeout", reason="slow"))
+    rows.append(record("fast", 128, 64, round_=4, time_s=None, status="timeout", reason="slow"))
     (cell,) = cell_table(pd.DataFrame(rows)).to_dict("records")
-    assert (cell["time_s"], cell["time_low_s"], cell["time_high_s"]) == (2.0, 1.0, 4.0)
-    assert cell["rounds"] == 3
-    assert cell["spread"] == 1.5
+    assert (cell["time_s"], cell["time_low_s"], cell["time_high_s"]) == (2.0, 1.95, 4.0)
+    assert cell["rounds"] == 4
+    assert cell["spread"] == pytest.approx((4.0 - 1.95) / 2.0)
     assert cell["status"] == "measured"
 
 
