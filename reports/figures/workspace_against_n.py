@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -53,8 +54,8 @@ def data(view: View) -> pd.DataFrame:
 def title(view: View) -> str:
     """The most and the least workspace at the largest sequence length that most series share."""
     panel = _panels(view)[0]
-    column = [rows.set_index("seq_len")["workspace_bytes"] for _, rows in panel.members]
-    shared = [size for size in column[0].index if all(size in one.index for one in column)]
+    having = Counter(size for _, rows in panel.members for size in rows["seq_len"])
+    shared = [size for size, count in having.items() if count > len(panel.members) / 2]
     if len(panel.members) < 2 or not shared:
         series, rows = panel.members[0]
         last = rows.iloc[-1]
@@ -65,6 +66,7 @@ def title(view: View) -> str:
         (
             (float(rows.loc[rows["seq_len"] == size, "workspace_bytes"].iloc[0]), one.label)
             for one, rows in panel.members
+            if size in set(rows["seq_len"])
         ),
         reverse=True,
     )
