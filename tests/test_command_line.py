@@ -68,7 +68,7 @@ def a_run(plan, tmp_path, attnscale_, direct_workers) -> Path:
     return folder
 
 
-def is_refused(outcome: Outcome, *words: str) -> None:
+def assert_refused(outcome: Outcome, *words: str) -> None:
     """Exit code 2, one line on stderr, nothing on stdout."""
     assert outcome.code == attnscale.WRONG_REQUEST, outcome
     assert outcome.out == ""
@@ -161,12 +161,12 @@ def test_a_wrong_request_to_measure_is_one_line(attnscale_, tmp_path, command, a
     if arguments == ["--d-models", "100"]:
         arguments = [*arguments, "--d-models", "64,100"]
 
-    is_refused(attnscale_(command, *out, *arguments), *words)
+    assert_refused(attnscale_(command, *out, *arguments), *words)
     assert not (tmp_path / "new").exists()
 
 
 def test_an_unknown_command_is_one_line(attnscale_):
-    is_refused(attnscale_("sweeep"), "sweeep")
+    assert_refused(attnscale_("sweeep"), "sweeep")
 
 
 @pytest.mark.parametrize("command", ["sweep", "verify"])
@@ -176,7 +176,7 @@ def test_cuda_where_there_is_none_is_one_line(attnscale_, monkeypatch, tmp_path,
 
     outcome = attnscale_(command, "matmul", "--device", "cuda", *out)
 
-    is_refused(outcome, "torch sees no CUDA device here; use --device cpu")
+    assert_refused(outcome, "torch sees no CUDA device here; use --device cpu")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_cuda_where_there_is_none_is_one_line(attnscale_, monkeypatch, tmp_path,
     ],
 )
 def test_a_wrong_request_to_verify_is_one_line(attnscale_, arguments, words):
-    is_refused(attnscale_("verify", *arguments), *words)
+    assert_refused(attnscale_("verify", *arguments), *words)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_wrong_request_to_verify_is_one_line(attnscale_, arguments, words):
     ],
 )
 def test_a_missing_run_is_one_line(attnscale_, arguments, words):
-    is_refused(attnscale_(*arguments), *words)
+    assert_refused(attnscale_(*arguments), *words)
 
 
 @pytest.mark.parametrize(
@@ -219,19 +219,19 @@ def test_a_missing_run_is_one_line(attnscale_, arguments, words):
     ],
 )
 def test_a_wrong_request_to_fit_is_one_line(attnscale_, a_run, arguments, words):
-    is_refused(attnscale_("fit", a_run, *arguments), *words)
+    assert_refused(attnscale_("fit", a_run, *arguments), *words)
 
 
 def test_a_directory_that_holds_a_run_is_refused(attnscale_, a_run, plan):
     outcome = attnscale_("sweep", "--config", plan, "--out", a_run)
 
-    is_refused(outcome, "already holds a run; add --resume, or choose another --out")
+    assert_refused(outcome, "already holds a run; add --resume, or choose another --out")
 
 
 def test_a_file_in_place_of_the_output_directory_is_refused(attnscale_, plan, write):
     file = write("in_the_way", "")
 
-    is_refused(
+    assert_refused(
         attnscale_("sweep", "--config", plan, "--out", file), f"--out {file}", "cannot write there"
     )
 
@@ -248,7 +248,7 @@ def test_a_directory_without_permission_is_refused(attnscale_, plan, tmp_path):
 
     for out in (folder, folder / "below"):
         outcome = attnscale_("sweep", "--config", plan, "--out", out)
-        is_refused(outcome, f"--out {out}", "cannot write there: Permission denied")
+        assert_refused(outcome, f"--out {out}", "cannot write there: Permission denied")
 
 
 def test_a_disk_that_says_no_is_refused(attnscale_, plan, tmp_path, monkeypatch):
@@ -259,7 +259,7 @@ def test_a_disk_that_says_no_is_refused(attnscale_, plan, tmp_path, monkeypatch)
 
     outcome = attnscale_("sweep", "--config", plan, "--out", tmp_path / "read_only")
 
-    is_refused(outcome, "cannot write there: Permission denied")
+    assert_refused(outcome, "cannot write there: Permission denied")
 
 
 def test_a_mistake_of_ours_is_not_passed_off_as_the_users(monkeypatch):
@@ -441,14 +441,14 @@ def test_ctrl_c_keeps_what_was_measured_and_exits_130(
 
 
 def test_resuming_with_other_settings_is_one_line(attnscale_, a_run, plan):
-    is_refused(
+    assert_refused(
         attnscale_("sweep", "--config", plan, "--out", a_run, "--resume", "--seq-lens", "5"),
         "made with other settings (series)",
     )
 
 
 def test_resuming_where_there_is_no_run_is_one_line(attnscale_, tmp_path):
-    is_refused(attnscale_("sweep", "--out", tmp_path, "--resume"), "has no run.json")
+    assert_refused(attnscale_("sweep", "--out", tmp_path, "--resume"), "has no run.json")
 
 
 def test_a_torn_last_line_is_a_warning_and_the_rest_is_used(attnscale_, a_run):
