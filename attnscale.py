@@ -388,8 +388,23 @@ def _measure(**options: Any) -> tuple[Path, bool]:
     except KeyboardInterrupt:
         _say(f"interrupted; what was measured is kept (sweep --resume --out {folder} continues it)")
         raise typer.Exit(INTERRUPTED) from None
-    _say(f"run: {folder}")
+    _say(f"{_tally(folder)}\nrun: {folder}")
     return folder, failed
+
+
+def _tally(folder: Path) -> str:
+    """What became of the visits, and the first reason of those without a time."""
+    from collections import Counter
+
+    from bench.records import RECORDS_FILE, read_records
+
+    records = list(read_records(folder / RECORDS_FILE))
+    parts = []
+    for status, count in Counter(record.status for record in records).most_common():
+        reason = next((r.reason for r in records if r.status == status), None)
+        why = f" (such as: {reason})" if reason and status != "measured" else ""
+        parts.append(f"{count} {status}{why}")
+    return f"visits: {', '.join(parts)}"
 
 
 def _sweep(plan: Plan, folder: Path, resume: bool, preset: str | None) -> bool:

@@ -195,7 +195,7 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
         last = int(match[2] or first)
         if not 0 < first <= last <= MAX_SIZE:
             raise PlanError(
-                f"{option}: {part.strip()!r} must ascend from at least 1 to at most {MAX_SIZE}"
+                f"{option}: {part.strip()!r} must lie from 1 to {MAX_SIZE}, and a range ascend"
             )
         while first <= last:
             sizes.add(first)

@@ -85,6 +85,23 @@ def check_machine(info: Mapping[str, Any], *, gpu: str | None, threads: int, fol
             )
 
 
+def check_sources(info: Mapping[str, Any], sources: Mapping[str, str], folder: Path) -> None:
+    """Refuse to add records of a changed kernel to those of the old one.
+
+    `sources` are the hashes of the users' files by implementation.
+
+    Raises:
+        PlanError: a file is not what it was when the run began.
+
+    """
+    before = info.get("implementations", {})
+    for name, digest in sources.items():
+        if before.get(name, {}).get("source_sha256", digest) != digest:
+            raise PlanError(
+                f"the file of {name} has changed since {folder} was begun; choose another --out"
+            )
+
+
 def resumable_plan(folder: Path) -> Plan:
     """The plan of the run in a directory.
 

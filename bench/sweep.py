@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +16,7 @@ from bench.cells import Cell, by_implementation, cells_of, pilot_cells
 from bench.forecast import Forecast, LawValue, Observation
 from bench.gate import Admission, Gate, cases_for, run_checks
 from bench.records import RECORDS_FILE, Journal, Record, RunError, read_records, write_info
-from bench.run_directory import check_machine, prepare
+from bench.run_directory import check_machine, check_sources, prepare
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.verify import CheckResult, summary
 from bench.visits import LOSSES, Visits, visit_limit_s
@@ -67,6 +69,7 @@ class Sweep:
         with Journal(self.folder) as journal:
             earlier = list(read_records(self.folder / RECORDS_FILE))
             with self._worker() as worker:
+                check_sources(info, _sources(cells), self.folder)
                 info = self._describe(info, worker)
                 gate = self._check(cells, worker)
                 info = {**info, **_gate_info(gate), **_implementation_info(cells)}
@@ -201,10 +204,26 @@ def _admission(gate: Gate, cell: Cell) -> Admission:
     return gate.admits(cell.implementation.name, cell.case)
 
 
-def _implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:
+def _sources(cells: Sequence[Cell]) -> dict[str, str]:
+    """SHA-256 of the file of every kernel that is not of the suite."""
     found = {}
     for implementation, _ in by_implementation(cells):
+        if ":" not in implementation.spec:
+            continue
+        try:
+            file = inspect.getsourcefile(inspect.unwrap(implementation.fn))
+            found[implementation.name] = hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
+        except (TypeError, OSError):
+            continue  # a compiled function or an object has no file to compare
+    return found
+
+
+def _implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:
+    found = {}
+    sources = _sources(cells)
+    for implementation, _ in by_implementation(cells):
         found[implementation.name] = {
+            "source_sha256": sources.get(implementation.name),
             "title": implementation.title,
             "source": implementation.source,
             "kind": implementation.kind,

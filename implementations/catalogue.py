@@ -163,8 +163,10 @@ def from_function(
 
 
 def _accepted(function: Callable[..., object]) -> frozenset[Feature]:
+    # A module's __call__ takes anything and hands it to forward, which may not.
+    called = getattr(function, "forward", function)
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(called).parameters.values()
     except (TypeError, ValueError):  # builtins may have no signature
         return ALL_FEATURES
     if any(p.kind is p.VAR_KEYWORD for p in parameters):

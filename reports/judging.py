@@ -103,7 +103,7 @@ def judge(
         )
     unknown = {name: Interval(estimate=None, low=None, high=None) for name in law.names}
     if not len(cells):
-        first = "censored_cells" if cells.censored else "too_few_sizes"
+        first = "censored_cells"  # wanted, but wrong, unsupported, skipped or lost
         return _undecided(cells, [first, *notes], unknown)
     setting = Setting(
         cells=cells,

@@ -67,7 +67,8 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             next_step="Widen the range of sizes, or measure more of them.",
         ),
         "censored_cells": Reason(
-            sentence="Some cells have no value: out of memory, out of time, skipped or crashed.",
+            sentence="Some cells have no value: wrong, unsupported, out of memory or time, "
+            "skipped or crashed.",
             next_step="Read their reasons; the verdict speaks for the measured cells alone.",
         ),
     }

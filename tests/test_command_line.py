@@ -139,7 +139,7 @@ def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
     ("arguments", "words"),
     [
         (["--seq-lens", "12x"], ["--seq-lens", "'12x' is not a size"]),
-        (["--d-models", "8:4"], ["--d-models", "must ascend"]),
+        (["--d-models", "8:4"], ["--d-models", "a range ascend"]),
         (["--preset", "quik"], ["there is no preset 'quik'", "quick"]),
         (["--preset", "quick", "--config", "x.toml"], ["exclude each other"]),
         (["--config", "no_such_plan.toml"], ["no_such_plan.toml", "No such file"]),

@@ -11,6 +11,7 @@ import pytest
 from bench import environment
 from bench.cases import Plan, PlanError, Series, read_plan
 from bench.records import RECORDS_FILE, Journal, Record, RunError, read_info, read_run
+from bench.run_directory import check_sources
 from bench.supervisor import WorkerLost
 from bench.sweep import Sweep
 from implementations.case import Case
@@ -570,3 +571,11 @@ def test_a_journal_is_plain_json_lines_without_nan(tmp_path):
         row = json.loads(line, parse_constant=lambda name: pytest.fail(name))
         assert row["pass"] == "forward"
         assert not any(isinstance(value, dict) for value in row.values())
+
+
+def test_a_changed_kernel_is_not_mixed_into_a_run_of_the_old_one(tmp_path):
+    info = {"implementations": {"mine": {"source_sha256": "old"}}}
+
+    check_sources(info, {"mine": "old", "other": "new"}, tmp_path)
+    with pytest.raises(PlanError, match="the file of mine has changed since"):
+        check_sources(info, {"mine": "new"}, tmp_path)

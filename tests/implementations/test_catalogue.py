@@ -301,3 +301,15 @@ def test_every_declared_law_names_only_n_d_h_and_b_and_parses():
     for implementation in catalogue().values():
         for law in (implementation.time_law, implementation.workspace_law):
             assert set(parse(law).names) <= {"n", "d", "h", "b"}, implementation.name
+
+
+def test_a_module_supports_what_its_forward_takes():
+    class Kernel(torch.nn.Module):
+        def forward(self, query, key, value, *, is_causal=False):
+            return value
+
+    supports = from_function(Kernel(), name="kernel").supports
+
+    assert Feature.CAUSAL in supports
+    assert Feature.SCALE not in supports
+    assert Feature.BOOLEAN_MASK not in supports

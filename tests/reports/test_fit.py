@@ -286,7 +286,7 @@ def test_workspace_is_judged_by_the_claim_about_workspace(sweep: Sweep) -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [("out_of_memory", "censored_cells"), ("unsupported", "too_few_sizes")],
+    [("out_of_memory", "censored_cells"), ("unsupported", "censored_cells")],
 )
 def test_a_group_without_any_measurement_is_inconclusive_and_says_why(
     sweep: Sweep, status: str, reason: str
