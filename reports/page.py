@@ -6,7 +6,6 @@ users, so every text is escaped for where it goes.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.records import RECORDS_FILE
 from reports import wording
-from reports.caveats import caveats, gate, untimed
-from reports.cell_table import SIZE_COLUMNS, cell_table
+from reports.caveats import caveats, untimed
+from reports.cell_table import cell_table
+from reports.checks import check_table
+from reports.correctness import ALLOWED, correctness
 from reports.environment import environment
-from reports.figures import CHARTS, Chart
-from reports.figures.canvas import save, styled
-from reports.figures.view import View, views
+from reports.figures.view import views
 from reports.fit import fit_groups
 from reports.headline import findings
 from reports.judgement import Fit
+from reports.pictures import groups_of, left_out, write_csv
 from reports.tables import Table, read_tables
 from reports.verdict_table import (
     MOST_COLUMNS,
@@ -38,9 +38,6 @@ from reports.verdict_table import (
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _MOST_UNTIMED = 40  # rows on the page; the CSV has them all
-_CSS_PIXELS_PER_INCH = 96
-# Columns of counts, written without a decimal point even where some are missing.
-_COUNTS = (*SIZE_COLUMNS, "seq_len_from", "seq_len_to", "workspace_bytes", "flops", "bytes_moved")
 
 
 class ReportError(ValueError):
@@ -62,27 +59,6 @@ class Report:
     headline: str
     fits: tuple[Fit, ...]
     left_out: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Picture:
-    """A figure as the templates show it; `image` is a data URI, sizes are CSS pixels."""
-
-    stem: str
-    title: str
-    caption: str
-    alt: str
-    image: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Group:
-    """The pictures of one view under the heading that names its conditions."""
-
-    name: str
-    figures: tuple[_Picture, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,28 +146,27 @@ def _write(table: Table, fits: Sequence[Fit], out: Path, unjudged: str | None) -
     cells = cell_table(table.frame, by=by)
     rows = verdict_rows(fits)
     seen = views(table.frame, fits, table.info, table.runs)
+    infos: Mapping[str, Mapping[str, object]] = table.runs or {table.path.name: table.info}
+    checks = check_table(infos)
     tables = [
-        _write_csv(verdict_frame(fits), out / "tables" / "verdicts.csv"),
-        _write_csv(cells, out / "tables" / "cells.csv"),
+        write_csv(verdict_frame(fits), out / "tables" / "verdicts.csv"),
+        write_csv(cells, out / "tables" / "cells.csv"),
     ]
-    figures: list[Path] = []
-    groups = []
-    for view in seen:
-        pictures = []
-        for chart in CHARTS:
-            if chart.missing(view) is None:
-                picture, drawn = _draw(chart, view, out / "figures")
-                pictures.append(picture)
-                figures += drawn
-                tables.append(_write_csv(chart.data(view), out / "tables" / f"{picture.stem}.csv"))
-        if pictures:
-            groups.append(_Group(name=view.name, figures=tuple(pictures)))
+    if len(checks):
+        tables.append(write_csv(checks, out / "tables" / "checks.csv"))
+    checked = correctness(infos, seen, out)
+    groups = groups_of(seen, out)
+    pictures = [run.picture for run in checked if run.picture is not None]
+    pictures += [picture for group in groups for picture in group.figures]
+    tables += [picture.table for picture in pictures]
     found = findings(rows, seen)
-    left_out = _left_out(seen)
-    words = _words(table, fits, rows, cells) | {
+    absent = [*(run.left_out for run in checked if run.left_out), *left_out(seen)]
+    words = _words(table, infos, fits, rows, cells) | {
         "findings": found,
+        "checked": checked,
+        "allowed": ALLOWED,
         "groups": groups,
-        "left_out": left_out,
+        "left_out": absent,
         "unjudged": unjudged,
     }
     index, summary = out / "index.html", out / "summary.md"
@@ -202,32 +177,31 @@ def _write(table: Table, fits: Sequence[Fit], out: Path, unjudged: str | None) -
         path=out,
         index=index,
         summary=summary,
-        figures=tuple(figures),
+        figures=tuple(file for picture in pictures for file in picture.files),
         tables=tuple(tables),
         headline=" ".join(found),
         fits=tuple(fits),
-        left_out=tuple(left_out),
+        left_out=tuple(absent),
     )
 
 
 def _words(
-    table: Table, fits: Sequence[Fit], rows: Sequence[VerdictRow], cells: pd.DataFrame
+    table: Table,
+    infos: Mapping[str, Mapping[str, object]],
+    fits: Sequence[Fit],
+    rows: Sequence[VerdictRow],
+    cells: pd.DataFrame,
 ) -> dict[str, object]:
     """What both templates show, apart from the figures."""
-    told, failures = gate(table.info)
     without = untimed(cells)
-    names = list(table.runs) or [table.path.name]
-    infos: Mapping[str, Mapping[str, object]] = table.runs or {names[0]: table.info}
     return {
-        "title": f"How attention scales: {wording.listed([wording.one_line(n) for n in names])}",
+        "title": f"How attention scales: {wording.listed([wording.one_line(n) for n in infos])}",
         "sections": sections(rows),
         "rows": rows,
         "signs": {str(verdict): sign for verdict, sign in SIGNS.items()},
         "confidence": _all_values([f"{fit.confidence:.0%}" for fit in fits]),
         "tolerance": _all_values([f"±{fit.tolerance:g}" for fit in fits]),
         "reasons": causes(rows),
-        "gate": told,
-        "failures": failures,
         "caveats": _all_caveats(table, cells),
         "untimed": without[:_MOST_UNTIMED],
         "untimed_more": max(0, len(without) - _MOST_UNTIMED),
@@ -251,43 +225,6 @@ def _all_caveats(table: Table, cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _left_out(seen: Sequence[View]) -> list[str]:
-    """One sentence for each figure that a view lacks; views with the same reason share it."""
-    if not seen:
-        return ["All figures: no cell has a time."]
-    found: dict[tuple[str, str], list[str]] = {}
-    for chart in CHARTS:
-        for view in seen:
-            reason = chart.missing(view)
-            if reason is not None:
-                found.setdefault((chart.STEM, reason), []).append(view.name)
-    lines = []
-    for (stem, reason), where in found.items():
-        name = stem.replace("_", " ").capitalize()
-        some = f" ({'; '.join(where)})" if len(where) < len(seen) else ""
-        lines.append(f"{name}{some}: {reason}.")
-    return lines
-
-
-def _draw(chart: Chart, view: View, folder: Path) -> tuple[_Picture, tuple[Path, Path]]:
-    stem = f"{chart.STEM}.{view.suffix}" if view.suffix else chart.STEM
-    with styled():
-        figure = chart.draw(view)
-    paths = save(figure, folder / stem)
-    width, height = figure.get_size_inches()
-    coded = base64.b64encode(paths[1].read_bytes()).decode("ascii")
-    picture = _Picture(
-        stem=stem,
-        title=chart.title(view),
-        caption=chart.caption(view),
-        alt=chart.alt(view),
-        image=f"data:image/svg+xml;base64,{coded}",
-        width=round(width * _CSS_PIXELS_PER_INCH),
-        height=round(height * _CSS_PIXELS_PER_INCH),
-    )
-    return picture, paths
-
-
 def _render(template: str, words: Mapping[str, object]) -> str:
     pages = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -301,18 +238,6 @@ def _render(template: str, words: Mapping[str, object]) -> str:
     filters: dict[str, Callable[..., str]] = {"md": wording.markdown, "percent": wording.percent}
     pages.filters.update(filters)
     return pages.get_template(template).render(words)
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> Path:
-    whole = {
-        name: "Int64"
-        for name in _COUNTS
-        if name in table
-        and pd.api.types.is_float_dtype(table[name])
-        and (table[name].dropna() % 1 == 0).all()
-    }
-    table.astype(whole).to_csv(path, index=False, lineterminator="\n")
-    return path
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -146,14 +146,14 @@ def views(
     told = [name for name in known if name not in apart and _spread(timed, name) > 1]
     usual = {name: _usual(timed, names, name) for name in told}
     labels = {key: _label(rows, names, usual) for key, rows in _keyed_parts(timed, names).items()}
-    looks = _looks(labels.values())
+    chosen = looks(labels.values())
     visited = _keyed_parts(visits, [*apart, *names])
     found = []
     for condition, part in _keyed_parts(timed, apart).items():
         series = tuple(
             Series(
                 label=labels[key],
-                look=looks[labels[key]],
+                look=chosen[labels[key]],
                 cells=rows.reset_index(drop=True),
                 records=visited[condition + key],
                 fit=fit_of(rows, fits),
@@ -200,7 +200,8 @@ def _label(rows: pd.DataFrame, names: Sequence[str], usual: Mapping[str, str]) -
     return label_of(values | {name: value for name, value in odd.items() if not pd.isna(value)})
 
 
-def _looks(labels: Iterable[str]) -> dict[str, Look]:
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """A colour and a marker for every label, the same ones for the same labels in this order."""
     return {
         label: Look(
             colour=_COLOURS[index % len(_COLOURS)],

@@ -28,6 +28,7 @@ from reports.tables import Table, read_table
 from reports.verdict_table import print_verdicts, verdict_frame, verdict_rows
 from reports.wording import byte_size, interval, markdown, one_line, percent, seconds
 
+HOSTILE = "<script>alert('x')</script>|`a`*b*"
 INFO: dict[str, Any] = {
     "schema": 1,
     "attnscale": "0.1.0",
@@ -52,10 +53,28 @@ INFO: dict[str, Any] = {
         "unsupported": 2,
         "error": 0,
         "failures": ["slow causal: off by 3"],
+        "matrix": [
+            {
+                "implementation": name,
+                "dtype": dtype,
+                "area": area,
+                "check": "output",
+                "pass": 7,
+                "fail": int(name == HOSTILE and dtype == "bfloat16"),
+                "unsupported": 0,
+                "error": 0,
+                "case": "causal_block_65",
+                "worst_error": step * (13 if name == HOSTILE and dtype == "bfloat16" else 0.5),
+                "worst_allowed": step,
+                "reason": None,
+            }
+            for name in ("alpha", HOSTILE)
+            for dtype, step in (("float32", 1e-6), ("bfloat16", 1e-2))
+            for area in ("causal", "masks")
+        ],
     },
     "caveats": ["The canary drifted by 3 %."],
 }
-HOSTILE = "<script>alert('x')</script>|`a`*b*"
 
 
 def rows(*names: str) -> list[dict[str, Any]]:
@@ -154,9 +173,13 @@ def test_a_report_has_page_summary_figures_in_two_formats_and_tables(
     assert made.path == run / "report"
     names = {path.relative_to(made.path).as_posix() for path in made.path.rglob("*.*")}
     stems = ("time_against_n", "time_against_d", "local_slope_against_n", "workspace_against_n")
-    for stem in (*stems, "share_of_peak"):
+    for stem in (*stems, "share_of_peak", "error_against_allowed"):
         assert {f"figures/{stem}.png", f"figures/{stem}.svg", f"tables/{stem}.csv"} <= names
-    assert {"index.html", "summary.md", "tables/verdicts.csv", "tables/cells.csv"} <= names
+    assert {"index.html", "summary.md"} <= names
+    assert {f"tables/{name}.csv" for name in ("verdicts", "cells", "checks")} <= names
+    assert {path.relative_to(made.path).as_posix() for path in (*made.figures, *made.tables)} == {
+        name for name in names if "/" in name
+    }
     assert made.left_out == ()
     assert {path.suffix for path in made.figures} == {".png", ".svg"}
 
@@ -184,7 +207,7 @@ def test_the_page_is_one_file_that_asks_for_nothing_else(html: str) -> None:
 
 def test_embedded_figures_ask_for_nothing_else_either(html: str) -> None:
     images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
-    assert len(images) == 5
+    assert len(images) == 6
     for image in images:
         svg = base64.b64decode(image).decode("utf-8")
         assert "<script" not in svg
@@ -211,7 +234,7 @@ def test_hostile_names_leave_the_markdown_tables_whole(summary: str) -> None:
     tables = [
         block.splitlines() for block in re.split(r"\n\s*\n", summary) if block.startswith("| ")
     ]
-    assert len(tables) == 3  # time, workspace, cells without a time
+    assert len(tables) == 4  # checks, time, workspace, cells without a time
     for table in tables:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
         assert len(widths) == 1, table
@@ -244,6 +267,103 @@ def test_the_page_tells_gate_caveats_environment_and_how_to_read(html: str) -> N
         "Not recorded in this run: CPU time, page faults, energy and error against the oracle.",
     ):
         assert sentence in words, sentence
+
+
+def test_whether_it_is_right_stands_before_verdicts_and_times(html: str, summary: str) -> None:
+    ids = [a["id"] for tag, a in Page(html).elements if tag in ("section", "figure") and a["id"]]
+    assert ids[:4] == ["correctness", "error_against_allowed", "verdicts", "figures"]
+    headings = re.findall(r"^## (.*)$", summary, flags=re.MULTILINE)
+    assert headings[:3] == ["Is it right?", "Verdicts", "Figures"]
+
+
+def test_the_matrix_names_the_failing_dtype_and_what_is_allowed(html: str, summary: str) -> None:
+    for text in (Page(html).words, summary):
+        assert "fail 1 (bfloat16)" in text
+        assert "13 times (bfloat16 causal)" in text
+        assert "50 % (float32 causal)" in text
+        assert "twice the error that the plain formula itself makes in that dtype" in text
+    assert "exceeds its allowance in causal and masks by up to a factor of 13" in html
+
+
+def test_the_matrix_is_a_table_that_can_be_read_aloud(html: str) -> None:
+    page = Page(html)
+    start = next(i for i, (tag, a) in enumerate(page.elements) if a.get("class") == "matrix")
+    end = next(i for i, (tag, _) in enumerate(page.elements) if i > start and tag == "figure")
+    inside = page.elements[start:end]
+    scopes = [a.get("scope") for tag, a in inside if tag == "th"]
+    assert scopes == ["col"] * 12 + ["row"] * 2
+    kinds = [a.get("class") for tag, a in inside if tag == "td"]
+    assert kinds.count("fail") == 2
+    assert kinds.count("pass") == 2
+    assert kinds.count("unasked") == 16
+    # What fails comes first.
+    assert kinds.index("fail") < kinds.index("pass")
+
+
+def test_the_table_of_checks_keeps_every_number(made: Report) -> None:
+    table = pd.read_csv(made.path / "tables" / "checks.csv")
+    assert len(table) == 8
+    assert set(table["implementation"]) == {"alpha", HOSTILE}
+    assert table["share"].max() == pytest.approx(13)
+    assert list(table["fail"]) == [0] * 6 + [1] * 2
+
+
+@pytest.mark.parametrize(
+    ("verification", "reason"),
+    [
+        ({"pass": 31, "fail": 0, "unsupported": 2, "error": 0, "failures": []}, "kept no errors"),
+        ({"pass": 31, "matrix": "odd"}, "kept no errors"),
+        ({"pass": 31, "matrix": [{}, None, 3]}, "no check recorded both an error and"),
+    ],
+)
+def test_an_older_run_shows_its_counts_and_why_there_is_no_figure(
+    verification: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    info = INFO | {"verification": verification}
+    found = report([write_run(tmp_path / "old", rows("alpha"), info)])
+    assert "31 pass" in Page(found.index.read_text(encoding="utf-8")).words
+    (line,) = found.left_out
+    assert line.startswith("Error against allowed: ")
+    assert reason in line
+
+
+def test_what_is_unsupported_throughout_is_said_in_the_matrix(tmp_path: Path) -> None:
+    one = {"implementation": "alpha", "dtype": "float32", "area": "dropout", "unsupported": 7}
+    info = INFO | {"verification": {"unsupported": 7, "matrix": [one]}}
+    found = report([write_run(tmp_path / "run", rows("alpha"), info)])
+    (line,) = [
+        line
+        for line in found.summary.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| alpha |")
+    ][:1]
+    assert line.count("unsupported") == 1
+    assert line.count("–") == 10
+
+
+def test_a_table_without_a_run_says_only_that_nothing_is_known_of_checks(tmp_path: Path) -> None:
+    frame = pd.DataFrame(rows("alpha")).query("status == 'measured'")
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    found = report([tmp_path / "mine.csv"])
+    text = Page(found.index.read_text(encoding="utf-8")).words
+    start = text.rindex("Is it right?")
+    assert " ".join(text[start : text.index("Verdicts", start)].split()) == (
+        "Is it right? The records do not say whether the implementations were checked before "
+        "timing."
+    )
+    assert not (found.path / "tables" / "checks.csv").exists()
+    assert not any("Error against allowed" in line for line in found.left_out)
+
+
+def test_a_kernel_wrong_throughout_does_not_flood_the_page(tmp_path: Path) -> None:
+    failures = [f"alpha: output in case {number}" for number in range(97)]
+    info = INFO | {"verification": {"pass": 0, "fail": 97, "failures": failures}}
+    found = report([write_run(tmp_path / "run", rows("alpha"), info)])
+    for text in (
+        Page(found.index.read_text(encoding="utf-8")).words,
+        found.summary.read_text(encoding="utf-8"),
+    ):
+        assert text.count("alpha: output in case") == 10
+        assert "87 more are in run.json, under verification." in text
 
 
 def test_the_page_adapts_to_dark_to_print_and_to_phones(html: str) -> None:
@@ -343,6 +463,20 @@ def test_several_runs_are_told_apart(run: Path, tmp_path: Path) -> None:
     text = Page(found.index.read_text(encoding="utf-8")).words
     assert "some-run: The source tree had uncommitted changes" in text
     assert "other: The source tree" not in text
+    for name in ("some-run", "other"):
+        assert (found.path / "tables" / f"error_against_allowed.{name}.csv").exists()
+    assert text.count("31 pass, 1 fail, 0 error and 2 unsupported") == 2
+    assert set(pd.read_csv(found.path / "tables" / "checks.csv")["run"]) == {"some-run", "other"}
+
+
+def test_runs_of_one_name_keep_their_files_apart(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "else").mkdir()
+    twin = write_run(tmp_path / "else" / "some_run", rows("alpha"), INFO)
+    other = write_run(tmp_path / "else" / "some run", rows("alpha"), INFO)
+    third = write_run(tmp_path / "else" / "some-run", rows("alpha"), INFO)
+    found = report([twin, other, third], tmp_path / "out")
+    made = [path.name for path in found.figures if path.name.startswith("error_against")]
+    assert len(set(made)) == len(made) == 6
 
 
 @pytest.mark.parametrize(
