@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from bench.cases import Plan
     from bench.progress import LiveProgress, PlainProgress
     from bench.records import Run
-    from bench.verify import CheckResult
-    from implementations.case import Case
-    from implementations.interface import Implementation
+    from bench.results import CheckResult
+    from implementations.case import Case, Pass
+    from implementations.interface import Implementation, Layout
     from reports.judgement import Fit
 
 __version__ = "0.1.0"
@@ -66,8 +66,10 @@ def fit(
 def verify(
     fn: Callable[..., Any] | Implementation | str,
     *,
-    dtypes: Sequence[str] = ("float32", "float64", "bfloat16"),
+    dtypes: Sequence[str] = ("float32", "float64", "bfloat16", "float16"),
     device: str = "cpu",
+    passes: Sequence[Pass] = ("forward_backward",),
+    layout: Layout = "bhsd",
     seed: int = 0,
 ) -> list[CheckResult]:
     """Check a function, an implementation or a name against the float64 oracle, in this process.
@@ -76,9 +78,10 @@ def verify(
         ValueError: there is no implementation of that name, or no such dtype.
 
     """
+    from bench.refusals import settled
     from bench.situations import check_cases
     from bench.verify import verify as check
-    from implementations.catalogue import from_function
+    from implementations.catalogue import from_function, in_layout
     from implementations.catalogue import load as load_implementation
     from implementations.interface import Implementation
 
@@ -86,7 +89,9 @@ def verify(
         implementation = load_implementation(fn)
     else:
         implementation = fn if isinstance(fn, Implementation) else from_function(fn)
-    return list(check(implementation, check_cases(dtypes, device=device), seed=seed))
+    implementation = in_layout(implementation, layout)
+    cases = check_cases(dtypes, device=device, passes=passes)
+    return settled(implementation, list(check(implementation, cases, seed=seed)))
 
 
 def sweep(plan: Plan | str, out: str | Path, *, resume: bool = False) -> Run:
@@ -140,6 +145,9 @@ SeqLens = Annotated[str | None, typer.Option("--seq-lens", metavar="SIZES", help
 Widths = Annotated[str | None, typer.Option("--d-models", metavar="SIZES", help="64:1024 or a,b")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16")]
 PassName = Annotated[str | None, typer.Option("--pass", help="forward or forward_backward")]
+LayoutName = Annotated[
+    str, typer.Option("--layout", help="of --impl: bhsd, or bshd for (batch, seq, heads, dim)")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="the directory to write")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --out")]
 
@@ -163,41 +171,68 @@ def list_command(as_json: Json = False) -> int:
 def verify_command(
     names: Names = None,
     impl: Impl = None,
+    layout: LayoutName = "bhsd",
     device: Device = None,
-    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="repeatable")] = None,
+    dtype: Annotated[list[str] | None, typer.Option("--dtype", help="repeatable; all four")] = None,
+    pass_: Annotated[
+        str, typer.Option("--pass", help="forward for a kernel without gradients")
+    ] = "forward_backward",
+    time_limit: Annotated[
+        float, typer.Option(help="seconds that a kernel may take for a case")
+    ] = 10,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="check the checks: with faulty and with odd kernels")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Check outputs and gradients against the float64 oracle."""
-    from bench.environment import usable_cores
-    from bench.gate import run_checks
-    from bench.listing import checks_table, declined, failing
-    from bench.request import check_device
-    from bench.situations import DEFAULT_DTYPES, check_cases
-    from bench.supervisor import Worker
-    from bench.verify import summary
-    from implementations.catalogue import catalogue, load_all
+    """Check outputs, gradients and properties against the float64 oracle."""
+    if self_test:
+        if names or impl or device or dtype:
+            raise RequestError("--self-test: expected no implementation, device or dtype beside it")
+        return _self_test(as_json)
+    from bench.verification import Verification
 
-    with _warnings_as_lines():
-        chosen = load_all(names or ([] if impl else list(catalogue())), impl or ())
-    cases = check_cases(dtype or DEFAULT_DTYPES, device=check_device(device or "cpu"))
-    with Worker(threads=usable_cores()) as worker, _progress() as shown:
-        results = list(
-            run_checks(chosen, cases, worker, on_progress=lambda n: shown.phase(f"verifying {n}"))
-        )
-    counts = summary(results)
+    with _progress() as shown, _warnings_as_lines():
+        found = Verification(
+            names=names or (),
+            specs=impl or (),
+            layout=layout,
+            device=device,
+            dtypes=dtype or (),
+            pass_=pass_,
+            time_limit_s=time_limit,
+        ).run(lambda name: shown.phase(f"verifying {name}"))
     if as_json:
-        _print_json({"results": [result.to_dict() for result in results], "summary": counts})
+        _print_json(found.to_dict())
     else:
-        _console().print(checks_table(results))
-        for line in (*failing(results), *(f"unsupported: {why}" for why in declined(results))):
-            print(line)
-    return FAILED if counts["fail"] or counts["error"] else DONE
+        found.print(_console())
+    return FAILED if found.failed else DONE
+
+
+def _self_test(as_json: bool) -> int:
+    from bench.selftest import examine, findings_table, tally
+    from bench.verification import wide
+
+    with _progress() as shown:
+        shown.phase("checking the planted kernels")
+        findings = list(examine())
+    counts = tally(findings)
+    if as_json:
+        _print_json({"kernels": [one.to_dict() for one in findings], **counts})
+    else:
+        wide(_console()).print(findings_table(findings))
+        print(
+            f"{counts['faulty_caught']} of {counts['faulty']} faulty kernels caught; "
+            f"{counts['right_passed']} of {counts['right']} right ones passed"
+        )
+    return DONE if all(one.as_planted for one in findings) else FAILED
 
 
 @app.command(name="sweep")
 def sweep_command(
     names: Names = None,
     impl: Impl = None,
+    layout: LayoutName = "bhsd",
     preset: Preset = None,
     config: Config = None,
     seq_lens: SeqLens = None,
@@ -212,6 +247,7 @@ def sweep_command(
     _, failed = _measure(
         names=names or (),
         specs=impl or (),
+        layout=layout,
         preset=preset,
         config=config,
         seq_lens=seq_lens,
@@ -283,6 +319,7 @@ def report_command(
 def run_command(
     names: Names = None,
     impl: Impl = None,
+    layout: LayoutName = "bhsd",
     preset: Preset = None,
     config: Config = None,
     seq_lens: SeqLens = None,
@@ -300,6 +337,7 @@ def run_command(
     folder, failed = _measure(
         names=names or (),
         specs=impl or (),
+        layout=layout,
         preset=preset,
         config=config,
         seq_lens=seq_lens,

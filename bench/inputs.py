@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from implementations.case import Case
+from implementations.interface import Layout
 
 KEPT_FRACTION = 0.8
 
@@ -29,14 +31,18 @@ class Inputs:
     attn_mask: Tensor | None
 
 
-def make_inputs(case: Case, *, seed: int = 0) -> Inputs:
-    """Standard normal inputs, drawn in float32 on the CPU and then rounded and moved."""
+def make_inputs(case: Case, *, seed: int = 0, layout: Layout = "bhsd") -> Inputs:
+    """Standard normal inputs, drawn in float32 on the CPU and then rounded and moved.
+
+    With layout `bshd` they lie in memory as (batch, rows, heads, features).
+    """
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{_sizes(case)}".encode()))
     dtype: torch.dtype = getattr(torch, case.dtype)
 
     def draw(rows: int, columns: int) -> Tensor:
         shape = (case.batch, case.num_heads, rows, columns)
-        return torch.randn(shape, generator=generator).to(device=case.device, dtype=dtype)
+        drawn = torch.randn(shape, generator=generator).to(device=case.device, dtype=dtype)
+        return drawn.transpose(1, 2).contiguous().transpose(1, 2) if layout == "bshd" else drawn
 
     query = draw(case.seq_len, case.head_dim)
     key = draw(case.key_len, case.head_dim)
@@ -50,6 +56,20 @@ def make_inputs(case: Case, *, seed: int = 0) -> Inputs:
         bias = torch.randn((case.seq_len, case.key_len), generator=generator)
         mask = bias.to(device=case.device, dtype=dtype)
     return Inputs(query=query, key=key, value=value, grad_output=grad_output, attn_mask=mask)
+
+
+def differentiate(
+    output: Tensor, leaves: Sequence[Tensor], grad_output: Tensor, *, retain_graph: bool = False
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the leaves, which keep none; None where none arrives.
+
+    Accumulated in the leaves, as in training: reentrant checkpoints refuse `torch.autograd.grad`.
+    """
+    torch.autograd.backward([output], [grad_output], retain_graph=retain_graph)
+    gradients = tuple(leaf.grad for leaf in leaves)
+    for leaf in leaves:
+        leaf.grad = None
+    return gradients
 
 
 def _sizes(case: Case) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import torch
 
 from bench.cases import Plan, PlanError, load_config, load_preset, narrow, parse_sizes
 from bench.run_directory import resumable_plan
-from implementations.catalogue import load_all
+from implementations.catalogue import load_all, with_layout
 
 DEFAULT_PRESET = "quick"
 
@@ -22,6 +22,7 @@ class Request:
 
     names: Sequence[str] = ()
     specs: Sequence[str] = ()
+    layout: str = "bhsd"
     preset: str | None = None
     config: Path | None = None
     seq_lens: str | None = None
@@ -61,10 +62,11 @@ class Request:
             return resumable_plan(self.out)
         base = load_config(self.config) if self.config else load_preset(self.name or DEFAULT_PRESET)
         load_all(self.names)
+        specs = [with_layout(spec, self.layout) for spec in self.specs]
         plan = narrow(
             base,
             names=self.names,
-            specs=[(one.name, one.spec) for one in load_all((), self.specs)],
+            specs=[(one.name, one.spec) for one in load_all((), specs)],
             seq_lens=parse_sizes(self.seq_lens, "--seq-lens") if self.seq_lens else None,
             d_models=parse_sizes(self.d_models, "--d-models") if self.d_models else None,
             device=self.device,

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 from bench import environment
 from bench.cases import Plan, PlanError
 from bench.cells import Cell, by_implementation, cells_of, pilot_cells
+from bench.checking import run_agreement, run_checks
 from bench.forecast import Forecast, LawValue, Observation
-from bench.gate import Admission, Gate, cases_for, run_checks
+from bench.gate import Admission, Gate, cases_for
 from bench.records import RECORDS_FILE, Journal, Record, RunError, read_records, write_info
+from bench.results import CheckResult, matrix_rows, summary
 from bench.run_directory import check_machine, check_sources, prepare
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
-from bench.verify import CheckResult, summary
 from bench.visits import LOSSES, Visits, visit_limit_s
 from implementations.case import Case
 
@@ -128,6 +129,12 @@ class Sweep:
                 seed=self.plan.seed,
                 on_progress=lambda name: self.observer.phase(f"verifying {name}"),
             )
+        chosen = [implementation for implementation, _ in by_implementation(cells)]
+        for device in sorted({cell.case.device for cell in cells}):
+            dtypes = sorted({cell.case.dtype for cell in cells if cell.case.device == device})
+            results += run_agreement(
+                chosen, results, worker, dtypes=dtypes, device=device, seed=self.plan.seed
+            )
         return Gate(results)
 
     def _ceilings(
@@ -194,7 +201,9 @@ def _available_bytes(case: Case, info: Mapping[str, Any]) -> float:
 
 def _gate_info(gate: Gate) -> dict[str, Any]:
     failures = [str(r) for r in gate.results if r.status in ("fail", "error")]
-    return {"verification": {**summary(gate.results), "failures": failures}}
+    counts = summary(gate.results)
+    matrix = matrix_rows(gate.results)
+    return {"verification": {**counts, "failures": failures, "matrix": matrix}}
 
 
 def _admission(gate: Gate, cell: Cell) -> Admission:

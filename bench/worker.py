@@ -1,7 +1,7 @@
 """The measuring process: reads requests, one JSON object a line, and answers each with one.
 
-It may crash, hang or run out of memory; `bench.supervisor` replaces it. What a kernel prints goes
-to stderr: the answers have a descriptor of their own.
+It may crash, hang or run out of memory; `bench.supervisor` replaces it. The answers have a
+descriptor of their own; what a kernel prints to stdout is kept apart and comes with the answer.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache, partial
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
-from bench.inputs import Inputs, make_inputs
+from bench.inputs import Inputs, differentiate, make_inputs
 from bench.memory import workspace_bytes
 from bench.noise import read_usage
+from bench.probes.agreement import agreement
+from bench.shrink import shrink
 from bench.situations import CheckCase
 from bench.timing import Budget, CpuStopwatch, CudaStopwatch, Stopwatch, sample, warm_up
-from bench.verify import verify
+from bench.verify import verify_case
 from implementations.case import Case
 from implementations.catalogue import load
 from implementations.interface import Implementation, UnsupportedCaseError
@@ -35,20 +38,38 @@ CEILING_SIZE_CUDA = 8192
 LONGEST_CEILING_CALL_S = 0.25
 COPY_BYTES = 2**28
 LARGE_BLOCK_BYTES = 2**26
+MOST_PRINTED = 300
 SETTLING_BLOCKS = 8
 
 
 def main() -> None:
     """Serve requests from standard input until it closes."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
     if len(sys.argv) > 1:
         torch.set_num_threads(int(sys.argv[1]))
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer = _answer(OPERATIONS[request.pop("op")], request)
-        answers.write(json.dumps(answer, allow_nan=False) + "\n")
-        answers.flush()
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 1)
+        for line in sys.stdin:
+            request = json.loads(line)
+            answer = _answer(OPERATIONS[request.pop("op")], request)
+            text = _taken(printed)
+            if text:
+                answer["printed"] = text
+            answers.write(json.dumps(answer, allow_nan=False) + "\n")
+            answers.flush()
+
+
+def _taken(printed: IO[bytes]) -> str:
+    """What was printed since the last time, from its beginning; the file is emptied."""
+    sys.stdout.flush()
+    if not os.fstat(1).st_size:
+        return ""
+    printed.seek(0)
+    text = printed.read(MOST_PRINTED).decode(errors="replace").strip()
+    # The descriptors share their place in the file.
+    printed.seek(0)
+    printed.truncate()
+    return text
 
 
 def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
@@ -89,11 +110,32 @@ def _large_block_faults() -> float | None:
     return min((faults for faults in found if faults is not None), default=None)
 
 
-def check(spec: str, cases: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """Verify one implementation; the answer holds a result for every check."""
-    implementation = _implementation(spec)
-    results = verify(implementation, [CheckCase.from_plain(row) for row in cases], seed=seed)
+def check(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Verify one implementation in one situation; the answer holds a result for every check.
+
+    On one thread: on a busy machine each of many short parallel regions waits for a second core,
+    and a check of a second takes a minute.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        results = verify_case(_implementation(spec), CheckCase.from_plain(case), seed=seed)
+    finally:
+        torch.set_num_threads(threads)
     return {"status": "done", "results": [asdict(result) for result in results]}
+
+
+def compare(specs: Sequence[str], case: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Compare implementations with each other in one situation, two by two."""
+    chosen = [_implementation(spec) for spec in specs]
+    results = agreement(chosen, CheckCase.from_plain(case), seed=seed)
+    return {"status": "done", "results": [asdict(result) for result in results]}
+
+
+def reduce(spec: str, case: dict[str, Any], check: str, seed: int) -> dict[str, Any]:
+    """The smallest situation found in which a check still fails, and what it says there."""
+    result = shrink(_implementation(spec), CheckCase.from_plain(case), check, seed=seed)
+    return {"status": "done", "result": None if result is None else asdict(result)}
 
 
 def measure(
@@ -105,7 +147,7 @@ def measure(
 ) -> dict[str, Any]:
     """Time one cell, and measure its workspace if asked."""
     implementation, point = _implementation(spec), Case(**case)
-    call = prepare(implementation, make_inputs(point, seed=seed), point)
+    call = prepare(implementation, _inputs(implementation, point, seed), point)
     canary_s = canary(point.device)
     reading = sample(call, stopwatch(point.device), Budget(**budget))
     workspace = None
@@ -123,10 +165,14 @@ def measure(
     }
 
 
+def _inputs(implementation: Implementation, case: Case, seed: int) -> Inputs:
+    return make_inputs(case, seed=seed, layout=implementation.layout)
+
+
 def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
     """Warm one cell up, to predict larger ones by its seconds and workspace."""
     implementation, point = _implementation(spec), Case(**case)
-    call = prepare(implementation, make_inputs(point, seed=seed), point)
+    call = prepare(implementation, _inputs(implementation, point, seed), point)
     seconds = warm_up(call, stopwatch(point.device))
     workspace = None
     if implementation.unmeasured_workspace is None:
@@ -189,8 +235,8 @@ def prepare(
 
     def forward_backward() -> Sequence[Tensor]:
         output = implementation.call(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
-        gradients = torch.autograd.grad(output, leaves, inputs.grad_output)
-        return (output.detach(), *gradients)
+        gradients = differentiate(output, leaves, inputs.grad_output)
+        return (output.detach(), *(one for one in gradients if one is not None))
 
     return forward_backward
 
@@ -228,6 +274,9 @@ def _one_line(problem: BaseException) -> str:
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "describe": describe,
     "check": check,
+    "compare": compare,
+    "reduce": reduce,
+    "load": lambda spec: {"status": "done", "name": _implementation(spec).name},
     "measure": measure,
     "pilot": pilot,
     "ceiling": ceiling,

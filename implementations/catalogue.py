@@ -15,11 +15,13 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import cast, get_args
+
+from torch import Tensor
 
 import implementations.attention
 import implementations.layers
@@ -28,9 +30,11 @@ from implementations.interface import (
     AttentionFunction,
     Feature,
     Implementation,
+    Layout,
 )
 
 ENTRY_POINT_GROUP = "attnscale.implementations"
+LAYOUTS: tuple[str, ...] = get_args(Layout)
 SPEC_FORMS = "path/to/file.py:function or package.module:function"
 
 
@@ -91,7 +95,7 @@ def load(text: str) -> Implementation:
 
     A name of the catalogue, or the user's own kernel as `package.module:function` or
     `path/to/file.py:function`, with another name as `name=SPEC`. What is named may be a function
-    or an `Implementation`.
+    or an `Implementation`. `SPEC[bshd]` is a kernel on (batch, seq_len, num_heads, head_dim).
 
     Raises:
         CatalogueError: nothing of that name, or it cannot be loaded.
@@ -108,15 +112,60 @@ def load(text: str) -> Implementation:
     if not equals:
         name, spec = "", text
     target, _, attribute = spec.rpartition(":")
+    attribute, layout = _layout(text, attribute)
     if not target or not attribute or (equals and not name):
         raise CatalogueError(f"--impl {text}: expected {SPEC_FORMS}")
     module = _load_file(text, target) if target.endswith(".py") else _load_module(text, target)
     found = getattr(module, attribute, None)
     if isinstance(found, Implementation):
-        return replace(found, name=name or found.name, spec=text)
-    if not callable(found):
+        named = replace(found, name=name or found.name, spec=text)
+    elif callable(found):
+        named = from_function(found, name=name or attribute, spec=text)
+    else:
         raise CatalogueError(f"--impl {text}: {target} has no function {attribute!r}")
-    return from_function(found, name=name or attribute, spec=text)
+    return in_layout(named, layout)
+
+
+def in_layout(implementation: Implementation, layout: Layout) -> Implementation:
+    """The implementation behind the common signature, for a kernel that takes another layout.
+
+    Its inputs and its output are transposed as views; nothing is copied.
+    """
+    if layout == implementation.layout:
+        return implementation
+    kernel: Callable[..., object] = implementation.fn
+
+    @wraps(kernel)
+    def transposed(query: Tensor, key: Tensor, value: Tensor, **keywords: object) -> object:
+        output = kernel(*(t.transpose(-3, -2) for t in (query, key, value)), **keywords)
+        return output.transpose(-3, -2) if isinstance(output, Tensor) else output
+
+    return replace(
+        implementation,
+        fn=cast(AttentionFunction, transposed),
+        layout=layout,
+        supports=implementation.supports - {Feature.LEADING_DIMS},
+    )
+
+
+def with_layout(spec: str, layout: str) -> str:
+    """A spec that says which layout its kernel takes.
+
+    Raises:
+        CatalogueError: there is no such layout.
+
+    """
+    if layout not in LAYOUTS:
+        raise CatalogueError(f"--layout: expected {' or '.join(LAYOUTS)}, got {layout!r}")
+    return spec if layout == LAYOUTS[0] or spec.endswith("]") else f"{spec}[{layout}]"
+
+
+def _layout(text: str, attribute: str) -> tuple[str, Layout]:
+    name, bracket, rest = attribute.partition("[")
+    layout = rest.removesuffix("]") if bracket else LAYOUTS[0]
+    if layout not in LAYOUTS or (bracket and not rest.endswith("]")):
+        raise CatalogueError(f"--impl {text}: expected [{'] or ['.join(LAYOUTS)}], got [{rest}")
+    return name, cast(Layout, layout)
 
 
 def load_all(names: Iterable[str], specs: Iterable[str] = ()) -> list[Implementation]:
@@ -159,6 +208,7 @@ def from_function(
         workspace_law="n^2*d",
         supports=_accepted(function),
         spec=spec,
+        declared=False,
     )
 
 

@@ -13,6 +13,7 @@ from implementations.case import DTYPES, Case
 from implementations.oracle import Oracle, softmax_attention
 
 Kind = Literal["core", "layer"]
+Layout = Literal["bhsd", "bshd"]
 
 
 class AttentionFunction(Protocol):
@@ -63,6 +64,9 @@ class Implementation:
     `devices` cannot express. `oracle` is the float64 reference.
     `unmeasured_workspace` says why the tensor allocator does not see the memory that the
     implementation uses, if it does not. `spec` is what loads it again in another process.
+    `layout` is how inputs lie in memory, whatever their shape: `bshd` for a kernel that takes
+    (batch, seq_len, num_heads, head_dim) behind this signature. Where `declared` is False,
+    `supports` is only what the signature suggests, and a refusal is not held against it.
     """
 
     name: str
@@ -79,6 +83,8 @@ class Implementation:
     oracle: Oracle = softmax_attention
     unmeasured_workspace: str | None = None
     spec: str = ""
+    layout: Layout = "bhsd"
+    declared: bool = True
 
     def unsupported(self, case: Case) -> str | None:
         """The reason why this implementation does not take the case, or None if it does."""

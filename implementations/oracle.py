@@ -27,7 +27,7 @@ Oracle = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 class Reference:
     """Values by quantity (`output`, `grad_query`, …), and the largest magnitude of each.
 
-    `score_magnitude` is the largest Σ|q||k| · scale + |mask|.
+    `score_magnitude` is the largest Σ|q||k| · scale + |mask| of a key that has any weight.
     """
 
     values: dict[str, Tensor]
@@ -83,11 +83,17 @@ def reference(
 
     score_sizes = q.abs() @ k.abs().transpose(-2, -1) * abs(factor)
     if mask is not None and mask.dtype != torch.bool:
-        score_sizes = score_sizes + mask.abs().nan_to_num(posinf=0.0)
+        score_sizes = score_sizes + mask.abs()
     weights = safe_softmax(apply_mask(q @ k.transpose(-2, -1) * factor, mask))
     weight_grads = upstream.abs() @ v.abs().transpose(-2, -1)
     row_sums = (weights * weight_grads).sum(-1, keepdim=True)
     score_grads = weights * (weight_grads + row_sums)
+    if score_grads.shape[-1]:
+        # The gradients of a row of scores sum to zero. Who differentiates through the row's maximum
+        # puts what rounding leaves of that sum, a random walk, on the largest key.
+        residual = score_grads.norm(dim=-1, keepdim=True)
+        largest = weights.argmax(-1, keepdim=True)
+        score_grads = score_grads.scatter_add(-1, largest, residual)
     sizes = {
         "output": weights @ v.abs(),
         "grad_query": score_grads @ k.abs() * abs(factor),
@@ -97,7 +103,7 @@ def reference(
     return Reference(
         values=values,
         magnitudes={name: _largest(size) for name, size in sizes.items()},
-        score_magnitude=_largest(score_sizes),
+        score_magnitude=_largest(score_sizes.where(weights > 0.0, 0.0)),
     )
 
 

@@ -1,0 +1,90 @@
+"""How far off an answer may be: the error rule of the correctness gate.
+
+It is the three-way comparison of the FlashAttention tests (Dao et al. 2022): with the reference
+computed in float64 from inputs already rounded to the tested dtype, and a baseline that is the
+plain formula in the tested dtype, an implementation may be off by at most twice the baseline's own
+error plus one step of rounding. That step is taken at the reference's magnitude, the sum with every
+term replaced by its absolute value (Higham 2002, section 3.1), and once more for every unit of the
+largest score: a score s is rounded by about ε·|s|, and exp turns that into a relative error of the
+weight. To it comes what the sums themselves lose in float32, in which half precision is summed too:
+over k terms a random walk of √k steps (Higham & Mary 2019). In float64, where reference and
+baseline round alike, the bound is ε times the magnitude times the number of terms instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.inputs import Inputs
+from implementations.masking import resolve_scale
+from implementations.oracle import (
+    QUANTITIES,
+    Oracle,
+    evaluate,
+    full_mask,
+    largest_error,
+    reference,
+)
+
+BASELINE_FACTOR = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """By quantity (`output`, `grad_query`, …): the float64 value, and the error that is allowed."""
+
+    values: Mapping[str, Tensor]
+    allowed: Mapping[str, float]
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """No TF32, whatever a kernel's module has set: it would excuse errors of three digits."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def expect(
+    inputs: Inputs, *, is_causal: bool = False, scale: float | None = None, oracle: Oracle
+) -> Expected:
+    """The exact answer to inputs of any dtype and device, and the allowance of each quantity."""
+    factor = resolve_scale(inputs.query, scale)
+    exact = reference(
+        inputs.query,
+        inputs.key,
+        inputs.value,
+        attn_mask=inputs.attn_mask,
+        is_causal=is_causal,
+        scale=factor,
+        grad_output=inputs.grad_output,
+        oracle=oracle,
+    )
+    terms = sum((*inputs.query.shape[-2:], *inputs.value.shape[-2:]))
+    # exp passes a score's absolute rounding error on to its weight as a relative one.
+    steps = torch.finfo(inputs.query.dtype).eps * (1.0 + exact.score_magnitude)
+    if inputs.query.dtype == torch.float64:
+        allowed = {name: steps * terms * exact.magnitudes[name] for name in QUANTITIES}
+        return Expected(values=exact.values, allowed=allowed)
+    steps += torch.finfo(torch.float32).eps * math.sqrt(terms)
+    mask = full_mask(inputs.query, inputs.key, inputs.attn_mask, is_causal)
+    with _full_precision():
+        baseline = evaluate(
+            oracle, inputs.query, inputs.key, inputs.value, mask, factor, inputs.grad_output
+        )
+    allowed = {}
+    for name in QUANTITIES:
+        error = largest_error(baseline[name], exact.values[name])
+        # A baseline that overflows excuses nobody.
+        excused = BASELINE_FACTOR * error if math.isfinite(error) else 0.0
+        allowed[name] = excused + steps * exact.magnitudes[name]
+    return Expected(values=exact.values, allowed=allowed)

@@ -1,0 +1,182 @@
+"""Runs the correctness checks in a worker; a kernel that takes it down does not end the rest."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+from bench.refusals import settled
+from bench.results import LOST, UNCHECKED, CheckResult, Status
+from bench.situations import CheckCase, agreement_cases
+from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
+from bench.verify import unsupported_reason, verify_case
+from implementations.interface import Implementation
+
+# The slowest case of the slowest implementation takes about a second.
+CASE_LIMIT_S = 10.0
+# Whoever loses the worker so often in one area will lose it there always.
+MOST_LOSSES = 2
+# How long a kernel may keep us waiting in processes that are then lost.
+PATIENCE_S = 60.0
+# After such an error every later call of the process fails, whoever makes it.
+POISONED = "CUDA error"
+Place = tuple[str, ...]
+EVERYWHERE: Place = ()
+
+
+def run_checks(
+    implementations: Sequence[Implementation],
+    cases: Sequence[CheckCase],
+    worker: Worker,
+    *,
+    seed: int = 0,
+    case_limit_s: float = CASE_LIMIT_S,
+    on_progress: Callable[[str], None] = lambda name: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[CheckResult]:
+    """Check every implementation over all cases in the worker, one case a request.
+
+    A case that takes the worker down, or longer than `case_limit_s`, is an `error`, and the others
+    go on. What is then left out, because it would lose the worker again, is an `error` too.
+    """
+    for implementation in implementations:
+        on_progress(implementation.name)
+        checking = _Checking(implementation, worker, seed, case_limit_s, clock)
+        found = [one for case in cases for one in checking.results(case)]
+        yield from settled(implementation, found)
+
+
+@dataclass
+class _Checking:
+    """The checks of one implementation, and what they have cost so far."""
+
+    implementation: Implementation
+    worker: Worker
+    seed: int
+    case_limit_s: float
+    clock: Callable[[], float]
+    loaded: bool = False
+    printed: bool = False
+    lost_s: float = 0.0
+    losses: Counter[Place] = field(default_factory=Counter)
+    answered: Counter[Place] = field(default_factory=Counter)
+
+    def results(self, case: CheckCase) -> Iterator[CheckResult]:
+        if unsupported_reason(self.implementation, case) is not None:
+            yield from verify_case(self.implementation, case)  # which does not call it
+            return
+        objection = self._objection(case)
+        if objection is not None:
+            yield self._result(case, UNCHECKED, "error", f"not checked: {objection}")
+            return
+        began = self.clock()
+        spec = self.implementation.spec
+        try:
+            if not self.loaded:  # the time that a process needs to start is not the kernel's
+                self.worker.ask("load", limit_s=START_LIMIT_S, spec=spec)
+                self.loaded = True
+            answer = self.worker.ask(
+                "check", limit_s=self.case_limit_s, spec=spec, case=asdict(case), seed=self.seed
+            )
+        except WorkerLost as lost:
+            self.loaded = False
+            self.lost_s += self.clock() - began
+            # A hang costs seconds in every dtype; a crash is soon over, and may be one dtype's.
+            area = (case.area,) if lost.status == "timeout" else (case.area, case.case.dtype)
+            self.losses.update([EVERYWHERE, _conditions(case), area])
+            yield self._result(case, LOST, "error", str(lost))
+            return
+        if not succeeded(answer):
+            reason = f"{answer['status']}: {answer['reason']}"
+            yield self._result(case, LOST, "error", reason)
+            return
+        self.answered.update([EVERYWHERE, _conditions(case)])
+        results = [CheckResult.from_plain(row) for row in answer["results"]]
+        yield from results
+        if any(POISONED in (one.reason or "") for one in results):
+            self.worker.stop()
+            self.loaded = False
+        if answer.get("printed") and not self.printed:
+            self.printed = True
+            said = answer["printed"].partition("\n")[0]
+            reason = f"{self.implementation.name} printed to stdout: {said}"
+            yield self._result(case, "stdout", "pass", reason)
+
+    def _objection(self, case: CheckCase) -> str | None:
+        """Why the case had better not be tried."""
+        if self.lost_s > PATIENCE_S:
+            return f"{self.losses[EVERYWHERE]} processes were lost before"
+        for place in (EVERYWHERE, _conditions(case)):
+            if self.losses[place] >= MOST_LOSSES and not self.answered[place]:
+                return f"{self.losses[place]} processes were lost{' in '.join(('', *place))}"
+        for place in ((case.area,), (case.area, case.case.dtype)):
+            if self.losses[place] >= MOST_LOSSES:
+                return f"{self.losses[place]} processes were lost in {' of '.join(place)}"
+        return None
+
+    def _result(self, case: CheckCase, check: str, status: Status, reason: str) -> CheckResult:
+        name = self.implementation.name
+        return CheckResult(
+            implementation=name, case=case, check=check, status=status, reason=reason
+        )
+
+
+def _conditions(case: CheckCase) -> Place:
+    causal = "causal" if case.case.is_causal else "not causal"
+    return "cases that are", causal, f"mask {case.case.mask}"
+
+
+def run_agreement(
+    implementations: Sequence[Implementation],
+    results: Sequence[CheckResult],
+    worker: Worker,
+    *,
+    dtypes: Iterable[str],
+    device: str = "cpu",
+    seed: int = 0,
+) -> Iterator[CheckResult]:
+    """Compare with each other all implementations that no check has found wrong."""
+    wrong = {one.implementation for one in results if one.bad}
+    right = {one.implementation for one in results if one.status == "pass"} - wrong
+    specs = [one.spec for one in implementations if one.name in right]
+    if len(specs) < 2:
+        return
+    for case in agreement_cases(dtypes, device=device):
+        try:
+            answer = worker.ask(
+                "compare", limit_s=START_LIMIT_S, specs=specs, case=asdict(case), seed=seed
+            )
+        except WorkerLost:
+            continue  # one of them is unwell at this size only; its own checks are what counts
+        if succeeded(answer):
+            yield from map(CheckResult.from_plain, answer["results"])
+
+
+def smallest_failure(
+    results: Sequence[CheckResult], implementation: Implementation, worker: Worker, *, seed: int = 0
+) -> CheckResult | None:
+    """The failing check of the implementation in the smallest situation that can be found.
+
+    Those that took the worker down are not made smaller: each attempt would take it down again.
+    """
+    own = [one for one in results if one.implementation == implementation.name and one.bad]
+    if not own:
+        return None
+    small = min(own, key=lambda one: one.telling)
+    if small.check in (LOST, UNCHECKED):
+        return small
+    try:
+        answer = worker.ask(
+            "reduce",
+            limit_s=START_LIMIT_S,
+            spec=implementation.spec,
+            case=asdict(small.case),
+            check=small.check,
+            seed=seed,
+        )
+    except WorkerLost:
+        return small
+    reduced = answer.get("result")
+    return small if reduced is None else CheckResult.from_plain(reduced)

@@ -1,0 +1,1 @@
+"""Faulty kernels that the gate must catch, and unusual ones that it must let through."""

@@ -1,0 +1,54 @@
+"""What a planted kernel declares, and the plain formula that most of them start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from implementations.masking import apply_mask, resolve_scale, safe_softmax
+from implementations.oracle import full_mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """A kernel whose right answer is known: `what` says its fault, or what is unusual about it.
+
+    `killed_by` names the check that must fail, as `area: check`; None marks a right kernel, which
+    must pass them all.
+    """
+
+    name: str
+    what: str
+    fn: Callable[..., Tensor]
+    killed_by: str | None
+
+
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(Q Kᵀ · scale + mask): (..., query_len, key_len); rows without keys are zero."""
+    scores = query @ key.mT * resolve_scale(query, scale)
+    return safe_softmax(apply_mask(scores, full_mask(query, key, attn_mask, is_causal)))
+
+
+def plain(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """The formula as it stands, dropout on the weights: right."""
+    weights = attention_weights(query, key, attn_mask=attn_mask, is_causal=is_causal, scale=scale)
+    return F.dropout(weights, dropout_p) @ value

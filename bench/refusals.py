@@ -1,0 +1,67 @@
+"""Tells a kernel that refuses from one that is broken, where it declared nothing.
+
+A function given on the command line has no list of what it supports. If it raises in every
+situation of one kind, such as three dimensions or bfloat16, and answers in others, it does not
+support that kind: it is loud about it, and nobody gets a wrong number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.kinds import KINDS, Kind
+from bench.probes.trial import GRADIENTS
+from bench.results import CheckResult
+from bench.situations import CheckCase
+from implementations.interface import Feature, Implementation
+
+MASKS = (Feature.BOOLEAN_MASK, Feature.FLOAT_MASK)
+RAISED = ("output", *GRADIENTS)
+
+
+def settled(implementation: Implementation, results: Sequence[CheckResult]) -> list[CheckResult]:
+    """The results, with what an undeclared kernel refuses marked `unsupported`."""
+    found = list(results)
+    if implementation.declared:
+        return found
+    if implementation.supports.isdisjoint(MASKS):
+        found = [_without_keys(one) for one in found]
+    for kind in KINDS:
+        for words in dict.fromkeys(filter(None, (kind(one.case) for one in found))):
+            found = _settle(implementation.name, found, kind, words)
+    return found
+
+
+def _without_keys(result: CheckResult) -> CheckResult:
+    """That a row without keys gives zeros is promised by those who take masks."""
+    if result.case.case.key_len or result.status != "fail" or result.error is not None:
+        return result
+    reason = f"{result.implementation} gives nothing finite where there are no keys"
+    return replace(result, status="unsupported", reason=reason)
+
+
+def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> list[CheckResult]:
+    of_kind = [one for one in results if kind(one.case) == words and one.status != "unsupported"]
+    raised = [one for one in of_kind if one.status == "error" and one.check in RAISED]
+    # Without two keys there is nothing to weigh, and much is left uncomputed.
+    telling = [one for one in of_kind if _is_telling(one.case)] or of_kind
+    if not raised or any(one not in raised for one in telling):
+        return results
+    # Who raises for a mask or is_causal whatever the kind does not refuse the kind.
+    others = {_mask(one) for one in results if one.status == "pass" and kind(one.case) != words}
+    if not others.issuperset(_mask(one) for one in raised):
+        return results
+    reason = f"{name} refuses {words}: {raised[0].reason}"
+    return [
+        replace(one, status="unsupported", reason=reason) if one in raised else one
+        for one in results
+    ]
+
+
+def _is_telling(case: CheckCase) -> bool:
+    return case.case.seq_len > 1 and case.case.key_len > 1 and case.case.batch > 0
+
+
+def _mask(result: CheckResult) -> tuple[str, bool]:
+    return result.case.case.mask, result.case.case.is_causal

@@ -1,0 +1,135 @@
+"""What `attnscale verify` does: chooses, checks, compares, and shows what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from bench.cases import PlanError
+from bench.checking import run_agreement, run_checks, smallest_failure
+from bench.environment import usable_cores
+from bench.listing import LEGEND, agreement_table, checks_table, declined, failing, remarks
+from bench.request import check_device
+from bench.results import CheckResult, summary
+from bench.situations import check_cases
+from bench.snippet import snippet
+from bench.supervisor import Worker
+from implementations.case import DTYPES, PASSES
+from implementations.catalogue import catalogue, load_all, with_layout
+from implementations.interface import Implementation
+
+# A table is not squeezed into 80 columns where there is no terminal of that width.
+PLAIN_WIDTH = 120
+
+
+def wide(console: Console) -> Console:
+    """The console, or one of a fixed width where there is no terminal to measure."""
+    return console if console.is_terminal else Console(file=console.file, width=PLAIN_WIDTH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """All results, and the smallest failure of whoever failed, as code to paste."""
+
+    results: Sequence[CheckResult]
+    dtypes: Sequence[str]
+    reproductions: Sequence[tuple[CheckResult, str]] = field(default=())
+
+    @property
+    def failed(self) -> bool:
+        """Whether any check failed or raised."""
+        return any(one.bad for one in self.results)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `verify --json`."""
+        rows = [one.to_dict() for one in self.results]
+        return {"results": rows, "summary": summary(self.results)}
+
+    def print(self, console: Console) -> None:
+        """The matrix, what failed and how to see it again, what is unsupported and why."""
+        console = wide(console)
+        console.print(checks_table(self.results))
+
+        def say(text: str) -> None:
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        say(LEGEND)
+        table = agreement_table(self.results, self.dtypes[0])
+        if table is not None:
+            say("")
+            console.print(table)
+        for line in failing(self.results):
+            say(line)
+        for line in (*remarks(self.results), *declined(self.results)):
+            say(line if line in remarks(self.results) else f"unsupported: {line}")
+        for result, code in self.reproductions:
+            say(
+                f"\nThe smallest failing case found for {result.implementation}; paste to see it:\n"
+            )
+            say(code)
+        counts = ", ".join(f"{number} {name}" for name, number in summary(self.results).items())
+        say(f"\n{len(self.results)} checks: {counts}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """The options of `verify`; empty and None mean not given."""
+
+    names: Sequence[str] = ()
+    specs: Sequence[str] = ()
+    layout: str = "bhsd"
+    device: str | None = None
+    dtypes: Sequence[str] = ()
+    pass_: str = "forward_backward"
+    time_limit_s: float = 10.0
+    seed: int = 0
+
+    def run(self, on_progress: Callable[[str], None] = lambda name: None) -> Verified:
+        """Check everything that was chosen, in a worker process.
+
+        Raises:
+            CatalogueError: an implementation that cannot be found or loaded.
+            CaseError: no such dtype.
+            PlanError: no such device or pass, or a time limit that is none.
+
+        """
+        if self.pass_ not in PASSES:
+            raise PlanError(f"--pass: expected {' or '.join(PASSES)}, got {self.pass_!r}")
+        if not 0.0 < self.time_limit_s < float("inf"):
+            raise PlanError(f"--time-limit: expected seconds above 0, got {self.time_limit_s}")
+        specs = [with_layout(spec, self.layout) for spec in self.specs]
+        device = check_device(self.device or "cpu")
+        dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
+        cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
+        chosen = load_all(self.names or ([] if specs else list(catalogue())), specs)
+        with Worker(threads=usable_cores()) as worker:
+            found = list(
+                run_checks(
+                    chosen,
+                    cases,
+                    worker,
+                    seed=self.seed,
+                    case_limit_s=self.time_limit_s,
+                    on_progress=on_progress,
+                )
+            )
+            found += run_agreement(
+                chosen, found, worker, dtypes=dtypes, device=device, seed=self.seed
+            )
+            reproductions = [self._reproduction(one, found, worker) for one in chosen]
+        return Verified(
+            results=found,
+            dtypes=dtypes,
+            reproductions=[one for one in reproductions if one is not None],
+        )
+
+    def _reproduction(
+        self, implementation: Implementation, results: Sequence[CheckResult], worker: Worker
+    ) -> tuple[CheckResult, str] | None:
+        smallest = smallest_failure(results, implementation, worker, seed=self.seed)
+        if smallest is None:
+            return None
+        return smallest, snippet(implementation, smallest, seed=self.seed)
