@@ -206,25 +206,21 @@ def verify_command(
         _print_json(found.to_dict())
     else:
         found.print(_console())
-    return FAILED if found.failed else DONE
+    if found.failed:
+        return FAILED
+    return INCONCLUSIVE if found.empty else DONE
 
 
 def _self_test(as_json: bool) -> int:
-    from bench.selftest import examine, findings_table, tally
-    from bench.verification import wide
+    from bench.selftest import document, examine, show
 
     with _progress() as shown:
         shown.phase("checking the planted kernels")
         findings = list(examine())
-    counts = tally(findings)
     if as_json:
-        _print_json({"kernels": [one.to_dict() for one in findings], **counts})
+        _print_json(document(findings))
     else:
-        wide(_console()).print(findings_table(findings))
-        print(
-            f"{counts['faulty_caught']} of {counts['faulty']} faulty kernels caught; "
-            f"{counts['right_passed']} of {counts['right']} right ones passed"
-        )
+        show(findings, _console())
     return DONE if all(one.as_planted for one in findings) else FAILED
 
 

@@ -4,11 +4,12 @@ It is the three-way comparison of the FlashAttention tests (Dao et al. 2022): wi
 computed in float64 from inputs already rounded to the tested dtype, and a baseline that is the
 plain formula in the tested dtype, an implementation may be off by at most twice the baseline's own
 error plus one step of rounding. That step is taken at the reference's magnitude, the sum with every
-term replaced by its absolute value (Higham 2002, section 3.1), and once more for every unit of the
-largest score: a score s is rounded by about ε·|s|, and exp turns that into a relative error of the
-weight. To it comes what the sums themselves lose in float32, in which half precision is summed too:
-over k terms a random walk of √k steps (Higham & Mary 2019). In float64, where reference and
-baseline round alike, the bound is ε times the magnitude times the number of terms instead.
+term replaced by its absolute value (Higham 2002, section 3.1), and at its sensitivity to rounded
+scores (`implementations.oracle` has both). To it comes what is lost in float32, in which half
+precision is summed too: by sums of k terms a random walk of √k steps (Higham & Mary 2019), and by a
+logarithm of a row's sum, as large as its scores, one step for each unit of them. In float64, where
+reference and baseline round alike, the bound is ε times the magnitude, the number of terms, and one
+plus the largest score.
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ def expect(
         oracle=oracle,
     )
     terms = sum((*inputs.query.shape[-2:], *inputs.value.shape[-2:]))
-    # exp passes a score's absolute rounding error on to its weight as a relative one.
-    steps = torch.finfo(inputs.query.dtype).eps * (1.0 + exact.score_magnitude)
+    step = torch.finfo(inputs.query.dtype).eps
     if inputs.query.dtype == torch.float64:
-        allowed = {name: steps * terms * exact.magnitudes[name] for name in QUANTITIES}
+        steps = step * terms * (1.0 + exact.score_magnitude)
+        allowed = {name: steps * exact.magnitudes[name] for name in QUANTITIES}
         return Expected(values=exact.values, allowed=allowed)
-    steps += torch.finfo(torch.float32).eps * math.sqrt(terms)
+    sums = torch.finfo(torch.float32).eps * (math.sqrt(terms) + exact.score_magnitude)
     mask = full_mask(inputs.query, inputs.key, inputs.attn_mask, is_causal)
     with _full_precision():
         baseline = evaluate(
@@ -86,5 +87,6 @@ def expect(
         error = largest_error(baseline[name], exact.values[name])
         # A baseline that overflows excuses nobody.
         excused = BASELINE_FACTOR * error if math.isfinite(error) else 0.0
-        allowed[name] = excused + steps * exact.magnitudes[name]
+        rounding = step * (exact.magnitudes[name] + exact.sensitivities[name])
+        allowed[name] = excused + rounding + sums * exact.magnitudes[name]
     return Expected(values=exact.values, allowed=allowed)

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
+from bench.check_case import CheckCase
 from bench.refusals import settled
 from bench.results import LOST, UNCHECKED, CheckResult, Status
-from bench.situations import CheckCase, agreement_cases
+from bench.situations import agreement_cases
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.verify import unsupported_reason, verify_case
 from implementations.interface import Implementation
@@ -108,9 +109,9 @@ class _Checking:
         """Why the case had better not be tried."""
         if self.lost_s > PATIENCE_S:
             return f"{self.losses[EVERYWHERE]} processes were lost before"
-        for place in (EVERYWHERE, _conditions(case)):
+        for place, where in ((EVERYWHERE, ""), (_conditions(case), " under these conditions")):
             if self.losses[place] >= MOST_LOSSES and not self.answered[place]:
-                return f"{self.losses[place]} processes were lost{' in '.join(('', *place))}"
+                return f"{self.losses[place]} processes were lost{where}"
         for place in ((case.area,), (case.area, case.case.dtype)):
             if self.losses[place] >= MOST_LOSSES:
                 return f"{self.losses[place]} processes were lost in {' of '.join(place)}"
@@ -125,7 +126,7 @@ class _Checking:
 
 def _conditions(case: CheckCase) -> Place:
     causal = "causal" if case.case.is_causal else "not causal"
-    return "cases that are", causal, f"mask {case.case.mask}"
+    return causal, f"mask {case.case.mask}"
 
 
 def run_agreement(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from bench.check_case import CheckCase
 from bench.results import CheckResult
-from bench.situations import CheckCase, check_cases
+from bench.situations import check_cases
 from implementations.case import Case
 
 

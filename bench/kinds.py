@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.situations import CheckCase
+from bench.check_case import CheckCase
 
 Kind = Callable[[CheckCase], str | None]
 MULTIPLE, BLOCK = 8, 64
+WIDEST_HEAD = 128
 
 
 def _dtype(case: CheckCase) -> str | None:
@@ -23,12 +24,23 @@ def _narrow_heads(case: CheckCase) -> str | None:
     return f"a head_dim that is no multiple of {MULTIPLE}" if odd else None
 
 
+def _wide_heads(case: CheckCase) -> str | None:
+    return f"a head_dim of {case.case.head_dim}" if case.case.head_dim > WIDEST_HEAD else None
+
+
 def _value_dim(case: CheckCase) -> str | None:
     return None if case.case.value_dim == case.case.head_dim else "a value_dim other than head_dim"
 
 
 def _lengths(case: CheckCase) -> str | None:
     return None if case.case.seq_len == case.case.key_len else "a key_len other than query_len"
+
+
+def _longer(case: CheckCase) -> str | None:
+    more, fewer = (
+        ("keys", "queries") if case.case.key_len > case.case.seq_len else ("queries", "keys")
+    )
+    return None if _lengths(case) is None else f"more {more} than {fewer}"
 
 
 def _causal_lengths(case: CheckCase) -> str | None:
@@ -51,22 +63,17 @@ def _mask_shape(case: CheckCase) -> str | None:
 
 KINDS: tuple[Kind, ...] = (
     _dtype,
+    _lengths,
+    _longer,
+    _causal_lengths,
     _dimensions,
     _narrow_heads,
+    _wide_heads,
     _value_dim,
-    _lengths,
-    _causal_lengths,
     _empty,
     _memory,
     _mask_shape,
 )
-
-
-def _longer(case: CheckCase) -> str | None:
-    more, fewer = (
-        ("keys", "queries") if case.case.key_len > case.case.seq_len else ("queries", "keys")
-    )
-    return None if _lengths(case) is None else f"more {more} than {fewer}"
 
 
 def _blocks(case: CheckCase) -> str | None:
@@ -83,4 +90,9 @@ def _mask(case: CheckCase) -> str | None:
 
 
 # What a failure may depend on as well.
-ALL_KINDS: tuple[Kind, ...] = (*KINDS, _longer, _causal, _mask, _blocks)
+ALL_KINDS: tuple[Kind, ...] = (
+    *(kind for kind in KINDS if kind is not _causal_lengths),
+    _causal,
+    _mask,
+    _blocks,
+)

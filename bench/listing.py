@@ -6,20 +6,29 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from bench.check_case import AREAS, Area
 from bench.kinds import ALL_KINDS
 from bench.probes.agreement import CHECK as AGREES_WITH
 from bench.results import UNCHECKED, CheckResult
-from bench.situations import AREAS, Area
 from implementations.interface import Implementation
 
 MOST_CAUSES = 12
+# A table is not squeezed into 80 columns where there is no terminal of that width.
+PLAIN_WIDTH = 120
 SHORT: dict[Area, str] = {"gradients": "grads"}
 LEGEND = (
     "pass n/m: of m checks n apply and passed; FAIL n: so many failed or raised; "
     "–: unsupported; nearest: largest error / allowed"
 )
+
+
+def wide(console: Console) -> Console:
+    """The console, or one of a fixed width where there is no terminal to measure."""
+    return console if console.is_terminal else Console(file=console.file, width=PLAIN_WIDTH)
 
 
 def listing(implementation: Implementation) -> dict[str, Any]:
@@ -44,7 +53,8 @@ def listing_table(rows: Iterable[dict[str, Any]]) -> Table:
     table = Table("name", "what it is", "time", "workspace", "available", box=None)
     for row in rows:
         available = "yes" if row["available"] else row["reason"]
-        table.add_row(row["name"], row["title"], row["time_law"], row["workspace_law"], available)
+        names = (escape(row["name"]), escape(row["title"]))
+        table.add_row(*names, row["time_law"], row["workspace_law"], available)
     return table
 
 
@@ -57,7 +67,7 @@ def checks_table(results: Sequence[CheckResult]) -> Table:
         ratios = [one.ratio for one in own if one.ratio is not None]
         nearest = f"{max(ratios):.2g}" if ratios else "–"
         cells = [_cell([one for one in own if one.area == area]) for area in areas]
-        table.add_row(name, *cells, nearest)
+        table.add_row(escape(name), *cells, nearest)
     return table
 
 
@@ -81,10 +91,10 @@ def agreement_table(results: Sequence[CheckResult], dtype: str) -> Table | None:
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     if not names:
         return None
-    table = Table(f"differences, {dtype}", *names[:-1], box=None, padding=(0, 1, 0, 0))
+    table = Table(f"differences, {dtype}", *map(escape, names[:-1]), box=None, padding=(0, 1, 0, 0))
     for index, name in enumerate(names[1:], start=1):
         found = [pairs.get((other, name), pairs.get((name, other))) for other in names[:index]]
-        table.add_row(name, *("–" if one is None else f"{one:.1e}" for one in found))
+        table.add_row(escape(name), *("–" if one is None else f"{one:.1e}" for one in found))
     return table
 
 

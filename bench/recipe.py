@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from bench.check_case import CheckCase
 from bench.inputs import KEPT_FRACTION, Inputs
-from bench.situations import BATCH_ROWS_HEADS, EVERY_ROW_KEEPS_A_KEY, CheckCase
+from bench.situations import BATCH_ROWS_HEADS, EVERY_ROW_KEEPS_A_KEY
 from implementations.interface import Layout
 
 

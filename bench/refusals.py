@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bench.check_case import CheckCase
 from bench.kinds import KINDS, Kind
 from bench.probes.trial import GRADIENTS
 from bench.results import CheckResult
-from bench.situations import CheckCase
 from implementations.interface import Feature, Implementation
 
 MASKS = (Feature.BOOLEAN_MASK, Feature.FLOAT_MASK)

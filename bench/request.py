@@ -11,7 +11,7 @@ import torch
 
 from bench.cases import Plan, PlanError, load_config, load_preset, narrow, parse_sizes
 from bench.run_directory import resumable_plan
-from implementations.catalogue import load_all, with_layout
+from implementations.catalogue import in_this_layout, load_all
 
 DEFAULT_PRESET = "quick"
 
@@ -62,7 +62,7 @@ class Request:
             return resumable_plan(self.out)
         base = load_config(self.config) if self.config else load_preset(self.name or DEFAULT_PRESET)
         load_all(self.names)
-        specs = [with_layout(spec, self.layout) for spec in self.specs]
+        specs = in_this_layout(self.specs, self.layout)
         plan = narrow(
             base,
             names=self.names,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from bench.situations import Area, CheckCase
+from bench.check_case import Area, CheckCase
 
 Status = Literal["pass", "fail", "unsupported", "error"]
 # The checks of a case that took its process down, and of one that was left out for fear of it.

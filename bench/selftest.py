@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.table import Table
 
 import bench.mutants
+from bench.check_case import CheckCase
+from bench.listing import wide
 from bench.mutants.planted import Planted
 from bench.results import CheckResult
-from bench.situations import CheckCase, check_cases
+from bench.situations import check_cases
 from bench.verify import verify
 from implementations.catalogue import from_function
 from implementations.interface import Implementation
@@ -95,3 +98,19 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         says = says if one.as_planted else f"WRONG: {says}"
         table.add_row(one.planted.name, one.planted.what, says, case)
     return table
+
+
+def document(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings as `verify --self-test --json` prints them."""
+    return {"kernels": [one.to_dict() for one in findings], **tally(findings)}
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """The findings for people, and how many there are."""
+    wide(console).print(findings_table(findings))
+    counts = tally(findings)
+    print(
+        f"{counts['faulty_caught']} of {counts['faulty']} faulty kernels caught; "
+        f"{counts['right_passed']} of {counts['right']} right ones passed",
+        file=console.file,
+    )

@@ -7,27 +7,12 @@ failure prints them, so that what a reader pastes is what the gate ran.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from typing import Any
 
+from bench.check_case import Area, CheckCase, batch_and_heads
 from implementations.case import DTYPES, Case, Pass
-
-Area = Literal[
-    "shapes",
-    "scores",
-    "causal",
-    "masks",
-    "memory",
-    "gradients",
-    "state",
-    "dropout",
-    "properties",
-    "agreement",
-]
-AREAS: tuple[Area, ...] = get_args(Area)
-Probe = Literal["values", "asking", "state", "dropout", "properties", "agreement"]
 
 # The keys that a kernel meets last take most of the weight: one that loses its last block, or does
 # not rescale what came before it, is then wrong in any precision. No more of them than blocks leave
@@ -35,71 +20,6 @@ Probe = Literal["values", "asking", "state", "dropout", "properties", "agreement
 HEAVY_TAIL = "key[..., -5:, :] *= 4"
 EVERY_ROW_KEEPS_A_KEY = "attn_mask[..., :1] = True"
 BATCH_ROWS_HEADS = "transpose(-3, -2).contiguous().transpose(-3, -2)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckCase:
-    """A named situation; `leading` are the dimensions before (seq_len, head_dim).
-
-    `prepare` are statements on query, key, value, grad_output and attn_mask in float32, before they
-    are rounded to the case's dtype; `arrange` are statements on how they lie in memory afterwards.
-    """
-
-    name: str
-    area: Area
-    case: Case
-    leading: tuple[int, ...]
-    probe: Probe = "values"
-    prepare: tuple[str, ...] = ()
-    arrange: tuple[str, ...] = ()
-    scale: float | None = None
-
-    @classmethod
-    def from_plain(cls, row: Mapping[str, Any]) -> CheckCase:
-        """Undo `dataclasses.asdict`, for a case that came from another process."""
-        lists = {name: tuple(row[name]) for name in ("leading", "prepare", "arrange")}
-        return cls(**{**row, **lists, "case": Case(**row["case"])})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The case as JSON data, named as in records; the recipe is left out."""
-        row = {name.rstrip("_"): value for name, value in asdict(self.case).items()}
-        del row["growth"]
-        return {
-            "name": self.name,
-            "area": self.area,
-            **row,
-            "leading": list(self.leading),
-            "scale": self.scale,
-        }
-
-    @property
-    def size(self) -> int:
-        """Elements of query, key, value and scores."""
-        one = self.case
-        rows = one.seq_len * (one.key_len + one.head_dim) + one.key_len * one.value_dim
-        return math.prod(self.leading) * (rows + one.key_len * one.head_dim)
-
-    @property
-    def effort(self) -> tuple[bool, bool, int]:
-        """How much it takes to think the situation through: empty and odd shapes come last."""
-        empty = 0 in (*self.leading, self.case.seq_len, self.case.key_len)
-        return empty, len(self.leading) != 2, self.size
-
-    def to_forward(self) -> CheckCase:
-        """The same situation without gradients."""
-        return replace(self, case=replace(self.case, pass_="forward"))
-
-    def resized(self, **changes: Any) -> CheckCase:
-        """The same situation with other sizes; `leading` sets batch and heads too."""
-        leading = tuple(changes.pop("leading", self.leading))
-        case = replace(self.case, **changes, **batch_and_heads(leading))
-        return replace(self, case=case, leading=leading)
-
-
-def batch_and_heads(leading: tuple[int, ...]) -> dict[str, Any]:
-    """What leading dimensions are called in a case: the last one heads, the product batch."""
-    heads = leading[-1] if leading else 1
-    return {"batch": math.prod(leading[:-1]), "num_heads": heads}
 
 
 def check_cases(
@@ -176,7 +96,7 @@ def _shapes() -> Iterator[CheckCase]:
     yield _situation("shapes", "single_query", seq_len=1, key_len=13)
     yield _situation("shapes", "single_key", seq_len=13, key_len=1)
     yield _situation("shapes", "single_feature", head_dim=1, value_dim=1)
-    yield _situation("shapes", "many_features", head_dim=131, value_dim=131)
+    yield _situation("shapes", "many_features", head_dim=257, value_dim=257)
     yield _situation("shapes", "more_keys")
     yield _situation("shapes", "more_queries", seq_len=7, key_len=5)
     yield _situation("shapes", "value_dim", value_dim=13)
@@ -184,10 +104,14 @@ def _shapes() -> Iterator[CheckCase]:
     yield _situation("shapes", "two_dimensions", leading=())
     yield _situation("shapes", "three_dimensions", leading=(3,))
     yield _situation("shapes", "five_dimensions", leading=(2, 3, 2))
-    yield _situation("shapes", "many_heads", leading=(3, 17))
+    yield _situation("shapes", "many_heads", leading=(2, 67))
+    yield _situation("shapes", "many_items", leading=(131, 1))
     yield _situation("shapes", "zero_queries", seq_len=0)
     yield _situation("shapes", "zero_keys", key_len=0)
     yield _situation("shapes", "zero_batch", leading=(0, 3))
+    for name, condition in (("causal", {"is_causal": True}), ("masked", {"mask": "boolean"})):
+        yield _situation("shapes", f"zero_queries_{name}", seq_len=0, **condition)
+        yield _situation("shapes", f"zero_keys_{name}", key_len=0, **condition)
     for block in (16, 32, 64, 128, 256):
         heads, width = (2, 64) if block < 128 else (1, 16)
         for queries, keys in ((block, block), (block + 1, block - 1), (block - 1, block + 1)):
@@ -197,6 +121,7 @@ def _shapes() -> Iterator[CheckCase]:
 
 def _scores() -> Iterator[CheckCase]:
     yield _situation("scores", "scale", scale=0.7)
+    yield _situation("scores", "scale_five_dimensions", scale=0.7, leading=(2, 3, 2), seq_len=7)
     # All keys count alike; `scale or default` takes it for not given.
     yield _situation("scores", "scale_zero", scale=0.0)
     # exp overflows float32 beyond 88: only a softmax that subtracts the maximum stays finite.
@@ -230,15 +155,18 @@ def _causal() -> Iterator[CheckCase]:
     yield causal("causal_more_queries", seq_len=7, key_len=5)
     yield causal("causal_single_query", seq_len=1)
     yield causal("causal_single_key", key_len=1)
-    yield causal("causal_value_dim", value_dim=13)
+    yield causal("causal_value_dim", value_dim=13, leading=(7, 1))
     yield causal("causal_scale", scale=0.7, seq_len=7)
     yield causal("causal_large_scores", scale=50.0, seq_len=7)
     # What must not be seen outweighs all that may be.
     yield causal("causal_heavy_future", HEAVY_TAIL, seq_len=17, key_len=17)
+    yield causal("causal_two_dimensions", leading=(), seq_len=7)
     yield causal("causal_three_dimensions", leading=(3,), seq_len=7)
-    for queries, keys in ((17, 17), (33, 31), (64, 64), (65, 65), (129, 127), (127, 129)):
-        name = f"causal_{queries}x{keys}"
-        yield causal(name, leading=(1, 2), **_lengths(queries, keys))
+    yield causal("causal_five_dimensions", leading=(2, 3, 2))
+    for queries, keys in ((17, 17), (33, 31), (64, 64), (65, 65)):
+        yield causal(f"causal_{queries}x{keys}", leading=(1, 2), **_lengths(queries, keys))
+    for queries, keys in ((128, 128), (129, 127), (127, 129), (256, 256)):
+        yield causal(f"causal_{queries}x{keys}", leading=(1, 1), **_lengths(queries, keys, 16))
     yield causal("causal_257x257", HEAVY_TAIL, leading=(1, 1), **_lengths(257, 257))
 
 
@@ -250,6 +178,9 @@ def _boolean_masks() -> Iterator[CheckCase]:
         return f"attn_mask = torch.rand({shape}, generator=generator) < 0.8", EVERY_ROW_KEEPS_A_KEY
 
     yield masked("boolean_mask")
+    yield masked("boolean_mask_many_items", leading=(5, 2))
+    yield masked("boolean_mask_three_dimensions", leading=(3,))
+    yield masked("boolean_mask_value_dim", value_dim=13)
     yield masked("boolean_mask_per_head", *random("*query.shape[:-1], key.shape[-2]"))
     yield masked("boolean_mask_per_batch_item", *random("2, 1, 5, 7"))
     yield masked("boolean_mask_of_heads", *random("3, 5, 7"))
@@ -271,6 +202,7 @@ def _boolean_masks() -> Iterator[CheckCase]:
     recipe = ("key[..., 2, :] *= 3000", "attn_mask[:, 2] = False")
     yield masked("masked_key_dominates", *recipe)
     longer: dict[str, Any] = {"leading": (1, 2), **_lengths(65, 131)}
+    yield masked("boolean_mask_64x128", leading=(1, 2), **_lengths(64, 128))
     yield masked("boolean_mask_65x131", HEAVY_TAIL, **longer)
     yield masked("first_keys_masked", "attn_mask[..., :70] = False", **longer)
     yield masked("last_keys_masked", "attn_mask[..., 60:] = False", **longer)
@@ -287,6 +219,10 @@ def _float_masks() -> Iterator[CheckCase]:
     infinite = "attn_mask[torch.rand(attn_mask.shape, generator=generator) < 0.3] = -torch.inf"
     finite_row = "attn_mask[..., :1] = 0.5"
     yield masked("float_mask")
+    yield masked("float_mask_many_items", leading=(5, 2))
+    yield masked("float_mask_two_dimensions", leading=())
+    yield masked("float_mask_value_dim", value_dim=13)
+    yield masked("float_mask_64x64", leading=(1, 2), **_lengths(64, 64))
     yield masked("float_mask_per_head", random("*query.shape[:-1], key.shape[-2]"))
     yield masked("float_mask_per_batch_item", random("2, 1, 5, 7"))
     yield masked("float_mask_of_heads", random("3, 5, 7"))
@@ -342,6 +278,10 @@ def _memory() -> Iterator[CheckCase]:
     yield _situation("memory", "nan_beyond_causal", beyond, **causal)
     turned = "attn_mask = attn_mask.mT.contiguous().mT"
     yield _situation("memory", "mask_columns_first", turned, mask="boolean")
+    shared = "attn_mask = attn_mask[1:2].expand(attn_mask.shape)"
+    yield _situation("memory", "mask_expanded", shared, mask="boolean")
+    yield _situation("memory", "columns_first_masked", columns, mask="boolean")
+    yield _situation("memory", "columns_first_causal", columns, is_causal=True)
     spaced = "attn_mask = attn_mask.new_full((11, 15), torch.nan)[3:-3, 4:-4].copy_(attn_mask)"
     yield _situation("memory", "mask_nan_beyond", spaced, mask="float")
 
@@ -365,8 +305,9 @@ def _procedures() -> Iterator[CheckCase]:
     longer: dict[str, Any] = {"leading": (2, 2), **_lengths(67, 67, 16)}
     yield _situation("state", "calls_in_turn_67x67", probe="state", **longer)
     yield _situation("dropout", "dropout", probe="dropout", **_lengths(67, 64))
-    dropped: dict[str, Any] = {"probe": "dropout", "is_causal": True}
-    yield _situation("dropout", "dropout_causal", **dropped, **_lengths(64, 64))
+    square: dict[str, Any] = {"probe": "dropout", **_lengths(64, 64)}
+    yield _situation("dropout", "dropout_causal", is_causal=True, **square)
+    yield _situation("dropout", "dropout_masked", mask="boolean", scale=0.2, **square)
     properties: dict[str, Any] = {"probe": "properties"}
     yield _situation("properties", "properties", **properties)
     yield _situation("properties", "properties_67x67", **properties, **longer)
@@ -396,7 +337,7 @@ def _large() -> Iterator[CheckCase]:
     yield _situation("masks", "long_keys_first_masked", recipe, leading=one, **masked, **few)
     long: dict[str, Any] = {"seq_len": 2311, "key_len": 2053, "is_causal": True}
     yield _situation("causal", "long_causal", HEAVY_TAIL, leading=one, **long)
-    # More than 16 bits can count.
-    most: dict[str, Any] = {"leading": one, "seq_len": 3, "key_len": 65_539}
-    yield _situation("shapes", "65539_keys", HEAVY_TAIL, head_dim=3, value_dim=3, **most)
+    # More than 16 bits can count; asked once only, for the sake of loops over keys.
+    most: dict[str, Any] = {"leading": one, **_lengths(3, 65_539, 3)}
+    yield _situation("shapes", "65539_keys", HEAVY_TAIL, probe="output", **most)
     yield _situation("shapes", "4099_queries", leading=one, seq_len=4099, key_len=5)

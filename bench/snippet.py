@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.recipe import source
 from bench.results import LOST, UNCHECKED, CheckResult
+from implementations.catalogue import parse_spec
 from implementations.interface import Implementation
 from implementations.oracle import QUANTITIES, softmax_attention
 
@@ -35,27 +36,37 @@ def _stands_alone(implementation: Implementation, result: CheckResult) -> bool:
     own_formula = implementation.oracle is softmax_attention
     plain = result.check in (*QUANTITIES, "repeatable", LOST, UNCHECKED)
     unmodified = result.check == "inputs_unmodified" and not result.case.arrange
-    return own_formula and (plain or unmodified) and result.case.probe == "values"
+    return (
+        own_formula
+        and (plain or unmodified)
+        and result.case.probe
+        in (
+            "values",
+            "output",
+            "agreement",
+        )
+    )
 
 
 def _imports(implementation: Implementation) -> list[str]:
-    name, _, spec = implementation.spec.rpartition("=")
-    if ":" not in (spec or name):
+    if ":" not in implementation.spec:
         return [
             "import torch",
+            "",
             "from implementations.catalogue import load",
             f"kernel = load({implementation.name!r}).fn",
         ]
-    target, _, attribute = (spec or name).partition("[")[0].rpartition(":")
-    lines = ["import torch"]
+    spec = parse_spec(implementation.spec)
+    target = spec.target
+    lines = ["import torch", ""]
     if target.endswith(".py"):
         path = Path(target).resolve()
-        lines += ["import sys", f"sys.path.insert(0, {str(path.parent)!r})"]
+        lines = ["import sys", "", *lines, f"sys.path.insert(0, {str(path.parent)!r})"]
         target = path.stem
     if all(part.isidentifier() and not keyword.iskeyword(part) for part in target.split(".")):
-        lines.append(f"from {target} import {attribute} as kernel")
+        lines.append(f"from {target} import {spec.attribute} as kernel")
     else:
-        lines.append(f"kernel = __import__('importlib').import_module({target!r}).{attribute}")
+        lines.append(f"kernel = __import__('importlib').import_module({target!r}).{spec.attribute}")
     if implementation.declared:
         lines.append("kernel = kernel.fn")
     return lines
@@ -82,11 +93,16 @@ def _judgement(implementation: Implementation, result: CheckResult) -> list[str]
     if result.check in (LOST, UNCHECKED):
         return [call]
     if result.check == "inputs_unmodified":
+        names = "query=query, key=key, value=value, grad_output=grad_output"
+        mask = ", attn_mask=attn_mask" if result.case.case.mask != "none" else ""
+        backward = [leaves, f"output = {tracked}", "if output.requires_grad:"]
         return [
-            "before = [t.clone() for t in (query, key, value)]",
+            f"given = dict({names}{mask})",
+            "before = {name: t.clone() for name, t in given.items()}",
             call,
-            "for name, old, new in zip(('query', 'key', 'value'), before, (query, key, value)):",
-            "    assert torch.equal(old, new), f'{name} was changed'",
+            *([*backward, "    output.backward(grad_output)"] if _tracks(result) else ()),
+            "for name, old in before.items():",
+            "    assert torch.equal(old, given[name]), f'{name} was changed'",
         ]
     if result.check == "repeatable":
         return [f"assert torch.equal({call}, {call})"]
@@ -103,6 +119,11 @@ def _judgement(implementation: Implementation, result: CheckResult) -> list[str]
             "assert actual == expected, f'expected {expected}, got {actual}'",
         ]
     return [*output, *_reference(result), *_comparison(result)]
+
+
+def _tracks(result: CheckResult) -> bool:
+    """Whether the call is made with gradients, which a kernel without any would refuse."""
+    return result.case.case.is_backward and "forward" not in (result.reason or "")
 
 
 def _reference(result: CheckResult) -> list[str]:
@@ -153,8 +174,7 @@ def _comparison(result: CheckResult) -> list[str]:
 
 def _through_the_gate(implementation: Implementation, result: CheckResult, seed: int) -> list[str]:
     return [
-        "from bench.situations import CheckCase",
-        "from bench.verify import verify_case",
+        "from bench.situations import CheckCasefrom bench.verify import verify_case",
         "from implementations.case import Case",
         "from implementations.catalogue import load",
         "",

@@ -236,6 +236,7 @@ def _implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:
             "title": implementation.title,
             "source": implementation.source,
             "kind": implementation.kind,
+            "layout": implementation.layout,
             "time_law": implementation.time_law,
             "workspace_law": implementation.workspace_law,
         }

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console
 
 from bench.cases import PlanError
+from bench.check_case import CheckCase
 from bench.checking import run_agreement, run_checks, smallest_failure
 from bench.environment import usable_cores
-from bench.listing import LEGEND, agreement_table, checks_table, declined, failing, remarks
+from bench.listing import (
+    LEGEND,
+    agreement_table,
+    checks_table,
+    declined,
+    failing,
+    remarks,
+    wide,
+)
 from bench.request import check_device
 from bench.results import CheckResult, summary
 from bench.situations import check_cases
 from bench.snippet import snippet
-from bench.supervisor import Worker
+from bench.supervisor import START_LIMIT_S, Worker, WorkerLost
 from implementations.case import DTYPES, PASSES
-from implementations.catalogue import catalogue, load_all, with_layout
+from implementations.catalogue import (
+    CatalogueError,
+    catalogue,
+    in_layout,
+    in_this_layout,
+    load_all,
+    with_layout,
+)
 from implementations.interface import Implementation
-
-# A table is not squeezed into 80 columns where there is no terminal of that width.
-PLAIN_WIDTH = 120
-
-
-def wide(console: Console) -> Console:
-    """The console, or one of a fixed width where there is no terminal to measure."""
-    return console if console.is_terminal else Console(file=console.file, width=PLAIN_WIDTH)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +45,17 @@ class Verified:
     results: Sequence[CheckResult]
     dtypes: Sequence[str]
     reproductions: Sequence[tuple[CheckResult, str]] = field(default=())
+    hints: Sequence[str] = ()
 
     @property
     def failed(self) -> bool:
         """Whether any check failed or raised."""
         return any(one.bad for one in self.results)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing could be checked at all."""
+        return all(one.status == "unsupported" for one in self.results)
 
     def to_dict(self) -> dict[str, Any]:
         """The document of `verify --json`."""
@@ -61,10 +75,10 @@ class Verified:
         if table is not None:
             say("")
             console.print(table)
-        for line in failing(self.results):
+        for line in (*failing(self.results), *self.hints, *remarks(self.results)):
             say(line)
-        for line in (*remarks(self.results), *declined(self.results)):
-            say(line if line in remarks(self.results) else f"unsupported: {line}")
+        for line in declined(self.results):
+            say(f"unsupported: {line}")
         for result, code in self.reproductions:
             say(
                 f"\nThe smallest failing case found for {result.implementation}; paste to see it:\n"
@@ -72,6 +86,14 @@ class Verified:
             say(code)
         counts = ", ".join(f"{number} {name}" for name, number in summary(self.results).items())
         say(f"\n{len(self.results)} checks: {counts}")
+
+
+def _try_import(spec: str, worker: Worker) -> None:
+    """Import a user's module where it can do no harm; what it raises is said when it is loaded."""
+    try:
+        worker.ask("load", limit_s=START_LIMIT_S, spec=spec)
+    except WorkerLost as lost:
+        raise CatalogueError(f"--impl {spec}: importing it took the process down: {lost}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +122,14 @@ class Verification:
             raise PlanError(f"--pass: expected {' or '.join(PASSES)}, got {self.pass_!r}")
         if not 0.0 < self.time_limit_s < float("inf"):
             raise PlanError(f"--time-limit: expected seconds above 0, got {self.time_limit_s}")
-        specs = [with_layout(spec, self.layout) for spec in self.specs]
+        specs = in_this_layout(self.specs, self.layout)
         device = check_device(self.device or "cpu")
         dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
         cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
-        chosen = load_all(self.names or ([] if specs else list(catalogue())), specs)
         with Worker(threads=usable_cores()) as worker:
+            for spec in specs:
+                _try_import(spec, worker)
+            chosen = load_all(self.names or ([] if specs else list(catalogue())), specs)
             found = list(
                 run_checks(
                     chosen,
@@ -120,11 +144,32 @@ class Verification:
                 chosen, found, worker, dtypes=dtypes, device=device, seed=self.seed
             )
             reproductions = [self._reproduction(one, found, worker) for one in chosen]
+            hints = [self._hint(one, found, cases, worker) for one in chosen]
         return Verified(
             results=found,
             dtypes=dtypes,
             reproductions=[one for one in reproductions if one is not None],
+            hints=[one for one in hints if one is not None],
         )
+
+    def _hint(
+        self,
+        implementation: Implementation,
+        results: Sequence[CheckResult],
+        cases: Sequence[CheckCase],
+        worker: Worker,
+    ) -> str | None:
+        """That a kernel which is wrong as it was asked is right for inputs in another layout."""
+        wrong = any(one.bad for one in results if one.implementation == implementation.name)
+        if not wrong or implementation.declared or implementation.layout != "bhsd":
+            return None
+        turned = in_layout(implementation, "bshd")
+        plain = [one for one in cases if one.name.startswith("plain")]
+        specs = replace(turned, spec=with_layout(implementation.spec, "bshd"))
+        found = run_checks([specs], plain, worker, seed=self.seed, case_limit_s=self.time_limit_s)
+        if any(one.status != "pass" for one in found):
+            return None
+        return f"{implementation.name} is right for (batch, seq, heads, dim): --layout bshd"
 
     def _reproduction(
         self, implementation: Implementation, results: Sequence[CheckResult], worker: Worker

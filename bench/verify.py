@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from bench.check_case import CheckCase
 from bench.probes.asking import check_asking
 from bench.probes.dropout import check_dropout
 from bench.probes.properties import check_properties
 from bench.probes.state import check_state
 from bench.probes.trial import Trial
-from bench.probes.values import check_values
+from bench.probes.values import check_output, check_values
 from bench.results import CheckResult
-from bench.situations import CheckCase
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 
 PROBES: dict[str, Callable[[Trial], Iterator[CheckResult]]] = {
     "values": check_values,
+    "output": check_output,
+    "agreement": check_output,  # against others only where there are any: bench.probes.agreement
     "asking": check_asking,
     "state": check_state,
     "dropout": check_dropout,
@@ -32,6 +34,7 @@ PROBES: dict[str, Callable[[Trial], Iterator[CheckResult]]] = {
 }
 # How torch says that a kernel has no variant for a dtype or a device.
 NOT_THERE = "not implemented for"
+UNLIKELY_SEED = 8_191_131_071
 RANDOM = "the state of the random numbers"
 
 
@@ -96,16 +99,19 @@ def _restored_state() -> Iterator[list[str]]:
     before = {name: read() for name, (read, _) in GLOBAL_STATE.items()}
     python_random = random.getstate()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices=devices):
-        drawn = torch.get_rng_state()
-        yield changes
-        if not torch.equal(drawn, torch.get_rng_state()):
-            changes.append(RANDOM)
-    random.setstate(python_random)
-    for name, (read, restore) in GLOBAL_STATE.items():
-        if read() != before[name]:
-            changes.append(name)
-            restore(before[name])
+    try:
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(UNLIKELY_SEED)  # so that a kernel that sets one changes something
+            drawn = torch.get_rng_state()
+            yield changes
+            if not torch.equal(drawn, torch.get_rng_state()):
+                changes.append(RANDOM)
+    finally:
+        random.setstate(python_random)
+        for name, (read, restore) in GLOBAL_STATE.items():
+            if read() != before[name]:
+                changes.append(name)
+                restore(before[name])
 
 
 GLOBAL_STATE: dict[str, tuple[Callable[[], object], Callable[..., object]]] = {

@@ -19,12 +19,12 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from bench.check_case import CheckCase
 from bench.inputs import Inputs, differentiate, make_inputs
 from bench.memory import workspace_bytes
 from bench.noise import read_usage
 from bench.probes.agreement import agreement
 from bench.shrink import shrink
-from bench.situations import CheckCase
 from bench.timing import Budget, CpuStopwatch, CudaStopwatch, Stopwatch, sample, warm_up
 from bench.verify import verify_case
 from implementations.case import Case

@@ -13,8 +13,8 @@ import inspect
 import pkgutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, wraps
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -44,6 +44,16 @@ class EntryPointWarning(UserWarning):
 
 class CatalogueError(ValueError):
     """An implementation that cannot be found or loaded; the message is one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Where a user's kernel is: a file or a module, what in it, and under which name and layout."""
+
+    name: str
+    target: str
+    attribute: str
+    layout: Layout
 
 
 @cache
@@ -108,22 +118,38 @@ def load(text: str) -> Implementation:
             f"no implementation is called {text!r}; there are {', '.join(catalogue())} "
             "(your own: --impl path/to/file.py:function)"
         )
-    name, equals, spec = text.partition("=")
+    spec = parse_spec(text)
+    target = spec.target
+    module = _load_file(text, target) if target.endswith(".py") else _load_module(text, target)
+    found = getattr(module, spec.attribute, None)
+    if isinstance(found, Implementation):
+        named = replace(found, name=spec.name or found.name, spec=text)
+    elif callable(found):
+        named = from_function(found, name=spec.name or spec.attribute, spec=text)
+    else:
+        raise CatalogueError(f"--impl {text}: {target} has no function {spec.attribute!r}")
+    return in_layout(named, spec.layout)
+
+
+def parse_spec(text: str) -> Spec:
+    """Take `name=target:attribute[layout]` apart.
+
+    Raises:
+        CatalogueError: it is not of that form, or there is no such layout.
+
+    """
+    name, equals, rest = text.partition("=")
     if not equals:
-        name, spec = "", text
-    target, _, attribute = spec.rpartition(":")
-    attribute, layout = _layout(text, attribute)
+        name, rest = "", text
+    target, _, attribute = rest.rpartition(":")
+    attribute, bracket, layout = attribute.partition("[")
     if not target or not attribute or (equals and not name):
         raise CatalogueError(f"--impl {text}: expected {SPEC_FORMS}")
-    module = _load_file(text, target) if target.endswith(".py") else _load_module(text, target)
-    found = getattr(module, attribute, None)
-    if isinstance(found, Implementation):
-        named = replace(found, name=name or found.name, spec=text)
-    elif callable(found):
-        named = from_function(found, name=name or attribute, spec=text)
-    else:
-        raise CatalogueError(f"--impl {text}: {target} has no function {attribute!r}")
-    return in_layout(named, layout)
+    chosen = layout.removesuffix("]") if bracket else LAYOUTS[0]
+    if chosen not in LAYOUTS or (bracket and not layout.endswith("]")):
+        choices = " or ".join(f"[{one}]" for one in LAYOUTS)
+        raise CatalogueError(f"--impl {text}: expected {choices}, got [{layout}")
+    return Spec(name=name, target=target, attribute=attribute, layout=cast(Layout, chosen))
 
 
 def in_layout(implementation: Implementation, layout: Layout) -> Implementation:
@@ -131,7 +157,7 @@ def in_layout(implementation: Implementation, layout: Layout) -> Implementation:
 
     Its inputs and its output are transposed as views; nothing is copied.
     """
-    if layout == implementation.layout:
+    if layout in (LAYOUTS[0], implementation.layout):
         return implementation
     kernel: Callable[..., object] = implementation.fn
 
@@ -148,6 +174,18 @@ def in_layout(implementation: Implementation, layout: Layout) -> Implementation:
     )
 
 
+def in_this_layout(specs: Sequence[str], layout: str) -> list[str]:
+    """The user's specs with the layout that was asked for beside them.
+
+    Raises:
+        CatalogueError: there is no such layout, or no spec that it could be of.
+
+    """
+    if not specs and layout != LAYOUTS[0]:
+        raise CatalogueError(f"--layout {layout}: expected --impl beside it, got none")
+    return [with_layout(spec, layout) for spec in specs]
+
+
 def with_layout(spec: str, layout: str) -> str:
     """A spec that says which layout its kernel takes.
 
@@ -158,14 +196,6 @@ def with_layout(spec: str, layout: str) -> str:
     if layout not in LAYOUTS:
         raise CatalogueError(f"--layout: expected {' or '.join(LAYOUTS)}, got {layout!r}")
     return spec if layout == LAYOUTS[0] or spec.endswith("]") else f"{spec}[{layout}]"
-
-
-def _layout(text: str, attribute: str) -> tuple[str, Layout]:
-    name, bracket, rest = attribute.partition("[")
-    layout = rest.removesuffix("]") if bracket else LAYOUTS[0]
-    if layout not in LAYOUTS or (bracket and not rest.endswith("]")):
-        raise CatalogueError(f"--impl {text}: expected [{'] or ['.join(LAYOUTS)}], got [{rest}")
-    return name, cast(Layout, layout)
 
 
 def load_all(names: Iterable[str], specs: Iterable[str] = ()) -> list[Implementation]:

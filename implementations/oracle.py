@@ -4,6 +4,14 @@ Beside the value, the reference gives its magnitude: the same sums with every te
 absolute value. Rounding errors are proportional to the terms that are added, not to what is left
 after they cancel, so the magnitude is the scale on which an error is large or small (Higham 2002,
 "Accuracy and Stability of Numerical Algorithms", section 3.1).
+
+The sensitivity says what rounding the scores does: exp turns the absolute error of a score, some
+ε·|s|, into a relative error of its weight, and the softmax takes from it what all scores of a row
+share. To first order, with weights w, score magnitudes s and outputs o,
+
+    δo = Σⱼ wⱼ δsⱼ (vⱼ - o),    |δo| ≤ ε · √(Σⱼ wⱼ sⱼ²) · √(Σⱼ wⱼ vⱼ² - o²)
+
+so that a row whose weight lies on one key is not sensitive at all.
 """
 
 from __future__ import annotations
@@ -25,13 +33,16 @@ Oracle = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Values by quantity (`output`, `grad_query`, …), and the largest magnitude of each.
+    """By quantity (`output`, `grad_query`, …): the value, its magnitude and its sensitivity.
 
-    `score_magnitude` is the largest Σ|q||k| · scale + |mask| of a key that has any weight.
+    Magnitude and sensitivity are the largest over all elements; the latter is the error that
+    scores cause which are off by their own magnitude, Σ|q||k| · scale + |mask|, and
+    `score_magnitude` the largest of those that have any weight.
     """
 
     values: dict[str, Tensor]
     magnitudes: dict[str, float]
+    sensitivities: dict[str, float]
     score_magnitude: float
 
 
@@ -81,11 +92,25 @@ def reference(
     factor = resolve_scale(query, scale)
     values = evaluate(oracle, q, k, v, mask, factor, upstream)
 
-    score_sizes = q.abs() @ k.abs().transpose(-2, -1) * abs(factor)
+    weights = safe_softmax(apply_mask(q @ k.mT * factor, mask))
+    score_sizes = q.abs() @ k.abs().mT * abs(factor)
     if mask is not None and mask.dtype != torch.bool:
         score_sizes = score_sizes + mask.abs()
-    weights = safe_softmax(apply_mask(q @ k.transpose(-2, -1) * factor, mask))
-    weight_grads = upstream.abs() @ v.abs().transpose(-2, -1)
+    score_sizes = score_sizes.where(weights > 0.0, 0.0)
+    magnitudes = _magnitudes(q, k, v, upstream, weights, factor)
+    sensitivities = _sensitivities(q, k, v, upstream, weights, score_sizes, factor)
+    return Reference(
+        values=values,
+        magnitudes={name: _largest(size) for name, size in magnitudes.items()},
+        sensitivities={name: _largest(size) for name, size in sensitivities.items()},
+        score_magnitude=_largest(score_sizes),
+    )
+
+
+def _magnitudes(
+    q: Tensor, k: Tensor, v: Tensor, upstream: Tensor, weights: Tensor, scale: float
+) -> dict[str, Tensor]:
+    weight_grads = upstream.abs() @ v.abs().mT
     row_sums = (weights * weight_grads).sum(-1, keepdim=True)
     score_grads = weights * (weight_grads + row_sums)
     if score_grads.shape[-1]:
@@ -94,17 +119,41 @@ def reference(
         residual = score_grads.norm(dim=-1, keepdim=True)
         largest = weights.argmax(-1, keepdim=True)
         score_grads = score_grads.scatter_add(-1, largest, residual)
-    sizes = {
+    return {
         "output": weights @ v.abs(),
-        "grad_query": score_grads @ k.abs() * abs(factor),
-        "grad_key": score_grads.transpose(-2, -1) @ q.abs() * abs(factor),
-        "grad_value": weights.transpose(-2, -1) @ upstream.abs(),
+        "grad_query": score_grads @ k.abs() * abs(scale),
+        "grad_key": score_grads.mT @ q.abs() * abs(scale),
+        "grad_value": weights.mT @ upstream.abs(),
     }
-    return Reference(
-        values=values,
-        magnitudes={name: _largest(size) for name, size in sizes.items()},
-        score_magnitude=_largest(score_sizes.where(weights > 0.0, 0.0)),
-    )
+
+
+def _sensitivities(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    upstream: Tensor,
+    weights: Tensor,
+    score_sizes: Tensor,
+    scale: float,
+) -> dict[str, Tensor]:
+    def spread(values: Tensor) -> Tensor:
+        """The standard deviation of a row's values under its weights."""
+        mean = (weights * values).sum(-1, keepdim=True)
+        return (weights * (values - mean) ** 2).sum(-1, keepdim=True).sqrt()
+
+    score_error = (weights * score_sizes**2).sum(-1, keepdim=True).sqrt()
+    output_spread = (weights @ v**2 - (weights @ v) ** 2).clamp(min=0.0).sqrt()
+    mean_size = (weights * score_sizes).sum(-1, keepdim=True)
+    weight_errors = weights * (score_sizes + mean_size - 2.0 * weights * score_sizes)
+    weight_grads = upstream @ v.mT
+    centred = weight_grads - (weights * weight_grads).sum(-1, keepdim=True)
+    score_grad_errors = weight_errors * centred.abs() + weights * score_error * spread(weight_grads)
+    return {
+        "output": score_error * output_spread,
+        "grad_query": score_grad_errors @ k.abs() * abs(scale),
+        "grad_key": score_grad_errors.mT @ q.abs() * abs(scale),
+        "grad_value": weight_errors.mT @ upstream.abs(),
+    }
 
 
 def full_mask(

@@ -127,14 +127,6 @@ def heads_leak_a_rounding_step(
     return output + 0.25 * torch.finfo(output.dtype).eps * output.roll(1, dims=-3)
 
 
-def first_query_leaks_into_the_others(
-    query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]
-) -> Tensor:
-    """Adds a quarter of a rounding step of the first query's output to the later queries."""
-    output = plain(query, key, value, **options)
-    return output + 0.25 * torch.finfo(output.dtype).eps * output[..., :1, :]
-
-
 def output_transposed(
     query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]
 ) -> Tensor:
@@ -193,7 +185,6 @@ PLANTED: tuple[Planted, ...] = (
     plant(batch_folded_in_another_order, "shapes: output"),
     plant(items_leak_a_rounding_step, "properties: batch_apart"),
     plant(heads_leak_a_rounding_step, "properties: heads_apart"),
-    plant(first_query_leaks_into_the_others, "properties: queries_apart"),
     plant(output_transposed, "shapes: output"),
     plant(two_dimensions_become_three, "shapes: output"),
     plant(three_dimensions_with_heads_last, "shapes: output"),

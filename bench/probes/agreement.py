@@ -7,9 +7,10 @@ from itertools import permutations
 
 import torch
 
+from bench.check_case import CheckCase
 from bench.probes.trial import Trial
+from bench.probes.values import check_output
 from bench.results import CheckResult
-from bench.situations import CheckCase
 from implementations.interface import Implementation
 
 CHECK = "agrees_with_"
@@ -18,27 +19,27 @@ CHECK = "agrees_with_"
 def agreement(
     implementations: Sequence[Implementation], case: CheckCase, *, seed: int = 0
 ) -> list[CheckResult]:
-    """One result for every ordered pair that can be compared, under the name of the first.
+    """Each against the reference, then each against every other: a result for an ordered pair.
 
-    Pairs with different oracles, and implementations that do not take the case, are left out.
+    Who is wrong here is not compared with others, lest they share the blame; pairs with different
+    oracles, and implementations that do not take the case, are left out.
     """
-    found = []
+    results, found = [], []
     for implementation in implementations:
-        if implementation.unsupported(case.to_forward().case) is None:
-            trial = Trial(implementation=implementation, case=case, seed=seed)
-            try:
-                output = trial.forward(trial.inputs())
-            except Exception:
-                continue  # what it raises is said by the checks of its own
-            if trial.objection(output, trial.inputs()) is None:
-                found.append((trial, output.detach().to("cpu", torch.float64)))
-    return [
-        trial.compared(
-            CHECK + other.implementation.name,
-            output,
-            theirs,
-            trial.expected().allowed["output"] + other.expected().allowed["output"],
-        )
-        for (trial, output), (other, theirs) in permutations(found, 2)
-        if trial.implementation.oracle is other.implementation.oracle
-    ]
+        if implementation.unsupported(case.to_forward().case) is not None:
+            continue
+        trial = Trial(implementation=implementation, case=case, seed=seed)
+        try:
+            own = list(check_output(trial))
+            output = trial.forward(trial.inputs())
+        except (Exception, SystemExit):
+            continue  # what it raises is said by the checks of its own
+        results += own
+        if not any(one.bad for one in own):
+            found.append((trial, output.detach().to("cpu", torch.float64)))
+    for (trial, output), (other, theirs) in permutations(found, 2):
+        if trial.implementation.oracle is other.implementation.oracle:
+            check = CHECK + other.implementation.name
+            allowed = sum(one.expected().allowed["output"] for one in (trial, other))
+            results.append(trial.compared(check, output, theirs, allowed))
+    return results

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
+from bench.check_case import CheckCase
 from bench.inputs import Inputs
 from bench.probes.gradients import gradients_of
 from bench.probes.trial import Trial, leaves_of, same, shares_memory
 from bench.results import CheckResult
-from bench.situations import CheckCase
 from implementations.case import MaskKind
 from implementations.interface import Feature
 from implementations.oracle import largest_error

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.allowance import Expected, expect
+from bench.check_case import CheckCase
 from bench.inputs import Inputs
 from bench.recipe import build
 from bench.results import CheckResult
-from bench.situations import CheckCase
 from implementations.interface import Feature, Implementation, Layout
 from implementations.oracle import QUANTITIES, Oracle, largest_error
 

@@ -17,6 +17,18 @@ from bench.probes.trial import (
 from bench.results import CheckResult
 
 
+def check_output(trial: Trial) -> Iterator[CheckResult]:
+    """The output alone, from a single call."""
+    inputs = trial.inputs()
+    output = trial.forward(inputs)
+    problem = trial.objection(output, inputs)
+    if problem is not None:
+        yield trial.failed("output", problem)
+        return
+    expected = trial.expected()
+    yield trial.compared("output", output, expected.values["output"], expected.allowed["output"])
+
+
 def check_values(trial: Trial) -> Iterator[CheckResult]:
     """Without gradients twice, then with them."""
     inputs = trial.inputs()

@@ -1,0 +1,90 @@
+"""One thing to ask of an implementation: a case, a recipe for its inputs, and a probe. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from implementations.case import Case
+
+Area = Literal[
+    "shapes",
+    "scores",
+    "causal",
+    "masks",
+    "memory",
+    "gradients",
+    "state",
+    "dropout",
+    "properties",
+    "agreement",
+]
+AREAS: tuple[Area, ...] = get_args(Area)
+Probe = Literal["values", "output", "asking", "state", "dropout", "properties", "agreement"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckCase:
+    """A named situation; `leading` are the dimensions before (seq_len, head_dim).
+
+    `prepare` are statements on query, key, value, grad_output and attn_mask in float32, before they
+    are rounded to the case's dtype; `arrange` are statements on how they lie in memory afterwards.
+    """
+
+    name: str
+    area: Area
+    case: Case
+    leading: tuple[int, ...]
+    probe: Probe = "values"
+    prepare: tuple[str, ...] = ()
+    arrange: tuple[str, ...] = ()
+    scale: float | None = None
+
+    @classmethod
+    def from_plain(cls, row: Mapping[str, Any]) -> CheckCase:
+        """Undo `dataclasses.asdict`, for a case that came from another process."""
+        lists = {name: tuple(row[name]) for name in ("leading", "prepare", "arrange")}
+        return cls(**{**row, **lists, "case": Case(**row["case"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The case as JSON data, named as in records; the recipe is left out."""
+        row = {name.rstrip("_"): value for name, value in asdict(self.case).items()}
+        del row["growth"]
+        return {
+            "name": self.name,
+            "area": self.area,
+            **row,
+            "leading": list(self.leading),
+            "scale": self.scale,
+        }
+
+    @property
+    def size(self) -> int:
+        """Elements of query, key, value and scores."""
+        one = self.case
+        rows = one.seq_len * (one.key_len + one.head_dim) + one.key_len * one.value_dim
+        return math.prod(self.leading) * (rows + one.key_len * one.head_dim)
+
+    @property
+    def effort(self) -> tuple[bool, bool, int]:
+        """How much it takes to think the situation through: empty and odd shapes come last."""
+        empty = 0 in (*self.leading, self.case.seq_len, self.case.key_len)
+        return empty, len(self.leading) != 2, self.size
+
+    def to_forward(self) -> CheckCase:
+        """The same situation without gradients."""
+        return replace(self, case=replace(self.case, pass_="forward"))
+
+    def resized(self, **changes: Any) -> CheckCase:
+        """The same situation with other sizes; `leading` sets batch and heads too."""
+        leading = tuple(changes.pop("leading", self.leading))
+        case = replace(self.case, **changes, **batch_and_heads(leading))
+        return replace(self, case=case, leading=leading)
+
+
+def batch_and_heads(leading: tuple[int, ...]) -> dict[str, Any]:
+    """What leading dimensions are called in a case: the last one heads, the product batch."""
+    heads = leading[-1] if leading else 1
+    return {"batch": math.prod(leading[:-1]), "num_heads": heads}
