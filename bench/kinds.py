@@ -7,8 +7,10 @@ from collections.abc import Callable
 from bench.check_case import CheckCase
 
 Kind = Callable[[CheckCase], str | None]
-MULTIPLE, BLOCK = 8, 64
-WIDEST_HEAD = 128
+MULTIPLES = (8, 16, 32, 64, 128)
+LONGEST = (128, 256, 512, 1024, 2048, 4096)
+LEAST_HEAD, WIDEST_HEAD = 16, 128
+MOST_ITEMS = 64
 
 
 def _dtype(case: CheckCase) -> str | None:
@@ -16,16 +18,49 @@ def _dtype(case: CheckCase) -> str | None:
 
 
 def _dimensions(case: CheckCase) -> str | None:
-    return None if len(case.leading) == 2 else f"{len(case.leading) + 2} dimensions"
+    return f"{len(case.leading) + 2} dimensions"
 
 
-def _narrow_heads(case: CheckCase) -> str | None:
-    odd = case.case.head_dim % MULTIPLE or case.case.value_dim % MULTIPLE
-    return f"a head_dim that is no multiple of {MULTIPLE}" if odd else None
+def _odd_heads(multiple: int) -> Kind:
+    def kind(case: CheckCase) -> str | None:
+        odd = case.case.head_dim % multiple or case.case.value_dim % multiple
+        return f"a head_dim that is no multiple of {multiple}" if odd else None
+
+    return kind
+
+
+def _small_heads(case: CheckCase) -> str | None:
+    least = min(case.case.head_dim, case.case.value_dim)
+    return f"a head_dim below {LEAST_HEAD}" if least < LEAST_HEAD else None
+
+
+def _uneven_heads(case: CheckCase) -> str | None:
+    sizes = (case.case.head_dim, case.case.value_dim)
+    uneven = any(size & (size - 1) for size in sizes)
+    return "a head_dim that is no power of 2" if uneven else None
 
 
 def _wide_heads(case: CheckCase) -> str | None:
     return f"a head_dim of {case.case.head_dim}" if case.case.head_dim > WIDEST_HEAD else None
+
+
+def _odd_lengths(multiple: int) -> Kind:
+    def kind(case: CheckCase) -> str | None:
+        odd = case.case.seq_len % multiple or case.case.key_len % multiple
+        return f"a length that is no multiple of {multiple}" if odd else None
+
+    return kind
+
+
+def _long(name: str, most: int) -> Kind:
+    def kind(case: CheckCase) -> str | None:
+        return f"a {name} above {most}" if getattr(case.case, name) > most else None
+
+    return kind
+
+
+def _number_of_heads(case: CheckCase) -> str | None:
+    return "an odd number of heads" if case.leading and case.case.num_heads % 2 else None
 
 
 def _value_dim(case: CheckCase) -> str | None:
@@ -47,6 +82,10 @@ def _causal_lengths(case: CheckCase) -> str | None:
     return _lengths(case) and f"{_lengths(case)} with is_causal" if case.case.is_causal else None
 
 
+def _causal_longer(case: CheckCase) -> str | None:
+    return f"{_longer(case)} with is_causal" if _longer(case) and case.case.is_causal else None
+
+
 def _empty(case: CheckCase) -> str | None:
     empty = not case.case.seq_len or not case.case.key_len or not case.case.batch
     return case.name.replace("_", " ") if empty else None
@@ -58,27 +97,34 @@ def _memory(case: CheckCase) -> str | None:
 
 def _mask_shape(case: CheckCase) -> str | None:
     broadcast = any(statement.startswith("attn_mask = torch.") for statement in case.prepare)
-    return f"the mask of {case.name}" if broadcast else None
+    if case.case.mask == "none" or broadcast:
+        return f"the mask of {case.name}" if broadcast else None
+    return "a mask of (query_len, key_len)"
 
 
+# Of several that fit, the widest comes first.
 KINDS: tuple[Kind, ...] = (
     _dtype,
     _lengths,
     _longer,
     _causal_lengths,
+    _causal_longer,
     _dimensions,
-    _narrow_heads,
+    *map(_odd_heads, MULTIPLES),
+    _small_heads,
+    _uneven_heads,
     _wide_heads,
     _value_dim,
+    *map(_odd_lengths, MULTIPLES),
+    *(_long("key_len", most) for most in LONGEST),
+    *(_long("seq_len", most) for most in LONGEST),
+    _long("batch", MOST_ITEMS),
+    _long("num_heads", MOST_ITEMS),
+    _number_of_heads,
     _empty,
     _memory,
     _mask_shape,
 )
-
-
-def _blocks(case: CheckCase) -> str | None:
-    odd = case.case.seq_len % BLOCK or case.case.key_len % BLOCK
-    return f"a length that is no multiple of {BLOCK}" if odd else None
 
 
 def _causal(case: CheckCase) -> str | None:
@@ -89,10 +135,22 @@ def _mask(case: CheckCase) -> str | None:
     return None if case.case.mask == "none" else f"a {case.case.mask} mask"
 
 
-# What a failure may depend on as well.
+def _scale(case: CheckCase) -> str | None:
+    return None if case.scale is None else "scale"
+
+
+def _zero_scale(case: CheckCase) -> str | None:
+    return "a scale of 0" if case.scale == 0.0 else None
+
+
+def _dropout(case: CheckCase) -> str | None:
+    return "dropout_p" if case.probe == "dropout" else None
+
+
+# What a signature promises, and a kernel may refuse on purpose.
+FEATURES: tuple[Kind, ...] = (_causal, _mask, _scale, _zero_scale, _dropout)
+# What a failure may depend on.
 ALL_KINDS: tuple[Kind, ...] = (
-    *(kind for kind in KINDS if kind is not _causal_lengths),
-    _causal,
-    _mask,
-    _blocks,
+    *(kind for kind in KINDS if kind not in (_causal_lengths, _causal_longer)),
+    *FEATURES,
 )

@@ -2,7 +2,9 @@
 
 A function given on the command line has no list of what it supports. If it raises in every
 situation of one kind, such as three dimensions or bfloat16, and answers in others, it does not
-support that kind: it is loud about it, and nobody gets a wrong number.
+support that kind: it is loud about it, and nobody gets a wrong number. A keyword that stands in the
+signature is a promise; it may be taken back by ValueError or an assertion in every case, and by
+nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.check_case import CheckCase
-from bench.kinds import KINDS, Kind
+from bench.kinds import FEATURES, KINDS, Kind
 from bench.probes.trial import GRADIENTS
 from bench.results import CheckResult
 from implementations.interface import Feature, Implementation
@@ -27,7 +29,7 @@ def settled(implementation: Implementation, results: Sequence[CheckResult]) -> l
         return found
     if implementation.supports.isdisjoint(MASKS):
         found = [_without_keys(one) for one in found]
-    for kind in KINDS:
+    for kind in (*FEATURES, *KINDS):
         for words in dict.fromkeys(filter(None, (kind(one.case) for one in found))):
             found = _settle(implementation.name, found, kind, words)
     return found
@@ -42,21 +44,34 @@ def _without_keys(result: CheckResult) -> CheckResult:
 
 
 def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> list[CheckResult]:
-    of_kind = [one for one in results if kind(one.case) == words and one.status != "unsupported"]
+    of_kind: list[CheckResult] = []
+    others: list[CheckResult] = []
+    for one in results:
+        if one.status != "unsupported" and one.check != "zero_rate":
+            (of_kind if kind(one.case) == words else others).append(one)
     raised = [one for one in of_kind if one.status == "error" and one.check in RAISED]
     # Without two keys there is nothing to weigh, and much is left uncomputed.
     telling = [one for one in of_kind if _is_telling(one.case)] or of_kind
-    if not raised or any(one not in raised for one in telling):
+    if not raised or not all(one.status == "error" and one.check in RAISED for one in telling):
         return results
-    # Who raises for a mask or is_causal whatever the kind does not refuse the kind.
-    others = {_mask(one) for one in results if one.status == "pass" and kind(one.case) != words}
-    if not others.issuperset(_mask(one) for one in raised):
+    answered = [one for one in others if one.status == "pass" and _is_telling(one.case)]
+    refused = bool(answered) and all(_on_purpose(one) for one in raised)
+    if kind not in FEATURES:
+        # Who raises for a mask or is_causal whatever the kind does not refuse the kind.
+        refused |= {_mask(one) for one in answered}.issuperset(_mask(one) for one in raised)
+    if not refused:
         return results
     reason = f"{name} refuses {words}: {raised[0].reason}"
+    places = {id(one) for one in raised}
     return [
-        replace(one, status="unsupported", reason=reason) if one in raised else one
+        replace(one, status="unsupported", reason=reason) if id(one) in places else one
         for one in results
     ]
+
+
+def _on_purpose(result: CheckResult) -> bool:
+    """Whether the exception is one by which programmers say no."""
+    return (result.reason or "").startswith(("raised ValueError", "raised AssertionError"))
 
 
 def _is_telling(case: CheckCase) -> bool:
