@@ -19,6 +19,7 @@ from implementations.case import DTYPES, Case, Pass
 # over at 523 and 2053 keys.
 HEAVY_TAIL = "key[..., -5:, :] *= 4"
 EVERY_ROW_KEEPS_A_KEY = "attn_mask[..., :1] = True"
+_BOOLEAN: dict[str, Any] = {"mask": "boolean"}
 BATCH_ROWS_HEADS = "transpose(-3, -2).contiguous().transpose(-3, -2)"
 
 
@@ -94,14 +95,22 @@ def _shapes() -> Iterator[CheckCase]:
     yield _situation("shapes", "plain_64", leading=(2, 2), **_lengths(64, 64))
     yield _situation("shapes", "single_pair", seq_len=1, key_len=1)
     yield _situation("shapes", "single_query", seq_len=1, key_len=13)
+    yield _situation("shapes", "single_query_many_keys", **_lengths(1, 2049))
     yield _situation("shapes", "single_key", seq_len=13, key_len=1)
     yield _situation("shapes", "single_feature", head_dim=1, value_dim=1)
     yield _situation("shapes", "many_features", head_dim=257, value_dim=257)
+    for width in (32, 80, 96, 128, 192, 256):
+        yield _situation("shapes", f"head_dim_{width}", leading=(1, 2), **_lengths(17, 19, width))
     yield _situation("shapes", "more_keys")
     yield _situation("shapes", "more_queries", seq_len=7, key_len=5)
     yield _situation("shapes", "value_dim", value_dim=13)
     yield _situation("shapes", "smaller_value_dim", value_dim=3)
+    wide: dict[str, Any] = {"head_dim": 64, "value_dim": 128}
+    yield _situation("shapes", "value_dim_128", leading=(1, 2), seq_len=17, key_len=19, **wide)
     yield _situation("shapes", "two_dimensions", leading=())
+    yield _situation("shapes", "two_dimensions_131x137", leading=(), **_lengths(131, 137, 16))
+    yield _situation("shapes", "three_dimensions_131x137", leading=(2,), **_lengths(131, 137, 16))
+    yield _situation("shapes", "many_heads_131x137", leading=(1, 13), **_lengths(131, 137, 16))
     yield _situation("shapes", "three_dimensions", leading=(3,))
     yield _situation("shapes", "five_dimensions", leading=(2, 3, 2))
     yield _situation("shapes", "many_heads", leading=(2, 67))
@@ -109,7 +118,7 @@ def _shapes() -> Iterator[CheckCase]:
     yield _situation("shapes", "zero_queries", seq_len=0)
     yield _situation("shapes", "zero_keys", key_len=0)
     yield _situation("shapes", "zero_batch", leading=(0, 3))
-    for name, condition in (("causal", {"is_causal": True}), ("masked", {"mask": "boolean"})):
+    for name, condition in (("causal", {"is_causal": True}), ("masked", _BOOLEAN)):
         yield _situation("shapes", f"zero_queries_{name}", seq_len=0, **condition)
         yield _situation("shapes", f"zero_keys_{name}", key_len=0, **condition)
     for block in (16, 32, 64, 128, 256):
@@ -126,6 +135,9 @@ def _scores() -> Iterator[CheckCase]:
     yield _situation("scores", "scale_zero", scale=0.0)
     # exp overflows float32 beyond 88: only a softmax that subtracts the maximum stays finite.
     yield _situation("scores", "large_scores", scale=50.0)
+    # Below the large negative numbers that stand for -inf, or that a maximum starts from.
+    negative = "query = query.abs() * 50; key = key.abs() * -50"
+    yield _situation("scores", "very_negative_scores", negative, scale=1.0)
     yield _situation("scores", "tiny_scores", "query *= 1e-2; key *= 1e-2")
     constants = "query[:] = 0.5; key[:] = 0.25; value[:] = 1.5"
     yield _situation("scores", "constant_inputs", constants)
@@ -158,6 +170,9 @@ def _causal() -> Iterator[CheckCase]:
     yield causal("causal_value_dim", value_dim=13, leading=(7, 1))
     yield causal("causal_scale", scale=0.7, seq_len=7)
     yield causal("causal_large_scores", scale=50.0, seq_len=7)
+    negative = "query = query.abs() * 50; key = key.abs() * -50"
+    yield causal("causal_very_negative_scores", negative, scale=1.0, seq_len=7)
+    yield causal("causal_head_dim_128", leading=(1, 2), **_lengths(17, 19, 128))
     # What must not be seen outweighs all that may be.
     yield causal("causal_heavy_future", HEAVY_TAIL, seq_len=17, key_len=17)
     yield causal("causal_two_dimensions", leading=(), seq_len=7)
@@ -201,6 +216,9 @@ def _boolean_masks() -> Iterator[CheckCase]:
     # A masked key that would win: a large negative number in place of -inf does not hold it.
     recipe = ("key[..., 2, :] *= 3000", "attn_mask[:, 2] = False")
     yield masked("masked_key_dominates", *recipe)
+    padding = random("2, 1, 1, 1031")
+    yield masked("padding_mask_1031", *padding, leading=(2, 1), **_lengths(5, 1031, 16))
+    yield masked("padding_mask_decoding", *padding, leading=(2, 1), **_lengths(1, 1031, 16))
     longer: dict[str, Any] = {"leading": (1, 2), **_lengths(65, 131)}
     yield masked("boolean_mask_64x128", leading=(1, 2), **_lengths(64, 128))
     yield masked("boolean_mask_65x131", HEAVY_TAIL, **longer)
@@ -247,7 +265,9 @@ def _memory() -> Iterator[CheckCase]:
         return f"query, key, value = ({expression} for t in (query, key, value))"
 
     friendly: dict[str, Any] = {"leading": (2, 3), **_lengths(17, 19)}
-    yield _situation("memory", "rows_before_heads", each(f"t.{BATCH_ROWS_HEADS}"), **friendly)
+    rows_first = each(f"t.{BATCH_ROWS_HEADS}")
+    yield _situation("memory", "rows_before_heads", rows_first, **friendly)
+    yield _situation("memory", "rows_before_heads_causal", rows_first, **friendly, is_causal=True)
     columns = each("t.mT.contiguous().mT")
     yield _situation("memory", "columns_first", columns)
     mixed = ("key = key.mT.contiguous().mT", f"value = value.{BATCH_ROWS_HEADS}")
@@ -259,7 +279,10 @@ def _memory() -> Iterator[CheckCase]:
     yield _situation("memory", "packed", *packed, seq_len=7)
     # Grouped-query attention as it comes to this signature: heads that share keys and values.
     grouped = "key, value = (t[:, :1].expand(t.shape) for t in (key, value))"
-    yield _situation("memory", "expanded_heads", grouped, **friendly)
+    for name, condition in (("", {}), ("_causal", {"is_causal": True}), ("_masked", _BOOLEAN)):
+        yield _situation("memory", f"expanded_heads{name}", grouped, **friendly, **condition)
+    same = ("key = query", "value = query")
+    yield _situation("memory", "one_tensor_thrice", *same, seq_len=7)
     shared = "query, key, value = (t[:1].expand(t.shape) for t in (query, key, value))"
     yield _situation("memory", "expanded_batch", shared)
     # What lies around the tensors is NaN: who reads it shows it.
@@ -292,6 +315,13 @@ def _gradients() -> Iterator[CheckCase]:
     yield _situation("gradients", "upstream_of_a_sum", arrange=(summed,))
     turned = "grad_output = grad_output.mT.contiguous().mT"
     yield _situation("gradients", "upstream_columns_first", arrange=(turned,))
+    rows_first = f"grad_output = grad_output.{BATCH_ROWS_HEADS}"
+    yield _situation("gradients", "upstream_rows_before_heads", arrange=(rows_first,))
+    every_other = "grad_output = grad_output.repeat_interleave(2, -1)[..., ::2]"
+    yield _situation("gradients", "upstream_every_other", arrange=(every_other,))
+    yield _situation("gradients", "upstream_of_zeros", "grad_output[:] = 0.0")
+    large: dict[str, Any] = {"leading": (1, 2), **_lengths(131, 137, 16)}
+    yield _situation("gradients", "upstream_large", "grad_output *= 100", **large)
     causal: dict[str, Any] = {"is_causal": True, **_lengths(65, 65)}
     yield _situation("gradients", "upstream_causal", arrange=(turned,), leading=(1, 2), **causal)
     yield _situation("gradients", "asked_one_by_one", probe="asking")
@@ -321,6 +351,9 @@ def _procedures() -> Iterator[CheckCase]:
 def _large() -> Iterator[CheckCase]:
     """Lengths at and beyond the larger blocks; last, since they take the most time."""
     three, one = (1, 3), (1, 1)
+    for size in (331, 512, 601, 1024):
+        square = _lengths(size, size, 11)
+        yield _situation("shapes", f"block_{size}x{size}", HEAVY_TAIL, leading=one, **square)
     for queries, keys in ((513, 512), (129, 1024), (127, 1025), (67, 2048), (67, 2049)):
         name = f"block_{queries}x{keys}"
         yield _situation("shapes", name, HEAVY_TAIL, leading=one, **_lengths(queries, keys, 8))
