@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -187,8 +188,9 @@ def verify_command(
 ) -> int:
     """Check outputs, gradients and properties against the float64 oracle."""
     if self_test:
-        if names or impl or device or dtype:
-            raise RequestError("--self-test: expected no implementation, device or dtype beside it")
+        others = (names, impl, device, dtype, layout != "bhsd", pass_ != "forward_backward")
+        if any(others):
+            raise RequestError("--self-test: expected no other option than --json beside it")
         return _self_test(as_json)
     from bench.verification import Verification
 
@@ -365,6 +367,9 @@ def run_command(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; bad input is one line on stderr and code 2."""
+    # Whoever ends us, such as a timeout, ends the measuring process too.
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a pipe on Windows may know no ✓

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from bench.check_case import CheckCase
 from bench.refusals import settled
 from bench.results import LOST, UNCHECKED, CheckResult, Status
+from bench.shrink import LIMIT_S
 from bench.situations import agreement_cases
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.verify import unsupported_reason, verify_case
@@ -85,9 +86,11 @@ class _Checking:
             self.loaded = False
             self.lost_s += self.clock() - began
             # A hang costs seconds in every dtype; a crash is soon over, and may be one dtype's.
-            area = (case.area,) if lost.status == "timeout" else (case.area, case.case.dtype)
-            self.losses.update([EVERYWHERE, _conditions(case), area])
-            yield self._result(case, LOST, "error", str(lost))
+            hung = lost.status == "timeout"
+            place = _place(case) if hung else (*_place(case), case.case.dtype)
+            self.losses.update([EVERYWHERE, _conditions(case), place])
+            hint = " (--time-limit)" if hung else ""
+            yield self._result(case, LOST, "error", f"{lost}{hint}")
             return
         if not succeeded(answer):
             reason = f"{answer['status']}: {answer['reason']}"
@@ -112,9 +115,9 @@ class _Checking:
         for place, where in ((EVERYWHERE, ""), (_conditions(case), " under these conditions")):
             if self.losses[place] >= MOST_LOSSES and not self.answered[place]:
                 return f"{self.losses[place]} processes were lost{where}"
-        for place in ((case.area,), (case.area, case.case.dtype)):
+        for place in (_place(case), (*_place(case), case.case.dtype)):
             if self.losses[place] >= MOST_LOSSES:
-                return f"{self.losses[place]} processes were lost in {' of '.join(place)}"
+                return f"{self.losses[place]} processes were lost in {', '.join(place)}"
         return None
 
     def _result(self, case: CheckCase, check: str, status: Status, reason: str) -> CheckResult:
@@ -122,6 +125,10 @@ class _Checking:
         return CheckResult(
             implementation=name, case=case, check=check, status=status, reason=reason
         )
+
+
+def _place(case: CheckCase) -> Place:
+    return case.area, *_conditions(case)
 
 
 def _conditions(case: CheckCase) -> Place:
@@ -137,17 +144,19 @@ def run_agreement(
     dtypes: Iterable[str],
     device: str = "cpu",
     seed: int = 0,
+    case_limit_s: float = CASE_LIMIT_S,
 ) -> Iterator[CheckResult]:
     """Compare with each other all implementations that no check has found wrong."""
     wrong = {one.implementation for one in results if one.bad}
     right = {one.implementation for one in results if one.status == "pass"} - wrong
     specs = [one.spec for one in implementations if one.name in right]
+    limit_s = START_LIMIT_S + case_limit_s * len(specs)
     if len(specs) < 2:
         return
     for case in agreement_cases(dtypes, device=device):
         try:
             answer = worker.ask(
-                "compare", limit_s=START_LIMIT_S, specs=specs, case=asdict(case), seed=seed
+                "compare", limit_s=limit_s, specs=specs, case=asdict(case), seed=seed
             )
         except WorkerLost:
             continue  # one of them is unwell at this size only; its own checks are what counts
@@ -156,7 +165,12 @@ def run_agreement(
 
 
 def smallest_failure(
-    results: Sequence[CheckResult], implementation: Implementation, worker: Worker, *, seed: int = 0
+    results: Sequence[CheckResult],
+    implementation: Implementation,
+    worker: Worker,
+    *,
+    seed: int = 0,
+    case_limit_s: float = CASE_LIMIT_S,
 ) -> CheckResult | None:
     """The failing check of the implementation in the smallest situation that can be found.
 
@@ -169,9 +183,10 @@ def smallest_failure(
     if small.check in (LOST, UNCHECKED):
         return small
     try:
+        worker.ask("load", limit_s=START_LIMIT_S, spec=implementation.spec)
         answer = worker.ask(
             "reduce",
-            limit_s=START_LIMIT_S,
+            limit_s=LIMIT_S + case_limit_s,
             spec=implementation.spec,
             case=asdict(small.case),
             check=small.check,

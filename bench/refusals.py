@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from bench.check_case import CheckCase
 from bench.kinds import FEATURES, KINDS, Kind
+from bench.probes.gradients import WHERE_ASKED
 from bench.probes.trial import GRADIENTS
 from bench.results import CheckResult
 from implementations.interface import Feature, Implementation
@@ -27,12 +28,26 @@ def settled(implementation: Implementation, results: Sequence[CheckResult]) -> l
     found = list(results)
     if implementation.declared:
         return found
+    found = _without_gradients(implementation.name, found)
     if implementation.supports.isdisjoint(MASKS):
         found = [_without_keys(one) for one in found]
     for kind in (*FEATURES, *KINDS):
         for words in dict.fromkeys(filter(None, (kind(one.case) for one in found))):
             found = _settle(implementation.name, found, kind, words)
     return found
+
+
+def _without_gradients(name: str, results: list[CheckResult]) -> list[CheckResult]:
+    """A kernel that raises wherever gradients are asked for does not have any."""
+    asked = [one for one in results if one.check in GRADIENTS and one.status != "unsupported"]
+    if not asked or not all((one.reason or "").startswith(WHERE_ASKED) for one in asked):
+        return results
+    reason = f"{name} refuses inputs that require gradients: {asked[0].reason}"
+    places = {id(one) for one in asked}
+    return [
+        replace(one, status="unsupported", reason=reason) if id(one) in places else one
+        for one in results
+    ]
 
 
 def _without_keys(result: CheckResult) -> CheckResult:

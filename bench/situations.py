@@ -95,7 +95,7 @@ def _shapes() -> Iterator[CheckCase]:
     yield _situation("shapes", "plain_64", leading=(2, 2), **_lengths(64, 64))
     yield _situation("shapes", "single_pair", seq_len=1, key_len=1)
     yield _situation("shapes", "single_query", seq_len=1, key_len=13)
-    yield _situation("shapes", "single_query_many_keys", **_lengths(1, 2049))
+    yield _situation("shapes", "single_query_many_keys", leading=(1, 2), **_lengths(1, 2049))
     yield _situation("shapes", "single_key", seq_len=13, key_len=1)
     yield _situation("shapes", "single_feature", head_dim=1, value_dim=1)
     yield _situation("shapes", "many_features", head_dim=257, value_dim=257)
@@ -110,7 +110,7 @@ def _shapes() -> Iterator[CheckCase]:
     yield _situation("shapes", "two_dimensions", leading=())
     yield _situation("shapes", "two_dimensions_131x137", leading=(), **_lengths(131, 137, 16))
     yield _situation("shapes", "three_dimensions_131x137", leading=(2,), **_lengths(131, 137, 16))
-    yield _situation("shapes", "many_heads_131x137", leading=(1, 13), **_lengths(131, 137, 16))
+    yield _situation("shapes", "many_heads_67x71", leading=(1, 17), **_lengths(67, 71, 16))
     yield _situation("shapes", "three_dimensions", leading=(3,))
     yield _situation("shapes", "five_dimensions", leading=(2, 3, 2))
     yield _situation("shapes", "many_heads", leading=(2, 67))
@@ -180,9 +180,9 @@ def _causal() -> Iterator[CheckCase]:
     yield causal("causal_five_dimensions", leading=(2, 3, 2))
     for queries, keys in ((17, 17), (33, 31), (64, 64), (65, 65)):
         yield causal(f"causal_{queries}x{keys}", leading=(1, 2), **_lengths(queries, keys))
-    for queries, keys in ((128, 128), (129, 127), (127, 129), (256, 256)):
+    for queries, keys in ((128, 128), (129, 127), (127, 129), (256, 256), (67, 601), (601, 67)):
         yield causal(f"causal_{queries}x{keys}", leading=(1, 1), **_lengths(queries, keys, 16))
-    yield causal("causal_257x257", HEAVY_TAIL, leading=(1, 1), **_lengths(257, 257))
+    yield causal("causal_257x257", HEAVY_TAIL, leading=(1, 1), **_lengths(257, 257, 32))
 
 
 def _boolean_masks() -> Iterator[CheckCase]:
@@ -332,7 +332,7 @@ def _gradients() -> Iterator[CheckCase]:
 def _procedures() -> Iterator[CheckCase]:
     """Situations in which the implementation is called more than once."""
     yield _situation("state", "calls_in_turn", probe="state", seq_len=7)
-    longer: dict[str, Any] = {"leading": (2, 2), **_lengths(67, 67, 16)}
+    longer: dict[str, Any] = {"leading": (2, 2), **_lengths(67, 67, 8)}
     yield _situation("state", "calls_in_turn_67x67", probe="state", **longer)
     yield _situation("dropout", "dropout", probe="dropout", **_lengths(67, 64))
     square: dict[str, Any] = {"probe": "dropout", **_lengths(64, 64)}
@@ -352,18 +352,18 @@ def _large() -> Iterator[CheckCase]:
     """Lengths at and beyond the larger blocks; last, since they take the most time."""
     three, one = (1, 3), (1, 1)
     for size in (331, 512, 601, 1024):
-        square = _lengths(size, size, 11)
+        square = _lengths(size, size, 96)
         yield _situation("shapes", f"block_{size}x{size}", HEAVY_TAIL, leading=one, **square)
-    for queries, keys in ((513, 512), (129, 1024), (127, 1025), (67, 2048), (67, 2049)):
+    for queries, keys in ((513, 512), (129, 1024), (131, 1025), (67, 2048), (67, 2049)):
         name = f"block_{queries}x{keys}"
-        yield _situation("shapes", name, HEAVY_TAIL, leading=one, **_lengths(queries, keys, 8))
+        yield _situation("shapes", name, HEAVY_TAIL, leading=one, **_lengths(queries, keys))
     block: dict[str, Any] = {"seq_len": 521, "key_len": 523}
     few: dict[str, Any] = {"seq_len": 67, "key_len": 2053}
     yield _situation("shapes", "beyond_blocks", HEAVY_TAIL, leading=three, **block)
-    yield _situation("causal", "beyond_blocks_causal", leading=one, is_causal=True, **block)
+    wide: dict[str, Any] = {"leading": one, **_lengths(521, 523)}
+    yield _situation("causal", "beyond_blocks_causal", is_causal=True, **wide)
     masked: dict[str, Any] = {"mask": "boolean"}
-    name = "beyond_blocks_masked"
-    yield _situation("masks", name, HEAVY_TAIL, leading=one, **masked, **block)
+    yield _situation("masks", "beyond_blocks_masked", HEAVY_TAIL, **masked, **wide)
     yield _situation("shapes", "long_keys", HEAVY_TAIL, leading=one, **few)
     yield _situation("masks", "long_keys_masked", HEAVY_TAIL, leading=one, **masked, **few)
     recipe = "attn_mask[..., :2050] = False"

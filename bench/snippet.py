@@ -174,7 +174,9 @@ def _comparison(result: CheckResult) -> list[str]:
 
 def _through_the_gate(implementation: Implementation, result: CheckResult, seed: int) -> list[str]:
     return [
-        "from bench.situations import CheckCasefrom bench.verify import verify_case",
+        "# needs attnscale on the path, and the folder that the kernel was named in",
+        "from bench.check_case import CheckCase",
+        "from bench.verify import verify_case",
         "from implementations.case import Case",
         "from implementations.catalogue import load",
         "",

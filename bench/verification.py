@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.cases import PlanError
 from bench.check_case import CheckCase
-from bench.checking import run_agreement, run_checks, smallest_failure
+from bench.checking import CASE_LIMIT_S, run_agreement, run_checks, smallest_failure
 from bench.environment import usable_cores
 from bench.listing import (
     LEGEND,
@@ -22,7 +22,7 @@ from bench.listing import (
     wide,
 )
 from bench.request import check_device
-from bench.results import CheckResult, summary
+from bench.results import LOST, CheckResult, summary
 from bench.situations import check_cases
 from bench.snippet import snippet
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost
@@ -106,7 +106,7 @@ class Verification:
     device: str | None = None
     dtypes: Sequence[str] = ()
     pass_: str = "forward_backward"
-    time_limit_s: float = 10.0
+    time_limit_s: float = CASE_LIMIT_S
     seed: int = 0
 
     def run(self, on_progress: Callable[[str], None] = lambda name: None) -> Verified:
@@ -141,7 +141,13 @@ class Verification:
                 )
             )
             found += run_agreement(
-                chosen, found, worker, dtypes=dtypes, device=device, seed=self.seed
+                chosen,
+                found,
+                worker,
+                dtypes=dtypes,
+                device=device,
+                seed=self.seed,
+                case_limit_s=self.time_limit_s,
             )
             reproductions = [self._reproduction(one, found, worker) for one in chosen]
             hints = [self._hint(one, found, cases, worker) for one in chosen]
@@ -160,8 +166,9 @@ class Verification:
         worker: Worker,
     ) -> str | None:
         """That a kernel which is wrong as it was asked is right for inputs in another layout."""
-        wrong = any(one.bad for one in results if one.implementation == implementation.name)
-        if not wrong or implementation.declared or implementation.layout != "bhsd":
+        bad = [one for one in results if one.bad and one.implementation == implementation.name]
+        lost = any(one.check == LOST for one in bad)
+        if not bad or lost or implementation.declared or implementation.layout != "bhsd":
             return None
         turned = in_layout(implementation, "bshd")
         plain = [one for one in cases if one.name.startswith("plain")]
@@ -174,7 +181,9 @@ class Verification:
     def _reproduction(
         self, implementation: Implementation, results: Sequence[CheckResult], worker: Worker
     ) -> tuple[CheckResult, str] | None:
-        smallest = smallest_failure(results, implementation, worker, seed=self.seed)
+        smallest = smallest_failure(
+            results, implementation, worker, seed=self.seed, case_limit_s=self.time_limit_s
+        )
         if smallest is None:
             return None
         return smallest, snippet(implementation, smallest, seed=self.seed)

@@ -87,6 +87,12 @@ def unsupported_reason(implementation: Implementation, case: CheckCase) -> str |
         and Feature.LEADING_DIMS not in implementation.supports
     ):
         reason = f"{implementation.name} takes (batch, num_heads, rows, head_dim) only"
+    if (
+        reason is None
+        and case.probe == "dropout"
+        and Feature.DROPOUT not in implementation.supports
+    ):
+        reason = f"{implementation.name} does not take dropout_p"
     if reason is None and case.scale is not None and Feature.SCALE not in implementation.supports:
         reason = f"{implementation.name} does not take scale"
     return reason
@@ -117,6 +123,7 @@ def _restored_state() -> Iterator[list[str]]:
 GLOBAL_STATE: dict[str, tuple[Callable[[], object], Callable[..., object]]] = {
     "whether gradients are recorded": (torch.is_grad_enabled, torch.set_grad_enabled),
     "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "the default device": (torch.get_default_device, torch.set_default_device),
     "the number of threads": (torch.get_num_threads, torch.set_num_threads),
     "the precision of float32 products": (
         torch.get_float32_matmul_precision,

@@ -6,12 +6,13 @@ descriptor of their own; what a kernel prints to stdout is kept apart and comes 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from typing import IO, Any
@@ -110,31 +111,40 @@ def _large_block_faults() -> float | None:
     return min((faults for faults in found if faults is not None), default=None)
 
 
-def check(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Verify one implementation in one situation; the answer holds a result for every check.
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Checks share nothing between threads.
 
-    On one thread: on a busy machine each of many short parallel regions waits for a second core,
-    and a check of a second takes a minute.
+    On a busy machine each of many short parallel regions would wait for a second core, and a check
+    of a second take a minute.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        results = verify_case(_implementation(spec), CheckCase.from_plain(case), seed=seed)
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+def check(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Verify one implementation in one situation; the answer holds a result for every check."""
+    with _one_thread():
+        results = verify_case(_implementation(spec), CheckCase.from_plain(case), seed=seed)
     return {"status": "done", "results": [asdict(result) for result in results]}
 
 
 def compare(specs: Sequence[str], case: dict[str, Any], seed: int) -> dict[str, Any]:
     """Compare implementations with each other in one situation, two by two."""
     chosen = [_implementation(spec) for spec in specs]
-    results = agreement(chosen, CheckCase.from_plain(case), seed=seed)
+    with _one_thread():
+        results = agreement(chosen, CheckCase.from_plain(case), seed=seed)
     return {"status": "done", "results": [asdict(result) for result in results]}
 
 
 def reduce(spec: str, case: dict[str, Any], check: str, seed: int) -> dict[str, Any]:
     """The smallest situation found in which a check still fails, and what it says there."""
-    result = shrink(_implementation(spec), CheckCase.from_plain(case), check, seed=seed)
+    with _one_thread():
+        result = shrink(_implementation(spec), CheckCase.from_plain(case), check, seed=seed)
     return {"status": "done", "result": None if result is None else asdict(result)}
 
 

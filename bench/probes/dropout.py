@@ -18,7 +18,6 @@ from bench.inputs import Inputs
 from bench.probes.gradients import gradients_of, refused_gradients
 from bench.probes.trial import GRADIENTS, Trial, leaves_of, same
 from bench.results import CheckResult
-from implementations.interface import Feature
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
 from implementations.oracle import full_mask
 
@@ -31,9 +30,6 @@ CHECKS = ("zero_rate", "weights", "rate", "seed")
 
 def check_dropout(trial: Trial) -> Iterator[CheckResult]:
     """Identity at rate 0, the weights and their rate, the seed, the gradients."""
-    if not trial.has(Feature.DROPOUT):
-        yield from trial.unsupported(CHECKS, f"{trial.implementation.name} does not take dropout_p")
-        return
     inputs = _with_unit_values(trial)
     expected = trial.expect(inputs)
     allowed = expected.allowed["output"]
@@ -58,8 +54,12 @@ def check_dropout(trial: Trial) -> Iterator[CheckResult]:
             yield from _gradients(trial, inputs)
     again, other = (_dropped(trial, inputs, RATE, seed) for seed in (0, 1))
     problem = "the same seed drops other weights" if not same(output, again) else ""
+    torch.manual_seed(0)
+    trial.forward(inputs, dropout_p=RATE)
     if same(output, other):
         problem = "every seed drops the same weights"
+    elif same(output, trial.forward(inputs, dropout_p=RATE)):
+        problem = "a second call drops the same weights"
     yield trial.judged("seed", not problem, problem)
 
 

@@ -10,15 +10,17 @@ from bench.probes.trial import GRADIENTS, Trial, what_was_raised
 from bench.results import CheckResult
 from implementations.interface import UnsupportedCaseError
 
+# What the reason of such a result begins with.
+WHERE_ASKED = "where gradients are asked for, "
+
 
 def refused_gradients(trial: Trial, problem: BaseException) -> list[CheckResult]:
-    """An exception where inputs ask for gradients; one who promised nothing may refuse them."""
+    """An exception where inputs ask for gradients; `bench.refusals` judges those of all cases."""
     if isinstance(problem, UnsupportedCaseError):
         return trial.unsupported(GRADIENTS, str(problem))
-    if trial.implementation.declared:
-        return [trial.raised("grad_query", problem, "where gradients are asked for, ")]
-    what = f"{trial.implementation.name} refuses inputs that require gradients"
-    return trial.unsupported(GRADIENTS, f"{what}: {what_was_raised(problem)}")
+    if isinstance(problem, NotImplementedError):
+        return trial.unsupported(GRADIENTS, what_was_raised(problem))
+    return [trial.raised("grad_query", problem, WHERE_ASKED)]
 
 
 def gradients_of(

@@ -58,16 +58,24 @@ def _repeatable(trial: Trial, first: Tensor) -> CheckResult:
             return trial.passed("repeatable")  # refused gradients are the business of other checks
         if not _same_gradients(*rounds):
             return trial.failed("repeatable", "the same call gave other gradients")
+        if not _same_gradients(rounds[0], _gradients(trial, between=True)):
+            return trial.failed("repeatable", "a call in between changes the backward pass")
         if not _same_gradients(rounds[0], _gradients(trial, twice=True)):
             return trial.failed("repeatable", "a second backward pass gave other gradients")
     return trial.passed("repeatable")
 
 
-def _gradients(trial: Trial, twice: bool = False) -> list[Tensor | None]:
-    """The gradients; with `twice` those of a second backward pass over the same graph."""
+def _gradients(trial: Trial, twice: bool = False, between: bool = False) -> list[Tensor | None]:
+    """The gradients; with `twice` those of a second backward pass over the same graph.
+
+    With `between`, another call comes before the backward pass, as it does in a model of layers.
+    """
     inputs = trial.inputs()
     leaves = leaves_of(inputs)
     output = trial.call(inputs, leaves)
+    if between:
+        other = trial.inputs(1)
+        trial.call(other, leaves_of(other))
     first = list(gradients_of(output, leaves, inputs, retain_graph=twice))
     if not twice:
         return first
