@@ -102,6 +102,10 @@ def _mask_shape(case: CheckCase) -> str | None:
     return "a mask of (query_len, key_len)"
 
 
+def _zero_scale(case: CheckCase) -> str | None:
+    return "a scale of 0" if case.scale == 0.0 else None
+
+
 # Of several that fit, the widest comes first.
 KINDS: tuple[Kind, ...] = (
     _dtype,
@@ -124,6 +128,7 @@ KINDS: tuple[Kind, ...] = (
     _empty,
     _memory,
     _mask_shape,
+    _zero_scale,
 )
 
 
@@ -139,16 +144,13 @@ def _scale(case: CheckCase) -> str | None:
     return None if case.scale is None else "scale"
 
 
-def _zero_scale(case: CheckCase) -> str | None:
-    return "a scale of 0" if case.scale == 0.0 else None
-
-
 def _dropout(case: CheckCase) -> str | None:
     return "dropout_p" if case.probe == "dropout" else None
 
 
 # What a signature promises, and a kernel may refuse on purpose.
-FEATURES: tuple[Kind, ...] = (_causal, _mask, _scale, _zero_scale, _dropout)
+FEATURES: tuple[Kind, ...] = (_causal, _mask, _scale, _dropout)
+PROMISED: tuple[Kind, ...] = (*FEATURES, _zero_scale)
 # What a failure may depend on.
 ALL_KINDS: tuple[Kind, ...] = (
     *(kind for kind in KINDS if kind not in (_causal_lengths, _causal_longer)),

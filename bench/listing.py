@@ -85,9 +85,10 @@ def agreement_table(results: Sequence[CheckResult], dtype: str) -> Table | None:
     """Implementations × implementations: the largest difference of their outputs in one dtype."""
     pairs: dict[tuple[str, str], float] = {}
     for one in results:
-        if one.area == "agreement" and one.case.case.dtype == dtype and one.error is not None:
+        compared = one.check.startswith(AGREES_WITH) and one.error is not None
+        if compared and one.case.case.dtype == dtype:
             pair = one.implementation, one.check.removeprefix(AGREES_WITH)
-            pairs[pair] = max(one.error, pairs.get(pair, 0.0))
+            pairs[pair] = max(one.error or 0.0, pairs.get(pair, 0.0))
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     if not names:
         return None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.check_case import CheckCase
-from bench.kinds import FEATURES, KINDS, Kind
+from bench.kinds import FEATURES, KINDS, PROMISED, Kind
 from bench.probes.gradients import WHERE_ASKED
 from bench.probes.trial import GRADIENTS
 from bench.results import CheckResult
@@ -71,7 +71,7 @@ def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> li
         return results
     answered = [one for one in others if one.status == "pass" and _is_telling(one.case)]
     refused = bool(answered) and all(_on_purpose(one) for one in raised)
-    if kind not in FEATURES:
+    if kind not in PROMISED:
         # Who raises for a mask or is_causal whatever the kind does not refuse the kind.
         refused |= {_mask(one) for one in answered}.issuperset(_mask(one) for one in raised)
     if not refused:

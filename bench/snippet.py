@@ -95,14 +95,26 @@ def _judgement(implementation: Implementation, result: CheckResult) -> list[str]
     if result.check == "inputs_unmodified":
         names = "query=query, key=key, value=value, grad_output=grad_output"
         mask = ", attn_mask=attn_mask" if result.case.case.mask != "none" else ""
-        backward = [leaves, f"output = {tracked}", "if output.requires_grad:"]
+        backward = [
+            leaves,
+            f"output = {tracked}",
+            "if output.requires_grad:",
+            "    output.backward(grad_output)",
+            "look()",
+        ]
         return [
             f"given = dict({names}{mask})",
             "before = {name: t.clone() for name, t in given.items()}",
+            "",
+            "",
+            "def look():",
+            "    for name, old in before.items():",
+            "        assert torch.equal(old, given[name]), f'{name} was changed'",
+            "",
+            "",
             call,
-            *([*backward, "    output.backward(grad_output)"] if _tracks(result) else ()),
-            "for name, old in before.items():",
-            "    assert torch.equal(old, given[name]), f'{name} was changed'",
+            "look()",
+            *(backward if result.case.case.is_backward else ()),
         ]
     if result.check == "repeatable":
         return [f"assert torch.equal({call}, {call})"]
@@ -119,11 +131,6 @@ def _judgement(implementation: Implementation, result: CheckResult) -> list[str]
             "assert actual == expected, f'expected {expected}, got {actual}'",
         ]
     return [*output, *_reference(result), *_comparison(result)]
-
-
-def _tracks(result: CheckResult) -> bool:
-    """Whether the call is made with gradients, which a kernel without any would refuse."""
-    return result.case.case.is_backward and "forward" not in (result.reason or "")
 
 
 def _reference(result: CheckResult) -> list[str]:

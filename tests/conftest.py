@@ -72,11 +72,12 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import supervisor, sweep, worker
+    from bench import supervisor, sweep, verification, worker
 
     workers = DirectWorkers()
     monkeypatch.setattr(supervisor, "Worker", workers)
     monkeypatch.setattr(sweep, "Worker", workers)
+    monkeypatch.setattr(verification, "Worker", workers)
     monkeypatch.setattr(worker, "CEILING_SIZE", 8)
     monkeypatch.setattr(worker, "CANARY_SIZE", 8)
     monkeypatch.setattr(worker, "COPY_BYTES", 4096)

@@ -6,15 +6,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import attnscale
+from bench import gate, selftest, verification
+from bench.check_case import CheckCase
+from bench.mutants.planted import Planted, plain
 from bench.records import RECORDS_FILE, read_run
+from bench.situations import check_cases
 from bench.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parents[1]
+CHECKED = ("plain", "more_keys", "causal", "scale")
 
 PLAN = """
     rounds = 2
@@ -57,12 +63,25 @@ def attnscale_(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
+def checking(direct_workers, monkeypatch: pytest.MonkeyPatch):
+    """Workers in this process, and a gate of four situations: these tests are not about it."""
+
+    def few(*dtypes: Any, **options: Any) -> list[CheckCase]:
+        return [one for one in check_cases(*dtypes, **options) if one.name in CHECKED]
+
+    monkeypatch.setattr(gate, "check_cases", few)
+    monkeypatch.setattr(verification, "check_cases", few)
+    monkeypatch.setattr(verification, "Worker", direct_workers)
+    return direct_workers
+
+
+@pytest.fixture
 def plan(write) -> Path:
     return write("plan.toml", PLAN)
 
 
 @pytest.fixture
-def a_run(plan, tmp_path, attnscale_, direct_workers) -> Path:
+def a_run(plan, tmp_path, attnscale_, checking) -> Path:
     folder = tmp_path / "run"
     assert attnscale_("sweep", "--config", plan, "--out", folder).code == attnscale.DONE
     return folder
@@ -186,9 +205,27 @@ def test_cuda_where_there_is_none_is_one_line(attnscale_, monkeypatch, tmp_path,
         (["--impl", "nosuch.py:f"], ["there is no file nosuch.py"]),
         (["matmul", "--dtype", "int8"], ["dtype must be one of", "'int8'"]),
         (["matmul", "--device", "tpu"], ["expected cpu or cuda"]),
+        (["matmul", "--pass", "sideways"], ["--pass: expected forward or", "'sideways'"]),
+        (["matmul", "--time-limit", "0"], ["--time-limit: expected seconds above 0"]),
+        (["matmul", "--time-limit", "soon"], ["--time-limit"]),
+        (["--impl", "math:sin", "--layout", "sbhd"], ["--layout: expected bhsd or bshd"]),
+        (["--impl", "math:sin[sbhd]"], ["--impl math:sin[sbhd]", "got [sbhd]"]),
+        (["--layout", "bshd"], ["--layout bshd: expected --impl beside it, got none"]),
+        (["matmul", "--layout", "bshd"], ["--layout bshd: expected --impl beside it, got none"]),
+        *(
+            ([*given, "--self-test"], ["--self-test: expected no other option than --json"])
+            for given in (
+                ["matmul"],
+                ["--impl", "math:sin"],
+                ["--dtype", "float32"],
+                ["--device", "cpu"],
+                ["--layout", "bshd"],
+                ["--pass", "forward"],
+            )
+        ),
     ],
 )
-def test_a_wrong_request_to_verify_is_one_line(attnscale_, arguments, words):
+def test_a_wrong_request_to_verify_is_one_line(attnscale_, checking, arguments, words):
     assert_refused(attnscale_("verify", *arguments), *words)
 
 
@@ -302,9 +339,7 @@ def test_list_as_json_is_one_document_with_exactly_the_keys_of_the_contract(attn
     assert shown.err == ""
 
 
-def test_verify_as_json_is_one_document_with_exactly_the_keys_of_the_contract(
-    attnscale_, direct_workers
-):
+def test_verify_as_json_is_one_document_with_exactly_the_keys_of_the_contract(attnscale_, checking):
     shown = attnscale_("verify", "matmul", "sdpa_flash", "--dtype", "float32", "--json")
 
     assert shown.code == attnscale.DONE
@@ -328,37 +363,187 @@ def test_verify_as_json_is_one_document_with_exactly_the_keys_of_the_contract(
     assert "verifying matmul" in shown.err
 
 
-def test_verify_fails_for_a_wrong_kernel_and_names_it_the_case_and_the_error(
-    attnscale_, direct_workers, write
-):
+@pytest.fixture
+def kernels(write) -> Callable[[str], str]:
     path = write(
-        "wrong_kernel.py",
+        "kernels_of_ones_own.py",
         """
         print("imported")
         from implementations.attention.matmul import matmul
+
+        def right(query, key, value):
+            return matmul(query, key, value)
+
         def unscaled(query, key, value):
             return matmul(query, key, value, scale=1.0)
+
+        def chatty(query, key, value):
+            print("hello")
+            return matmul(query, key, value)
+
+        def heads_third(query, key, value):
+            turned = (t.transpose(1, 2) for t in (query, key, value))
+            return matmul(*turned).transpose(1, 2)
+
+        def forward_only(query, key, value):
+            return matmul(query, key, value).detach()
+
+        def declining(query, key, value):
+            raise NotImplementedError("needs another machine")
         """,
     )
+    return lambda name: f"{path}:{name}"
 
-    shown = attnscale_("verify", "--impl", f"{path}:unscaled", "--dtype", "float32")
+
+def test_verify_fails_for_a_wrong_kernel_and_names_it_the_case_and_the_error(
+    attnscale_, checking, kernels
+):
+    shown = attnscale_("verify", "--impl", kernels("unscaled"), "--dtype", "float32")
 
     assert shown.code == attnscale.FAILED
-    assert "fail: unscaled: output in case plain (n=7 d=33 (3x11) batch=2 float32" in shown.out
-    assert ": error " in shown.out
+    (line,) = [line for line in shown.out.splitlines() if line.startswith("fail: ")]
+    assert line.startswith("fail: shapes: unscaled: output in case more_keys (n=5 key_len=7 d=33")
+    assert ": error " in line
     assert "unsupported: unscaled does not support causal" in shown.out
-
-    asjson = attnscale_("verify", "--impl", f"{path}:unscaled", "--dtype", "float32", "--json")
-    assert asjson.code == attnscale.FAILED
-    assert json.loads(asjson.out)["summary"]["fail"] > 0
+    assert "from kernels_of_ones_own import unscaled as kernel" in shown.out
+    assert "verifying unscaled" in shown.err
 
 
-def test_verify_of_kernels_of_ones_own_checks_those_only(attnscale_, direct_workers, write):
-    path = write("own_kernel.py", "def mine(query, key, value): return value[..., :0, :]")
+@pytest.mark.parametrize(
+    ("name", "code"), [("unscaled", attnscale.FAILED), ("right", attnscale.DONE)]
+)
+def test_with_json_verify_writes_one_document_and_everything_else_to_stderr(
+    attnscale_, checking, kernels, name, code
+):
+    shown = attnscale_("verify", "--impl", kernels(name), "--dtype", "float32", "--json")
 
-    attnscale_("verify", "--impl", f"{path}:mine", "--dtype", "float32")
+    assert shown.code == code
+    assert set(json.loads(shown.out)) == {"results", "summary"}
+    assert "paste" not in shown.err
 
-    assert [request["spec"] for request in direct_workers.operations("check")] == [f"{path}:mine"]
+
+def test_verify_of_kernels_of_ones_own_checks_those_only(attnscale_, checking, kernels):
+    attnscale_("verify", "--impl", kernels("right"), "--dtype", "float32")
+
+    specs = {request["spec"] for request in checking.operations("check")}
+    assert specs == {kernels("right")}
+
+
+def test_verify_takes_kernels_of_another_layout(attnscale_, checking, kernels):
+    given = ("--impl", kernels("heads_third"), "--dtype", "float32")
+
+    assert attnscale_("verify", *given, "--layout", "bshd").code == attnscale.DONE
+    assert attnscale_("verify", *given).code == attnscale.FAILED
+
+
+def test_verify_tells_whoever_forgot_the_layout_and_not_in_the_document(
+    attnscale_, checking, kernels
+):
+    given = ("verify", "--impl", kernels("heads_third"), "--dtype", "float32")
+    hint = "heads_third is right for (batch, seq, heads, dim): --layout bshd"
+
+    assert hint in attnscale_(*given).out.splitlines()
+    assert hint not in attnscale_(*given, "--layout", "bshd").out
+    assert set(json.loads(attnscale_(*given, "--json").out)) == {"results", "summary"}
+
+
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_verify_is_inconclusive_where_nothing_at_all_could_be_checked(
+    attnscale_, checking, kernels, json_
+):
+    given = ("verify", "--dtype", "float32", *json_)
+
+    shown = attnscale_(*given, "--impl", kernels("declining"))
+
+    assert shown.code == attnscale.INCONCLUSIVE == 3
+    assert "needs another machine" in shown.out
+    both = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("right"))
+    assert both.code == attnscale.DONE
+    wrong = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("unscaled"))
+    assert wrong.code == attnscale.FAILED
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("os._exit(3)", "the worker exited with 3"),
+        ("os.abort()", "the worker died of SIGABRT"),
+        ("os.kill(os.getpid(), 9)", "the worker was killed"),
+    ],
+)
+def test_an_import_that_takes_the_process_down_is_one_line(attnscale_, write, ending, said):
+    path = write(
+        "fatal.py", f"import os, sys\nprint('hello', flush=True)\n{ending}\ndef mine(): ..."
+    )
+
+    outcome = attnscale_("verify", "--impl", f"{path}:mine", "--dtype", "float32")
+
+    assert_refused(outcome, f"--impl {path}:mine: importing it took the process down: {said}")
+
+
+@pytest.mark.parametrize(
+    ("raising", "said"),
+    [
+        ("raise KeyError('x')", "failed with KeyError: 'x'"),
+        ("sys.exit(0)", "failed with SystemExit"),
+    ],
+)
+def test_an_import_that_raises_or_exits_is_one_line(attnscale_, checking, write, raising, said):
+    path = write("raising.py", f"import sys\n{raising}\ndef mine(): ...")
+
+    assert_refused(attnscale_("verify", "--impl", f"{path}:mine"), f"--impl {path}:mine", said)
+
+
+def test_verify_of_the_forward_pass_asks_for_no_gradients(attnscale_, checking, kernels):
+    given = ("--impl", kernels("forward_only"), "--dtype", "float32")
+
+    assert attnscale_("verify", *given, "--pass", "forward").code == attnscale.DONE
+    refused = attnscale_("verify", *given)
+    assert refused.code == attnscale.FAILED
+    assert "verify --pass forward" in refused.out
+
+
+def planted(**kernels: tuple[Callable[..., torch.Tensor], str | None]) -> list[Planted]:
+    return [
+        Planted(name=name, what=f"does {name}", fn=fn, killed_by=killed_by)
+        for name, (fn, killed_by) in kernels.items()
+    ]
+
+
+def few_cases() -> list[CheckCase]:
+    return [one for one in check_cases(["float32"]) if one.name in CHECKED]
+
+
+def unscaled(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    return plain(query, key, value, scale=1.0)
+
+
+def test_the_self_test_names_who_was_caught_by_what_and_exits_well(attnscale_, monkeypatch):
+    kernels = planted(unscaled=(unscaled, "shapes: output"), usual=(plain, None))
+    monkeypatch.setattr(selftest, "planted_kernels", lambda: kernels)
+    monkeypatch.setattr(selftest, "check_cases", few_cases)
+
+    shown = attnscale_("verify", "--self-test")
+
+    assert shown.code == attnscale.DONE
+    (caught,) = [line for line in shown.out.splitlines() if line.startswith("unscaled")]
+    assert "shapes: output" in caught
+    last = shown.out.splitlines()[-1]
+    assert last == "1 of 1 faulty kernels caught; 1 of 1 right ones passed"
+
+
+def test_a_self_test_that_misses_a_fault_or_bars_a_right_kernel_fails(attnscale_, monkeypatch):
+    kernels = planted(missed=(plain, "shapes: output"), barred=(unscaled, None))
+    monkeypatch.setattr(selftest, "planted_kernels", lambda: kernels)
+    monkeypatch.setattr(selftest, "check_cases", few_cases)
+
+    shown = attnscale_("verify", "--self-test", "--json")
+
+    assert shown.code == attnscale.FAILED
+    document = json.loads(shown.out)
+    assert [one["as_planted"] for one in document["kernels"]] == [False, False]
+    assert (document["faulty"], document["faulty_caught"]) == (1, 0)
+    assert (document["right"], document["right_passed"]) == (1, 0)
 
 
 def test_sweep_measures_and_says_where(attnscale_, a_run):
@@ -369,7 +554,7 @@ def test_sweep_measures_and_says_where(attnscale_, a_run):
 
 
 def test_sweep_keeps_stdout_clean_and_tells_progress_on_stderr(
-    attnscale_, plan, tmp_path, direct_workers
+    attnscale_, plan, tmp_path, checking
 ):
     shown = attnscale_("sweep", "--config", plan, "--out", tmp_path / "new")
 
@@ -380,7 +565,7 @@ def test_sweep_keeps_stdout_clean_and_tells_progress_on_stderr(
 
 
 def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
-    attnscale_, plan, tmp_path, direct_workers, write
+    attnscale_, plan, tmp_path, checking, write
 ):
     path = write("wrong_too.py", "def wrong(query, key, value): return 0 * query")
 
@@ -389,12 +574,12 @@ def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
     )
 
     assert shown.code == attnscale.FAILED
-    assert "check failed, not timed: fail: wrong: output in case plain" in shown.err
+    assert "check failed, not timed: fail: shapes: wrong: output in case more_keys" in shown.err
     statuses = {(r.implementation, r.status) for r in read_run(tmp_path / "r").records}
     assert statuses == {("matmul", "measured"), ("sdpa", "measured"), ("wrong", "incorrect")}
 
 
-def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path, direct_workers):
+def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path, checking):
     attnscale_(
         "sweep",
         "sdpa",
@@ -416,7 +601,7 @@ def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path
 
 
 def test_ctrl_c_keeps_what_was_measured_and_exits_130(
-    attnscale_, plan, tmp_path, direct_workers, monkeypatch
+    attnscale_, plan, tmp_path, checking, monkeypatch
 ):
     from bench.progress import PlainProgress
 
@@ -497,9 +682,7 @@ def test_report_writes_a_page_from_records_alone(attnscale_, a_run, tmp_path):
     assert shown.err.splitlines()[-1] == f"report: {tmp_path / 'page' / 'index.html'}"
 
 
-def test_run_does_it_all_and_prints_verdicts_and_the_path(
-    attnscale_, plan, tmp_path, direct_workers
-):
+def test_run_does_it_all_and_prints_verdicts_and_the_path(attnscale_, plan, tmp_path, checking):
     folder = tmp_path / "all"
 
     shown = attnscale_("run", "--config", plan, "--out", folder, "--exit-zero")

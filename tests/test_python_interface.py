@@ -1,13 +1,35 @@
 """The Python interface: fit, verify, sweep and load."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
 import attnscale
+from bench import gate, situations
 from bench.cases import Plan, PlanError, Series
+from bench.check_case import CheckCase
 from bench.records import RunError
+from bench.situations import check_cases
 from implementations.attention.matmul import matmul
-from implementations.catalogue import CatalogueError, catalogue
+from implementations.catalogue import CatalogueError, catalogue, from_function, in_layout
+
+CHECKED = ("plain", "more_keys", "causal", "three_dimensions")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four situations in place of all."""
+
+    def chosen(*dtypes: Any, **options: Any) -> list[CheckCase]:
+        return [one for one in check_cases(*dtypes, **options) if one.name in CHECKED]
+
+    monkeypatch.setattr(situations, "check_cases", chosen)
+    monkeypatch.setattr(gate, "check_cases", chosen)
+
+
+def heads_third(query, key, value):
+    return matmul(*(t.transpose(1, 2) for t in (query, key, value))).transpose(1, 2)
 
 
 def test_verify_takes_a_function_an_implementation_or_a_name():
@@ -23,6 +45,43 @@ def test_verify_finds_what_is_wrong():
     )
 
     assert {result.status for result in results} >= {"fail", "unsupported"}
+
+
+def test_verify_of_the_forward_pass_asks_for_no_gradients():
+    def detached(query, key, value):
+        return matmul(query, key, value).detach()
+
+    forward = attnscale.verify(detached, dtypes=["float32"], passes=["forward"])
+
+    assert "fail" not in {result.status for result in forward}
+    assert any(result.bad for result in attnscale.verify(detached, dtypes=["float32"]))
+
+
+def test_verify_takes_kernels_of_another_layout():
+    right = attnscale.verify(heads_third, dtypes=["float32"], layout="bshd")
+
+    assert {result.status for result in right} == {"pass", "unsupported"}
+    assert any(result.bad for result in attnscale.verify(heads_third, dtypes=["float32"]))
+
+
+def test_verify_takes_an_implementation_that_says_its_layout_itself():
+    adapted = in_layout(from_function(heads_third), "bshd")
+
+    results = attnscale.verify(adapted, dtypes=["float32"])
+
+    assert not any(result.bad for result in results)
+
+
+def test_what_an_undeclared_kernel_refuses_is_unsupported():
+    def four(query, key, value):
+        assert query.dim() == 4, "four dimensions"
+        return matmul(query, key, value)
+
+    results = attnscale.verify(four, dtypes=["float32"])
+
+    assert not any(result.bad for result in results)
+    reasons = {result.reason for result in results if result.case.name == "three_dimensions"}
+    assert reasons == {"four refuses 3 dimensions: raised AssertionError: four dimensions"}
 
 
 def test_verify_of_an_unknown_name_is_a_value_error():

@@ -1,24 +1,32 @@
 """Which cells may be timed, from what the checks said."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from bench.gate import Gate, cases_for, run_checks
+from bench.check_case import CheckCase
+from bench.gate import Gate, cases_for
+from bench.results import LOST, UNCHECKED, CheckResult
 from bench.situations import check_cases
-from bench.supervisor import WorkerLost
-from bench.verify import CheckResult
 from implementations.case import Case
-from implementations.catalogue import load, load_all
+
+CASES = {one.name: one for one in check_cases(["float32"], passes=["forward"])}
+CELL = Case(seq_len=512)
+BACKWARD = Case(seq_len=512, pass_="forward_backward")
 
 
-def situation(name: str, **condition):
-    found = next(one for one in check_cases(["float32"]) if one.name == name)
+def situation(name: str, **condition: Any) -> CheckCase:
+    found = CASES[name]
     return replace(found, case=replace(found.case, **condition))
 
 
-def result(status: str, name: str = "plain", check: str = "output", **values) -> CheckResult:
-    condition = {"pass_": values.pop("pass_", "forward")}
+def result(status: str, name: str = "plain", check: str = "output", **values: Any) -> CheckResult:
+    condition = {
+        key: values.pop(key)
+        for key in ("pass_", "dtype", "device", "is_causal", "mask")
+        if key in values
+    }
     errors = {"error": 1e-7, "allowed": 1e-6} if status == "pass" else {}
     return CheckResult(
         implementation="matmul",
@@ -29,8 +37,8 @@ def result(status: str, name: str = "plain", check: str = "output", **values) ->
     )
 
 
-CELL = Case(seq_len=512)
-BACKWARD = Case(seq_len=512, pass_="forward_backward")
+def backward(status: str, check: str = "output", **values: Any) -> CheckResult:
+    return result(status, check=check, pass_="forward_backward", **values)
 
 
 def test_a_cell_is_admitted_with_the_error_that_came_nearest_to_what_is_allowed():
@@ -75,8 +83,8 @@ def test_a_wrong_gradient_bars_the_backward_pass_only():
     gate = Gate(
         [
             result("pass"),
-            result("pass", pass_="forward_backward"),
-            result("fail", check="grad_key", pass_="forward_backward", error=1.0, allowed=0.1),
+            backward("pass"),
+            backward("fail", check="grad_key", error=1.0, allowed=0.1),
         ]
     )
 
@@ -88,8 +96,20 @@ def test_a_backward_pass_is_not_admitted_by_forward_checks():
     assert Gate([result("pass")]).admits("matmul", BACKWARD).status == "unsupported"
 
 
+def test_a_backward_pass_is_admitted_by_a_passed_gradient_and_not_by_outputs_alone():
+    outputs = [backward("pass"), backward("pass")]
+    refused = backward("unsupported", check="grad_query", reason="matmul has no backward pass")
+    gradient = backward("pass", check="grad_key", error=2e-7)
+
+    without = Gate([*outputs, refused]).admits("matmul", BACKWARD)
+    admitted = Gate([*outputs, gradient]).admits("matmul", BACKWARD)
+
+    assert (without.status, without.reason) == ("unsupported", "matmul has no backward pass")
+    assert (admitted.status, admitted.max_error) == ("pass", 2e-7)
+
+
 def test_a_backward_pass_that_raises_leaves_the_forward_pass_alone():
-    raised = result("error", pass_="forward_backward", reason="raised RuntimeError: no graph")
+    raised = backward("error", reason="raised RuntimeError: no graph")
     gate = Gate([result("pass"), raised])
 
     assert gate.admits("matmul", CELL).status == "pass"
@@ -110,13 +130,38 @@ def test_a_situation_that_is_unsupported_does_not_bar_the_others():
     assert gate.admits("matmul", CELL).status == "pass"
 
 
-def test_a_check_that_took_the_worker_down_bars_everything():
-    gate = Gate([result("error", check="all", reason="checking ended with crashed: exit 3")])
+@pytest.mark.parametrize("check", [LOST, UNCHECKED])
+def test_a_case_that_took_the_worker_down_or_was_left_out_bars_the_cells_it_covers(check):
+    lost = result("error", check=check, reason="the worker exited with 3")
+    gate = Gate([result("pass"), lost, result("pass", "causal")])
 
-    for cell in (CELL, BACKWARD, replace(CELL, dtype="bfloat16", is_causal=True)):
-        found = gate.admits("matmul", cell)
-        assert found.status == "incorrect"
-        assert "exit 3" in str(found.reason)
+    found = gate.admits("matmul", CELL)
+
+    assert found.status == "incorrect"
+    assert "exited with 3" in str(found.reason)
+    assert gate.admits("matmul", replace(CELL, is_causal=True)).status == "pass"
+
+
+def test_half_precision_is_barred_by_what_float32_shows_and_not_the_other_way_round():
+    coarse = replace(CELL, dtype="bfloat16")
+    shown = Gate([result("pass", dtype="bfloat16"), result("fail", error=1.0, allowed=0.1)])
+    hidden = Gate([result("fail", dtype="bfloat16", error=1.0, allowed=0.1), result("pass")])
+
+    assert shown.admits("matmul", coarse).status == "incorrect"
+    assert hidden.admits("matmul", CELL).status == "pass"
+    assert hidden.admits("matmul", coarse).status == "incorrect"
+
+
+def test_half_precision_is_not_admitted_by_float32_alone():
+    coarse = replace(CELL, dtype="float16")
+
+    assert Gate([result("pass")]).admits("matmul", coarse).status == "unsupported"
+
+
+def test_a_check_without_numbers_admits_nothing():
+    silent = result("pass", check="repeatable", error=None, allowed=None)
+
+    assert Gate([silent]).admits("matmul", CELL).status == "unsupported"
 
 
 def test_cells_are_checked_in_their_own_passes_and_masks_and_half_precision_in_float32_too():
@@ -141,40 +186,10 @@ def test_cells_are_checked_in_their_own_passes_and_masks_and_half_precision_in_f
     assert len(set(found)) == len(found)
 
 
-def test_a_lost_worker_is_one_error_and_the_next_implementation_is_checked(direct_workers):
-    def fault(operation, request):
-        if request["spec"] == "sdpa":
-            raise WorkerLost("crashed", "the worker exited with 3")
+@pytest.mark.parametrize("cell", [CELL, BACKWARD, replace(BACKWARD, is_causal=True)])
+def test_dropout_is_never_asked_for_and_so_never_bars_a_cell(cell):
+    areas = {one.area for one in cases_for([cell])}
 
-    direct_workers.fault = fault
-    cases = [situation("plain"), situation("causal")]
-    names: list[str] = []
-
-    results = list(
-        run_checks(
-            load_all(["sdpa", "matmul"]),
-            cases,
-            direct_workers(threads=1),
-            on_progress=names.append,
-        )
-    )
-
-    assert names == ["sdpa", "matmul"]
-    assert [(r.check, r.status) for r in results if r.implementation == "sdpa"] == [
-        ("all", "error")
-    ]
-    assert results[0].reason == "checking ended with crashed: the worker exited with 3"
-    rest = [r for r in results if r.implementation == "matmul"]
-    assert {r.status for r in rest} == {"pass"}
-    assert {r.case.name for r in rest} == {"plain", "causal"}
-
-
-def test_results_from_a_worker_equal_those_of_this_process(direct_workers):
-    from bench.verify import verify
-
-    cases = [situation("more_keys"), situation("masked_rows_float")]
-    near = list(verify(load("matmul"), cases, seed=3))
-
-    far = list(run_checks([load("matmul")], cases, direct_workers(threads=1), seed=3))
-
-    assert far == near
+    assert "dropout" not in areas
+    assert {"shapes", "state", "properties"} <= areas or cell.is_causal
+    assert any(one.area == "dropout" for one in CASES.values())

@@ -68,6 +68,29 @@ def test_inputs_are_standard_normal_and_never_zeros():
     assert float(values.std()) == pytest.approx(1.0, abs=0.02)
 
 
+def test_the_layout_changes_how_inputs_lie_and_nothing_else():
+    ours, theirs = make_inputs(CASE), make_inputs(CASE, layout="bshd")
+
+    for name in ("query", "key", "value", "grad_output"):
+        mine, other = getattr(ours, name), getattr(theirs, name)
+        assert torch.equal(mine, other)
+        assert mine.is_contiguous()
+        assert not other.is_contiguous()
+        assert other.transpose(1, 2).is_contiguous()
+
+
+@pytest.mark.parametrize("mask", ["boolean", "float"])
+def test_masks_lie_as_they_do_in_every_layout(mask):
+    case = replace(CASE, mask=mask)
+
+    ours, theirs = make_inputs(case).attn_mask, make_inputs(case, layout="bshd").attn_mask
+
+    assert ours is not None
+    assert theirs is not None
+    assert torch.equal(ours, theirs)
+    assert theirs.is_contiguous()
+
+
 def test_useful_operations_are_four_n_squared_d_when_nothing_is_masked():
     case = Case(batch=2, num_heads=3, seq_len=5, head_dim=11)
 

@@ -179,8 +179,8 @@ def test_what_counts_as_success():
 
 
 def check(worker: Worker, spec: str, limit_s: float = 60.0) -> dict[str, Any]:
-    plain = [asdict(one) for one in check_cases(["float32"]) if one.name == "plain"]
-    return worker.ask("check", limit_s=limit_s, spec=spec, cases=plain, seed=0)
+    plain = next(one for one in check_cases(["float32"]) if one.name == "plain")
+    return worker.ask("check", limit_s=limit_s, spec=spec, case=asdict(plain), seed=0)
 
 
 def test_a_real_worker_survives_kernels_that_chatter_crash_and_hang(real, write):
@@ -191,6 +191,8 @@ def test_a_real_worker_survives_kernels_that_chatter_crash_and_hang(real, write)
 
     chatter = check(real, f"{path}:noisy")
     assert {result["status"] for result in chatter["results"]} == {"pass"}
+    assert chatter["printed"].startswith("hello")
+    assert "sorry" not in chatter["printed"]
 
     with pytest.raises(WorkerLost, match="the worker exited with 3: the kernel's last words"):
         check(real, f"{path}:crashing")

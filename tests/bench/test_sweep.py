@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from bench import environment
+from bench import environment, gate
 from bench.cases import Plan, PlanError, Series, read_plan
+from bench.check_case import CheckCase
 from bench.records import RECORDS_FILE, Journal, Record, RunError, read_info, read_run
 from bench.run_directory import check_sources
+from bench.situations import check_cases
 from bench.supervisor import WorkerLost
 from bench.sweep import Sweep
 from implementations.case import Case
@@ -20,6 +22,7 @@ SERIES = Series(
     implementations=("matmul", "sdpa"), seq_lens=(5, 7, 11), d_models=(22, 33), head_dim=11
 )
 CELLS = 2 * 3 * 2
+CHECKED = ("plain", "more_keys", "causal", "boolean_mask")
 
 KERNELS = """
     from implementations.attention.matmul import matmul
@@ -100,7 +103,13 @@ def statuses(records: tuple[Record, ...]) -> dict[tuple[str, int], set[str]]:
 
 
 @pytest.fixture(autouse=True)
-def workers(direct_workers):
+def workers(direct_workers, monkeypatch):
+    """Workers in this process, and a gate of four situations: these tests are not about it."""
+
+    def few(*dtypes: Any, **options: Any) -> list[CheckCase]:
+        return [one for one in check_cases(*dtypes, **options) if one.name in CHECKED]
+
+    monkeypatch.setattr(gate, "check_cases", few)
     return direct_workers
 
 
@@ -183,7 +192,9 @@ def test_the_gate_comes_before_every_timing(tmp_path, workers):
     assert operations.index("pilot") > max(
         index for index, name in enumerate(operations) if name == "check"
     )
-    assert len(workers.operations("check")) == 2
+    assert operations.index("compare") > operations.index("check")
+    checked = [(r["spec"], r["case"]["name"]) for r in workers.operations("check")]
+    assert checked == [(name, case) for name in SERIES.implementations for case in CHECKED[:2]]
 
 
 def test_run_json_tells_how_the_run_was_made(tmp_path):

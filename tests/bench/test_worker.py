@@ -1,16 +1,24 @@
 """What a worker answers, asked in this process."""
 
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 import torch
 
 from bench.inputs import make_inputs
-from bench.worker import OPERATIONS, _answer, prepare
+from bench.results import CheckResult
+from bench.situations import agreement_cases, check_cases
+from bench.supervisor import Worker
+from bench.verify import verify_case
+from bench.worker import MOST_PRINTED, OPERATIONS, _answer, prepare
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import catalogue, load
 
+CASES = {one.name: one for one in check_cases(["float32"])}
 BUDGET = {"visit_s": 1e-4, "min_samples": 3, "precision": 0.5}
 
 
@@ -139,3 +147,161 @@ def test_masks_are_given_to_the_call_that_is_timed():
 
     assert not torch.equal(outputs[0], outputs[1])
     assert not torch.equal(outputs[0], outputs[2])
+
+
+def ask(operation: str, **request: Any) -> dict[str, Any]:
+    sent = json.loads(json.dumps(request))
+    return json.loads(json.dumps(_answer(OPERATIONS[operation], sent), allow_nan=False))
+
+
+def results(answer: dict[str, Any]) -> list[CheckResult]:
+    assert answer["status"] == "done", answer
+    return [CheckResult.from_plain(row) for row in answer["results"]]
+
+
+def test_a_check_answers_with_the_results_of_one_case():
+    case = CASES["masked_rows_float"]
+
+    found = results(ask("check", spec="matmul", case=asdict(case), seed=3))
+
+    assert found == verify_case(load("matmul"), case, seed=3)
+    assert len(found) > 1
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+COUNTING = """
+    import torch
+    from implementations.attention.matmul import matmul
+    seen = []
+    def counting(query, key, value):
+        seen.append(torch.get_num_threads())
+        assert query.shape[-2] != 1, "not for one query"
+        return matmul(query, key, value)
+"""
+
+
+@pytest.mark.parametrize(("case", "status"), [("more_keys", "pass"), ("single_query", "error")])
+def test_a_check_runs_on_one_thread_and_leaves_as_many_as_there_were(
+    write, three_threads, case, status
+):
+    spec = f"{write(f'counting_{case}.py', COUNTING)}:counting"
+
+    found = results(ask("check", spec=spec, case=asdict(CASES[case]), seed=0))
+
+    assert {one.status for one in found} == {status}
+    assert set(sys.modules[f"attnscale_user_counting_{case}"].seen) == {1}
+    assert torch.get_num_threads() == 3
+
+
+def test_threads_are_put_back_even_where_the_kernel_cannot_be_loaded(three_threads):
+    found = ask("check", spec="nosuch.py:f", case=asdict(CASES["plain"]), seed=0)
+
+    assert found["status"] == "crashed"
+    assert "there is no file nosuch.py" in found["reason"]
+    assert torch.get_num_threads() == 3
+
+
+def test_comparing_answers_for_each_implementation_and_every_ordered_pair():
+    (case, _) = agreement_cases(["float32"])
+
+    found = results(
+        ask("compare", specs=["matmul", "sdpa", "query_chunked"], case=asdict(case), seed=0)
+    )
+
+    assert [one.check for one in found].count("output") == 3
+    assert len(found) == 3 + 3 * 2
+    assert {(one.implementation, one.check) for one in found} >= {
+        ("matmul", "output"),
+        ("matmul", "agrees_with_sdpa"),
+        ("query_chunked", "agrees_with_matmul"),
+    }
+    assert {one.status for one in found} == {"pass"}
+
+
+def test_reducing_answers_with_a_failure_in_a_smaller_case(write):
+    path = write("zeros.py", "def zeros(query, key, value): return 0 * query @ key.mT @ value")
+    case = CASES["many_features"]
+    request = {"spec": f"{path}:zeros", "case": asdict(case), "seed": 0}
+
+    found = ask("reduce", **request, check="output")
+
+    assert found["status"] == "done"
+    reduced = CheckResult.from_plain(found["result"])
+    assert (reduced.check, reduced.status) == ("output", "fail")
+    assert reduced.case.size < case.size
+
+
+def test_reducing_what_does_not_fail_answers_with_nothing():
+    found = ask("reduce", spec="matmul", case=asdict(CASES["plain"]), check="output", seed=0)
+
+    assert found == {"status": "done", "result": None}
+
+
+def test_loading_answers_with_the_name(write):
+    path = write("loaded.py", "def mine(query, key, value): return value")
+
+    assert ask("load", spec="matmul") == {"status": "done", "name": "matmul"}
+    assert ask("load", spec=f"{path}:mine") == {"status": "done", "name": "mine"}
+    assert ask("load", spec=f"other={path}:mine")["name"] == "other"
+    assert ask("load", spec=f"{path}:yours")["status"] == "crashed"
+
+
+SAYING = """
+    import os
+    from implementations.attention.matmul import matmul
+
+    print("while it is imported")
+    calls = []
+
+    def once(text):
+        if not calls:
+            print(text, end="")
+        calls.append(text)
+
+    def talking(query, key, value):
+        once("first\\nline two")
+        return matmul(query, key, value)
+
+    def endless(query, key, value):
+        print("x" * 1000)
+        return matmul(query, key, value)
+
+    def raw(query, key, value):
+        os.write(1, b'{"status": "done"}' + bytes([10, 255]))
+        raise ValueError("no more")
+"""
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Worker]:
+    with Worker(threads=1) as worker:
+        yield worker
+
+
+def test_what_is_printed_comes_with_the_answer_and_only_once(real, write):
+    path = write("saying.py", SAYING)
+
+    def check(name: str) -> dict[str, Any]:
+        case = asdict(CASES["plain"])
+        spec = name if name == "matmul" else f"{path}:{name}"
+        return real.ask("check", limit_s=60.0, spec=spec, case=case, seed=0)
+
+    first, again, silent = check("talking"), check("talking"), check("matmul")
+    assert first["printed"] == "first\nline two"
+    assert "printed" not in again
+    assert "printed" not in silent
+
+    assert check("endless")["printed"] == "x" * MOST_PRINTED
+
+    raw = check("raw")
+    assert raw["printed"].startswith('{"status": "done"}\n\N{REPLACEMENT CHARACTER}')
+    assert raw["results"][0]["reason"] == "raised ValueError: no more"
+    assert "printed" not in check("matmul")
+    assert real.started == 1

@@ -43,7 +43,9 @@ def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
 
     assert [str(r) for r in results if r.status in ("fail", "error")] == []
     passed = {r.case.name for r in results if r.status == "pass"}
-    assert passed >= {"plain", "causal_more_keys", "masked_rows_boolean", "beyond_blocks_masked"}
+    assert passed >= {"plain", "causal_more_keys", "masked_rows_boolean", "first_keys_masked"}
+    if implementation.name != "loop":  # which declines what would take it minutes
+        assert passed >= {"beyond_blocks_masked", "long_keys_first_masked", "long_causal"}
 
 
 @every

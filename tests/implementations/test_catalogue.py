@@ -1,6 +1,7 @@
 """How implementations are found and loaded, and what is said when they are not."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.inputs import make_inputs
 from implementations import catalogue as module
 from implementations.case import Case
 from implementations.catalogue import (
@@ -16,8 +18,10 @@ from implementations.catalogue import (
     catalogue,
     declared_in,
     from_function,
+    in_layout,
     load,
     load_all,
+    with_layout,
 )
 from implementations.interface import Feature, Implementation
 
@@ -313,3 +317,111 @@ def test_a_module_supports_what_its_forward_takes():
     assert Feature.CAUSAL in supports
     assert Feature.SCALE not in supports
     assert Feature.BOOLEAN_MASK not in supports
+
+
+SHAPES = """
+    from implementations.attention.matmul import matmul
+    seen = []
+    def heads_third(query, key, value, *, attn_mask=None, is_causal=False):
+        'Attention on (batch, seq_len, num_heads, head_dim).'
+        seen.append([(tuple(t.shape), t.is_contiguous()) for t in (query, key, value)])
+        turned = (t.transpose(1, 2) for t in (query, key, value))
+        return matmul(*turned, attn_mask=attn_mask, is_causal=is_causal).transpose(1, 2)
+"""
+
+
+@pytest.fixture
+def heads_third(write: Write) -> str:
+    return f"{write('in_shapes.py', SHAPES)}:heads_third"
+
+
+def drawn() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    query, key, value = torch.randn(2, 3, 5, 11), torch.randn(2, 3, 7, 11), torch.randn(2, 3, 7, 13)
+    return query, key, value
+
+
+def test_a_kernel_of_another_layout_sees_its_shapes_and_gives_ours(heads_third):
+    found = load(f"{heads_third}[bshd]")
+    query, key, value = drawn()
+
+    output = found.call(query, key, value, is_causal=True)
+
+    (shapes,) = sys.modules["attnscale_user_in_shapes"].seen
+    assert [shape for shape, _ in shapes] == [(2, 5, 3, 11), (2, 7, 3, 11), (2, 7, 3, 13)]
+    assert output.shape == (2, 3, 5, 13)
+    expected = catalogue()["matmul"].call(query, key, value, is_causal=True)
+    assert torch.equal(output, expected)
+
+
+def test_inputs_made_for_a_layout_reach_its_kernel_contiguous_and_uncopied(heads_third):
+    found = load(f"{heads_third}[bshd]")
+    case = Case(batch=2, num_heads=3, seq_len=5, key_len=7, head_dim=11, value_dim=13)
+    inputs = make_inputs(case, layout=found.layout)
+
+    found.call(inputs.query, inputs.key, inputs.value)
+
+    (shapes,) = sys.modules["attnscale_user_in_shapes"].seen
+    assert [contiguous for _, contiguous in shapes] == [True] * 3
+
+
+def test_the_layout_is_no_part_of_the_name_and_what_is_known_of_the_kernel_stays(heads_third):
+    plain, turned = load(heads_third), load(f"{heads_third}[bshd]")
+    named = load(f"mine={heads_third}[bshd]")
+
+    assert (plain.layout, turned.layout) == ("bhsd", "bshd")
+    assert (turned.name, named.name) == ("heads_third", "mine")
+    assert turned.spec == f"{heads_third}[bshd]"
+    assert turned.title == plain.title == "Attention on (batch, seq_len, num_heads, head_dim)."
+    assert inspect.getsourcefile(inspect.unwrap(turned.fn)) == heads_third.partition(":")[0]
+    assert not turned.declared
+    assert plain.supports - turned.supports == {Feature.LEADING_DIMS}
+    assert Feature.SCALE not in turned.supports
+
+
+def test_the_usual_layout_may_be_named_and_changes_nothing(heads_third):
+    found = load(f"{heads_third}[bhsd]")
+
+    assert found.layout == "bhsd"
+    assert Feature.LEADING_DIMS in found.supports
+
+
+def test_another_layout_is_gone_through_once_only(heads_third):
+    once = load(f"{heads_third}[bshd]")
+
+    assert in_layout(once, "bshd") is once
+
+
+def test_what_is_adapted_to_our_signature_is_not_turned_by_naming_our_layout(heads_third):
+    once = load(f"{heads_third}[bshd]")
+    query, key, value = drawn()
+
+    output = in_layout(once, "bhsd").call(query, key, value)
+
+    assert torch.equal(output, once.call(query, key, value))
+
+
+def test_an_output_that_is_no_tensor_is_left_for_the_checks_to_report():
+    found = in_layout(from_function(lambda query, key, value: None, name="none"), "bshd")
+
+    assert found.fn(*drawn()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}[sbhd]", "expected [bhsd] or [bshd], got [sbhd]"),
+        ("{}[]", "expected [bhsd] or [bshd], got []"),
+        ("{}[bshd", "expected [bhsd] or [bshd], got [bshd"),
+        ("{}[bshd]x", "expected [bhsd] or [bshd], got [bshd]x"),
+    ],
+)
+def test_a_spec_with_an_unknown_layout_says_which_there_are(heads_third, text, message):
+    assert message in refused(text.format(heads_third))
+
+
+def test_a_layout_is_added_to_a_spec_unless_it_is_the_usual_one_or_the_spec_has_its_own():
+    assert with_layout("my.py:f", "bhsd") == "my.py:f"
+    assert with_layout("my.py:f", "bshd") == "my.py:f[bshd]"
+    assert with_layout("mine=my.py:f[bhsd]", "bshd") == "mine=my.py:f[bhsd]"
+    with pytest.raises(CatalogueError, match="--layout: expected bhsd or bshd, got 'sbhd'"):
+        with_layout("my.py:f", "sbhd")

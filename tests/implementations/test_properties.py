@@ -262,14 +262,18 @@ def judge(call: Call, upstream: Tensor | None = None) -> tuple[dict[str, Tensor]
     exact = reference(*inputs, **call.keywords, grad_output=upstream)
     scale = resolve_scale(call.query, call.scale)
     baseline = evaluate(softmax_attention, *inputs, call.mask, scale, upstream)
-    step = torch.finfo(call.query.dtype).eps * (1.0 + exact.score_magnitude)
+    step = torch.finfo(call.query.dtype).eps
+    terms = sum(call.query.shape[-2:]) + sum(call.value.shape[-2:])
     allowed = {}
     for name in QUANTITIES:
-        rounding = step * exact.magnitudes[name]
+        magnitude = exact.magnitudes[name]
         if call.query.dtype == torch.float64:
-            allowed[name] = rounding * (sum(call.query.shape[-2:]) + sum(call.value.shape[-2:]))
+            allowed[name] = step * terms * (1.0 + exact.score_magnitude) * magnitude
         else:
-            allowed[name] = 2.0 * largest_error(baseline[name], exact.values[name]) + rounding
+            rounding = step * (magnitude + exact.sensitivities[name])
+            sums = torch.finfo(torch.float32).eps * (terms**0.5 + exact.score_magnitude) * magnitude
+            error = largest_error(baseline[name], exact.values[name])
+            allowed[name] = 2.0 * error + rounding + sums
     return exact.values, allowed
 
 
