@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 from bench.check_case import CheckCase
 from bench.refusals import settled
-from bench.results import LOST, UNCHECKED, CheckResult, Status
+from bench.results import LOST, POISONED, UNCHECKED, CheckResult, Status
 from bench.shrink import LIMIT_S
 from bench.situations import agreement_cases
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
@@ -22,8 +22,6 @@ CASE_LIMIT_S = 10.0
 MOST_LOSSES = 2
 # How long a kernel may keep us waiting in processes that are then lost.
 PATIENCE_S = 60.0
-# After such an error every later call of the process fails, whoever makes it.
-POISONED = "CUDA error"
 Place = tuple[str, ...]
 EVERYWHERE: Place = ()
 

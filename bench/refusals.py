@@ -16,7 +16,7 @@ from bench.check_case import CheckCase
 from bench.kinds import FEATURES, KINDS, PROMISED, Kind
 from bench.probes.gradients import WHERE_ASKED
 from bench.probes.trial import GRADIENTS
-from bench.results import CheckResult
+from bench.results import POISONED, CheckResult
 from implementations.interface import Feature, Implementation
 
 MASKS = (Feature.BOOLEAN_MASK, Feature.FLOAT_MASK)
@@ -64,10 +64,10 @@ def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> li
     for one in results:
         if one.status != "unsupported" and one.check != "zero_rate":
             (of_kind if kind(one.case) == words else others).append(one)
-    raised = [one for one in of_kind if one.status == "error" and one.check in RAISED]
+    raised = [one for one in of_kind if _raised(one)]
     # Without two keys there is nothing to weigh, and much is left uncomputed.
     telling = [one for one in of_kind if _is_telling(one.case)] or of_kind
-    if not raised or not all(one.status == "error" and one.check in RAISED for one in telling):
+    if not raised or not all(map(_raised, telling)):
         return results
     answered = [one for one in others if one.status == "pass" and _is_telling(one.case)]
     refused = bool(answered) and all(_on_purpose(one) for one in raised)
@@ -82,6 +82,12 @@ def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> li
         replace(one, status="unsupported", reason=reason) if id(one) in places else one
         for one in results
     ]
+
+
+def _raised(result: CheckResult) -> bool:
+    """Whether the kernel raised; an illegal access on a GPU is no refusal."""
+    fatal = POISONED in (result.reason or "")
+    return result.status == "error" and result.check in RAISED and not fatal
 
 
 def _on_purpose(result: CheckResult) -> bool:

@@ -12,6 +12,8 @@ from bench.check_case import Area, CheckCase
 Status = Literal["pass", "fail", "unsupported", "error"]
 # The checks of a case that took its process down, and of one that was left out for fear of it.
 LOST, UNCHECKED = "process", "not_checked"
+# After such an error every later call of the process fails, whoever makes it.
+POISONED = "CUDA error"
 BAD: frozenset[Status] = frozenset({"fail", "error"})
 # What is checked in every situation but belongs to another column than the situation's own.
 STATE_CHECKS = (
