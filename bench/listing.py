@@ -18,7 +18,7 @@ from implementations.interface import Implementation
 
 MOST_CAUSES = 12
 # A table is not squeezed into 80 columns where there is no terminal of that width.
-PLAIN_WIDTH = 120
+PLAIN_WIDTH = 140
 SHORT: dict[Area, str] = {"gradients": "grads"}
 LEGEND = (
     "pass n/m: of m checks n apply and passed; FAIL n: so many failed or raised; "
