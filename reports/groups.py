@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.tables import TableError
+from reports.columns import no_column
 
 CONDITIONS = (
     "run",
@@ -61,8 +61,7 @@ def groups(
     columns = group_columns(frame, without) if by is None else list(by)
     for column in columns:
         if column not in frame.columns:
-            have = ", ".join(map(str, frame.columns[:12]))
-            raise TableError(f'cannot group by "{column}"; the table has {have}')
+            raise no_column(frame, column)
     if not columns:
         yield {}, frame
         return

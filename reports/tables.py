@@ -1,26 +1,34 @@
 """Reads what was measured into one table: runs, journals, CSV, JSON lines, Parquet, benchmarks.
 
 One row is one record, and the columns are those of `bench.records.Record` as the file names them
-(`pass`, not `pass_`); a foreign table keeps its own columns.
+(`pass`, not `pass_`); a foreign table keeps its own columns. Files are told apart by their content
+(see `reports.formats`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from bench.records import RECORDS_FILE, RUN_FILE, RunError, read_info, read_records, read_run
-from reports.benchmark_json import benchmark_info, benchmark_rows
+from bench.records import (
+    RECORDS_FILE,
+    RUN_FILE,
+    Record,
+    RunError,
+    read_info,
+    read_records,
+    read_run,
+)
+from reports.columns import FILES, TableError, measured_rows, numbers, row_of
+from reports.formats import KINDS, Contents, is_journal, read_contents
 
-KINDS = "a run directory, .jsonl, .csv, .parquet or a pytest-benchmark .json"
+__all__ = ["Table", "TableError", "read_table", "read_tables"]
 
 TIME_COLUMNS = ("time_s", "time_min_s")
 NUMBER_COLUMNS = (
@@ -45,10 +53,6 @@ NUMBER_COLUMNS = (
 """Columns of a record that hold numbers; text in them is an error, wherever the table came from."""
 
 
-class TableError(ValueError):
-    """A table that cannot be read or judged; the message is one line for the user."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Records and what is known about the run they come from.
@@ -56,12 +60,16 @@ class Table:
     `frame` has one row a record; `info` is the object of `run.json`, as far as the file tells it,
     else empty; `path` is the (first) file. `runs` maps each run's name to its own `info`; when
     there are several, the column `run` of the frame holds that name, and makes groups.
+    `parameters` are the columns that the file states to be sizes of a benchmark (arguments in
+    google/benchmark, numeric parameters in pytest-benchmark): rows that differ in one of them are
+    different cells, whether or not a law names it.
     """
 
     frame: pd.DataFrame = field(repr=False)
     info: Mapping[str, Any] = field(repr=False)
     path: Path
     runs: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    parameters: tuple[str, ...] = ()
 
     @property
     def shared_info(self) -> Mapping[str, Any]:
@@ -73,7 +81,7 @@ class Table:
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
-    """Read one run directory, journal, CSV, JSON-lines, Parquet or pytest-benchmark JSON file.
+    """Read a run directory, a journal, CSV, JSON lines, Parquet, or a benchmark's JSON.
 
     A line of a journal that is not a record is left out with a `CorruptRecordWarning`.
 
@@ -85,13 +93,20 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     source = Path(path)
     if not source.exists():
         raise TableError(f"{source} does not exist; give {KINDS}")
-    if source.is_dir() or source.name == RECORDS_FILE:
-        rows, info = _read_run(source)
-        frame = pd.DataFrame(rows)
-    else:
-        frame, info = _read_file(source)
-    frame = _checked(frame, source)
-    return Table(frame=frame, info=info, path=source, runs={_name(source): info})
+    try:
+        contents = _contents(source)
+    except OSError as problem:
+        raise TableError(f"{source} cannot be read: {problem.strerror or problem}") from None
+    frame = contents.frame.reset_index(drop=True)
+    frame.attrs[FILES] = [(0, str(source))]
+    _check(frame, source)
+    return Table(
+        frame=frame,
+        info=contents.info,
+        path=source,
+        runs={_name(source): contents.info},
+        parameters=contents.parameters,
+    )
 
 
 def read_tables(paths: Sequence[str | os.PathLike[str]]) -> Table:
@@ -120,111 +135,70 @@ def read_tables(paths: Sequence[str | os.PathLike[str]]) -> Table:
     # A column that is empty in one of several runs would otherwise decide the type of the whole.
     columns = list(dict.fromkeys(column for frame in frames for column in frame.columns))
     frame = pd.concat([f.dropna(axis="columns", how="all") for f in frames], ignore_index=True)
+    frame = frame.reindex(columns=columns)
+    starts = np.cumsum([0, *(len(f) for f in frames[:-1])])
+    frame.attrs[FILES] = [
+        (int(start), str(table.path)) for start, table in zip(starts, tables, strict=True)
+    ]
     return Table(
-        frame=frame.reindex(columns=columns), info=tables[0].info, path=tables[0].path, runs=runs
+        frame=frame,
+        info=tables[0].info,
+        path=tables[0].path,
+        runs=runs,
+        parameters=tuple(dict.fromkeys(name for table in tables for name in table.parameters)),
     )
 
 
-def measured_rows(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows carry a measurement: those with status `measured`, or all without a status."""
-    if "status" not in frame.columns:
-        return np.ones(len(frame), dtype=np.bool_)
-    return (frame["status"] == "measured").to_numpy(dtype=np.bool_)
-
-
-def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
-    """A column as floats, NaN where it is empty.
-
-    Raises:
-        TableError: the column does not exist or holds text.
-
-    """
-    if column not in frame.columns:
-        have = ", ".join(map(str, frame.columns[:12]))
-        raise TableError(f'there is no column "{column}"; the table has {have}')
+def _contents(source: Path) -> Contents:
+    if source.is_dir() or source.name == RECORDS_FILE:
+        return _run(source)
+    data = source.read_bytes()
+    if is_journal(data):
+        return _run(source)
     try:
-        return pd.to_numeric(frame[column]).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError):
-        bad = next(value for value in frame[column] if not _is_number(value))
-        raise TableError(
-            f'column "{column}" must hold numbers, got {bad!r}; correct the file, '
-            "or name another column"
-        ) from None
+        return read_contents(data)
+    except TableError as problem:
+        raise TableError(f"{source} {problem}") from None
 
 
-def _read_run(source: Path) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+def _run(source: Path) -> Contents:
+    """A run directory, or a journal with or without its `run.json` beside it."""
     try:
         if source.is_dir():
+            if not (source / RECORDS_FILE).is_file():
+                raise TableError(
+                    f"{source} is a directory, but no run: it has no {RECORDS_FILE}; run "
+                    f'"attnscale sweep --out {source}" first, or give one of its files'
+                )
             run = read_run(source)
-            return [record.to_dict() for record in run.records], run.info
-        has_info = (source.parent / RUN_FILE).is_file()
+            return Contents(frame=_frame(run.records), info=run.info)
+        has_info = source.name == RECORDS_FILE and (source.parent / RUN_FILE).is_file()
         info = read_info(source.parent) if has_info else {}
-        return [record.to_dict() for record in read_records(source)], info
+        return Contents(frame=_frame(tuple(read_records(source))), info=info)
     except RunError as problem:
         raise TableError(str(problem)) from None
-    except OSError as problem:
-        raise TableError(f"{source} cannot be read: {problem.strerror or problem}") from None
 
 
-def _read_file(source: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    suffix = source.suffix.lower()
-    try:
-        if source.stat().st_size == 0:
-            raise TableError(f"{source} is empty; give {KINDS} with at least one row")
-        if suffix == ".csv":
-            return pd.read_csv(source, low_memory=False), {}
-        if suffix in (".parquet", ".pq"):
-            return pd.read_parquet(source), {}
-        if suffix in (".jsonl", ".ndjson"):
-            return pd.DataFrame(_json_lines(source)), {}
-        if suffix == ".json":
-            return _read_json(source)
-    except TableError:
-        raise
-    except OSError as problem:
-        raise TableError(f"{source} cannot be read: {problem.strerror or problem}") from None
-    except ValueError as problem:  # pandas, pyarrow and json all raise subclasses of it
-        raise TableError(f"{source} is not {suffix[1:]}: {_one_line(problem)}") from None
-    raise TableError(f'{source} has the suffix "{suffix}"; give {KINDS}')
-
-
-def _json_lines(source: Path) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as problem:
-            raise TableError(f"{source} line {number} is not JSON: {problem}") from None
-        if not isinstance(row, dict):
-            raise TableError(f"{source} line {number} must hold one JSON object, got {row!r:.40}")
-        rows.append(row)
-    return rows
-
-
-def _read_json(source: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    document = json.loads(source.read_text(encoding="utf-8"))
-    if isinstance(document, dict) and isinstance(document.get("benchmarks"), list):
-        return pd.DataFrame(benchmark_rows(document)), benchmark_info(document)
-    if isinstance(document, list) and document and all(isinstance(r, dict) for r in document):
-        return pd.DataFrame(document), {}
-    if source.name == RUN_FILE:
-        raise TableError(f"{source} describes a run; give its directory {source.parent} instead")
-    raise TableError(
-        f'{source} is JSON, but has no "benchmarks" and is no list of objects; give {KINDS}'
+def _frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a record, column by column: row by row takes twice as long."""
+    if not records:
+        return pd.DataFrame()
+    attributes = [one.name for one in fields(Record)]
+    names = records[0].to_dict()
+    return pd.DataFrame(
+        {
+            name: [getattr(record, attribute) for record in records]
+            for name, attribute in zip(names, attributes, strict=True)
+        }
     )
 
 
-def _checked(frame: pd.DataFrame, source: Path) -> pd.DataFrame:
+def _check(frame: pd.DataFrame, source: Path) -> None:
     if frame.empty:
         raise TableError(f"{source} has no rows; measure something first, then judge it")
     for column in NUMBER_COLUMNS:
         if column in frame.columns:
-            try:
-                numbers(frame, column)
-            except TableError as problem:
-                raise TableError(f"{source}: {problem}") from None
+            numbers(frame, column)
     measured = measured_rows(frame)
     if not measured.any():
         found = ", ".join(
@@ -235,31 +209,17 @@ def _checked(frame: pd.DataFrame, source: Path) -> pd.DataFrame:
         )
     for column in TIME_COLUMNS:
         if column in frame.columns:
-            _positive(numbers(frame[measured], column), column, source)
-    return frame.reset_index(drop=True)
-
-
-def _positive(values: npt.NDArray[np.float64], column: str, source: Path) -> None:
-    wrong = np.flatnonzero(~np.isnan(values) & ~((values > 0) & (values < np.inf)))
-    if wrong.size:
-        raise TableError(
-            f"{source}: {column} must be positive and finite, got {values[wrong[0]]:g} in measured "
-            f"row {wrong[0] + 1}; remove such rows, or measure them again"
-        )
-
-
-def _is_number(value: object) -> bool:
-    try:
-        pd.to_numeric(pd.Series([value]))
-    except (ValueError, TypeError):
-        return False
-    return True
+            values = numbers(frame, column)
+            wrong = measured & ~np.isnan(values) & ~((values > 0) & (values < np.inf))
+            if wrong.any():
+                at = int(np.argmax(wrong))
+                file, row = row_of(frame, at)
+                raise TableError(
+                    f"{file}{column} must be positive and finite, got {values[at]:g}{row}; remove "
+                    "such rows, or measure them again"
+                )
 
 
 def _name(source: Path) -> str:
     run = source if source.is_dir() else source.parent if source.name == RECORDS_FILE else source
     return run.resolve().name if run.is_dir() else run.stem
-
-
-def _one_line(problem: Exception) -> str:
-    return " ".join(str(problem).split()) or type(problem).__name__

@@ -6,8 +6,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import attnscale
 from bench.records import CorruptRecordWarning
-from reports.tables import Table, TableError, read_table, read_tables
+from reports.columns import TableError, measured_rows, numbers
+from reports.tables import Table, read_table, read_tables
 
 Make = Callable[..., dict[str, Any]]
 
@@ -48,19 +50,57 @@ def test_a_torn_last_line_is_a_warning_and_the_rest_is_used(tmp_path: Path, reco
         assert len(read_table(run).frame) == 1
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".json"])
-def test_foreign_tables_keep_their_columns(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("name", ["table.txt", "table.json", "table.csv", "table"])
+@pytest.mark.parametrize("kind", ["csv", "tabs", "lines", "list", "parquet"])
+def test_foreign_tables_are_told_apart_by_content_and_keep_their_columns(
+    tmp_path: Path, kind: str, name: str
+) -> None:
     frame = pd.DataFrame({"length": [3, 5, 7], "elapsed": [0.5, 1.5, 2.5], "who": list("abc")})
-    path = tmp_path / f"table{suffix}"
-    if suffix == ".csv":
-        frame.to_csv(path, index=False)
-    elif suffix == ".parquet":
-        frame.to_parquet(path)
-    else:
-        frame.to_json(path, orient="records", lines=suffix == ".jsonl")
+    path = tmp_path / name
+    write = {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "tabs": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "lines": lambda: frame.to_json(path, orient="records", lines=True),
+        "list": lambda: frame.to_json(path, orient="records"),
+        "parquet": lambda: frame.to_parquet(path),
+    }
+    write[kind]()
     table = read_table(path)
     pd.testing.assert_frame_equal(table.frame, frame, check_dtype=False)
-    assert table.info == {}
+    assert (table.info, table.parameters) == ({}, ())
+
+
+def test_a_journal_under_another_name_is_a_journal(tmp_path: Path, record: Make) -> None:
+    path = tmp_path / "night.txt"
+    path.write_text(json.dumps(record(colour="blue")) + '\n{"schema": 1, "torn')
+    with pytest.warns(CorruptRecordWarning, match="line 2"):
+        frame = read_table(path).frame
+    assert list(frame["seq_len"]) == [128]
+    assert "colour" not in frame.columns
+
+
+@pytest.mark.parametrize("text", ["n,time_s\n3,0.5\n", '{"n": 3, "time_s": 0.5}\n'])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8-sig")
+    assert list(read_table(path).frame.columns) == ["n", "time_s"]
+
+
+def test_line_ends_inside_of_json_strings_end_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text('{"n": 3, "who": "a\u2028b"}\n\n{"n": 5, "who": "c"}\n', encoding="utf-8")
+    assert list(read_table(path).frame["who"]) == ["a\u2028b", "c"]
+
+
+def test_the_index_of_a_parquet_file_is_columns_if_it_has_names(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    index = pd.MultiIndex.from_tuples([(3, 5), (7, 11)], names=["n", "d"])
+    pd.DataFrame({"time_s": [0.5, 2.5]}, index=index).to_parquet(path)
+    assert read_table(path).frame.to_dict("list") == {
+        "n": [3, 7],
+        "d": [5, 11],
+        "time_s": [0.5, 2.5],
+    }
 
 
 def test_a_benchmark_json_gives_the_case_the_median_and_the_machine(tmp_path: Path) -> None:
@@ -89,13 +129,15 @@ def test_a_benchmark_json_gives_the_case_the_median_and_the_machine(tmp_path: Pa
 
 
 def test_a_foreign_benchmark_keeps_its_parameters_and_name(tmp_path: Path) -> None:
-    path = tmp_path / "bench.json"
+    path = tmp_path / "bench.csv"
     path.write_text(json.dumps({"benchmarks": [benchmark(), benchmark(stats={})]}))
-    frame = read_table(path).frame
+    table = read_table(path)
+    frame = table.frame
     assert list(frame["n"]) == [128, 128]
     assert frame["implementation"][0] == "test_core"
     assert json.loads(frame["params"][0])["n"] == 128
     assert list(frame["status"]) == ["measured", "crashed"]
+    assert table.parameters == ("n",)
 
 
 def test_several_runs_are_told_apart_by_name_even_if_equal(tmp_path: Path, record: Make) -> None:
@@ -113,42 +155,60 @@ def test_one_file_makes_no_run_column(tmp_path: Path, record: Make) -> None:
     assert "run" not in table.frame.columns
 
 
-BAD_FILES = {
+BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "empty.csv": ("", "is empty"),
+    "blank.csv": (" \n\n", "is empty"),
+    "mark.csv": (b"\xef\xbb\xbf", "is empty"),
     "header.csv": ("seq_len,time_s\n", "has no rows"),
-    "text.csv": ("seq_len,time_s\n128,fast\n", 'column "time_s" must hold numbers, got'),
-    "zero.csv": ("seq_len,time_s\n128,0\n", "time_s must be positive and finite, got 0"),
-    "minus.csv": ("seq_len,time_s\n128,-1\n", "time_s must be positive and finite, got -1"),
+    "text.csv": ("seq_len,time_s\n128,1\n256,fast\n", "must hold numbers, got 'fast' in row 2"),
+    "comma.csv": ("seq_len;time_s\n128;0,5\n", "got '0,5' in row 1; write 0.5, with a decimal"),
+    "quoted.csv": ('seq_len,time_s\n"1,024",1\n', "'1,024' in row 1; write 1024, without commas"),
+    "fields.csv": ("seq_len,time_s\n1,024,1\n", "line 2 has 3 fields, expected 2"),
+    "twice.csv": ("n,n\n1,2\n", 'two columns called "n"'),
+    "latin.csv": ("n,größe\n".encode("latin-1"), "is not UTF-8: byte 0xf6 in line 1"),
+    "wide.csv": ("n,t\n1,2\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
+    "zero.csv": (
+        "seq_len,time_s\n64,1\n128,0\n",
+        "time_s must be positive and finite, got 0 in ro",
+    ),
+    "minus.csv": ("seq_len,time_s\n128,-1\n", "positive and finite, got -1 in row 1; remove"),
     "inf.csv": ("seq_len,time_s\n128,inf\n", "time_s must be positive and finite, got inf"),
     "skipped.csv": ("status,time_s\nskipped,\n", "has no measured row, only 1 skipped"),
-    "broken.json": ("{", "is not json"),
+    "broken.json": ('{\n "a": }', "is not JSON: Expecting value at line 2 column 7"),
+    "deep.json": ("[" * 100_000, "JSON nested too deeply"),
     "broken.jsonl": ('{"a": 1}\n{', "line 2 is not JSON"),
-    "list.jsonl": ("[1]\n", "line 1 must hold one JSON object"),
-    "other.json": ('{"a": 1}', 'no "benchmarks"'),
-    "run.json": ("{}", "give its directory"),
-    "fake.parquet": ("no", "is not parquet"),
-    "notes.txt": ("hello", 'has the suffix ".txt"'),
-    "binary.csv": ("\x00\x00", "has no rows"),
+    "list.jsonl": ("[1]\n[2]\n", "line 1 must hold one JSON object, got [1]"),
+    "items.json": ('[{"a": 1}, 2]', "item 2 is no object, but 2"),
+    "none.json": ("[]", "has no rows"),
+    "other.json": ('{"a": {}}', 'has no list "benchmarks"'),
+    "foreign.json": ('{"benchmarks": [{"mean": 3}]}', "neither of pytest-benchmark nor of google/"),
+    "unmeasured.json": ('{"benchmarks": [], "machine_info": {}}', "has no rows"),
+    "run.json": ('{"schema": 1, "machine": {}}', "give its directory"),
+    "fake.parquet": (b"PAR1 and no more", "is not Parquet"),
+    "book.csv": (b"PK\x03\x04 and more", "Excel workbook"),
+    "packed.csv": (b"\x1f\x8b and more", "compressed with gzip"),
+    "notes.txt": ("hello", "no comma, semicolon or tab in its header 'hello'"),
+    "binary.csv": ("\x00\x00", "is a binary file"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_every_bad_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
-    text, expected = BAD_FILES[name]
+    content, expected = BAD_FILES[name]
     path = tmp_path / name
-    path.write_text(text)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(TableError) as refused:
         read_table(path)
     message = str(refused.value)
     assert expected in message
     assert "\n" not in message
-    assert str(path) in message
+    assert message.startswith(str(path))
 
 
 def test_a_missing_path_and_a_directory_that_is_no_run_say_so(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"nowhere does not exist; give a run directory"):
         read_table(tmp_path / "nowhere")
-    with pytest.raises(TableError, match=r"has no records.jsonl; run \"attnscale sweep"):
+    with pytest.raises(TableError, match=r"no run: it has no records.jsonl; run \"attnscale sweep"):
         read_table(tmp_path)
 
 
@@ -161,3 +221,56 @@ def test_what_is_known_of_one_run_is_not_said_of_several(tmp_path: Path, record:
     runs = [write_run(tmp_path / name, [record()], {"seed": 1}) for name in ("one", "two")]
     assert read_tables(runs[:1]).shared_info == {"seed": 1}
     assert read_tables(runs).shared_info == {}
+
+
+def test_rows_that_are_wrong_are_found_in_their_own_file(tmp_path: Path) -> None:
+    for name, value in (("one", "0.5"), ("two", "late")):
+        (tmp_path / name).write_text(f"n,elapsed\n3,0.25\n5,{value}\n")
+    frame = read_tables([tmp_path / "one", tmp_path / "two"]).frame
+    with pytest.raises(TableError, match=r"two: column .* got 'late' in row 2"):
+        numbers(frame[frame["n"] > 3], "elapsed")
+
+
+def test_a_status_of_somebody_else_leaves_no_row_out(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("n,elapsed,status\n3,0.5,ok\n5,2.5,late\n")
+    assert measured_rows(read_table(path).frame).all()
+
+
+def test_any_names_of_columns_can_be_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.csv"
+    lengths = [2**k for k in range(4, 14)]
+    lines = [f"{n};{1e-3 * n**2 + 0.5}" for n in lengths]
+    path.write_text("\n".join(["length;elapsed (ms)", *lines]))
+    arguments = ["--size", "n=length", "--value", "elapsed (ms)", "--claim", "n^2", "--json"]
+    with pytest.raises(SystemExit) as ended:
+        attnscale.main(["fit", str(path), *arguments])
+    assert ended.value.code == 0
+    (found,) = json.loads(capsys.readouterr().out)["fits"]
+    assert found["verdict"] == "confirmed"
+    assert found["cells"] == len(lengths)
+    assert found["exponents"]["n"]["low"] > 1.9
+
+
+def test_a_run_that_is_broken_or_empty_says_so(tmp_path: Path, record: Make) -> None:
+    run = write_run(tmp_path / "run", [])
+    with pytest.raises(TableError, match=r"run has no rows; measure something first"):
+        read_table(run)
+    (run / "records.jsonl").write_text(json.dumps(record()))
+    (run / "run.json").unlink()
+    with pytest.raises(TableError, match=r"run has no run.json"):
+        read_table(run)
+
+
+def test_a_file_that_may_not_be_read_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "table.csv").write_text("n,time_s\n3,0.5\n")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(TableError, match=r"table.csv cannot be read: Permission denied"):
+        read_table(tmp_path / "table.csv")

@@ -1,0 +1,162 @@
+"""One column of a table as numbers, and what to say where it is none."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+
+from reports.units import UnitError, parse_quantity
+
+FILES = "files"
+"""Key of `DataFrame.attrs`: pairs of the first row's label and the file that it was read from."""
+
+STATUSES = frozenset(
+    {
+        "measured",
+        "unsupported",
+        "incorrect",
+        "out_of_memory",
+        "timeout",
+        "crashed",
+        "skipped",
+    }
+)
+"""The words of `bench.records`, repeated so that a judge of foreign tables needs none of bench."""
+
+_MOST_NAMES = 12
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
+
+
+class TableError(ValueError):
+    """A table that cannot be read or judged; the message is one line for the user."""
+
+
+def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
+    """A column as floats, NaN where it is empty.
+
+    Text that is a number counts as one; true and false, dates and durations do not.
+
+    Raises:
+        TableError: the column does not exist, or holds something else; the message says which
+            file and row, where the table was read from a file. Rows count from 1, without a header.
+
+    """
+    if column not in frame.columns:
+        raise no_column(frame, column)
+    values = frame[column]
+    if isinstance(values, pd.DataFrame):
+        raise TableError(f'two columns are called "{column}"; rename one of them')
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    kind = values.dtype
+    if types.is_bool_dtype(kind):
+        raise TableError(f'{_file(frame)}column "{column}" holds true and false; expected numbers')
+    text = types.is_object_dtype(kind) or types.is_string_dtype(kind)
+    if types.is_complex_dtype(kind) or not (types.is_numeric_dtype(kind) or text):
+        raise TableError(
+            f'{_file(frame)}column "{column}" holds {kind}; expected numbers, '
+            "such as seconds in a column time_s"
+        )
+    try:
+        return _floats(values)
+    except (ValueError, TypeError):
+        at = _first_wrong(values)
+        file, row = row_of(frame, at)
+        raise TableError(
+            f'{file}column "{column}" must hold numbers, got {_shown(values.iloc[at])}{row}; '
+            f"{_advice(values.iloc[at])}"
+        ) from None
+
+
+def measured_rows(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows carry a measurement: those with status `measured`, or all without a status.
+
+    A foreign column `status` that holds none of our words says nothing about that.
+    """
+    if "status" not in frame.columns or not frame["status"].isin(STATUSES).any():
+        return np.ones(len(frame), dtype=np.bool_)
+    return (frame["status"] == "measured").to_numpy(dtype=np.bool_)
+
+
+def no_column(frame: pd.DataFrame, column: str) -> TableError:
+    """The error for a name that is no column: the nearest one, and what there is."""
+    names = [str(name) for name in frame.columns]
+    near = _nearest(column, names)
+    guess = f'did you mean "{near}"? ' if near else ""
+    return TableError(
+        f'{_file(frame)}there is no column "{column}"; {guess}the table has {_listed(names)}'
+    )
+
+
+def row_of(frame: pd.DataFrame, position: int) -> tuple[str, str]:
+    """What to say before and after a message on one row: `table.csv: ` and ` in row 3`."""
+    label = frame.index[position]
+    if not isinstance(label, int | np.integer):
+        return _file(frame), f" in row {label!r}"
+    start, file = 0, ""
+    for first, name in frame.attrs.get(FILES, ()):
+        if first <= label:
+            start, file = first, f"{name}: "
+    return file, f" in row {int(label) - start + 1}"
+
+
+def _file(frame: pd.DataFrame) -> str:
+    files = [name for _, name in frame.attrs.get(FILES, ())]
+    return f"{files[0]}: " if len(files) == 1 else ""
+
+
+def _nearest(column: str, names: Sequence[str]) -> str | None:
+    folded = {name.casefold(): name for name in reversed(names)}
+    found = difflib.get_close_matches(column.casefold(), list(folded), n=1)
+    return folded[found[0]] if found else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _advice(value: object) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if _THOUSANDS.fullmatch(text):
+        return f"write {text.replace(',', '')}, without commas between the thousands"
+    if _COMMA.fullmatch(text):
+        return f"write {text.replace(',', '.')}, with a decimal point instead of the comma"
+    try:
+        parse_quantity(text)
+    except UnitError:
+        return "correct the file, or name another column"
+    return "write the number alone, and its unit in the header, such as time (ms)"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _floats(values: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    if types.is_object_dtype(values.dtype) and any(isinstance(v, bool | np.bool_) for v in values):
+        raise TypeError("a boolean is no number")
+    return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _first_wrong(values: pd.Series[Any]) -> int:
+    """The position of the first value that is no number, by halves; there must be one."""
+    start = 0
+    while len(values) > 1:
+        half = len(values) // 2
+        try:
+            _floats(values.iloc[:half])
+        except (ValueError, TypeError):
+            values = values.iloc[:half]
+        else:
+            start, values = start + half, values.iloc[half:]
+    return start

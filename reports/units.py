@@ -1,0 +1,196 @@
+"""Units of columns and of budgets: seconds, bytes and joules, and their multiples.
+
+A unit is read off a column's name (`time_s`, `memory [MiB]`), never off its values. What names no
+unit has none, and is then only ever compared with plain numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["time", "memory", "energy"]
+
+
+class UnitError(ValueError):
+    """A quantity that cannot be read or does not fit a column; the message is one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A unit: what it measures, its symbol, and how many seconds, bytes or joules it is.
+
+    A column without a unit has kind None, no symbol and factor 1.
+    """
+
+    kind: Kind | None
+    symbol: str
+    factor: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """An amount that somebody wrote: `value` in seconds, bytes or joules, and `text` as written.
+
+    Without a unit, kind is None and `value` is the plain number.
+    """
+
+    value: float
+    kind: Kind | None
+    text: str
+
+
+NO_UNIT = Unit(kind=None, symbol="", factor=1.0)
+
+# Kind, symbol, factor, other spellings. A capital prefix before a small b means bits elsewhere
+# (Mb), and a small or a capital m before J are far apart, so those are never guessed.
+_SPELLINGS: tuple[tuple[Kind, str, float, str], ...] = (
+    ("time", "h", 3600.0, "hr hrs hour hours"),
+    ("time", "min", 60.0, "mins minute minutes"),
+    ("time", "s", 1.0, "sec secs second seconds"),
+    ("time", "ms", 1e-3, "msec millisecond milliseconds"),
+    ("time", "µs", 1e-6, "us μs usec microsecond microseconds"),
+    ("time", "ns", 1e-9, "nsec nanosecond nanoseconds"),
+    ("memory", "TiB", 2.0**40, "tib TIB"),
+    ("memory", "GiB", 2.0**30, "gib GIB"),
+    ("memory", "MiB", 2.0**20, "mib MIB"),
+    ("memory", "KiB", 2.0**10, "kib KIB"),
+    ("memory", "TB", 1e12, "tb"),
+    ("memory", "GB", 1e9, "gb"),
+    ("memory", "MB", 1e6, "mb"),
+    ("memory", "kB", 1e3, "KB kb"),
+    ("memory", "B", 1.0, "byte bytes"),
+    ("energy", "MJ", 1e6, "megajoule megajoules"),
+    ("energy", "kJ", 1e3, "kilojoule kilojoules"),
+    ("energy", "J", 1.0, "joule joules"),
+    ("energy", "mJ", 1e-3, "millijoule millijoules"),
+)
+_UNITS = {
+    name: Unit(kind=kind, symbol=symbol, factor=factor)
+    for kind, symbol, factor, others in _SPELLINGS
+    for name in (symbol, *others.split())
+}
+_DECIMAL = ("kB", "MB", "GB", "TB")
+# What may end a name after "_": x_h and x_b are letters of laws, and x_mj could be either prefix.
+_SUFFIXES = {
+    name.lower(): unit
+    for name, unit in _UNITS.items()
+    if len(name) > 1 and (unit.kind != "energy" or len(name) > 2)
+} | {"s": _UNITS["s"], "j": _UNITS["J"], "J": _UNITS["J"]}
+
+_ARTICLES: dict[Kind, str] = {"time": "a time", "memory": "a memory size", "energy": "an energy"}
+_BASE: dict[Kind, str] = {"time": "s", "memory": "B", "energy": "J"}
+
+_BRACKETED = re.compile(r"(?P<space>^|\s)?[(\[]\s*(?P<unit>[^()\[\]]+?)\s*[)\]]\s*$")
+_QUANTITY = re.compile(
+    r"\s*\+?(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"\s*(?P<unit>[^\s0-9.,][^\s.,]*)?\s*"
+)
+_EXAMPLES = "24GiB, 90s or 1.5 ms"
+
+
+def unit_of(column: str) -> Unit:
+    """The unit that a column's name states: `time_s`, `peak_mib`, `time (ms)`, `memory [MiB]`.
+
+    `_min` is minutes. `items_per_s` is a rate and `item(s)` a plural: they state no unit.
+    """
+    bracketed = _BRACKETED.search(column)
+    if bracketed:
+        plural = bracketed["unit"] == "s" and bracketed["space"] is None
+        return NO_UNIT if plural else _named(bracketed["unit"]) or NO_UNIT
+    before, _, end = column.strip().rpartition("_")
+    if not before:  # a whole name such as "seconds"; a letter or two may stand for a size
+        return _SUFFIXES.get(end.lower(), NO_UNIT) if len(end) > 3 else NO_UNIT
+    if re.search(r"(?:^|[_\W])per$", before, flags=re.IGNORECASE):
+        return NO_UNIT
+    return _SUFFIXES.get(end if len(end) == 1 else end.lower(), NO_UNIT)
+
+
+def parse_quantity(text: str) -> Quantity:
+    """Read a positive amount with or without a unit: `24GiB`, `90s`, `1.5 ms`, `2h`, `0.3`.
+
+    Raises:
+        UnitError: the text is no positive number, or its unit is not known.
+
+    """
+    shown = text if len(text) <= 40 else text[:39] + "…"
+    found = _QUANTITY.fullmatch(text)
+    if found is None:
+        hint = "; write decimals with a point" if "," in text else ""
+        raise UnitError(
+            f"expected a positive number with a unit such as {_EXAMPLES}, got {shown!r}{hint}"
+        )
+    unit = NO_UNIT
+    if found["unit"]:
+        named = _named(found["unit"])
+        if named is None:
+            raise UnitError(
+                f"{shown!r} has an unknown unit {found['unit'][:12]!r}; expected one of "
+                f"{', '.join(symbol for _, symbol, _, _ in _SPELLINGS)}"
+            )
+        unit = named
+    value = float(found["number"]) * unit.factor
+    if not 0 < value < math.inf:
+        raise UnitError(f"expected a positive, finite amount such as {_EXAMPLES}, got {shown!r}")
+    return Quantity(value=value, kind=unit.kind, text=text.strip())
+
+
+def in_unit(quantity: Quantity, unit: Unit) -> float:
+    """The quantity as a number in a column of that unit; a plain number is taken to be in it.
+
+    Raises:
+        UnitError: one is a time and the other a memory, or the column states no unit.
+
+    """
+    if quantity.kind is None:
+        return quantity.value
+    if unit.kind is None:
+        raise UnitError(
+            f"{quantity.text} cannot be compared with a column that states no unit; write a plain "
+            "number in the column's unit, or name the unit in the header, such as time_s"
+        )
+    if quantity.kind != unit.kind:
+        raise UnitError(
+            f"{quantity.text} states {_ARTICLES[quantity.kind]}, but the column holds "
+            f"{_ARTICLES[unit.kind]} in {unit.symbol}; give the amount in {unit.symbol}"
+        )
+    return quantity.value / unit.factor
+
+
+def show(value: float, unit: Unit) -> str:
+    """A value in a unit as people read it, with three significant figures: `1.23 ms`, `24 GiB`.
+
+    Columns of kB, MB and so on are shown in powers of 1000, other memory in powers of 1024.
+    """
+    if not math.isfinite(value):
+        return f"{value:g} {unit.symbol}".rstrip()
+    if unit.kind is None:
+        return f"{_rounded(value):.10g}"
+    base = value * unit.factor
+    if base == 0:
+        return f"0 {_BASE[unit.kind]}"
+    scales = [
+        (symbol, factor)
+        for kind, symbol, factor, _ in _SPELLINGS
+        if kind == unit.kind and _same_family(symbol, unit.symbol)
+    ]
+    # Rounded first, so that just under a scale "1e+03 ms" cannot come out.
+    fitting = [scale for scale in scales if abs(_rounded(base / scale[1])) >= 1] or scales[-1:]
+    symbol, factor = fitting[0]
+    return f"{_rounded(base / factor):.10g} {symbol}"
+
+
+def _named(text: str) -> Unit | None:
+    """The unit of that spelling; capitals matter only in short symbols."""
+    return _UNITS.get(text.lower() if len(text) > 3 else text)
+
+
+def _same_family(symbol: str, wanted: str) -> bool:
+    binary = symbol.endswith("iB")
+    return not (binary if wanted in _DECIMAL else symbol in _DECIMAL)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")

@@ -1,0 +1,129 @@
+import json
+from typing import Any
+
+import pytest
+
+from reports.benchmark_json import (
+    LeftOutWarning,
+    benchmark_info,
+    benchmark_parameters,
+    benchmark_rows,
+    is_benchmark_json,
+)
+
+RAW = [0.25, 0.125, 0.5]
+
+
+def benchmark(test: str = "test_sort", module: str = "a", **params: Any) -> dict[str, Any]:
+    ident = "-".join(map(str, params.values()))
+    return {
+        "group": None,
+        "name": f"{test}[{ident}]",
+        "fullname": f"tests/test_{module}.py::{test}[{ident}]",
+        "params": params or None,
+        "param": ident or None,
+        "extra_info": {},
+        "stats": {"median": 0.25, "min": 0.125, "data": RAW},
+    }
+
+
+def rows(*entries: dict[str, Any]) -> list[dict[str, Any]]:
+    return benchmark_rows({"benchmarks": list(entries)})
+
+
+def test_a_benchmark_is_one_row_and_its_readings_are_no_replicates() -> None:
+    (row,) = rows(benchmark(n=7))
+    assert (row["time_s"], row["time_min_s"], row["status"]) == (0.25, 0.125, "measured")
+    assert (row["n"], row["param"], row["implementation"]) == (7, "7", "test_sort")
+    assert "round" not in row
+    assert json.loads(row["params"]) == {"n": 7}
+
+
+def test_numbers_of_extra_info_are_columns_and_win_over_parameters() -> None:
+    (row,) = rows(benchmark(n=7, k=3) | {"extra_info": {"n": 49, "depth": 2.5, "host": "lab"}})
+    assert (row["n"], row["k"], row["depth"], row["host"]) == (49, 3, 2.5, "lab")
+
+
+def test_parameters_that_are_no_numbers_and_differ_name_the_implementation() -> None:
+    entries = [benchmark(n=7, how=how, mode="fast", cached=True) for how in ("merge", "quick")]
+    assert [row["implementation"] for row in rows(*entries)] == [
+        "test_sort[merge]",
+        "test_sort[quick]",
+    ]
+    entries = [benchmark(n=7, cached=cached) for cached in (True, False, None)]
+    assert [row["implementation"] for row in rows(*entries)] == [
+        "test_sort[cached=true]",
+        "test_sort[cached=false]",
+        "test_sort[cached=null]",
+    ]
+
+
+def test_what_differs_only_between_tests_is_not_in_their_names() -> None:
+    found = rows(benchmark("test_sort", how="merge"), benchmark("test_find", how="linear"))
+    assert [row["implementation"] for row in found] == ["test_sort", "test_find"]
+
+
+def test_tests_of_one_name_in_two_files_are_two_implementations() -> None:
+    found = rows(benchmark(n=7), benchmark(n=7, module="b"))
+    assert [row["implementation"] for row in found] == [
+        "tests/test_a.py::test_sort",
+        "tests/test_b.py::test_sort",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "column", "value"),
+    [
+        ("UNSERIALIZABLE[np.int64(128)]", "n", 128),
+        ("UNSERIALIZABLE[128]", "n", 128),
+        ("UNSERIALIZABLE[Decimal('0.5')]", "n", 0.5),
+        ([3, 5], "n_1", 5),
+        (["UNSERIALIZABLE[np.int64(3)]", 5], "n_0", 3),
+    ],
+)
+def test_numbers_that_json_cannot_hold_or_holds_in_lists_are_sizes(
+    written: Any, column: str, value: float
+) -> None:
+    document = {"benchmarks": [benchmark(n=written)]}
+    assert benchmark_rows(document)[0][column] == value
+    assert column in benchmark_parameters(document)
+
+
+def test_functions_as_parameters_are_called_by_their_names() -> None:
+    functions = [f"UNSERIALIZABLE[<function {name} at 0x7f81>]" for name in ("merge", "quick")]
+    found = rows(*(benchmark(n=7, fn=function) for function in functions))
+    assert [row["implementation"] for row in found] == ["test_sort[merge]", "test_sort[quick]"]
+    assert [row["fn"] for row in found] == ["merge", "quick"]
+
+
+def test_only_numbers_are_parameters_of_size() -> None:
+    entries = [benchmark(n=7, how="merge", cached=True), benchmark(k=2.5)]
+    assert benchmark_parameters({"benchmarks": entries}) == ("n", "k")
+
+
+def test_a_case_of_ours_tells_its_sizes_itself_and_silences_the_others() -> None:
+    case = {"implementation": "sdpa", "seq_len": 128, "d_model": 64}
+    document = {"benchmarks": [benchmark(n=7) | {"extra_info": case}, benchmark("test_other", k=3)]}
+    with pytest.warns(LeftOutWarning, match=r"1 benchmarks .* test_other\[3\]"):
+        (row,) = benchmark_rows(document)
+    assert row.items() >= case.items()
+    assert "n" not in row
+    assert benchmark_parameters(document) == ()
+
+
+def test_a_benchmark_without_statistics_has_a_reason_and_no_time() -> None:
+    (row,) = rows(benchmark(n=7) | {"stats": None})
+    assert (row["time_s"], row["status"]) == (None, "crashed")
+    assert row["reason"] == "the benchmark has no median"
+
+
+def test_what_a_document_does_not_tell_of_the_machine_is_null() -> None:
+    info = benchmark_info({"benchmarks": []})
+    assert info["machine"] == {"cpu": None, "cores_logical": None, "os": None}
+    assert info["git"] == {"commit": None, "dirty": None}
+
+
+def test_documents_of_others_are_not_taken_for_ours() -> None:
+    assert is_benchmark_json({"benchmarks": [benchmark()]})
+    assert is_benchmark_json({"benchmarks": [], "machine_info": {}})
+    assert not is_benchmark_json({"benchmarks": [{"mean": 3}]})

@@ -1,0 +1,94 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.columns import TableError
+from reports.delimited import read_delimited
+
+words = st.text("abc ;,\t\"'-\n", min_size=1, max_size=6).map(lambda text: f"w{text}w")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_separator_and_the_line_ends_are_found(separator: str, end: str) -> None:
+    lines = [("n", "time, mean (ms)", "who"), ("3", "0.5", "a,b;c\td"), ("5", "2.5", "e")]
+    text = end.join(separator.join(f'"{field}"' for field in line) for line in lines)
+    frame = read_delimited(text + end)
+    assert list(frame.columns) == ["n", "time, mean (ms)", "who"]
+    assert frame["n"].tolist() == [3, 5]
+    assert frame["time, mean (ms)"].tolist() == [0.5, 2.5]
+    assert frame["who"].tolist() == ["a,b;c\td", "e"]
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 2**40), st.floats(1e-9, 1e9), words), min_size=1),
+    separator=st.sampled_from(",;\t"),
+)
+def test_what_pandas_writes_is_read_back(
+    rows: list[tuple[int, float, str]], separator: str
+) -> None:
+    frame = pd.DataFrame(rows, columns=["n", "time_s", "who"])
+    found = read_delimited(frame.to_csv(index=False, sep=separator))
+    pd.testing.assert_frame_equal(found, frame, check_dtype=False, rtol=1e-14)
+
+
+def test_values_that_are_missing_are_missing_in_every_kind_of_column() -> None:
+    frame = read_delimited("n,time_s,noisy,reason,none\n3,,True,None,\n,0.5,,late,NA\n")
+    assert math.isnan(frame["n"][1])
+    assert math.isnan(frame["time_s"][0])
+    assert frame["noisy"][0] is True
+    assert pd.isna(frame["reason"][0])
+    assert frame["none"].isna().all()
+
+
+def test_booleans_are_booleans() -> None:
+    frame = read_delimited("a,b\nTrue,false\nFalse,true\n")
+    assert frame["a"].dtype == np.bool_
+    assert frame["b"].tolist() == [False, True]
+
+
+def test_blanks_around_fields_and_blank_lines_do_not_count() -> None:
+    frame = read_delimited("n , time_s \n\n 3 , 0.5 \n,\n5,2.5")
+    assert frame.to_dict("list") == {"n": [3, 5], "time_s": [0.5, 2.5]}
+
+
+def test_a_column_without_name_and_values_is_left_out_and_an_index_is_kept() -> None:
+    frame = read_delimited(",n,time_s,\n0,3,0.5,\n1,5,2.5,\n")
+    assert list(frame.columns) == ["column 1", "n", "time_s"]
+
+
+def test_commas_in_names_and_numbers_do_not_hide_the_semicolon() -> None:
+    frame = read_delimited("n;time, mean\n3;0,5\n5;2,5\n")
+    assert list(frame.columns) == ["n", "time, mean"]
+
+
+def test_a_decimal_comma_stays_text_for_whoever_asks_for_numbers() -> None:
+    assert read_delimited("n;time_s\n3;0,5\n")["time_s"].tolist() == ["0,5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("n,time_s\n3,0.5\n1,024,0.5\n", "line 3 has 3 fields, expected 2 as in the header; numb"),
+        ("n,time_s\n3\n", "line 2 has 1 field, expected 2 as in the header; give every line"),
+        ("n;t;u\n3;5\n", "with a semicolon between"),
+        ("n,t,n\n1,2,3\n", 'has two columns called "n"'),
+        ('n,t\n"1,2\n', "is not CSV: unexpected end of data"),
+        ("hello\nworld\n", "there is no comma, semicolon or tab in its header 'hello'"),
+        (",,\n", "is no table"),
+    ],
+)
+def test_a_broken_table_is_one_clear_line(text: str, expected: str) -> None:
+    with pytest.raises(TableError) as refused:
+        read_delimited(text)
+    assert expected in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_line_numbers_count_the_line_ends_inside_quotes() -> None:
+    with pytest.raises(TableError, match="line 4 has 3 fields"):
+        read_delimited('n,who\n3,"a\nb"\n5,c,d\n')
