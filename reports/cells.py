@@ -1,6 +1,6 @@
-"""From rows to cells: one value a size, the median over its visits, and what surrounds it.
+"""From rows to cells: one value a size, the median over its readings, and what surrounds it.
 
-The cell is the sampling unit. Visits of one cell share whatever went wrong in it, so their spread
+The cell is the sampling unit. Readings of one cell share whatever went wrong in it, so their spread
 is only a lower bound on a cell's error, and is never resampled.
 """
 
@@ -14,16 +14,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.columns import TableError, measured_rows, numbers, row_of
 from reports.groups import CONDITIONS
 from reports.monomials import Floats
-from reports.tables import TableError, measured_rows, numbers
-from reports.visits import chosen_visits, marked_noisy, readings
+from reports.units import unit_of
+from reports.visits import (
+    Numbers,
+    Scatter,
+    chosen_visits,
+    deviations,
+    marked_noisy,
+    readings,
+    scatter_of,
+)
 
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 WILD = 3.0
 LEAST_SCATTER = 0.005  # visits that agree to half a per cent do so by luck
-DISTURBED_WEIGHT = 0.1  # a cell without one undisturbed visit hardly counts
+DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
+STATISTICS = ("median", "min")
+"""How the readings of a cell become its value."""
 CENSORED = ("out_of_memory", "timeout", "crashed", "skipped")
 """Statuses of cells that were wanted and have no value: not missing at random."""
 
@@ -32,21 +43,23 @@ CENSORED = ("out_of_memory", "timeout", "crashed", "skipped")
 class Cells:
     """The cells of one group, all arrays of one length.
 
-    `sizes` maps the law's letters to values; `cost` is the median over visits, in the unit of the
-    column, those marked noisy left out where a cell has others; `visits` counts what is used.
-    `weights` are 1, and less for a cell whose visits disagree more than three times as much as a
-    typical cell's, or are all marked noisy while most cells are quiet. `spread` is the pooled
-    standard deviation of log cost between visits of one cell, so weighted; None without repeated
-    visits. `covariates` holds workspace_bytes, minor_faults (a call) and flops where the table has
-    them, NaN where one is absent. `noisy` is the fraction of visits marked noisy, `censored` the
-    number of cells that were wanted and measured at no visit.
+    `sizes` maps the law's letters to values; `cost` is the median over readings (or their
+    minimum), in the unit of the column; `visits` counts the readings that are used, `set_aside`
+    those that are not, since they were marked noisy or took far longer than others of their cell
+    (see `reports.visits`). `weights` are 1, and less for a cell whose readings disagree more than
+    three times as much as a typical cell's, or are mostly disturbed while most cells' are not.
+    `scatter` is how readings of one cell differ, in parts. `covariates` holds workspace_bytes,
+    minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
+    the fraction of readings set aside or marked noisy, `censored` the number of cells that were
+    wanted and measured at no visit.
     """
 
     sizes: Mapping[str, Floats]
     cost: Floats
     weights: Floats
-    visits: npt.NDArray[np.int64]
-    spread: float | None
+    visits: Numbers
+    scatter: Scatter
+    set_aside: int
     covariates: Mapping[str, Floats]
     noisy: float
     censored: int
@@ -56,12 +69,12 @@ class Cells:
 
     @property
     def median_error(self) -> float | None:
-        """Standard error of a typical cell's median, relative, by the spread of its visits."""
-        if self.spread is None or not len(self):
+        """Standard error of a typical cell's median, relative, by the scatter of its readings."""
+        if self.scatter.reading is None or not len(self):
             return None
         # The median of three or more normal values is less efficient than their mean.
         factor = np.where(self.visits >= 3, 1.2533, 1.0)
-        return self.spread * math.sqrt(float(np.mean(factor**2 / self.visits)))
+        return self.scatter.reading * math.sqrt(float(np.mean(factor**2 / self.visits)))
 
     def only(self, kept: npt.NDArray[np.bool_]) -> Cells:
         """The cells where `kept` is true; what concerns the whole group stays."""
@@ -79,52 +92,48 @@ class Cells:
         return np.unique(self.sizes[name])
 
 
-def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells:
+def cells_of(
+    frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: str = "median"
+) -> Cells:
     """The cells of one group of rows.
 
     Rows with a status other than `measured` carry no value; cells that were wanted and have no
     measured row are counted in `censored`. A cell is one combination of all sizes and conditions
     in the table, so that two cases that the law does not tell apart stay two cells. A time must be
     positive; another cost may be 0 (a workspace), and such cells are left out, since growth is
-    judged on a log scale.
+    judged on a log scale. `statistic` is one of STATISTICS.
 
     Raises:
         TableError: a column is missing, holds text, or has a value that no cost or size can have.
 
     """
-    measured = measured_rows(frame)
-    rows = frame[measured]
+    rows = frame[measured_rows(frame)]
     cost = numbers(rows, value)
     columns = {name: numbers(rows, column) for name, column in sizes.items()}
-    is_time = value.endswith("_s")
-    wrong = ~np.isnan(cost) & ~(np.isfinite(cost) & ((cost > 0) if is_time else (cost >= 0)))
-    if wrong.any():
-        kind = "positive" if is_time else "not negative"
-        raise TableError(
-            f"{value} must be {kind} and finite, got {cost[wrong][0]:g}; remove such rows, "
-            "or measure them again"
-        )
-    keep = ~np.isnan(cost) & (cost > 0)
+    keep = _usable(rows, cost, value)
     for name, values in columns.items():
         bad = keep & ~(np.isfinite(values) & (values > 0))
         if bad.any():
+            file, row = row_of(rows, int(np.flatnonzero(bad)[0]))
             raise TableError(
-                f"{sizes[name]} must be positive in every measured row, got {values[bad][0]:g}; "
-                f"correct the table, or name another column with --size {name}=COLUMN"
+                f"{file}{sizes[name]} must be positive in every measured row, got "
+                f"{values[bad][0]:g}{row}; correct the table, or name another column with "
+                f"--size {name}=COLUMN"
             )
     noisy = marked_noisy(rows)
     number, count = _numbered(rows[keep], list(sizes.values()))
-    quiet = np.bincount(number, weights=~noisy[keep], minlength=count) > 0
-    times = readings(rows[keep], value)
-    chosen = chosen_visits(noisy[keep], number, times)
+    chosen = chosen_visits(noisy[keep], number, readings(rows[keep], value))
     disturbed = noisy[keep] | ~chosen
-    used = np.flatnonzero(keep)[chosen]
-    rows, cost, number = rows.iloc[used], cost[used], number[chosen]
-    order = pd.Series(number)
-    series = pd.Series(cost).groupby(order)
+    quiet = 2 * np.bincount(number, weights=~disturbed, minlength=count) >= np.bincount(
+        number, minlength=count
+    )
+    used, number = np.flatnonzero(keep)[chosen], number[chosen]
+    order = np.lexsort((cost[used], number))  # sums in one order, whatever that of the rows is
+    used, number = used[order], number[order]
+    rows, cost = rows.iloc[used], cost[used]
+    series = pd.Series(cost).groupby(number)
     visits = np.asarray(series.size(), dtype=np.int64)
-    scatter = _scatter(np.log(cost), number, count)
-    weights = _weights(scatter, visits)
+    weights = _weights(deviations(np.log(cost), number, count), visits)
     if (
         2 * (~quiet).sum() < quiet.size
     ):  # where most cells are disturbed, none can be told to be worse
@@ -136,17 +145,44 @@ def cells_of(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> Cells
     }
     return Cells(
         sizes={name: _median(values[used], number, count) for name, values in columns.items()},
-        cost=np.asarray(series.median(), dtype=np.float64),
+        cost=np.asarray(series.min() if statistic == "min" else series.median(), dtype=np.float64),
         weights=weights,
         visits=visits,
-        spread=_spread(scatter * weights, visits),
+        scatter=scatter_of(np.log(cost), number, _codes(rows, "round"), _codes(rows, "worker")),
+        set_aside=int((~chosen).sum()),
         covariates={c: v for c, v in covariates.items() if not np.isnan(v).all()},
         noisy=float(disturbed.mean()) if disturbed.size else 0.0,
         censored=_censored(frame, list(sizes.values())),
     )
 
 
-def _numbered(rows: pd.DataFrame, wanted: list[str]) -> tuple[npt.NDArray[np.int64], int]:
+def _usable(rows: pd.DataFrame, cost: Floats, value: str) -> npt.NDArray[np.bool_]:
+    """The rows with a cost above zero.
+
+    Raises:
+        TableError: a time is not positive, or another cost negative or infinite.
+
+    """
+    is_time = unit_of(value).kind == "time"
+    wrong = ~np.isnan(cost) & ~(np.isfinite(cost) & ((cost > 0) if is_time else (cost >= 0)))
+    if wrong.any():
+        kind = "positive" if is_time else "not negative"
+        file, row = row_of(rows, int(np.flatnonzero(wrong)[0]))
+        raise TableError(
+            f"{file}{value} must be {kind} and finite, got {cost[wrong][0]:g}{row}; remove such "
+            "rows, or measure them again"
+        )
+    return np.asarray(~np.isnan(cost) & (cost > 0))
+
+
+def _codes(rows: pd.DataFrame, column: str) -> Numbers | None:
+    """The values of a column, numbered from 0; None where it is absent or has gaps."""
+    if column not in rows.columns or rows.empty or rows[column].isna().any():
+        return None
+    return np.asarray(pd.factorize(rows[column])[0], dtype=np.int64)
+
+
+def _numbered(rows: pd.DataFrame, wanted: list[str]) -> tuple[Numbers, int]:
     """The number of each row's cell, and how many cells there are."""
     others = [c for c in (*SIZE_COLUMNS, *CONDITIONS) if c in rows.columns and c not in wanted]
     keys = [*wanted, *(c for c in others if rows[c].nunique(dropna=False) > 1)]
@@ -156,20 +192,12 @@ def _numbered(rows: pd.DataFrame, wanted: list[str]) -> tuple[npt.NDArray[np.int
     return np.asarray(grouped.ngroup(), dtype=np.int64), grouped.ngroups
 
 
-def _median(values: Floats, number: npt.NDArray[np.int64], count: int) -> Floats:
+def _median(values: Floats, number: Numbers, count: int) -> Floats:
     medians = pd.Series(values).groupby(number).median()
     return np.asarray(medians.reindex(range(count)), dtype=np.float64)
 
 
-def _scatter(logs: Floats, number: npt.NDArray[np.int64], count: int) -> Floats:
-    """Standard deviation of log cost between the visits of each cell, 0 for a single visit."""
-    visits = np.bincount(number, minlength=count)
-    means = np.bincount(number, weights=logs, minlength=count) / visits
-    squares = np.bincount(number, weights=(logs - means[number]) ** 2, minlength=count)
-    return np.asarray(np.sqrt(squares / np.maximum(visits - 1, 1)), dtype=np.float64)
-
-
-def _weights(scatter: Floats, visits: npt.NDArray[np.int64]) -> Floats:
+def _weights(scatter: Floats, visits: Numbers) -> Floats:
     """Less than 1 where visits disagree unusually: such a median may be any of them."""
     weights = np.ones_like(scatter)
     repeated = visits > 1
@@ -177,13 +205,6 @@ def _weights(scatter: Floats, visits: npt.NDArray[np.int64]) -> Floats:
         usual = max(float(np.median(scatter[repeated])), LEAST_SCATTER)
         weights = np.minimum(1.0, WILD * usual / np.maximum(scatter, 1e-300))
     return weights
-
-
-def _spread(scatter: Floats, visits: npt.NDArray[np.int64]) -> float | None:
-    free = int((visits - 1).sum())
-    if free <= 0:
-        return None
-    return math.sqrt(float((scatter**2 * (visits - 1)).sum()) / free)
 
 
 def _censored(frame: pd.DataFrame, wanted: list[str]) -> int:

@@ -1,7 +1,7 @@
 """The explanations that compete for a group of cells: the claimed law, a break, an outgrowing term.
 
 Each is fitted with its exponents free; a richer one must lead by the strict margin of
-`reports.breaks` to be chosen.
+`reports.setting` to be chosen.
 """
 
 from __future__ import annotations
@@ -9,73 +9,39 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
 from scipy.stats import f as f_distribution
 
-from reports import breaks
-from reports.breaks import Break
-from reports.cells import Cells
-from reports.models import Held, Model, Solution
-from reports.monomials import Law, Monomial
-from reports.profiles import Search, extent, search
+from reports import jumps
+from reports.breaks import FEWEST_CELLS, Break
+from reports.models import MOST_LOWER, Held, Model, Solution
+from reports.monomials import Floats, Law, Monomial
+from reports.profiles import Search, intervals, search
+from reports.setting import REACH, STRICT, Setting
 
-REACH = 2.0  # exponents are sought this far from the claimed ones
-FARTHEST_REACH = 8.0  # and this far above, while the best one lies at the end of what was searched
+PRICE = 0.5
+PRICE_BESIDE_SEVERAL = 2.0
+"""What a lower-order term must explain, in variances of a cell, to be taken: beside one leading
+term, and beside several. By these the intervals cover what they promise (docs/calibration.md)."""
+FARTHEST_REACH = 8.0  # sought so far above, while the best exponent lies at the end of the box
 AT_THE_END = 0.001
 FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
 MOST_OF_IT = 0.5
-LARGEST_MISFIT = 0.08  # what tiling and caches do to real kernels without another exponent
-LARGEST_COUNT_MISFIT = 0.02  # alignment and blocks that do not fill; counts have no other noise
-MISFIT_IN_ERRORS = 2.5  # visits share their cell's error, so their spread understates it
-TIME_FLOOR = 0.01  # no clock on a shared machine is truer than a per cent
-COUNT_FLOOR = 0.001
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What is judged: cells, the law in the sizes that vary, those sizes, and the error scale.
-
-    `exact` says that the cost is counted (bytes, operations): no clock, and no cache, disturbs it.
-    """
-
-    cells: Cells
-    law: Law
-    names: tuple[str, ...]
-    confidence: float
-    exact: bool
-
-    @property
-    def floor(self) -> float:
-        """The relative error below which nothing is believed."""
-        return COUNT_FLOOR if self.exact else TIME_FLOOR
-
-    @property
-    def largest_misfit(self) -> float:
-        """The residual standard error above which no law of the model's form fits."""
-        largest = LARGEST_COUNT_MISFIT if self.exact else LARGEST_MISFIT
-        return max(largest, MISFIT_IN_ERRORS * (self.cells.median_error or 0.0))
-
-    def error(self, sse: float, free: int) -> float:
-        """The relative standard error of a cell: the largest of the sensible estimates."""
-        return max(math.sqrt(sse / max(free, 1)), self.cells.median_error or 0.0, self.floor)
-
-    def threshold(self, sse: float, free: int, parameters: int) -> float:
-        """The sum of squares that bounds the confidence region of some parameters."""
-        quantile = float(f_distribution.ppf(self.confidence, parameters, max(free, 1)))
-        return sse + self.error(sse, free) ** 2 * parameters * quantile
-
-    def criterion(self, sse: float, parameters: int) -> float:
-        """`breaks.criterion` of these cells."""
-        return breaks.criterion(sse, len(self.cells), parameters, self.floor)
+SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
+TWIN_CONFIDENCE = 0.999
+OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
     """A model with its exponents searched, and their intervals; None where an end is unknown.
 
-    `broken` and `rival` say which explanation it is: neither is the claimed law alone.
+    `broken` and `rival` (terms that outgrow it) say which explanation it is: neither is the claimed
+    law alone. `price` is
+    what each lower-order term had to lower the sum of squares by.
     """
 
     model: Model
@@ -85,21 +51,35 @@ class Fitted:
     free: int
     misfit: float
     score: float
+    price: float
     broken: Break | None = None
-    rival: Monomial | None = None
+    rival: tuple[Monomial, ...] = ()
 
     def share(self, leading: int) -> float:
         """The most that one leading term weighs in any cell."""
-        columns = self.model.columns(self.found.best)
-        mine = [k for k, (_, _, j) in enumerate(columns) if j == leading]
-        return float(self.solution.shares[:, mine].sum(axis=1).max())
+        return float(self.solution.shares[:, len(self.model.terms) + leading].max())
 
     @property
     def rival_share(self) -> float:
-        """The most that the outgrowing term weighs in any cell, 0 without one."""
-        if self.rival is None:
-            return 0.0
-        return float(self.solution.shares[:, self.model.overheads].max())
+        """The most that outgrowing terms weigh in any cell, 0 without one."""
+        first = self.model.overheads
+        shares = self.solution.shares[:, first : first + len(self.rival)].sum(axis=1)
+        return float(shares.max())
+
+    @property
+    def factor(self) -> float:
+        """How many times the cost is what it would be without the break, 1 without one.
+
+        The median over the cells beyond it, the overhead left out.
+        """
+        if self.broken is None:
+            return 1.0
+        if self.model.later is not None:
+            return math.exp(float(self.found.best[-1]))
+        beyond = self.solution.shares[self.broken.later]
+        growing = beyond[:, self.model.overheads :].sum(axis=1)
+        before = growing - beyond[:, self.model.overheads]
+        return float(np.median(growing / before)) if (before > 0).all() else math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,48 +91,95 @@ class Choice:
 
 
 def fit_model(
-    setting: Setting, model: Model, broken: Break | None = None, rival: Monomial | None = None
+    setting: Setting,
+    model: Model,
+    price: float = 0.0,
+    *,
+    broken: Break | None = None,
+    rival: Sequence[Monomial] = (),
+    start: Floats | None = None,
+    hint: Floats | None = None,
 ) -> Fitted:
-    """Search the exponents of a model and the extent of their joint confidence region."""
-    found = _searched(model)
-    solution = model.solve(found.best)
-    spent = solution.active + len(setting.names)
-    chosen = 2 * (broken is not None) + (rival is not None)  # a threshold and its cause, or a term
-    free = len(setting.cells) - spent - 2 * (broken is not None)
-    if free >= 1:
-        threshold = setting.threshold(found.sse, free, len(setting.names))
-        intervals = extent(model.sse, found, threshold)
+    """Search the exponents of a model, unless they are given, and their confidence intervals."""
+    if start is None:
+        found = _searched(model, price, hint)
     else:
-        intervals = tuple((None, None) for _ in setting.names)
+        low, high = model.bounds(REACH)
+        value = model.value(start, price)
+        found = Search(
+            low=low, high=high, best=start, value=value, points=start[None], grid=np.array([value])
+        )
+    solution = model.solve(found.best, price)
+    spent = solution.active + found.best.size + (broken is not None) + len(rival)
+    free = len(setting.cells) - spent + len(rival)
+    if free >= 1:
+        margin = setting.threshold(solution.sse, free) - solution.sse
+        ends = intervals(
+            lambda thetas: model.values(thetas, price),
+            found,
+            found.value + margin,
+            len(setting.names),
+        )
+    else:
+        ends = tuple((None, None) for _ in setting.names)
     return Fitted(
         model=model,
         found=found,
         solution=solution,
-        intervals=intervals,
+        intervals=ends,
         free=max(free, 1),
-        misfit=math.sqrt(found.sse / max(free, 1)),
-        score=setting.criterion(found.sse, spent + chosen),
+        misfit=math.sqrt(solution.sse / max(free, 1)),
+        score=setting.criterion(solution.sse, spent),
+        price=price,
         broken=broken,
-        rival=rival,
+        rival=tuple(rival),
     )
 
 
-def _searched(model: Model) -> Search:
+def fit_plain(setting: Setting) -> Fitted:
+    """The claimed law with free exponents: first without a price, which tells the noise."""
+    return fit_priced(setting, Model(setting.cells, setting.law, names=setting.names))
+
+
+def fit_priced(setting: Setting, model: Model, rival: Sequence[Monomial] = ()) -> Fitted:
+    """Fit a model with the price that the noise about it sets."""
+    first = _searched(model, 0.0)
+    return fit_model(
+        setting, model, _price(setting, model, first.value), rival=rival, hint=first.best
+    )
+
+
+def solve_plain(setting: Setting) -> Solution:
+    """The claimed law with free exponents, without price and intervals: for a first look."""
+    model = Model(setting.cells, setting.law, names=setting.names)
+    return model.solve(search(model.values, *model.bounds(REACH)).best)
+
+
+def _price(setting: Setting, model: Model, sse: float) -> float:
+    free = max(len(setting.cells) - model.size - model.start.size, 1)
+    price = PRICE if len(model.leading) == 1 else PRICE_BESIDE_SEVERAL
+    return price * setting.error(sse, free) ** 2
+
+
+def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
     """The best exponents near the claimed ones, or far above them where growth is plainly steep.
 
     A cost that jumps at its last size or two looks like a steep power too. A far exponent is
     therefore believed only where its term is most of the cost at several sizes.
     """
-    low, high = model.claimed - REACH, model.claimed + REACH
-    near = found = search(model.sse, low, high)
+
+    def objective(thetas: Floats) -> Floats:
+        return model.values(thetas, price)
+
+    low, high = model.bounds(REACH)
+    near = found = search(objective, low, high, hint)
     while (ends := found.best >= high - AT_THE_END).any():
         if (high[ends] >= model.claimed[ends] + FARTHEST_REACH).any():
             return near
         high = np.where(ends, model.claimed + 2 * (high - model.claimed), high)
-        found = search(model.sse, low, high)
-    shares = model.solve(found.best).shares
-    leading = [k for k, (_, _, j) in enumerate(model.columns(found.best)) if j >= 0]
-    leads = shares[:, leading].sum(axis=1) >= MOST_OF_IT
+        found = search(objective, low, high, hint)
+    shares = model.solve(found.best, price).shares
+    leads = shares[:, len(model.terms) :].sum(axis=1) >= MOST_OF_IT
     far = [
         name
         for name, end, claim in zip(model.names, high, model.claimed, strict=True)
@@ -165,24 +192,24 @@ def _searched(model: Model) -> Search:
 def choose(setting: Setting) -> Choice:
     """Fit the explanations and choose; the simplest unless another leads by the strict margin."""
     cells, law, names = setting.cells, setting.law, setting.names
-    plain = fit_model(setting, Model(cells, law, names=names))
+    plain = fit_plain(setting)
     starts = [plain.model.claimed, plain.found.best]
-    broken = breaks.best_break(cells, law, names, starts, setting.floor)
+    divided = jumps.best_break(setting, starts)
     rival = _best_rival(setting)
-    if rival is not None and rival[1] > plain.score - breaks.STRICT:
+    if rival is not None and rival[1] > plain.score - STRICT:
         rival = None
-    if broken is not None and broken[1] < plain.score - breaks.STRICT:
-        behind = rival is not None and rival[1] < broken[1] - breaks.STRICT
+    if divided is not None and divided.score < plain.score - STRICT:
+        behind = rival is not None and rival[1] < divided.score - STRICT
         if not behind:
-            model = Model(cells, law, names=names, split=broken[0].later)
-            fitted = fit_model(setting, model, broken=broken[0])
-            factor = model.jump(fitted.found.best, fitted.solution)
-            if not 1 / breaks.SMALLEST_JUMP < factor < breaks.SMALLEST_JUMP:
-                tie = rival is not None and rival[1] < broken[1] + breaks.STRICT
+            price = _price(setting, divided.model, divided.sse)
+            start = jumps.near(divided.model, divided.theta, price)
+            fitted = fit_model(setting, divided.model, price, broken=divided.found, start=start)
+            if not 1 / SMALLEST_JUMP < fitted.factor < SMALLEST_JUMP:
+                tie = rival is not None and rival[1] < divided.score + STRICT
                 return Choice(fitted=fitted, tie=tie)
     if rival is not None:
-        model = Model(cells, law, names=names, extra=(rival[0],))
-        return Choice(fitted=fit_model(setting, model, rival=rival[0]), tie=False)
+        model = Model(cells, law, names=names, extra=rival[0])
+        return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
     return Choice(fitted=plain, tie=False)
 
 
@@ -194,44 +221,92 @@ def jump_explains(
     The claim may take its exponents anywhere nearest inside its tolerance. Where terms are absent,
     it is the claim with such a term at a visible share.
     """
-    model = Model(setting.cells, setting.law, names=setting.names, split=chosen.model.split)
+    model = Model(setting.cells, setting.law, names=setting.names)
+    best = chosen.found.best[: len(setting.names)]
     held: list[Held | None] = [Held(term=j, share=share) for j in absent] or [None]
     thetas = [model.claimed]
     if not absent:
-        thetas.append(
-            np.clip(chosen.found.best, model.claimed - tolerance, model.claimed + tolerance)
-        )
+        thetas.append(np.clip(best, model.claimed - tolerance, model.claimed + tolerance))
     # Noise can make two cells look like a regime of their own; counts have none.
-    fewest = breaks.FEWEST_CELLS if setting.exact else 2
-    score = min(
-        breaks.step_criterion(setting.cells, model, thetas, setting.floor, fewest, one)
-        for one in held
-    )
-    # A term that is nowhere to be seen could only hide behind a jump that cancels it.
-    return score < chosen.score + (0.0 if absent else breaks.STRICT)
+    fewest = FEWEST_CELLS if setting.exact else 2
+    score = min(jumps.step_criterion(setting, model, thetas, fewest, one) for one in held)
+    if not absent:
+        return score < chosen.score + STRICT
+    # A term that is nowhere to be seen could only hide behind a jump that cancels it: that has to
+    # explain more than the cost without the term does.
+    without = min(model.value(model.claimed, drop=j) for j in absent)
+    spent = min(MOST_LOWER, len(model.lower)) + model.overheads
+    return score < min(chosen.score, setting.criterion(without, spent))
 
 
 def outgrown(setting: Setting, chosen: Fitted, share: float) -> bool:
-    """Whether some outgrowing term is significantly there and weighs this share of some cell."""
-    plain = Model(setting.cells, setting.law, names=setting.names, split=chosen.model.split)
-    base = plain.sse(plain.claimed)
+    """Whether some outgrowing term is significantly there and weighs this share of some cell.
+
+    It has to explain more than free exponents do: a drift that stays within the tolerance is not
+    another term.
+    """
     rivals = _rivals(setting)
+    later = None if chosen.model.later is None else chosen.model.later > 0
     for term in rivals:
-        model = Model(
-            setting.cells,
-            setting.law,
-            names=setting.names,
-            extra=(term,),
-            split=chosen.model.split,
-        )
-        solution = model.solve(model.claimed)
-        free = max(len(setting.cells) - solution.active, 1)
-        # One of many is tried, so the level is shared among them (Bonferroni).
-        quantile = float(f_distribution.isf((1 - setting.confidence) / len(rivals), 1, free))
-        gain = (base - solution.sse) / setting.error(solution.sse, free) ** 2
-        if gain > quantile and solution.shares[:, model.overheads].max() >= share:
+        model = Model(setting.cells, setting.law, names=setting.names, extra=(term,), later=later)
+        for theta in (_claimed(chosen), chosen.found.best):
+            solution = model.solve(theta, chosen.price)
+            free = max(len(setting.cells) - solution.active, 1)
+            # One of many is tried, so the level is shared among them (Bonferroni).
+            quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(rivals), 1, free))
+            gain = chosen.found.value - solution.priced
+            seen = gain > quantile * setting.error(solution.sse, free) ** 2
+            if seen and solution.shares[:, model.overheads].max() >= share:
+                return True
+    return False
+
+
+def twin_is_better(setting: Setting, chosen: Fitted) -> bool:
+    """Whether the law with a logarithm more or less explains the cells where the claim does not.
+
+    n^2.2 and n²·log n lie within a tolerance of each other. The claim is not confirmed where its
+    own exponents are excluded and such a twin, its exponents free, explains the cells as well.
+    """
+    excess = chosen.model.value(_claimed(chosen), chosen.price) - chosen.found.value
+    margin = setting.threshold(0.0, chosen.free, confidence=TWIN_CONFIDENCE)
+    noise = setting.error(chosen.solution.sse, chosen.free) ** 2
+    if excess <= noise * margin / setting.error(0.0, chosen.free) ** 2:
+        return False
+    for law in twins(setting.law):
+        later = None if chosen.model.later is None else chosen.model.later > 0
+        model = Model(setting.cells, law, names=setting.names, later=later)
+        value = model.value(jumps.near(model, chosen.found.best, chosen.price), chosen.price)
+        if value <= chosen.found.value + noise:
             return True
     return False
+
+
+def twins(law: Law) -> list[Law]:
+    """The law with one size's logarithm dropped, or added beside a power that is no half.
+
+    Whole and half powers need no such caution: n²·log n is refuted as n² by its exponent.
+    """
+    found = []
+    for name in law.names:
+        terms = []
+        for term in law.leading:
+            logs = {f.name: f.log_power for f in term.factors}
+            powers = {f.name: f.power for f in term.factors}
+            if logs.get(name):
+                logs[name] = Fraction(0)
+            elif (2 * term.power(name)).denominator > 1:
+                logs[name] = Fraction(1)
+            terms.append(Monomial.of(powers, logs))
+        if Law.of(tuple(terms)) != Law.of(law.leading):
+            found.append(Law.of(tuple(terms)))
+    return found
+
+
+def _claimed(chosen: Fitted) -> Floats:
+    """The claimed exponents, at the jump that was found."""
+    theta = chosen.found.best.copy()
+    theta[: chosen.model.claimed.size] = chosen.model.claimed
+    return theta
 
 
 def _rivals(setting: Setting) -> list[Monomial]:
@@ -245,15 +320,30 @@ def _rivals(setting: Setting) -> list[Monomial]:
     return [term for term in terms if not setting.law.covers(term)]
 
 
-def _best_rival(setting: Setting) -> tuple[Monomial, float] | None:
-    """The outgrowing term that explains most beside the claimed law, with its criterion."""
-    best: tuple[Monomial, float] | None = None
+def _best_rival(setting: Setting) -> tuple[tuple[Monomial, ...], float] | None:
+    """The outgrowing terms that explain most beside the claimed law, with their criterion.
+
+    One of them, or two where the second is worth as much as any other richer explanation.
+    """
+    first = _best_beside(setting, ())
+    if first is None:
+        return None
+    second = _best_beside(setting, first[0])
+    return second if second is not None and second[1] < first[1] - STRICT else first
+
+
+def _best_beside(
+    setting: Setting, before: tuple[Monomial, ...]
+) -> tuple[tuple[Monomial, ...], float] | None:
+    best: tuple[tuple[Monomial, ...], float] | None = None
     for term in _rivals(setting):
-        model = Model(setting.cells, setting.law, names=setting.names, extra=(term,))
-        solution = model.solve(model.claimed)
-        if solution.coefficients[model.overheads] <= 0:
+        if term in before:
             continue
-        score = setting.criterion(solution.sse, solution.active + 1)
+        model = Model(setting.cells, setting.law, names=setting.names, extra=(*before, term))
+        solution = model.solve(model.claimed)
+        if (solution.coefficients[model.overheads :][: len(before) + 1] <= 0).any():
+            continue
+        score = setting.criterion(solution.sse, solution.active + len(before) + 1)
         if best is None or score < best[1]:
-            best = (term, score)
+            best = ((*before, term), score)
     return best

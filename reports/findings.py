@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.cells import Cells
-from reports.explanations import Fitted, Setting
+from reports.explanations import Fitted
 from reports.models import Held
-from reports.monomials import Law
+from reports.monomials import Floats, Law
+from reports.setting import Setting
 
 FEWEST_SIZES = 4
 FEWEST_DOUBLINGS = 3.0
 COLLINEAR = 0.05  # smallest eigenvalue of the correlations of log sizes; two sizes: r = 0.95
 PRESENT_SHARE = 0.2
 VISIBLE_SHARE = 0.1
+WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class Findings:
 
     `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
     to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
-    the largest cell; `weak` says that some leading term weighs little everywhere; `outside` names
+    the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs little everywhere; `outside` names
     sizes whose interval lies outside.
     """
 
@@ -35,6 +37,7 @@ class Findings:
     absent: tuple[int, ...]
     unseen: tuple[int, ...]
     overhead: float
+    usual_overhead: float
     weak: bool
     inside: bool
     outside: tuple[str, ...]
@@ -51,34 +54,53 @@ def findings_of(
     """Answer the questions for the chosen explanation of a claim."""
     absent, unseen = _presence(setting, chosen)
     there = not (absent or unseen)
-    claims = chosen.model.claimed
-    ends = list(zip(setting.names, claims, chosen.intervals, strict=True))
+    margins = _tolerances(chosen, tolerance)
+    fixed = _overhead(setting, chosen)
+    ends = list(zip(setting.names, chosen.model.claimed, margins, chosen.intervals, strict=True))
     return Findings(
         limits=limits_of(setting, claimed),
         misfit=chosen.misfit > setting.largest_misfit,
         tie=tie,
         absent=absent,
         unseen=unseen,
-        overhead=_overhead(setting, chosen),
+        overhead=float(fixed[largest_cell(setting)]),
+        usual_overhead=float(np.median(fixed)),
         weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
         inside=there
         and all(
             low is not None
             and high is not None
-            and low >= claim - tolerance
-            and high <= claim + tolerance
-            for _, claim, (low, high) in ends
+            and low >= claim - margin
+            and high <= claim + margin
+            for _, claim, margin, (low, high) in ends
         ),
         outside=tuple(
             name
-            for name, claim, (low, high) in ends
+            for name, claim, margin, (low, high) in ends
             if there
             and long_enough(setting.cells, name)
             and (
-                (low is not None and low > claim + tolerance)
-                or (high is not None and high < claim - tolerance)
+                (low is not None and low > claim + margin)
+                or (high is not None and high < claim - margin)
             )
         ),
+    )
+
+
+def _tolerances(chosen: Fitted, tolerance: float) -> tuple[float, ...]:
+    """How far each exponent may lie from the claimed one.
+
+    The tolerance is meant for the growth of the cost. One of several leading terms, with a part s
+    of the cost, moves that by s as much, so that its exponent may be off by tolerance / s; by
+    WIDEST times the tolerance at most.
+    """
+    shares = chosen.solution.shares[:, len(chosen.model.terms) :]
+    if shares.shape[1] < 2:
+        return (tolerance,) * chosen.model.claimed.size
+    means = (shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+    return tuple(
+        tolerance * min(WIDEST, 1.0 / max(float(means[chosen.model.carriers(v)].sum()), 1e-3))
+        for v in range(chosen.model.claimed.size)
     )
 
 
@@ -89,24 +111,28 @@ def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[
     unseen: list[int] = []
     if not model.has_overhead:
         return (), ()  # a constant law: its one term is the whole cost
-    base = model.solve(model.claimed)
-    threshold = setting.threshold(base.sse, len(setting.cells) - base.active, 1)
-    region = setting.threshold(chosen.found.sse, chosen.free, len(setting.names))
+    theta = chosen.found.best.copy()
+    theta[: model.claimed.size] = model.claimed
+    base = model.solve(theta)
+    threshold = setting.threshold(base.sse, len(setting.cells) - base.active)
+    region = chosen.found.value + setting.margin(chosen.solution.sse, chosen.free, theta.size + 1)
     for j in range(len(model.leading)):
-        if model.sse(model.claimed, drop=j) <= region:
-            held = model.sse_with_share(model.claimed, Held(term=j, share=VISIBLE_SHARE))
+        if model.value(theta, chosen.price, drop=j) <= region:
+            held = model.held(theta, Held(term=j, share=VISIBLE_SHARE))
             (absent if held > threshold else unseen).append(j)
     return tuple(absent), tuple(unseen)
 
 
-def _overhead(setting: Setting, chosen: Fitted) -> float:
-    """The overhead's part of the cost at the largest cell."""
+def _overhead(setting: Setting, chosen: Fitted) -> Floats:
+    """The overhead's part of the cost of each cell."""
     model = chosen.model
     solution = chosen.solution
-    claimed = model.solve(model.claimed)
+    theta = chosen.found.best.copy()
+    theta[: model.claimed.size] = model.claimed
+    claimed = model.solve(theta)
     if math.sqrt(claimed.sse / len(setting.cells)) <= max(setting.largest_misfit, chosen.misfit):
         solution = claimed  # free exponents near 0 would take the overhead's place
-    return float(solution.shares[largest_cell(setting), : model.overheads].sum())
+    return np.asarray(solution.shares[:, : model.overheads].sum(axis=1))
 
 
 def limits_of(setting: Setting, claimed: Law) -> tuple[str, ...]:

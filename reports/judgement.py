@@ -6,12 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.laws import parse_monomial
+from reports.visits import Scatter
+
+if TYPE_CHECKING:
+    from reports.crossovers import Crossover
+    from reports.ensemble import Ensemble
+    from reports.explanations import Fitted
+    from reports.setting import Setting
 
 
 class Verdict(StrEnum):
@@ -41,6 +49,29 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Leading:
+    """A claimed leading term as it was found.
+
+    `exponents` has its sizes: an interval for each exponent that was estimated, None for one that
+    was held as claimed, since another leading term carries that size. `share` is its part of the
+    fitted cost at the largest cell, `most` in the cell where it weighs most.
+    """
+
+    term: str
+    exponents: Mapping[str, Interval | None]
+    share: float
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a fit was judged on, from which predictions are drawn."""
+
+    setting: Setting
+    fitted: Fitted
+
+
+@dataclass(frozen=True, kw_only=True)
 class Regime:
     """A range of sizes where one mechanism dominates.
 
@@ -58,9 +89,13 @@ class Regime:
 class Fit:
     """A claim judged on one group of cells.
 
-    `terms` are the fitted law: its cost at sizes s is the sum of coefficient * term(s). `sizes`
-    maps the law's letters to the table's columns, `value` names the cost column, and `ranges` has
-    the smallest and largest judged value of each size; `cells` counts the judged cells.
+    `terms` are the fitted law: its cost at sizes s is the sum of coefficient * term(s); `leading`
+    are the claimed ones. `sizes` maps the law's letters to the table's columns, `value` names the
+    cost column, `ranges` has the smallest and largest judged value of each size, `levels` the
+    number of its values; `cells` counts the judged cells. `statistic` made the cells' values of
+    `readings` readings, of which `set_aside` were not used; `other_verdict` is what the other
+    statistic would have led to, where that is another verdict. `scatter` is how readings of a cell
+    differ. `overhead` is the fixed part of the cost at the largest cell.
     """
 
     group: Mapping[str, Any]
@@ -77,6 +112,34 @@ class Fit:
     sizes: Mapping[str, str] = field(default_factory=dict)
     value: str = "time_s"
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    levels: Mapping[str, int] = field(default_factory=dict)
+    leading: tuple[Leading, ...] = ()
+    overhead: float | None = None
+    statistic: str = "median"
+    other_verdict: Verdict | None = None
+    readings: int = 0
+    set_aside: int = 0
+    censored: int = 0
+    scatter: Scatter = field(default_factory=Scatter)
+    basis: Basis | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def ensemble(self) -> Ensemble | None:
+        """Laws that are all compatible with the cells; None where nothing was fitted."""
+        if self.basis is None or not self.terms:
+            return None
+        from reports.ensemble import draw
+
+        return draw(self.basis.setting, self.basis.fitted)
+
+    @cached_property
+    def crossovers(self) -> tuple[Crossover, ...]:
+        """Where one term of the fitted law overtakes another, with intervals."""
+        if self.ensemble is None:
+            return ()
+        from reports.crossovers import crossovers
+
+        return crossovers(self.ensemble, confidence=self.confidence)
 
     def predict(self, sizes: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.float64]:
         """The fitted cost at these sizes, in the unit of the cost column: the sum of the terms.
@@ -102,14 +165,7 @@ class Fit:
             "claim": self.claim,
             "verdict": str(self.verdict),
             "reasons": list(self.reasons),
-            "exponents": {
-                name: {
-                    "estimate": _number(interval.estimate),
-                    "low": _number(interval.low),
-                    "high": _number(interval.high),
-                }
-                for name, interval in self.exponents.items()
-            },
+            "exponents": {name: _ends(interval) for name, interval in self.exponents.items()},
             "terms": [
                 {
                     "term": term.term,
@@ -131,8 +187,41 @@ class Fit:
             "rms_residual": _number(self.rms_residual),
             "confidence": self.confidence,
             "tolerance": self.tolerance,
+            "value": self.value,
+            "sizes": dict(self.sizes),
+            "leading": [
+                {
+                    "term": one.term,
+                    "exponents": {
+                        name: None if interval is None else _ends(interval)
+                        for name, interval in one.exponents.items()
+                    },
+                    "share_at_largest": _number(one.share),
+                    "largest_share": _number(one.most),
+                }
+                for one in self.leading
+            ],
+            "overhead_share_at_largest": _number(self.overhead),
+            "statistic": self.statistic,
+            "other_verdict": None if self.other_verdict is None else str(self.other_verdict),
+            "readings": self.readings,
+            "set_aside": self.set_aside,
+            "scatter": {
+                "reading": _number(self.scatter.reading),
+                "between_rounds": _number(self.scatter.rounds),
+                "between_workers": _number(self.scatter.workers),
+            },
+            "crossovers": [one.to_dict() for one in self.crossovers],
         }
 
 
 def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
+
+
+def _ends(interval: Interval) -> dict[str, float | None]:
+    return {
+        "estimate": _number(interval.estimate),
+        "low": _number(interval.low),
+        "high": _number(interval.high),
+    }

@@ -38,8 +38,19 @@ from typing import Any
 import numpy as np
 
 from reports.cells import Cells
-from reports.explanations import Choice, Fitted, Setting, choose, fit_model, jump_explains, outgrown
+from reports.columns import TableError
+from reports.explanations import (
+    Choice,
+    Fitted,
+    choose,
+    fit_model,
+    jump_explains,
+    outgrown,
+    solve_plain,
+    twin_is_better,
+)
 from reports.findings import (
+    FEWEST_SIZES,
     PRESENT_SHARE,
     VISIBLE_SHARE,
     Findings,
@@ -48,12 +59,12 @@ from reports.findings import (
     limits_of,
     long_enough,
 )
-from reports.judgement import Interval, Regime, Term, Verdict
+from reports.judgement import Basis, Interval, Leading, Regime, Term, Verdict
 from reports.models import Model, Solution
-from reports.monomials import Floats, Law, Monomial
+from reports.monomials import Law, Monomial
 from reports.profiles import MOST_VARIABLES
 from reports.regimes import describe
-from reports.tables import TableError
+from reports.setting import STRICT, Setting
 
 FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
 OVERHEAD_SHARE = 0.5
@@ -71,8 +82,11 @@ class Judgement:
     reasons: tuple[str, ...]
     exponents: Mapping[str, Interval] = field(default_factory=dict)
     terms: tuple[Term, ...] = ()
+    leading: tuple[Leading, ...] = ()
+    overhead: float | None = None
     regimes: tuple[Regime, ...] = ()
     rms_residual: float | None = None
+    basis: Basis | None = None
 
 
 def judge(
@@ -139,33 +153,39 @@ def judge(
 def _judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
     """The cells that one law describes: all, or those from some size on, with what is left out.
 
-    Growth is about large sizes, so small ones that follow another law (blocks that do not fill,
-    slices of a scheduler) may be left out, as few as possible, while the rest spans the range
-    that a verdict needs.
+    Growth is about large sizes, so small ones that follow another law (a window that is not full,
+    blocks that do not fill, slices of a scheduler) may be left out, while the rest spans the range
+    that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
     """
     choice = choose(setting)
-    if choice.fitted.misfit <= setting.largest_misfit:
-        return setting, choice, None
     name = setting.names[0]
     values = setting.cells.sizes[name]
+    best, leader = choice.fitted.score - STRICT, None
     for start in setting.cells.distinct(name)[1:]:
-        cells = setting.cells.only(values >= start)
-        fewest = Model(cells, setting.law, names=setting.names).size + len(setting.names)
-        short = any(not long_enough(cells, other) for other in setting.names)
-        if short or len(cells) < fewest + FEWEST_FREE:
+        kept = values >= start
+        rest = replace(setting, cells=setting.cells.only(kept))
+        fewest = Model(rest.cells, setting.law, names=setting.names).size + len(setting.names)
+        short = any(not long_enough(rest.cells, other) for other in setting.names)
+        if short or len(rest.cells) < fewest + FEWEST_FREE:
             break
-        rest = replace(setting, cells=cells)
-        tried = choose(rest)
-        plain = tried.fitted.broken is None and tried.fitted.rival is None
-        if plain and tried.fitted.misfit <= setting.largest_misfit:
-            left_out = Regime(
-                name="regime 1",
-                start=float(values.min()),
-                end=float(values[values < start].max()),
-                evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
-            )
-            return rest, tried, left_out
-    return setting, choice, None
+        if setting.best_criterion(len(setting.names) + int((~kept).sum())) >= best:
+            break
+        plain = solve_plain(rest)
+        spent = plain.active + len(setting.names)
+        score = setting.criterion(plain.sse, spent + int((~kept).sum()))
+        misfit = math.sqrt(plain.sse / max(len(rest.cells) - spent, 1))
+        if score < best and misfit <= rest.largest_misfit:
+            best, leader = score, (rest, start)
+    if leader is None:
+        return setting, choice, None
+    rest, start = leader
+    left_out = Regime(
+        name="regime 1",
+        start=float(values.min()),
+        end=float(values[values < start].max()),
+        evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
+    )
+    return rest, choose(rest), left_out
 
 
 def _verdict(
@@ -184,13 +204,17 @@ def _verdict(
         verdict, reasons = _refutation(setting, chosen, findings, tolerance)
     elif findings.limits:
         reasons = []
-    elif findings.weak:
-        drowned = not setting.exact and findings.overhead >= OVERHEAD_SHARE / 2
-        reasons = ["overhead_dominates" if drowned else "models_undecided"]
-    elif not findings.inside:
-        noisy = setting.error(chosen.found.sse, chosen.free) > NOISY_ERROR
-        reasons = ["noisy_measurements" if noisy else "models_undecided"]
-    elif outgrown(setting, chosen, VISIBLE_SHARE):
+    elif findings.weak or not findings.inside:
+        noisy = setting.error(chosen.solution.sse, chosen.free) > NOISY_ERROR
+        drowned = not setting.exact and findings.usual_overhead >= OVERHEAD_SHARE
+        reasons = [
+            "overhead_dominates"
+            if drowned
+            else "noisy_measurements"
+            if noisy and not findings.weak
+            else "models_undecided"
+        ]
+    elif outgrown(setting, chosen, VISIBLE_SHARE) or twin_is_better(setting, chosen):
         reasons = ["models_undecided"]
     else:
         verdict, reasons = Verdict.CONFIRMED, []
@@ -208,13 +232,17 @@ def _refutation(
     if "sizes_collinear" in findings.limits:
         return Verdict.INCONCLUSIVE, []
     long = all(long_enough(setting.cells, name) for name in setting.names)
-    if (findings.absent or chosen.rival is not None) and not long:
+    if (findings.absent or chosen.rival) and not long:
         return Verdict.INCONCLUSIVE, []
-    if chosen.rival is not None and chosen.rival_share < PRESENT_SHARE:
+    # A jump takes a size to be told from growth: four sizes then show three of it.
+    few = any(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
+    if chosen.broken is not None and few:
+        return Verdict.INCONCLUSIVE, ["models_undecided"]
+    if chosen.rival and chosen.rival_share < PRESENT_SHARE:
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     if jump_explains(setting, chosen, findings.absent, tolerance, VISIBLE_SHARE):
         return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
-    reasons = ["faster_growing_term"] * (chosen.rival is not None)
+    reasons = ["faster_growing_term"] * bool(chosen.rival)
     reasons += ["claimed_term_absent"] * bool(findings.absent)
     reasons += ["exponent_outside_tolerance"] * bool(findings.outside)
     return Verdict.REFUTED, reasons
@@ -228,7 +256,7 @@ def _shown(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted
     """
     if findings.identified or chosen.broken or chosen.rival or findings.misfit:
         return chosen, findings.identified
-    model = Model(setting.cells, setting.law, names=setting.names, lower=False)
+    model = Model(setting.cells, setting.law, names=setting.names, lower=())
     single = fit_model(setting, model)
     fits = single.misfit <= setting.largest_misfit and len(model.leading) == 1
     return (single, True) if fits else (chosen, False)
@@ -260,38 +288,62 @@ def _answer(
 ) -> Judgement:
     """The printed answer; a confirmed claim is printed with the claimed exponents."""
     model = shown.model
-    confirmed = verdict is Verdict.CONFIRMED
-    theta = model.claimed if confirmed else np.round(shown.found.best, 4)
-    solution = model.solve(theta)
+    theta = np.round(shown.found.best, 4)
+    if verdict is Verdict.CONFIRMED:
+        theta[: model.claimed.size] = model.claimed
+    solution = model.solve(theta, shown.price)
     overhead = solution.shares[:, : model.overheads].sum(axis=1)
     return Judgement(
         cells=setting.cells,
         verdict=verdict,
         reasons=reasons,
         exponents=exponents,
-        terms=_terms(model, theta, solution, largest_cell(setting)),
-        regimes=describe(
-            setting.cells, shown.broken, model.jump(theta, solution), overhead, info, first_regime
-        ),
+        terms=_terms(setting, shown, solution),
+        leading=_leading(setting, shown, solution, exponents),
+        overhead=float(overhead[largest_cell(setting)]),
+        regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
+        basis=Basis(setting=setting, fitted=shown),
     )
 
 
-def _terms(model: Model, theta: Floats, solution: Solution, largest: int) -> tuple[Term, ...]:
+def _terms(setting: Setting, shown: Fitted, solution: Solution) -> tuple[Term, ...]:
     """The terms that hold at the largest cell, in falling order of their share there."""
+    model, largest = shown.model, largest_cell(setting)
+    beyond = model.later is not None and bool(model.later[largest])
     terms: dict[Monomial, tuple[float, float]] = {}
-    for k, (term, last, _) in enumerate(model.columns(theta)):
-        holds = model.split is None or term in model.extra or last == model.split[largest]
+    for k, term in enumerate(model.described(solution.theta)):
         coefficient = float(solution.coefficients[k])
-        if coefficient > 0 and holds:
+        share = float(solution.shares[largest, k])
+        if beyond and k >= model.overheads:
+            coefficient *= shown.factor
+        if coefficient > 0 and share > 0:
             before = terms.get(term, (0.0, 0.0))
-            share = float(solution.shares[largest, k])
             terms[term] = (before[0] + coefficient, before[1] + share)
     ordered = sorted(terms.items(), key=lambda entry: -entry[1][1])
     return tuple(
         Term(term=str(term), coefficient=coefficient, share_at_largest=share)
         for term, (coefficient, share) in ordered
     )
+
+
+def _leading(
+    setting: Setting, shown: Fitted, solution: Solution, exponents: Mapping[str, Interval]
+) -> tuple[Leading, ...]:
+    """The claimed leading terms: their exponents, and their parts of the cost."""
+    model, found = shown.model, []
+    for j, term in enumerate(model.leading):
+        shares = solution.shares[:, len(model.terms) + j]
+        free = {name for v, name in enumerate(setting.names) if model.carriers(v)[j]}
+        found.append(
+            Leading(
+                term=str(term),
+                exponents={name: exponents[name] if name in free else None for name in term.names},
+                share=float(shares[largest_cell(setting)]),
+                most=float(shares.max()),
+            )
+        )
+    return tuple(found)
 
 
 def _undecided(cells: Cells, reasons: list[str], exponents: Mapping[str, Interval]) -> Judgement:
@@ -306,7 +358,7 @@ def _undecided(cells: Cells, reasons: list[str], exponents: Mapping[str, Interva
 def _notes(cells: Cells, exact: bool) -> list[str]:
     """Reasons that inform, whatever the verdict; noise on the clock does not disturb a count."""
     notes = []
-    wild = (cells.spread or 0.0) > NOISY_SPREAD
+    wild = (cells.scatter.reading or 0.0) > NOISY_SPREAD
     unsure = len(cells) and (cells.weights < 1).mean() > NOISY_PART
     if not exact and (wild or cells.noisy > NOISY_PART or unsure):
         notes.append("noisy_measurements")

@@ -1,28 +1,42 @@
 """The fitted model: overhead, lower-order terms and the claimed terms with free exponents.
 
-    T = c0 + Σ cₖ φₖ + Σ Cⱼ ψⱼ(θ),   all coefficients ≥ 0
+    T = c0 + ρ(z)·(Σ cₖ φₖ + Σ Cⱼ ψⱼ(θ)),   all coefficients ≥ 0
 
-φₖ are the proper divisors of the claimed leading terms, ψⱼ is the j-th leading term with the
-exponents θ in place of the claimed ones. Residuals are relative, (T - y) / y, so that a cell of a
-microsecond counts as much as a cell of a second. For given θ the coefficients are a non-negative
-least-squares problem (Lawson and Hanson 1974), solved exactly; θ is searched outside.
+φₖ are lower-order terms, ψⱼ is the j-th leading term with the exponents θ in place of the claimed
+ones, and ρ is 1, or a factor beyond a threshold (`later`), as a cache or page faults make it.
+Residuals are relative, (T - y) / y, so that a cell of a microsecond counts as much as one of a
+second.
+
+For given θ the coefficients are a non-negative least-squares problem. Its solution is the plain
+least-squares solution on some subset of the columns; the subsets are few, so all of them are
+solved, many θ at a time. That also allows a price on lower-order terms: each has to lower the sum
+of squares by that much, or it is left out.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
 from reports.cells import Cells
 from reports.monomials import Floats, Law, Monomial
 
 Mask = npt.NDArray[np.bool_]
+
+MOST_LOWER = 3
+"""Lower-order terms that may be there at once; with three and an overhead, costs are smooth."""
+MOST_SUBSETS = 160
+LEAST_GAP = Fraction(1, 2)
+"""By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
+_RIDGE = 1e-12
+_CHUNK = 40_000  # matrices solved at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +44,12 @@ class Solution:
     """Coefficients for one θ, in the order of the model's columns, and their squared residuals.
 
     `shares` is each column's part of the fitted cost, a row a cell; `fitted` the fitted cost over
-    the measured one.
+    the measured one; `priced` the sum of squares with the price of the lower-order terms.
     """
 
+    theta: Floats
     sse: float
+    priced: float
     coefficients: Floats
     shares: Floats
     fitted: Floats
@@ -55,10 +71,10 @@ class Held:
 class Model:
     """The columns of one model on one set of cells.
 
-    `split` gives the overhead, the lower-order and the leading
-    terms coefficients of their own where it is true: two regimes with the same exponents. `extra`
-    are further terms with fixed exponents, the same in both. Without `lower`, the lower-order
-    terms are left out.
+    `later` marks the cells beyond a threshold, where everything but the overhead costs a factor
+    more: then θ has the logarithm of that factor as its last entry. `extra` are further terms with
+    fixed exponents, and `onsets` such that only some cells have. `lower` replaces the lower-order
+    terms. A constant law has no overhead: a second constant column would only hide its growth.
     """
 
     def __init__(
@@ -67,198 +83,276 @@ class Model:
         law: Law,
         *,
         names: Sequence[str],
-        split: Mask | None = None,
+        later: Mask | None = None,
         extra: Sequence[Monomial] = (),
-        lower: bool = True,
+        onsets: Sequence[tuple[Monomial, Mask]] = (),
+        lower: Sequence[Monomial] | None = None,
     ) -> None:
-        sizes, cost, weight = cells.sizes, cells.cost, cells.weights
+        sizes = cells.sizes
         self.cells = cells
         self.names = tuple(names)
         self.law = law
         self.leading = law.leading
-        self.split = split
+        self.later = None if later is None else later.astype(np.float64)
         one = Monomial()
-        # A constant law is all overhead: a second constant column would only hide its growth.
-        self.lower = tuple(t for t in law.divisors() if t != one) if lower else ()
         self.has_overhead = self.leading != (one,)
-        self.extra = tuple(extra)
+        self.extra = (*extra, *(term for term, _ in onsets))
+        self.lower = tuple(lower_terms(law) if lower is None else lower)
         self.claimed = np.array(
             [max(float(t.power(name)) for t in self.leading) for name in self.names]
         )
-        self._free = np.array(
-            [
-                [
-                    float(t.power(name)) == top
-                    for name, top in zip(self.names, self.claimed, strict=True)
-                ]
-                for t in self.leading
-            ]
-        ).reshape(len(self.leading), len(self.names))
-        self._fixed = np.array(
-            [[float(t.power(name)) for name in self.names] for t in self.leading]
-        ).reshape(len(self.leading), len(self.names))
+        powers = [[float(t.power(name)) for name in self.names] for t in self.leading]
+        self._fixed = np.array(powers).reshape(len(self.leading), len(self.names))
+        self._free = self._fixed == self.claimed
         self._largest = np.array([float(sizes[name].max()) for name in self.names])
         self._logs = np.column_stack(
             [np.log(sizes[name] / top) for name, top in zip(self.names, self._largest, strict=True)]
         )
         self._log_parts = np.column_stack([_log_part(term, sizes) for term in self.leading])
-        parts = self._parts()
-        values: list[Floats] = []
-        self.terms: list[tuple[Monomial, bool]] = []
-        for term in (*([one] * self.has_overhead), *self.extra, *self.lower):
-            value = term.evaluate(sizes) * np.ones_like(cost)
-            for part, last in parts if term not in self.extra else [(np.ones_like(cost), True)]:
-                values.append(value * part)
-                self.terms.append((term, last))
-        base = np.column_stack(values) if values else np.empty((cost.size, 0))
-        self._base = base * (weight / cost)[:, None]
-        self._base_unit = self._base / _norms(self._base)
-        self._weights = [part * weight / cost for part, _ in parts]
-        self._target = weight
-
-    def _parts(self) -> list[tuple[Floats, bool]]:
-        if self.split is None:
-            return [(np.ones_like(self.cells.cost), True)]
-        later = self.split.astype(np.float64)
-        return [(1 - later, False), (later, True)]
+        self.terms = (*((one,) * self.has_overhead), *self.extra, *self.lower)
+        ones = np.ones_like(cells.cost)
+        values = [term.evaluate(sizes) * ones for term in self.terms]
+        for k, (_, beyond) in enumerate(onsets, start=self.overheads + len(extra)):
+            values[k] = values[k] * beyond
+        self._base = np.column_stack(values) if values else np.empty((cells.cost.size, 0))
+        self._scale = cells.weights / cells.cost
+        self._target = cells.weights
+        self._subsets, self._priced = _subsets(
+            self.overheads, len(self.extra), len(self.lower), len(self.leading)
+        )
+        self._whole: Mask = np.asarray(self._subsets[:, len(self.terms) :].all(axis=1))
+        self._partly: Mask = np.asarray(~self._whole)
+        self._bound: dict[float, float] = {}
 
     @property
     def overheads(self) -> int:
-        """How many columns, the first ones, are overhead: one a regime, none for a constant law."""
-        return int(self.has_overhead) * len(self._weights)
+        """How many columns, the first ones, are overhead: one, or none for a constant law."""
+        return int(self.has_overhead)
 
     @property
     def size(self) -> int:
         """The number of columns."""
-        return int(self._base.shape[1]) + len(self.leading) * len(self._weights)
+        return len(self.terms) + len(self.leading)
 
-    def sse(self, theta: Floats, drop: int | None = None) -> float:
-        """Sum of squared relative residuals at these exponents, coefficients at their best.
+    @property
+    def subsets(self) -> tuple[Mask, Floats]:
+        """The sets of columns that are tried, a row each, and how many priced terms each has."""
+        return self._subsets, self._priced
 
-        `drop` leaves out one leading term, by its number.
+    @property
+    def start(self) -> Floats:
+        """The claimed exponents, with no jump."""
+        return self.claimed if self.later is None else np.append(self.claimed, 0.0)
+
+    def carriers(self, v: int) -> Mask:
+        """The leading terms whose exponent of one size is the free one."""
+        return np.asarray(self._free[:, v])
+
+    def bounds(self, reach: float) -> tuple[Floats, Floats]:
+        """The box to search: exponents within `reach` of the claimed ones, jumps up to tenfold."""
+        low, high = self.claimed - reach, self.claimed + reach
+        if self.later is None:
+            return low, high
+        return np.append(low, -math.log(10)), np.append(high, math.log(10))
+
+    def values(
+        self,
+        thetas: Floats,
+        price: float = 0.0,
+        drop: int | None = None,
+        *,
+        screen: bool = False,
+    ) -> Floats:
+        """The priced sums of squared relative residuals at each row of θ, coefficients at best.
+
+        `drop` leaves out one leading term, by its number; `screen` never tries to, for a quick
+        look.
         """
-        matrix = self._matrix(theta, drop)
-        return float(_nnls(matrix, self._target)[1])
+        if drop is not None:
+            rows: Mask = np.asarray(~self._subsets[:, len(self.terms) + drop])
+            return self._over(thetas, price, rows)
+        found = self._over(thetas, price, self._whole)
+        if screen:
+            return found
+        # Without a leading term, a cost may be explained better only where it is explained badly.
+        worse = found > self._bound_of(price)
+        if worse.any():
+            found[worse] = np.minimum(found[worse], self._over(thetas[worse], price, self._partly))
+        return found
 
-    def solve(self, theta: Floats) -> Solution:
+    def _bound_of(self, price: float) -> float:
+        """Below what leaving out a leading term can reach, about."""
+        if price not in self._bound:
+            steps = itertools.product((-1.0, 0.0, 1.0), repeat=self.start.size)
+            self._bound[price] = 0.8 * float(
+                self._over(self.start + np.array(list(steps)), price, self._partly).min()
+            )
+        return self._bound[price]
+
+    def _over(self, thetas: Floats, price: float, rows: Mask) -> Floats:
+        """The best priced values over some of the subsets."""
+        step = max(1, _CHUNK // max(int(rows.sum()), 1))
+        parts = [thetas[k : k + step] for k in range(0, len(thetas), step)]
+        return np.concatenate([self._best(part, price, rows)[0] for part in parts])
+
+    def value(self, theta: Floats, price: float = 0.0, drop: int | None = None) -> float:
+        """`values` at one θ."""
+        return float(self.values(theta[None], price, drop)[0])
+
+    def solve(self, theta: Floats, price: float = 0.0) -> Solution:
         """The coefficients at these exponents."""
-        psi = self._psi(theta)
-        raw = np.column_stack([self._base, *self._leading_columns(psi, None)])
-        norms = _norms(raw)
-        scaled, sse = _nnls(raw / norms, self._target)
-        coefficients = scaled / norms
-        parts = raw * coefficients / self._target[:, None]
+        _, chosen = self._best(theta[None], price, np.ones_like(self._whole))
+        kept = self._subsets[chosen[0]]
+        columns = self._matrix(theta[None])[0]
+        norms = _norms(columns)
+        coefficients = np.zeros(self.size)
+        if kept.any():
+            found = np.linalg.lstsq((columns / norms)[:, kept], self._target, rcond=None)[0]
+            coefficients[kept] = np.maximum(found, 0.0) / norms[kept]
+        parts = columns * coefficients / self._target[:, None]
         fitted = parts.sum(axis=1)
+        sse = float(((fitted - 1.0) ** 2 * self._target**2).sum())
         safe = np.where(fitted > 0, fitted, 1.0)
         return Solution(
-            sse=float(sse),
+            theta=theta,
+            sse=sse,
+            priced=sse + price * float(self._priced[chosen[0]]),
             coefficients=coefficients / self._leading_scale(theta),
             shares=parts / safe[:, None],
             fitted=fitted,
         )
 
-    def sse_with_jump(
-        self, theta: Floats, later: Floats, factor: float, held: Held | None = None
-    ) -> float:
-        """The squared residuals when every cost but the overhead is a factor higher where `later`.
+    def held(self, theta: Floats, held: Held, scale: Floats | None = None) -> float:
+        """The squared residuals when one leading term has a fixed largest share of a cell.
 
-        `later` is 0 before the jump, 1 after it, and may be in between on the way.
+        `scale` multiplies every cost but the overhead.
         """
-        matrix, target = self._holding(theta, held, factor**later)
-        return _nnls(matrix, target)[1]
-
-    def sse_with_onset(
-        self, theta: Floats, later: Mask, term: Monomial, held: Held | None = None
-    ) -> float:
-        """The squared residuals when a term costs more from a threshold on, as page faults do."""
-        matrix, target = self._holding(theta, held, np.ones_like(self._target))
-        onset = (term.evaluate(self.cells.sizes) * later * self._target / self.cells.cost)[:, None]
-        return _nnls(np.column_stack([matrix, onset / _norms(onset)]), target)[1]
-
-    def sse_above_floor(self, theta: Floats, later: Mask, held: Held | None = None) -> float:
-        """The squared residuals when all cells before `later` read one value, whatever their size.
-
-        Waiting does that: for a scheduler's slice, or for a launch that hides the work.
-        """
-        matrix, target = self._holding(theta, held, later.astype(np.float64))
-        matrix[:, : self.overheads] *= later[:, None]
-        floor = np.where(later, 0.0, self._target / self.cells.cost)[:, None]
-        return _nnls(np.column_stack([floor / _norms(floor), matrix]), target)[1]
-
-    def sse_with_share(self, theta: Floats, held: Held) -> float:
-        """The squared residuals when one leading term has a fixed largest share of a cell."""
-        matrix, target = self._holding(theta, held, np.ones_like(self._target))
-        return _nnls(matrix, target)[1]
-
-    def _holding(self, theta: Floats, held: Held | None, scale: Floats) -> tuple[Floats, Floats]:
-        """The columns, all but the overhead scaled, and what is left for them to explain."""
-        matrix = self._matrix(theta, None)
-        matrix[:, self.overheads :] *= scale[:, None]
-        if held is None:
-            return matrix, self._target
-        column = self._psi(theta)[:, held.term] * self._weights[-1] * scale
-        # Held in the last regime; an earlier one keeps a coefficient of its own.
-        place = self._base.shape[1] + (held.term + 1) * len(self._weights) - 1
+        matrix = self._matrix(theta[None])[0]
+        if scale is not None:
+            matrix[:, self.overheads :] *= scale[:, None]
+        place = len(self.terms) + held.term
+        column = matrix[:, place]
         share = column * (held.share / float((column / self._target).max()))
-        return np.delete(matrix, place, axis=1), self._target - share
+        return least(np.delete(matrix, place, axis=1), self._target - share)
 
-    def jump(self, theta: Floats, solution: Solution) -> float:
-        """How many times the later regime costs what the earlier one's coefficients would give.
+    def columns_at(self, theta: Floats) -> Floats:
+        """The columns, relative to the measured cost and weighted, at these exponents."""
+        return np.asarray(self._matrix(theta[None])[0])
 
-        The median over the later regime's cells, the overhead left out; 1 without a split.
-        """
-        if self.split is None:
-            return 1.0
-        later = {name: values[self.split] for name, values in self.cells.sizes.items()}
-        before, now = np.zeros(int(self.split.sum())), np.zeros(int(self.split.sum()))
-        for k, (term, last, _) in enumerate(self.columns(theta)):
-            if k >= self.overheads and term not in self.extra:
-                value = solution.coefficients[k] * term.evaluate(later)
-                before, now = (before, now + value) if last else (before + value, now)
-        usable = (now > 0) & (before > 0)
-        return float(np.median(now[usable] / before[usable])) if usable.any() else math.inf
+    @property
+    def target(self) -> Floats:
+        """What the columns are to add up to."""
+        return self._target
 
-    def columns(self, theta: Floats) -> list[tuple[Monomial, bool, int]]:
-        """What each column is: its term, whether it is of the last regime, its leading number.
+    def described(self, theta: Floats) -> list[Monomial]:
+        """What each column is; exponents are as given, to four decimals."""
+        return [*self.terms, *(self._at(term, j, theta) for j, term in enumerate(self.leading))]
 
-        The leading number is -1 for the others. Exponents are as given, to four decimals.
-        """
-        described = [(term, last, -1) for term, last in self.terms]
-        for j, term in enumerate(self.leading):
-            for _, last in self._parts():
-                described.append((self._at(term, j, theta), last, j))
-        return described
+    def evaluate(self, solution: Solution, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
+        """Each column's cost at other sizes, beyond the threshold if there is one: (…, columns)."""
+        factor = 1.0 if self.later is None else math.exp(float(solution.theta[-1]))
+        parts = []
+        for k, term in enumerate(self.described(solution.theta)):
+            value = term.evaluate(sizes) * solution.coefficients[k]
+            parts.append(value * (1.0 if k < self.overheads else factor))
+        return np.stack(np.broadcast_arrays(*parts), axis=-1)
+
+    def _best(
+        self, thetas: Floats, price: float, rows: Mask
+    ) -> tuple[Floats, npt.NDArray[np.intp]]:
+        """The best priced value at each θ over some of the subsets, and the subset's number."""
+        columns = self._matrix(thetas)
+        norms = np.sqrt(np.einsum("tnp,tnp->tp", columns, columns))
+        columns = columns / np.where(norms > 0, norms, 1.0)[:, None, :]
+        gram = np.matmul(columns.transpose(0, 2, 1), columns)
+        right = np.einsum("tnp,n->tp", columns, self._target)
+        kept = self._subsets[rows]
+        both = kept[:, :, None] & kept[:, None, :]
+        fill = np.eye(self.size) * np.where(kept, _RIDGE, 1.0)[:, :, None]
+        system = gram[:, None] * both + fill
+        wanted = right[:, None] * kept
+        found = np.linalg.solve(system, wanted[..., None])[..., 0]
+        sse = float(self._target @ self._target) - np.einsum("tsp,tsp->ts", found, wanted)
+        value = np.maximum(sse, 0.0) + price * self._priced[rows]
+        value[(found < -1e-9).any(axis=2)] = np.inf
+        chosen = value.argmin(axis=1)
+        return value[np.arange(len(thetas)), chosen], np.flatnonzero(rows)[chosen]
 
     def _at(self, term: Monomial, j: int, theta: Floats) -> Monomial:
         for v, name in enumerate(self.names):
             if self._free[j, v]:
-                term = term.with_power(
-                    name, Fraction(round(float(theta[v]), 4)).limit_denominator(10**4)
-                )
+                power = Fraction(round(float(theta[v]), 4)).limit_denominator(10**4)
+                term = term.with_power(name, power)
         return term
 
-    def _psi(self, theta: Floats) -> Floats:
-        exponents = np.where(self._free, theta, self._fixed)
-        return np.asarray(np.exp(self._logs @ exponents.T) * self._log_parts, dtype=np.float64)
+    def _exponents(self, thetas: Floats) -> Floats:
+        mine = thetas[:, None, : len(self.names)]
+        return np.asarray(np.where(self._free[None], mine, self._fixed[None]))
 
-    def _leading_columns(self, psi: Floats, drop: int | None) -> list[Floats]:
-        return [
-            psi[:, j] * weight for j in range(psi.shape[1]) if j != drop for weight in self._weights
-        ]
+    def _matrix(self, thetas: Floats) -> Floats:
+        """The weighted relative columns at each θ: (θ, cells, columns)."""
+        psi = np.exp(np.einsum("nv,tjv->tnj", self._logs, self._exponents(thetas)))
+        base = np.broadcast_to(self._base, (len(thetas), *self._base.shape))
+        matrix = np.concatenate([base, psi * self._log_parts[None]], axis=2)
+        matrix *= self._scale[None, :, None]
+        if self.later is not None:
+            jump = np.exp(thetas[:, -1, None] * self.later[None])
+            matrix[:, :, self.overheads :] *= jump[:, :, None]
+        return matrix
 
     def _leading_scale(self, theta: Floats) -> Floats:
         """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
-        exponents = np.where(self._free, theta, self._fixed)
-        scale = np.exp(exponents @ np.log(self._largest))
-        kept = [s for s in scale for _ in self._weights]
-        return np.array([1.0] * self._base.shape[1] + kept)
+        scale = np.exp(self._exponents(theta[None])[0] @ np.log(self._largest))
+        return np.concatenate([np.ones(len(self.terms)), scale])
 
-    def _matrix(self, theta: Floats, drop: int | None) -> Floats:
-        columns = self._leading_columns(self._psi(theta), drop)
-        if not columns:
-            return self._base_unit.copy()
-        leading = np.column_stack(columns)
-        return np.column_stack([self._base_unit, leading / _norms(leading)])
+
+@cache
+def _subsets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask, Floats]:
+    """The subsets of columns, a row each, and how many lower-order terms each has."""
+    size = overheads + extra + lower + leading
+    places = range(overheads + extra, overheads + extra + lower)
+    others = [k for k in range(size) if k not in places]
+    free = list(itertools.product((False, True), repeat=len(others)))
+    picks: list[tuple[int, ...]] = []
+    for most in range(MOST_LOWER + 1):
+        more = list(itertools.combinations(places, most))
+        if most > 1 and (len(picks) + len(more)) * len(free) > MOST_SUBSETS:
+            break
+        picks += more
+    rows = np.zeros((len(picks) * len(free), size), dtype=np.bool_)
+    for row, (pick, flags) in zip(rows, itertools.product(picks, free), strict=True):
+        row[list(pick)] = True
+        row[others] = flags
+    return rows, rows[:, list(places)].sum(axis=1).astype(np.float64)
+
+
+@cache
+def lower_terms(law: Law) -> tuple[Monomial, ...]:
+    """The lower-order terms that a program with this law may have, the constant left out.
+
+    Its divisors, but for those within half a power of a leading term: n² beside n²·log n or
+    n^2.2 looks like another exponent over any range that can be measured.
+    """
+    kept = []
+    for term in law.divisors():
+        near = any(_gap(term, lead) < LEAST_GAP for lead in law.leading if term.divides(lead))
+        if term.names and not near:
+            kept.append(term)
+    return tuple(kept)
+
+
+def _gap(term: Monomial, lead: Monomial) -> Fraction:
+    return sum((f.power - term.power(f.name) for f in lead.factors), start=Fraction(0))
+
+
+def least(matrix: Floats, target: Floats) -> float:
+    """The smallest sum of squared residuals with coefficients of zero or more."""
+    from scipy.optimize import nnls
+
+    if not matrix.shape[1]:
+        return float(target @ target)
+    _, norm = nnls(matrix / _norms(matrix), target, maxiter=20 * matrix.shape[1] + 50)
+    return float(norm) ** 2
 
 
 def _log_part(term: Monomial, sizes: Mapping[str, Floats]) -> Floats:
@@ -270,10 +364,3 @@ def _log_part(term: Monomial, sizes: Mapping[str, Floats]) -> Floats:
 def _norms(columns: Floats) -> Floats:
     norms = np.sqrt((columns**2).sum(axis=0))
     return np.where(norms > 0, norms, 1.0)
-
-
-def _nnls(matrix: Floats, target: Floats) -> tuple[Floats, float]:
-    if not matrix.shape[1]:
-        return np.empty(0), float(target @ target)
-    coefficients, norm = nnls(matrix, target, maxiter=20 * matrix.shape[1] + 50)
-    return coefficients, float(norm) ** 2

@@ -21,7 +21,7 @@ from reports.checks import check_table
 from reports.correctness import ALLOWED, correctness
 from reports.environment import environment
 from reports.figures.view import views
-from reports.fit import fit_groups
+from reports.grouped import fit_groups
 from reports.headline import findings
 from reports.judgement import Fit
 from reports.pictures import groups_of, left_out, write_csv

@@ -1,8 +1,8 @@
-"""Profile regions: where a sum of squares stays below a threshold, one exponent at a time.
+"""Profile intervals: where a sum of squares stays below a threshold, one exponent at a time.
 
-The region {θ : SSE(θ) ≤ threshold} is the likelihood-based confidence region of nonlinear
-regression (Bates and Watts 1988, section 6.1); its extent along each axis is found by fixing that
-exponent and minimising over the others, so that trade-offs between exponents are kept.
+The interval {θᵥ : min over the rest of SSE(θ) ≤ threshold} is the likelihood-based confidence
+interval of nonlinear regression (Bates and Watts 1988, section 6.1). The objective is evaluated at
+many points at once.
 """
 
 from __future__ import annotations
@@ -10,97 +10,143 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from reports.monomials import Floats
 
-Objective = Callable[[Floats], float]
+Objective = Callable[[Floats], Floats]
+"""The values at each row of an array of points."""
 
-_COARSE_POINTS = {1: 33, 2: 17, 3: 9}
-MOST_VARIABLES = max(_COARSE_POINTS)
+_COARSE_POINTS = {1: 41, 2: 13, 3: 9}
+MOST_VARIABLES = 3
+_WORTH = 1 - 1e-5  # a smaller gain is none: valleys along which nothing is known are long
+_NEAR = 0.05
 _PRECISION = 1e-3  # of an exponent: a hundredth of the default tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A minimum over a box and the coarse grid that found it."""
+    """A minimum over a box, and the coarse grid that found it: its points and their values."""
 
     low: Floats
     high: Floats
     best: Floats
-    sse: float
-    axes: tuple[Floats, ...]
+    value: float
+    points: Floats
     grid: Floats
 
 
-def search(objective: Objective, low: Floats, high: Floats) -> Search:
-    """The minimum over a box: a coarse grid, then zooming in on its best point."""
-    points = _COARSE_POINTS[low.size]
-    axes = tuple(np.linspace(a, b, points) for a, b in zip(low, high, strict=True))
-    grid = np.array([objective(np.array(at)) for at in itertools.product(*axes)])
-    grid = grid.reshape((points,) * low.size)
-    place = np.unravel_index(int(grid.argmin()), grid.shape)
-    start = np.array([axis[i] for axis, i in zip(axes, place, strict=True)])
-    best, sse = descend(objective, start, (high - low) / (points - 1), low, high)
-    return Search(low=low, high=high, best=best, sse=sse, axes=axes, grid=grid)
+def search(objective: Objective, low: Floats, high: Floats, hint: Floats | None = None) -> Search:
+    """The minimum over a box: a coarse grid, then closing in on its best point.
+
+    Where a `hint` is better than every point of the grid, the minimum is sought near it.
+    """
+    count = _COARSE_POINTS[low.size]
+    axes = [np.linspace(a, b, count) for a, b in zip(low, high, strict=True)]
+    points = np.array(list(itertools.product(*axes)))
+    grid = objective(points)
+    start, step = points[int(grid.argmin())], (high - low) / (count - 1)
+    if hint is not None and objective(hint[None])[0] < grid.min():
+        start, step = hint, np.full(low.size, _NEAR)
+    best, value = descend(objective, start, step, low, high)
+    return Search(low=low, high=high, best=best, value=value, points=points, grid=grid)
 
 
 def descend(
-    objective: Objective, start: Floats, step: Floats, low: Floats, high: Floats
+    objective: Objective,
+    start: Floats,
+    step: Floats,
+    low: Floats,
+    high: Floats,
+    least_step: float = _PRECISION / 4,
 ) -> tuple[Floats, float]:
-    """The nearest minimum by pattern search (Hooke and Jeeves 1961), to a thousandth."""
-    best, value = start.copy(), objective(start)
+    """The nearest minimum, by trying a cube of points and halving it down to `least_step`.
+
+    Where no corner is lower, the vertex of the parabola through the cube is tried: valleys are
+    narrow, and seldom along an axis.
+    """
+    best = start.copy()
+    free = np.flatnonzero(step > 0)
+    value = float(objective(best[None])[0])
+    if not free.size:
+        return best, value
+    offsets = _cube(free.size)
     step = step / 2
-    while step.size and step.max() > _PRECISION / 4:
-        improved = False
-        before = best.copy()
-        for v, sign in itertools.product(range(best.size), (-1.0, 1.0)):
-            trial = best.copy()
-            trial[v] = min(max(trial[v] + sign * step[v], low[v]), high[v])
-            found = objective(trial)
-            if found < value:
-                best, value, improved = trial, found, True
-        if improved:  # a valley is seldom along an axis: try the whole move once more
-            trial = np.clip(2 * best - before, low, high)
-            found = objective(trial)
-            if found < value:
-                best, value = trial, found
+    while step.max() > least_step:
+        moves = np.zeros((len(offsets), start.size))
+        moves[:, free] = offsets * step[free]
+        trial = np.clip(best + moves, low, high)
+        values = objective(trial)
+        k = int(values.argmin())
+        lower = values[k] < value * _WORTH
+        if lower:
+            further = np.clip(2 * trial[k] - best, low, high)
+            best, value = trial[k], float(values[k])
         else:
+            further = best.copy()
+            further[free] += _vertex(values, free.size) * step[free]
+            further = np.clip(further, low, high)
+        there = float(objective(further[None])[0])
+        if there < value * _WORTH:
+            best, value = further, there
+        elif not lower:
             step = step / 2
     return best, value
 
 
-def extent(
-    objective: Objective, found: Search, threshold: float
+@cache
+def _cube(size: int) -> Floats:
+    return np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=size)))
+
+
+def _vertex(values: Floats, size: int) -> Floats:
+    """The lowest point of the parabola through the values on a cube, at most eight steps away."""
+    if not np.isfinite(values).all():
+        return np.zeros(size)
+    found = _inverse(size) @ values
+    slope, bends = found[1 : 1 + size], np.zeros((size, size))
+    bends[np.triu_indices(size)] = found[1 + size :]
+    bends = bends + bends.T
+    if (bends[0, 0] if size == 1 else np.linalg.eigvalsh(bends)[0]) <= 0:
+        return np.zeros(size)
+    move = -slope / bends[0, 0] if size == 1 else -np.linalg.solve(bends, slope)
+    return np.asarray(move * min(1.0, 8.0 / max(float(np.abs(move).max()), 1e-300)))
+
+
+@cache
+def _inverse(size: int) -> Floats:
+    """What turns values on a cube into a constant, slopes and products of a parabola."""
+    cube = _cube(size)
+    rows, columns = np.triu_indices(size)
+    products = cube[:, rows] * cube[:, columns]
+    return np.linalg.pinv(np.column_stack([np.ones(len(cube)), cube, products]))
+
+
+def intervals(
+    objective: Objective, found: Search, threshold: float, count: int
 ) -> tuple[tuple[float | None, float | None], ...]:
-    """Lowest and highest value of each exponent in the region; None where it reaches the box."""
+    """The ends of the profile of each of the first `count` entries; None where the box ends."""
     return tuple(
         (_edge(objective, found, threshold, v, -1), _edge(objective, found, threshold, v, 1))
-        for v in range(found.best.size)
+        for v in range(count)
     )
 
 
 def _edge(
     objective: Objective, found: Search, threshold: float, v: int, direction: int
 ) -> float | None:
-    others = tuple(k for k in range(found.best.size) if k != v)
-    axis = found.axes[v]
-    step = axis[1] - axis[0]
     inside, at = float(found.best[v]), found.best
     # The region may have another part further out: start from the outermost grid point inside it.
-    profile = found.grid.min(axis=others) if others else found.grid
-    within = np.flatnonzero(profile <= threshold)
+    within = np.flatnonzero(found.grid <= threshold)
     if within.size:
-        far = int(within[-1] if direction > 0 else within[0])
-        if direction * (axis[far] - inside) > 0:
-            inside = float(axis[far])
-            rest = np.unravel_index(int(found.grid.take(far, axis=v).argmin()), _rest(found, v))
-            place = [int(i) for i in rest]
-            place.insert(v, far)
-            at = np.array([a[i] for a, i in zip(found.axes, place, strict=True)])
+        far = within[int((direction * found.points[within, v]).argmax())]
+        if direction * (found.points[far, v] - inside) > 0:
+            inside, at = float(found.points[far, v]), found.points[far]
     limit = float(found.high[v] if direction > 0 else found.low[v])
-    outside = inside
+    if _fixed(objective, found, at, v, limit)[1] <= threshold:
+        return None
     stride = _PRECISION * 8
     while True:
         if abs(limit - inside) <= _PRECISION:
@@ -109,8 +155,8 @@ def _edge(
         there, value = _fixed(objective, found, at, v, outside)
         if value > threshold:
             break
-        inside, at = outside, there
-        stride = min(2 * stride, step)
+        inside, at = outside, _ahead(at, there, v)
+        stride = min(2 * stride, 0.25)
     while abs(outside - inside) > _PRECISION:
         middle = (inside + outside) / 2
         there, value = _fixed(objective, found, at, v, middle)
@@ -121,18 +167,22 @@ def _edge(
     return (inside + outside) / 2
 
 
-def _rest(found: Search, v: int) -> tuple[int, ...]:
-    return tuple(size for k, size in enumerate(found.grid.shape) if k != v)
+def _ahead(before: Floats, now: Floats, v: int) -> Floats:
+    """The point to start from next: as far again along the valley, at the same place on axis v."""
+    ahead = 2 * now - before
+    ahead[v] = now[v]
+    return ahead
 
 
 def _fixed(
     objective: Objective, found: Search, near: Floats, v: int, value: float
 ) -> tuple[Floats, float]:
     """The minimum with one exponent held, sought near a point."""
-    start = near.copy()
+    start = np.clip(near, found.low, found.high)
     start[v] = value
     low, high = found.low.copy(), found.high.copy()
     low[v] = high[v] = value
     step = np.full(start.size, 0.04)
     step[v] = 0.0
-    return descend(objective, start, step, low, high)
+    # The last parabola is good to far less than its cube.
+    return descend(objective, start, step, low, high, least_step=4 * _PRECISION)

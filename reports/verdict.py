@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from reports.advice import advice
 from reports.judgement import Fit, Interval, Verdict
 from reports.laws import LawError, parse_declared
 
@@ -77,7 +78,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
 
 
 def explain(fit: Fit) -> str:
-    """Two or three plain sentences with the numbers: growth, verdict, and why."""
+    """A few plain sentences with the numbers: growth, verdict, why, and what to do next."""
     try:
         claim = parse_declared(fit.claim, fit.sizes).unicode()
     except LawError as problem:
@@ -89,8 +90,14 @@ def explain(fit: Fit) -> str:
         growth = " · ".join(_power(name, interval) for name, interval in known.items())
         sentences.append(f"{_capital(cost)} grows as {growth}{_range(fit)}.")
     sentences.append(f"{_verdict(fit, claim)}.")
-    sentences.extend(REASONS[code].sentence for code in fit.reasons[:1] if code in REASONS)
-    return " ".join(sentences)
+    for code in fit.reasons:
+        if code == fit.reasons[0] and code in REASONS:
+            sentences.append(REASONS[code].sentence)
+        sentences.append(advice(fit, code) or "")
+    if fit.other_verdict is not None:
+        other = "minimum" if fit.statistic == "median" else "median"
+        sentences.append(f"By the {other} of readings it would be {fit.other_verdict}.")
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _power(name: str, interval: Interval) -> str:

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reports import wording
-from reports.figures.view import label_of
 from reports.judgement import Fit, Interval, Verdict
+from reports.labels import label_of
 from reports.verdict import REASONS, explain
 
 SIGNS = {Verdict.CONFIRMED: "✓", Verdict.REFUTED: "✗", Verdict.INCONCLUSIVE: "?"}
@@ -29,7 +29,8 @@ class VerdictRow:
 
     `label` names the group by its implementation and by whatever else varies among the fits;
     `exponents` maps size letters to intervals; `residual` is the rms of the log residuals, about
-    a share of the cost; `value` is the column of the cost; `explanation` is for people.
+    a share of the cost; `value` is the column of the cost; `explanation` is for people;
+    `disputed` says that the median and the minimum of readings lead to other verdicts.
     """
 
     label: str
@@ -42,6 +43,7 @@ class VerdictRow:
     reasons: tuple[str, ...]
     value: str
     explanation: str
+    disputed: bool = False
 
     def exponent(self, letter: str) -> str:
         """The exponent of a size with its interval as text; a dash where there is none."""
@@ -82,6 +84,7 @@ def verdict_rows(fits: Sequence[Fit]) -> list[VerdictRow]:
             reasons=tuple(fit.reasons),
             value=fit.value,
             explanation=explain(fit),
+            disputed=fit.other_verdict is not None,
         )
         for fit in fits
     ]
@@ -145,22 +148,29 @@ def verdict_frame(fits: Sequence[Fit]) -> pd.DataFrame:
             "tolerance": fit.tolerance,
             "value": fit.value,
             "law": " + ".join(f"{term.coefficient:.6g}*{term.term}" for term in fit.terms),
+            "statistic": fit.statistic,
+            "readings": fit.readings,
+            "set_aside": fit.set_aside,
+            "other_verdict": None if fit.other_verdict is None else str(fit.other_verdict),
         }
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def print_verdicts(fits: Sequence[Fit], console: Console) -> None:
+def print_verdicts(
+    fits: Sequence[Fit], console: Console, *, subject: str = "implementation"
+) -> None:
     """Draw a table for each cost on the console, then why, for whatever was not confirmed.
 
-    Fits 80 columns: what belongs together is stacked, and reasons come below the tables.
+    Fits 80 columns: what belongs together is stacked, and reasons come below the tables. `subject`
+    is what the groups are.
     """
     rows = verdict_rows(fits)
     for section in sections(rows):
         console.print(Text(section.title, style="bold"))
-        console.print(_drawn(section))
+        console.print(_drawn(section, subject))
     for row in rows:
-        if row.verdict is not Verdict.CONFIRMED:
+        if row.verdict is not Verdict.CONFIRMED or row.disputed:
             console.print(Text.assemble((row.label, "bold"), f": {row.explanation}"))
     for cause in causes(rows):
         console.print(
@@ -170,9 +180,9 @@ def print_verdicts(fits: Sequence[Fit], console: Console) -> None:
         )
 
 
-def _drawn(section: Section) -> Table:
+def _drawn(section: Section, subject: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("implementation\nclaim", overflow="fold")
+    table.add_column(f"{subject}\nclaim", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     # Three columns of intervals leave no room for names; one column then lists them.
     wide = len(section.letters) <= MOST_COLUMNS

@@ -1,16 +1,38 @@
-"""Which visits speak for a cell: the same ones in fits, tables, figures and slopes."""
+"""Which readings speak for a cell, and what their scatter tells: the same in fits and figures."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from reports.monomials import Floats
+from reports.units import unit_of
 
 Mask = npt.NDArray[np.bool_]
-TIMES = ("time_s", "time_min_s", "cpu_time_s")
+Numbers = npt.NDArray[np.int64]
 SLOWER = 0.1
+SLOWER_IN_ERRORS = 4.5
+"""In standard deviations of a reading: among five honest ones the slowest is seldom so far off."""
+_MEDIAN_ABOVE_QUICKEST = (1.0, 1.0, 0.477, 0.688, 0.918, 1.062, 1.181, 1.278, 1.353, 1.419, 1.476)
+"""The median distance from the smallest of so many standard normal values to their median."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter:
+    """The relative scatter of readings of one cell, in parts; None where it cannot be known.
+
+    `reading` is what is left of it within a round, `rounds` what all readings of a round share,
+    and `workers` what those of one process share. A round that has a worker of its own cannot be
+    told from it: then `workers` is None.
+    """
+
+    reading: float | None = None
+    rounds: float | None = None
+    workers: float | None = None
 
 
 def marked_noisy(frame: pd.DataFrame) -> Mask:
@@ -21,29 +43,106 @@ def marked_noisy(frame: pd.DataFrame) -> Mask:
 
 
 def readings(frame: pd.DataFrame, value: str) -> Floats | None:
-    """The times of a sweep's visits, by which disturbed ones can be told; None for other tables.
+    """The readings of a clock, by which disturbed ones can be told; None for other costs.
 
-    Other costs may scatter both ways, and rows without a round may be anything.
+    Disturbances only ever add time; other costs may scatter both ways.
     """
-    if value not in TIMES or "round" not in frame.columns:
+    if unit_of(value).kind != "time":
         return None
     return np.asarray(pd.to_numeric(frame[value], errors="coerce"), dtype=np.float64)
 
 
-def chosen_visits(noisy: Mask, cell: npt.NDArray[np.int64], times: Floats | None = None) -> Mask:
-    """The visits that speak for their cell, given which are noisy and the cell of each, from 0 on.
+def chosen_visits(noisy: Mask, cell: Numbers, times: Floats | None = None) -> Mask:
+    """The readings that speak for their cell, given which are noisy and the cell of each, from 0.
 
-    A visit known to be disturbed is set aside where its cell has an undisturbed one; a cell that
-    has none speaks by all of its visits. Disturbances only ever add time, and a shared machine may
-    be slow for the whole of a round: a visit that took over SLOWER longer than the quickest
-    undisturbed one of its cell counts as disturbed too.
+    A reading known to be disturbed is set aside where its cell has an undisturbed one; a cell that
+    has none speaks by all of its readings. A shared machine may be slow for the whole of a round,
+    or for one reading: one that took longer than the quickest undisturbed one of its cell by more
+    than SLOWER, or than SLOWER_IN_ERRORS times the usual scatter where that is more, counts as
+    disturbed too.
     """
     if not cell.size:
         return ~noisy
     quiet = np.bincount(cell, weights=~noisy) > 0
     chosen = np.asarray(~noisy | ~quiet[cell])
     if times is not None:
+        usual = usual_scatter(np.log(times[chosen]), cell[chosen])
         quickest = np.full(int(cell.max()) + 1, np.inf)
         np.minimum.at(quickest, cell[chosen], times[chosen])
-        chosen &= times <= (1.0 + SLOWER) * quickest[cell]
+        farthest = max(1.0 + SLOWER, math.exp(SLOWER_IN_ERRORS * usual))
+        chosen &= times <= farthest * quickest[cell]
     return chosen
+
+
+def usual_scatter(logs: Floats, cell: Numbers) -> float:
+    """The standard deviation of a reading about its cell, in a typical cell: 0 without repetitions.
+
+    From the distance between a cell's quickest reading and its median, which slow readings leave
+    alone as long as they are fewer than half; the median over cells, each by what that distance
+    is for normal readings of deviation 1.
+    """
+    count = np.bincount(cell)
+    if not (count > 1).any():
+        return 0.0
+    by_cell = pd.Series(logs).groupby(cell)
+    above = (by_cell.median() - by_cell.min()).to_numpy(dtype=np.float64)
+    many = by_cell.size().to_numpy()
+    expected = np.array(_MEDIAN_ABOVE_QUICKEST)[np.minimum(many, len(_MEDIAN_ABOVE_QUICKEST) - 1)]
+    return float(np.median((above / expected)[many > 1]))
+
+
+def deviations(logs: Floats, cell: Numbers, count: int) -> Floats:
+    """Standard deviation of the logarithms in each of so many cells, 0 for a single reading."""
+    many = np.bincount(cell, minlength=count)
+    means = np.bincount(cell, weights=logs, minlength=count) / np.maximum(many, 1)
+    squares = np.bincount(cell, weights=(logs - means[cell]) ** 2, minlength=count)
+    return np.asarray(np.sqrt(squares / np.maximum(many - 1, 1)), dtype=np.float64)
+
+
+def scatter_of(
+    logs: Floats, cell: Numbers, rounds: Numbers | None = None, workers: Numbers | None = None
+) -> Scatter:
+    """The parts of the scatter, by the analysis of variance of a two-way layout.
+
+    `rounds` and `workers` number the round and the worker of each reading, from 0.
+    """
+    free = cell.size - np.unique(cell).size
+    if free < 1:
+        return Scatter()
+    rest, parts = logs, dict[str, float | None]()
+    for name, of in (("workers", workers), ("rounds", rounds)):
+        if of is None or np.unique(of).size < 2 or (name == "workers" and _one_each(rounds, of)):
+            parts[name] = None
+            continue
+        rest, parts[name], spent = _without(rest, cell, of)
+        free -= spent
+    about = rest - _means(rest, cell)[cell]
+    reading = math.sqrt(float(about @ about) / free) if free >= 1 else None
+    return Scatter(reading=reading, rounds=parts["rounds"], workers=parts["workers"])
+
+
+def _without(logs: Floats, cell: Numbers, of: Numbers) -> tuple[Floats, float, int]:
+    """The logarithms without what each round shares, its standard deviation, and its freedom."""
+    about = logs - _means(logs, cell)[cell]
+    effects = _means(about, of)
+    sizes = np.bincount(of)
+    spent = int((sizes > 0).sum()) - 1
+    rest = about - effects[of]
+    free = cell.size - np.unique(cell).size - spent
+    within = float(rest @ rest) / max(free, 1)
+    between = float(sizes @ effects**2) / spent
+    share = math.sqrt(max(between - within, 0.0) / float(sizes[sizes > 0].mean()))
+    return logs - effects[of], share, spent
+
+
+def _one_each(rounds: Numbers | None, workers: Numbers) -> bool:
+    """Whether every worker served one round only."""
+    if rounds is None:
+        return False
+    pairs = np.unique(np.column_stack([rounds, workers]), axis=0)
+    return len(pairs) == np.unique(workers).size
+
+
+def _means(values: Floats, of: Numbers) -> Floats:
+    count = np.bincount(of)
+    return np.asarray(np.bincount(of, weights=values) / np.maximum(count, 1), dtype=np.float64)

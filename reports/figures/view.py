@@ -12,9 +12,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from reports.cell_table import UNNAMED, cell_table, measured
+from reports.columns import measured_rows
 from reports.judgement import Fit
-from reports.tables import measured_rows
-from reports.wording import one_line
+from reports.labels import label_of, text_of, worded
 
 Line = Literal["-", "--", "-.", ":"]
 
@@ -162,25 +162,16 @@ def views(
             for key, rows in _keyed_parts(part, names).items()
         )
         conditions = {
-            name: _text(part[name].iloc[0])
+            name: text_of(part[name].iloc[0])
             for name in known
             if name not in told and part[name].notna().all()
         }
         conditions |= {name: value for name, value in usual.items() if value}
         suffix = "-".join(_slug(conditions.get(name, "unknown")) for name in apart)
         own = (runs or {}).get(conditions.get("run", ""), info or {})
-        name = ", ".join(_worded(one, conditions.get(one, "unknown")) for one in apart)
+        name = ", ".join(worded(one, conditions.get(one, "unknown")) for one in apart)
         found.append(View(series=series, conditions=conditions, suffix=suffix, name=name, info=own))
     return _with_distinct_suffixes(found)
-
-
-def label_of(values: Mapping[str, object]) -> str:
-    """The name of a group in tables and legends: `sdpa`, or `sdpa [float64, forward]`."""
-    rest = [_worded(name, value) for name, value in values.items() if name != "implementation"]
-    if "implementation" not in values:
-        return one_line(", ".join(rest)) or "all rows"
-    name = one_line(values["implementation"])
-    return f"{name} [{', '.join(rest)}]" if rest else name
 
 
 def fit_of(rows: pd.DataFrame, fits: Sequence[Fit], value: str = "time_s") -> Fit | None:
@@ -196,7 +187,7 @@ def _label(rows: pd.DataFrame, names: Sequence[str], usual: Mapping[str, str]) -
     """The name of a series, with the conditions in which it is not like most others."""
     first = rows.iloc[0]
     values = {name: first[name] for name in names if not pd.isna(first[name])}
-    odd = {name: first[name] for name, value in usual.items() if _text(first[name]) != value}
+    odd = {name: first[name] for name, value in usual.items() if text_of(first[name]) != value}
     return label_of(values | {name: value for name, value in odd.items() if not pd.isna(value)})
 
 
@@ -214,8 +205,8 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
 
 def _usual(cells: pd.DataFrame, names: Sequence[str], name: str) -> str:
     """The value that most series have; of several, the one with most cells."""
-    series = Counter(_text(rows[name].iloc[0]) for rows in _keyed_parts(cells, names).values())
-    number = Counter(_text(value) for value in cells[name])
+    series = Counter(text_of(rows[name].iloc[0]) for rows in _keyed_parts(cells, names).values())
+    number = Counter(text_of(value) for value in cells[name])
     return max(series, key=lambda value: (bool(value), series[value], number[value], value))
 
 
@@ -225,7 +216,7 @@ def _keyed_parts(cells: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, .
         return {(): cells}
     found: dict[tuple[str, ...], list[int]] = {}
     for index, row in enumerate(cells[list(names)].itertuples(index=False, name=None)):
-        found.setdefault(tuple(_text(value) for value in row), []).append(index)
+        found.setdefault(tuple(text_of(value) for value in row), []).append(index)
     return {key: cells.iloc[found[key]] for key in sorted(found)}
 
 
@@ -238,23 +229,7 @@ def _spread_within(cells: pd.DataFrame, names: Sequence[str], name: str) -> int:
 
 
 def _holds(column: pd.Series, wanted: object) -> bool:
-    return {_text(value) for value in column.unique()} == {_text(wanted)}
-
-
-def _text(value: object) -> str:
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _worded(name: str, value: object) -> str:
-    if name == "growth":
-        return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
-    if name in ("batch", "threads", "num_heads", "head_dim", "run", "is_causal", "mask"):
-        return f"{name} {_text(value)}"
-    return _text(value).replace("_", " + ") if name == "pass" else _text(value)
+    return {text_of(value) for value in column.unique()} == {text_of(wanted)}
 
 
 def _slug(text: str) -> str:

@@ -20,7 +20,7 @@ from reports.caveats import caveats, gate, untimed
 from reports.cell_table import cell_table
 from reports.environment import environment
 from reports.figures.view import views
-from reports.fit import ClaimWarning
+from reports.grouped import ClaimWarning
 from reports.headline import fastest, findings
 from reports.judgement import Fit, Interval, Verdict
 from reports.page import Report, ReportError, default_directory, report, write_report

@@ -1,0 +1,1 @@
+"""Simulated sweeps with known laws: how often a verdict is wrong, and what intervals cover."""

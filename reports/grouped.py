@@ -1,0 +1,204 @@
+"""Judges every group of a table: `fit_groups`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from reports.cells import SIZE_COLUMNS, cells_of
+from reports.columns import TableError, no_column
+from reports.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
+from reports.groups import CONDITIONS, groups
+from reports.judgement import Fit, Verdict
+from reports.laws import LawError, parse_declared
+from reports.units import unit_of
+from reports.wording import one_line
+
+MOST_COMPARED = 30
+"""Up to so many groups are judged by the other statistic too, which takes as long again."""
+NOT_TELLING = frozenset({"round", "worker", "status", "reason", "name", "params", "run"})
+"""Columns that may differ between the readings of one cell."""
+_CLAIM_COLUMNS: Mapping[str, str] = MappingProxyType({"workspace_bytes": "workspace_claim"})
+
+
+class ClaimWarning(UserWarning):
+    """What a reader of the verdicts should know of the table, in one line."""
+
+
+def fit_groups(
+    table: pd.DataFrame,
+    *,
+    sizes: Mapping[str, str] | None = None,
+    value: str | None = None,
+    by: Sequence[str] | None = None,
+    claim: str | None = None,
+    confidence: float = 0.95,
+    tolerance: float = 0.1,
+    statistic: str = "median",
+    parameters: Sequence[str] = (),
+    info: Mapping[str, Any] | None = None,
+) -> list[Fit]:
+    """Judge every group of a table, in order of first appearance.
+
+    Defaults: n is `seq_len`, d is `d_model`, the cost is `time_s`; one group per implementation
+    and per condition that varies within one (see `reports.groups`); the claim is what the group
+    itself declares in its column `claim` (`workspace_claim` for workspace_bytes), else n^2*d.
+
+    What a declared claim names besides sizes is a constant of the implementation (the window w in
+    n*w*d), which growth leaves out. A declared claim that is no law, or names a size without a
+    column, leaves its own group inconclusive, with a `ClaimWarning` that says why.
+
+    Whether the other statistic of readings would lead to another verdict is asked of MOST_COMPARED
+    groups at most; beyond, of none.
+
+    Raises:
+        LawError: the claim given is not a law.
+        TableError: a column is missing or broken, or a group declares two claims.
+        ValueError: confidence or tolerance is out of range.
+
+    """
+    cost = value or "time_s"
+    for column in (cost, *(sizes or {}).values()):
+        if column not in table.columns:
+            raise no_column(table, column)
+    taken = set((sizes or SIZES).values())
+    keep = None if by is None else list(by)
+    given = _present(table) if sizes is None else sizes
+    fits = []
+    parts = list(groups(table, keep, without=taken))
+    for group, rows in parts:
+        declared = None if claim else _declared(rows, cost)
+        law, columns = claim or CLAIM, given
+        if declared is not None:
+            try:
+                law, columns = _growth(rows, declared, given)
+            except (LawError, TableError) as problem:
+                warnings.warn(
+                    f"{_called(group)} is not judged on {cost}: {problem}",
+                    ClaimWarning,
+                    stacklevel=2,
+                )
+                unjudged = Fit(
+                    group=group,
+                    claim=declared,
+                    verdict=Verdict.INCONCLUSIVE,
+                    reasons=("too_few_sizes",) * isinstance(problem, TableError),
+                    confidence=confidence,
+                    tolerance=tolerance,
+                    value=cost,
+                )
+                fits.append(_with_cells(unjudged, rows, given))
+                continue
+        found = fit(
+            _unrepeated(rows, group, columns, cost, parameters),
+            sizes=columns,
+            value=cost,
+            claim=law,
+            confidence=confidence,
+            tolerance=tolerance,
+            statistic=statistic,
+            other=len(parts) <= MOST_COMPARED,
+            group=group,
+            info=info or {},
+        )
+        fits.append(found if declared is None else replace(found, claim=declared))
+    return fits
+
+
+def _with_cells(fit: Fit, rows: pd.DataFrame, sizes: Mapping[str, str]) -> Fit:
+    """The fit with the sizes that its rows have, and the number of their cells."""
+    present = {name: column for name, column in sizes.items() if column in rows.columns}
+    return replace(fit, sizes=present, cells=len(cells_of(rows, present, fit.value)))
+
+
+def _called(group: Mapping[str, Any]) -> str:
+    return one_line(", ".join(f"{name} {of}" for name, of in group.items())) or "this table"
+
+
+def _unrepeated(
+    rows: pd.DataFrame,
+    group: Mapping[str, Any],
+    columns: Mapping[str, str],
+    cost: str,
+    parameters: Sequence[str],
+) -> pd.DataFrame:
+    """The rows without copies of others, after a look at what tells readings of one cell apart.
+
+    Raises:
+        TableError: a size that the file states varies among rows that would count as one cell.
+
+    """
+    known = [column for column in columns.values() if column in rows.columns]
+    if not known or "schema" in rows.columns:  # our own records say what belongs together
+        return rows
+    cells = rows.groupby(known, dropna=False, sort=False)
+    for column in rows.columns:
+        own = column in (*known, *group, *CONDITIONS, *SIZE_COLUMNS, cost, *NOT_TELLING)
+        if own or not (cells[column].nunique(dropna=False) > 1).any():
+            continue
+        varies = f"{column} varies among rows of {_called(group)} that have the same sizes"
+        if column in parameters:
+            raise TableError(
+                f"{varies}; name it with --size LETTER={column}, or group by it with --by {column}"
+            )
+        if not is_numeric_dtype(rows[column]):
+            warnings.warn(
+                f"{varies}: they count as repeated readings; if they are not, add --by {column}",
+                ClaimWarning,
+                stacklevel=3,
+            )
+    copies = rows.astype(str).duplicated()
+    if copies.any() and unit_of(cost).kind == "time":
+        warnings.warn(
+            f"{int(copies.sum())} rows of {_called(group)} are copies of others and count once",
+            ClaimWarning,
+            stacklevel=3,
+        )
+        return rows[~copies.to_numpy()]
+    return rows
+
+
+def _growth(
+    rows: pd.DataFrame, declared: str, sizes: Mapping[str, str]
+) -> tuple[str, Mapping[str, str]]:
+    """The declared law without constants of the implementation, and the columns of its sizes.
+
+    Raises:
+        LawError: the text is not a law.
+        TableError: a size that is known as one has no column.
+
+    """
+    known = {*sizes, *KNOWN_SIZES, *SIZE_COLUMNS}
+    law = parse_declared(declared, known)
+    own = {
+        name: name
+        for name in law.names
+        if name not in known and name in rows.columns and is_numeric_dtype(rows[name])
+    }
+    columns = {**sizes, **own}
+    law = law.only(frozenset({*known, *own}))
+    columns_of(rows, law, columns)
+    return str(law), columns
+
+
+def _present(table: pd.DataFrame) -> Mapping[str, str]:
+    return {name: column for name, column in SIZES.items() if column in table.columns}
+
+
+def _declared(rows: pd.DataFrame, value: str) -> str | None:
+    column = _CLAIM_COLUMNS.get(value, "claim")
+    if column not in rows.columns:
+        return None
+    claims = list(rows[column].dropna().unique())
+    if len(claims) > 1:
+        raise TableError(
+            f"one group declares {len(claims)} claims ({claims[0]} and {claims[1]}); "
+            "name one with --claim, or group by more columns with --by"
+        )
+    return one_line(claims[0]) if claims else None
