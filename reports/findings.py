@@ -27,8 +27,8 @@ class Findings:
 
     `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
     to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
-    the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs little everywhere; `outside` names
-    sizes whose interval lies outside.
+    the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs
+    little everywhere; `outside` names sizes whose interval lies outside.
     """
 
     limits: tuple[str, ...]

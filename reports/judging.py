@@ -158,34 +158,40 @@ def _judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
     that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
     """
     choice = choose(setting)
-    name = setting.names[0]
-    values = setting.cells.sizes[name]
     best, leader = choice.fitted.score - STRICT, None
-    for start in setting.cells.distinct(name)[1:]:
-        kept = values >= start
-        rest = replace(setting, cells=setting.cells.only(kept))
-        fewest = Model(rest.cells, setting.law, names=setting.names).size + len(setting.names)
-        short = any(not long_enough(rest.cells, other) for other in setting.names)
-        if short or len(rest.cells) < fewest + FEWEST_FREE:
-            break
-        if setting.best_criterion(len(setting.names) + int((~kept).sum())) >= best:
-            break
-        plain = solve_plain(rest)
-        spent = plain.active + len(setting.names)
-        score = setting.criterion(plain.sse, spent + int((~kept).sum()))
-        misfit = math.sqrt(plain.sse / max(len(rest.cells) - spent, 1))
-        if score < best and misfit <= rest.largest_misfit:
-            best, leader = score, (rest, start)
+    for name in setting.names:
+        values = setting.cells.sizes[name]
+        for start in setting.cells.distinct(name)[1:]:
+            kept = values >= start
+            rest = replace(setting, cells=setting.cells.only(kept))
+            spent = len(setting.names) + int((~kept).sum())
+            if not _enough(rest) or setting.best_criterion(spent) >= best:
+                break
+            plain = solve_plain(rest)
+            spent += plain.active
+            free = len(rest.cells) - plain.active - len(setting.names)
+            misfit = math.sqrt(plain.sse / max(free, 1))
+            score = setting.criterion(plain.sse, spent)
+            if score < best and misfit <= rest.largest_misfit:
+                best, leader = score, (rest, name, start)
     if leader is None:
         return setting, choice, None
-    rest, start = leader
+    rest, name, start = leader
+    first = setting.cells.sizes[setting.names[0]][setting.cells.sizes[name] < start]
     left_out = Regime(
         name="regime 1",
-        start=float(values.min()),
-        end=float(values[values < start].max()),
+        start=float(first.min()),
+        end=float(first.max()),
         evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
     )
     return rest, choose(rest), left_out
+
+
+def _enough(setting: Setting) -> bool:
+    """Whether the cells that are left still span what a verdict needs."""
+    size = Model(setting.cells, setting.law, names=setting.names).size + len(setting.names)
+    long = all(long_enough(setting.cells, name) for name in setting.names)
+    return long and len(setting.cells) >= size + FEWEST_FREE
 
 
 def _verdict(
