@@ -44,6 +44,7 @@ def fit(
     claim: str = "n^2*d",
     confidence: float = 0.95,
     tolerance: float = 0.1,
+    statistic: str = "median",
 ) -> Fit:
     """Judge one claim on one group of cells: a row a reading, `sizes` maps letters to columns.
 
@@ -61,6 +62,7 @@ def fit(
         claim=claim,
         confidence=confidence,
         tolerance=tolerance,
+        statistic=statistic,
     )
 
 
@@ -268,10 +270,20 @@ def fit_command(
     claim: Annotated[str | None, typer.Option(help="a law such as n^2*d")] = None,
     confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
     tolerance: Annotated[float, typer.Option(help="on an exponent")] = 0.1,
+    statistic: Annotated[str, typer.Option(help="of a cell's readings: median, or min")] = "median",
+    predict: Annotated[
+        list[str] | None,
+        typer.Option(metavar="n=65536,d=1024", help="the cost of sizes not measured; repeatable"),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="24GiB", help="the largest size within time or memory: 2s,d=1024"),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Judge claimed laws on any table of sizes and costs."""
-    from reports.fit import fit_groups
+    from reports.answers import Questions, documents, print_answers
+    from reports.grouped import fit_groups
     from reports.tables import read_tables
 
     for option, number, low, high in (
@@ -280,22 +292,29 @@ def fit_command(
     ):
         if not low < number < high:
             raise RequestError(f"{option}: expected between {low} and {high}, got {number}")
+    if statistic not in ("median", "min"):
+        raise RequestError(f"--statistic: expected median or min, got {statistic}")
+    sizes = _sizes(size)
+    questions = Questions.of(predict or (), budget or (), sizes)
     with _warnings_as_lines():
         table = read_tables(files)
         fits = fit_groups(
             table.frame,
-            sizes=_sizes(size),
-            value=value,
+            sizes=sizes,
+            value=value or questions.cost,
             by=[name for text in by for name in text.split(",")] if by else None,
             claim=claim,
             confidence=confidence,
             tolerance=tolerance,
+            statistic=statistic,
+            parameters=table.parameters,
             info=table.shared_info,
         )
     if as_json:
-        _print_json({"fits": [one.to_dict() for one in fits]})
+        _print_json({"fits": documents(fits, questions)})
     else:
         _show_verdicts(fits)
+        print_answers(fits, questions, _console())
     return _verdict_code(fits)
 
 
@@ -346,8 +365,8 @@ def run_command(
         out=out,
         resume=resume,
     )
+    from reports.columns import TableError
     from reports.page import report
-    from reports.tables import TableError
 
     try:
         with _warnings_as_lines():
@@ -397,10 +416,12 @@ USER_ERRORS = frozenset(
         "CatalogueError",
         "LawError",
         "PlanError",
+        "PredictionError",
         "ReportError",
         "RequestError",
         "RunError",
         "TableError",
+        "UnitError",
     }
 )
 

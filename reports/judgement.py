@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reports.ensemble import Ensemble
     from reports.explanations import Fitted
     from reports.setting import Setting
+    from reports.steps import Step
 
 
 class Verdict(StrEnum):
@@ -141,6 +142,22 @@ class Fit:
 
         return crossovers(self.ensemble, confidence=self.confidence)
 
+    @cached_property
+    def local_slopes(self) -> tuple[Step, ...]:
+        """The growth from each size to the next, with intervals by the error of a cell."""
+        if self.basis is None:
+            return ()
+        from reports.steps import steps_of
+
+        setting, fitted = self.basis.setting, self.basis.fitted
+        return steps_of(
+            setting.cells,
+            setting.names,
+            error=setting.error(fitted.solution.sse, fitted.free),
+            free=fitted.free,
+            confidence=self.confidence,
+        )
+
     def predict(self, sizes: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.float64]:
         """The fitted cost at these sizes, in the unit of the cost column: the sum of the terms.
 
@@ -211,6 +228,7 @@ class Fit:
                 "between_rounds": _number(self.scatter.rounds),
                 "between_workers": _number(self.scatter.workers),
             },
+            "local_slopes": [one.to_dict() for one in self.local_slopes],
             "crossovers": [one.to_dict() for one in self.crossovers],
         }
 
