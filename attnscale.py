@@ -282,7 +282,7 @@ def fit_command(
     as_json: Json = False,
 ) -> int:
     """Judge claimed laws on any table of sizes and costs."""
-    from reports.answers import Questions, documents, print_answers
+    from reports.answers import Questions, check_answerable, documents, print_answers
     from reports.grouped import fit_groups
     from reports.tables import read_tables
 
@@ -296,12 +296,14 @@ def fit_command(
         raise RequestError(f"--statistic: expected median or min, got {statistic}")
     sizes = _sizes(size)
     questions = Questions.of(predict or (), budget or (), sizes)
+    cost = (questions.cost or "time_s") if value is None else value
+    questions.check(cost)
     with _warnings_as_lines():
         table = read_tables(files)
         fits = fit_groups(
             table.frame,
             sizes=sizes,
-            value=value or questions.cost,
+            value=cost,
             by=[name for text in by for name in text.split(",")] if by else None,
             claim=claim,
             confidence=confidence,
@@ -310,11 +312,12 @@ def fit_command(
             parameters=table.parameters,
             info=table.shared_info,
         )
-    if as_json:
-        _print_json({"fits": documents(fits, questions)})
-    else:
-        _show_verdicts(fits)
-        print_answers(fits, questions, _console())
+        if as_json:
+            _print_json({"fits": documents(fits, questions)})
+        else:
+            check_answerable(fits, questions)
+            _show_verdicts(fits)
+            print_answers(fits, questions, _console())
     return _verdict_code(fits)
 
 
@@ -505,11 +508,15 @@ def _verdict_code(fits: Sequence[Fit]) -> int:
 def _sizes(texts: list[str] | None) -> dict[str, str] | None:
     if not texts:
         return None
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         letter, _, column = text.partition("=")
         if not (letter and column):
             raise RequestError(f"--size: expected letter=column such as n=seq_len, got {text!r}")
+        if not letter.isidentifier():
+            raise RequestError(f"--size: a size is named by letters, as in n=seq_len, got {text!r}")
+        if letter in found:
+            raise RequestError(f"--size: {letter} is given twice, {found[letter]} and {column}")
         found[letter] = column
     return found
 

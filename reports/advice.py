@@ -28,6 +28,12 @@ def advice(fit: Fit, code: str) -> str | None:
 def _overhead(fit: Fit) -> str | None:
     if not fit.leading or fit.overhead is None:
         return None
+    flat = bool(fit.exponents) and all(
+        i.estimate is not None and abs(i.estimate) < fit.tolerance / 2
+        for i in fit.exponents.values()
+    )
+    if flat or [term.term for term in fit.terms] == ["1"]:
+        return "The cost hardly grows over these sizes; the claim 1 would say so."
     share = sum(one.share for one in fit.leading)
     claimed = "claimed term is" if len(fit.leading) == 1 else "claimed terms are"
     state = (
@@ -70,7 +76,7 @@ def _carries(term: str, leading: set[str]) -> bool:
     names = set(parse_monomial(term).names)
     return term in leading or any(
         names == set(parse_monomial(one).names)
-        and all(abs(_power(term, n) - _power(one, n)) < ENOUGH for n in names)
+        and all(_power(term, n) > _power(one, n) - ENOUGH for n in names)
         for one in leading
     )
 
@@ -94,7 +100,7 @@ def _few(fit: Fit) -> str | None:
         if fit.levels[name] < WANTED_LEVELS
     ]
     if not short:
-        return f"There are {count(fit.cells, 'cell')}."
+        return f"There {'is' if fit.cells == 1 else 'are'} {count(fit.cells, 'cell')}."
     return f"{' and '.join(short)} in {count(fit.cells, 'cell')}; measure {WANTED_LEVELS} or more."
 
 
@@ -163,7 +169,10 @@ def _regimes(fit: Fit) -> str | None:
 
 
 def _censored(fit: Fit) -> str | None:
-    return f"{count(fit.censored, 'cell')} of those wanted have no value." if fit.censored else None
+    if not fit.censored:
+        return None
+    verb = "has" if fit.censored == 1 else "have"
+    return f"{count(fit.censored, 'cell')} of those wanted {verb} no value."
 
 
 _ADVICE: Mapping[str, Callable[[Fit], str | None]] = MappingProxyType(

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from reports.cells import SIZE_COLUMNS
 from reports.fit import KNOWN_SIZES
 from reports.judgement import Fit
 from reports.prediction import (
@@ -45,40 +46,53 @@ class Questions:
             PredictionError: one of them cannot be read.
 
         """
-        names = list(sizes) if sizes else list(KNOWN_SIZES)
+        names = list(sizes) if sizes else [*KNOWN_SIZES, *SIZE_COLUMNS]
         return cls(
             sizes=tuple(parse_sizes(text, names) for text in predict),
             budgets=tuple(parse_budget(text, names) for text in budget),
         )
 
     @property
+    def asked(self) -> bool:
+        """Whether anything is asked."""
+        return bool(self.sizes or self.budgets)
+
+    @property
     def cost(self) -> str | None:
         """The cost column that the budgets are about: the workspace for amounts of memory."""
         return MEMORY if any(b.quantity.kind == "memory" for b in self.budgets) else None
+
+    def single(self) -> list[Questions]:
+        """Each question by itself."""
+        return [
+            *(Questions(sizes=(sizes,)) for sizes in self.sizes),
+            *(Questions(budgets=(budget,)) for budget in self.budgets),
+        ]
+
+    def check(self, value: str) -> None:
+        """See that budgets can be compared with a cost column, before anything is fitted.
+
+        Raises:
+            UnitError: a budget is in another unit than the cost.
+
+        """
+        for budget in self.budgets:
+            in_unit(budget.quantity, unit_of(value))
 
     def asked_of(self, fit: Fit) -> Iterator[Prediction | Largest]:
         """The answers of one fit, in the order of the questions.
 
         Raises:
-            PredictionError: the fit cannot answer, since a size is missing or nothing was fitted.
+            PredictionError: a size is missing, or all are given where one is asked for.
             UnitError: a budget is in another unit than the cost.
 
         """
-        if not (self.sizes or self.budgets):
-            return
-        ensemble = fit.ensemble
+        ensemble = fit.ensemble if self.asked else None
         if ensemble is None:
-            raise PredictionError("nothing was fitted, so nothing can be predicted")
+            return
         unit = unit_of(fit.value)
         for sizes in self.sizes:
-            found = predict(ensemble, sizes, confidence=fit.confidence, unit=unit)
-            yield predict(
-                ensemble,
-                sizes,
-                confidence=fit.confidence,
-                estimate=float(fit.predict(found.sizes)),
-                unit=unit,
-            )
+            yield predict(ensemble, sizes, confidence=fit.confidence, unit=unit)
         for budget in self.budgets:
             name, at = open_size(ensemble, budget.at)
             yield largest(
@@ -87,7 +101,6 @@ class Questions:
                 at,
                 name,
                 confidence=fit.confidence,
-                law=lambda asked: float(fit.predict(asked)),
                 unit=unit,
             )
 
@@ -99,14 +112,13 @@ def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]
         UnitError: a budget is in another unit than the cost.
 
     """
+    check_answerable(fits, questions)
     found = []
     for fit in fits:
         document = fit.to_dict()
-        answers: list[Prediction | Largest] = []
-        try:
-            answers = list(questions.asked_of(fit))
-        except PredictionError as problem:
-            document["unanswered"] = str(problem)
+        answers, problems = _answered(fit, questions)
+        if problems:
+            document["unanswered"] = "; ".join(problems)
         if questions.sizes:
             document["predictions"] = [a.to_dict() for a in answers if isinstance(a, Prediction)]
         if questions.budgets:
@@ -122,13 +134,39 @@ def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -
         UnitError: a budget is in another unit than the cost.
 
     """
+    check_answerable(fits, questions)
     for row, fit in zip(verdict_rows(fits), fits, strict=True):
         claimed = {one.term for one in fit.leading}
         for crossover in fit.crossovers:  # `--json` has all of them
             if crossover.faster in claimed and crossover.where == "inside":
                 console.print(Text.assemble((row.label, "bold"), f": {crossover.text}"))
+        answers, problems = _answered(fit, questions)
+        for text in [*(answer.text for answer in answers), *problems]:
+            console.print(Text.assemble((row.label, "bold"), f": {text}"))
+
+
+def _answered(fit: Fit, questions: Questions) -> tuple[list[Prediction | Largest], list[str]]:
+    """The answers of a fit, and why there are none to the other questions."""
+    if questions.asked and fit.ensemble is None:
+        return [], ["nothing was fitted, so nothing can be predicted"]
+    answers: list[Prediction | Largest] = []
+    problems = []
+    for one in questions.single():
         try:
-            for answer in questions.asked_of(fit):
-                console.print(Text.assemble((row.label, "bold"), f": {answer.text}"))
+            answers.extend(one.asked_of(fit))
         except PredictionError as problem:
-            console.print(Text.assemble((row.label, "bold"), f": {problem}"))
+            problems.append(str(problem))
+    return answers, problems
+
+
+def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:
+    """See that some fit can answer: what none can is a wrong request.
+
+    Raises:
+        PredictionError: none of those that found something can, since a size is missing.
+
+    """
+    able = [fit for fit in fits if fit.ensemble is not None] if questions.asked else []
+    found = [_answered(fit, questions) for fit in able]
+    if found and not any(answers for answers, _ in found):
+        raise PredictionError(f"--predict, --budget: {found[0][1][0]}")

@@ -67,7 +67,9 @@ def _causes(cells: Cells, law: Law) -> Iterator[Floats]:
     if workspace is not None and np.isfinite(workspace).all() and (workspace > 0).all():
         yield workspace
     for term in _working_sets(cells, law):
-        yield term.evaluate(cells.sizes)
+        values = term.evaluate(cells.sizes)
+        if (values > 0).all():  # the logarithm of 1 is no size
+            yield values
 
 
 def _by_faults(cells: Cells) -> Iterator[Break]:

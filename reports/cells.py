@@ -31,6 +31,7 @@ from reports.visits import (
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 WILD = 3.0
+FARTHEST = 1e60  # squares of products of costs and sizes stay finite
 LEAST_SCATTER = 0.005  # visits that agree to half a per cent do so by luck
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
 STATISTICS = ("median", "min")
@@ -44,14 +45,14 @@ class Cells:
     """The cells of one group, all arrays of one length.
 
     `sizes` maps the law's letters to values; `cost` is the median over readings (or their
-    minimum), in the unit of the column; `visits` counts the readings that are used, `set_aside`
+    minimum), in the unit of the column; `visits` counts the readings that are used, `aside`
     those that are not, since they were marked noisy or took far longer than others of their cell
     (see `reports.visits`). `weights` are 1, and less for a cell whose readings disagree more than
     three times as much as a typical cell's, or are mostly disturbed while most cells' are not.
     `scatter` is how readings of one cell differ, in parts. `covariates` holds workspace_bytes,
     minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
     the fraction of readings set aside or marked noisy, `censored` the number of cells that were
-    wanted and measured at no visit.
+    wanted and measured at no visit, `unmeasured` the rows that are no measurement.
     """
 
     sizes: Mapping[str, Floats]
@@ -59,13 +60,19 @@ class Cells:
     weights: Floats
     visits: Numbers
     scatter: Scatter
-    set_aside: int
+    aside: Numbers
     covariates: Mapping[str, Floats]
     noisy: float
     censored: int
+    unmeasured: int
 
     def __len__(self) -> int:
         return int(self.cost.size)
+
+    @property
+    def set_aside(self) -> int:
+        """How many readings of these cells are not used."""
+        return int(self.aside.sum())
 
     @property
     def median_error(self) -> float | None:
@@ -84,6 +91,7 @@ class Cells:
             cost=self.cost[kept],
             weights=self.weights[kept],
             visits=self.visits[kept],
+            aside=self.aside[kept],
             covariates={name: values[kept] for name, values in self.covariates.items()},
         )
 
@@ -107,16 +115,16 @@ def cells_of(
         TableError: a column is missing, holds text, or has a value that no cost or size can have.
 
     """
-    rows = frame[measured_rows(frame)]
+    rows = measured = frame[measured_rows(frame)]
     cost = numbers(rows, value)
     columns = {name: numbers(rows, column) for name, column in sizes.items()}
     keep = _usable(rows, cost, value)
     for name, values in columns.items():
-        bad = keep & ~(np.isfinite(values) & (values > 0))
+        bad = keep & ~((values >= 1 / FARTHEST) & (values <= FARTHEST))
         if bad.any():
             file, row = row_of(rows, int(np.flatnonzero(bad)[0]))
             raise TableError(
-                f"{file}{sizes[name]} must be positive in every measured row, got "
+                f"{file}{sizes[name]} must be positive and finite in every measured row, got "
                 f"{values[bad][0]:g}{row}; correct the table, or name another column with "
                 f"--size {name}=COLUMN"
             )
@@ -127,6 +135,7 @@ def cells_of(
     quiet = 2 * np.bincount(number, weights=~disturbed, minlength=count) >= np.bincount(
         number, minlength=count
     )
+    aside = np.bincount(number[~chosen], minlength=count)
     used, number = np.flatnonzero(keep)[chosen], number[chosen]
     order = np.lexsort((cost[used], number))  # sums in one order, whatever that of the rows is
     used, number = used[order], number[order]
@@ -149,10 +158,11 @@ def cells_of(
         weights=weights,
         visits=visits,
         scatter=scatter_of(np.log(cost), number, _codes(rows, "round"), _codes(rows, "worker")),
-        set_aside=int((~chosen).sum()),
+        aside=aside,
         covariates={c: v for c, v in covariates.items() if not np.isnan(v).all()},
         noisy=float(disturbed.mean()) if disturbed.size else 0.0,
         censored=_censored(frame, list(sizes.values())),
+        unmeasured=len(frame) - len(measured),
     )
 
 
@@ -172,7 +182,14 @@ def _usable(rows: pd.DataFrame, cost: Floats, value: str) -> npt.NDArray[np.bool
             f"{file}{value} must be {kind} and finite, got {cost[wrong][0]:g}{row}; remove such "
             "rows, or measure them again"
         )
-    return np.asarray(~np.isnan(cost) & (cost > 0))
+    usable = np.asarray(~np.isnan(cost) & (cost > 0))
+    far = usable & ((cost < 1 / FARTHEST) | (cost > FARTHEST))
+    if far.any():
+        raise TableError(
+            f"{value} must lie between {1 / FARTHEST:g} and {FARTHEST:g}, got {cost[far][0]:g}; "
+            "give it in another unit"
+        )
+    return usable
 
 
 def _codes(rows: pd.DataFrame, column: str) -> Numbers | None:

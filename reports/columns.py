@@ -67,7 +67,7 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
         )
     try:
         return _floats(values)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         at = _first_wrong(values)
         file, row = row_of(frame, at)
         raise TableError(
@@ -155,7 +155,7 @@ def _first_wrong(values: pd.Series[Any]) -> int:
         half = len(values) // 2
         try:
             _floats(values.iloc[:half])
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             values = values.iloc[:half]
         else:
             start, values = start + half, values.iloc[half:]

@@ -101,7 +101,8 @@ class Ensemble:
     def shares(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
         """Each term's part of the cost: (draws, …, terms). Raises what `parts` raises."""
         parts = self.parts(sizes)
-        return np.asarray(parts / parts.sum(axis=-1, keepdims=True))
+        # log(1) is 0: a law may cost nothing there.
+        return np.asarray(parts / np.maximum(parts.sum(axis=-1, keepdims=True), 1e-300))
 
 
 def draw(setting: Setting, fitted: Fitted, *, count: int = COUNT, seed: int = 0) -> Ensemble:

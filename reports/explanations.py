@@ -7,7 +7,7 @@ Each is fitted with its exponents free; a richer one must lead by the strict mar
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -261,7 +261,7 @@ def outgrown(setting: Setting, chosen: Fitted, share: float) -> bool:
     return False
 
 
-def twin_is_better(setting: Setting, chosen: Fitted) -> bool:
+def twin_is_better(setting: Setting, chosen: Fitted, tolerance: float) -> bool:
     """Whether the law with a logarithm more or less explains the cells where the claim does not.
 
     n^2.2 and n²·log n lie within a tolerance of each other. The claim is not confirmed where its
@@ -272,7 +272,9 @@ def twin_is_better(setting: Setting, chosen: Fitted) -> bool:
     noise = setting.error(chosen.solution.sse, chosen.free) ** 2
     if excess <= noise * margin / setting.error(0.0, chosen.free) ** 2:
         return False
-    for law in twins(setting.law):
+    off = np.abs(chosen.found.best[: len(setting.names)] - chosen.model.claimed)
+    far = {name for name, by in zip(setting.names, off, strict=True) if by > tolerance / 2}
+    for law in twins(setting.law, far):
         later = None if chosen.model.later is None else chosen.model.later > 0
         model = Model(setting.cells, law, names=setting.names, later=later)
         value = model.value(jumps.near(model, chosen.found.best, chosen.price), chosen.price)
@@ -281,10 +283,11 @@ def twin_is_better(setting: Setting, chosen: Fitted) -> bool:
     return False
 
 
-def twins(law: Law) -> list[Law]:
-    """The law with one size's logarithm dropped, or added beside a power that is no half.
+def twins(law: Law, far: Collection[str]) -> list[Law]:
+    """The law with one size's logarithm dropped, or added.
 
-    Whole and half powers need no such caution: n²·log n is refuted as n² by its exponent.
+    It is added beside a power that is no half, and for the sizes in `far`, whose exponent was
+    found well off: n·log n is refuted as n by its exponent, but not beside as much n.
     """
     found = []
     for name in law.names:
@@ -292,9 +295,10 @@ def twins(law: Law) -> list[Law]:
         for term in law.leading:
             logs = {f.name: f.log_power for f in term.factors}
             powers = {f.name: f.power for f in term.factors}
+            odd = (2 * term.power(name)).denominator > 1
             if logs.get(name):
                 logs[name] = Fraction(0)
-            elif (2 * term.power(name)).denominator > 1:
+            elif powers.get(name) and (odd or name in far):
                 logs[name] = Fraction(1)
             terms.append(Monomial.of(powers, logs))
         if Law.of(tuple(terms)) != Law.of(law.leading):

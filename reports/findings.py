@@ -9,7 +9,7 @@ import numpy as np
 
 from reports.cells import Cells
 from reports.explanations import Fitted
-from reports.models import Held
+from reports.models import Held, least
 from reports.monomials import Floats, Law
 from reports.setting import Setting
 
@@ -118,7 +118,7 @@ def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[
     region = chosen.found.value + setting.margin(chosen.solution.sse, chosen.free, theta.size + 1)
     for j in range(len(model.leading)):
         if model.value(theta, chosen.price, drop=j) <= region:
-            held = model.held(theta, Held(term=j, share=VISIBLE_SHARE))
+            held = least(*model.held(model.columns_at(theta), Held(term=j, share=VISIBLE_SHARE)))
             (absent if held > threshold else unseen).append(j)
     return tuple(absent), tuple(unseen)
 

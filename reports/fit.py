@@ -17,7 +17,7 @@ from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of
 from reports.columns import TableError
 from reports.judgement import Fit
 from reports.judging import Judgement, judge
-from reports.laws import Law, parse
+from reports.laws import Law, LawError, parse
 
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""
@@ -64,6 +64,9 @@ def fit(
         raise ValueError(f"tolerance must lie between 0 and 0.5, got {tolerance}; try 0.1")
     if statistic not in STATISTICS:
         raise ValueError(f"statistic must be median or min, got {statistic!r}")
+    if not isinstance(claim, str):
+        raise LawError(f"a claim is a text such as n^2*d, got {claim!r}")
+    table = table.reset_index(drop=True) if table.index.name or table.index.names[0] else table
     law = parse(claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
     columns = columns_of(table, law, sizes)
 
@@ -120,13 +123,15 @@ def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[
         if name in law.names or column in table.columns
     }
     for name in law.names:
-        if name not in columns:
-            columns[name] = KNOWN_SIZES.get(name, name)
+        if name not in columns or columns[name] not in table.columns:
+            usual = columns.get(name, KNOWN_SIZES.get(name, name))
+            columns[name] = name if name in table.columns and sizes is SIZES else usual
         if columns[name] not in table.columns:
             have = ", ".join(map(str, table.columns[:12]))
             raise TableError(
                 f'the claim {law} needs {name}, but there is no column "{columns[name]}" '
-                f"(the table has {have}); name it with --size {name}=COLUMN"
+                f"(the table has {have}); name it with --size {name}=COLUMN, or claim another "
+                "law with --claim"
             )
     return columns
 

@@ -198,7 +198,7 @@ def _row(
     if trouble is not None:
         return row | {"status": "crashed", "reason": trouble}
     unit = entry.get("time_unit", "ns")
-    if unit not in _SECONDS:
+    if not isinstance(unit, str) or unit not in _SECONDS:
         raise TableError(
             f"{run_name} has the time unit {unit!r}; expected one of {', '.join(_SECONDS)}"
         )

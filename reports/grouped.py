@@ -63,18 +63,20 @@ def fit_groups(
         ValueError: confidence or tolerance is out of range.
 
     """
-    cost = value or "time_s"
+    cost = "time_s" if value is None else value
     for column in (cost, *(sizes or {}).values()):
         if column not in table.columns:
             raise no_column(table, column)
     taken = set((sizes or SIZES).values())
+    if sizes is not None:
+        _distinct(sizes, cost, by or ())
     keep = None if by is None else list(by)
     given = _present(table) if sizes is None else sizes
     fits = []
     parts = list(groups(table, keep, without=taken))
     for group, rows in parts:
-        declared = None if claim else _declared(rows, cost)
-        law, columns = claim or CLAIM, given
+        declared = _declared(rows, cost) if claim is None else None
+        law, columns = CLAIM if claim is None else claim, given
         if declared is not None:
             try:
                 law, columns = _growth(rows, declared, given)
@@ -111,6 +113,22 @@ def fit_groups(
     return fits
 
 
+def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:
+    """See that no column has two parts to play.
+
+    Raises:
+        TableError: one is two sizes, or a size and the cost, or a size and a group.
+
+    """
+    used: dict[str, str] = {cost: "the cost"} | dict.fromkeys(by, "a group")
+    for name, column in sizes.items():
+        if column in used:
+            raise TableError(
+                f'column "{column}" is {used[column]} and the size {name}; name another for one'
+            )
+        used[column] = f"the size {name}"
+
+
 def _with_cells(fit: Fit, rows: pd.DataFrame, sizes: Mapping[str, str]) -> Fit:
     """The fit with the sizes that its rows have, and the number of their cells."""
     present = {name: column for name, column in sizes.items() if column in rows.columns}
@@ -119,6 +137,10 @@ def _with_cells(fit: Fit, rows: pd.DataFrame, sizes: Mapping[str, str]) -> Fit:
 
 def _called(group: Mapping[str, Any]) -> str:
     return one_line(", ".join(f"{name} {of}" for name, of in group.items())) or "this table"
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, list | dict | set)
 
 
 def _unrepeated(
@@ -134,13 +156,22 @@ def _unrepeated(
         TableError: a size that the file states varies among rows that would count as one cell.
 
     """
+    empty = int(rows[cost].isna().sum())
+    if empty and "status" not in rows.columns:
+        warnings.warn(
+            f"{empty} rows of {_called(group)} have no {cost} and are left out",
+            ClaimWarning,
+            stacklevel=3,
+        )
     known = [column for column in columns.values() if column in rows.columns]
     if not known or "schema" in rows.columns:  # our own records say what belongs together
         return rows
     cells = rows.groupby(known, dropna=False, sort=False)
     for column in rows.columns:
         own = column in (*known, *group, *CONDITIONS, *SIZE_COLUMNS, cost, *NOT_TELLING)
-        if own or not (cells[column].nunique(dropna=False) > 1).any():
+        if own or rows[column].map(_is_nested).any():
+            continue
+        if not (cells[column].nunique(dropna=False) > 1).any():
             continue
         varies = f"{column} varies among rows of {_called(group)} that have the same sizes"
         if column in parameters:
@@ -188,7 +219,11 @@ def _growth(
 
 
 def _present(table: pd.DataFrame) -> Mapping[str, str]:
-    return {name: column for name, column in SIZES.items() if column in table.columns}
+    """The usual columns of n and d; where there is none, a column of the letter's own name."""
+    found = {name: column for name, column in SIZES.items() if column in table.columns}
+    if not found:
+        found = {name: name for name in SIZES if name in table.columns}
+    return found
 
 
 def _declared(rows: pd.DataFrame, value: str) -> str | None:

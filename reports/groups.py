@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from reports.columns import no_column
 
@@ -37,6 +39,8 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
     for column in CONDITIONS:
         if column not in frame.columns or column in without:
             continue
+        if column == "run" and is_numeric_dtype(frame[column]):
+            continue  # a counter of repetitions; runs of ours are named
         filled = frame[column].notna()
         parts = frame.loc[filled]
         if named:
@@ -75,4 +79,7 @@ def _plain(value: Any) -> Any:
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
         return None
     item = getattr(value, "item", None)
-    return item() if callable(item) else value
+    plain = item() if callable(item) else value
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return str(plain)
+    return plain if isinstance(plain, str | int | float | bool) else str(plain)

@@ -1,31 +1,14 @@
-"""Judges a claim on the cells of one group: which explanation holds, its region, the verdict.
+"""Judges a claim on the cells of one group: which explanation holds, its intervals, the verdict.
 
-Three explanations compete, each with a lead of 10 in the Bayesian information criterion needed to
-leave a simpler one: the claimed law with free exponents; the same law with a break, above which
-all coefficients are others and the exponents the same; the claimed law beside one term that
-outgrows it. The exponents' confidence region is the profile region of the chosen one:
-
-    SSE(θ) ≤ SSE_min + s²·q·F(q, ν),     s² = max(SSE_min / ν, replicate error², floor²)
-
-with q free exponents and ν = cells - positive coefficients - q. The printed intervals are the
-extents of this joint region, so the verdict can be read off them:
-
-* confirmed: every interval lies inside claim ± tolerance, every claimed leading term weighs at
-  least 20 % of some cell, no term that outgrows the claim is seen to weigh 10 % of any, and no
-  reason below makes it undecidable;
-* refuted: an interval lies wholly outside; or a claimed term weighs under 10 % of every cell even
-  at the upper end of its confidence interval; or a term that outgrows the claim weighs at least
-  20 % of some cell. And in each case one jump of the cost at any threshold, as a cache or page
-  faults make it, does not save the claim;
-* inconclusive: everything else, with reasons.
+The method is section 7 of docs/design.md; `reports.explanations` chooses among the claimed law, a
+jump and terms that outgrow it, `reports.findings` answers what the verdict rests on, and here the
+answers become a verdict with reasons.
 
 Of a law with several leading terms, n²d + nd², an exponent is that of the term which leads in its
 variable: n in n²d, d in nd². Terms that another one covers (nd in n²d + nd) are not judged. A size
 that varies without being claimed is tested against 0. A claimed size that stands still, takes
 fewer than four values or spans fewer than three doublings cannot have its exponent confirmed, and
-so neither can the claim; the exponent of another size can still refute it. Where nothing fits all
-cells, the smallest sizes are left out as long as enough remain, and the verdict speaks for the
-rest.
+so neither can the claim; the exponent of another size can still refute it.
 """
 
 from __future__ import annotations
@@ -66,6 +49,7 @@ from reports.profiles import MOST_VARIABLES
 from reports.regimes import describe
 from reports.setting import STRICT, Setting
 
+MOST_LEADING = 3
 FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
 OVERHEAD_SHARE = 0.5
 NOISY_ERROR = 0.05
@@ -117,8 +101,10 @@ def judge(
         )
     unknown = {name: Interval(estimate=None, low=None, high=None) for name in law.names}
     if not len(cells):
-        first = "censored_cells"  # wanted, but wrong, unsupported, skipped or lost
+        # Wanted, but wrong, unsupported, skipped or lost; or every cost is empty or 0.
+        first = "censored_cells" if cells.unmeasured else "too_few_sizes"
         return _undecided(cells, [first, *notes], unknown)
+    _possible(cells, law)
     setting = Setting(
         cells=cells,
         law=law.only(frozenset(tested)),
@@ -141,6 +127,7 @@ def judge(
     answer = _answer(
         setting,
         shown,
+        choice.fitted,
         verdict=verdict,
         reasons=(*dict.fromkeys([*reasons, *notes]),),
         exponents={**unknown, **(_exponents(setting, shown) if identified else {})},
@@ -148,6 +135,30 @@ def judge(
         first_regime=1 if left_out is None else 2,
     )
     return answer if left_out is None else replace(answer, regimes=(left_out, *answer.regimes))
+
+
+def _possible(cells: Cells, law: Law) -> None:
+    """Refuse what cannot be computed.
+
+    Raises:
+        TableError: a logarithm of a size below 1, or more leading terms than can be told apart.
+
+    """
+    if len(law.leading) > MOST_LEADING:
+        raise TableError(
+            f"at most {MOST_LEADING} leading terms can be judged at once, got {len(law.leading)} "
+            f"in {law}; claim those that lead, without what they cover"
+        )
+    for term in law.terms:
+        for factor in term.factors:
+            if not factor.log_power:
+                continue
+            least = float(cells.sizes[factor.name].min())
+            if least < 1 or (least == 1 and factor.log_power < 0):
+                raise TableError(
+                    f"{term} needs sizes above 1, since it takes their logarithm, got "
+                    f"{factor.name} = {least:g}; count it in smaller units, or leave such rows out"
+                )
 
 
 def _judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
@@ -177,7 +188,7 @@ def _judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
     if leader is None:
         return setting, choice, None
     rest, name, start = leader
-    first = setting.cells.sizes[setting.names[0]][setting.cells.sizes[name] < start]
+    first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
     left_out = Regime(
         name="regime 1",
         start=float(first.min()),
@@ -211,7 +222,7 @@ def _verdict(
     elif findings.limits:
         reasons = []
     elif findings.weak or not findings.inside:
-        noisy = setting.error(chosen.solution.sse, chosen.free) > NOISY_ERROR
+        noisy = _noisy(setting, setting.error(chosen.solution.sse, chosen.free))
         drowned = not setting.exact and findings.usual_overhead >= OVERHEAD_SHARE
         reasons = [
             "overhead_dominates"
@@ -220,7 +231,7 @@ def _verdict(
             if noisy and not findings.weak
             else "models_undecided"
         ]
-    elif outgrown(setting, chosen, VISIBLE_SHARE) or twin_is_better(setting, chosen):
+    elif outgrown(setting, chosen, VISIBLE_SHARE) or twin_is_better(setting, chosen, tolerance):
         reasons = ["models_undecided"]
     else:
         verdict, reasons = Verdict.CONFIRMED, []
@@ -229,6 +240,12 @@ def _verdict(
     if chosen.broken is not None:
         reasons.append("regime_change")
     return verdict, reasons
+
+
+def _noisy(setting: Setting, error: float) -> bool:
+    """Whether cells lie off the law for noise: not where their readings agree far better."""
+    known = setting.cells.median_error
+    return error > NOISY_ERROR and (known is None or known > error / 4)
 
 
 def _refutation(
@@ -285,6 +302,7 @@ def _exponents(setting: Setting, shown: Fitted) -> dict[str, Interval]:
 def _answer(
     setting: Setting,
     shown: Fitted,
+    chosen: Fitted,
     *,
     verdict: Verdict,
     reasons: tuple[str, ...],
@@ -305,7 +323,7 @@ def _answer(
         reasons=reasons,
         exponents=exponents,
         terms=_terms(setting, shown, solution),
-        leading=_leading(setting, shown, solution, exponents),
+        leading=_leading(setting, chosen, exponents),
         overhead=float(overhead[largest_cell(setting)]),
         regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
@@ -334,12 +352,12 @@ def _terms(setting: Setting, shown: Fitted, solution: Solution) -> tuple[Term, .
 
 
 def _leading(
-    setting: Setting, shown: Fitted, solution: Solution, exponents: Mapping[str, Interval]
+    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval]
 ) -> tuple[Leading, ...]:
     """The claimed leading terms: their exponents, and their parts of the cost."""
-    model, found = shown.model, []
+    model, found = chosen.model, []
     for j, term in enumerate(model.leading):
-        shares = solution.shares[:, len(model.terms) + j]
+        shares = chosen.solution.shares[:, len(model.terms) + j]
         free = {name for v, name in enumerate(setting.names) if model.carriers(v)[j]}
         found.append(
             Leading(

@@ -182,10 +182,7 @@ def _explained(
     matrix[:, model.overheads :] *= scale[:, None]
     target = model.target
     if held is not None:
-        place = len(model.terms) + held.term
-        column = matrix[:, place]
-        target = target - column * (held.share / float((column / model.target).max()))
-        matrix = np.delete(matrix, place, axis=1)
+        matrix, target = model.held(matrix, held)
     return least(matrix if more is None else np.column_stack([matrix, more]), target)
 
 

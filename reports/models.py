@@ -222,18 +222,15 @@ class Model:
             fitted=fitted,
         )
 
-    def held(self, theta: Floats, held: Held, scale: Floats | None = None) -> float:
-        """The squared residuals when one leading term has a fixed largest share of a cell.
+    def held(self, matrix: Floats, held: Held) -> tuple[Floats, Floats]:
+        """The columns without one leading term, and what is left of the target for them.
 
-        `scale` multiplies every cost but the overhead.
+        The term has a fixed share of the cell where it weighs most.
         """
-        matrix = self._matrix(theta[None])[0]
-        if scale is not None:
-            matrix[:, self.overheads :] *= scale[:, None]
         place = len(self.terms) + held.term
         column = matrix[:, place]
         share = column * (held.share / float((column / self._target).max()))
-        return least(np.delete(matrix, place, axis=1), self._target - share)
+        return np.delete(matrix, place, axis=1), self._target - share
 
     def columns_at(self, theta: Floats) -> Floats:
         """The columns, relative to the measured cost and weighted, at these exponents."""
@@ -316,7 +313,7 @@ def _subsets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask
     picks: list[tuple[int, ...]] = []
     for most in range(MOST_LOWER + 1):
         more = list(itertools.combinations(places, most))
-        if most > 1 and (len(picks) + len(more)) * len(free) > MOST_SUBSETS:
+        if most > 2 and (len(picks) + len(more)) * len(free) > MOST_SUBSETS:
             break
         picks += more
     rows = np.zeros((len(picks) * len(free), size), dtype=np.bool_)

@@ -347,9 +347,9 @@ def _where(ensemble: Ensemble, sizes: Mapping[str, float], beyond: Mapping[str, 
     nearest = int(np.abs(np.log(ratios)).sum(axis=1).argmin())
     if beyond:
         far = " and ".join(
-            f"{name} is {times:.3g} times the largest measured"
+            f"{name} is {_times(times)} times the largest measured"
             if sizes[name] > ensemble.ranges[name][1]
-            else f"the smallest measured {name} is {times:.3g} times as large"
+            else f"the smallest measured {name} is {_times(times)} times as large"
             for name, times in beyond.items()
         )
         return f"{far}, and {_ASSUMED}"
@@ -372,3 +372,7 @@ def _named(sizes: Mapping[str, float]) -> str:
 def _short(text: str) -> str:
     shown = " ".join(text.split())
     return repr(shown if len(shown) <= 40 else shown[:39] + "…")
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 100 else f"{factor:.3g}"

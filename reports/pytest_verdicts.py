@@ -10,7 +10,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -33,7 +33,8 @@ _PASSED_OVER = frozenset({Outcome.SKIPPED, Outcome.NOT_RUN})
 class Judged:
     """A claim on one group of the parametrisations of a test, and its fit.
 
-    `outcomes` counts what came of the tests of the group. Without a fit, `problem` says why.
+    `outcomes` counts what came of the tests of the group; `document` is the fit as JSON has it.
+    Without a fit, `problem` says why.
     """
 
     test: str
@@ -41,6 +42,7 @@ class Judged:
     claim: Claim
     outcomes: Mapping[Outcome, int]
     fit: Fit | None = None
+    document: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
     @property
@@ -86,12 +88,12 @@ def complexity_json(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     """What the benchmark JSON has under `complexity`: an object a fit, `Fit.to_dict` and whence."""
     return [
         {
+            **one.document,
             "test": one.test,
             "params": dict(one.params),
             "sizes": dict(one.claim.sizes),
             "statistic": one.claim.value,
             "outcomes": {str(outcome): number for outcome, number in one.outcomes.items()},
-            **one.fit.to_dict(),
         }
         for one in judged
         if one.fit is not None
@@ -135,7 +137,8 @@ def _judged(name: str, claim: Claim, group: Group) -> Judged:
     if not outcomes[Outcome.MEASURED]:
         return replace(judged, problem=f"left out {judged.left_out}")
     try:
-        return replace(judged, fit=_fit(claim, group))
+        fit = _fit(claim, group)
+        return replace(judged, fit=fit, document=fit.to_dict())
     except ValueError as problem:
         return replace(judged, problem=one_line(problem))
     except Exception as problem:

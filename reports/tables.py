@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
 from bench.records import (
     RECORDS_FILE,
@@ -27,6 +28,7 @@ from bench.records import (
 )
 from reports.columns import FILES, TableError, measured_rows, numbers, row_of
 from reports.formats import KINDS, Contents, is_journal, read_contents
+from reports.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
 
@@ -97,7 +99,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         contents = _contents(source)
     except OSError as problem:
         raise TableError(f"{source} cannot be read: {problem.strerror or problem}") from None
-    frame = contents.frame.reset_index(drop=True)
+    frame = _plain(contents.frame.reset_index(drop=True))
     frame.attrs[FILES] = [(0, str(source))]
     _check(frame, source)
     return Table(
@@ -159,6 +161,37 @@ def _contents(source: Path) -> Contents:
         return read_contents(data)
     except TableError as problem:
         raise TableError(f"{source} {problem}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError) as problem:
+        # Whatever a parser makes of a file that nobody thought of, it is the file's fault.
+        what = one_line(f"{type(problem).__name__}: {problem}")
+        raise TableError(f"{source} cannot be read ({what}); give {KINDS}") from None
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with lists, objects and text that cannot be printed as plain text.
+
+    Records of ours are left alone: they have lists where lists belong.
+    """
+    if "schema" in frame.columns:
+        return frame
+    changed = {}
+    for column in frame.columns:
+        values = frame[column]
+        text = types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)
+        if not text:
+            continue
+        found = values.map(_scalar, na_action="ignore")
+        if not found.equals(values):
+            changed[column] = found
+    return frame.assign(**changed) if changed else frame
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list | dict | set | tuple | np.ndarray):
+        return one_line(value)
+    return value
 
 
 def _run(source: Path) -> Contents:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from reports.advice import advice
 from reports.judgement import Fit, Interval, Verdict
-from reports.laws import LawError, parse_declared
+from reports.laws import LawError, parse, parse_declared
 
 _COSTS = {"time_s": "time", "workspace_bytes": "workspace", "energy_j": "energy", "flops": "work"}
 
@@ -29,7 +29,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "claimed_term_absent": Reason(
             sentence="A claimed term is a negligible part of the cost at every measured size.",
-            next_step="Claim the law without that term, or measure sizes at which it should lead.",
+            next_step="Claim a law that grows less, or measure sizes at which it should lead.",
         ),
         "faster_growing_term": Reason(
             sentence="A term that outgrows the claim is a large part of the cost.",
@@ -60,8 +60,9 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             next_step="Stop other work on the machine and measure again, with more rounds.",
         ),
         "regime_change": Reason(
-            sentence="The coefficients jump within the range, as caches or page faults make them.",
-            next_step="Measure more sizes beyond the jump, or pin the allocator to remove it.",
+            sentence="The small sizes follow another law, or the coefficients jump within the "
+            "range, as caches or page faults make them.",
+            next_step="Measure more sizes in the last regime; pinning avoids page faults.",
         ),
         "models_undecided": Reason(
             sentence="More than one law describes these cells, the claimed one or another.",
@@ -86,8 +87,8 @@ def explain(fit: Fit) -> str:
     cost = _COSTS.get(fit.value, fit.value)
     sentences = []
     known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}
-    if known:
-        growth = " · ".join(_power(name, interval) for name, interval in known.items())
+    if known and "faster_growing_term" not in fit.reasons:
+        growth = " · ".join(_power(fit.claim, name, i) for name, i in known.items())
         sentences.append(f"{_capital(cost)} grows as {growth}{_range(fit)}.")
     sentences.append(f"{_verdict(fit, claim)}.")
     for code in fit.reasons:
@@ -100,9 +101,17 @@ def explain(fit: Fit) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _power(name: str, interval: Interval) -> str:
+def _power(claim: str, name: str, interval: Interval) -> str:
     ends = [_two(value) for value in (interval.estimate, interval.low, interval.high)]
-    return f"{name}^{ends[0]} [{ends[1]}, {ends[2]}]"
+    return f"{name}^{ends[0]}{_log(claim, name)} [{ends[1]}, {ends[2]}]"
+
+
+def _log(claim: str, name: str) -> str:
+    """The logarithm that the claimed terms have beside the power that was fitted."""
+    powers = {term.factor(name).log_power for term in parse(claim).leading}
+    if not (log := max(powers)):
+        return ""
+    return f"·log({name})" if log == 1 else f"·log({name})^{float(log):g}"
 
 
 def _two(value: float | None) -> str:

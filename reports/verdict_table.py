@@ -157,14 +157,15 @@ def verdict_frame(fits: Sequence[Fit]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def print_verdicts(
-    fits: Sequence[Fit], console: Console, *, subject: str = "implementation"
-) -> None:
+def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None = None) -> None:
     """Draw a table for each cost on the console, then why, for whatever was not confirmed.
 
     Fits 80 columns: what belongs together is stacked, and reasons come below the tables. `subject`
-    is what the groups are.
+    is what the groups are: by default the column that names them.
     """
+    keys = {key for fit in fits for key in fit.group}
+    if subject is None:
+        subject = "implementation" if "implementation" in keys else ", ".join(keys) or "table"
     rows = verdict_rows(fits)
     for section in sections(rows):
         console.print(Text(section.title, style="bold"))

@@ -242,23 +242,6 @@ def test_a_missing_run_is_one_line(attnscale_, arguments, words):
     assert_refused(attnscale_(*arguments), *words)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--claim", "n^2@d"], ["n^2@d", "column 4"]),
-        (["--confidence", "1.5"], ["--confidence: expected between", "got 1.5"]),
-        (["--tolerance", "0"], ["--tolerance: expected between", "got 0.0"]),
-        (["--confidence", "nan"], ["--confidence: expected between", "got nan"]),
-        (["--size", "n"], ["--size: expected letter=column", "got 'n'"]),
-        (["--size", "n=nosuch"], ["nosuch"]),
-        (["--value", "nosuch"], ["nosuch"]),
-        (["--by", "nosuch"], ["nosuch"]),
-    ],
-)
-def test_a_wrong_request_to_fit_is_one_line(attnscale_, a_run, arguments, words):
-    assert_refused(attnscale_("fit", a_run, *arguments), *words)
-
-
 def test_a_directory_that_holds_a_run_is_refused(attnscale_, a_run, plan):
     outcome = attnscale_("sweep", "--config", plan, "--out", a_run)
 
@@ -656,21 +639,6 @@ def test_fit_as_json_is_one_document_on_stdout(attnscale_, a_run):
     assert list(document) == ["fits"]
     assert len(document["fits"]) == 2
     assert shown.err == ""
-
-
-def test_fit_exits_by_the_verdicts(attnscale_, tmp_path):
-    def table(name: str, exponent: float) -> Path:
-        path = tmp_path / name
-        sizes = [(n, d) for n in (64, 128, 256, 512, 1024, 2048) for d in (32, 64, 128, 256, 512)]
-        rows = [f"{n},{d},{1e-9 * n**exponent * d + 1e-6}" for n, d in sizes]
-        path.write_text("seq_len,d_model,time_s\n" + "\n".join(rows) + "\n")
-        return path
-
-    assert attnscale_("fit", table("square.csv", 2)).code == attnscale.DONE
-    assert attnscale_("fit", table("cube.csv", 3)).code == attnscale.FAILED
-    short = tmp_path / "short.csv"
-    short.write_text("seq_len,d_model,time_s\n64,32,1e-3\n128,32,4e-3\n64,64,2e-3\n")
-    assert attnscale_("fit", short).code == attnscale.INCONCLUSIVE
 
 
 def test_report_writes_a_page_from_records_alone(attnscale_, a_run, tmp_path):

@@ -13,6 +13,7 @@ import pandas as pd
 from reports.calibration.scenarios import (
     GRIDS,
     HIDING,
+    NEAR,
     NOISES,
     ONE_VARIABLE,
     THREE_VARIABLES,
@@ -85,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         HIDING,
         only=lambda trial: trial.true,
     )
+    run("Lower-order terms within half a power", NEAR, [GRIDS["7x6"]], NOISES[:3])
     grids = "; ".join(f"{one.name}, {len(next(iter(one.cells().values())))} cells" for one in plane)
     pages = [HEAD.format(sweeps=options.sweeps, grids=grids)]
     rows = []

@@ -25,6 +25,7 @@ class Truth:
     false: tuple[str, ...]
     window: bool = False
     jump: float = 1.0
+    lower: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +194,46 @@ THREE_VARIABLES: tuple[Truth, ...] = (
     Truth(name="n*w*d", terms=("n*w*d",), true="n*w*d", false=("n*d", "n^2*d", "n*w")),
     Truth(name="b*n^2*d", terms=("b*n^2*d",), true="b*n^2*d", false=("n^2*d", "b*n*d")),
 )
+
+
+NEAR: tuple[Truth, ...] = (
+    Truth(
+        name="n*log(n)*d + n*d",
+        terms=("n*log(n)*d",),
+        true="n*log(n)*d",
+        false=("n*d", "n^2*d"),
+        lower=("n*d",),
+    ),
+    Truth(
+        name="n^2*log(n)*d + n^2*d",
+        terms=("n^2*log(n)*d",),
+        true="n^2*log(n)*d",
+        false=("n^2*d", "n^3*d"),
+        lower=("n^2*d",),
+    ),
+    Truth(
+        name="n^2.2*d + n^2*d",
+        terms=("n^2.2*d",),
+        true="n^2.2*d",
+        false=("n^2*d", "n^3*d"),
+        lower=("n^2*d",),
+    ),
+    Truth(
+        name="n^1.8*d + n^1.5*d",
+        terms=("n^1.8*d",),
+        true="n^1.8*d",
+        false=("n^1.5*d", "n^2*d"),
+        lower=("n^1.5*d",),
+    ),
+    Truth(
+        name="n^2*d + n^1.5*d",
+        terms=("n^2*d",),
+        true="n^2*d",
+        false=("n^1.5*d", "n^2.2*d"),
+        lower=("n^1.5*d",),
+    ),
+)
+"""With lower-order terms so near that the model leaves them out: what that costs."""
 
 
 def doublings(first: int, count: int) -> tuple[float, ...]:

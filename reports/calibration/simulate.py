@@ -45,7 +45,7 @@ def _true_cost(
         value = _value(term, truth, sizes, rng) * np.ones(count)
         # Several leading terms: each leads somewhere, and they are equal inside the grid.
         cost += value / np.exp(np.mean(np.log(value))) * np.exp(rng.uniform(-0.7, 0.7))
-    lower = lower_terms(parse(truth.true))
+    lower = tuple(parse_monomial(t) for t in truth.lower) or lower_terms(parse(truth.true))
     smallest = int(np.argmin(cost))
     if lower and noise.lower > 0:  # those of the claim: n² is none beside a full window
         chosen = rng.choice(

@@ -55,10 +55,11 @@ def test_verdicts_are_hardly_ever_wrong_and_intervals_cover(
     if request.node.callspec.id not in OFTEN_OPEN:
         slack = margin(0.95, quiet.true.total())
         assert quiet.confirmed >= 0.95 - slack, quiet.reasons
-    every = tally(outcomes)
-    if every.stated:
-        slack = margin(0.95, every.stated)
-        assert 0.92 - slack <= every.coverage <= 0.98 + slack
+    for shared in (False, True):
+        part = tally(one for one in outcomes if (one.trial.noise.shared > 0) == shared)
+        if part.stated:
+            slack = margin(0.95, part.stated)
+            assert 0.92 - slack <= part.coverage <= 0.98 + slack
 
 
 @pytest.mark.slow
@@ -68,4 +69,5 @@ def test_overhead_that_hides_the_law_is_never_a_refutation(truth: Truth) -> None
     assert not [one for one in outcomes if one.verdict is Verdict.REFUTED]
     hidden = [one for one in outcomes if one.trial.noise == HIDING[-1]]
     open_ones = [one for one in hidden if one.verdict is Verdict.INCONCLUSIVE]
-    assert all("overhead_dominates" in one.reasons for one in open_ones)
+    assert len(open_ones) >= 0.9 * len(hidden)
+    assert sum("overhead_dominates" in one.reasons for one in open_ones) >= 0.8 * len(open_ones)

@@ -64,7 +64,7 @@ def test_a_line_against_the_overhead_has_half_a_power(sweep: Sweep) -> None:
     one = crossing["n^2*d", "1"]
     assert one.powers == {"d": -0.5}
     assert one.factor == pytest.approx(4.1e6**0.5, rel=0.03)
-    assert "n²·d overtakes 1 at n = 20" in one.text
+    assert "n²·d overtakes the constant part at n = 20" in one.text
     assert "·d^-0.5 [" in one.text
 
 
@@ -74,7 +74,9 @@ def test_with_one_size_it_is_a_number(sweep: Sweep) -> None:
     crossing = found(table, "n^2")["n^2", "1"]
     assert crossing.powers == crossing.at == {}
     assert (crossing.low or 0) <= 310 <= (crossing.high or 0)
-    assert crossing.text.startswith(f"n² overtakes 1 at n = {crossing.factor:.3g} [")
+    assert crossing.text.startswith(
+        f"n² overtakes the constant part at n = {crossing.factor:.3g} ["
+    )
 
 
 def test_a_logarithm_is_solved_at_the_middle_of_the_other_sizes(sweep: Sweep) -> None:
@@ -101,12 +103,12 @@ def test_it_says_whether_any_measured_cell_is_on_either_side(
 
 def test_terms_that_may_be_missing_say_how_often_they_are_there(sweep: Sweep) -> None:
     partly = []
-    for seed in range(4):
-        table = sweep([(1.0, "n^2*d"), (30.0, "n*d")], cells=CELLS, seed=seed, shared=0.02)
+    for seed in range(6):
+        table = sweep([(1.0, "n^2*d"), (90.0, "n*d")], cells=CELLS, seed=seed, shared=0.02)
         partly += [one for one in found(table, "n^2*d").values() if one.there < 0.995]
     assert partly
     for one in partly:
-        assert one.there >= 0.5
+        assert one.there >= 0.9
         assert one.low is not None  # as it were where laws without one of the terms counted
         assert one.high is not None
         assert one.text.endswith(f" (both are in {one.there:.0%} of the laws that fit)")
@@ -133,7 +135,8 @@ def test_terms_that_look_the_same_are_one() -> None:
     assert (crossing.faster, crossing.slower) == ("n*d", "1")
     assert crossing.factor == crossing.low == crossing.high == pytest.approx(1e5)
     assert crossing.text == (
-        "n·d overtakes 1 at n = 100000·d⁻¹ [100000, 100000], among the measured sizes"
+        "n·d overtakes the constant part at n = 100000·d⁻¹ [100000, 100000], "
+        "among the measured sizes"
     )
 
 

@@ -43,5 +43,5 @@ def test_values_of_groups_are_plain_json_and_missing_is_none() -> None:
 
 
 def test_grouping_by_an_unknown_column_names_the_known_ones() -> None:
-    with pytest.raises(TableError, match='cannot group by "dtyp"; the table has dtype'):
+    with pytest.raises(TableError, match='no column "dtyp"; did you mean "dtype"'):
         list(groups(pd.DataFrame({"dtype": ["float32"]}), ["dtyp"]))

@@ -56,9 +56,29 @@ def test_an_explanation_carries_the_numbers() -> None:
     [(Verdict.REFUTED, "is refuted"), (Verdict.INCONCLUSIVE, "is neither confirmed nor refuted")],
 )
 def test_an_explanation_says_why_it_is_not_confirmed(verdict: Verdict, words: str) -> None:
-    text = explain(fitted(verdict=verdict, reasons=("lack_of_fit", "censored_cells")))
+    text = explain(fitted(verdict=verdict, reasons=("lack_of_fit", "censored_cells"), censored=3))
     assert words in text
-    assert text.endswith(REASONS["lack_of_fit"].sentence)
+    assert text.endswith(
+        f"{REASONS['lack_of_fit'].sentence} "
+        "The best law of this form is off by 1.3 % in a typical cell. "
+        "3 cells of those wanted have no value."
+    )
+    assert REASONS["censored_cells"].sentence not in text
+
+
+def test_exponents_beside_a_term_that_outgrows_them_are_not_called_the_growth() -> None:
+    """Of n²·d claimed to be constant, the constant grows as n^0.00; the time does not."""
+    nothing = Interval(estimate=0.0, low=-0.02, high=0.02)
+    text = explain(
+        fitted(
+            claim="1",
+            verdict=Verdict.REFUTED,
+            reasons=("faster_growing_term",),
+            exponents={"n": nothing, "d": nothing},
+        )
+    )
+    assert "The claim 1 is refuted" in text
+    assert "Time grows as n^0.00" not in text
 
 
 def test_what_could_not_be_fitted_is_explained_without_numbers() -> None:
@@ -77,4 +97,17 @@ def test_what_could_not_be_fitted_is_explained_without_numbers() -> None:
     assert text == (
         "The claim n²·d is neither confirmed nor refuted (1 cell). "
         + REASONS["too_few_sizes"].sentence
+        + " There is 1 cell."
     )
+
+
+def test_a_declared_claim_that_is_no_law_is_said_to_be_none() -> None:
+    assert explain(fitted(claim="n^2@d", exponents={})).startswith(
+        'The declared claim cannot be read, so nothing was judged: unexpected "@" at column 4 of'
+    )
+
+
+@pytest.mark.parametrize(("statistic", "other"), [("median", "minimum"), ("min", "median")])
+def test_a_dispute_between_statistics_is_told_last(statistic: str, other: str) -> None:
+    text = explain(fitted(statistic=statistic, other_verdict=Verdict.REFUTED))
+    assert text.endswith(f". By the {other} of readings it would be refuted.")

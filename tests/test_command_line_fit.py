@@ -1,0 +1,316 @@
+"""The command `fit` as its users meet it: tables in files, text or one document out."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import attnscale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+Grid = Callable[..., Path]
+
+
+@pytest.fixture
+def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `attnscale fit` in this process, on a terminal so wide that no line is broken."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            attnscale.main(["fit", *(str(argument) for argument in arguments)])
+        shown = capsys.readouterr()
+        assert isinstance(exit_.value.code, int)
+        return Outcome(code=exit_.value.code, out=shown.out, err=shown.err)
+
+    return run
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Grid:
+    """A CSV file of n^exponent·d nanoseconds, a millisecond, and 4 n² + 64 bytes of workspace."""
+
+    def write(name: str = "grid.csv", *, exponent: float = 2, header: str = "seq_len,d_model"):
+        path = tmp_path / name
+        sizes = [(n, d) for n in (64, 128, 256, 512, 1024, 2048) for d in (32, 64, 128, 256, 512)]
+        rows = [f"{n},{d},{1e-9 * n**exponent * d + 1e-3},{4 * n * n + 64}" for n, d in sizes]
+        path.write_text("\n".join([f"{header},time_s,workspace_bytes", *rows, ""]))
+        return path
+
+    return write
+
+
+def refused(outcome: Outcome) -> str:
+    """The one line on stderr of a wrong request, with nothing on stdout."""
+    assert outcome.code == attnscale.WRONG_REQUEST, outcome
+    assert outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("attnscale: ")
+    return line.removeprefix("attnscale: ")
+
+
+def document_of(outcome: Outcome) -> dict:
+    """The only fit of `--json`, which is all that stands on stdout."""
+    document = json.loads(outcome.out, parse_constant=lambda name: pytest.fail(name))
+    assert list(document) == ["fits"]
+    (found,) = document["fits"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("exponent", "code"),
+    [(2, attnscale.DONE), (3, attnscale.FAILED), (2.1, attnscale.INCONCLUSIVE)],
+)
+def test_the_exit_code_is_the_verdict(fit: Run, grid: Grid, exponent: float, code: int) -> None:
+    shown = fit(grid(exponent=exponent), "--json")
+    verdict = {0: "confirmed", 1: "refuted", 3: "inconclusive"}[code]
+    assert (document_of(shown)["verdict"], shown.code, shown.err) == (verdict, code, "")
+
+
+def test_three_cells_judge_nothing(fit: Run, write) -> None:
+    short = write("short.csv", "seq_len,d_model,time_s\n64,32,1e-3\n128,32,4e-3\n64,64,2e-3\n")
+    assert fit(short).code == attnscale.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--confidence", "1.5"], "--confidence: expected between 0.5 and 1.0, got 1.5"),
+        (["--confidence", "2"], "--confidence: expected between 0.5 and 1.0, got 2.0"),
+        (["--confidence", "nan"], "--confidence: expected between 0.5 and 1.0, got nan"),
+        (["--tolerance", "0"], "--tolerance: expected between 0.0 and 0.5, got 0.0"),
+        (["--statistic", "mean"], "--statistic: expected median or min, got mean"),
+        (["--size", "n"], "--size: expected letter=column such as n=seq_len, got 'n'"),
+        (["--size", "n=seq_len", "--size", "n=d_model"], "--size: n is given twice"),
+        (["--size", "n=nosuch"], 'there is no column "nosuch"; the table has seq_len, d_model'),
+        (["--value", "nosuch"], 'there is no column "nosuch"; the table has seq_len, d_model'),
+        (["--value", ""], 'there is no column ""; the table has seq_len, d_model'),
+        (["--by", "nosuch"], 'there is no column "nosuch"; the table has seq_len, d_model'),
+        (["--claim", "n^2*h"], 'the claim n^2*h needs h, but there is no column "num_heads"'),
+        (["--claim", ""], 'expected a law, got ""; laws look like n^2*d + n*d^2'),
+        (["--predict", "n="], "n must be a plain number such as 65536, got ''"),
+        (["--predict", ""], "expected sizes such as n=65536,d=1024, got ''"),
+        (["--predict", "65536"], "expected sizes such as n=65536,d=1024, got '65536'"),
+        (["--predict", "q=3"], "'q' is no size of this fit; its sizes are n, d, h, b, m"),
+        (["--predict", "n=-1"], "n must be a plain number such as 65536, got '-1'"),
+        (["--predict", "n=0"], "n must be positive and at most 2^60, got 0"),
+        (["--predict", "n=1e999,d=1"], "n must be positive and at most 2^60, got inf"),
+        (["--predict", "n=nan"], "n must be a plain number such as 65536, got 'nan'"),
+        (["--predict", "n=3,n=5"], "n is given twice in 'n=3,n=5'; give each size once"),
+        (["--budget", "3parsecs"], "'3parsecs' has an unknown unit 'parsecs'; expected one of"),
+        (["--budget", "-3s"], "expected a positive number with a unit such as 24GiB"),
+        (["--budget", "0GiB"], "expected a positive, finite amount such as 24GiB"),
+        (["--budget", "2s,d=x"], "d must be a plain number such as 65536, got 'x'"),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    fit: Run, grid: Grid, arguments: list[str], words: str
+) -> None:
+    assert words in refused(fit(grid(), *arguments))
+
+
+@pytest.mark.parametrize(
+    "question", [["--predict", "n=65536"], ["--predict", "h=3,n=5,d=7"], ["--budget", "2s,n=5,d=7"]]
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_question_that_does_not_suit_the_table_is_refused_before_anything_is_shown(
+    fit: Run, grid: Grid, question: list[str], form: list[str]
+) -> None:
+    assert re.search("give d=|'h' is no size|leave one out", refused(fit(grid(), *question, *form)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--budget", "24GiB", "--value", "time_s"], ["--budget", "24GiB,n=5", "--budget", "2s"]],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_budget_of_another_kind_than_the_cost_is_refused_before_anything_is_shown(
+    fit: Run, grid: Grid, arguments: list[str], form: list[str]
+) -> None:
+    line = refused(fit(grid(), *arguments, *form))
+    assert "states a" in line
+    assert "but the column holds a" in line
+
+
+@pytest.mark.parametrize(
+    ("claim", "wrong", "column"),
+    [
+        ("n^2@d", "@", 4),
+        ("__import__('os').system('x')", "'", 12),
+        ("__import__(os)", "__import__", 1),
+        ("n*exec(d)", "exec", 3),
+        ("n.__class__", ".", 2),
+        ("lambda: n", ":", 7),
+        ("[n for n in d]", "[", 1),
+        ("n if d else 1", "if", 3),
+        ("{n}", "{", 1),
+        ("n; import os", ";", 2),
+        ("$(touch made)", "$", 1),
+        ("`touch made`", "`", 1),
+        ("n^(9**9**9)", "**", 5),
+        ("n^99999999", "12", 3),
+        ("n**n", "n", 4),
+        ("n^-", "end", 4),
+        ("-n", "-", 1),
+        ("n\x1b[31m", "�", 2),
+        ("n\u202ed", "�", 2),
+        ("n*\x00", "�", 3),
+    ],
+)
+def test_a_hostile_claim_is_refused_with_its_place_and_not_executed(
+    fit: Run,
+    grid: Grid,
+    monkeypatch: pytest.MonkeyPatch,
+    claim: str,
+    wrong: str,
+    column: int,
+) -> None:
+    path = grid()
+    monkeypatch.chdir(path.parent)
+    called: list[object] = []
+    monkeypatch.setattr("os.system", called.append)
+    line = refused(fit(path, "--claim", claim))
+    assert wrong in line.split(" at column ")[0]
+    assert f" at column {column} of " in line
+    assert line.isprintable()
+    assert called == []
+    assert [file.name for file in path.parent.iterdir()] == ["grid.csv"]
+
+
+def test_a_claim_of_any_length_is_refused_in_a_short_line(fit: Run, grid: Grid) -> None:
+    line = refused(fit(grid(), "--claim", "n+" * 50_000 + "n"))
+    assert line.startswith("a law has at most 200 characters, got 100001;")
+    assert len(line) < 200
+
+
+def test_a_hostile_claim_inside_a_table_leaves_its_group_unjudged(fit: Run, write) -> None:
+    rows = [f"{n},{d},1e-3,__import__('os').system('x')" for n in (64, 128) for d in (32, 64)]
+    shown = fit(write("odd.csv", "\n".join(["seq_len,d_model,time_s,claim", *rows])))
+    assert shown.code == attnscale.INCONCLUSIVE
+    (line,) = shown.err.splitlines()
+    assert line.startswith("warning: this table is not judged on time_s: unexpected")
+    assert "at column 12" in line
+
+
+def test_predictions_and_budgets_are_lines_below_the_verdicts(fit: Run, grid: Grid) -> None:
+    questions = ["--predict", "n=65536,d=1024", "--predict", "d=64,n=512", "--budget", "2s,d=128"]
+    shown = fit(grid(), *questions)
+    assert (shown.code, shown.err) == (attnscale.DONE, "")
+    far, near, largest = shown.out.splitlines()[-3:]
+    assert far.startswith("all rows: n = 65536, d = 1024 would cost about 1.2")
+    assert "n is 32 times the largest measured and d is 2 times the largest measured" in far
+    assert near.startswith("all rows: n = 512, d = 64 would cost about 17.")
+    assert near.endswith("; this lies inside the measured range")
+    assert largest.startswith("all rows: n up to about 3,9")
+    assert " at d = 128 stays within 2 s " in largest
+
+
+def test_predictions_and_budgets_are_keys_of_the_document(fit: Run, grid: Grid) -> None:
+    plain = document_of(fit(grid(), "--json"))
+    questions = ["--predict", "n=65536,d=1024", "--predict", "n=512,d=64", "--budget", "2s,d=128"]
+    found = document_of(fit(grid(), *questions, "--json"))
+    assert set(found) - set(plain) == {"predictions", "budgets"}
+    far, near = found["predictions"]
+    assert far["sizes"] == {"n": 65536, "d": 1024}
+    assert far["low"] < 1e-9 * 65536**2 * 1024 < far["high"]
+    assert far["beyond"] == {"n": 32, "d": 2}
+    assert (near["confidence"], near["beyond"]) == (0.95, {})
+    (largest,) = found["budgets"]
+    assert (largest["name"], largest["budget"], largest["at"]) == ("n", 2, {"d": 128})
+    assert largest["low"] < (2e9 / 128) ** 0.5 < largest["high"]
+    assert {c["faster"] for c in found["crossovers"] if c["slower"] == "1"} == {"n^2*d"}
+    assert (found["value"], found["statistic"], found["readings"]) == ("time_s", "median", 30)
+
+
+def test_a_budget_of_memory_judges_the_workspace(fit: Run, grid: Grid) -> None:
+    shown = fit(grid(), "--claim", "n^2", "--budget", "24GiB", "--json")
+    found = document_of(shown)
+    assert (found["value"], shown.code) == ("workspace_bytes", attnscale.DONE)
+    (largest,) = found["budgets"]
+    assert largest["estimate"] == pytest.approx((24 * 2**30 / 4) ** 0.5, rel=0.001)
+
+
+def test_predictions_where_nothing_was_fitted_are_a_line_and_no_failure(fit: Run, write) -> None:
+    path = write("short.csv", "seq_len,d_model,time_s\n64,32,1e-3\n128,32,4e-3\n64,64,2e-3\n")
+    shown = fit(path, "--predict", "n=65536,d=1024", "--budget", "3s")
+    assert (shown.code, shown.err) == (attnscale.INCONCLUSIVE, "")
+    said = [line for line in shown.out.splitlines() if "nothing was fitted" in line]
+    assert said == ["all rows: nothing was fitted, so nothing can be predicted"]
+    found = document_of(fit(path, "--predict", "n=65536,d=1024", "--json"))
+    assert found["predictions"] == []
+    assert found["unanswered"] == "nothing was fitted, so nothing can be predicted"
+
+
+@pytest.mark.parametrize(
+    ("letters", "claim"),
+    [("n=w,d=hw", "n^2*d"), ("w=w,hw=hw", "w^2*hw"), ("n1=w,k_2=hw", "n1^2*k_2")],
+)
+def test_size_names_are_free(fit: Run, grid: Grid, letters: str, claim: str) -> None:
+    first, second = (pair.split("=")[0] for pair in letters.split(","))
+    sizes = [argument for pair in letters.split(",") for argument in ("--size", pair)]
+    question = ["--predict", f"{first}=65536,{second}=1024"]
+    found = document_of(fit(grid(header="w,hw"), *sizes, "--claim", claim, *question, "--json"))
+    assert found["verdict"] == "confirmed"
+    (far,) = found["predictions"]
+    assert far["low"] < 1e-9 * 65536**2 * 1024 < far["high"]
+
+
+def test_sizes_may_be_called_by_their_columns(fit: Run, grid: Grid) -> None:
+    question = ["--predict", "seq_len=65536,d_model=1024"]
+    found = document_of(fit(grid(), "--claim", "seq_len^2*d_model", *question, "--json"))
+    assert found["verdict"] == "confirmed"
+    assert found["predictions"][0]["sizes"] == {"seq_len": 65536, "d_model": 1024}
+
+
+def test_a_document_can_hold_whatever_tells_groups_apart(
+    fit: Run, grid: Grid, tmp_path: Path
+) -> None:
+    table = pd.read_csv(grid())
+    days = [table.assign(day=pd.Timestamp(day)) for day in ("2024-02-03", "2024-02-05")]
+    path = tmp_path / "days.parquet"
+    pd.concat(days).to_parquet(path)
+    found = json.loads(fit(path, "--by", "day", "--json").out)["fits"]
+    assert [one["group"]["day"][:10] for one in found] == ["2024-02-03", "2024-02-05"]
+
+
+def test_the_minimum_of_readings_is_taken_where_it_is_asked_for(fit: Run, write) -> None:
+    rows = [
+        f"{n},{time}"
+        for n in (2**k for k in range(4, 14))
+        for time in (n**2 * 1e-9, n**2 * 1.05e-9)
+    ]
+    path = write("twice.csv", "\n".join(["seq_len,time_s", *rows]))
+    quick, usual = (
+        document_of(fit(path, "--claim", "n^2", "--statistic", name, "--json"))
+        for name in ("min", "median")
+    )
+    assert (quick["statistic"], usual["statistic"]) == ("min", "median")
+    assert quick["terms"][0]["coefficient"] == pytest.approx(1e-9, rel=1e-6)
+    assert usual["terms"][0]["coefficient"] == pytest.approx(1.025e-9, rel=1e-6)
+
+
+def test_a_size_that_a_benchmark_states_is_asked_for_by_name(fit: Run, write) -> None:
+    benchmarks = [
+        {"name": f"BM_x/{n}/{k}", "run_type": "iteration", "iterations": 9, "real_time": n * k}
+        | {"cpu_time": n * k, "time_unit": "ns"}
+        for n in (64, 128, 256, 512, 1024, 2048)
+        for k in (3, 5, 7)
+    ]
+    path = write("google.json", json.dumps({"context": {}, "benchmarks": benchmarks}))
+    names = ["--size", "n=arg0", "--claim", "n"]
+    line = refused(fit(path, *names))
+    assert "varies among rows of" in line
+    assert "--size LETTER=" in line
