@@ -160,13 +160,14 @@ def _answered(fit: Fit, questions: Questions) -> tuple[list[Prediction | Largest
 
 
 def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:
-    """See that some fit can answer: what none can is a wrong request.
+    """See that some fit can answer each question: what none can is a wrong request.
 
     Raises:
         PredictionError: none of those that found something can, since a size is missing.
 
     """
     able = [fit for fit in fits if fit.ensemble is not None] if questions.asked else []
-    found = [_answered(fit, questions) for fit in able]
-    if found and not any(answers for answers, _ in found):
-        raise PredictionError(f"--predict, --budget: {found[0][1][0]}")
+    for one in questions.single():
+        found = [_answered(fit, one) for fit in able]
+        if found and not any(answers for answers, _ in found):
+            raise PredictionError(f"--predict, --budget: {found[0][1][0]}")

@@ -17,10 +17,10 @@ import pandas as pd
 from reports.columns import TableError, measured_rows, numbers, row_of
 from reports.groups import CONDITIONS
 from reports.monomials import Floats
+from reports.scatter import Scatter
 from reports.units import unit_of
 from reports.visits import (
     Numbers,
-    Scatter,
     chosen_visits,
     deviations,
     marked_noisy,

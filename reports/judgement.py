@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.laws import parse_monomial
-from reports.visits import Scatter
+from reports.scatter import Scatter
 
 if TYPE_CHECKING:
     from reports.crossovers import Crossover

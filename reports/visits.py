@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from reports.monomials import Floats
+from reports.scatter import Scatter
 from reports.units import unit_of
 
 Mask = npt.NDArray[np.bool_]
@@ -19,20 +19,6 @@ SLOWER_IN_ERRORS = 4.5
 """In standard deviations of a reading: among five honest ones the slowest is seldom so far off."""
 _MEDIAN_ABOVE_QUICKEST = (1.0, 1.0, 0.477, 0.688, 0.918, 1.062, 1.181, 1.278, 1.353, 1.419, 1.476)
 """The median distance from the smallest of so many standard normal values to their median."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scatter:
-    """The relative scatter of readings of one cell, in parts; None where it cannot be known.
-
-    `reading` is what is left of it within a round, `rounds` what all readings of a round share,
-    and `workers` what those of one process share. A round that has a worker of its own cannot be
-    told from it: then `workers` is None.
-    """
-
-    reading: float | None = None
-    rounds: float | None = None
-    workers: float | None = None
 
 
 def marked_noisy(frame: pd.DataFrame) -> Mask:
