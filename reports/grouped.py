@@ -16,6 +16,7 @@ from reports.columns import TableError, no_column
 from reports.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
 from reports.groups import CONDITIONS, groups
 from reports.judgement import Fit, Verdict
+from reports.judging import check_leading
 from reports.laws import LawError, parse_declared
 from reports.units import unit_of
 from reports.wording import one_line
@@ -215,6 +216,7 @@ def _growth(
     columns = {**sizes, **own}
     law = law.only(frozenset({*known, *own}))
     columns_of(rows, law, columns)
+    check_leading(law)
     return str(law), columns
 
 

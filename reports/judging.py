@@ -137,11 +137,11 @@ def judge(
     return answer if left_out is None else replace(answer, regimes=(left_out, *answer.regimes))
 
 
-def _possible(cells: Cells, law: Law) -> None:
-    """Refuse what cannot be computed.
+def check_leading(law: Law) -> None:
+    """Refuse a law with more leading terms than can be told apart.
 
     Raises:
-        TableError: a logarithm of a size below 1, or more leading terms than can be told apart.
+        TableError: it has more than MOST_LEADING.
 
     """
     if len(law.leading) > MOST_LEADING:
@@ -149,6 +149,16 @@ def _possible(cells: Cells, law: Law) -> None:
             f"at most {MOST_LEADING} leading terms can be judged at once, got {len(law.leading)} "
             f"in {law}; claim those that lead, without what they cover"
         )
+
+
+def _possible(cells: Cells, law: Law) -> None:
+    """Refuse what cannot be computed.
+
+    Raises:
+        TableError: a logarithm of a size below 1, or more leading terms than can be told apart.
+
+    """
+    check_leading(law)
     for term in law.terms:
         for factor in term.factors:
             if not factor.log_power:
