@@ -284,14 +284,16 @@ def _refutation(
 def _shown(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:
     """The fit to print, and whether its exponents may be stated.
 
-    Where the claimed term is not there to carry an exponent, overhead and one power law describe
-    the cost, if they fit it.
+    Where the claimed term is not there to carry an exponent, or weighs too little to be the growth
+    of the cost, overhead and one power law describe it, if they fit.
     """
-    if findings.identified or chosen.broken or chosen.rival or findings.misfit:
-        return chosen, findings.identified
+    stated = findings.identified and not findings.weak
+    if stated or chosen.broken or chosen.rival or findings.misfit:
+        return chosen, stated
     model = Model(setting.cells, setting.law, names=setting.names, lower=())
     single = fit_model(setting, model)
     fits = single.misfit <= setting.largest_misfit and len(model.leading) == 1
+    fits = fits and single.share(0) >= PRESENT_SHARE
     return (single, True) if fits else (chosen, False)
 
 

@@ -31,7 +31,7 @@ from reports.monomials import Floats, Law, Monomial
 Mask = npt.NDArray[np.bool_]
 
 MOST_LOWER = 3
-"""Lower-order terms that may be there at once; with three and an overhead, costs are smooth."""
+"""Lower-order terms that may be there at once; two, where there are so many that it takes long."""
 MOST_SUBSETS = 160
 LEAST_GAP = Fraction(1, 2)
 """By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
