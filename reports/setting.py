@@ -19,6 +19,7 @@ LARGEST_COUNT_MISFIT = 0.02  # alignment and blocks that do not fill; counts hav
 MISFIT_IN_ERRORS = 2.5  # visits share their cell's error, so their spread understates it
 TIME_FLOOR = 0.01  # no clock on a shared machine is truer than a per cent
 COUNT_FLOOR = 0.001
+ERROR_FLOOR = 0.005  # of a cell's error: several readings of a per cent have a median this good
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ class Setting:
 
     def error(self, sse: float, free: int) -> float:
         """The relative standard error of a cell: the largest of the sensible estimates."""
-        return max(math.sqrt(sse / max(free, 1)), self.cells.median_error or 0.0, self.floor)
+        least = min(self.floor, ERROR_FLOOR)
+        return max(math.sqrt(sse / max(free, 1)), self.cells.median_error or 0.0, least)
 
     def threshold(self, sse: float, free: int, *, confidence: float | None = None) -> float:
         """The sum of squares that bounds the confidence interval of one parameter."""
