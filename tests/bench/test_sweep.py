@@ -1,6 +1,7 @@
 """A sweep from plan to journal, its workers replaced by answers from this process."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -471,7 +472,10 @@ def test_a_cell_predicted_to_take_too_long_is_skipped_and_says_so(tmp_path, work
 
     skipped = [r for r in read_run(tmp_path).records if r.status == "skipped"]
     assert {r.seq_len for r in skipped} == {500}
-    assert {str(r.reason) for r in skipped} == {"predicted 1e+03 s a call, over the limit of 0.2 s"}
+    reasons = {str(r.reason) for r in skipped}
+    assert "predicted 1e+03 s a call, over the limit of 0.2 s" in reasons
+    # A smaller cell may have been measured by then, in a time of its own.
+    assert all(re.fullmatch(r"predicted \S+ s a call, over the limit of 0.2 s", r) for r in reasons)
     assert {r["case"]["seq_len"] for r in workers.operations("pilot")} == {5}
 
 
