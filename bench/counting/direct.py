@@ -1,0 +1,202 @@
+"""Counts one case by following one call of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bench.counting.following import Follower, TooManyOperatorsError
+from bench.counting.fused import Attending
+from bench.counting.python_loop import loop_counts
+from bench.counting.result import (
+    ARITHMETIC,
+    CountedOn,
+    Counts,
+    Quantity,
+    nothing_but_useful,
+)
+from bench.counts import useful_flops
+from bench.inputs import Inputs, differentiate, make_inputs
+from implementations.attention.loop import loop
+from implementations.case import Case
+from implementations.interface import Implementation, Layout, UnsupportedCaseError
+
+MOST_PAIRS_ON_CPU = 2**20
+"""Scores of all heads up to which a call is made on the CPU, where it takes time and memory."""
+
+
+def count(
+    implementation: Implementation, case: Case, *, most_operators: int | None = None
+) -> Counts:
+    """What one call does (see `Counts`), followed on meta tensors, so that nothing is computed.
+
+    A program that looks at its data is called on the CPU instead, where the case is small. A case
+    that is not supported, a kernel that raises, and one of more operators than allowed give no
+    numbers but reasons.
+    """
+    unsupported = implementation.unsupported(case)
+    if unsupported is not None:
+        return nothing_but_useful(case, unsupported)
+    if implementation.fn is loop:
+        return loop_counts(case)
+    try:
+        return _followed(implementation, case, "meta", most_operators)
+    except UnsupportedCaseError as problem:
+        return nothing_but_useful(case, _one_line(problem))
+    except TooManyOperatorsError:
+        return _cut_short(case, most_operators)
+    except (Exception, SystemExit) as problem:
+        return _on_cpu(implementation, case, most_operators, why=_named(problem))
+
+
+def _on_cpu(
+    implementation: Implementation, case: Case, most_operators: int | None, *, why: str
+) -> Counts:
+    """The counts of a real call, since following it without data ended with `why`."""
+    if "cpu" not in implementation.devices:
+        return nothing_but_useful(case, f"not countable on meta tensors ({why})")
+    if case.batch * case.num_heads * case.seq_len * case.key_len > MOST_PAIRS_ON_CPU:
+        return nothing_but_useful(
+            case,
+            f"not countable on meta tensors ({why}), and for a real call on the CPU it has more "
+            f"than {MOST_PAIRS_ON_CPU} scores",
+        )
+    try:
+        return _followed(implementation, case, "cpu", most_operators)
+    except UnsupportedCaseError as problem:
+        return nothing_but_useful(case, _one_line(problem))
+    except TooManyOperatorsError:
+        return _cut_short(case, most_operators)
+    except (Exception, SystemExit) as problem:
+        return nothing_but_useful(case, f"{_named(problem)}; on meta tensors: {why}")
+
+
+def _followed(
+    implementation: Implementation, case: Case, counted_on: CountedOn, most_operators: int | None
+) -> Counts:
+    if counted_on == "meta":
+        inputs = _without_data(case, implementation.layout)
+    else:
+        inputs = make_inputs(replace(case, device="cpu"), layout=implementation.layout)
+    follower = Follower(case.device_type, most_operators=most_operators)
+    attending = Attending(case.device_type, follower.paused)
+    # What a kernel prints must not get into a document on stdout.
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        _eager(),
+        torch.device(counted_on),
+        attending,
+        follower,
+    ):
+        outputs = _called(implementation, case, inputs)
+    if attending.taken_out:
+        ways = " and ".join(sorted(attending.taken_out))
+        return nothing_but_useful(
+            case, f"takes its numbers out of torch ({ways}), where no operator shows what they do"
+        )
+    return _summed(case, follower, outputs, counted_on)
+
+
+def _cut_short(case: Case, most_operators: int | None) -> Counts:
+    reason = f"it has more than {most_operators} operators, too many to follow"
+    return nothing_but_useful(case, reason, is_cut_short=True)
+
+
+def _summed(
+    case: Case, follower: Follower, outputs: Sequence[Tensor], counted_on: CountedOn
+) -> Counts:
+    workspace: int | None = follower.workspace_bytes(outputs)
+    reasons: dict[Quantity, str] = {}
+    by_formula: set[Quantity] = {"useful_flops", *follower.by_formula}
+    if follower.hidden_memory:
+        reasons["workspace_bytes"] = "; ".join(sorted(follower.hidden_memory))
+        workspace = None
+    unseen = [f"operator {name} has no rule" for name in sorted(follower.unknown)]
+    if follower.scalars_taken_out:
+        unseen.append(f"numbers taken out of torch by item: {follower.scalars_taken_out}")
+    lower_bounds: set[Quantity] = set(ARITHMETIC if unseen else ())
+    if case.device_type == "cpu" and follower.has_half_products and workspace is not None:
+        lower_bounds.add("workspace_bytes")
+        unseen.append("products in half precision take memory of their own on a CPU")
+    return Counts(
+        useful_flops=useful_flops(case),
+        executed_flops=follower.products + follower.others,
+        matmul_flops=follower.products,
+        transcendentals=follower.transcendentals,
+        bytes_read=follower.bytes_read,
+        bytes_written=follower.bytes_written,
+        launches=follower.launches,
+        workspace_bytes=workspace,
+        counted_on=counted_on,
+        by_formula=frozenset(by_formula),
+        lower_bounds=frozenset(lower_bounds),
+        unseen=tuple(unseen),
+        reasons=reasons,
+    )
+
+
+def _called(implementation: Implementation, case: Case, inputs: Inputs) -> Sequence[Tensor]:
+    """The output of one call and, with a backward pass, the gradients."""
+    tensors = (inputs.query, inputs.key, inputs.value)
+    if not case.is_backward:
+        with torch.no_grad():
+            output = implementation.call(
+                *tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal
+            )
+        return (_checked(output),)
+    leaves = tuple(tensor.requires_grad_() for tensor in tensors)
+    output = implementation.call(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
+    gradients = differentiate(_checked(output), leaves, inputs.grad_output)
+    return (output.detach(), *(one for one in gradients if one is not None))
+
+
+def _checked(output: object) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise TypeError(f"expected a tensor, got {type(output).__name__}")
+    return output
+
+
+def _without_data(case: Case, layout: Layout) -> Inputs:
+    """Inputs on the meta device, which has shapes and no memory."""
+    dtype: torch.dtype = getattr(torch, case.dtype)
+
+    def shaped(rows: int, columns: int) -> Tensor:
+        sizes = (case.batch, case.num_heads, rows, columns)
+        if layout == "bhsd":
+            return torch.empty(sizes, dtype=dtype, device="meta")
+        return torch.empty(
+            (case.batch, rows, case.num_heads, columns), dtype=dtype, device="meta"
+        ).transpose(1, 2)
+
+    mask = None
+    if case.mask != "none":
+        kind = torch.bool if case.mask == "boolean" else dtype
+        mask = torch.empty((case.seq_len, case.key_len), dtype=kind, device="meta")
+    return Inputs(
+        query=shaped(case.seq_len, case.head_dim),
+        key=shaped(case.key_len, case.head_dim),
+        value=shaped(case.key_len, case.value_dim),
+        grad_output=shaped(case.seq_len, case.value_dim),
+        attn_mask=mask,
+    )
+
+
+def _eager() -> contextlib.AbstractContextManager[object]:
+    """Where a compiler may be at work: its programs run operator by operator, as written."""
+    if "torch._dynamo" not in sys.modules:  # to load it takes seconds
+        return contextlib.nullcontext()
+    stance: contextlib.AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+def _named(problem: BaseException) -> str:
+    return f"{type(problem).__name__}: {_one_line(problem)}"
+
+
+def _one_line(problem: BaseException) -> str:
+    return str(problem).partition("\n")[0][:200]

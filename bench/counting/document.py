@@ -1,0 +1,163 @@
+"""The document of `attnscale counts --json`.
+
+    {"letters": {"b": "batch", "h": "num_heads", "n": "seq_len, …", "d": "head_dim, …"},
+     "conventions": "…",
+     "sizes": {"b": 1, "h": 8, "n": 1048576, "d": 64},
+     "counts": [
+       {"implementation": "matmul", "pass": "forward", "dtype": "float32", "is_causal": false,
+        "device": "cpu", "counted_on": ["meta"], "unseen": [],
+        "quantities": {
+          "matmul_flops": {
+            "polynomial": "4·b·h·n²·d",
+            "terms": [{"coefficient": 4, "powers": {"b": 1, "h": 1, "n": 2, "d": 1}}],
+            "valid": {"text": "all sizes", "h": {"multiple_of": 1, "at_least": 1}, …},
+            "checked_at": [{"b": 1, "h": 1, "n": 1, "d": 64}, …],
+            "basis": "counted", "is_lower_bound": false,
+            "value": 2251799813685248, "reason": null}, …}}, …]}
+
+Each quantity is one of `bench.counting.result.QUANTITIES`; `Counts` says what they are. `value` is
+for `sizes`. `basis` is `counted`, `formula` where the number holds parts that the program does not
+show, or null. `reason` says why a polynomial, a value or both are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.counting.counter import Counter
+from bench.counting.polynomials import LETTERS, Point
+from bench.counting.result import QUANTITIES, Quantity
+from bench.counting.search import point_of
+from implementations.case import Case, CaseError, Pass
+from implementations.catalogue import catalogue, in_this_layout, load_all
+from implementations.interface import Implementation
+
+SIZES = Point(b=1, h=8, n=2**20, d=64)
+MEANING = {
+    "b": "batch",
+    "h": "num_heads",
+    "n": "seq_len, of queries and of keys",
+    "d": "head_dim, of queries, keys and values; d_model is h·d",
+}
+CONVENTIONS = (
+    "A multiply-add is two operations, other arithmetic one an element; evaluations of exp, log "
+    "and the like are transcendentals and no operations. Bytes are what operators touch, each "
+    "distinct element of an operand once. Launches are operators other than views. Workspace is "
+    "the peak beyond inputs and outputs; scalars of a few bytes are left out."
+)
+
+
+def run_counts(
+    names: Sequence[str],
+    specs: Sequence[str] = (),
+    *,
+    layout: str = "bhsd",
+    dtype: str = "float32",
+    pass_: Pass = "forward",
+    is_causal: bool = False,
+    at: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The document for the named implementations and the user's kernels; for all if none is named.
+
+    `at` gives sizes by letter (b, h, n, d); those left out are `SIZES`.
+
+    Raises:
+        CatalogueError: an implementation that cannot be loaded.
+        CaseError: a size, dtype or pass that does not exist.
+
+    """
+    chosen = names if names or specs else list(catalogue())
+    implementations = load_all(chosen, in_this_layout(specs, layout))
+    sizes = sizes_of(at or {})
+    return document(implementations, dtype=dtype, pass_=pass_, is_causal=is_causal, sizes=sizes)
+
+
+def sizes_of(at: Mapping[str, int]) -> Point:
+    """The sizes to evaluate at.
+
+    Raises:
+        CaseError: a letter that is no size, or a size below 1.
+
+    """
+    for letter, size in at.items():
+        if letter not in LETTERS:
+            raise CaseError(f"sizes are {', '.join(LETTERS)}; got {letter!r}")
+        if size < 1:
+            raise CaseError(f"{letter} must be at least 1, got {size}")
+    return SIZES._replace(**at)
+
+
+def document(
+    implementations: Sequence[Implementation],
+    *,
+    dtype: str = "float32",
+    pass_: Pass = "forward",
+    is_causal: bool = False,
+    sizes: Point = SIZES,
+) -> dict[str, Any]:
+    """What the implementations cost, as JSON data (the module's docstring shows it).
+
+    Raises:
+        CaseError: a dtype or pass that does not exist.
+
+    """
+    like = Case(
+        batch=sizes.b,
+        num_heads=sizes.h,
+        seq_len=sizes.n,
+        head_dim=sizes.d,
+        dtype=dtype,
+        pass_=pass_,
+        is_causal=is_causal,
+    )
+    return {
+        "letters": MEANING,
+        "conventions": CONVENTIONS,
+        "sizes": sizes._asdict(),
+        "counts": [_entry(one, like) for one in implementations],
+    }
+
+
+def _entry(implementation: Implementation, like: Case) -> dict[str, Any]:
+    # Where it runs decides about fused kernels: the CPU's if there is a choice.
+    device = "cpu" if "cpu" in implementation.devices else implementation.devices[0]
+    case = replace(like, device=device)
+    counter = Counter(implementation)
+    search = counter.search(case)
+    quantities = {quantity: _quantity(quantity, counter, case) for quantity in QUANTITIES}
+    return {
+        "implementation": implementation.name,
+        "pass": case.pass_,
+        "dtype": case.dtype,
+        "is_causal": case.is_causal,
+        "device": device,
+        "counted_on": list(search.counted_on),
+        "unseen": list(search.unseen),
+        "quantities": quantities,
+    }
+
+
+def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any]:
+    formula = counter.search(case).formula(quantity)
+    found = formula.fitted
+    value, reason = None, formula.reason
+    if found is not None and point_of(case) in found.lattice:
+        value = int(found.polynomial(point_of(case)))
+    elif not formula.is_unknown:
+        counts = counter.at(case)
+        value = counts.value(quantity)
+        reason = formula.reason or counts.reasons.get(quantity)
+    is_known = found is not None or value is not None
+    basis = "formula" if formula.is_by_formula else "counted"
+    return {
+        "polynomial": None if found is None else str(found.polynomial),
+        "terms": None if found is None else found.polynomial.to_plain(),
+        "valid": None if found is None else found.lattice.to_plain(),
+        "checked_at": [] if found is None else [one._asdict() for one in found.checked_at],
+        "basis": basis if is_known else None,
+        "is_lower_bound": formula.is_lower_bound,
+        "value": value,
+        "reason": reason,
+    }

@@ -1,0 +1,187 @@
+"""Fused attention on tensors without data: which kernel torch would take, and what it holds.
+
+On meta tensors `scaled_dot_product_attention` falls apart into the math formula, which is not
+what runs on a processor or a GPU. Here torch is asked which kernel it would take, and that one is
+put in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from bench.counting.operators import Bound
+
+MATH = 0
+FORWARD = "_scaled_dot_product_flash_attention_for_cpu"
+BACKWARD = f"{FORWARD}_backward"
+# The blocks of torch's CPU kernel: the smallest number of queries, and the rows that it then takes.
+ROWS_BY_QUERIES = ((768, 256), (192, 64), (0, 32))
+COLUMNS = 512
+
+TAKEN_OUT = {
+    torch.Tensor.tolist: "tolist",
+    torch.Tensor.numpy: "numpy",
+    torch.Tensor.__array__: "numpy",
+    torch.Tensor.__dlpack__: "__dlpack__",
+    torch.Tensor.data_ptr: "data_ptr",
+}
+"""How a kernel takes numbers, or their address, to where no operator shows what becomes of them."""
+
+Attention = Callable[..., Tensor]
+
+
+class Attending(TorchFunctionMode):
+    """While it is entered, fused attention on meta tensors stays fused.
+
+    `device` is where the program is meant to run. `taken_out` names the ways in which numbers left
+    torch. `unfollowed` is a context in which operators are not counted.
+    """
+
+    def __init__(
+        self, device: str, unfollowed: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> None:
+        super().__init__()
+        self.taken_out: set[str] = set()
+        self._device = device
+        self._unfollowed = unfollowed
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run one function of torch, attention in its fused form."""
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention and args[0].is_meta:
+            return self._attention(func, *args, **kwargs)
+        if func in TAKEN_OUT and args[0].is_floating_point() and args[0].numel() > 1:
+            if args[0].is_meta:
+                # An address of no memory would end the process in a kernel that follows it.
+                raise NotImplementedError(f"{TAKEN_OUT[func]} of a tensor without data")
+            self.taken_out.add(TAKEN_OUT[func])
+        return func(*args, **kwargs)
+
+    def _attention(
+        self,
+        math_path: Attention,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        with self._unfollowed():
+            choice = _choice(
+                self._device,
+                *(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa),
+            )
+        if choice == MATH:
+            return math_path(
+                query,
+                key,
+                value,
+                attn_mask,
+                dropout_p,
+                is_causal,
+                scale=scale,
+                enable_gqa=enable_gqa,
+            )
+        if value.shape[-1] != query.shape[-1]:
+            raise NotImplementedError("fused kernels are counted for value_dim = head_dim only")
+        if attn_mask is not None and attn_mask.dtype == torch.bool:
+            # As torch does it: a dense mask to add, of every head.
+            dense = torch.where(attn_mask, 0.0, -math.inf)
+            attn_mask = dense.to(query.dtype)
+        output: Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
+        )[0]
+        return output
+
+
+def _choice(
+    device: str,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+    enable_gqa: bool,
+) -> int:
+    """The number of the back end that torch takes for such tensors on that device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        # Without a GPU to ask: any fused kernel that is allowed, which none is in float64.
+        allowed = (
+            torch._C._get_flash_sdp_enabled()
+            or torch._C._get_mem_efficient_sdp_enabled()
+            or torch._C._get_cudnn_sdp_enabled()
+        )
+        return int(allowed and query.dtype != torch.float64)
+    found: int = torch._fused_sdp_choice(
+        _stand_in(query, device),
+        _stand_in(key, device),
+        _stand_in(value, device),
+        None if mask is None else _stand_in(mask, device),
+        dropout_p,
+        is_causal,
+        scale=scale,
+        enable_gqa=enable_gqa,
+    )
+    return found
+
+
+def _stand_in(tensor: Tensor, device: str) -> Tensor:
+    """A tensor of that shape on the device in the memory of one row."""
+    row = torch.empty(max(1, tensor.shape[-1]), dtype=tensor.dtype, device=device)
+    return row.as_strided(tensor.shape, (0,) * (tensor.dim() - 1) + (1,))
+
+
+def kernel_buffers(name: str, arguments: Bound, device: str) -> int | str:
+    """Bytes that an operator takes for itself while it runs, or why they are not known.
+
+    Of torch's flash kernel on the CPU these are, for every thread, a block of scores, running
+    statistics and a block of output; in the backward pass two blocks of scores, and for all
+    threads a row sum and, where it lies otherwise, the upstream gradient.
+    """
+    if name == "_safe_softmax":
+        scores = arguments["self"]
+        assert isinstance(scores, Tensor)
+        # Which scores are -inf, and which rows hold nothing else; a byte each.
+        return scores.numel() + scores.shape[:-1].numel()
+    if name not in (FORWARD, BACKWARD):
+        is_fused = name.startswith("_scaled_dot_product")
+        return "what this fused kernel takes for itself is not known" if is_fused else 0
+    query, key = arguments["query"], arguments["key"]
+    assert isinstance(query, Tensor)
+    assert isinstance(key, Tensor)
+    if device != "cpu":
+        return f"what a fused kernel takes for itself on {device} is known by running it only"
+    if query.dtype not in (torch.float32, torch.float64):
+        # Operands may be packed for the processor's matrix instructions.
+        return "what the fused kernel takes for itself in half precision depends on the processor"
+    queries, head_dim = query.shape[-2:]
+    rows = min(queries, next(r for least, r in ROWS_BY_QUERIES if queries >= least))
+    columns = min(key.shape[-2], COLUMNS)
+    threads = torch.get_num_threads()
+    if name == FORWARD:
+        elements = threads * (rows * columns + 2 * rows + rows * head_dim)
+    else:
+        upstream = arguments["grad_out"]
+        assert isinstance(upstream, Tensor)
+        is_copied = not upstream.transpose(1, 2).is_contiguous()
+        elements = threads * 2 * rows * columns + rows + is_copied * upstream.numel()
+    return elements * query.element_size()

@@ -1,0 +1,273 @@
+"""Sizes on which a count is a polynomial, and the search for them.
+
+A program that works in blocks costs whole blocks: its counts are polynomials in n only where n is
+a multiple of the block. The search tries lattices of sizes, finest first; a polynomial through a
+few of their points is believed once it has foretold the counts at further ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bench.counting.polynomials import Point, Polynomial, interpolated
+
+Value = Callable[[Point], int | None]
+"""The count at a point; None where it cannot be had."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """The multiples of `step` from `start` on, which is one of them."""
+
+    step: int
+    start: int
+
+    def __contains__(self, size: int) -> bool:
+        return size >= self.start and size % self.step == 0
+
+    def node(self, index: int) -> int:
+        """The size of that index, from 0."""
+        return self.start + index * self.step
+
+    def from_(self, least: int) -> int:
+        """The smallest size that is no less than `least`."""
+        return max(self.start, -(-least // self.step) * self.step)
+
+    def describe(self, letter: str) -> str | None:
+        """For people; None where every size is meant."""
+        if self.step == 1:
+            return f"{letter} at least {self.start}" if self.start > 1 else None
+        return f"{letter} a multiple of {self.step}" + (
+            f", at least {self.start}" if self.start > self.step else ""
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lattice:
+    """Sizes: any b, multiples of steps in h, n and d, and n at least `n_over_d` times d."""
+
+    h: Steps
+    n: Steps
+    d: Steps
+    n_over_d: int = 0
+
+    def __contains__(self, point: Point) -> bool:
+        return (
+            point.b >= 1
+            and point.h in self.h
+            and point.n in self.n
+            and point.d in self.d
+            and point.n >= self.n_over_d * point.d
+        )
+
+    def __str__(self) -> str:
+        """For people: `n a multiple of 512; h a multiple of 2`, or `all sizes`."""
+        found = [
+            self.n.describe("n"),
+            self.h.describe("h"),
+            self.d.describe("d"),
+            {0: None, 1: "n at least d"}.get(self.n_over_d, f"n at least {self.n_over_d}·d"),
+        ]
+        return "; ".join(one for one in found if one) or "all sizes"
+
+    def to_plain(self) -> dict[str, object]:
+        """For programs."""
+        rows: dict[str, object] = {
+            letter: {"multiple_of": steps.step, "at_least": steps.start}
+            for letter, steps in (("h", self.h), ("n", self.n), ("d", self.d))
+        }
+        return {"text": str(self), **rows, "n_at_least_times_d": self.n_over_d}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A polynomial, where it holds, and the points at which it was right without being fitted."""
+
+    polynomial: Polynomial
+    lattice: Lattice
+    checked_at: tuple[Point, ...]
+
+
+HEADS = (
+    Steps(step=1, start=1),
+    Steps(step=1, start=2),
+    *(Steps(step=step, start=step) for step in (2, 4, 8)),
+)
+FEATURES = (
+    *(Steps(step=1, start=start) for start in (1, 2, 16)),
+    *(Steps(step=step, start=step) for step in (2, 8, 16, 32, 64)),
+)
+LENGTHS = (
+    # 192 and 768: where torch's own CPU kernel takes larger blocks.
+    *(Steps(step=1, start=start) for start in (1, 2, 16, 192, 512, 768, 2048)),
+    *(Steps(step=2**k, start=2**k) for k in range(1, 10)),
+    *(Steps(step=step, start=2048) for step in (512, 1024, 2048)),
+    Steps(step=4096, start=4096),
+)
+LENGTHS_OVER_FEATURES = (0, 1, 2, 4, 8)
+WIDTHS = (2, 16, 64)
+WIDEST = 64
+DEGREE_IN_N = 2
+DEGREES = (1, 2)
+FEWEST_CHECKS = 3
+VERY_FAR = Point(b=1, h=8, n=2**20, d=64)
+
+
+def fitted(value: Value, far: int) -> Fitted | None:
+    """The polynomial on the finest lattice found on which it holds; None if there is none.
+
+    Lengths up to `far` are looked at, and beyond where a count is at hand.
+    """
+    width = next((d for d in WIDTHS if value(Point(b=1, h=2, n=far, d=d)) is not None), None)
+    if width is None:
+        return None
+    for lengths in LENGTHS:
+
+        def at_length(n: int) -> int | None:
+            return value(Point(b=1, h=2, n=n, d=width))
+
+        def at_heads(h: int, n: int = lengths.start) -> int | None:
+            return value(Point(b=1, h=h, n=n, d=width))
+
+        last = (far - lengths.start) // lengths.step
+        if not _foretells(lengths, at_length, DEGREE_IN_N, (3, 5, last - 1, last)):
+            continue
+        heads = _first_along(HEADS, at_heads, (3, 16))
+        if heads is None:
+            continue
+        for ratio in LENGTHS_OVER_FEATURES:
+            found = _fitted_on(value, far, lengths, heads, ratio)
+            if found is not None:
+                return found
+    return None
+
+
+def _fitted_on(
+    value: Value, far: int, lengths: Steps, heads: tuple[Steps, int], ratio: int
+) -> Fitted | None:
+    """The polynomial for these lengths and heads, and the finest widths on which it holds."""
+    steps, degree_in_h = heads
+
+    def at_width(d: int) -> int | None:
+        return value(Point(b=1, h=steps.start, n=lengths.from_(ratio * WIDEST), d=d))
+
+    widths = _first_along(FEATURES, at_width, (3, 5, 16, WIDEST - 1), most=WIDEST)
+    if widths is None:
+        return None
+    features, degree_in_d = widths
+    lattice = Lattice(h=steps, n=lengths, d=features, n_over_d=ratio)
+    polynomial = _interpolated_on(lattice, value, degree_in_h, degree_in_d)
+    if polynomial is None:
+        return None
+    checked = _checked(polynomial, lattice, value, far)
+    if checked is None:
+        return None
+    return Fitted(polynomial=polynomial, lattice=lattice, checked_at=checked)
+
+
+def _first_along(
+    choices: tuple[Steps, ...],
+    value: Callable[[int], int | None],
+    further: tuple[int, ...],
+    most: int | None = None,
+) -> tuple[Steps, int] | None:
+    """The finest steps in one letter along which the values are polynomial, and its degree."""
+    for steps in choices:
+        for degree in DEGREES:
+            if _foretells(steps, value, degree, further, most):
+                return steps, degree
+    return None
+
+
+def _foretells(
+    steps: Steps,
+    value: Callable[[int], int | None],
+    degree: int,
+    further: tuple[int, ...],
+    most: int | None = None,
+) -> bool:
+    """Whether the first values give those of further indices; sizes without a value are no proof.
+
+    Indices that the polynomial goes through itself are left out, and sizes above `most`.
+    """
+    known = [(steps.node(index), value(steps.node(index))) for index in range(degree + 1)]
+    points = [(size, found) for size, found in known if found is not None]
+    if len(points) < len(known):
+        return False
+    # The farthest first: it is the likeliest to differ.
+    for index in sorted(set(further), reverse=True):
+        size = steps.node(index)
+        if index <= degree or (most is not None and size > most):
+            continue
+        expected = value(size)
+        if expected is not None and _extrapolated(points, size) != expected:
+            return False
+    return True
+
+
+def _extrapolated(points: list[tuple[int, int]], size: int) -> Fraction:
+    """The polynomial through the points, by Lagrange's formula."""
+    total = Fraction(0)
+    for node, found in points:
+        weight = Fraction(found)
+        for other, _ in points:
+            if other != node:
+                weight *= Fraction(size - other, node - other)
+        total += weight
+    return total
+
+
+def _interpolated_on(
+    lattice: Lattice, value: Value, degree_in_h: int, degree_in_d: int
+) -> Polynomial | None:
+    features = [lattice.d.node(index) for index in range(degree_in_d + 1)]
+    least = lattice.n.from_(lattice.n_over_d * features[-1])
+    nodes = (
+        (1, 2),
+        [lattice.h.node(index) for index in range(degree_in_h + 1)],
+        [least + index * lattice.n.step for index in range(DEGREE_IN_N + 1)],
+        features,
+    )
+
+    def known(point: Point) -> int:
+        found = value(point)
+        if found is None:
+            raise LookupError(point)
+        return found
+
+    try:
+        return interpolated(nodes, known)
+    except LookupError:
+        return None
+
+
+def _checked(
+    polynomial: Polynomial, lattice: Lattice, value: Value, far: int
+) -> tuple[Point, ...] | None:
+    """The points at which the polynomial gives the count; None if it does not, or too few do."""
+    passed = []
+    for point in _further_points(lattice, far):
+        found = value(point) if point in lattice else None
+        if found is not None:
+            if polynomial(point) != found:
+                return None
+            passed.append(point)
+    return tuple(passed) if len(passed) >= FEWEST_CHECKS else None
+
+
+def _further_points(lattice: Lattice, far: int) -> Iterator[Point]:
+    """Points off the grid that was fitted, and at the edge of the lattice."""
+    heads, lengths, widths = lattice.h.node, lattice.n.node, lattice.d.node
+
+    def at(b: int, h: int, n: int, d: int) -> Point:
+        return Point(b=b, h=h, n=lattice.n.from_(max(n, lattice.n_over_d * d)), d=d)
+
+    yield at(1, heads(0), 1, lattice.d.from_(WIDEST))
+    yield at(1, heads(0), 1, lattice.d.from_(16))
+    yield at(3, heads(2), lengths(1), widths(4))
+    yield at(1, heads(1), lengths(3), widths(6))
+    yield at(1, heads(4), 1, widths(10))
+    yield at(1, heads(0), far - lattice.n.step + 1, widths(1))
+    yield VERY_FAR

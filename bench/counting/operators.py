@@ -1,0 +1,314 @@
+"""How much arithmetic an operator does: one table of rules, and the conventions behind them.
+
+A multiply-add is two operations. An element-wise operator is one operation for each element that
+it writes, whatever it does to it; a reduction one for each element that it reads; scaling or
+adding in the epilogue of a product as much as the element-wise operator would be. Evaluations of
+exp, log, tanh and the like are counted apart and are no operations. Copies, fills, selections and
+everything on integers and booleans are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from bench.counting.result import Quantity
+from implementations.case import Case
+
+Bound: TypeAlias = Mapping[str, object]
+"""An operator's arguments by their names in its schema."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """The arithmetic of one operator: `products` are the operations of matrix products.
+
+    `by_formula` says that the operator hides several steps, which a formula stands for.
+    `is_known` is False where there is no rule.
+    """
+
+    products: int = 0
+    others: int = 0
+    transcendentals: int = 0
+    by_formula: bool = False
+    is_known: bool = True
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The quantities that it adds to."""
+        found: list[Quantity] = []
+        if self.products or self.others:
+            found.append("executed_flops")
+        if self.products:
+            found.append("matmul_flops")
+        if self.transcendentals:
+            found.append("transcendentals")
+        return tuple(found)
+
+
+NOTHING = Cost()
+UNKNOWN = Cost(is_known=False)
+
+Rule: TypeAlias = Callable[[Bound, Sequence[Tensor]], Cost]
+"""From the arguments and the tensors that were written to the cost."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+MOVES = _names(
+    """_local_scalar_dense _reshape_copy _to_copy _to_dense arange cat clone constant_pad_nd
+    contiguous copy diag_embed embedding expand_copy eye fill flip full full_like gather index
+    index_put index_select lift_fresh_copy masked_fill masked_scatter masked_select new_full
+    new_ones new_zeros nonzero ones ones_like permute_copy repeat repeat_interleave roll
+    scalar_tensor scatter select_backward select_scatter slice_backward slice_scatter split_copy
+    split_with_sizes_copy stack take tril tril_indices triu triu_indices unfold_copy view_copy
+    where zero zeros zeros_like"""
+)
+"""They move, fill or select."""
+
+EVALUATIONS = _names(
+    """acos acosh asin asinh atan atan2 atanh cos cosh erf erfc erfinv exp exp2 expm1 lgamma log
+    log10 log1p log2 sigmoid sin sinc sinh special_erfcx tan tanh"""
+)
+"""One transcendental evaluation an element, and nothing else."""
+
+COMPOSED = _names(
+    """celu elu gelu gelu_backward log_sigmoid_backward log_sigmoid_forward logaddexp logaddexp2
+    logit mish mish_backward silu silu_backward softplus softplus_backward xlogy"""
+)
+"""One transcendental evaluation an element, and arithmetic around it."""
+
+CHEAP_POWERS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
+SCANS = frozenset(("cumsum", "cumprod", "cummax", "cummin"))
+
+
+def base_name(operator: torch._ops.OpOverload) -> str:
+    """The operator's name without namespace, overload and the underscore of its in-place form."""
+    return operator._schema.name.rpartition("::")[2].removesuffix("_")
+
+
+def rule_of(operator: torch._ops.OpOverload) -> Rule:
+    """The rule for an operator; one without any costs `UNKNOWN`."""
+    name = base_name(operator)
+    if operator.namespace == "aten":
+        if name in RULES:
+            return RULES[name]
+        if name in MOVES or torch.Tag.view_copy in operator.tags:
+            return _nothing
+        if name in EVALUATIONS:
+            return _evaluation
+        if name in COMPOSED:
+            return _composed
+    if torch.Tag.pointwise in operator.tags:
+        return _pointwise
+    # The tag is younger than the oldest torch that we take.
+    reduction = getattr(torch.Tag, "reduction", None)
+    if reduction is not None and reduction in operator.tags:
+        return _reduction
+    return _unknown
+
+
+def _nothing(_: Bound, __: Sequence[Tensor]) -> Cost:
+    return NOTHING
+
+
+def _unknown(_: Bound, __: Sequence[Tensor]) -> Cost:
+    return UNKNOWN
+
+
+def _pointwise(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+    return Cost(others=_numel(written)) if _on_floats(arguments) else NOTHING
+
+
+def _evaluation(_: Bound, written: Sequence[Tensor]) -> Cost:
+    return Cost(transcendentals=_numel(written))
+
+
+def _composed(_: Bound, written: Sequence[Tensor]) -> Cost:
+    return Cost(others=_numel(written), transcendentals=_numel(written))
+
+
+def _power(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+    is_cheap = arguments.get("exponent") in CHEAP_POWERS
+    return _pointwise(arguments, written) if is_cheap else _evaluation(arguments, written)
+
+
+def _reduction(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    return Cost(others=_tensor(arguments, "self").numel()) if _on_floats(arguments) else NOTHING
+
+
+def _scan(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    elements = _tensor(arguments, "self").numel()
+    return Cost(others=elements, by_formula=True) if _on_floats(arguments) else NOTHING
+
+
+def _mean(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+    return Cost(others=_tensor(arguments, "self").numel() + _numel(written))
+
+
+def _variance(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    # The mean, the distances from it, their squares and their sum.
+    return Cost(others=4 * _tensor(arguments, "self").numel(), by_formula=True)
+
+
+def _softmax(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    # Largest, difference, sum and quotient, and one exp; logarithmic: one more log, which the
+    # rows share, in place of the quotient.
+    elements = _tensor(arguments, "self").numel()
+    return Cost(others=4 * elements, transcendentals=elements, by_formula=True)
+
+
+def _safe_softmax(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+    # A softmax, and each score compared with -inf.
+    plain = _softmax(arguments, written)
+    return replace(plain, others=plain.others + _tensor(arguments, "self").numel())
+
+
+def _softmax_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    # With w the weights and g what comes down: w * (g - sum(w * g)).
+    return Cost(others=4 * _tensor(arguments, "grad_output").numel(), by_formula=True)
+
+
+def _log_softmax_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    elements = _tensor(arguments, "grad_output").numel()
+    return Cost(others=3 * elements, transcendentals=elements, by_formula=True)
+
+
+def _log_sum_exp(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+    elements = _tensor(arguments, "self").numel()
+    rows = _numel(written)
+    return Cost(others=3 * elements + rows, transcendentals=elements + rows, by_formula=True)
+
+
+def _norm(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    # Mean and variance (5), difference, quotient, weight and bias.
+    return Cost(others=8 * _tensor(arguments, "input").numel(), by_formula=True)
+
+
+def _norm_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    # Two row sums of products, the gradient of the input from them, those of weight and bias.
+    return Cost(others=13 * _tensor(arguments, "input").numel(), by_formula=True)
+
+
+def _product(left: str) -> Rule:
+    """A matrix product, batched or not, and what scales or adds in its epilogue."""
+
+    def rule(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+        elements = _numel(written)
+        epilogues = (arguments.get("alpha", 1) != 1) + (arguments.get("beta", 0) != 0)
+        return Cost(
+            products=2 * _tensor(arguments, left).shape[-1] * elements,
+            others=epilogues * elements,
+        )
+
+    return rule
+
+
+def _attention(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    """A fused forward pass: two products, and five steps of the softmax for every pair.
+
+    Scale, largest, difference, exp and sum for each pair, a mask's addition, and a quotient for
+    each element of the output. Under a causal mask the triangle is counted exactly; what a kernel
+    does beyond it in blocks on the diagonal, and to rescale between blocks, is not.
+    """
+    query, value = _tensor(arguments, "query"), _tensor(arguments, "value")
+    pairs, features = _pairs(arguments), query.shape[-1] + value.shape[-1]
+    steps = 4 + _has_mask(arguments)
+    return Cost(
+        products=2 * pairs * features,
+        others=steps * pairs + query.shape[:-1].numel() * value.shape[-1],
+        transcendentals=pairs,
+        by_formula=True,
+    )
+
+
+def _attention_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    """A fused backward pass, which computes the scores again: five products (Dao et al. 2022).
+
+    For each pair: scale, the saved log-sum-exp, exp, difference from the row sum of output and
+    gradient, product with the weight, scale, and a mask's addition.
+    """
+    query, value = _tensor(arguments, "query"), _tensor(arguments, "value")
+    pairs, features = _pairs(arguments), 3 * query.shape[-1] + 2 * value.shape[-1]
+    steps = 5 + _has_mask(arguments)
+    return Cost(
+        products=2 * pairs * features,
+        others=steps * pairs + 2 * query.shape[:-1].numel() * value.shape[-1],
+        transcendentals=pairs,
+        by_formula=True,
+    )
+
+
+def _pairs(arguments: Bound) -> int:
+    """Query-key pairs of all heads that attend to each other."""
+    query, key = _tensor(arguments, "query"), _tensor(arguments, "key")
+    case = Case(
+        seq_len=query.shape[-2], key_len=key.shape[-2], is_causal=bool(arguments.get("is_causal"))
+    )
+    return query.shape[:-2].numel() * case.pairs
+
+
+def _has_mask(arguments: Bound) -> bool:
+    return any(arguments.get(name) is not None for name in ("attn_mask", "attn_bias"))
+
+
+def _on_floats(arguments: Bound) -> bool:
+    return any(
+        isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+        for value in arguments.values()
+    )
+
+
+def _tensor(arguments: Bound, name: str) -> Tensor:
+    found = arguments[name]
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _numel(tensors: Sequence[Tensor]) -> int:
+    """Elements of the first tensor; further ones are by-products."""
+    return tensors[0].numel() if tensors else 0
+
+
+FORWARDS = (
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+)
+
+RULES: dict[str, Rule] = {
+    "mm": _product("self"),
+    "bmm": _product("self"),
+    "mv": _product("self"),
+    "dot": _product("self"),
+    "vdot": _product("self"),
+    "addmm": _product("mat1"),
+    "addmv": _product("mat"),
+    "baddbmm": _product("batch1"),
+    "softmax": _softmax,
+    "_softmax": _softmax,
+    "_safe_softmax": _safe_softmax,
+    "_log_softmax": _softmax,
+    "_softmax_backward_data": _softmax_backward,
+    "_log_softmax_backward_data": _log_softmax_backward,
+    "logsumexp": _log_sum_exp,
+    "native_layer_norm": _norm,
+    "native_layer_norm_backward": _norm_backward,
+    "pow": _power,
+    "mean": _mean,
+    "var": _variance,
+    "var_mean": _variance,
+    "std": _variance,
+    **dict.fromkeys(SCANS, _scan),
+    **dict.fromkeys(("all", "amax", "amin", "any", "max", "min", "prod", "sum"), _reduction),
+    **dict.fromkeys(FORWARDS, _attention),
+    **{f"{name}_backward": _attention_backward for name in FORWARDS},
+}
+"""Operators with rules of their own; the others go by the lists above, then by torch's tags."""

@@ -1,0 +1,196 @@
+"""Many cases of one implementation: polynomials against calls that are followed."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.counting import counter as counter_module
+from bench.counting import search as search_module
+from bench.counting.counter import Counter
+from bench.counting.direct import count
+from bench.counting.result import EXECUTED, QUANTITIES
+from bench.counting.search import Search, conditions_of
+from implementations.case import Case
+from implementations.catalogue import catalogue, from_function
+
+
+@cache
+def search(name, pass_="forward", is_causal=False):
+    case = Case(seq_len=1, pass_=pass_, is_causal=is_causal)
+    return Counter(catalogue()[name]).search(case)
+
+
+SMALL = st.builds(
+    Case,
+    batch=st.integers(1, 4),
+    num_heads=st.integers(1, 9),
+    seq_len=st.integers(1, 300),
+    head_dim=st.integers(1, 130),
+)
+BLOCKS = st.builds(
+    Case,
+    batch=st.integers(1, 3),
+    num_heads=st.sampled_from([2, 4, 6]),
+    seq_len=st.sampled_from([2048, 4096]),
+    head_dim=st.integers(1, 130),
+)
+
+
+def agrees(name, case):
+    """The quantities of which a polynomial speaks for the case; it must be right."""
+    found = search(name, case.pass_, case.is_causal).counts(case)
+    followed = count(catalogue()[name], case)
+    spoken = [quantity for quantity in EXECUTED if found.value(quantity) is not None]
+    assert {q: found.value(q) for q in spoken} == {q: followed.value(q) for q in spoken}
+    assert found.by_formula == followed.by_formula
+    return spoken
+
+
+@settings(max_examples=30)
+@given(SMALL, st.sampled_from(["forward", "forward_backward"]), st.booleans())
+@pytest.mark.parametrize("name", ["matmul", "sdpa", "sdpa_math"])
+def test_polynomials_foretell_calls_at_any_size(name, case, pass_, is_causal):
+    agrees(name, replace(case, pass_=pass_, is_causal=is_causal))
+
+
+@settings(max_examples=8)
+@given(BLOCKS, st.booleans())
+def test_polynomials_foretell_a_program_of_blocks_on_its_lattice(case, is_causal):
+    spoken = agrees("query_chunked", replace(case, is_causal=is_causal))
+
+    assert "launches" in spoken
+    assert "workspace_bytes" in spoken
+
+
+def formula(name, quantity, **condition):
+    found = search(name, **condition).formula(quantity).fitted
+    return str(found.polynomial), str(found.lattice)
+
+
+def test_matmul_is_4bhn2d_products_and_two_score_matrices():
+    assert formula("matmul", "matmul_flops") == ("4·b·h·n²·d", "all sizes")
+    assert formula("matmul", "workspace_bytes") == ("8·b·h·n²", "all sizes")
+    assert not search("matmul").formula("matmul_flops").is_by_formula
+
+
+def test_query_chunked_says_on_which_lengths_its_launches_are_a_polynomial():
+    assert formula("query_chunked", "launches") == (
+        "1/256·b·h·n + 1",
+        "n a multiple of 512; h a multiple of 2",
+    )
+    assert formula("query_chunked", "workspace_bytes") == (
+        "4096·n + 4096·d",
+        "n at least 512; h at least 2",
+    )
+
+
+def test_online_softmax_needs_the_same_memory_at_any_length():
+    polynomial, valid = formula("online_softmax", "workspace_bytes")
+
+    assert "n" not in polynomial
+    assert "n at least 2048" in valid
+
+
+def test_useful_operations_under_a_causal_mask_are_those_of_the_triangle():
+    assert formula("matmul", "useful_flops", is_causal=True)[0] == "2·b·h·n²·d + 2·b·h·n·d"
+    assert formula("matmul", "matmul_flops", is_causal=True)[0] == "4·b·h·n²·d"
+    assert formula("sdpa", "matmul_flops", is_causal=True)[0] == "2·b·h·n²·d + 2·b·h·n·d"
+
+
+def test_the_kernel_that_is_too_long_to_follow_is_answered_by_its_polynomial():
+    counter = Counter(catalogue()["query_chunked"])
+    case = Case(num_heads=8, seq_len=2**17, head_dim=64)
+
+    found = counter.at(case)
+
+    assert found.launches == 8 * 2**17 // 256 + 1
+    assert all(found.value(quantity) is not None for quantity in QUANTITIES)
+
+
+def test_a_long_case_off_the_lattice_keeps_what_is_known_and_says_why():
+    case = Case(num_heads=64, seq_len=2**17 + 1, head_dim=64)
+
+    found = Counter(catalogue()["query_chunked"]).at(case)
+
+    assert found.matmul_flops == 4 * 64 * (2**17 + 1) ** 2 * 64
+    assert found.launches is None
+    assert "n a multiple of 512" in found.reasons["launches"]
+
+
+def test_a_case_that_is_quick_to_follow_is_followed_and_needs_no_search(monkeypatch):
+    monkeypatch.setattr(Counter, "search", lambda *_: pytest.fail("searched"))
+    counter = Counter(catalogue()["matmul"])
+    case = Case(num_heads=2, seq_len=2**20, head_dim=64)
+
+    assert counter.at(case) == count(catalogue()["matmul"], case)
+
+
+def test_cases_beyond_one_that_was_too_long_are_not_tried_again(monkeypatch):
+    counter = Counter(catalogue()["row_loop"])
+    counter.at(Case(seq_len=500, head_dim=16))
+    tried = []
+    monkeypatch.setattr(counter_module, "count", lambda *_, **__: tried.append(_))
+
+    found = counter.at(Case(num_heads=2, seq_len=1000, head_dim=16))
+
+    assert tried == []
+    assert found.launches == 4001
+
+
+def test_lengths_of_keys_that_differ_are_followed():
+    case = Case(seq_len=300, key_len=7, head_dim=5)
+
+    found = Counter(catalogue()["row_loop"]).at(case)
+
+    assert found.matmul_flops == 4 * 300 * 7 * 5
+
+
+def test_conditions_leave_the_sizes_out():
+    one = Case(seq_len=5, key_len=7, head_dim=3, value_dim=2, dtype="float64", growth="head_dim")
+
+    assert conditions_of(one) == Case(seq_len=1, head_dim=1, dtype="float64")
+
+
+def root_chunked(query, key, value):
+    length = query.shape[-2]
+    rows = max(1, round(length**0.5))
+    blocks = [q @ key.mT @ value for q in query.split(rows, dim=-2)]
+    return torch.cat(blocks, dim=-2)
+
+
+def test_no_polynomial_is_claimed_where_there_is_none():
+    found = Search(from_function(root_chunked), Case(seq_len=1, head_dim=1))
+
+    launches = found.formula("launches")
+    assert launches.fitted is None
+    assert "no polynomial" in launches.reason
+    assert str(found.formula("matmul_flops").fitted.polynomial) == "4·b·h·n²·d"
+
+
+def test_a_search_that_takes_too_many_steps_ends(monkeypatch):
+    monkeypatch.setattr(search_module, "MOST_LAUNCHES_IN_ALL", 50)
+    found = Search(catalogue()["row_loop"], Case(seq_len=1, head_dim=1))
+
+    assert found.formula("launches").fitted is None
+    assert len(found._counts) < 20
+
+
+def test_what_never_gives_a_number_says_why():
+    found = Search(catalogue()["loop"], Case(seq_len=1, head_dim=1))
+
+    launches = found.formula("launches")
+    assert launches.is_unknown
+    assert "Python floats" in launches.reason
+    assert str(found.formula("executed_flops").fitted.polynomial) == "4·b·h·n²·d + 5·b·h·n²"
+
+
+@pytest.mark.parametrize("mask", ["boolean", "float"])
+def test_masks_have_polynomials_of_their_own(mask):
+    found = Counter(catalogue()["sdpa"]).search(Case(seq_len=1, mask=mask))
+
+    # One more operation for every pair than without a mask.
+    assert "5·b·h·n²" in str(found.formula("executed_flops").fitted.polynomial)
