@@ -1,0 +1,273 @@
+"""Time on a GPU: a call as it is called, and its work alone, replayed from a captured graph.
+
+Both are read by events on the stream, with the L2 cache overwritten before every call. What differs
+is where the launches fall:
+
+- **As called**, the stream is idle when the call begins, as it is for a caller who waited for the
+  last result. The reading runs until the last kernel ends, so that whatever the processor does
+  between two launches counts wherever the GPU waits for it.
+- **Queued**, the work is handed over while the GPU still overwrites its cache: the reading is that
+  of the GPU alone. This holds if handing over is quicker than the overwriting (some 60 µs or more),
+  which a graph's replay, one launch, is, and a call of many kernels is not.
+
+So `graph_time` replays the call's graph on a queued stopwatch, and what launching costs is the time
+as called less the replayed time.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from bench.nvml import Unavailable
+from bench.timing import Budget, Call, Reading, Stopwatch, sample
+
+# Large enough to last longer than handing over a graph, whatever the size of the cache.
+SMALLEST_FLUSH_BYTES = 256 * 2**20
+FLUSH_IN_CACHES = 2
+EVENT_RESOLUTION_S = 0.5e-6  # what CUDA documents
+MOST_QUEUED_CALLS = 64  # below the depth of a stream's queue, at which the processor would wait
+CAPTURE_WARM_UP_CALLS = 3
+LONGEST_REASON = 300
+
+Result = Callable[[], Sequence[Tensor]]
+"""A call that returns every output tensor, as `bench.worker.prepare` makes them."""
+
+
+class CudaEvent(Protocol):
+    """A mark on a stream, of which the GPU notes the time."""
+
+    def record(self) -> None:
+        """Put it on the current stream."""
+
+    def elapsed_time(self, end_event: CudaEvent, /) -> float:
+        """Milliseconds until another."""
+        ...
+
+
+class CudaStream(Protocol):
+    """A queue of work."""
+
+    def wait_stream(self, stream: CudaStream, /) -> None:
+        """Let what comes later wait for the other's work."""
+
+
+class CudaGraph(Protocol):
+    """Captured work."""
+
+    def replay(self) -> None:
+        """Hand all of it over, as one launch on the current stream."""
+
+    def reset(self) -> None:
+        """Give the graph and its memory back."""
+
+
+class Cuda(Protocol):
+    """What is used of `torch.cuda`."""
+
+    def Event(self, *, enable_timing: bool) -> CudaEvent:  # noqa: N802  # as in torch.cuda
+        """A new event, which the GPU makes when it is first recorded."""
+        ...
+
+    def Stream(self) -> CudaStream:  # noqa: N802
+        """A new stream of the current device."""
+        ...
+
+    def CUDAGraph(self) -> CudaGraph:  # noqa: N802
+        """A new graph, still empty."""
+        ...
+
+    def device(self, device: str, /) -> AbstractContextManager[None]:
+        """Make the device the current one."""
+        ...
+
+    def stream(self, stream: CudaStream, /) -> AbstractContextManager[None]:
+        """Make the stream the current one."""
+        ...
+
+    def graph(self, graph: CudaGraph, /, *, stream: CudaStream) -> AbstractContextManager[None]:
+        """Capture into the graph what is put on the stream."""
+        ...
+
+    def current_stream(self) -> CudaStream:
+        """The current stream of the current device."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the current device has nothing left to do."""
+
+    def empty_cache(self) -> None:
+        """Give unused memory back to the driver."""
+
+
+def torch_cuda() -> Cuda:
+    """`torch.cuda`, whose own types name its classes."""
+    return cast(Cuda, torch.cuda)
+
+
+class CudaStopwatch:
+    """Events on the current stream around every call, the L2 cache overwritten before it.
+
+    `flush` overwrites the cache. `queued` leaves the launches out of the readings; see above.
+    Calls may share a reading: each is timed by itself, and their sum evens the events' steps out.
+    """
+
+    loops = True
+    resolution_s = EVENT_RESOLUTION_S
+
+    def __init__(self, device: str, cuda: Cuda, flush: Call, *, queued: bool = False) -> None:
+        self._device = device
+        self._cuda = cuda
+        self._flush = flush
+        self._queued = queued
+        self._pairs: list[tuple[CudaEvent, CudaEvent]] = []
+
+    @classmethod
+    def on(cls, device: str, *, queued: bool = False) -> CudaStopwatch:
+        """The stopwatch of a device that torch sees."""
+        cache_bytes = torch.cuda.get_device_properties(torch.device(device)).L2_cache_size
+        buffer = torch.empty(flush_bytes(cache_bytes), dtype=torch.int8, device=device)
+        return cls(device, torch_cuda(), buffer.zero_, queued=queued)
+
+    def measure(self, call: Call, calls: int) -> float:
+        """Seconds of `calls` calls, each between its own pair of events."""
+        # An event is recorded on the current stream of the current device, which need not be ours.
+        with self._cuda.device(self._device):
+            if not self._queued:
+                return math.fsum(self._as_called_s(call) for _ in range(calls))
+            chunks = range(0, calls, MOST_QUEUED_CALLS)
+            return math.fsum(
+                self._queued_s(call, min(MOST_QUEUED_CALLS, calls - first)) for first in chunks
+            )
+
+    def _as_called_s(self, call: Call) -> float:
+        ((start, end),) = self._events(1)
+        self._flush()
+        self._cuda.synchronize()
+        start.record()
+        call()
+        end.record()
+        self._cuda.synchronize()
+        return start.elapsed_time(end) / 1e3
+
+    def _queued_s(self, call: Call, calls: int) -> float:
+        pairs = self._events(calls)
+        for start, end in pairs:
+            self._flush()
+            start.record()
+            call()
+            end.record()
+        self._cuda.synchronize()
+        return math.fsum(start.elapsed_time(end) for start, end in pairs) / 1e3
+
+    def _events(self, number: int) -> Sequence[tuple[CudaEvent, CudaEvent]]:
+        while len(self._pairs) < number:
+            pair = (self._cuda.Event(enable_timing=True), self._cuda.Event(enable_timing=True))
+            for event in pair:
+                event.record()  # which makes it: not within a reading
+            self._pairs.append(pair)
+        return self._pairs[:number]
+
+
+def flush_bytes(cache_bytes: int | None) -> int:
+    """How much to overwrite so that nothing of the inputs is left in a cache of that size."""
+    return max(SMALLEST_FLUSH_BYTES, FLUSH_IN_CACHES * (cache_bytes or 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphReading:
+    """What a call's work takes on the GPU, its kernels following each other without waiting."""
+
+    reading: Reading
+
+    def launch_s(self, called: Reading) -> float:
+        """Seconds of a call in which the GPU waited for the processor; noise may turn the sign."""
+        return called.time_s - self.reading.time_s
+
+
+def graph_time(
+    call: Result,
+    device: str,
+    *,
+    budget: Budget,
+    cuda: Cuda | None = None,
+    stopwatch: Stopwatch | None = None,
+) -> GraphReading | Unavailable:
+    """Capture one call in a graph and time its replay; or why it cannot be captured.
+
+    A call that waits for the GPU, or takes memory past torch's allocator, cannot. The device stays
+    usable; an error that it does not recover from is raised. torch may not give back the memory of
+    a capture that failed (seen in its 2.11), so this comes last in a process that measures memory.
+    """
+    cuda = cuda or torch_cuda()
+    stopwatch = stopwatch or CudaStopwatch.on(device, queued=True)
+    with cuda.device(device):
+        graph = cuda.CUDAGraph()
+        captured: list[Tensor] | Unavailable | None = None
+        try:
+            captured = _capture(call, graph, cuda)
+            if isinstance(captured, Unavailable):
+                return captured
+            if not _rewrites(captured, graph, cuda):
+                return Unavailable(
+                    "a replay leaves outputs unwritten: the call works past the captured stream"
+                )
+            return GraphReading(reading=sample(graph.replay, stopwatch, budget))
+        finally:
+            captured = None  # its tensors lie in the graph's memory
+            graph.reset()
+            cuda.synchronize()
+            cuda.empty_cache()
+
+
+def _capture(call: Result, graph: CudaGraph, cuda: Cuda) -> list[Tensor] | Unavailable:
+    """The captured call's outputs that are its own; every replay writes them again."""
+    # Libraries set themselves up in the first calls, by stream, in ways that cannot be captured;
+    # and a graph cannot be captured on the default stream.
+    side = cuda.Stream()
+    side.wait_stream(cuda.current_stream())
+    problems: list[Exception] = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            # The outer context gives the stream back: the inner one does not if it fails to end.
+            with cuda.stream(side):
+                for _ in range(CAPTURE_WARM_UP_CALLS):
+                    last = call()
+                cuda.synchronize()
+                with cuda.graph(graph, stream=side):
+                    try:
+                        outputs = call()
+                    except Exception as problem:
+                        problems.append(problem)
+                        raise
+        except Exception as problem:
+            # Ending a capture that went wrong raises too, and says less.
+            problems.append(problem)
+    cuda.synchronize()
+    if problems:
+        words = str(problems[0]).strip().partition("\n")[0][:LONGEST_REASON]
+        return Unavailable(f"cannot be captured in a graph: {words or type(problems[0]).__name__}")
+    if any("graph is empty" in str(one.message).lower() for one in warned):
+        return Unavailable("cannot be captured in a graph: the call launches nothing on its stream")
+    # What was at the same address in the call before is not the graph's, and may be an input.
+    others = {tensor.untyped_storage().data_ptr() for tensor in last}
+    return [one for one in outputs if one.untyped_storage().data_ptr() not in others]
+
+
+def _rewrites(outputs: Sequence[Tensor], graph: CudaGraph, cuda: Cuda) -> bool:
+    """Whether a replay writes every output anew."""
+    written = [one.detach() for one in outputs if one.is_floating_point()]
+    for one in written:
+        # The whole storage: elements may share memory, which cannot be filled in place.
+        one.new_empty(0).set_(one.untyped_storage()).fill_(math.nan)
+    graph.replay()
+    cuda.synchronize()
+    return not any(bool(one.isnan().any()) for one in written)

@@ -1,0 +1,302 @@
+"""The GPU's stopwatch and its graphs, with a stand-in for torch.cuda that keeps two times.
+
+The processor hands work over, the GPU begins it when it is free, and a synchronisation lets the
+processor wait. Capturing fails as it does in torch, which then forgets to give the stream back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.cuda_timing import (
+    SMALLEST_FLUSH_BYTES,
+    CudaStopwatch,
+    GraphReading,
+    flush_bytes,
+    graph_time,
+)
+from bench.nvml import Unavailable
+from bench.timing import Budget, sample
+
+LAUNCH_S, RECORD_S, REPLAY_S, CREATE_S = 7e-6, 1e-6, 11e-6, 53e-6
+KERNEL_S, FLUSH_S = 3e-6, 97e-6
+BUDGET = Budget(visit_s=1.0, min_samples=6)
+
+
+class FakeEvent:
+    def __init__(self, cuda: FakeCuda) -> None:
+        self.cuda = cuda
+        self.at_s: float | None = None
+
+    def record(self) -> None:
+        self.cuda.cpu_s += RECORD_S if self.at_s is not None else CREATE_S
+        self.at_s = self.cuda.put(0.0)
+
+    def elapsed_time(self, end_event: FakeEvent) -> float:
+        assert end_event.at_s <= self.cuda.cpu_s, "the GPU has not come to this event"
+        return (end_event.at_s - self.at_s) * 1e3
+
+
+class FakeStream:
+    def __init__(self) -> None:
+        self.waited_for: list[FakeStream] = []
+
+    def wait_stream(self, stream: FakeStream) -> None:
+        self.waited_for.append(stream)
+
+
+class FakeGraph:
+    def __init__(self, cuda: FakeCuda) -> None:
+        self.cuda = cuda
+        self.kernels: list[tuple[float, Callable[[], object]]] = []
+        self.is_reset = False
+
+    def replay(self) -> None:
+        assert not self.is_reset
+        self.cuda.cpu_s += REPLAY_S
+        for work_s, write in self.kernels:
+            self.cuda.put(work_s)
+            write()
+
+    def reset(self) -> None:
+        self.is_reset = True
+
+
+class FakeCuda:
+    def __init__(self) -> None:
+        self.cpu_s = self.gpu_free_s = 0.0
+        self.devices = ["cuda:0"]
+        self.used_devices: set[str] = set()
+        self.default = self.current = FakeStream()
+        self.graphs: list[FakeGraph] = []
+        self.capturing: FakeGraph | None = None
+        self.invalidated = self.lost = False
+        self.warmed: dict[int, int] = {}
+
+    # What torch.cuda has.
+    def Event(self, *, enable_timing: bool) -> FakeEvent:  # noqa: N802  # as in torch.cuda
+        assert enable_timing
+        return FakeEvent(self)
+
+    def Stream(self) -> FakeStream:  # noqa: N802
+        return FakeStream()
+
+    def CUDAGraph(self) -> FakeGraph:  # noqa: N802
+        self.graphs.append(FakeGraph(self))
+        return self.graphs[-1]
+
+    @contextlib.contextmanager
+    def device(self, device: str) -> Iterator[None]:
+        self.devices.append(device)
+        yield
+        self.devices.pop()
+
+    @contextlib.contextmanager
+    def stream(self, stream: FakeStream) -> Iterator[None]:
+        before, self.current = self.current, stream
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextlib.contextmanager
+    def graph(self, graph: FakeGraph, *, stream: FakeStream) -> Iterator[None]:
+        self.synchronize()
+        before, self.current = self.current, stream
+        assert stream is not self.default, "CUDA graphs must be captured on a non-default stream"
+        assert self.warmed.get(id(stream), 0) >= 3, "a library sets itself up in the capture"
+        self.capturing = graph
+        try:
+            yield
+        finally:
+            self.capturing = None
+            if self.invalidated:
+                self.invalidated = False
+                raise RuntimeError("CUDA error: operation failed due to a previous error")
+            if not graph.kernels:
+                warnings.warn("The CUDA Graph is empty. This usually means", stacklevel=1)
+            self.current = before
+
+    def current_stream(self) -> FakeStream:
+        return self.current
+
+    def synchronize(self) -> None:
+        if self.lost:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if self.capturing is not None:
+            self.invalidated = True
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+        self.cpu_s = max(self.cpu_s, self.gpu_free_s)
+
+    def empty_cache(self) -> None:
+        self.synchronize()
+
+    # What runs on it.
+    def put(self, work_s: float) -> float:
+        assert self.capturing is None
+        self.used_devices.add(self.devices[-1])
+        self.gpu_free_s = max(self.gpu_free_s, self.cpu_s) + work_s
+        return self.gpu_free_s
+
+    def launch(self, work_s: float, write: Callable[[], object] = lambda: None) -> None:
+        self.cpu_s += LAUNCH_S
+        if self.capturing is not None:
+            self.capturing.kernels.append((work_s, write))
+            return
+        self.warmed[id(self.current)] = self.warmed.get(id(self.current), 0) + 1
+        self.put(work_s)
+        write()
+
+    def flush(self) -> None:
+        self.launch(FLUSH_S)
+
+
+def forward(cuda: FakeCuda, kernels: int) -> Callable[[], list[Tensor]]:
+    """A call of several kernels, the last of which writes the output."""
+
+    def call() -> list[Tensor]:
+        output = torch.empty(5)
+        for _ in range(kernels - 1):
+            cuda.launch(KERNEL_S)
+        cuda.launch(KERNEL_S, lambda: output.fill_(1.0))
+        return [output]
+
+    return call
+
+
+@pytest.fixture
+def cuda() -> FakeCuda:
+    return FakeCuda()
+
+
+def timed_graph(cuda: FakeCuda, call: Callable[[], list[Tensor]]) -> GraphReading | Unavailable:
+    watch = CudaStopwatch("cuda:1", cuda, cuda.flush, queued=True)
+    return graph_time(call, "cuda:1", budget=BUDGET, cuda=cuda, stopwatch=watch)
+
+
+def refusal(cuda: FakeCuda, call: Callable[[], list[Tensor]]) -> str:
+    """Why the call cannot be replayed, and the proof that what comes later still can be timed."""
+    found = timed_graph(cuda, call)
+    assert isinstance(found, Unavailable)
+    assert "\n" not in found.reason
+    assert cuda.current is cuda.default
+    assert cuda.graphs[-1].is_reset
+    assert cuda.devices == ["cuda:0"]
+    assert isinstance(timed_graph(cuda, forward(cuda, 2)), GraphReading)
+    return found.reason
+
+
+def test_as_called_a_short_kernel_takes_as_long_as_its_launch_and_no_flush(cuda):
+    watch = CudaStopwatch("cuda:1", cuda, cuda.flush)
+    once = LAUNCH_S + KERNEL_S
+    assert watch.measure(forward(cuda, 1), 1) == pytest.approx(once)
+    assert watch.measure(forward(cuda, 1), 13) == pytest.approx(13 * once)
+    assert watch.measure(forward(cuda, 3), 1) == pytest.approx(3 * LAUNCH_S + KERNEL_S)
+
+
+def test_as_called_a_long_kernel_hides_the_launches_after_it(cuda):
+    watch = CudaStopwatch("cuda:1", cuda, cuda.flush)
+
+    def call() -> None:
+        cuda.launch(10 * LAUNCH_S)
+        cuda.launch(KERNEL_S)
+
+    assert watch.measure(call, 1) == pytest.approx(11 * LAUNCH_S + KERNEL_S)
+
+
+def test_queued_only_the_work_of_the_gpu_is_read(cuda):
+    watch = CudaStopwatch("cuda:1", cuda, cuda.flush, queued=True)
+    assert watch.measure(forward(cuda, 2), 131) == pytest.approx(131 * 2 * KERNEL_S)
+
+
+def test_everything_happens_on_the_device_that_is_measured(cuda):
+    for queued in (False, True):
+        CudaStopwatch("cuda:1", cuda, cuda.flush, queued=queued).measure(forward(cuda, 1), 3)
+    assert cuda.used_devices == {"cuda:1"}
+    assert cuda.devices == ["cuda:0"]
+
+
+def test_readings_of_short_calls_are_longer_than_the_steps_of_an_event(cuda):
+    watch = CudaStopwatch("cuda:1", cuda, cuda.flush)
+    reading = sample(forward(cuda, 1), watch, BUDGET)
+    assert reading.time_s == pytest.approx(LAUNCH_S + KERNEL_S)
+    assert reading.calls * reading.time_s > 800 * watch.resolution_s
+
+
+def test_the_flush_is_twice_any_cache_and_never_small():
+    assert flush_bytes(None) == flush_bytes(0) == flush_bytes(50 * 2**20) == SMALLEST_FLUSH_BYTES
+    assert flush_bytes(SMALLEST_FLUSH_BYTES) == 2 * SMALLEST_FLUSH_BYTES
+
+
+def test_a_replay_is_free_of_launches_which_cost_the_difference(cuda):
+    call = forward(cuda, 17)
+    called = sample(call, CudaStopwatch("cuda:1", cuda, cuda.flush), BUDGET)
+    replayed = timed_graph(cuda, call)
+    assert isinstance(replayed, GraphReading)
+    assert replayed.reading.time_s == pytest.approx(17 * KERNEL_S)
+    assert replayed.launch_s(called) == pytest.approx(17 * LAUNCH_S + KERNEL_S - 17 * KERNEL_S)
+    assert cuda.current is cuda.default
+    assert cuda.graphs[-1].is_reset
+
+
+def test_a_call_that_waits_for_the_gpu_cannot_be_captured(cuda):
+    def call() -> list[Tensor]:
+        cuda.launch(KERNEL_S)
+        cuda.synchronize()
+        return [torch.ones(3)]
+
+    assert "not permitted when stream is capturing" in refusal(cuda, call)
+
+
+def test_a_call_that_raises_in_a_capture_gives_its_own_words(cuda):
+    def call() -> list[Tensor]:
+        cuda.launch(KERNEL_S)
+        if cuda.capturing is not None:
+            raise NotImplementedError("no graphs here")
+        return [torch.ones(3)]
+
+    assert "no graphs here" in refusal(cuda, call)
+
+
+def test_a_call_that_launches_nothing_cannot_be_replayed(cuda):
+    def call() -> list[Tensor]:
+        cuda.warmed[id(cuda.current)] = 3
+        return [torch.ones(3)]
+
+    assert "launches nothing" in refusal(cuda, call)
+
+
+def test_work_past_the_captured_stream_is_noticed(cuda):
+    def call() -> list[Tensor]:
+        cuda.launch(KERNEL_S)
+        return [torch.ones(3)]  # written at once, as by a library with a stream of its own
+
+    assert "unwritten" in refusal(cuda, call)
+
+
+def test_tensors_that_the_call_hands_through_keep_their_values(cuda):
+    upstream = torch.full((7,), 2.0)
+
+    def call() -> list[Tensor]:
+        return [*forward(cuda, 2)(), upstream, upstream[:3]]
+
+    assert isinstance(timed_graph(cuda, call), GraphReading)
+    assert upstream.tolist() == [2.0] * 7
+
+
+def test_a_device_that_does_not_recover_is_no_reason_but_an_error(cuda):
+    def call() -> list[Tensor]:
+        cuda.launch(KERNEL_S)
+        if cuda.capturing is not None:
+            cuda.lost = True
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return [torch.ones(3)]
+
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        timed_graph(cuda, call)
