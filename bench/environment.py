@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from bench.control_groups import cpu_quota, memory_limit
+
 # Without these glibc gives every large block back to the kernel after each call, and the next call
 # pays for it in page faults: up to 60 % of the time of matmul attention (docs/design.md).
 PINNED_ALLOCATOR = {
@@ -21,7 +23,7 @@ PINNED_ALLOCATOR = {
 }
 
 
-CGROUP = Path("/sys/fs/cgroup")
+ROOT = Path("/")
 MOST_PINNED_FAULTS = 1000.0
 
 
@@ -83,31 +85,20 @@ def allocator_caveats(allocator: str, faults: float | None) -> list[str]:
     return []
 
 
-def usable_cores(cgroup: Path = CGROUP) -> int:
+def usable_cores(root: Path = ROOT) -> int:
     """The physical cores that this process may use, a container's limit included."""
     logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = min(logical or 1, psutil.cpu_count(logical=False) or 1)
-    quota, _, period = _cgroup_value(cgroup / "cpu.max").partition(" ")
-    if quota.isdigit() and period.isdigit():
-        cores = min(cores, int(quota) // int(period))
-    return max(1, cores)
+    quota = cpu_quota(root)
+    return max(1, cores if quota is None else min(cores, int(quota)))
 
 
-def available_bytes(cgroup: Path = CGROUP) -> int:
+def available_bytes(root: Path = ROOT) -> int:
     """Memory that can be taken without swapping, a container's limit included."""
-    free = int(psutil.virtual_memory().available)
-    limit, used = (_cgroup_value(cgroup / name) for name in ("memory.max", "memory.current"))
-    if limit.isdigit() and used.isdigit():
-        free = min(free, int(limit) - int(used))
-    return max(0, free)
-
-
-def _cgroup_value(file: Path) -> str:
-    """A limit of control groups version 2; empty where there is none."""
-    try:
-        return file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+    memory = psutil.virtual_memory()
+    limit = memory_limit(root, int(memory.total))
+    free = int(memory.available)
+    return max(0, free if limit is None else min(free, limit[1]))
 
 
 def worker_environment(threads: int, allocator: str) -> dict[str, str]:

@@ -94,8 +94,8 @@ def test_an_allocator_that_still_faults_although_pinned_is_a_caveat():
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("max 100000", 7), ("300000 100000", 3), ("", 7)])
-def test_a_containers_share_of_the_cores_is_respected(tmp_path, monkeypatch, quota, cores):
-    (tmp_path / "cpu.max").write_text(quota)
+def test_a_containers_share_of_the_cores_is_respected(tmp_path, write, monkeypatch, quota, cores):
+    write("sys/fs/cgroup/cpu.max", quota)
     monkeypatch.setattr(environment.psutil, "cpu_count", lambda logical=True: 7)
     monkeypatch.setattr(
         environment.os, "sched_getaffinity", lambda process: set(range(11)), raising=False
@@ -104,9 +104,9 @@ def test_a_containers_share_of_the_cores_is_respected(tmp_path, monkeypatch, quo
     assert environment.usable_cores(tmp_path) == cores
 
 
-def test_a_containers_memory_limit_is_respected(tmp_path):
-    (tmp_path / "memory.max").write_text("5000\n")
-    (tmp_path / "memory.current").write_text("3000\n")
+def test_a_containers_memory_limit_is_respected(tmp_path, write):
+    write("sys/fs/cgroup/memory.max", "5000\n")
+    write("sys/fs/cgroup/memory.current", "3000\n")
 
     assert environment.available_bytes(tmp_path) == 2000
     assert environment.available_bytes(tmp_path / "none") > 2000

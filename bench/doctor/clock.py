@@ -1,0 +1,155 @@
+"""The clock, what the harness reads with it, and how steadily the same work takes the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.doctor.finding import Finding, grade
+from bench.system_files import read
+from bench.timer_test import LARGEST_ERROR, HarnessOverhead, TimerReading
+from bench.timing import HarnessCosts
+
+SOURCE = Path("sys/devices/system/clocksource/clocksource0/current_clocksource")
+# These are read through a device, which takes about a microsecond; the processor's own take 20 ns.
+SLOW_SOURCES = {"hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit"}
+# Readings last at least a millisecond; a thousandth of that is not noticed.
+SLOW_CLOCK_S = 1e-6
+# A thousandth of the shortest calls of attention, some 10 µs.
+LARGEST_LEFT_S = 10e-9
+INTERRUPTED = 0.01
+INTERRUPTED_MUCH = 0.10
+WARM_UPS = 3
+REPEATS = 30
+SCATTERED = 0.05
+SCATTERED_MUCH = 0.50
+
+
+def clock_source(root: Path) -> Finding:
+    """What the kernel's clock is read from."""
+    source = read(root / SOURCE)
+    if not source:
+        return Finding(
+            name="clock_source",
+            status="unknown",
+            found="What the clock is read from is not told here.",
+        )
+    slow = source in SLOW_SOURCES
+    return Finding(
+        name="clock_source",
+        status="warning" if slow else "good",
+        found=f"The clock is read from {source}"
+        + (", which is slow: the processor's own was not trusted." if slow else "."),
+        advice='"sudo dmesg | grep -i tsc" says why; "tsc=reliable" at boot overrules it.'
+        if slow
+        else None,
+        value=source,
+    )
+
+
+def clock_cost(costs: HarnessCosts) -> Finding:
+    """The smallest step of the clock and what a read of it takes, beside readings of 1 ms."""
+    uncertain = costs.clock_resolution_s + costs.clock_cost_s
+    slow = uncertain > SLOW_CLOCK_S
+    return Finding(
+        name="clock_cost",
+        status="warning" if slow else "good",
+        found=f"The clock tells {_time(costs.clock_resolution_s)} apart, and a read of it takes "
+        f"{_time(costs.clock_cost_s)}.",
+        advice="Readings will be made longer for it; short kernels suffer most." if slow else None,
+        value=round(uncertain * 1e9, 1),
+        unit="ns",
+    )
+
+
+def harness_overhead(overhead: HarnessOverhead) -> Finding:
+    """What a call costs the harness, and what of that is left in a reading."""
+    much = overhead.after_s > LARGEST_LEFT_S
+    return Finding(
+        name="harness_overhead",
+        status="warning" if much else "good",
+        found=f"An empty call takes {overhead.before_s * 1e9:.1f} ns in the harness's loop, and "
+        f"reads as {overhead.after_s * 1e9:.1f} ns after subtraction.",
+        advice="The machine was disturbed when the harness was calibrated: quieten it, try again."
+        if much
+        else None,
+        value=round(overhead.after_s * 1e9, 2),
+        unit="ns",
+    )
+
+
+def timer(readings: Sequence[TimerReading]) -> Finding:
+    """Whether kernels of known duration read as they should."""
+    worst = max((one.error for one in readings), key=abs)
+    bad = abs(worst) > LARGEST_ERROR
+    each = ", ".join(f"{_time(one.asked_s)} {one.error:+.2%}" for one in readings)
+    return Finding(
+        name="timer",
+        status="problem" if bad else "good",
+        found=f"Kernels of known duration read with errors of {each}.",
+        advice="Readings cannot be trusted now: quieten the machine and examine it again."
+        if bad
+        else None,
+        value=round(worst * 100, 4),
+        unit="%",
+    )
+
+
+def interruptions(readings: Sequence[TimerReading]) -> Finding:
+    """How much longer than asked those kernels ran: they can only be late, by losing the core.
+
+    Medians are compared, as readings are: one interruption among many does not show here.
+    """
+    worst = max(readings, key=lambda one: one.stretched)
+    status = grade(worst.stretched, warning_above=INTERRUPTED, problem_above=INTERRUPTED_MUCH)
+    quiet = status == "good"
+    return Finding(
+        name="interruptions",
+        status=status,
+        found="Kernels that spin for a known time took at most "
+        f"{max(0.0, worst.stretched):.2%} longer, as a median."
+        if quiet
+        else f"A kernel that spins for {_time(worst.asked_s)} took {worst.stretched:.1%} longer, "
+        "as a median: it lost the core.",
+        advice=None if quiet else "See what is found of other load, container limits and the host.",
+        value=round(worst.stretched * 100, 4),
+        unit="%",
+    )
+
+
+def scatter(clock: Callable[[], float], work: Callable[[], object]) -> Finding:
+    """How much longer than at its quickest the same work takes, over many repetitions."""
+    for _ in range(WARM_UPS):
+        work()
+    times = []
+    for _ in range(REPEATS):
+        start = clock()
+        work()
+        times.append(clock() - start)
+    quickest = min(times)
+    if quickest <= 0:
+        return Finding(
+            name="scatter", status="unknown", found="The clock is too coarse to see the work."
+        )
+    longer = sorted(one / quickest - 1.0 for one in times)
+    # The slowest tenth is left out, so that a single interruption does not decide.
+    usual = longer[REPEATS * 9 // 10 - 1]
+    status = grade(usual, warning_above=SCATTERED, problem_above=SCATTERED_MUCH)
+    return Finding(
+        name="scatter",
+        status=status,
+        found=f"The same {_time(quickest)} of work took {longer[1]:.1%} to {longer[-1]:.1%} longer "
+        f"than at its quickest; nine in ten times, at most {usual:.1%}.",
+        advice=None
+        if status == "good"
+        else "Something takes or slows the core: other work, heat, or a varying clock.",
+        value=round(usual * 100, 2),
+        unit="%",
+    )
+
+
+def _time(seconds: float) -> str:
+    for factor, unit in ((1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"

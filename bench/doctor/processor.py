@@ -1,0 +1,176 @@
+"""The processor: its clock frequency, its cores, and whether it is a real one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from bench.doctor.finding import Finding, counted
+from bench.system_files import parse_cpus, read, read_number, write_cpus
+
+CPUS = Path("sys/devices/system/cpu")
+# Just after work the clock is near its maximum, unless something holds it down.
+HELD_DOWN_SHARE = 0.7
+NOT_READABLE = "cannot be read here, as is usual in a virtual machine"
+
+
+def governor(root: Path, cpus: AbstractSet[int]) -> Finding:
+    """What decides the frequency: only `performance` keeps it up."""
+    found = {_cpufreq(root, cpu, "scaling_governor") for cpu in cpus} - {None}
+    names = sorted(str(name) for name in found)
+    if not names:
+        return Finding(
+            name="governor", status="unknown", found=f"The CPU frequency governor {NOT_READABLE}."
+        )
+    good = names == ["performance"]
+    said = " and ".join(f'"{name}"' for name in names)
+    return Finding(
+        name="governor",
+        status="good" if good else "warning",
+        found=f"The CPU frequency governor is {said}"
+        + ("." if good else ": the clock falls in pauses and takes time to rise again."),
+        advice=None if good else "sudo cpupower frequency-set --governor performance",
+        value=",".join(names),
+    )
+
+
+def frequency(root: Path, cpus: AbstractSet[int]) -> Finding:
+    """The quickest CPU's frequency against its maximum; to be read just after work."""
+    quickest, limit, highest = (
+        max((mhz for cpu in cpus if (mhz := _mhz(root, cpu, name)) is not None), default=None)
+        for name in ("scaling_cur_freq", "scaling_max_freq", "cpuinfo_max_freq")
+    )
+    if quickest is None or highest is None:
+        return Finding(
+            name="frequency",
+            status="unknown",
+            found=f"The CPU's frequency {NOT_READABLE}.",
+        )
+    found = f"The quickest CPU runs at {quickest:.0f} of at most {highest:.0f} MHz"
+    advice = None
+    if limit is not None and limit < highest:
+        found += f", and is limited to {limit:.0f} MHz"
+        advice = (
+            "Lift the limit (cpupower frequency-info shows it), or keep it for all you compare."
+        )
+    elif quickest < HELD_DOWN_SHARE * highest:
+        advice = "Look for heat, a power limit or a saving mode that holds the clock down."
+    return Finding(
+        name="frequency",
+        status="warning" if advice else "good",
+        found=f"{found}.",
+        advice=advice,
+        value=round(quickest),
+        unit="MHz",
+    )
+
+
+def boost(root: Path) -> Finding:
+    """Whether cores may exceed their rated frequency for a while; information only."""
+    no_turbo = read_number(root / CPUS / "intel_pstate" / "no_turbo")
+    boosting = read_number(root / CPUS / "cpufreq" / "boost")
+    on = boosting == 1 if no_turbo is None else no_turbo == 0
+    if no_turbo is None and boosting is None:
+        return Finding(name="boost", status="unknown", found=f"Turbo or boost {NOT_READABLE}.")
+    return Finding(
+        name="boost",
+        status="good",
+        found="Turbo is on: the clock varies with heat and with the number of busy cores."
+        if on
+        else "Turbo is off: the clock does not exceed its rated frequency.",
+        value="on" if on else "off",
+    )
+
+
+def _cpufreq(root: Path, cpu: int, name: str) -> str | None:
+    return read(root / CPUS / f"cpu{cpu}" / "cpufreq" / name)
+
+
+def _mhz(root: Path, cpu: int, name: str) -> float | None:
+    text = _cpufreq(root, cpu, name)
+    return int(text) / 1e3 if text is not None and text.isdigit() else None
+
+
+def smt(root: Path, cpus: AbstractSet[int], threads: int) -> Finding:
+    """Whether the threads that would measure have a physical core each."""
+    siblings = {cpu: _siblings(root, cpu) for cpu in cpus}
+    known = {cpu: shared for cpu, shared in siblings.items() if shared}
+    if len(known) < len(cpus):
+        return Finding(
+            name="smt",
+            status="unknown",
+            found="Which CPUs share a core (SMT, hyper-threading) is not told here.",
+        )
+    cores = set(known.values())
+    both = f"{counted(threads, 'measuring thread')} and {counted(len(cores), 'core')}"
+    status, advice = "good", None
+    first_of_each = write_cpus(min(core & cpus) for core in cores)
+    one_each = f'Measure on one CPU a core: "taskset -c {first_of_each} attnscale …"'
+    if threads > len(cores):
+        found = f"There are {both}: threads would share cores (SMT), and be half as fast."
+        status, advice = "warning", f"{one_each}."
+    elif any(len(core & cpus) > 1 for core in cores):
+        found = f"SMT is on: with {both}, nothing keeps two threads from sharing one."
+        off = "echo off | sudo tee /sys/devices/system/cpu/smt/control"
+        status, advice = "warning", f"{one_each}, or turn SMT off: {off}"
+    elif any(len(core) > 1 for core in cores):
+        found = f"SMT is on, but of each core only one CPU is used: {both}."
+    else:
+        found = f"No two CPUs share a core: {both}."
+    return Finding(
+        name="smt",
+        status="warning" if status == "warning" else "good",
+        found=found,
+        advice=advice,
+        value=len(cores),
+        unit="cores",
+    )
+
+
+def _siblings(root: Path, cpu: int) -> frozenset[int]:
+    folder = root / CPUS / f"cpu{cpu}" / "topology"
+    # The second is the older name of the first.
+    text = read(folder / "core_cpus_list") or read(folder / "thread_siblings_list") or ""
+    return parse_cpus(text) if re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text) else frozenset()
+
+
+def virtual_machine(root: Path) -> Finding:
+    """Whether a hypervisor runs this machine; information only."""
+    text = read(root / "proc" / "cpuinfo") or ""
+    flags = re.search(r"^flags\s*:(.*)$", text, flags=re.MULTILINE)
+    if flags is None:
+        return Finding(
+            name="virtual_machine",
+            status="unknown",
+            found="Whether this is a virtual machine is not told by this processor.",
+        )
+    virtual = "hypervisor" in flags[1].split()
+    return Finding(
+        name="virtual_machine",
+        status="good",
+        found="This is a virtual machine: a core here may be shared, or half of a real one."
+        if virtual
+        else "This is no virtual machine, as far as the processor tells.",
+        value="yes" if virtual else "no",
+    )
+
+
+def performance_counters(root: Path) -> Finding:
+    """Whether the processor's counters could be read; nothing here needs them."""
+    level = read_number(root / "proc" / "sys" / "kernel" / "perf_event_paranoid")
+    devices = root / "sys" / "bus" / "event_source" / "devices"
+    counting = [*devices.glob("cpu*"), *devices.glob("armv*")]
+    if level is None or not counting:
+        return Finding(
+            name="performance_counters",
+            status="unknown",
+            found="There are no hardware performance counters here; they are not needed.",
+        )
+    return Finding(
+        name="performance_counters",
+        status="good",
+        found=f"Hardware performance counters exist (perf_event_paranoid is {level}); "
+        "they are not needed.",
+        value=level,
+    )
