@@ -14,6 +14,7 @@ ENOUGH = 0.5
 """The part of the cost that the claimed terms should have at the largest size."""
 FARTHEST = 2.0**20  # times the largest size: beyond, no advice is worth giving
 WANTED_LEVELS, WANTED_DOUBLINGS = 6, 5
+_LONGEST = 320  # characters of evidence, which ends with what to do
 
 
 def advice(fit: Fit, code: str) -> str | None:
@@ -165,7 +166,7 @@ def _regimes(fit: Fit) -> str | None:
     last = fit.regimes[-1]
     name = next(iter(fit.sizes), "n")
     where = f"{name} {last.start:g} to {last.end:g}"
-    return f"The verdict holds for {last.name} ({where}): {shortened(last.evidence, 160)}."
+    return f"The verdict holds for {last.name} ({where}): {shortened(last.evidence, _LONGEST)}."
 
 
 def _censored(fit: Fit) -> str | None:

@@ -20,6 +20,8 @@ from reports.monomials import Floats, Law, Monomial
 FEWEST_CELLS = 4  # on each side: fewer cannot show a coefficient apart from a lower-order term
 PAGE_BYTES = 4096
 MINOR_PART = 0.5
+"""Of the workspace: page faults of so many bytes a call tell memory that is taken anew in each."""
+FAULTS = "minor faults a call"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ def _by_faults(cells: Cells) -> Iterator[Break]:
 def _faulting(faults: Floats, later: Mask) -> Break:
     return Break(
         later=later,
-        cause="minor faults a call",
+        cause=FAULTS,
         below=float(faults[~later].max()),
         above=float(faults[later].min()),
         physical=True,

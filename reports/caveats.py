@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from reports import wording
 from reports.cell_table import measured
+from reports.disturbances import disturbances, harness, strings
 
 _STATUS_WORDS = {
     "unsupported": "not supported by the implementation",
@@ -28,9 +30,23 @@ _INSTRUMENTS = {
     "energy_j": "energy",
     "max_error": "error against the oracle",
 }
-_WIDE_SPREAD = 0.10  # of the median; beyond it the rounds of a cell disagree visibly
+# Missing on many platforms, and told only where the run says why.
+_ALL_INSTRUMENTS = _INSTRUMENTS | {
+    "waiting_share": "how long threads waited for a core",
+    "other_load": "the load by other processes",
+    "steal_share": "what the host gave to other machines",
+    "frequency_hz": "the frequency of the cores",
+    "resident_bytes": "the resident set",
+    "gpu_clock_hz": "the GPU's clock",
+    "gpu_temperature_c": "the GPU's temperature",
+    "gpu_power_w": "the GPU's power",
+    "throttle_reasons": "why the GPU was slowed",
+}
 _FEWEST_ROUNDS = 3  # fewer, and drift over the run can pass for growth
 _LONGEST_REASON = 160
+_AGREES = 0.20  # of the larger: the allocator's peak and the rise of the resident set
+_LEAST_COMPARED_BYTES = 2**22  # pages and arenas hide less in a resident set
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,17 +90,21 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
     """Plain sentences, the gravest first, on what a reader must know before believing the rest.
 
     `frame` are the records, `cells` their cell table, `info` the object of `run.json`, any part
-    of which may be missing.
+    of which may be missing. No line comes twice.
     """
-    return [
+    lines = [
         *_correctness(info),
-        *_noise(frame, cells),
+        *disturbances(frame, cells),
         *_statuses(cells),
+        *_schedule(cells, info),
         *_rounds(cells),
-        *_instruments(cells),
+        *harness(frame, info),
+        *_resident(cells),
+        *_instruments(cells, info),
         *_setup(info),
-        *[wording.one_line(line) for line in _strings(info.get("caveats"))],
+        *[wording.one_line(line) for line in strings(info.get("caveats"))],
     ]
+    return list(dict.fromkeys(lines))
 
 
 def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -97,7 +117,7 @@ def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
         )
     numbers = {name: summary.get(name) for name in ("pass", "fail", "error", "unsupported")}
     words = [f"{number:,} {name}" for name, number in numbers.items() if isinstance(number, int)]
-    lines = [wording.one_line(line) for line in _strings(summary.get("failures"))]
+    lines = [wording.one_line(line) for line in strings(summary.get("failures"))]
     if not words:
         return "The correctness gate recorded no counts.", lines
     return (
@@ -122,38 +142,6 @@ def _correctness(info: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _noise(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
-    timed = measured(cells)
-    lines = []
-    noisy = int(timed["noisy"].sum())
-    if noisy:
-        causes = _noise_causes(frame)
-        why = wording.listed([f"{name} ({number})" for name, number in _ranked(causes)], most=5)
-        lines.append(
-            f"{noisy} of {wording.count(len(timed), 'timed cell')} had a noisy round, which counts "
-            f"only where the cell has no quiet one{f': {why}' if why else ''}."
-        )
-    wide = int((timed["spread"] > _WIDE_SPREAD).sum())
-    if wide:
-        lines.append(
-            f"In {wide} of {wording.count(len(timed), 'timed cell')} the slowest round took at "
-            f"least {_WIDE_SPREAD:.0%} longer than the fastest."
-        )
-    return lines
-
-
-def _noise_causes(frame: pd.DataFrame) -> Counter[str]:
-    """How many noisy visits name each cause."""
-    if "noise_reasons" not in frame or "noisy" not in frame:
-        return Counter()
-    return Counter(
-        wording.one_line(cause)
-        for noisy, reasons in zip(frame["noisy"], frame["noise_reasons"], strict=True)
-        if not pd.isna(noisy) and noisy
-        for cause in _strings(reasons)
-    )
-
-
 def _statuses(cells: pd.DataFrame) -> list[str]:
     totals = Counter(str(status) for status in cells["status"] if status != "measured")
     return [
@@ -174,12 +162,94 @@ def _rounds(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _instruments(cells: pd.DataFrame) -> list[str]:
-    timed = measured(cells)
-    absent = [word for name, word in _INSTRUMENTS.items() if timed[name].isna().all()]
-    if timed.empty or not absent:
+def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
+    """How the run ended where it did not make all its rounds, and what was never visited."""
+    schedule = info.get("schedule")
+    if not isinstance(schedule, Mapping):
         return []
-    return [f"Not recorded in this run: {wording.listed(absent)}."]
+    budget, spent, rounds = (
+        _number(schedule.get(name)) for name in ("time_budget_s", "spent_s", "rounds")
+    )
+    made = "" if rounds is None else wording.count(int(rounds), "round")
+    ended = wording.one_line(schedule.get("ended") or "")
+    unseen = int(_for_want_of_time(cells).sum())
+    if budget is None and not ended:
+        return [f"The run was cut short{made and f' after {made}'}."]
+    if budget is None and "limit" in ended:
+        budget = _number(schedule.get("time_limit_s"))
+    if budget is None:
+        return []
+    left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {_was(unseen)} never visited"
+    within = f" in {made}" if made else ""
+    used = "" if spent is None else f", of which {spent:,.0f} s were spent{within}"
+    return [
+        f"The time for the sweep was {budget:,.0f} s{used} ({ended or 'the run was cut short'}); "
+        f"{left if unseen else 'every cell was visited'}."
+    ]
+
+
+_NO_TIME = "no time was left"
+
+
+def _for_want_of_time(cells: pd.DataFrame) -> pd.Series:
+    reasons = cells["reason"].astype(str)
+    return (cells["status"] == "skipped") & reasons.str.contains(_NO_TIME, regex=False)
+
+
+def _resident(cells: pd.DataFrame) -> list[str]:
+    """Whether the operating system saw the memory that the allocator's events tell of."""
+    timed = measured(cells)
+    largest = timed[["workspace_bytes", "resident_bytes"]].max(axis=1)
+    both = timed[["workspace_bytes", "resident_bytes"]].notna().all(axis=1)
+    compared = timed[both & (largest >= _LEAST_COMPARED_BYTES)]
+    if compared.empty:
+        return []
+    apart = (compared["workspace_bytes"] - compared["resident_bytes"]).abs()
+    off = compared[apart > _AGREES * largest[compared.index]]
+    beside = "The workspace and the rise of a fresh process's resident set"
+    compared_cells = wording.count(len(compared), "cell")
+    if off.empty:
+        every = "the one cell" if len(compared) == 1 else f"all {compared_cells}"
+        return [f"{beside} agree within {_AGREES:.0%} in {every} compared."]
+    named = [
+        f"{wording.one_line(row['implementation'])}{_at(row)} "
+        f"({wording.byte_size(row['workspace_bytes'])} and "
+        f"{wording.byte_size(row['resident_bytes'])})"
+        for _, row in off.iterrows()
+    ]
+    return [
+        f"{beside} differ by more than {_AGREES:.0%} in {len(off)} of {compared_cells} compared: "
+        f"{wording.listed(named, most=_MOST_NAMED)}."
+    ]
+
+
+def _at(row: pd.Series) -> str:
+    words = [
+        f"{called} {row[name]:g}"
+        for name, called in (("seq_len", "n"), ("d_model", "d_model"))
+        if name in row and not pd.isna(row[name])
+    ]
+    return f" at {', '.join(words)}" if words else ""
+
+
+def _instruments(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
+    """What was not recorded, each with why where the run tells it."""
+    timed = measured(cells)
+    if timed.empty:
+        return []
+    told = info.get("instruments")
+    reasons = {
+        _ALL_INSTRUMENTS.get(name, name): wording.one_line(why).rstrip(".")
+        for name, why in (told.items() if isinstance(told, Mapping) else ())
+        if why and not (name in timed and timed[name].notna().any())
+    }
+    absent = [word for name, word in _INSTRUMENTS.items() if timed[name].isna().all()]
+    silent = [word for word in absent if word not in reasons]
+    lines = [f"Not recorded in this run: {wording.listed(silent)}."] if silent else []
+    return [
+        *lines,
+        *(f"No reading of {wording.one_line(name)}: {why}." for name, why in reasons.items()),
+    ]
 
 
 def _setup(info: Mapping[str, Any]) -> list[str]:
@@ -199,15 +269,18 @@ def _setup(info: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
 def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _strings(value: object) -> list[str]:
-    """The items of a list as text; nothing where the value is no list."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return []
-    return [str(item) for item in value]
 
 
 def _cut(text: str) -> str:

@@ -33,20 +33,50 @@ CASE_COLUMNS = (
 )
 SIZE_COLUMNS = ("batch", "threads", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
 
-# Column of the records -> how the rounds of a cell become one number. Of all but the errors, which
-# no noise disturbs, the rounds marked noisy are left out where a cell has others.
+# Column of the records -> how the rounds of a cell become one number. The rounds marked noisy are
+# left out where a cell has others; not of the errors, which no noise disturbs, nor of what tells
+# how noisy the rounds were.
 READINGS = {
     "time_min_s": "min",
     "cpu_time_s": "median",
+    "graph_time_s": "median",
     "workspace_bytes": "median",
+    "resident_bytes": "median",
     "flops": "median",
+    "flops_executed": "median",
+    "transcendentals": "median",
     "bytes_moved": "median",
+    "operator_launches": "median",
     "minor_faults": "median",
     "energy_j": "median",
+    "energy_resolution_j": "median",
+    "frequency_hz": "median",
+    "gpu_clock_hz": "median",
+    "gpu_temperature_c": "max",
+    "gpu_power_w": "median",
+    "calls_per_sample": "median",
+    "visit_s": "median",
+    "retakes": "max",
+    "waiting_share": "max",
+    "other_load": "max",
+    "steal_share": "max",
     "max_error": "max",
     "allowed_error": "max",
 }
-_UNDISTURBED = ("max_error", "allowed_error")
+COUNT_COLUMNS = (
+    "workspace_bytes",
+    "resident_bytes",
+    "flops",
+    "flops_executed",
+    "transcendentals",
+    "bytes_moved",
+    "operator_launches",
+    "calls_per_sample",
+    "retakes",
+)
+"""Readings that are whole numbers."""
+_WHOLE_RUN = ("retakes", "waiting_share", "other_load", "steal_share", "gpu_temperature_c")
+_UNDISTURBED = ("max_error", "allowed_error", *_WHOLE_RUN)
 
 UNNAMED = "all rows"
 

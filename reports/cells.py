@@ -136,6 +136,7 @@ def cells_of(
         number, minlength=count
     )
     aside = np.bincount(number[~chosen], minlength=count)
+    every, cell_of_every = rows[keep], number
     used, number = np.flatnonzero(keep)[chosen], number[chosen]
     order = np.lexsort((cost[used], number))  # sums in one order, whatever that of the rows is
     used, number = used[order], number[order]
@@ -147,11 +148,13 @@ def cells_of(
         2 * (~quiet).sum() < quiet.size
     ):  # where most cells are disturbed, none can be told to be worse
         weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
-    covariates = {
-        column: _median(numbers(rows, column), number, count)
-        for column in COVARIATES
-        if column in rows.columns and column != value
-    }
+    covariates = {}
+    for column in COVARIATES:
+        if column in rows.columns and column != value:
+            found = _median(numbers(rows, column), number, count)
+            # What is read once a cell may stand with a visit whose time was set aside.
+            anywhere = _median(numbers(every, column), cell_of_every, count)
+            covariates[column] = np.where(np.isnan(found), anywhere, found)
     return Cells(
         sizes={name: _median(values[used], number, count) for name, values in columns.items()},
         cost=np.asarray(series.min() if statistic == "min" else series.median(), dtype=np.float64),

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from reports import wording
+
+# Names in `run.json`, what they are divided by, and the words.
+_CEILINGS = (
+    ("matmul_flops_per_s", 1e9, "matrix products {:,.0f} GFLOP/s"),
+    ("copy_bytes_per_s", 1e9, "copy {:.3g} GB/s"),
+    ("exp_per_s", 1e9, "exponentials {:.3g} G/s"),
+    ("launch_s", 1e-6, "an operator launch {:.3g} µs"),
+    ("fault_s", 1e-6, "a page fault {:.3g} µs"),
+)
+_HARNESS = (
+    ("clock_resolution_s", "resolution"),
+    ("clock_cost_s", "a look at the clock"),
+    ("loop_cost_s", "a turn of the loop"),
+)
 
 
 def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -26,7 +41,8 @@ def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Operating system", _text(machine.get("os"))),
         ("Load at the start", _text(machine.get("load_1m"))),
         ("Allocator", _text(info.get("allocator"))),
-        ("Matmul peak, copy speed", _ceilings(info.get("ceilings"))),
+        ("Ceilings", _ceilings(info.get("ceilings"))),
+        ("Clock and loop", _harness(_object(info, "harness"))),
         ("Preset", _text(info.get("preset"))),
         ("Rounds", _text(_object(info, "config").get("rounds"))),
         ("Seed", _text(info.get("seed"))),
@@ -51,8 +67,8 @@ def _text(value: object) -> str:
 
 
 def _bytes(value: object) -> str:
-    known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return wording.byte_size(float(value)) if known and isinstance(value, (int, float)) else ""
+    number = _number(value)
+    return "" if number is None else wording.byte_size(number)
 
 
 def _caches(caches: object) -> str:
@@ -68,12 +84,29 @@ def _ceilings(ceilings: object) -> str:
     for name, entry in ceilings.items():
         if not isinstance(entry, Mapping):
             continue
-        peak, copy = entry.get("matmul_flops_per_s"), entry.get("copy_bytes_per_s")
-        known = [f"{peak / 1e9:,.0f} GFLOP/s"] if isinstance(peak, (int, float)) else []
-        known += [f"{copy / 1e9:.3g} GB/s"] if isinstance(copy, (int, float)) else []
+        known = [
+            written.format(value / scale)
+            for key, scale, written in _CEILINGS
+            if (value := _number(entry.get(key))) is not None
+        ]
         if known:
             words.append(f"{wording.one_line(name)}: {', '.join(known)}")
     return "; ".join(words)
+
+
+def _harness(costs: Mapping[str, Any]) -> str:
+    words = [
+        f"{called} {wording.seconds(value)}"
+        for key, called in _HARNESS
+        if (value := _number(costs.get(key))) is not None
+    ]
+    return ", ".join(words)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _versions(info: Mapping[str, Any]) -> str:

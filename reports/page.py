@@ -15,6 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.records import RECORDS_FILE
 from reports import wording
+from reports.bound_table import ROOFLINE, bound_table
+from reports.bounds import bounds
 from reports.caveats import caveats, untimed
 from reports.cell_table import cell_table
 from reports.checks import check_table
@@ -152,6 +154,9 @@ def _write(table: Table, fits: Sequence[Fit], out: Path, unjudged: str | None) -
         write_csv(verdict_frame(fits), out / "tables" / "verdicts.csv"),
         write_csv(cells, out / "tables" / "cells.csv"),
     ]
+    bounded = bounds(cells, table.info, table.runs)
+    if len(bounded):
+        tables.append(write_csv(bounded, out / "tables" / "bounds.csv"))
     if len(checks):
         tables.append(write_csv(checks, out / "tables" / "checks.csv"))
     checked = correctness(infos, seen, out)
@@ -165,6 +170,8 @@ def _write(table: Table, fits: Sequence[Fit], out: Path, unjudged: str | None) -
         "findings": found,
         "checked": checked,
         "allowed": ALLOWED,
+        "bounds": bound_table(bounded),
+        "roofline": ROOFLINE,
         "groups": groups,
         "left_out": absent,
         "unjudged": unjudged,
@@ -213,16 +220,15 @@ def _words(
 
 
 def _all_caveats(table: Table, cells: pd.DataFrame) -> list[str]:
-    """The caveats of the one run, or of each of several under its name."""
+    """The caveats of the one run, or of several with the names of those that have each."""
     if len(table.runs) < 2 or "run" not in table.frame.columns:
         return caveats(table.frame, cells, table.info)
-    return [
-        f"{wording.one_line(name)}: {line}"
-        for name, info in table.runs.items()
-        for line in caveats(
-            table.frame[table.frame["run"] == name], cells[cells["run"] == name], info
-        )
-    ]
+    found: dict[str, list[str]] = {}
+    for name, info in table.runs.items():
+        own = table.frame["run"] == name
+        for line in caveats(table.frame[own], cells[cells["run"] == name], info):
+            found.setdefault(line, []).append(wording.one_line(name))
+    return [f"{wording.listed(names)}: {line}" for line, names in found.items()]
 
 
 def _render(template: str, words: Mapping[str, object]) -> str:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.cell_table import SIZE_COLUMNS
+from reports.cell_table import COUNT_COLUMNS, SIZE_COLUMNS
 from reports.figures import CHARTS, Chart, Shown
 from reports.figures.canvas import save, styled
 from reports.figures.view import View
 
 _CSS_PIXELS_PER_INCH = 96
 # Columns of counts, written without a decimal point even where some are missing.
-_COUNTS = (*SIZE_COLUMNS, "seq_len_from", "seq_len_to", "workspace_bytes", "flops", "bytes_moved")
+_COUNTS = (*SIZE_COLUMNS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)

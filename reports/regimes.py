@@ -1,4 +1,8 @@
-"""Names the regimes of a fit, each by the evidence for it."""
+"""Names the regimes of a fit, each by the evidence for it.
+
+A break is placed where it explains the costs best; its cause is what was recorded to change there:
+page faults begin, or the workspace outgrows a cache.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from reports.breaks import Break
+from reports.breaks import FAULTS, MINOR_PART, PAGE_BYTES, Break
 from reports.cells import Cells
 from reports.judgement import Regime
 from reports.models import Mask
 from reports.monomials import Floats
+from reports.wording import byte_size
+
+PAGE_FAULT, IN_CACHE, MEMORY_BOUND = "page-fault", "in-cache", "memory-bound"
+"""Names of regimes whose cause was recorded; the others are numbered."""
+KEEP_MEMORY = "--allocator pinned keeps the memory (docs/design.md, section 6)"
+MOST = 0.8  # of the cells on one side of a break, which a cause must hold for
 
 
 def describe(
@@ -52,46 +62,91 @@ def describe(
                 )
             )
         return tuple(regimes)
-    names = _names(cells, found, factor, info, number)
-    jumped = f"the cost is {factor:.2g} times what the first regime's coefficients give"
-    for late, name in ((False, names[0]), (True, names[1])):
-        inside = found.later == late
-        where = (
-            f"{found.cause} at least {_short(found.above)}"
-            if late
-            else f"{found.cause} at most {_short(found.below)}"
-        )
+    before, after, cause = _cause(cells, found, factor, info, number)
+    beyond = f"{found.cause} at least {_short(found.above)}"
+    parts = [f"{beyond}, where {cause}" if cause else beyond]
+    parts.append(f"the cost is {factor:.2g} times what the first regime's coefficients give")
+    if after == PAGE_FAULT and info.get("allocator") != "pinned":
+        parts.append(KEEP_MEMORY)
+    for name, inside, evidence in (
+        (before, ~found.later, f"{found.cause} at most {_short(found.below)}"),
+        (after, found.later, "; ".join(parts)),
+    ):
         regimes.append(
             Regime(
                 name=name,
                 start=float(first[inside].min()),
                 end=float(first[inside].max()),
-                evidence=f"{where}; {jumped}" if late else where,
+                evidence=evidence,
             )
         )
     return tuple(regimes)
 
 
-def _names(
+def _cause(
     cells: Cells, found: Break, factor: float, info: Mapping[str, Any], number: int
-) -> tuple[str, str]:
+) -> tuple[str, str, str]:
+    """The names of both regimes, and what begins with the second: nothing where it is unknown.
+
+    A threshold in sizes is often only where a recorded quantity jumps: that is then the cause,
+    however the threshold was found. What makes a cost fall is none of these.
+    """
+    before = f"regime {number}"
+    if factor > 1:
+        faulting = _faults_begin(cells, found)
+        if faulting or found.cause == FAULTS:
+            return before, PAGE_FAULT, faulting
+        outgrown = _outgrown_cache(cells, found, info)
+        if outgrown:
+            return IN_CACHE, MEMORY_BOUND, outgrown
+    return before, f"regime {number + 1}", ""
+
+
+def _faults_begin(cells: Cells, found: Break) -> str:
+    """What page faults begin with the second regime, in words; nothing if they do not.
+
+    Memory that an allocator gave back is touched anew in every call. At the threshold cells change
+    from visit to visit, so most of either side decides.
+    """
     faults = cells.covariates.get("minor_faults")
-    if found.cause == "minor faults a call" and faults is not None and factor > 1:
-        return f"regime {number}", "page-fault"
-    if found.cause == "workspace bytes" and factor > 1:
+    workspace = cells.covariates.get("workspace_bytes")
+    if faults is None or workspace is None:
+        return ""
+    times = faults * PAGE_BYTES / np.maximum(workspace, PAGE_BYTES)
+    before, after = (_known(times[side]) for side in (~found.later, found.later))
+    if not (before.size and after.size):
+        return ""
+    if (after >= MINOR_PART).mean() < MOST or (before < MINOR_PART).mean() < MOST:
+        return ""
+    usual, earlier = float(np.median(after)), float(np.median(before))
+    return f"page faults of {usual:.2g} times the workspace a call begin ({earlier:.2g} below)"
+
+
+def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
+    """The cache that the workspace outgrows with the second regime, in words; nothing if none."""
+    workspace = cells.covariates.get("workspace_bytes")
+    if workspace is None:
+        return ""
+    before, after = (_known(workspace[side]) for side in (~found.later, found.later))
+    if not (before.size and after.size):
+        return ""
+    for name, size in _caches(info).items():
         # Data are shared with other lines: the drop shows from half a cache to twice it.
-        for size in _caches(info):
-            if found.below <= 2 * size and found.above >= size / 2:
-                return "in-cache", "memory-bound"
-    return f"regime {number}", f"regime {number + 1}"
+        if before.max() <= 2 * size and after.min() >= size / 2:
+            return f"the workspace outgrows the {name} cache of {byte_size(size)}"
+    return ""
 
 
-def _caches(info: Mapping[str, Any]) -> list[float]:
+def _known(values: Floats) -> Floats:
+    return np.asarray(values[np.isfinite(values)], dtype=np.float64)
+
+
+def _caches(info: Mapping[str, Any]) -> dict[str, float]:
     machine = info.get("machine")
     caches = machine.get("caches_bytes") if isinstance(machine, Mapping) else None
     if not isinstance(caches, Mapping):
-        return []
-    return [float(v) for v in caches.values() if isinstance(v, int | float) and v > 0]
+        return {}
+    return {str(k): float(v) for k, v in caches.items() if isinstance(v, int | float) and v > 0}
 
 
 def _busy(cells: Cells, rest: Mask, info: Mapping[str, Any]) -> str | None:

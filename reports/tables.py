@@ -51,6 +51,22 @@ NUMBER_COLUMNS = (
     "max_error",
     "allowed_error",
     "canary_s",
+    "calls_per_sample",
+    "visit_s",
+    "retakes",
+    "waiting_share",
+    "other_load",
+    "steal_share",
+    "frequency_hz",
+    "flops_executed",
+    "transcendentals",
+    "operator_launches",
+    "resident_bytes",
+    "graph_time_s",
+    "energy_resolution_j",
+    "gpu_clock_hz",
+    "gpu_temperature_c",
+    "gpu_power_w",
 )
 """Columns of a record that hold numbers; text in them is an error, wherever the table came from."""
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from reports.advice import advice
 from reports.judgement import Fit, Interval, Verdict
 from reports.laws import LawError, parse, parse_declared
+from reports.regimes import MEMORY_BOUND, PAGE_FAULT
 
 _COSTS = {"time_s": "time", "workspace_bytes": "workspace", "energy_j": "energy", "flops": "work"}
 
@@ -76,6 +77,30 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
     }
 )
 """Every reason code of `Fit.reasons`."""
+_CHANGES: Mapping[str, Reason] = MappingProxyType(
+    {
+        PAGE_FAULT: Reason(
+            sentence="Within the range page faults begin: the allocator gives large tensors back "
+            "after each call, and the next call pays for their memory again. The cost jumps there, "
+            "which is no growth.",
+            next_step="Measure with --allocator pinned, which keeps the memory; see "
+            "docs/design.md, section 6.",
+        ),
+        MEMORY_BOUND: Reason(
+            sentence="Within the range the workspace outgrows a cache, and what comes from memory "
+            "takes longer. The cost jumps there, which is no growth.",
+            next_step="Measure more sizes beyond the cache; the verdict is that of the last "
+            "regime.",
+        ),
+    }
+)
+"""What a regime change means where its cause was recorded, by the name of the last regime."""
+
+
+def reason_of(fit: Fit, code: str) -> Reason:
+    """What a reason code means for this fit; a regime change says its cause where that is known."""
+    last = fit.regimes[-1].name if fit.regimes else ""
+    return _CHANGES.get(last, REASONS[code]) if code == "regime_change" else REASONS[code]
 
 
 def explain(fit: Fit) -> str:
@@ -93,7 +118,7 @@ def explain(fit: Fit) -> str:
     sentences.append(f"{_verdict(fit, claim)}.")
     for code in fit.reasons:
         if code == fit.reasons[0] and code in REASONS:
-            sentences.append(REASONS[code].sentence)
+            sentences.append(reason_of(fit, code).sentence)
         sentences.append(advice(fit, code) or "")
     if fit.other_verdict is not None:
         other = "minimum" if fit.statistic == "median" else "median"

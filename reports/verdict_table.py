@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.text import Text
 from reports import wording
 from reports.judgement import Fit, Interval, Verdict
 from reports.labels import label_of
-from reports.verdict import REASONS, explain
+from reports.verdict import REASONS, Reason, explain, reason_of
 
 SIGNS = {Verdict.CONFIRMED: "✓", Verdict.REFUTED: "✗", Verdict.INCONCLUSIVE: "?"}
 COSTS = {"time_s": "Time", "workspace_bytes": "Workspace", "energy_j": "Energy"}
@@ -30,7 +30,8 @@ class VerdictRow:
     `label` names the group by its implementation and by whatever else varies among the fits;
     `exponents` maps size letters to intervals; `residual` is the rms of the log residuals, about
     a share of the cost; `value` is the column of the cost; `explanation` is for people;
-    `disputed` says that the median and the minimum of readings lead to other verdicts.
+    `disputed` says that the median and the minimum of readings lead to other verdicts; `meanings`
+    has what each reason code means for this fit.
     """
 
     label: str
@@ -44,6 +45,7 @@ class VerdictRow:
     value: str
     explanation: str
     disputed: bool = False
+    meanings: Mapping[str, Reason] = field(default_factory=dict)
 
     def exponent(self, letter: str) -> str:
         """The exponent of a size with its interval as text; a dash where there is none."""
@@ -85,6 +87,7 @@ def verdict_rows(fits: Sequence[Fit]) -> list[VerdictRow]:
             value=fit.value,
             explanation=explain(fit),
             disputed=fit.other_verdict is not None,
+            meanings={code: reason_of(fit, code) for code in fit.reasons if code in REASONS},
         )
         for fit in fits
     ]
@@ -103,24 +106,34 @@ def sections(rows: Sequence[VerdictRow]) -> list[Section]:
 
 
 def causes(rows: Sequence[VerdictRow]) -> list[Cause]:
-    """Every reason code among the rows, once, in order of first appearance."""
-    codes = dict.fromkeys(code for row in rows for code in row.reasons)
+    """Every reason among the rows, once, in order of first appearance.
+
+    A code that means different things for different fits comes once for each.
+    """
+    found = dict.fromkeys(pair for row in rows for pair in row.meanings.items())
     return [
         Cause(
             code=code,
-            who=_concerned(rows, code),
-            sentence=REASONS[code].sentence,
-            next_step=REASONS[code].next_step,
+            who=_concerned(rows, code, reason),
+            sentence=reason.sentence,
+            next_step=reason.next_step,
         )
-        for code in codes
-        if code in REASONS
+        for code, reason in sorted(found, key=_first_appearance(rows))
     ]
 
 
-def _concerned(rows: Sequence[VerdictRow], code: str) -> str:
+def _first_appearance(rows: Sequence[VerdictRow]) -> Callable[[tuple[str, Reason]], int]:
+    """The order of codes, so that the meanings of one stand together."""
+    codes = list(dict.fromkeys(code for row in rows for code in row.meanings))
+    return lambda pair: codes.index(pair[0])
+
+
+def _concerned(rows: Sequence[VerdictRow], code: str, reason: Reason) -> str:
     """Who has the reason: `sdpa and loop`, or `time: sdpa; workspace: loop`."""
     named = {
-        section.title: wording.listed([row.label for row in section.rows if code in row.reasons])
+        section.title: wording.listed(
+            [row.label for row in section.rows if row.meanings.get(code) == reason]
+        )
         for section in sections(rows)
     }
     if len(named) == 1:
@@ -171,7 +184,7 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
         console.print(Text(section.title, style="bold"))
         console.print(_drawn(section, subject))
     for row in rows:
-        if row.verdict is not Verdict.CONFIRMED or row.disputed:
+        if row.verdict is not Verdict.CONFIRMED or row.disputed or _changed(row):
             console.print(Text.assemble((row.label, "bold"), f": {row.explanation}"))
     for cause in causes(rows):
         console.print(
@@ -179,6 +192,11 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
                 (cause.code, "bold"), f" ({cause.who}): {cause.sentence} {cause.next_step}"
             )
         )
+
+
+def _changed(row: VerdictRow) -> bool:
+    """Whether the cost jumps by a recorded cause, which a reader should hear of either way."""
+    return row.meanings.get("regime_change", REASONS["regime_change"]) != REASONS["regime_change"]
 
 
 def _drawn(section: Section, subject: str) -> Table:

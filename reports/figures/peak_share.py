@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports import wording
+from reports.bounds import ceilings_of
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
 from reports.figures.view import View
@@ -19,20 +18,11 @@ _FULL = 1.05  # top of the axis where a panel comes near the peak
 
 
 def ceiling(view: View) -> float | None:
-    """The machine's matmul peak for the view's device and dtype, FLOP/s; None where unknown.
-
-    From `ceilings` of `run.json`, under `device/dtype`; a device index (`cuda:0`) is optional.
-    """
-    ceilings = view.info.get("ceilings")
+    """The machine's matmul peak for the view's device and dtype, FLOP/s; None where unknown."""
     device, dtype = view.conditions.get("device"), view.conditions.get("dtype")
-    if not isinstance(ceilings, Mapping) or device is None or dtype is None:
+    if device is None or dtype is None:
         return None
-    for name in (device, device.split(":")[0]):
-        entry = ceilings.get(f"{name}/{dtype}")
-        peak = entry.get("matmul_flops_per_s") if isinstance(entry, Mapping) else None
-        if isinstance(peak, (int, float)) and peak > 0:
-            return float(peak)
-    return None
+    return ceilings_of(view.info, device, dtype).get("matmul_flops_per_s")
 
 
 def missing(view: View) -> str | None:

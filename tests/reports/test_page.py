@@ -234,7 +234,7 @@ def test_hostile_names_leave_the_markdown_tables_whole(summary: str) -> None:
     tables = [
         block.splitlines() for block in re.split(r"\n\s*\n", summary) if block.startswith("| ")
     ]
-    assert len(tables) == 4  # checks, time, workspace, cells without a time
+    assert len(tables) == 5  # checks, time, workspace, bounds, cells without a time
     for table in tables:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
         assert len(widths) == 1, table
@@ -271,9 +271,9 @@ def test_the_page_tells_gate_caveats_environment_and_how_to_read(html: str) -> N
 
 def test_whether_it_is_right_stands_before_verdicts_and_times(html: str, summary: str) -> None:
     ids = [a["id"] for tag, a in Page(html).elements if tag in ("section", "figure") and a["id"]]
-    assert ids[:4] == ["correctness", "error_against_allowed", "verdicts", "figures"]
+    assert ids[:4] == ["correctness", "error_against_allowed", "verdicts", "bounds"]
     headings = re.findall(r"^## (.*)$", summary, flags=re.MULTILINE)
-    assert headings[:3] == ["Is it right?", "Verdicts", "Figures"]
+    assert headings[:4] == ["Is it right?", "Verdicts", "What bounds it", "Figures"]
 
 
 def test_the_matrix_names_the_failing_dtype_and_what_is_allowed(html: str, summary: str) -> None:

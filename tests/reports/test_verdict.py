@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
-from reports.judgement import Fit, Interval, Verdict
-from reports.verdict import REASONS, explain
+from reports.judgement import Fit, Interval, Regime, Verdict
+from reports.verdict import REASONS, explain, reason_of
 
 CODES = (
     "exponent_outside_tolerance",
@@ -111,3 +113,31 @@ def test_a_declared_claim_that_is_no_law_is_said_to_be_none() -> None:
 def test_a_dispute_between_statistics_is_told_last(statistic: str, other: str) -> None:
     text = explain(fitted(statistic=statistic, other_verdict=Verdict.REFUTED))
     assert text.endswith(f". By the {other} of readings it would be refuted.")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "step"),
+    [
+        ("page-fault", "page faults begin", "--allocator pinned, which keeps the memory; see docs"),
+        ("memory-bound", "the workspace outgrows a cache", "beyond the cache"),
+        ("regime 2", "coefficients jump within the range", "Measure more sizes"),
+    ],
+)
+def test_a_regime_change_says_its_cause_where_that_was_recorded(
+    name: str, sentence: str, step: str
+) -> None:
+    last = Regime(name=name, start=1024, end=8192, evidence="evidence of it")
+    found = Fit(
+        group={},
+        claim="n^2*d",
+        verdict=Verdict.INCONCLUSIVE,
+        reasons=("regime_change", "censored_cells"),
+        sizes={"n": "seq_len", "d": "d_model"},
+        regimes=(replace(last, name="regime 1"), last),
+    )
+    reason = reason_of(found, "regime_change")
+    assert sentence in reason.sentence
+    assert step in reason.next_step
+    assert reason.sentence in explain(found)
+    assert f"The verdict holds for {name} (n 1024 to 8192): evidence of it." in explain(found)
+    assert reason_of(found, "censored_cells") == REASONS["censored_cells"]

@@ -1,0 +1,112 @@
+"""Caveats that need more than the times: the budget, the resident set, missing instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports.caveats import caveats
+from reports.cell_table import cell_table
+
+Make = Callable[..., dict[str, Any]]
+
+MIB = 2**20
+COMPLETE = {
+    "workspace_bytes": 1,
+    "flops": 1,
+    "cpu_time_s": 1.0,
+    "minor_faults": 0.0,
+    "energy_j": 1.0,
+    "max_error": 0.0,
+}
+"""Every instrument read something."""
+
+
+def told(rows: list[dict[str, Any]], **info: Any) -> list[str]:
+    frame = pd.DataFrame(rows)
+    return caveats(frame, cell_table(frame), {"schema": 1} | info)
+
+
+def cell(record: Make, **changes: Any) -> list[dict[str, Any]]:
+    return [record(**(COMPLETE | {"round": r} | changes)) for r in range(3)]
+
+
+def test_a_complete_run_without_disturbance_has_no_caveat(record: Make) -> None:
+    ended = {"time_budget_s": None, "spent_s": 7.0, "rounds": 3, "ended": "all rounds were made"}
+    assert told(cell(record), schedule=ended) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "line"),
+    [
+        (
+            {"time_budget_s": 90, "spent_s": 88.4, "rounds": 4, "ended": "the time was spent"},
+            "The time budget was 90 s, of which 88 s were spent in 4 rounds (the time was spent); "
+            "2 of 3 cells were never visited.",
+        ),
+        (
+            {"time_budget_s": 90, "spent_s": None, "ended": None},
+            "The time budget was 90 s (the run was cut short); 2 of 3 cells were never visited.",
+        ),
+        ({"time_budget_s": None, "rounds": 1}, "The run was cut short after 1 round."),
+        ({"rounds": float("inf")}, "The run was cut short."),
+    ],
+)
+def test_how_a_run_ended_is_told_where_it_did_not_make_all_its_rounds(
+    record: Make, schedule: dict[str, Any], line: str
+) -> None:
+    reason = "no time was left for it in the time budget of 90 s"
+    unseen = [
+        record(seq_len=n, status="skipped", reason=reason, time_s=None, time_min_s=None)
+        for n in (257, 509)
+    ]
+    lines = told([*cell(record), *unseen], schedule=schedule)
+    assert [one for one in lines if "budget" in one or "cut short" in one] == [line]
+
+
+def test_a_budget_that_sufficed_left_no_cell_out(record: Make) -> None:
+    (line,) = told(cell(record), schedule={"time_budget_s": 90, "spent_s": 9, "ended": "done"})
+    assert line == (
+        "The time budget was 90 s, of which 9 s were spent (done); every cell was visited."
+    )
+
+
+def test_the_resident_set_is_held_against_the_workspace_of_large_cells(record: Make) -> None:
+    near = cell(record, seq_len=257, workspace_bytes=10 * MIB, resident_bytes=12 * MIB)
+    small = cell(record, seq_len=31, workspace_bytes=MIB, resident_bytes=3 * MIB)
+    off = cell(record, seq_len=509, workspace_bytes=10 * MIB, resident_bytes=13 * MIB)
+    beside = "The workspace and the rise of a fresh process's resident set"
+    assert told(near) == [f"{beside} agree within 20% in the one cell compared."]
+    assert told([*near, *small]) == told(near)
+    assert told(small) == []
+    assert told([*near, *off]) == [
+        f"{beside} differ by more than 20% in 1 of 2 cells compared: sdpa at n 509, d_model 192 "
+        "(10 MiB and 13 MiB)."
+    ]
+
+
+def test_what_was_not_recorded_is_told_once_and_with_the_reason(record: Make) -> None:
+    silent = {"energy_j": None, "max_error": None}
+    reasons = {"energy_j": "RAPL can be read by root only.", "minor_faults": "not on Windows"}
+    hidden = {"frequency_hz": "it cannot be read here", "new_column": "odd"}
+    assert told(cell(record, **silent), instruments=reasons) == [
+        "Not recorded in this run: error against the oracle.",
+        "No reading of energy: RAPL can be read by root only.",
+    ]
+    assert told(cell(record, **silent)) == [
+        "Not recorded in this run: energy and error against the oracle."
+    ]
+    assert told(cell(record), instruments=reasons) == []
+    assert told(cell(record), instruments=hidden) == [
+        "No reading of the frequency of the cores: it cannot be read here.",
+        "No reading of new_column: odd.",
+    ]
+    assert told(cell(record, frequency_hz=3e9), instruments=hidden)[1:] == []
+
+
+def test_no_line_comes_twice(record: Make) -> None:
+    lines = told(cell(record), caveats=["The room was warm.", "The room  was\nwarm."])
+    assert lines == ["The room was warm."]
