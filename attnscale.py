@@ -7,8 +7,10 @@ The front door: the command line (`attnscale …` or `python -m attnscale …`) 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,6 +153,13 @@ PassName = Annotated[str | None, typer.Option("--pass", help="forward or forward
 LayoutName = Annotated[
     str, typer.Option("--layout", help="of --impl: bhsd, or bshd for (batch, seq, heads, dim)")
 ]
+Allocator = Annotated[
+    str | None, typer.Option("--allocator", help="pinned, or default: page faults as users have")
+]
+TimeBudget = Annotated[
+    str | None, typer.Option("--time-budget", metavar="90s", help="for the whole sweep: 90s, 5min")
+]
+Energy = Annotated[bool, typer.Option("--energy", help="joules a call too; a second a cell more")]
 Out = Annotated[Path | None, typer.Option("--out", help="the directory to write")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --out")]
 
@@ -228,8 +237,7 @@ def _self_test(as_json: bool) -> int:
     return DONE if all(one.as_planted for one in findings) else FAILED
 
 
-@app.command(name="sweep")
-def sweep_command(
+def _measuring_options(
     names: Names = None,
     impl: Impl = None,
     layout: LayoutName = "bhsd",
@@ -240,24 +248,92 @@ def sweep_command(
     device: Device = None,
     dtype: Dtype = None,
     pass_: PassName = None,
+    allocator: Allocator = None,
+    time_budget: TimeBudget = None,
+    energy: Energy = False,
     out: Out = None,
     resume: Resume = False,
+) -> None:
+    """What can be said of a sweep; the signature alone matters."""
+
+
+def _takes_measuring_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command that takes `**options` those of `_measuring_options` before its own."""
+    shared = inspect.signature(_measuring_options, eval_str=True)
+    own = inspect.signature(command, eval_str=True)
+    parameters = [
+        *shared.parameters.values(),
+        *(one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD),
+    ]
+    # Keyword-only ones of the command would have to stand last; typer passes all by keyword.
+    plain = [one.replace(kind=one.POSITIONAL_OR_KEYWORD) for one in parameters]
+    command.__signature__ = own.replace(parameters=plain)  # type: ignore[attr-defined]  # typer reads it
+    command.__annotations__ = {one.name: one.annotation for one in plain}
+    return command
+
+
+@app.command(name="counts")
+def counts_command(
+    names: Names = None,
+    impl: Impl = None,
+    layout: LayoutName = "bhsd",
+    dtype: Annotated[str, typer.Option("--dtype", help="that bytes are counted in")] = "float32",
+    pass_: Annotated[str, typer.Option("--pass", help="forward or forward_backward")] = "forward",
+    causal: Annotated[bool, typer.Option("--causal", help="with is_causal")] = False,
+    at: Annotated[
+        str | None, typer.Option(metavar="n=1048576,d=64", help="sizes to evaluate at")
+    ] = None,
+    as_json: Json = False,
 ) -> int:
+    """Count operations, bytes, launches and workspace exactly, without a clock."""
+    import torch
+
+    from bench.counting.document import run_counts
+    from bench.counting.table import table
+    from bench.environment import usable_cores
+
+    torch.set_num_threads(
+        usable_cores()
+    )  # as a sweep does: buffers of fused kernels are a thread's
+    with _warnings_as_lines():
+        found = run_counts(
+            names or (),
+            impl or (),
+            layout=layout,
+            dtype=dtype,
+            pass_=pass_,  # type: ignore[arg-type]  # it checks it
+            is_causal=causal,
+            at=_whole_sizes(at),
+        )
+    if as_json:
+        _print_json(found)
+    else:
+        _console().print(table(found))
+    return DONE
+
+
+@app.command(name="doctor")
+def doctor_command(as_json: Json = False) -> int:
+    """Say whether this machine is fit to measure on, and what to do about it."""
+    from bench.doctor.examination import document, examine
+    from bench.doctor.finding import verdict
+    from bench.doctor.showing import show
+
+    with _progress() as shown:
+        shown.phase("examining the machine for some seconds")
+        findings = examine()
+    if as_json:
+        _print_json(document(findings))
+    else:
+        show(findings, _console())
+    return FAILED if verdict(findings) == "not fit" else DONE
+
+
+@app.command(name="sweep")
+@_takes_measuring_options
+def sweep_command(**options: Any) -> int:
     """Measure: verify first, then time every cell in random order; writes a run."""
-    _, failed = _measure(
-        names=names or (),
-        specs=impl or (),
-        layout=layout,
-        preset=preset,
-        config=config,
-        seq_lens=seq_lens,
-        d_models=d_models,
-        device=device,
-        dtype=dtype,
-        pass_=pass_,
-        out=out,
-        resume=resume,
-    )
+    _, failed = _measure(**options)
     return FAILED if failed else DONE
 
 
@@ -336,38 +412,16 @@ def report_command(
 
 
 @app.command(name="run")
+@_takes_measuring_options
 def run_command(
-    names: Names = None,
-    impl: Impl = None,
-    layout: LayoutName = "bhsd",
-    preset: Preset = None,
-    config: Config = None,
-    seq_lens: SeqLens = None,
-    d_models: Widths = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    pass_: PassName = None,
-    out: Out = None,
-    resume: Resume = False,
+    *,
     exit_zero: Annotated[
         bool, typer.Option("--exit-zero", help="exit 0 whatever the verdicts; failed checks give 1")
     ] = False,
+    **options: Any,
 ) -> int:
     """Verify, sweep, fit and report in one go."""
-    folder, failed = _measure(
-        names=names or (),
-        specs=impl or (),
-        layout=layout,
-        preset=preset,
-        config=config,
-        seq_lens=seq_lens,
-        d_models=d_models,
-        device=device,
-        dtype=dtype,
-        pass_=pass_,
-        out=out,
-        resume=resume,
-    )
+    folder, failed = _measure(**options)
     from reports.columns import TableError
     from reports.page import report
 
@@ -442,15 +496,13 @@ def _measure(**options: Any) -> tuple[Path, bool]:
     """Run the sweep that the options ask for: its directory, and whether a check failed."""
     from bench.request import Request
 
-    request = Request(**options)
+    names, specs = options.pop("names") or (), options.pop("impl") or ()
+    request = Request(names=names, specs=specs, **options)
     folder = request.folder
     with _warnings_as_lines():
         plan = request.plan()
-    try:
-        failed = _sweep(plan, folder, request.resume, request.name)
-    except KeyboardInterrupt:
-        _say(f"interrupted; what was measured is kept (sweep --resume --out {folder} continues it)")
-        raise typer.Exit(INTERRUPTED) from None
+    with _interruptible(f"sweep --resume --out {folder} continues it"):
+        failed = _sweep(plan, folder, request.resume, request.name, _seconds_since_start())
     _say(f"{_tally(folder)}\nrun: {folder}")
     return folder, failed
 
@@ -470,7 +522,49 @@ def _tally(folder: Path) -> str:
     return f"visits: {', '.join(parts)}"
 
 
-def _sweep(plan: Plan, folder: Path, resume: bool, preset: str | None) -> bool:
+def _seconds_since_start() -> float:
+    """How long this process has run: imports are part of what a command takes."""
+    import time
+
+    import psutil
+
+    return max(0.0, time.time() - psutil.Process().create_time())
+
+
+@contextlib.contextmanager
+def _interruptible(how_to_continue: str) -> Iterator[None]:
+    """On Ctrl-C tell that all is kept, and exit with 130; on a second one exit at once.
+
+    Every record was on the disk before the next visit began, and a measuring process ends with its
+    parent: there is nothing that a second Ctrl-C could break.
+    """
+    message = f"interrupted; what was measured is kept ({how_to_continue})"
+
+    def at_once(number: int, frame: object) -> None:
+        os.write(2, f"{message}\n".encode(errors="replace"))
+        os._exit(INTERRUPTED)
+
+    def first(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, at_once)
+        signal.signal(signal.SIGTERM, at_once)
+        raise KeyboardInterrupt
+
+    before = {}
+    with contextlib.suppress(ValueError):  # not in the main thread
+        before = {one: signal.signal(one, first) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say(message)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _sweep(
+    plan: Plan, folder: Path, resume: bool, preset: str | None, head_start_s: float = 0.0
+) -> bool:
     """Measure; whether a check of the gate failed."""
     from bench.listing import failing
     from bench.sweep import Sweep
@@ -484,7 +578,12 @@ def _sweep(plan: Plan, folder: Path, resume: bool, preset: str | None) -> bool:
 
     with _warnings_as_lines(), _progress() as shown:
         gate = Sweep(
-            plan=plan, folder=folder, law_value=law_value, observer=shown, preset=preset
+            plan=plan,
+            folder=folder,
+            law_value=law_value,
+            observer=shown,
+            preset=preset,
+            head_start_s=head_start_s,
         ).run(resume=resume)
     failures = failing(gate.results)
     for line in failures:
@@ -518,6 +617,16 @@ def _sizes(texts: list[str] | None) -> dict[str, str] | None:
         if letter in found:
             raise RequestError(f"--size: {letter} is given twice, {found[letter]} and {column}")
         found[letter] = column
+    return found
+
+
+def _whole_sizes(text: str | None) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in (text or "").split(",") if text else ():
+        letter, _, number = part.strip().partition("=")
+        if not (letter.isidentifier() and number.isdigit() and letter not in found):
+            raise RequestError(f"--at: expected sizes such as n=1048576,d=64, got {part.strip()!r}")
+        found[letter] = int(number)
     return found
 
 

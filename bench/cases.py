@@ -15,6 +15,8 @@ from typing import Any
 from implementations.case import Case, Growth, MaskKind, Pass
 
 MAX_SIZE = 2**24
+# Less would not even start the measuring processes.
+SHORTEST_BUDGET_S = 10.0
 
 
 class HeadDimWarning(UserWarning):
@@ -86,7 +88,11 @@ class Plan:
 
     `call_limit_s` is the longest call that is measured at all; `visit_s` the time that one visit
     may sample for once it has `min_samples`; a visit ends early when the interval of its median is
-    within `precision`.
+    within `precision`. A noisy visit is made again `retakes` times at most. With `time_budget_s`
+    the whole sweep, checks included, takes so long, and `rounds` does not count; with
+    `time_limit_s` it makes its rounds and takes so long at most. `energy` adds a
+    second of calls a cell, in one round, for the energy of a call; `resident` measures the resident
+    set of a fresh process for one cell a series.
     """
 
     series: tuple[Series, ...]
@@ -96,6 +102,11 @@ class Plan:
     visit_s: float = 0.2
     min_samples: int = 3
     precision: float = 0.01
+    retakes: int = 2
+    time_budget_s: float | None = None
+    time_limit_s: float | None = None
+    energy: bool = False
+    resident: bool = True
     seed: int = 0
     specs: tuple[str, ...] = ()
     threads: int | None = None
@@ -129,6 +140,14 @@ def read_plan(source: Mapping[str, Any], where: str) -> Plan:
         value = getattr(plan, name)
         if value is not None and not 0 < value < math.inf:
             raise PlanError(f"{where}: {name} must be positive, got {value}")
+    if plan.retakes < 0:
+        raise PlanError(f"{where}: retakes must not be negative, got {plan.retakes}")
+    for name in ("time_budget_s", "time_limit_s"):
+        value = getattr(plan, name)
+        if value is not None and not SHORTEST_BUDGET_S <= value < math.inf:
+            raise PlanError(
+                f"{where}: {name} must be at least {SHORTEST_BUDGET_S:.0f}, got {value}"
+            )
     if plan.allocator not in ("pinned", "default"):
         raise PlanError(f"{where}: allocator must be pinned or default, got {plan.allocator!r}")
     for series in plan.series:
@@ -203,6 +222,22 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
     return tuple(sorted(sizes))
 
 
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of a duration such as `90s`, `5min`, `1.5h` or `90`.
+
+    Raises:
+        PlanError: anything else; the message names the option.
+
+    """
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|m|h)?\s*", text, flags=re.ASCII)
+    if match is None:
+        raise PlanError(f"{option}: {text!r} is no duration; durations look like 90s, 5min or 1h")
+    seconds = float(match[1]) * {"s": 1, "min": 60, "m": 60, "h": 3600}[match[2] or "s"]
+    if seconds < SHORTEST_BUDGET_S:
+        raise PlanError(f"{option}: expected at least {SHORTEST_BUDGET_S:.0f}s, got {text.strip()}")
+    return seconds
+
+
 def narrow(
     plan: Plan,
     *,
@@ -213,12 +248,14 @@ def narrow(
     device: str | None = None,
     dtype: str | None = None,
     pass_: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan with what the command line asks for put in place of what it says itself.
 
     `names` select implementations; one that the plan does not have, and every user's kernel in
     `specs` ((name, spec) pairs), joins its first series. Sizes, device, dtype and pass replace
-    those of every series. Naming only kernels of one's own measures them beside the whole plan.
+    those of every series; `settings` replace fields of the plan itself. Naming only kernels of
+    one's own measures them beside the whole plan.
 
     Raises:
         PlanError: sizes that do not fit the series.
@@ -247,7 +284,7 @@ def narrow(
     if seq_lens or d_models:
         chosen = _merged(chosen)
     own = (*plan.specs, *(spec for _, spec in specs))
-    data = replace(plan, series=tuple(chosen), specs=own).to_dict()
+    data = replace(plan, series=tuple(chosen), specs=own, **(settings or {})).to_dict()
     return read_plan(data, "the command line")
 
 
@@ -319,4 +356,5 @@ _EXPECTED: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "bool": (bool,),
     "int | None": (int, type(None)),
+    "float | None": (int, float, type(None)),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from bench.cases import Plan
 from bench.counts import useful_flops
@@ -11,6 +12,9 @@ from bench.records import Record
 from implementations.case import Case
 from implementations.catalogue import load_all
 from implementations.interface import Implementation
+
+Key: TypeAlias = tuple[str, Case]
+"""What tells cells apart: the implementation's name and the case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,7 @@ class Cell:
     case: Case
 
     @property
-    def key(self) -> tuple[str, Case]:
+    def key(self) -> Key:
         """What tells cells apart."""
         return self.implementation.name, self.case
 
@@ -37,7 +41,7 @@ def cells_of(plan: Plan) -> list[Cell]:
     own = load_all((), plan.specs)
     own_names = {implementation.name for implementation in own}
     loaded = {i.name: i for i in (*load_all([n for n in names if n not in own_names]), *own)}
-    found: dict[tuple[str, Case], Cell] = {}
+    found: dict[Key, Cell] = {}
     for series in plan.series:
         for case in series.cases():
             for name in series.implementations:
@@ -48,11 +52,7 @@ def cells_of(plan: Plan) -> list[Cell]:
 
 def pilot_cells(cells: Sequence[Cell]) -> Iterator[Cell]:
     """Of every series the cells on the diagonal of its grid, smallest first."""
-    groups: dict[tuple[str, Case], list[Cell]] = {}
-    for cell in cells:
-        shape = replace(cell.case, seq_len=0, key_len=0, head_dim=0, value_dim=0, num_heads=0)
-        groups.setdefault((cell.implementation.name, shape), []).append(cell)
-    for group in groups.values():
+    for group in by_series(cells):
         seq_lens = sorted({cell.case.seq_len for cell in group})
         widths = sorted({cell.case.d_model for cell in group})
         steps = max(len(seq_lens), len(widths))
@@ -62,6 +62,15 @@ def pilot_cells(cells: Sequence[Cell]) -> Iterator[Cell]:
         }
         chosen = [c for c in group if (c.case.seq_len, c.case.d_model) in diagonal]
         yield from sorted(chosen, key=lambda c: (c.case.seq_len, c.case.d_model))
+
+
+def by_series(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """The cells in groups in which only sizes differ, in order of first appearance."""
+    groups: dict[Key, list[Cell]] = {}
+    for cell in cells:
+        shape = replace(cell.case, seq_len=0, key_len=0, head_dim=0, value_dim=0, num_heads=0)
+        groups.setdefault((cell.implementation.name, shape), []).append(cell)
+    return list(groups.values())
 
 
 def by_implementation(cells: Iterable[Cell]) -> Iterator[tuple[Implementation, list[Cell]]]:

@@ -1,89 +1,104 @@
-"""What disturbed a visit: the operating system's counters, the spread of samples, the canary."""
+"""Judges what disturbed a visit: the spread and drift of samples, other processes, the canary."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-try:
-    import resource
-except ImportError:  # Windows has no getrusage
-    resource = None  # type: ignore[assignment]
-
-Number = TypeVar("Number", int, float)
+from bench.counters import Usage
 
 LARGEST_SPREAD = 0.10
 LARGEST_RANGE = 0.25
-LARGEST_DRIFT = 0.15
+LARGEST_CANARY_DRIFT = 0.15
+LARGEST_SAMPLE_DRIFT = 0.08
 FEW_SAMPLES = 4
+SAMPLES_FOR_DRIFT = 9
 SWITCHES_PER_SECOND = 200.0
 SHORTEST_JUDGED_S = 0.01
+WAITING_SHARE = 0.05
+OTHER_CORES = 0.25
+STOLEN_CORES = 0.05
+# The machine's counters advance by ticks of 10 ms on every core.
+TICKS_S = 0.06
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
-    """Counters of this process; None where the platform has no such counter."""
+class Evidence:
+    """What is known of one visit besides its time.
 
-    wall_s: float
-    cpu_time_s: float | None
-    minor_faults: int | None
-    involuntary_switches: int | None
-
-    def since(self, earlier: Usage) -> Usage:
-        """What was used between the two."""
-        return Usage(
-            wall_s=self.wall_s - earlier.wall_s,
-            cpu_time_s=_less(self.cpu_time_s, earlier.cpu_time_s),
-            minor_faults=_less(self.minor_faults, earlier.minor_faults),
-            involuntary_switches=_less(self.involuntary_switches, earlier.involuntary_switches),
-        )
-
-
-def read_usage() -> Usage:
-    """The counters now."""
-    counters = None if resource is None else resource.getrusage(resource.RUSAGE_SELF)
-    return Usage(
-        wall_s=time.perf_counter(),
-        cpu_time_s=time.process_time(),
-        minor_faults=None if counters is None else counters.ru_minflt,
-        involuntary_switches=None if counters is None else counters.ru_nivcsw,
-    )
-
-
-def reasons(
-    samples_s: Sequence[float], usage: Usage, canary_s: float | None, earlier: Sequence[float]
-) -> tuple[str, ...]:
-    """Why a visit is noisy, in words; nothing if it is not.
-
-    `earlier` are the canary's times in the visits before; its median is what it should take.
+    `earlier_canaries` are the canary's times in the visits before; `throttling` are reasons, in
+    words, for which a GPU lowered its clock.
     """
+
+    samples_s: Sequence[float]
+    usage: Usage
+    canary_s: float | None = None
+    earlier_canaries: Sequence[float] = ()
+    throttling: Sequence[str] = ()
+
+
+def reasons(evidence: Evidence) -> tuple[str, ...]:
+    """Why a visit is noisy, in words; nothing if it is not."""
+    found = [*_of_samples(evidence.samples_s), *_of_usage(evidence.usage)]
+    if evidence.canary_s is not None and len(evidence.earlier_canaries) >= 5:
+        # Of the earlier ones the quicker half: a busy beginning must not pass for usual.
+        usual = statistics.quantiles(evidence.earlier_canaries, n=4)[0]
+        drift = evidence.canary_s / usual - 1.0
+        if drift > LARGEST_CANARY_DRIFT:
+            found.append(f"canary {drift:.0%} slower than usual")
+    found += [f"GPU clock lowered: {one}" for one in evidence.throttling]
+    return tuple(found)
+
+
+def _of_samples(samples_s: Sequence[float]) -> list[str]:
     found = []
     spread = _spread(samples_s)
     if spread > (LARGEST_SPREAD if len(samples_s) >= FEW_SAMPLES else LARGEST_RANGE):
         found.append(f"samples spread by {spread:.0%}")
-    if usage.involuntary_switches is not None and usage.wall_s > SHORTEST_JUDGED_S:
+    drift = _drift(samples_s)
+    if abs(drift) > LARGEST_SAMPLE_DRIFT:
+        found.append(f"samples drift by {drift:+.0%}")
+    return found
+
+
+def _of_usage(usage: Usage) -> list[str]:
+    if usage.wall_s <= SHORTEST_JUDGED_S:
+        return []
+    found = []
+    if usage.involuntary_switches is not None:
         rate = usage.involuntary_switches / usage.wall_s
         if rate > SWITCHES_PER_SECOND:
             found.append(f"preempted {rate:.0f} times a second")
-    if canary_s is not None and len(earlier) >= 5:
-        drift = canary_s / statistics.median(earlier) - 1.0
-        if drift > LARGEST_DRIFT:
-            found.append(f"canary {drift:.0%} slower than usual")
-    return tuple(found)
+    waiting = usage.waiting_share
+    if waiting is not None and waiting > WAITING_SHARE:
+        found.append(f"waited {waiting:.0%} of the time for a core")
+    for cores, limit, words in (
+        (usage.other_load, OTHER_CORES, "other processes used {:.1f} cores"),
+        (usage.stolen_cores, STOLEN_CORES, "the host took {:.1f} cores away"),
+    ):
+        if cores is not None and (cores - limit) * usage.wall_s > TICKS_S:
+            found.append(words.format(cores))
+    return found
 
 
 def _spread(samples_s: Sequence[float]) -> float:
     """Interquartile range over median; of few samples, whose quartiles say little, the range."""
     if len(samples_s) < 2:
         return 0.0
+    middle = statistics.median(samples_s)
+    if middle <= 0:
+        return 0.0
     if len(samples_s) < FEW_SAMPLES:
-        return (max(samples_s) - min(samples_s)) / statistics.median(samples_s)
+        return (max(samples_s) - min(samples_s)) / middle
     quartiles = statistics.quantiles(samples_s, n=4)
-    return (quartiles[2] - quartiles[0]) / quartiles[1]
+    return (quartiles[2] - quartiles[0]) / middle
 
 
-def _less(now: Number | None, before: Number | None) -> Number | None:
-    return None if now is None or before is None else now - before
+def _drift(samples_s: Sequence[float]) -> float:
+    """By how much the last third of the samples takes longer than the first; 0 for few."""
+    if len(samples_s) < SAMPLES_FOR_DRIFT:
+        return 0.0
+    third = len(samples_s) // 3
+    first = statistics.median(samples_s[:third])
+    return statistics.median(samples_s[-third:]) / first - 1.0 if first > 0 else 0.0

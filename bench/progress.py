@@ -14,7 +14,6 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from bench.records import Record
@@ -31,24 +30,26 @@ class LiveProgress:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task("preparing", total=None)
+        self._task = self._bar.add_task("preparing", total=None, left="")
 
     def phase(self, text: str) -> None:
         """Name what is being done."""
         self._bar.update(self._task, description=text)
 
-    def visits(self, done: int, total: int, rounds: int) -> None:
+    def visits(self, done: int, total: int | None, left_s: float) -> None:
         """Start counting visits."""
         self._bar.remove_task(self._task)
-        self._task = self._bar.add_task("measuring", total=total, completed=done)
+        self._task = self._bar.add_task(
+            "measuring", total=total, completed=done, left=remaining(left_s)
+        )
 
-    def visit(self, cell: str, record: Record) -> None:
+    def visit(self, cell: str, record: Record, left_s: float) -> None:
         """Advance by one."""
-        self._bar.update(self._task, advance=1, description=cell)
+        self._bar.update(self._task, advance=1, description=cell, left=remaining(left_s))
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -71,33 +72,33 @@ class PlainProgress:
         self._clock = clock
         self._started = clock()
         self._last = -PLAIN_LINE_EVERY_S
-        self._before = self._done = self._total = 0
+        self._done = 0
+        self._total: int | None = 0
 
     def phase(self, text: str) -> None:
         """Print what is being done."""
         if not text.startswith("trying"):
             self._say(text)
 
-    def visits(self, done: int, total: int, rounds: int) -> None:
+    def visits(self, done: int, total: int | None, left_s: float) -> None:
         """Start counting visits."""
-        self._before = self._done = done
+        self._done = done
         self._total = total
         self._started = self._clock()
-        self._say(f"measuring {total - done} visits in {rounds} rounds")
+        planned = "" if total is None else f"{total - done} visits, "
+        self._say(f"measuring: {planned}{remaining(left_s)}")
 
-    def visit(self, cell: str, record: Record) -> None:
+    def visit(self, cell: str, record: Record, left_s: float) -> None:
         """Count one, and say so now and then."""
         self._done += 1
         now = self._clock()
-        if now - self._last < PLAIN_LINE_EVERY_S and self._done < self._total:
+        if now - self._last < PLAIN_LINE_EVERY_S and self._done != self._total:
             return
         self._last = now
-        elapsed = now - self._started
-        here = self._done - self._before
-        left = f"about {elapsed / here * (self._total - self._done):.0f} s" if here >= 10 else "?"
+        planned = "" if self._total is None else f"/{self._total}"
         self._say(
-            f"{self._done}/{self._total} visits, {elapsed:.0f} s elapsed, "
-            f"{left} remaining; last: {cell}"
+            f"{self._done}{planned} visits, {now - self._started:.0f} s elapsed, "
+            f"{remaining(left_s)}; last: {cell}"
         )
 
     def __enter__(self) -> Self:
@@ -113,6 +114,13 @@ class PlainProgress:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def remaining(seconds: float) -> str:
+    """How long it will still take, no finer than it is known."""
+    if seconds >= 90:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {seconds:.0f} s left"
 
 
 def progress(console: Console) -> LiveProgress | PlainProgress:

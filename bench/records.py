@@ -6,9 +6,11 @@ flat JSON object a line, appended and flushed as each cell finishes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -48,6 +50,17 @@ class Record:
     is `forward` or `forward_backward` and is called `pass` in the file; `growth` says how the
     series makes d_model larger: `heads` (head_dim fixed) or `head_dim` (num_heads fixed);
     `claim` and `workspace_claim` are the laws that the implementation declares.
+
+    Of the visit: `calls_per_sample` calls share a reading, `visit_s` is the wall time of all of it,
+    `retakes` how often it was measured again for noise. While it was timed, `waiting_share` threads
+    on average were ready and had no core, `other_load` cores were busy with other processes, and
+    the host gave `steal_share` cores to other machines.
+    Counted, for one call: `flops_executed`, `transcendentals` (exp, tanh, … of one element each),
+    `bytes_moved` (what operators read and write) and `operator_launches`. `resident_bytes` is the
+    rise of a fresh process's resident set in one call, outputs left out. A step of the energy
+    counter makes `energy_resolution_j` of a call. On a GPU `graph_time_s`
+    is a call replayed from a graph, without the cost of launching; clock, temperature, power and
+    throttle reasons were read beside the samples.
     """
 
     implementation: str
@@ -83,6 +96,23 @@ class Record:
     noisy: bool | None = None
     noise_reasons: tuple[str, ...] | None = None
     canary_s: float | None = None
+    calls_per_sample: int | None = None
+    visit_s: float | None = None
+    retakes: int | None = None
+    waiting_share: float | None = None
+    other_load: float | None = None
+    steal_share: float | None = None
+    frequency_hz: float | None = None
+    flops_executed: int | None = None
+    transcendentals: int | None = None
+    operator_launches: int | None = None
+    resident_bytes: int | None = None
+    graph_time_s: float | None = None
+    energy_resolution_j: float | None = None
+    gpu_clock_hz: float | None = None
+    gpu_temperature_c: float | None = None
+    gpu_power_w: float | None = None
+    throttle_reasons: tuple[str, ...] | None = None
     growth: str | None = None
     claim: str | None = None
     workspace_claim: str | None = None
@@ -104,7 +134,7 @@ class Record:
         if row.get("status") not in STATUSES:
             raise RunError(f"not a record: status {row.get('status')!r}")
         known = {f.name: row[_file_name(f.name)] for f in fields(cls) if _file_name(f.name) in row}
-        for name in ("samples_s", "noise_reasons"):
+        for name in ("samples_s", "noise_reasons", "throttle_reasons"):
             if known.get(name) is not None:
                 known[name] = tuple(known[name])
         try:
@@ -160,10 +190,21 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 
 def write_info(folder: Path, info: Mapping[str, Any]) -> None:
-    """Replace `run.json` in one step, so that a kill leaves the old or the new one, never half."""
+    """Replace `run.json` in one step, so that a kill leaves the old or the new one, never half.
+
+    Raises:
+        RunError: the directory cannot be written, or not any more.
+
+    """
     draft = folder / (RUN_FILE + ".part")
-    draft.write_text(json.dumps(info, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    draft.replace(folder / RUN_FILE)
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(info, indent=2, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / RUN_FILE)
+    except OSError as problem:
+        raise RunError(f"cannot write {folder / RUN_FILE}: {problem.strerror}") from None
 
 
 def read_records(file: Path) -> Iterator[Record]:
@@ -206,18 +247,32 @@ class Journal:
         _cut_torn_tail(self._file)
 
     def append(self, record: Record) -> None:
-        """Write one record and force it to disk."""
+        """Write one record and force it to disk; an interrupt waits until it stands there.
+
+        Raises:
+            RunError: the disk is full, or the file is gone. What was appended before is kept.
+
+        """
         line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
         try:
-            self._file.write(line.encode())
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with _uninterrupted():
+                if not os.fstat(self._file.fileno()).st_nlink:
+                    raise RunError(f"{self._path} was removed while it was written")
+                self._file.write(line.encode())
+                self._file.flush()
+                os.fsync(self._file.fileno())
         except OSError as problem:
-            raise RunError(f"cannot write {self._path}: {problem.strerror}") from None
+            raise RunError(
+                f"cannot write {self._path}: {problem.strerror}; what was measured before is kept, "
+                "--resume continues"
+            ) from None
 
     def close(self) -> None:
         """Close the file and release the lock."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError:  # what could not be written has been reported; the descriptor is released
+            return
 
     def __enter__(self) -> Self:
         return self
@@ -229,6 +284,27 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM for the moment of writing (in the main thread).
+
+    A signal mask would not do: the kernel gives the signal to any other thread, and Python's
+    handler runs in this one all the same.
+    """
+    held: list[int] = []
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):  # only the main thread may set handlers, and runs them
+        for one in (signal.SIGINT, signal.SIGTERM):
+            before[one] = signal.signal(one, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    for number in held[:1]:
+        signal.raise_signal(number)
 
 
 def _cut_torn_tail(file: IO[bytes]) -> None:

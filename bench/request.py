@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from bench.cases import Plan, PlanError, load_config, load_preset, narrow, parse_sizes
+from bench.cases import (
+    Plan,
+    PlanError,
+    load_config,
+    load_preset,
+    narrow,
+    parse_duration,
+    parse_sizes,
+)
 from bench.run_directory import resumable_plan
 from implementations.catalogue import in_this_layout, load_all
 
@@ -30,6 +39,9 @@ class Request:
     device: str | None = None
     dtype: str | None = None
     pass_: str | None = None
+    allocator: str | None = None
+    time_budget: str | None = None
+    energy: bool = False
     out: Path | None = None
     resume: bool = False
 
@@ -59,7 +71,7 @@ class Request:
         if self.preset and self.config:
             raise PlanError("--preset and --config exclude each other; give one of them")
         if self._resumes_as_it_was and self.out is not None:
-            return resumable_plan(self.out)
+            return replace(resumable_plan(self.out), **self._settings())
         base = load_config(self.config) if self.config else load_preset(self.name or DEFAULT_PRESET)
         load_all(self.names)
         specs = in_this_layout(self.specs, self.layout)
@@ -72,10 +84,22 @@ class Request:
             device=self.device,
             dtype=self.dtype,
             pass_=self.pass_,
+            settings=self._settings(),
         )
         for device in {series.device for series in plan.series}:
             check_device(device)
         return plan
+
+    def _settings(self) -> dict[str, Any]:
+        """The fields of the plan that are given by themselves."""
+        found: dict[str, Any] = {}
+        if self.allocator is not None:
+            found["allocator"] = self.allocator
+        if self.time_budget is not None:
+            found["time_budget_s"] = parse_duration(self.time_budget, "--time-budget")
+        if self.energy:
+            found["energy"] = True
+        return found
 
     @property
     def _resumes_as_it_was(self) -> bool:

@@ -19,6 +19,10 @@ from bench.records import (
     write_info,
 )
 
+# A run may be given more time when it is resumed.
+MAY_CHANGE = frozenset({"time_budget_s", "time_limit_s"})
+LONGEST_VALUE = 60
+
 
 def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> dict[str, Any]:
     """Make the directory ready and return what `run.json` holds.
@@ -37,7 +41,7 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
     if exists:
         info = read_info(folder)
         _same_plan(read_plan(info.get("config", {}), str(folder / RUN_FILE)), plan, folder)
-        return info
+        return {**info, "config": plan.to_dict()}
     info = {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -52,9 +56,9 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_info(folder, info)
     except OSError as problem:
         raise RunError(f"--out {folder}: cannot write there: {problem.strerror}") from None
+    write_info(folder, info)
     return info
 
 
@@ -115,9 +119,34 @@ def resumable_plan(folder: Path) -> Plan:
 
 def _same_plan(stored: Plan, asked: Plan, folder: Path) -> None:
     before, now = json.loads(json.dumps(stored.to_dict())), json.loads(json.dumps(asked.to_dict()))
-    different = [name for name in now if now[name] != before.get(name)]
+    different = [
+        _difference(name, before.get(name), now[name])
+        for name in now
+        if name not in MAY_CHANGE and now[name] != before.get(name)
+    ]
     if different:
         raise PlanError(
-            f"{folder} was made with other settings ({', '.join(different)}); "
+            f"{folder} was made with other settings: {'; '.join(different)}; "
             "resume it without naming any, or choose another --out"
         )
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """What differs, in a few words; of series and lists the first parts that do."""
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for position, (one, other) in enumerate(zip(before, now, strict=True), start=1):
+            if one != other and isinstance(one, dict):
+                return _difference(f"{name} {position}", one, other)
+    if isinstance(before, dict) and isinstance(now, dict):
+        parts = [
+            _difference(part, before.get(part), now[part])
+            for part in now
+            if now[part] != before.get(part)
+        ]
+        return f"{name}: {', '.join(parts)}"
+    return f"{name} {_short(before)} there, {_short(now)} asked for"
+
+
+def _short(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"

@@ -15,9 +15,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from bench.counters import oom_kills
 from bench.environment import worker_environment
 
 START_LIMIT_S = 120.0
+# Somebody else ended the process: a request says nothing about itself by that, and is asked again.
+ENDED_FROM_OUTSIDE = {
+    getattr(signal, name): name
+    for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+    if hasattr(signal, name)
+}
+MOST_ENDINGS = 3
+KILL = 9
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -46,25 +55,49 @@ class Worker:
     def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
         """The worker's answer.
 
+        A process that was ended from outside, and not by the kernel for its memory, is replaced
+        and asked again, up to MOST_ENDINGS times in all.
+
         Raises:
             WorkerLost: it crashed, was killed, or took longer than `limit_s`. The next request
                 starts a new process.
 
         """
-        process = self._running()
+        line = json.dumps({"op": operation, **request}) + "\n"
+        endings = 0
+        while True:
+            process = self._running()
+            kills = oom_kills()
+            answer = self._exchange(process, line, limit_s)
+            if answer is not None:
+                return answer
+            code, said = self._autopsy(process)
+            if -code not in ENDED_FROM_OUTSIDE:
+                raise _crash(code, said)
+            now = oom_kills()
+            if -code == KILL and now is not None and now != kills:
+                raise WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
+            endings += 1
+            if endings == MOST_ENDINGS:
+                raise _ended(-code, counted=now is not None)
+
+    def _exchange(
+        self, process: subprocess.Popen[str], line: str, limit_s: float
+    ) -> dict[str, Any] | None:
+        """The answer to one request; None if the process ended instead."""
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps({"op": operation, **request}) + "\n")
+            process.stdin.write(line)
             process.stdin.flush()
-            line = self._answers.get(timeout=limit_s)
+            text = self._answers.get(timeout=limit_s)
         except queue.Empty:
             self.stop()
-            raise WorkerLost("timeout", f"no answer within {limit_s:.0f} s") from None
+            raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
         except OSError:
-            line = None
-        if line is None:
-            raise self._lost(process)
-        answer: dict[str, Any] = json.loads(line)
+            return None
+        if text is None:
+            return None
+        answer: dict[str, Any] = json.loads(text)
         return answer
 
     def stop(self) -> None:
@@ -106,7 +139,10 @@ class Worker:
         )
         self._process = subprocess.Popen(
             # -P: a folder named bench where the user stands must not be taken for ours.
-            [sys.executable, "-P", "-m", "bench.worker", str(self._threads)],
+            [
+                *(sys.executable, "-P", "-m", "bench.worker"),
+                *(str(self._threads), str(os.getpid())),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -120,18 +156,15 @@ class Worker:
         ).start()
         return self._process
 
-    def _lost(self, process: subprocess.Popen[str]) -> WorkerLost:
+    def _autopsy(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+        """The exit code of a process that ended, and the last line it said."""
         try:
             code = process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             code = 0
         said = self._last_words()
         self.stop()
-        if code == -getattr(signal, "SIGKILL", 9):
-            return WorkerLost("out_of_memory", "the worker was killed, most likely for its memory")
-        if code < 0:
-            return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
-        return WorkerLost("crashed", f"the worker exited with {code}{said}")
+        return code, said
 
     def _last_words(self) -> str:
         if self._log is None:
@@ -149,6 +182,20 @@ def _forward(stream: IO[str] | None, answers: queue.Queue[str | None]) -> None:
     except (OSError, ValueError):
         pass  # closed by stop()
     answers.put(None)
+
+
+def _crash(code: int, said: str) -> WorkerLost:
+    if code < 0:
+        return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
+    return WorkerLost("crashed", f"the worker exited with {code}{said}")
+
+
+def _ended(number: int, *, counted: bool) -> WorkerLost:
+    """`counted`: the platform would have told of a kill for memory."""
+    name = ENDED_FROM_OUTSIDE[number]
+    if number == KILL and not counted:
+        return WorkerLost("out_of_memory", "the worker was killed, most likely for its memory")
+    return WorkerLost("crashed", f"{name} ended the worker {MOST_ENDINGS} times")
 
 
 def succeeded(answer: Mapping[str, Any]) -> bool:

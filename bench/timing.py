@@ -5,23 +5,31 @@ Everything that touches time or a device comes in from outside, so that tests in
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import cache
+from itertools import pairwise, repeat
+from typing import Protocol
 
-from bench.noise import Usage, read_usage
+from bench.counters import Usage, read_process, read_usage
 
-# A reading this long makes the clock's resolution and the loop's own cost (some 50 ns each) less
-# than 0.1 % of it.
+# A reading lasts at least this long, and at least so many times what the clock can tell apart,
+# which is then below 0.1 % of it.
 SHORTEST_READING_S = 1e-3
+READING_IN_RESOLUTIONS = 1000
+MOST_CALIBRATIONS = 4
 WARM_UP_AGREEMENT = 0.05
-LONGEST_WARM_UP_CALLS = 50
+WARM_UP_READING_S = 1e-4
+SHORT_CALL_S = 5e-3
+AGREEING_READINGS = 2
+AGREEING_SHORT_READINGS = 3
+LONGEST_WARM_UP_READINGS = 50
 LONGEST_WARM_UP_S = 1.0
-FEWEST_SETTLING_CALLS = 6
+FEWEST_SETTLING_READINGS = 6
 SETTLED_FAULTS = 256  # of 4 KiB pages: 1 MiB
-L2_FLUSH_BYTES = 256 * 2**20
 
 Call = Callable[[], object]
 
@@ -38,55 +46,81 @@ class Stopwatch(Protocol):
         """Whether several calls may share one reading."""
         ...
 
+    @property
+    def resolution_s(self) -> float:
+        """The shortest time that the clock tells apart."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarnessCosts:
+    """What reading the clock and looping cost by themselves, in seconds.
+
+    `clock_resolution_s` is the least difference of two reads of the clock, `clock_cost_s` what a
+    read takes, `loop_cost_s` one turn of the loop around a function that does nothing. The last
+    two are taken off every reading.
+    """
+
+    clock_resolution_s: float
+    clock_cost_s: float
+    loop_cost_s: float
+
+
+def _nothing() -> None:
+    pass
+
+
+def calibrate(clock: Callable[[], float], *, reads: int = 1000, repeats: int = 30) -> HarnessCosts:
+    """Measure the harness with its own clock; of many readings the quickest, the undisturbed."""
+    times = [clock() for _ in range(reads)]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    resolution = min((step for step in steps if step > 0), default=0.0)
+    clock_cost = statistics.median(steps)
+    loops = []
+    for _ in range(repeats):
+        start = clock()
+        for _ in repeat(None, reads):
+            _nothing()
+        loops.append((clock() - start - clock_cost) / reads)
+    return HarnessCosts(
+        clock_resolution_s=resolution,
+        clock_cost_s=max(0.0, clock_cost),
+        loop_cost_s=max(0.0, min(loops)),
+    )
+
+
+@cache
+def harness_costs() -> HarnessCosts:
+    """The costs of this process's clock and loop, measured once."""
+    return calibrate(time.perf_counter)
+
 
 class CpuStopwatch:
-    """The monotonic clock around a loop of calls."""
+    """The monotonic clock around a loop of calls, less what clock and loop cost by themselves."""
 
     loops = True
 
-    def measure(self, call: Call, calls: int) -> float:
-        """Seconds of `calls` calls."""
-        start = time.perf_counter()
-        for _ in range(calls):
-            call()
-        return time.perf_counter() - start
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        costs: HarnessCosts | None = None,
+    ) -> None:
+        self._clock = clock
+        self._costs = costs or harness_costs()
 
-
-class CudaStopwatch:
-    """Events on the current stream, the L2 cache overwritten before every call.
-
-    `cuda` is `torch.cuda`, or what stands in for it; `flush` overwrites the cache.
-    """
-
-    loops = False
-
-    def __init__(self, device: str, cuda: Any, flush: Call) -> None:
-        self._device = device
-        self._cuda = cuda
-        self._flush = flush
-
-    @classmethod
-    def on(cls, device: str) -> CudaStopwatch:
-        """The stopwatch of a device that torch sees."""
-        import torch
-
-        buffer = torch.empty(L2_FLUSH_BYTES, dtype=torch.int8, device=device)
-        return cls(device, torch.cuda, buffer.zero_)
+    @property
+    def resolution_s(self) -> float:
+        """The shortest time that the clock tells apart."""
+        return self._costs.clock_resolution_s + self._costs.clock_cost_s
 
     def measure(self, call: Call, calls: int) -> float:
-        """Seconds of `calls` calls, each between its own pair of events."""
-        cuda = self._cuda
-        total_ms = 0.0
-        for _ in range(calls):
-            self._flush()
-            start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
-            cuda.synchronize(self._device)
-            start.record()
+        """Seconds of `calls` calls, beyond those of as many empty ones."""
+        clock = self._clock
+        start = clock()
+        for _ in repeat(None, calls):
             call()
-            end.record()
-            cuda.synchronize(self._device)
-            total_ms += start.elapsed_time(end)
-        return total_ms / 1e3
+        elapsed = clock() - start
+        return max(0.0, elapsed - self._costs.clock_cost_s - calls * self._costs.loop_cost_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +157,8 @@ def sample(
     usage: Callable[[], Usage] = read_usage,
 ) -> Reading:
     """Warm up, then read until the budget's rule is met."""
-    once = warm_up(call, stopwatch, usage=usage)
-    calls = max(1, round(SHORTEST_READING_S / once)) if stopwatch.loops and once > 0 else 1
+    once = warm_up(call, stopwatch)
+    calls = calibrated_calls(call, stopwatch, once)
     before = usage()
     samples: list[float] = []
     spent = 0.0
@@ -147,27 +181,56 @@ def sample(
     )
 
 
-def warm_up(call: Call, stopwatch: Stopwatch, *, usage: Callable[[], Usage] = read_usage) -> float:
-    """Call until two readings in a row agree within 5 % and memory has settled; the last reading.
+def calibrated_calls(call: Call, stopwatch: Stopwatch, once_s: float) -> int:
+    """How many calls share a reading, so that it is long beside what the clock tells apart.
 
-    Timing the first calls would include compilation, cold caches and the page faults of memory
-    that is touched for the first time. An allocator that gives its memory back faults for ever;
-    after FEWEST_SETTLING_CALLS that is taken for its steady state.
+    A warm-up that was disturbed overrates a call; the number grows until a reading is long enough.
     """
-    last = 0.0
+    shortest = max(SHORTEST_READING_S, READING_IN_RESOLUTIONS * stopwatch.resolution_s)
+    if not stopwatch.loops or once_s >= shortest or once_s <= 0:
+        return 1
+    calls = math.ceil(shortest / once_s)
+    for _ in range(MOST_CALIBRATIONS):
+        seconds = stopwatch.measure(call, calls)
+        if seconds >= 0.8 * shortest or seconds <= 0:
+            break
+        calls = math.ceil(calls * shortest / seconds)
+    return calls
+
+
+def warm_up(
+    call: Call, stopwatch: Stopwatch, *, usage: Callable[[], Usage] = read_process
+) -> float:
+    """Call until the time of a call is stationary; seconds per call of the last reading.
+
+    Stationary means: the last three readings (of calls above 5 ms the last two) lie within 5 % of
+    each other, and no memory is touched for the first time any more. Timing the first calls would
+    include compilation, cold caches and the page faults of new memory. An allocator that gives its
+    memory back faults for ever; after FEWEST_SETTLING_READINGS that is its steady state.
+    """
+    readings: list[float] = []
     spent = 0.0
-    for number in range(LONGEST_WARM_UP_CALLS):
+    calls = 1
+    for number in range(LONGEST_WARM_UP_READINGS):
         before = usage()
-        seconds = stopwatch.measure(call, 1)
+        seconds = stopwatch.measure(call, calls)
         faults = usage().since(before).minor_faults or 0
         spent += seconds
-        settled = faults <= SETTLED_FAULTS or number >= FEWEST_SETTLING_CALLS
-        if settled and number and abs(seconds - last) <= WARM_UP_AGREEMENT * last:
-            return seconds
-        last = seconds
-        if spent > LONGEST_WARM_UP_S and number >= FEWEST_SETTLING_CALLS:
+        readings.append(seconds / calls)
+        settled = faults <= SETTLED_FAULTS * calls or number >= FEWEST_SETTLING_READINGS
+        if settled and _stationary(readings):
             break
-    return last
+        if spent > LONGEST_WARM_UP_S and number >= FEWEST_SETTLING_READINGS:
+            break
+        if stopwatch.loops and 0 < seconds < WARM_UP_READING_S:
+            calls = min(2 * calls, math.ceil(calls * WARM_UP_READING_S / seconds))
+    return readings[-1]
+
+
+def _stationary(readings: Sequence[float]) -> bool:
+    needed = AGREEING_SHORT_READINGS if readings[-1] < SHORT_CALL_S else AGREEING_READINGS
+    last = readings[-needed:]
+    return len(last) == needed and max(last) - min(last) <= WARM_UP_AGREEMENT * min(last)
 
 
 def half_width(samples: Sequence[float]) -> float:
@@ -183,4 +246,5 @@ def half_width(samples: Sequence[float]) -> float:
     reach = 0.98 * n**0.5
     low = max(0, int(n / 2 - reach))
     high = min(n - 1, int(n / 2 + reach))
-    return (ordered[high] - ordered[low]) / 2 / statistics.median(ordered)
+    middle = statistics.median(ordered)
+    return (ordered[high] - ordered[low]) / 2 / middle if middle > 0 else 0.0

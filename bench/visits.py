@@ -1,14 +1,18 @@
-"""The rounds of a sweep: decides, measures and journals one visit after another."""
+"""The visits of a sweep: decides, measures and journals one after another."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from bench import noise
 from bench.cases import Plan
-from bench.cells import Cell, case_of, unmeasured_record
+from bench.cells import Cell, Key, case_of, unmeasured_record
+from bench.costs import VisitCosts
+from bench.counters import Usage
 from bench.forecast import Forecast, Observation
 from bench.gate import Admission
 from bench.records import Journal, Record
@@ -18,8 +22,21 @@ from implementations.case import Case
 # A visit is given up after this many times what its calls were allowed to take.
 PATIENCE = 40.0
 SHORTEST_LIMIT_S = 30.0
+SHORTEST_LAST_LIMIT_S = 2.0
 # What larger cells will run into as well; a crash may be a matter of one size.
 LOSSES = ("timeout", "out_of_memory")
+# Where everything is noisy, measuring again is a waste: at most this share of the time.
+RETAKEN_SHARE = 0.25
+RETAKEN_FREELY_S = 2.0
+# Shorter spans say little: the machine's counters advance by ticks of 10 ms.
+SHORTEST_LOAD_S = 0.1
+
+INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
+# How the reason begins of a cell that a time budget left out.
+NO_TIME = "no time was left for it"
+
+Fields = Callable[[Cell, int], Mapping[str, Any]]
+"""What a record says of a cell in a round without timing it."""
 
 
 def visit_limit_s(plan: Plan) -> float:
@@ -31,125 +48,283 @@ def visit_limit_s(plan: Plan) -> float:
 class Visits:
     """What is known of a run while it grows; one visit adds one record.
 
-    `available_bytes` tells the free memory of a case's device; `on_visit` is told the cell and its
-    record once it stands in the journal.
+    `available_bytes` tells the free memory of a case's device; `fields` what a record says besides
+    the timing.
     """
 
     def __init__(
         self,
         *,
         plan: Plan,
+        cells: Sequence[Cell],
         threads: int,
         journal: Journal,
         forecast: Forecast,
-        admissions: Mapping[tuple[str, Case], Admission],
+        admissions: Mapping[Key, Admission],
         available_bytes: Callable[[Case], float],
-        on_visit: Callable[[str, Record], None],
+        fields: Fields = lambda cell, number: {},
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.costs = VisitCosts(plan, forecast)
+        self.missing: dict[str, str] = {}
+        """Columns that an instrument left null, and why it did so first."""
         self._plan = plan
+        self._cells = {cell.key: cell for cell in cells}
         self._threads = threads
         self._journal = journal
         self._forecast = forecast
         self._admissions = admissions
         self._available_bytes = available_bytes
-        self._on_visit = on_visit
+        self._fields = fields
+        self._clock = clock
         self._visited: set[tuple[str, Case, int]] = set()
-        self._given_up: dict[tuple[str, Case], Record] = {}
-        self._measured: set[tuple[str, Case]] = set()
-        self._has_workspace: set[tuple[str, Case]] = set()
+        self._seen: dict[Key, list[Record]] = defaultdict(list)
+        self._given_up: dict[Key, Record] = {}
+        self._has_workspace: set[Key] = set()
+        self._has_energy: set[Key] = set()
         self._canaries: dict[str, list[float]] = defaultdict(list)
+        self._newest_worker: dict[int, int] = {}
+        self._spent_s = self._retaken_s = 0.0
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """All cells of the plan."""
+        return list(self._cells.values())
 
     @property
     def done(self) -> int:
         """How many visits stand in the journal."""
         return len(self._visited)
 
+    @property
+    def spent_s(self) -> float:
+        """Seconds of wall time that visits took, those of earlier processes included."""
+        return self._spent_s
+
     def admitted(self, cells: Sequence[Cell]) -> list[Cell]:
         """The cells that may be timed."""
         return [cell for cell in cells if self._admissions[cell.key].status == "pass"]
 
     def complete(self, number: int, cells: Sequence[Cell]) -> bool:
-        """Whether every cell has been visited in this round."""
+        """Whether every one of the cells has been visited in this round."""
         return all((*cell.key, number) in self._visited for cell in cells)
 
-    def run_round(self, number: int, cells: Sequence[Cell], worker: Worker) -> None:
-        """Visit every cell that has not been visited in this round."""
+    def measured(self, cell: Cell) -> list[Record]:
+        """The records of a cell that have a time."""
+        return self._seen[cell.key]
+
+    def call_s(self, cell: Cell) -> float | None:
+        """Seconds of a call, measured or else predicted."""
+        return self._forecast.time_s(cell.implementation, cell.case)
+
+    @property
+    def newest_round(self) -> int:
+        """The last round of which a visit stands in the journal; -1 before the first."""
+        return max((number for *_, number in self._visited), default=-1)
+
+    def newest_worker(self, number: int) -> int:
+        """The number of the last process that measured in a round; they start at 100 a round."""
+        return self._newest_worker.get(number, number * 100)
+
+    def unseen(self) -> list[Cell]:
+        """The cells without any record."""
+        seen = {(name, case) for name, case, _ in self._visited}
+        return [cell for cell in self._cells.values() if cell.key not in seen]
+
+    def costs_time(self, cell: Cell) -> bool:
+        """Whether a visit would measure, as far as is known, and not only say why it does not."""
+        if self._admissions[cell.key].status != "pass" or cell.key in self._given_up:
+            return False
+        return bool(self._seen.get(cell.key)) or self._objection(cell) is None
+
+    def left_s(self, number: int, cells: Sequence[Cell]) -> float:
+        """What visiting those of the cells will take that this round has not visited yet."""
+        return sum(
+            self.costs.expected_s(cell)
+            for cell in cells
+            if (*cell.key, number) not in self._visited and self.costs_time(cell)
+        )
+
+    def run_round(
+        self,
+        number: int,
+        cells: Sequence[Cell],
+        worker: Worker,
+        *,
+        worker_number: int | None = None,
+        deadline: float | None = None,
+        on_visit: Callable[[str, Record], None] = lambda cell, record: None,
+    ) -> None:
+        """Visit every one of the cells that has not been visited in this round.
+
+        A visit that would end after the deadline, a time of the clock, is left out. The processes
+        are numbered from `worker_number` on, by default from the round's last. `on_visit` is told
+        the cell and its record once it stands in the journal.
+        """
+        before = self.newest_worker(number) if worker_number is None else worker_number
         for cell in cells:
             if (*cell.key, number) in self._visited:
                 continue
-            record = self._visit(cell, number, worker)
-            self._journal.append(record)
-            self.learn(record)
-            self._on_visit(f"{cell.implementation.name} {cell.case}", record)
+            measures = self.costs_time(cell)
+            ends = self._clock() + self.costs.expected_s(cell)
+            if measures and deadline is not None and ends > deadline:
+                continue
+            record = self._visit(cell, number, worker, before, deadline)
+            self.write(record)
+            on_visit(f"{cell.implementation.name} {cell.case}", record)
 
-    def _visit(self, cell: Cell, number: int, worker: Worker) -> Record:
+    def write(self, record: Record) -> None:
+        """Put a record into the journal."""
+        self._journal.append(record)
+        self.learn(record)
+
+    def blank(self, cell: Cell, number: int) -> Record:
+        """The record of a visit that measured nothing."""
         admission = self._admissions[cell.key]
-        blank = replace(
+        return replace(
             unmeasured_record(cell),
             round=number,
             threads=self._threads,
             max_error=admission.max_error,
             allowed_error=admission.allowed_error,
+            **self._fields(cell, number),
         )
+
+    def _visit(
+        self,
+        cell: Cell,
+        number: int,
+        worker: Worker,
+        before: int,
+        deadline: float | None,
+    ) -> Record:
+        blank = self.blank(cell, number)
+        admission = self._admissions[cell.key]
         if admission.status != "pass":
             return replace(blank, status=admission.status, reason=admission.reason)
-        before = self._given_up.get(cell.key)
-        if before is not None:
-            return replace(blank, status=before.status, reason=before.reason)
-        if cell.key in self._measured:
-            # It ran, and will again, whatever one disturbed reading says of a neighbour since.
-            return self._measure(cell, blank, worker)
-        objection = self._forecast.objection(
+        given_up = self._given_up.get(cell.key)
+        if given_up is not None:
+            return replace(blank, status=given_up.status, reason=given_up.reason)
+        # What ran will run again, whatever one disturbed reading says of a neighbour since.
+        objection = None if self._seen.get(cell.key) else self._objection(cell)
+        if objection is not None:
+            return replace(blank, status="skipped", reason=objection)
+        started = self._clock()
+        record = self._measure(cell, blank, worker, deadline)
+        return replace(record, worker=before + worker.started, visit_s=self._clock() - started)
+
+    def _objection(self, cell: Cell) -> str | None:
+        return self._forecast.objection(
             cell.implementation,
             cell.case,
             call_limit_s=self._plan.call_limit_s,
             available_bytes=self._available_bytes(cell.case),
         )
-        if objection is not None:
-            return replace(blank, status="skipped", reason=objection)
-        return self._measure(cell, blank, worker)
 
-    def _measure(self, cell: Cell, blank: Record, worker: Worker) -> Record:
+    def _measure(
+        self,
+        cell: Cell,
+        blank: Record,
+        worker: Worker,
+        deadline: float | None,
+    ) -> Record:
+        """The first quiet measurement of a few; of noisy ones alone the quickest."""
+        best: Record | None = None
+        for retakes in range(self._plan.retakes + 1):
+            started = self._clock()
+            record = self._attempt(cell, blank, worker, deadline)
+            took_s = self._clock() - started
+            if retakes:
+                self._retaken_s += took_s
+            best = record if best is None else _better(best, record)
+            best = replace(best, retakes=retakes)
+            if record.status != "measured" or not record.noisy:
+                break
+            ahead_s = self._retaken_s + took_s
+            if ahead_s > RETAKEN_FREELY_S + RETAKEN_SHARE * (self._spent_s + took_s):
+                break
+            if deadline is not None and self._clock() + took_s > deadline:
+                break
+        assert best is not None
+        return best
+
+    def _attempt(
+        self,
+        cell: Cell,
+        blank: Record,
+        worker: Worker,
+        deadline: float | None,
+    ) -> Record:
         plan = self._plan
-        budget = {
-            "visit_s": plan.visit_s,
-            "min_samples": plan.min_samples,
-            "precision": plan.precision,
-        }
+        limit_s = visit_limit_s(plan)
+        if deadline is not None:
+            limit_s = min(limit_s, max(SHORTEST_LAST_LIMIT_S, deadline - self._clock()))
         try:
             answer = worker.ask(
                 "measure",
-                limit_s=visit_limit_s(plan),
+                limit_s=limit_s,
                 spec=cell.implementation.spec,
                 case=asdict(cell.case),
-                budget=budget,
+                budget={
+                    "visit_s": plan.visit_s,
+                    "min_samples": plan.min_samples,
+                    "precision": plan.precision,
+                },
                 seed=plan.seed,
                 with_workspace=cell.key not in self._has_workspace,
+                with_energy=plan.energy and cell.key not in self._has_energy,
             )
         except WorkerLost as lost:
-            return replace(
-                blank, status=lost.status, reason=str(lost), worker=_worker_number(blank, worker)
-            )
-        number = _worker_number(blank, worker)
+            return replace(blank, status=lost.status, reason=str(lost))
         if not succeeded(answer):
-            return replace(
-                blank, status=answer["status"], reason=answer.get("reason"), worker=number
-            )
-        earlier = self._canaries[cell.case.device]
+            if answer["status"] == "out_of_memory":
+                worker.stop()  # what is left of its heap is nobody's measure
+            return replace(blank, status=answer["status"], reason=answer.get("reason"))
+        for column, reason in INSTRUMENT_REASONS.items():
+            if reason in answer:
+                name = cell.implementation.name
+                self.missing.setdefault(column, f"{name}: {answer[reason]}")
+        if answer["workspace_bytes"] is not None:
+            self._has_workspace.add(cell.key)
+        if answer.get("energy_j") is not None:
+            self._has_energy.add(cell.key)
+        return self._measured(cell, blank, answer)
+
+    def _measured(self, cell: Cell, blank: Record, answer: Mapping[str, Any]) -> Record:
+        usage = Usage(**answer["usage"])
+        gpu = answer.get("gpu_state") or {}
         reasons = noise.reasons(
-            answer["samples_s"], noise.Usage(**answer["usage"]), answer["canary_s"], earlier
+            noise.Evidence(
+                samples_s=answer["samples_s"],
+                usage=usage,
+                canary_s=answer["canary_s"],
+                earlier_canaries=self._canaries[cell.case.device],
+                throttling=gpu.get("slowing", ()),
+            )
         )
+        seen_long = usage.wall_s >= SHORTEST_LOAD_S
         return replace(
             blank,
             status="measured",
-            worker=number,
             time_s=answer["time_s"],
             time_min_s=min(answer["samples_s"]),
             samples_s=tuple(answer["samples_s"]),
+            calls_per_sample=answer["calls_per_sample"],
             cpu_time_s=answer["cpu_time_s"],
             workspace_bytes=answer["workspace_bytes"],
             minor_faults=answer["minor_faults"],
             canary_s=answer["canary_s"],
+            waiting_share=usage.waiting_share,
+            other_load=usage.other_load if seen_long else None,
+            steal_share=usage.stolen_cores if seen_long else None,
+            frequency_hz=usage.frequency_hz,
+            energy_j=answer.get("energy_j"),
+            energy_resolution_j=answer.get("energy_resolution_j"),
+            graph_time_s=answer.get("graph_time_s"),
+            gpu_clock_hz=gpu.get("clock_hz"),
+            gpu_temperature_c=gpu.get("temperature_c"),
+            gpu_power_w=gpu.get("power_w"),
+            throttle_reasons=tuple(gpu["throttle_reasons"]) if "throttle_reasons" in gpu else None,
             noisy=bool(reasons),
             noise_reasons=reasons,
             reason=cell.implementation.unmeasured_workspace,
@@ -162,10 +337,19 @@ class Visits:
         self._visited.add((*key, record.round or 0))
         if record.status in ("incorrect", "unsupported"):
             return  # the gate has been asked again
+        number, worker = record.round or 0, record.worker
+        if worker is not None:
+            self._newest_worker[number] = max(worker, self._newest_worker.get(number, 0))
+        if record.visit_s is not None:
+            self._spent_s += record.visit_s
+            if key in self._cells and record.status == "measured":
+                self.costs.observe(self._cells[key], record.visit_s)
         if record.status == "measured" and record.time_s is not None:
-            self._measured.add(key)
+            self._seen[key].append(record)
             if record.workspace_bytes is not None or record.reason is not None:
                 self._has_workspace.add(key)
+            if record.energy_j is not None:
+                self._has_energy.add(key)
             if record.canary_s is not None:
                 self._canaries[case.device].append(record.canary_s)
             observed = Observation(
@@ -173,11 +357,23 @@ class Visits:
             )
             self._forecast.observe(record.implementation, observed)
             return
+        if record.status == "skipped" and (record.reason or "").startswith(NO_TIME):
+            return  # with more time it may be measured
         self._given_up.setdefault(key, record)
         if record.status in LOSSES:
             self._forecast.observe_loss(record.implementation, case, record.status)
 
 
-def _worker_number(record: Record, worker: Worker) -> int:
-    """Every round has a worker of its own; within it, a replacement has a number of its own."""
-    return (record.round or 0) * 100 + worker.started
+def _better(first: Record, second: Record) -> Record:
+    """The quieter of two measurements of a cell, of equally noisy ones the quicker."""
+    if second.status != "measured":
+        return first
+    chosen, other = first, second
+    if (second.noisy, second.time_s or 0.0) < (first.noisy, first.time_s or 0.0):
+        chosen, other = second, first
+    once = ("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s")
+    kept = {name: getattr(chosen, name) for name in once}
+    return replace(
+        chosen,
+        **{name: getattr(other, name) if value is None else value for name, value in kept.items()},
+    )

@@ -9,55 +9,72 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import statistics
+import queue
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from functools import cache, partial
+from dataclasses import asdict, replace
+from functools import cache
 from typing import IO, Any
 
 import torch
-from torch import Tensor
 
+from bench.ceilings import large_block_faults, measure_ceilings
 from bench.check_case import CheckCase
-from bench.inputs import Inputs, differentiate, make_inputs
+from bench.confinement import die_with, limit_memory, offer_as_victim
+from bench.counting.counter import Counter
+from bench.counting.result import Counts
+from bench.environment import available_bytes
+from bench.inputs import Inputs, make_inputs
+from bench.instruments import missing_instruments
+from bench.measuring import Prepared, canary, prepare, stopwatch
 from bench.memory import workspace_bytes
-from bench.noise import read_usage
 from bench.probes.agreement import agreement
+from bench.resident import resident_peak
+from bench.sensors import energy, gpu_state, replayed, watch_idle
 from bench.shrink import shrink
-from bench.timing import Budget, CpuStopwatch, CudaStopwatch, Stopwatch, sample, warm_up
+from bench.timing import Budget, harness_costs, sample, warm_up
 from bench.verify import verify_case
 from implementations.case import Case
 from implementations.catalogue import load
 from implementations.interface import Implementation, UnsupportedCaseError
 
-CANARY_SIZE = 384
-SMALLEST_CEILING_SIZE = 256
-CEILING_SIZE = 2048
-CEILING_SIZE_CUDA = 8192
-LONGEST_CEILING_CALL_S = 0.25
-COPY_BYTES = 2**28
-LARGE_BLOCK_BYTES = 2**26
 MOST_PRINTED = 300
-SETTLING_BLOCKS = 8
+# One call of it loads the libraries and starts the threads before the resident set is read.
+SMALL_SEQ_LEN = 64
 
 
 def main() -> None:
-    """Serve requests from standard input until it closes."""
+    """Serve requests from standard input until it closes.
+
+    Arguments: the number of threads, and the process that this one may not outlive.
+    """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    if len(sys.argv) > 1:
-        torch.set_num_threads(int(sys.argv[1]))
+    torch.set_num_threads(int(sys.argv[1]))
+    die_with(int(sys.argv[2]))
+    offer_as_victim()
+    if not torch.cuda.is_available():  # a driver reserves more than it uses
+        limit_memory(available_bytes())
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 1)
-        for line in sys.stdin:
-            request = json.loads(line)
+        while True:
+            request = json.loads(requests.get())
             answer = _answer(OPERATIONS[request.pop("op")], request)
             text = _taken(printed)
             if text:
                 answer["printed"] = text
             answers.write(json.dumps(answer, allow_nan=False) + "\n")
             answers.flush()
+
+
+def _listen(requests: queue.SimpleQueue[str]) -> None:
+    """Hand requests over; at their end the process ends, even in the middle of a call."""
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
 
 
 def _taken(printed: IO[bytes]) -> str:
@@ -87,28 +104,17 @@ def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -
 
 
 def describe() -> dict[str, Any]:
-    """What only torch knows of the machine."""
+    """What only torch, or this process, knows of the machine and of the harness."""
     cuda = torch.cuda.is_available()
     return {
         "status": "done",
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "gpu_free_bytes": torch.cuda.mem_get_info()[0] if cuda else None,
         "threads": torch.get_num_threads(),
-        "large_block_faults": _large_block_faults(),
+        "large_block_faults": large_block_faults(),
+        "harness": asdict(harness_costs()),
+        "instruments": missing_instruments("cuda" if cuda else "cpu"),
     }
-
-
-def _large_block_faults() -> float | None:
-    """Fewest minor faults of taking and touching a large block again after it was given back.
-
-    A heap may take a few calls to settle; an allocator that gives memory back faults every time.
-    """
-    found = []
-    for _ in range(SETTLING_BLOCKS):
-        before = read_usage()
-        torch.ones(LARGE_BLOCK_BYTES, dtype=torch.int8)
-        found.append(read_usage().since(before).minor_faults)
-    return min((faults for faults in found if faults is not None), default=None)
 
 
 @contextlib.contextmanager
@@ -154,24 +160,30 @@ def measure(
     budget: dict[str, Any],
     seed: int,
     with_workspace: bool,
+    with_energy: bool = False,
 ) -> dict[str, Any]:
-    """Time one cell, and measure its workspace if asked."""
+    """Time one cell, and measure workspace and energy if asked."""
     implementation, point = _implementation(spec), Case(**case)
-    call = prepare(implementation, _inputs(implementation, point, seed), point)
+    if with_energy:
+        watch_idle(point.device)
+    ready = prepare(implementation, _inputs(implementation, point, seed), point)
     canary_s = canary(point.device)
-    reading = sample(call, stopwatch(point.device), Budget(**budget))
-    workspace = None
-    if with_workspace and implementation.unmeasured_workspace is None:
-        workspace = workspace_bytes(call, point.device)
+    with ready.conditions():
+        reading = sample(ready.call, stopwatch(point.device), Budget(**budget))
     return {
         "status": "measured",
         "samples_s": reading.samples_s,
+        "calls_per_sample": reading.calls,
         "time_s": reading.time_s,
         "cpu_time_s": reading.cpu_time_s,
         "minor_faults": reading.minor_faults,
         "usage": asdict(reading.usage),
         "canary_s": canary_s,
-        "workspace_bytes": workspace,
+        "gpu_state": gpu_state(point.device) if point.device_type == "cuda" else None,
+        "workspace_bytes": _workspace(implementation, ready, point) if with_workspace else None,
+        **(energy(ready, point.device) if with_energy else {}),
+        # Last, since a capture that fails may keep its memory; once a cell, as the workspace.
+        **(replayed(ready, point.device) if with_workspace else {}),
     }
 
 
@@ -179,97 +191,55 @@ def _inputs(implementation: Implementation, case: Case, seed: int) -> Inputs:
     return make_inputs(case, seed=seed, layout=implementation.layout)
 
 
+def _workspace(implementation: Implementation, ready: Prepared, case: Case) -> int | None:
+    if implementation.unmeasured_workspace is not None:
+        return None
+    return workspace_bytes(ready.run, case.device)
+
+
 def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
     """Warm one cell up, to predict larger ones by its seconds and workspace."""
     implementation, point = _implementation(spec), Case(**case)
-    call = prepare(implementation, _inputs(implementation, point, seed), point)
-    seconds = warm_up(call, stopwatch(point.device))
-    workspace = None
-    if implementation.unmeasured_workspace is None:
-        workspace = workspace_bytes(call, point.device)
-    return {"status": "measured", "time_s": seconds, "workspace_bytes": workspace}
-
-
-def ceiling(dtype: str, device: str) -> dict[str, Any]:
-    """The machine's own matmul rate in operations and copy rate in bytes a second."""
-    source = torch.ones(COPY_BYTES, dtype=torch.int8, device=device)
-    target = torch.empty_like(source)
-    watch = stopwatch(device)
-    budget = Budget(visit_s=0.5, min_samples=5, max_samples=20)
-    copy_s = min(sample(lambda: target.copy_(source), watch, budget).samples_s)
+    ready = prepare(implementation, _inputs(implementation, point, seed), point)
+    with ready.conditions():
+        seconds = warm_up(ready.call, stopwatch(point.device))
     return {
-        "status": "done",
-        "matmul_flops_per_s": _matmul_rate(dtype, device, watch, budget),
-        "copy_bytes_per_s": 2 * COPY_BYTES / copy_s,
+        "status": "measured",
+        "time_s": seconds,
+        "workspace_bytes": _workspace(implementation, ready, point),
     }
 
 
-def _matmul_rate(dtype: str, device: str, watch: Stopwatch, budget: Budget) -> float:
-    """The best rate over growing sizes.
-
-    Some products have no fast kernel (float16 on a CPU can take minutes); the sizes end where a
-    call grows long.
-    """
-    rate = 0.0
-    largest = CEILING_SIZE_CUDA if device.startswith("cuda") else CEILING_SIZE
-    size = min(SMALLEST_CEILING_SIZE, largest)
-    while True:
-        drawn = (torch.randn(size, size, device=device) for _ in range(3))
-        left, right, product = (one.to(getattr(torch, dtype)) for one in drawn)
-        multiply = partial(torch.mm, left, right, out=product)
-        once_s = warm_up(multiply, watch)
-        rate = max(rate, 2 * size**3 / once_s)
-        if once_s > LONGEST_CEILING_CALL_S:
-            return rate
-        if size >= largest:
-            return max(rate, 2 * size**3 / min(sample(multiply, watch, budget).samples_s))
-        size *= 2
+def count(spec: str, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the operators of a call do, for each case: the counted fields of a record."""
+    counter = Counter(_implementation(spec))
+    return {"status": "done", "counts": [_counts(counter.at(Case(**one))) for one in cases]}
 
 
-def prepare(
-    implementation: Implementation, inputs: Inputs, case: Case
-) -> Callable[[], Sequence[Tensor]]:
-    """The call that is timed: it returns the output and, with a backward pass, the gradients."""
-    tensors = (inputs.query, inputs.key, inputs.value)
-    if not case.is_backward:
-
-        def forward() -> Sequence[Tensor]:
-            with torch.no_grad():
-                output = implementation.call(
-                    *tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal
-                )
-            return (output,)
-
-        return forward
-    leaves = tuple(tensor.requires_grad_() for tensor in tensors)
-
-    def forward_backward() -> Sequence[Tensor]:
-        output = implementation.call(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
-        gradients = differentiate(output, leaves, inputs.grad_output)
-        return (output.detach(), *(one for one in gradients if one is not None))
-
-    return forward_backward
+def _counts(found: Counts) -> dict[str, int | None]:
+    moved = None
+    if found.bytes_read is not None and found.bytes_written is not None:
+        moved = found.bytes_read + found.bytes_written
+    return {
+        "flops_executed": found.executed_flops,
+        "transcendentals": found.transcendentals,
+        "bytes_moved": moved,
+        "operator_launches": found.launches,
+    }
 
 
-@cache
-def stopwatch(device: str) -> Stopwatch:
-    """The stopwatch of a device."""
-    return CudaStopwatch.on(device) if device.startswith("cuda") else CpuStopwatch()
+def resident(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
+    """By how much one call raises the resident set; to be asked of a fresh process."""
+    implementation, point = _implementation(spec), Case(**case)
+    small = replace(point, seq_len=SMALL_SEQ_LEN, key_len=SMALL_SEQ_LEN)
+    prepare(implementation, _inputs(implementation, small, seed), small).run()
+    ready = prepare(implementation, _inputs(implementation, point, seed), point)
+    return {"status": "done", **asdict(resident_peak(ready.run))}
 
 
-@cache
-def _canary_operands(device: str) -> tuple[Tensor, Tensor, Tensor]:
-    left, right, product = (torch.randn(CANARY_SIZE, CANARY_SIZE, device=device) for _ in range(3))
-    return left, right, product
-
-
-def canary(device: str) -> float:
-    """Seconds of a fixed matmul: if it changes, the machine did."""
-    left, right, product = _canary_operands(device)
-    watch = stopwatch(device)
-    return statistics.median(
-        watch.measure(lambda: torch.mm(left, right, out=product), 1) for _ in range(5)
-    )
+def ceiling(dtype: str, device: str) -> dict[str, Any]:
+    """The machine's own rates; see `bench.ceilings`."""
+    return {"status": "done", **measure_ceilings(dtype, device, stopwatch(device))}
 
 
 @cache
@@ -289,6 +259,8 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "load": lambda spec: {"status": "done", "name": _implementation(spec).name},
     "measure": measure,
     "pilot": pilot,
+    "count": count,
+    "resident": resident,
     "ceiling": ceiling,
 }
 

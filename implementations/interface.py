@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Literal, Protocol, cast
 
 from torch import Tensor
@@ -97,7 +98,7 @@ class Implementation:
                 return f"{self.name} does not support {feature}"
         return self.declines(case) if self.declines else None
 
-    def call(
+    def bound(
         self,
         query: Tensor,
         key: Tensor,
@@ -107,8 +108,8 @@ class Implementation:
         is_causal: bool = False,
         scale: float | None = None,
         dropout_p: float = 0.0,
-    ) -> Tensor:
-        """Call `fn` with those keywords only that differ from their defaults.
+    ) -> Callable[[], Tensor]:
+        """`fn` with its arguments, and of the keywords only those that differ from their defaults.
 
         A kernel that knows no masks can then be checked and timed without one.
         """
@@ -120,7 +121,29 @@ class Implementation:
         }
         keywords = {name: value for name, value in given.items() if value is not None}
         plain = cast(Callable[..., Tensor], self.fn)
-        return plain(query, key, value, **keywords)
+        return partial(plain, query, key, value, **keywords)
+
+    def call(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+        scale: float | None = None,
+        dropout_p: float = 0.0,
+    ) -> Tensor:
+        """Call `fn` as `bound` does."""
+        return self.bound(
+            query,
+            key,
+            value,
+            attn_mask=attn_mask,
+            is_causal=is_causal,
+            scale=scale,
+            dropout_p=dropout_p,
+        )()
 
 
 def _needs(case: Case) -> list[Feature]:

@@ -1,4 +1,4 @@
-"""Settings of the whole suite, and a worker without a process; nothing heavy is imported here."""
+"""Settings of the whole suite, a worker without a process, and the command line; imports late."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import os
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -25,7 +27,15 @@ class DirectWorkers:
     """Stands in for `bench.supervisor.Worker`: the same requests as JSON, answered right here.
 
     `asked` has every request in order; `fault` may raise in place of an answer, or give one.
+    Counts, ceilings and resident sets, which take long and have tests of their own, are `COUNTED`,
+    `CEILINGS` and `RESIDENT` whatever is asked.
     """
+
+    COUNTED = MappingProxyType(
+        {"flops_executed": 13, "transcendentals": 17, "bytes_moved": 19, "operator_launches": 23}
+    )
+    CEILINGS = MappingProxyType({"matmul_flops_per_s": 31e9, "copy_bytes_per_s": 37e9})
+    RESIDENT = MappingProxyType({"rise_bytes": 29})
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -52,12 +62,19 @@ class DirectWorker:
         self.started += self._lost
         self._lost = True
         self._workers.asked.append((operation, request))
-        answer = self._workers.fault(operation, request)
+        answer = self._workers.fault(operation, request) or self._canned(operation, request)
         if answer is None:
             sent = json.loads(json.dumps(request))
             answer = worker._answer(worker.OPERATIONS[operation], sent)
         self._lost = False
         return json.loads(json.dumps(answer, allow_nan=False))
+
+    def _canned(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        if operation == "count":
+            counts = [dict(self._workers.COUNTED) for _ in request["cases"]]
+            return {"status": "done", "counts": counts}
+        canned = {"ceiling": self._workers.CEILINGS, "resident": self._workers.RESIDENT}
+        return {"status": "done", **canned[operation]} if operation in canned else None
 
     def stop(self) -> None:
         self._lost = True
@@ -72,19 +89,22 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import supervisor, sweep, verification, worker
+    from bench import ceilings, measuring, supervisor, sweep, verification, worker
 
     workers = DirectWorkers()
     monkeypatch.setattr(supervisor, "Worker", workers)
     monkeypatch.setattr(sweep, "Worker", workers)
     monkeypatch.setattr(verification, "Worker", workers)
-    monkeypatch.setattr(worker, "CEILING_SIZE", 8)
-    monkeypatch.setattr(worker, "CANARY_SIZE", 8)
-    monkeypatch.setattr(worker, "COPY_BYTES", 4096)
-    worker._implementation.cache_clear()
+    monkeypatch.setattr(measuring, "CANARY_SIZE", 8)
+    monkeypatch.setattr(ceilings, "LARGEST_SIZE", 8)
+    for name in ("COPY_BYTES", "EXP_ELEMENTS", "FAULTING_BYTES"):
+        monkeypatch.setattr(ceilings, name, 4096)
+    caches = (worker._implementation, measuring._canary_operands)
+    for cache in caches:
+        cache.cache_clear()
     yield workers
-    worker._implementation.cache_clear()
-    worker._canary_operands.cache_clear()
+    for cache in caches:
+        cache.cache_clear()
 
 
 @pytest.fixture
@@ -98,3 +118,52 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
         return path
 
     return file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a command gave back."""
+
+    code: int
+    out: str
+    err: str
+
+    def assert_refused(self, *words: str) -> None:
+        """Exit code 2, one line on stderr, nothing on stdout."""
+        assert self.code == 2, self
+        assert self.out == ""
+        assert len(self.err.splitlines()) == 1, self.err
+        assert self.err.startswith("attnscale: ")
+        for word in words:
+            assert word in self.err
+
+
+@pytest.fixture
+def attnscale_(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the command line in this process."""
+    import attnscale
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            attnscale.main([str(argument) for argument in arguments])
+        shown = capsys.readouterr()
+        assert isinstance(exit_.value.code, int)
+        return Outcome(code=exit_.value.code, out=shown.out, err=shown.err)
+
+    return run
+
+
+@pytest.fixture
+def checking(direct_workers: DirectWorkers, monkeypatch: pytest.MonkeyPatch) -> DirectWorkers:
+    """Workers in this process, and a gate of four situations: these tests are not about it."""
+    from bench import gate, verification
+    from bench.situations import check_cases
+
+    def few(*dtypes: Any, **options: Any) -> list[Any]:
+        chosen = ("plain", "more_keys", "causal", "scale")
+        return [one for one in check_cases(*dtypes, **options) if one.name in chosen]
+
+    monkeypatch.setattr(gate, "check_cases", few)
+    monkeypatch.setattr(verification, "check_cases", few)
+    return direct_workers

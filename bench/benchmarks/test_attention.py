@@ -16,8 +16,8 @@ from bench.cases import load_preset
 from bench.cells import Cell, cells_of, unmeasured_record
 from bench.gate import Admission, Gate, cases_for
 from bench.inputs import make_inputs
+from bench.measuring import prepare
 from bench.verify import verify
-from bench.worker import prepare
 from implementations.case import Case
 from implementations.catalogue import load
 
@@ -54,4 +54,6 @@ def test_attention(benchmark: BenchmarkFixture, cell: Cell) -> None:
         allowed_error=answer.allowed_error,
     )
     benchmark.extra_info.update({k: v for k, v in known.items() if v is not None})
-    benchmark(prepare(implementation, make_inputs(case), case))
+    ready = prepare(implementation, make_inputs(case), case)
+    with ready.conditions():
+        benchmark(ready.call)

@@ -1,28 +1,18 @@
-"""The grid: sizes as people write them, plans from files, and what narrowing does to them."""
+"""The grid: plans from presets and files, and one line for each that does not fit."""
 
 import json
 import tomllib
-from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from bench.cases import (
-    MAX_SIZE,
-    HeadDimWarning,
-    Plan,
     PlanError,
     Series,
     load_config,
     load_preset,
-    narrow,
-    parse_sizes,
     presets,
     read_plan,
 )
-
-sizes = st.integers(1, MAX_SIZE)
 
 
 def a_series(**changes):
@@ -41,70 +31,6 @@ def refused(source) -> str:
     assert "\n" not in message
     assert message.startswith("plan.toml: ")
     return message
-
-
-@given(st.lists(sizes, min_size=1))
-def test_listed_sizes_come_back_ascending_and_once_each(numbers):
-    assert parse_sizes(",".join(map(str, numbers)), "--seq-lens") == tuple(sorted(set(numbers)))
-
-
-@given(sizes, sizes)
-def test_a_range_doubles_from_its_start_and_never_passes_its_end(first, last):
-    assume(first <= last)
-
-    found = parse_sizes(f"{first}:{last}", "--seq-lens")
-
-    assert found[0] == first
-    assert found[-1] <= last < 2 * found[-1]
-    assert all(later == 2 * earlier for earlier, later in pairwise(found))
-
-
-@given(st.lists(st.tuples(sizes, st.integers(0, 9)), min_size=1, max_size=5))
-def test_ranges_and_lists_may_be_mixed(parts):
-    ranges = [(first, min(first << doublings, MAX_SIZE)) for first, doublings in parts]
-    text = " , ".join(f"{first} : {last}" for first, last in ranges)
-
-    found = parse_sizes(text, "--seq-lens")
-
-    expected = {size for part in ranges for size in parse_sizes(f"{part[0]}:{part[1]}", "x")}
-    assert found == tuple(sorted(expected))
-
-
-def test_the_example_of_the_manual():
-    assert parse_sizes("128:8192", "x") == (128, 256, 512, 1024, 2048, 4096, 8192)
-    assert parse_sizes("96,192,500", "x") == (96, 192, 500)
-    assert parse_sizes("8:20,5", "x") == (5, 8, 16)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["12x", "8:4", "0", "", " ", "1,,2", "4:", ":4", "-3", "1.5", "1e3", "1:2:3", "١٢", "12²"],
-)
-def test_what_is_no_size_is_refused_with_the_option_and_the_part_named(text):
-    with pytest.raises(PlanError, match="--seq-lens: '") as refusal:
-        parse_sizes(f"5,{text}" if text.strip() else text, "--seq-lens")
-    assert text.strip().split(",")[0] in str(refusal.value)
-    assert "\n" not in str(refusal.value)
-
-
-@pytest.mark.parametrize("text", [str(MAX_SIZE + 1), f"1:{MAX_SIZE + 1}", "9" * 30, "9" * 5000])
-def test_sizes_beyond_any_memory_are_refused(text):
-    with pytest.raises(PlanError, match="--d-models: '"):
-        parse_sizes(text, "--d-models")
-
-
-@given(st.text(max_size=12))
-def test_any_text_is_either_sizes_or_one_line(text):
-    try:
-        found = parse_sizes(text, "--seq-lens")
-    except PlanError as problem:
-        refusal = str(problem)
-    else:
-        assert found == tuple(sorted(set(found)))
-        assert found[0] > 0
-        return
-    assert refusal.startswith("--seq-lens: ")
-    assert len(refusal.splitlines()) == 1
 
 
 def test_growing_heads_keep_head_dim_and_a_growing_head_keeps_their_number():
@@ -140,6 +66,13 @@ def test_growing_heads_keep_head_dim_and_a_growing_head_keeps_their_number():
         ({"series": [a_series()], "specs": "a.py:f"}, "specs must be"),
         ({"series": [a_series()], "specs": 5}, "specs must be"),
         ({"series": [a_series()], "allocator": "odd"}, "allocator must be pinned or default"),
+        ({"series": [a_series()], "retakes": -1}, "retakes must not be negative, got -1"),
+        ({"series": [a_series()], "retakes": 1.5}, "retakes must be int, got 1.5"),
+        ({"series": [a_series()], "time_budget_s": 9.9}, "time_budget_s must be at least 10, got"),
+        ({"series": [a_series()], "time_budget_s": float("inf")}, "time_budget_s must be"),
+        ({"series": [a_series()], "time_budget_s": float("nan")}, "time_budget_s must be"),
+        ({"series": [a_series()], "time_budget_s": "90s"}, "time_budget_s must be float | None"),
+        ({"series": [a_series()], "energy": 1}, "energy must be bool, got 1"),
         ({"series": [a_series(heads=2)]}, "unknown field 'heads'; there are "),
         ({"series": [a_series(is_causal=1)]}, "is_causal must be bool, got 1"),
         ({"series": [a_series(head_dim="x")]}, "head_dim must be int, got 'x'"),
@@ -176,6 +109,10 @@ def test_a_plan_survives_being_written_as_json():
         rounds=5,
         specs=["kernel.py:f"],
         threads=2,
+        retakes=0,
+        time_budget_s=90,
+        energy=True,
+        resident=False,
     )
 
     assert read_plan(json.loads(json.dumps(plan.to_dict())), "run.json") == plan
@@ -245,106 +182,3 @@ def test_a_config_is_read_as_the_presets_are(tmp_path):
     path.write_text(path.read_text() + "d_models = [64]\n")
 
     assert load_config(path) == read_plan(tomllib.loads(path.read_text()), "x")
-
-
-def test_narrowing_by_name_keeps_the_series_that_have_it():
-    plan = a_plan(
-        a_series(implementations=["matmul", "sdpa"]),
-        a_series(implementations=["row_loop"]),
-        a_series(implementations=["sdpa"], dtype="bfloat16"),
-    )
-
-    found = narrow(plan, names=["sdpa"])
-
-    assert [(s.implementations, s.dtype) for s in found.series] == [
-        (("sdpa",), "float32"),
-        (("sdpa",), "bfloat16"),
-    ]
-
-
-def test_a_name_that_the_plan_lacks_and_a_kernel_of_ones_own_join_the_first_series():
-    plan = a_plan(a_series(), a_series(implementations=["sdpa"], dtype="bfloat16"))
-
-    found = narrow(plan, names=["row_loop"], specs=[("mine", "mine=kernel.py:f")])
-
-    assert [s.implementations for s in found.series] == [("row_loop", "mine")]
-    assert found.specs == ("mine=kernel.py:f",)
-
-
-def test_naming_only_kernels_of_ones_own_keeps_the_plan():
-    plan = a_plan(a_series(), a_series(implementations=["sdpa"], dtype="bfloat16"))
-
-    found = narrow(plan, specs=[("mine", "kernel.py:mine")])
-
-    assert [s.implementations for s in found.series] == [("matmul", "mine"), ("sdpa",)]
-
-
-def test_kernels_that_a_config_brings_stay_when_it_is_narrowed():
-    plan = a_plan(a_series(implementations=["theirs"]), specs=["kernel.py:theirs"])
-
-    assert narrow(plan).specs == ("kernel.py:theirs",)
-    more = narrow(plan, specs=[("mine", "kernel.py:mine")])
-    assert more.specs == ("kernel.py:theirs", "kernel.py:mine")
-
-
-def test_flags_replace_what_every_series_says():
-    plan = a_plan(a_series(), a_series(num_heads=1))
-
-    found = narrow(
-        plan,
-        seq_lens=(13,),
-        d_models=(22,),
-        dtype="float64",
-        device="cuda",
-        pass_="forward_backward",
-    )
-
-    for series in found.series:
-        assert (series.seq_lens, series.d_models) == ((13,), (22,))
-        assert (series.dtype, series.device, series.pass_) == (
-            "float64",
-            "cuda",
-            "forward_backward",
-        )
-
-
-def test_series_that_differ_in_nothing_else_become_one():
-    plan = a_plan(
-        a_series(), a_series(implementations=["matmul", "sdpa"], seq_lens=[3]), a_series(batch=2)
-    )
-
-    found = narrow(plan, seq_lens=(13,))
-
-    assert [s.implementations for s in found.series] == [("matmul", "sdpa"), ("matmul",)]
-
-
-def test_widths_below_one_head_make_the_head_smaller():
-    plan = load_preset("smoke")
-
-    with pytest.warns(HeadDimWarning, match="head_dim is 16, the smallest width, instead of 64"):
-        found = narrow(plan, names=["sdpa"], d_models=(16, 32))
-
-    assert found.series[0].head_dim == 16
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"dtype": "int8"}, "dtype must be one of"),
-        ({"pass_": "sideways"}, "pass must be one of"),
-        ({"d_models": (22, 100)}, "d_model 100 is not a multiple of head_dim 11"),
-    ],
-)
-def test_narrowing_to_what_cannot_be_is_refused_in_one_line(changes, message):
-    with pytest.raises(PlanError, match=message) as refusal:
-        narrow(a_plan(), **changes)
-    assert str(refusal.value).startswith("the command line: ")
-
-
-def test_narrowing_keeps_everything_else():
-    plan = a_plan(rounds=7, seed=3, precision=0.5, allocator="default")
-
-    found = narrow(plan, seq_lens=(5,))
-
-    assert isinstance(found, Plan)
-    assert (found.rounds, found.seed, found.precision, found.allocator) == (7, 3, 0.5, "default")

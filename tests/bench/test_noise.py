@@ -1,84 +1,134 @@
 """What makes a visit noisy, and that quiet visits are not called so."""
 
+from typing import Any
+
 import pytest
 
-from bench import noise
-from bench.noise import Usage, read_usage, reasons
-
-
-def usage(wall_s: float = 1.0, switches: int | None = 0) -> Usage:
-    return Usage(wall_s=wall_s, cpu_time_s=1.0, minor_faults=0, involuntary_switches=switches)
-
+from bench.counters import Usage
+from bench.noise import Evidence, reasons
 
 STEADY = [1.0, 1.01, 0.99, 1.0, 1.02]
 
 
+def usage(wall_s: float = 1.0, **counters: Any) -> Usage:
+    known = {"cpu_time_s": wall_s, "minor_faults": 0, "involuntary_switches": 0, **counters}
+    return Usage(wall_s=wall_s, **known)
+
+
+def noise(samples_s=STEADY, used: Usage | None = None, **evidence: Any) -> tuple[str, ...]:
+    return reasons(Evidence(samples_s=samples_s, usage=used or usage(), **evidence))
+
+
 def test_a_quiet_visit_has_no_reasons():
-    assert reasons(STEADY, usage(), 1.0, [1.0] * 9) == ()
+    everything = usage(waiting_s=0.0, busy_s=1.0, steal_s=0.0, frequency_hz=3e9)
+
+    assert noise(used=everything, canary_s=1.0, earlier_canaries=[1.0] * 9) == ()
 
 
 def test_samples_that_spread_are_noisy():
-    assert reasons([1.0, 1.3, 0.8, 1.1], usage(), None, []) == ("samples spread by 38%",)
+    assert noise([1.0, 1.3, 0.8, 1.1]) == ("samples spread by 38%",)
 
 
 def test_one_outlier_among_many_samples_is_not_noise():
-    assert reasons([*STEADY, *STEADY, 50.0], usage(), None, []) == ()
+    assert noise([*STEADY, *STEADY, 50.0]) == ()
 
 
 def test_of_few_samples_the_whole_range_is_the_spread():
-    assert reasons([0.297, 1.291, 0.286], usage(), None, []) == ("samples spread by 338%",)
-    assert reasons([1.0, 1.02, 0.99], usage(), None, []) == ()
+    assert noise([0.297, 1.291, 0.286]) == ("samples spread by 338%",)
+    assert noise([1.0, 1.02, 0.99]) == ()
+
+
+def test_few_samples_may_range_further_than_many_may_spread():
+    assert noise([1.0, 1.0, 1.2]) == ()
+    assert noise([1.0, 1.0, 1.2, 1.2]) == ("samples spread by 18%",)
 
 
 def test_one_sample_has_no_spread():
-    assert reasons([1.0], usage(), None, []) == ()
+    assert noise([1.0]) == ()
 
 
-def test_a_preempted_visit_is_noisy():
-    assert reasons(STEADY, usage(2.0, 1000), None, []) == ("preempted 500 times a second",)
+@pytest.mark.parametrize(
+    ("last", "found"),
+    [
+        (1.07, ()),
+        (1.09, ("samples drift by +9%",)),
+        (0.93, ()),
+        (0.91, ("samples drift by -9%",)),
+    ],
+)
+def test_samples_that_grow_or_shrink_are_noisy_from_nine_samples_on(last, found):
+    middle = (1 + last) / 2
+
+    assert noise([1.0] * 3 + [middle] * 3 + [last] * 3) == found
+    assert noise([1.0] * 3 + [middle] * 2 + [last] * 3) == ()
 
 
-def test_a_platform_without_the_counter_is_not_blamed():
-    assert reasons(STEADY, usage(2.0, None), None, []) == ()
+@pytest.mark.parametrize(
+    ("counters", "found"),
+    [
+        ({"involuntary_switches": 399}, ()),
+        ({"involuntary_switches": 1000}, ("preempted 500 times a second",)),
+        ({"waiting_s": 0.09}, ()),
+        ({"waiting_s": 0.5}, ("waited 25% of the time for a core",)),
+        ({"busy_s": 2.4}, ()),
+        ({"busy_s": 5.0}, ("other processes used 1.5 cores",)),
+        ({"steal_s": 0.09}, ()),
+        ({"steal_s": 0.4}, ("the host took 0.2 cores away",)),
+    ],
+)
+def test_each_counter_has_its_own_reason_and_its_own_threshold(counters, found):
+    assert noise(used=usage(2.0, **counters)) == found
 
 
-def test_a_visit_too_short_to_be_judged_is_not_called_preempted():
-    assert reasons(STEADY, usage(0.005, 5), None, []) == ()
+def test_a_platform_without_counters_is_not_blamed():
+    nothing = usage(2.0, cpu_time_s=None, involuntary_switches=None)
+
+    assert noise(used=nothing) == ()
+
+
+def test_a_visit_too_short_to_be_judged_is_called_nothing():
+    assert noise(used=usage(0.009, involuntary_switches=5, waiting_s=0.005)) == ()
+    assert noise(used=usage(0.011, involuntary_switches=5)) == ("preempted 455 times a second",)
+
+
+@pytest.mark.parametrize("counter", ["busy_s", "steal_s"])
+def test_a_few_ticks_of_the_machines_counters_are_no_load(counter):
+    # A tick of 10 ms on each of six cores, within 20 ms, would read as three cores.
+    short = usage(0.02, cpu_time_s=0.0, **{counter: 0.06})
+    long = usage(2.0, cpu_time_s=0.0, **{counter: 6.0})
+
+    assert noise(used=short) == ()
+    assert len(noise(used=long)) == 1
 
 
 def test_a_slow_canary_is_noisy_once_there_are_five_to_compare_with():
-    assert reasons(STEADY, usage(), 1.5, [1.0] * 5) == ("canary 50% slower than usual",)
-    assert reasons(STEADY, usage(), 1.5, [1.0] * 4) == ()
-    assert reasons(STEADY, usage(), 0.5, [1.0] * 5) == ()
+    assert noise(canary_s=1.5, earlier_canaries=[1.0] * 5) == ("canary 50% slower than usual",)
+    assert noise(canary_s=1.5, earlier_canaries=[1.0] * 4) == ()
+    assert noise(canary_s=0.5, earlier_canaries=[1.0] * 5) == ()
+    assert noise(canary_s=1.14, earlier_canaries=[1.0] * 5) == ()
 
 
-def test_every_reason_is_given():
-    assert len(reasons([1.0, 2.0, 3.0, 4.0], usage(1.0, 999), 9.0, [1.0] * 5)) == 3
+def test_a_canary_is_compared_with_the_quick_quarter_so_that_a_busy_beginning_is_not_usual():
+    busy_beginning = [1.6, 1.5, 1.7, 1.5, 1.6, 1.0, 1.0, 1.0]
+
+    assert noise(canary_s=1.5, earlier_canaries=busy_beginning) == ("canary 50% slower than usual",)
+    assert noise(canary_s=1.0, earlier_canaries=busy_beginning) == ()
 
 
-def test_counters_of_a_span_are_differences():
-    later = Usage(wall_s=5.0, cpu_time_s=3.0, minor_faults=7, involuntary_switches=2)
-    earlier = Usage(wall_s=2.0, cpu_time_s=1.0, minor_faults=7, involuntary_switches=None)
+def test_one_canary_that_was_quick_by_luck_does_not_make_all_others_slow():
+    assert noise(canary_s=1.0, earlier_canaries=[0.5, *[1.0] * 8]) == ()
 
-    assert later.since(earlier) == Usage(
-        wall_s=3.0, cpu_time_s=2.0, minor_faults=0, involuntary_switches=None
+
+def test_each_reason_for_a_lower_gpu_clock_is_given():
+    assert noise(throttling=["power cap", "heat"]) == (
+        "GPU clock lowered: power cap",
+        "GPU clock lowered: heat",
     )
 
 
-def test_where_the_platform_has_no_counters_they_are_unknown(monkeypatch):
-    monkeypatch.setattr(noise, "resource", None)
+def test_every_reason_is_given():
+    loaded = usage(involuntary_switches=999, waiting_s=0.5, busy_s=3.0, steal_s=0.5)
 
-    found = read_usage()
+    found = noise([1.0, 2.0, 3.0, 4.0], loaded, canary_s=9.0, earlier_canaries=[1.0] * 5)
 
-    assert (found.minor_faults, found.involuntary_switches) == (None, None)
-    assert found.cpu_time_s is not None
-
-
-def test_counters_never_run_backwards():
-    pytest.importorskip("resource")
-    before = read_usage()
-    used = read_usage().since(before)
-
-    assert used.wall_s >= 0
-    assert used.minor_faults is not None
-    assert used.minor_faults >= 0
+    assert len(found) == 6

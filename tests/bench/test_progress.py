@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.progress import LiveProgress, PlainProgress, progress
+from bench.progress import LiveProgress, PlainProgress, progress, remaining
 from bench.records import Record
 
 RECORD = Record(
@@ -44,17 +44,45 @@ def test_elsewhere_lines_come_now_and_then_with_elapsed_and_remaining(output):
     shown = PlainProgress(Console(file=output, width=200), clock)
 
     with shown:
-        shown.visits(done=10, total=50, rounds=2)
+        shown.visits(done=10, total=50, left_s=200.0)
         for number in range(40):
             clock.now = 1.0 + number
-            shown.visit(f"cell {number}", RECORD)
+            shown.visit(f"cell {number}", RECORD, left_s=156.0 - 4.0 * number)
 
     lines = output.getvalue().splitlines()
-    assert lines[0] == "measuring 40 visits in 2 rounds"
-    assert lines[1] == "11/50 visits, 1 s elapsed, ? remaining; last: cell 0"
-    assert lines[2] == "21/50 visits, 11 s elapsed, about 29 s remaining; last: cell 10"
-    assert lines[-1] == "50/50 visits, 40 s elapsed, about 0 s remaining; last: cell 39"
+    assert lines[0] == "measuring: 40 visits, about 3 min left"
+    assert lines[1] == "11/50 visits, 1 s elapsed, about 3 min left; last: cell 0"
+    assert lines[2] == "21/50 visits, 11 s elapsed, about 2 min left; last: cell 10"
+    assert lines[3] == "31/50 visits, 21 s elapsed, about 76 s left; last: cell 20"
+    assert lines[-1] == "50/50 visits, 40 s elapsed, about 0 s left; last: cell 39"
     assert len(lines) == 6
+
+
+def test_under_a_time_budget_nobody_says_how_many_visits_there_will_be(output):
+    clock = Clock()
+    shown = PlainProgress(Console(file=output, width=200), clock)
+
+    shown.visits(done=3, total=None, left_s=80.0)
+    clock.now = 13.0
+    shown.visit("cell", RECORD, left_s=67.0)
+
+    assert output.getvalue().splitlines() == [
+        "measuring: about 80 s left",
+        "4 visits, 13 s elapsed, about 67 s left; last: cell",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "about 0 s left"),
+        (89.4, "about 89 s left"),
+        (90.0, "about 2 min left"),
+        (5400.0, "about 90 min left"),
+    ],
+)
+def test_what_is_left_is_told_no_finer_than_it_is_known(seconds, shown):
+    assert remaining(seconds) == shown
 
 
 def test_elsewhere_phases_are_lines_but_pilots_are_not(output):
@@ -82,9 +110,21 @@ def test_the_bar_counts_visits_and_names_the_cell(output):
 
     with shown:
         shown.phase("verifying matmul")
-        shown.visits(done=3, total=5, rounds=1)
-        shown.visit("matmul [n=5]", RECORD)
+        shown.visits(done=3, total=5, left_s=70.0)
+        shown.visit("matmul [n=5]", RECORD, left_s=67.0)
         shown._bar.refresh()
 
     assert "matmul [n=5]" in output.getvalue()
     assert "4/5" in output.getvalue()
+    assert "about 67 s left" in output.getvalue()
+
+
+def test_the_bar_counts_visits_although_their_number_is_not_known(output):
+    shown = LiveProgress(Console(file=output, force_terminal=True, width=160))
+
+    with shown:
+        shown.visits(done=3, total=None, left_s=70.0)
+        shown.visit("matmul", RECORD, left_s=67.0)
+        shown._bar.refresh()
+
+    assert "4/?" in output.getvalue()

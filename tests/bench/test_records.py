@@ -1,7 +1,9 @@
 """The row of a run: what is written comes back, and what is broken is named and left out."""
 
+import errno
 import json
 import math
+import os
 import warnings
 from dataclasses import replace
 
@@ -9,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import records
 from bench.records import (
     RECORDS_FILE,
     RUN_FILE,
     SCHEMA,
     CorruptRecordWarning,
-    Journal,
     Record,
     RunError,
     read_info,
@@ -56,6 +58,22 @@ CONTRACT = {
     "allowed_error",
     "noisy",
     "noise_reasons",
+    "calls_per_sample",
+    "visit_s",
+    "retakes",
+    "waiting_share",
+    "other_load",
+    "steal_share",
+    "frequency_hz",
+    "flops_executed",
+    "transcendentals",
+    "operator_launches",
+    "resident_bytes",
+    "graph_time_s",
+    "gpu_clock_hz",
+    "gpu_temperature_c",
+    "gpu_power_w",
+    "throttle_reasons",
 }
 
 RECORD = Record(
@@ -95,6 +113,7 @@ def test_a_record_has_every_field_of_the_contract():
     time_s=times,
     samples_s=st.none() | st.lists(st.floats(0, 1e3)).map(tuple),
     noise_reasons=st.none() | st.lists(st.text()).map(tuple),
+    throttle_reasons=st.none() | st.lists(st.text()).map(tuple),
     workspace_bytes=st.none() | st.integers(0, 2**60),
     reason=st.none() | st.text(),
 )
@@ -142,41 +161,6 @@ def test_a_record_that_lacks_a_field_names_it():
         Record.from_dict(row)
 
 
-def test_a_journal_is_read_in_the_order_it_was_written(tmp_path, journal_file):
-    records = [replace(RECORD, round=number) for number in range(5)]
-    with Journal(tmp_path) as journal:
-        for record in records:
-            journal.append(record)
-
-    assert list(read_records(journal_file)) == records
-
-
-def test_a_record_is_in_the_file_as_soon_as_it_is_appended(tmp_path, journal_file):
-    with Journal(tmp_path) as journal:
-        journal.append(RECORD)
-        assert list(read_records(journal_file)) == [RECORD]
-
-
-def test_a_later_journal_continues_an_earlier_one(tmp_path, journal_file):
-    for number in range(3):
-        with Journal(tmp_path) as journal:
-            journal.append(replace(RECORD, round=number))
-
-    assert [record.round for record in read_records(journal_file)] == [0, 1, 2]
-
-
-@given(cut=st.integers(0, len(lines(RECORD)) - 1))
-def test_a_tail_torn_at_any_byte_is_cut_off_before_writing_goes_on(tmp_path_factory, cut):
-    folder = tmp_path_factory.mktemp("torn")
-    second = replace(RECORD, round=1)
-    (folder / RECORDS_FILE).write_text(lines(RECORD) + lines(RECORD)[:cut])
-
-    with Journal(folder) as journal:
-        journal.append(second)
-
-    assert list(read_records(folder / RECORDS_FILE)) == [RECORD, second]
-
-
 @pytest.mark.parametrize(
     "broken",
     [
@@ -209,29 +193,6 @@ def test_empty_lines_are_nothing_to_warn_about(journal_file):
         assert list(read_records(journal_file)) == [RECORD]
 
 
-def test_a_second_writer_of_the_same_journal_is_refused(tmp_path):
-    pytest.importorskip("fcntl")
-    with Journal(tmp_path), pytest.raises(RunError, match="is being written by another attnscale"):
-        Journal(tmp_path)
-
-    with Journal(tmp_path) as journal:
-        journal.append(RECORD)
-
-
-def test_a_refused_second_writer_leaves_a_torn_tail_alone(tmp_path, journal_file):
-    pytest.importorskip("fcntl")
-    with Journal(tmp_path):
-        journal_file.write_text(lines(RECORD) + "{")
-        with pytest.raises(RunError):
-            Journal(tmp_path)
-        assert journal_file.read_text().endswith("{")
-
-
-def test_a_journal_in_a_directory_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(RunError, match=r"cannot write .*records\.jsonl: No such file"):
-        Journal(tmp_path / "nowhere")
-
-
 def test_a_run_is_read_whole(tmp_path, journal_file):
     write_info(tmp_path, {"schema": 1, "seed": 3})
     journal_file.write_text(lines(RECORD))
@@ -257,6 +218,26 @@ def test_a_run_json_that_is_no_object_is_refused(tmp_path, content):
 
     with pytest.raises(RunError, match=r"run\.json (cannot be read|must hold one JSON object)"):
         read_info(tmp_path)
+
+
+def test_a_run_json_that_cannot_be_written_is_one_line_and_the_old_one_stays(tmp_path, monkeypatch):
+    write_info(tmp_path, {"seed": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.os, "fsync", full)
+        with pytest.raises(RunError, match=r"cannot write .*run\.json: No space left") as refusal:
+            write_info(tmp_path, {"seed": 2})
+
+    assert "\n" not in str(refusal.value)
+    assert read_info(tmp_path) == {"seed": 1}
+
+
+def test_a_run_json_in_a_directory_that_was_removed_is_one_line(tmp_path):
+    with pytest.raises(RunError, match=r"cannot write .*run\.json: No such file or directory"):
+        write_info(tmp_path / "removed", {"seed": 1})
 
 
 def test_run_json_is_replaced_in_one_step(tmp_path):

@@ -1,6 +1,7 @@
 """What the command line asks for, as a plan and a directory."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,6 +44,15 @@ def test_options_narrow_the_preset():
     assert (series.dtype, series.pass_) == ("float64", "forward_backward")
 
 
+def test_what_is_said_of_the_measuring_itself_goes_into_the_plan():
+    base = load_preset("smoke")
+
+    plan = Request(preset="smoke", allocator="default", time_budget="5min", energy=True).plan()
+
+    assert plan == replace(base, allocator="default", time_budget_s=300.0, energy=True)
+    assert Request(preset="smoke").plan() == base
+
+
 def test_kernels_of_ones_own_join_the_plan_by_their_names(write):
     path = write("own.py", "def mine(query, key, value): return value")
 
@@ -83,6 +93,9 @@ def test_a_config_takes_the_place_of_the_preset(write):
         (PlanError, {"pass_": "both"}, "pass must be one of"),
         (PlanError, {"device": "tpu"}, "--device: expected cpu or cuda, got 'tpu'"),
         (PlanError, {"device": "meta"}, "--device: expected cpu or cuda, got 'meta'"),
+        (PlanError, {"allocator": "jemalloc"}, "allocator must be pinned or default, got 'jem"),
+        (PlanError, {"time_budget": "soon"}, "--time-budget: 'soon' is no duration; durations"),
+        (PlanError, {"time_budget": "9s"}, "--time-budget: expected at least 10s, got 9s"),
         (CatalogueError, {"names": ["flashy"]}, "no implementation is called 'flashy'"),
         (CatalogueError, {"specs": ["nosuch.py:f"]}, "there is no file nosuch.py"),
     ],
@@ -109,6 +122,16 @@ def test_resuming_without_options_takes_the_plan_of_the_run(tmp_path):
     assert request.plan() == plan
     assert request.folder == tmp_path
     assert request.name is None
+
+
+def test_resuming_may_bring_more_time_and_is_refused_rubbish(tmp_path):
+    plan = load_preset("smoke")
+    (tmp_path / RUN_FILE).write_text(json.dumps({"config": plan.to_dict()}))
+
+    found = Request(out=tmp_path, resume=True, time_budget="90s").plan()
+
+    assert found == replace(plan, time_budget_s=90.0)
+    assert "is no duration" in refused(PlanError, out=tmp_path, resume=True, time_budget="x")
 
 
 def test_resuming_a_directory_without_a_run_is_one_line(tmp_path):

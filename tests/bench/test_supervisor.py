@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain, repeat
 from typing import Any
 
 import psutil
@@ -12,7 +13,7 @@ import pytest
 
 from bench import supervisor
 from bench.situations import check_cases
-from bench.supervisor import Worker, WorkerLost, succeeded
+from bench.supervisor import MOST_ENDINGS, Worker, WorkerLost, succeeded
 
 # Stands in for bench.worker where a test needs no torch: it does what the request says.
 SCRIPT = """
@@ -25,6 +26,11 @@ for line in sys.stdin:
         os._exit(request["code"])
     if request["op"] == "kill":
         os.kill(os.getpid(), request["signal"])
+    if request["op"] == "killed_at_first":
+        before = len(os.listdir(request["folder"]))
+        if before < request["times"]:
+            open(os.path.join(request["folder"], str(before)), "w").close()
+            os.kill(os.getpid(), request["signal"])
     if request["op"] == "hang":
         signal.pause()
     if request["op"] == "answer_and_exit":
@@ -128,11 +134,64 @@ def test_a_signal_is_a_crash_with_its_name(light):
     assert (loss.status, str(loss)) == ("crashed", "the worker died of SIGSEGV")
 
 
-def test_being_killed_is_taken_for_running_out_of_memory(light):
+def kills_told(monkeypatch: pytest.MonkeyPatch, *counts: int | None) -> None:
+    """What the machine tells of its kills for memory, asked again and again; the last stays."""
+    told = chain(counts, repeat(counts[-1]))
+    monkeypatch.setattr(supervisor, "oom_kills", lambda: next(told))
+
+
+def test_a_kill_that_the_kernel_counts_is_running_out_of_memory(light, monkeypatch):
+    kills_told(monkeypatch, 3, 4)
+
+    loss = lost(light, "kill", signal=int(signal.SIGKILL))
+
+    assert (loss.status, str(loss)) == (
+        "out_of_memory",
+        "the kernel killed the worker for its memory",
+    )
+    assert light.started == 1
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
+def test_a_worker_that_somebody_ended_is_replaced_and_asked_again(
+    light, monkeypatch, tmp_path, name
+):
+    kills_told(monkeypatch, 3)
+
+    answer = ask(
+        light, "killed_at_first", signal=int(getattr(signal, name)), times=2, folder=str(tmp_path)
+    )
+
+    assert answer["status"] == "done"
+    assert light.started == 3
+
+
+def test_a_worker_that_is_ended_three_times_is_a_crash_that_says_so(light, monkeypatch):
+    kills_told(monkeypatch, 3)
+
+    loss = lost(light, "kill", signal=int(signal.SIGKILL))
+
+    assert (loss.status, str(loss)) == ("crashed", "SIGKILL ended the worker 3 times")
+    assert light.started == MOST_ENDINGS == 3
+
+
+def test_where_kills_for_memory_are_not_counted_three_of_them_are_taken_for_that(
+    light, monkeypatch
+):
+    kills_told(monkeypatch, None)
+
     loss = lost(light, "kill", signal=int(signal.SIGKILL))
 
     assert loss.status == "out_of_memory"
     assert "most likely for its memory" in str(loss)
+    assert light.started == 3
+
+
+def test_a_kernel_that_dies_by_its_own_fault_is_not_tried_again(light):
+    lost(light, "kill", signal=int(signal.SIGSEGV))
+    lost(light, "exit", code=3)
+
+    assert light.started == 2
 
 
 def test_no_answer_in_time_is_a_timeout_and_ends_the_process(light):
@@ -140,7 +199,7 @@ def test_no_answer_in_time_is_a_timeout_and_ends_the_process(light):
 
     loss = lost(light, "hang", limit_s=0.01)
 
-    assert (loss.status, str(loss)) == ("timeout", "no answer within 0 s")
+    assert (loss.status, str(loss)) == ("timeout", "no answer within 0.01 s")
     assert not psutil.pid_exists(pid)
 
 

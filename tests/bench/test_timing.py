@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.noise import Usage
+from bench.counters import Usage
 from bench.timing import (
-    FEWEST_SETTLING_CALLS,
-    LONGEST_WARM_UP_CALLS,
+    FEWEST_SETTLING_READINGS,
+    LONGEST_WARM_UP_READINGS,
+    LONGEST_WARM_UP_S,
+    MOST_CALIBRATIONS,
+    READING_IN_RESOLUTIONS,
     SHORTEST_READING_S,
+    WARM_UP_READING_S,
     Budget,
-    CpuStopwatch,
-    CudaStopwatch,
+    calibrated_calls,
     half_width,
     sample,
     warm_up,
@@ -25,9 +28,12 @@ from bench.timing import (
 class FakeStopwatch:
     """Every call takes the next of the given seconds; the last one repeats for ever."""
 
-    def __init__(self, seconds: Sequence[float], *, loops: bool = True) -> None:
+    def __init__(
+        self, seconds: Sequence[float], *, loops: bool = True, resolution_s: float = 1e-7
+    ) -> None:
         self._seconds: Iterator[float] = chain(seconds, repeat(seconds[-1]))
         self.loops = loops
+        self.resolution_s = resolution_s
         self.readings: list[int] = []
 
     def measure(self, call: object, calls: int) -> float:
@@ -53,8 +59,16 @@ def test_short_calls_share_a_reading_long_enough_for_the_clock():
     reading = sample(nothing, watch, budget(visit_s=0.003))
 
     assert reading.calls == 100
-    assert set(watch.readings[2:]) == {100}
+    assert watch.readings[-3:] == [100, 100, 100]
     assert reading.time_s == pytest.approx(1e-5)
+
+
+def test_a_coarse_clock_gets_longer_readings():
+    watch = FakeStopwatch([1e-4], resolution_s=5e-5)
+
+    reading = sample(nothing, watch, budget(max_samples=3))
+
+    assert reading.calls == READING_IN_RESOLUTIONS * 5e-5 / 1e-4
 
 
 def test_long_calls_are_read_one_by_one():
@@ -62,18 +76,46 @@ def test_long_calls_are_read_one_by_one():
 
 
 def test_a_device_that_flushes_caches_between_calls_never_loops():
-    assert sample(nothing, FakeStopwatch([1e-5], loops=False), budget(visit_s=1e-4)).calls == 1
+    watch = FakeStopwatch([1e-5], loops=False)
+
+    assert sample(nothing, watch, budget(visit_s=1e-4)).calls == 1
+    assert set(watch.readings) == {1}
 
 
 def test_a_clock_that_shows_nothing_does_not_divide_by_zero():
     assert sample(nothing, FakeStopwatch([0.0]), budget(max_samples=5)).samples_s == (0.0,) * 5
 
 
-@given(st.floats(1e-7, 10.0))
-def test_a_reading_is_never_much_shorter_than_the_shortest(seconds):
-    reading = sample(nothing, FakeStopwatch([seconds]), budget(visit_s=1e-9))
+@given(st.floats(1e-7, 10.0), st.floats(1e-8, 1e-5))
+def test_the_clocks_resolution_is_about_a_thousandth_of_a_reading_or_less(seconds, resolution_s):
+    watch = FakeStopwatch([seconds], resolution_s=resolution_s)
 
-    assert reading.calls * seconds > SHORTEST_READING_S / 2
+    reading = sample(nothing, watch, budget(visit_s=1e-9))
+
+    assert reading.calls * seconds >= 0.8 * SHORTEST_READING_S
+    assert reading.calls * seconds >= 0.8 * READING_IN_RESOLUTIONS * resolution_s
+
+
+@given(st.floats(1.0, 999.0))
+def test_a_warm_up_that_was_disturbed_makes_no_reading_too_short(overrated):
+    watch = FakeStopwatch([1e-6])
+
+    calls = calibrated_calls(nothing, watch, once_s=overrated * 1e-6)
+
+    assert calls * 1e-6 >= 0.8 * SHORTEST_READING_S
+
+
+def test_calibrating_ends_where_readings_never_grow_long():
+    class Shrinking(FakeStopwatch):
+        def measure(self, call: object, calls: int) -> float:
+            self.readings.append(calls)
+            return 0.5e-3
+
+    watch = Shrinking([1.0])
+
+    calibrated_calls(nothing, watch, once_s=1e-4)
+
+    assert len(watch.readings) == MOST_CALIBRATIONS
 
 
 def test_at_least_min_samples_are_taken_whatever_the_budget():
@@ -111,17 +153,33 @@ def test_the_median_is_reported_and_one_outlier_does_not_move_it():
 
 
 def test_counters_are_per_call_and_leave_the_warm_up_out():
-    warm = [usage(0.0)] * 4  # two calls that touch no new memory
-    counters = iter([*warm, usage(100.0), usage(340.0)])
+    counters = iter([usage(100.0), usage(340.0)])
+    watch = FakeStopwatch([2e-4])
 
-    reading = sample(
-        nothing, FakeStopwatch([2e-4]), budget(max_samples=6), usage=lambda: next(counters)
-    )
+    reading = sample(nothing, watch, budget(max_samples=6), usage=lambda: next(counters))
 
     assert reading.calls == 5
     assert reading.cpu_time_s == pytest.approx(240 / 30)
     assert reading.minor_faults == pytest.approx(240 / 30)
     assert reading.usage.wall_s == 240.0
+
+
+def test_counters_are_read_next_to_the_timed_calls():
+    log: list[str] = []
+
+    class Logged(FakeStopwatch):
+        def measure(self, call: object, calls: int) -> float:
+            log.append("read")
+            return super().measure(call, calls)
+
+    def counted() -> Usage:
+        log.append("count")
+        return usage()
+
+    sample(nothing, Logged([1.0]), budget(max_samples=3), usage=counted)
+
+    assert log[-5:] == ["count", "read", "read", "read", "count"]
+    assert log.count("count") == 2
 
 
 def test_counters_that_the_platform_lacks_stay_unknown():
@@ -132,18 +190,43 @@ def test_counters_that_the_platform_lacks_stay_unknown():
     assert (reading.cpu_time_s, reading.minor_faults) == (None, None)
 
 
-def test_warming_up_goes_on_until_two_readings_agree():
-    watch = FakeStopwatch([9.0e-3, 5.0e-3, 2.0e-3, 1.0e-3, 1.04e-3, 7.0])
+def test_warming_up_short_calls_goes_on_until_three_readings_agree():
+    watch = FakeStopwatch([9.0e-3, 2.0e-3, 1.0e-3, 1.04e-3, 1.02e-3, 7.0])
 
-    assert warm_up(nothing, watch) == 1.04e-3
+    assert warm_up(nothing, watch) == 1.02e-3
     assert watch.readings == [1] * 5
+
+
+def test_warming_up_long_calls_goes_on_until_two_readings_agree():
+    watch = FakeStopwatch([9.0e-2, 5.0e-2, 1.0e-2, 1.04e-2, 7.0])
+
+    assert warm_up(nothing, watch) == 1.04e-2
+    assert watch.readings == [1] * 4
+
+
+def test_a_slow_drift_is_not_stationary():
+    drifting = [1e-3 * 1.04**-number for number in range(20)]
+    watch = FakeStopwatch([*drifting, 7.0])
+
+    # Every two neighbours agree within 5 %, three in a row do not.
+    assert warm_up(nothing, watch) == 7.0
+
+
+def test_warming_up_very_short_calls_loops_so_that_readings_mean_something():
+    watch = FakeStopwatch([1e-6])
+
+    assert warm_up(nothing, watch) == pytest.approx(1e-6)
+    assert watch.readings[0] == 1
+    assert max(watch.readings) <= WARM_UP_READING_S / 1e-6
+    assert watch.readings == sorted(watch.readings)
+    assert watch.readings[-1] > 1
 
 
 def test_long_calls_that_never_agree_warm_up_a_few_times_only():
     watch = FakeStopwatch([9.0, 3.0, 2.0, 5.0, 1.0, 8.0, 4.0, 6.0, 7.0])
 
     assert warm_up(nothing, watch) == 4.0
-    assert len(watch.readings) == FEWEST_SETTLING_CALLS + 1
+    assert len(watch.readings) == FEWEST_SETTLING_READINGS + 1
 
 
 def test_warming_up_waits_until_no_memory_is_touched_for_the_first_time():
@@ -159,15 +242,24 @@ def test_an_allocator_that_faults_for_ever_is_taken_as_it_is():
     watch = FakeStopwatch([4.0])
 
     assert warm_up(nothing, watch, usage=lambda: usage(float(next(touched)))) == 4.0
-    assert len(watch.readings) == FEWEST_SETTLING_CALLS + 1
+    assert len(watch.readings) == FEWEST_SETTLING_READINGS + 1
 
 
-def test_warming_up_ends_although_no_two_readings_agree():
+def test_warming_up_ends_although_no_readings_agree():
     watch = FakeStopwatch([1e-3 * (1 + number % 2) for number in range(1000)])
 
     warm_up(nothing, watch)
 
-    assert len(watch.readings) == LONGEST_WARM_UP_CALLS
+    assert len(watch.readings) == LONGEST_WARM_UP_READINGS
+
+
+def test_warming_up_takes_little_longer_than_its_limit():
+    watch = FakeStopwatch([0.3 * (1 + number % 2) for number in range(1000)])
+
+    warm_up(nothing, watch)
+
+    assert len(watch.readings) == FEWEST_SETTLING_READINGS + 1
+    assert sum(0.3 * (1 + number % 2) for number in range(3)) > LONGEST_WARM_UP_S
 
 
 def test_fewer_than_six_samples_say_nothing_about_the_median():
@@ -190,60 +282,3 @@ def test_the_width_is_relative_and_blind_to_order(samples, factor):
     assert half_width(sorted(samples, reverse=True)) == width
     assert half_width([factor * s for s in samples]) == pytest.approx(width, rel=1e-6, abs=1e-9)
     assert width <= (max(samples) - min(samples)) / 2 / statistics.median(samples) * (1 + 1e-9)
-
-
-def test_the_cpu_stopwatch_calls_as_often_as_it_is_told():
-    calls: list[int] = []
-
-    seconds = CpuStopwatch().measure(lambda: calls.append(1), 7)
-
-    assert len(calls) == 7
-    assert seconds >= 0
-    assert CpuStopwatch.loops
-
-
-class FakeCuda:
-    """A device whose events read a counter, and that writes down what is asked of it."""
-
-    def __init__(self) -> None:
-        self.log: list[str] = []
-        self.now_ms = 0.0
-
-    def Event(self, *, enable_timing: bool) -> "FakeEvent":  # noqa: N802  # torch's name
-        assert enable_timing
-        return FakeEvent(self)
-
-    def synchronize(self, device: str) -> None:
-        self.log.append(f"synchronize {device}")
-
-
-class FakeEvent:
-    def __init__(self, cuda: FakeCuda) -> None:
-        self._cuda = cuda
-        self.at_ms = 0.0
-
-    def record(self) -> None:
-        self._cuda.log.append("record")
-        self.at_ms = self._cuda.now_ms
-
-    def elapsed_time(self, later: "FakeEvent") -> float:
-        return later.at_ms - self.at_ms
-
-
-def test_the_cuda_stopwatch_flushes_before_and_synchronises_around_every_call():
-    cuda = FakeCuda()
-
-    def flush() -> None:
-        cuda.log.append("flush")
-        cuda.now_ms += 1000.0
-
-    def call() -> None:
-        cuda.log.append("call")
-        cuda.now_ms += 2.0
-
-    seconds = CudaStopwatch("cuda:1", cuda, flush).measure(call, 3)
-
-    assert seconds == pytest.approx(0.006)
-    once = ["flush", "synchronize cuda:1", "record", "call", "record", "synchronize cuda:1"]
-    assert cuda.log == 3 * once
-    assert not CudaStopwatch.loops

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from bench.inputs import make_inputs
+from bench.counters import Usage
 from bench.results import CheckResult
 from bench.situations import agreement_cases, check_cases
 from bench.supervisor import Worker
 from bench.verify import verify_case
-from bench.worker import MOST_PRINTED, OPERATIONS, _answer, prepare
+from bench.worker import MOST_PRINTED, OPERATIONS, _answer
 from implementations.case import Case
-from implementations.catalogue import catalogue, load
+from implementations.catalogue import load
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 BUDGET = {"visit_s": 1e-4, "min_samples": 3, "precision": 0.5}
@@ -49,6 +49,8 @@ def test_a_measurement_has_all_that_a_record_needs():
     assert min(found["samples_s"]) <= found["time_s"] <= max(found["samples_s"])
     assert found["workspace_bytes"] == pytest.approx(2 * 4 * 64**2, rel=0.01)
     assert found["canary_s"] > 0
+    assert found["calls_per_sample"] >= 1
+    assert Usage(**found["usage"]).wall_s > 0
     json.dumps(found, allow_nan=False)
 
 
@@ -75,6 +77,15 @@ def test_a_ceiling_is_a_rate_of_operations_and_of_bytes():
     assert found["status"] == "done"
     assert found["matmul_flops_per_s"] > 0
     assert found["copy_bytes_per_s"] > 0
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_worker_describes_the_harness_that_it_measures_with():
+    found = ask("describe")
+
+    assert found["harness"]["clock_resolution_s"] > 0
+    assert found["harness"]["loop_cost_s"] >= 0
+    assert found["threads"] == torch.get_num_threads()
 
 
 @pytest.mark.parametrize(
@@ -107,46 +118,6 @@ def test_an_allocation_beyond_all_memory_is_out_of_memory():
     found = measured("matmul", Case(seq_len=2**30, head_dim=2**16))
 
     assert found["status"] == "out_of_memory"
-
-
-def test_a_forward_call_computes_no_gradients_and_a_backward_call_returns_all_three():
-    case = Case(seq_len=5, key_len=7, head_dim=11)
-    core = catalogue()["matmul"]
-
-    (output,) = prepare(core, make_inputs(case), case)()
-    outputs = prepare(
-        core, make_inputs(case), Case(**{**asdict(case), "pass_": "forward_backward"})
-    )()
-
-    assert not output.requires_grad
-    assert [tuple(tensor.shape[-2:]) for tensor in outputs] == [(5, 11), (5, 11), (7, 11), (7, 11)]
-    assert torch.equal(outputs[0], output)
-
-
-def test_a_backward_call_may_be_repeated_and_accumulates_nothing():
-    case = Case(seq_len=5, head_dim=11, pass_="forward_backward")
-    call = prepare(catalogue()["query_chunked"], make_inputs(case), case)
-
-    first, second = call(), call()
-
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_masks_are_given_to_the_call_that_is_timed():
-    plain = Case(seq_len=7, head_dim=11)
-    calls = {
-        kind: prepare(catalogue()["matmul"], make_inputs(case), case)
-        for kind, case in {
-            "none": plain,
-            "causal": Case(seq_len=7, head_dim=11, is_causal=True),
-            "boolean": Case(seq_len=7, head_dim=11, mask="boolean"),
-        }.items()
-    }
-
-    outputs = [call()[0] for call in calls.values()]
-
-    assert not torch.equal(outputs[0], outputs[1])
-    assert not torch.equal(outputs[0], outputs[2])
 
 
 def ask(operation: str, **request: Any) -> dict[str, Any]:

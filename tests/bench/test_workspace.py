@@ -6,8 +6,8 @@ from functools import cache
 import pytest
 
 from bench.inputs import make_inputs
+from bench.measuring import prepare
 from bench.memory import workspace_bytes
-from bench.worker import prepare
 from implementations.case import Case
 from implementations.catalogue import catalogue
 
@@ -20,8 +20,8 @@ def workspace() -> Measure:
     @cache
     def measure(name: str, seq_len: int, **condition: object) -> int:
         case = Case(seq_len=seq_len, head_dim=64, **condition)
-        call = prepare(catalogue()[name], make_inputs(case), case)
-        return workspace_bytes(call, "cpu")
+        ready = prepare(catalogue()[name], make_inputs(case), case)
+        return workspace_bytes(ready.run, "cpu")
 
     return measure
 

@@ -1,0 +1,225 @@
+"""What a sweep asks of a measuring process around its rounds: checks, counts, ceilings, trials."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import environment
+from bench.cases import Plan, PlanError
+from bench.cells import Cell, Key, by_implementation, pilot_cells
+from bench.checking import run_agreement, run_checks
+from bench.forecast import Forecast, Observation
+from bench.gate import Admission, Gate, cases_for
+from bench.observer import Observer
+from bench.records import RunError
+from bench.results import CheckResult, matrix_rows, summary
+from bench.run_directory import check_machine
+from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
+from bench.visits import LOSSES, visit_limit_s
+from implementations.case import Case
+
+COUNTING_LIMIT_S = 60.0
+CEILING_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groundwork:
+    """The questions of one plan."""
+
+    plan: Plan
+    folder: Path
+    observer: Observer
+
+    def describe(self, info: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
+        """`run.json` with what the measuring process knows of the machine and of itself.
+
+        Raises:
+            RunError: the process did not start.
+            PlanError: there is no GPU although the plan asks for one, or the run to be resumed was
+                made on another machine.
+
+        """
+        self.observer.phase("starting a measuring process")
+        try:
+            answer = worker.ask("describe", limit_s=START_LIMIT_S)
+        except WorkerLost as lost:
+            raise RunError(f"the measuring process did not start: {lost}") from None
+        gpu = answer["gpu"]
+        if gpu is None and any(s.device.startswith("cuda") for s in self.plan.series):
+            raise PlanError("--device cuda: torch sees no CUDA device here; use --device cpu")
+        machine = {**info["machine"], "gpu": gpu, "gpu_free_bytes": answer["gpu_free_bytes"]}
+        if "threads" in info:  # an earlier process measured here
+            check_machine(info, gpu=gpu, threads=answer["threads"], folder=self.folder)
+        caveats = environment.allocator_caveats(self.plan.allocator, answer["large_block_faults"])
+        return {
+            **info,
+            "machine": machine,
+            "threads": answer["threads"],
+            "harness": answer["harness"],
+            "instruments": answer["instruments"],
+            "caveats": caveats,
+        }
+
+    def check(self, cells: Sequence[Cell], worker: Worker) -> Gate:
+        """The correctness gate over all that the cells need."""
+        results: list[CheckResult] = []
+        for implementation, own in by_implementation(cells):
+            cases = cases_for([cell.case for cell in own])
+            results += run_checks(
+                [implementation],
+                cases,
+                worker,
+                seed=self.plan.seed,
+                on_progress=lambda name: self.observer.phase(f"verifying {name}"),
+            )
+        chosen = [implementation for implementation, _ in by_implementation(cells)]
+        for device in sorted({cell.case.device for cell in cells}):
+            dtypes = sorted({cell.case.dtype for cell in cells if cell.case.device == device})
+            results += run_agreement(
+                chosen, results, worker, dtypes=dtypes, device=device, seed=self.plan.seed
+            )
+        return Gate(results)
+
+    def start(self, worker: Worker) -> None:
+        """Wait until the process has started, so that no visit counts that as its own time."""
+        with contextlib.suppress(WorkerLost):  # the first visit will say so
+            worker.ask("load", limit_s=START_LIMIT_S, spec="matmul")
+
+    def count(self, cells: Sequence[Cell], worker: Worker) -> dict[Key, dict[str, Any]]:
+        """The counted fields of the records of each cell; cells that cannot be counted lack."""
+        found: dict[Key, dict[str, Any]] = {}
+        for implementation, own in by_implementation(cells):
+            self.observer.phase(f"counting the operations of {implementation.name}")
+            try:
+                answer = worker.ask(
+                    "count",
+                    limit_s=COUNTING_LIMIT_S,
+                    spec=implementation.spec,
+                    cases=[asdict(cell.case) for cell in own],
+                )
+            except WorkerLost:
+                continue
+            if succeeded(answer):
+                found |= {cell.key: one for cell, one in zip(own, answer["counts"], strict=True)}
+        return found
+
+    def ceilings(
+        self, cells: Sequence[Cell], worker: Worker, info: Mapping[str, Any]
+    ) -> dict[str, dict[str, float]]:
+        """The best of this and earlier rounds: a disturbed reading is no ceiling."""
+        found: dict[str, dict[str, float]] = dict(info.get("ceilings", {}))
+        for device, dtype in sorted({(c.case.device, c.case.dtype) for c in cells}):
+            self.observer.phase(f"measuring the matmul peak of {device} in {dtype}")
+            try:
+                answer = worker.ask("ceiling", limit_s=CEILING_LIMIT_S, device=device, dtype=dtype)
+            except WorkerLost as lost:
+                answer = {"status": lost.status}
+            if succeeded(answer):
+                del answer["status"]
+                name = f"{device}/{dtype}"
+                found[name] = _best({k: v for k, v in answer.items() if v}, found.get(name, {}))
+        return found
+
+    def pilot(
+        self,
+        cells: Sequence[Cell],
+        worker: Worker,
+        forecast: Forecast,
+        info: Mapping[str, Any],
+    ) -> None:
+        """Try the diagonal of every series, smallest cells first, until the limit is near."""
+        for cell in pilot_cells(cells):
+            self.observer.phase(f"trying {cell.implementation.name}: {cell.case}")
+            objection = forecast.objection(
+                cell.implementation,
+                cell.case,
+                call_limit_s=self.plan.call_limit_s,
+                available_bytes=available_bytes(cell.case, info),
+            )
+            if objection is not None:
+                continue
+            request = {"spec": cell.implementation.spec, "case": asdict(cell.case)}
+            try:
+                answer = worker.ask(
+                    "pilot", limit_s=visit_limit_s(self.plan), seed=self.plan.seed, **request
+                )
+            except WorkerLost as lost:
+                answer = {"status": lost.status}
+            if answer["status"] in LOSSES:
+                forecast.observe_loss(*cell.key, answer["status"])
+            if succeeded(answer):
+                observed = Observation(
+                    case=cell.case,
+                    time_s=answer["time_s"],
+                    workspace_bytes=answer["workspace_bytes"],
+                )
+                forecast.observe(cell.implementation.name, observed)
+
+
+def available_bytes(case: Case, info: Mapping[str, Any]) -> float:
+    """Memory of the case's device: the host's now, the GPU's when the sweep began."""
+    if case.device_type == "cuda":
+        return float(info["machine"]["gpu_free_bytes"])
+    return environment.available_bytes()
+
+
+def gate_info(gate: Gate) -> dict[str, Any]:
+    """What `run.json` says of the checks."""
+    failures = [str(r) for r in gate.results if r.status in ("fail", "error")]
+    counts = summary(gate.results)
+    matrix = matrix_rows(gate.results)
+    return {"verification": {**counts, "failures": failures, "matrix": matrix}}
+
+
+def admission(gate: Gate, cell: Cell) -> Admission:
+    """Whether a cell may be timed: by what its implementation declares, and by the gate."""
+    reason = cell.implementation.unsupported(cell.case)
+    if reason is not None:
+        return Admission(status="unsupported", reason=reason)
+    return gate.admits(cell.implementation.name, cell.case)
+
+
+def sources_of(cells: Sequence[Cell]) -> dict[str, str]:
+    """SHA-256 of the file of every kernel that is not of the suite."""
+    found = {}
+    for implementation, _ in by_implementation(cells):
+        if ":" not in implementation.spec:
+            continue
+        try:
+            file = inspect.getsourcefile(inspect.unwrap(implementation.fn))
+            found[implementation.name] = hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
+        except (TypeError, OSError):
+            continue  # a compiled function or an object has no file to compare
+    return found
+
+
+def implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:
+    """What `run.json` says of the implementations."""
+    found = {}
+    sources = sources_of(cells)
+    for implementation, _ in by_implementation(cells):
+        found[implementation.name] = {
+            "source_sha256": sources.get(implementation.name),
+            "title": implementation.title,
+            "source": implementation.source,
+            "kind": implementation.kind,
+            "layout": implementation.layout,
+            "time_law": implementation.time_law,
+            "workspace_law": implementation.workspace_law,
+        }
+    return {"implementations": found}
+
+
+def _best(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """Of rates the highest, of costs (seconds) the lowest."""
+    found = dict(before)
+    for name, value in now.items():
+        better = min if name.endswith("_s") and "_per_" not in name else max
+        found[name] = better(value, before.get(name, value))
+    return found

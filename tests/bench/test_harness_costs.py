@@ -1,0 +1,107 @@
+"""What the clock and the loop cost by themselves, and that it is taken off every reading."""
+
+from itertools import count
+
+import pytest
+
+from bench import timing
+from bench.timing import CpuStopwatch, HarnessCosts, calibrate, harness_costs
+
+FREE = HarnessCosts(clock_resolution_s=0.0, clock_cost_s=0.0, loop_cost_s=0.0)
+
+
+class Machine:
+    """A clock whose reads, turns of a loop and calls take known times."""
+
+    def __init__(self, *, tick_s: float = 0.0, read_s: float = 0.0, turn_s: float = 0.0) -> None:
+        self.now = 5.0
+        self.tick_s, self.read_s, self.turn_s = tick_s, read_s, turn_s
+
+    def clock(self) -> float:
+        self.now += self.read_s
+        return self.now // self.tick_s * self.tick_s if self.tick_s else self.now
+
+    def turn(self) -> None:
+        self.now += self.turn_s
+
+
+def calibrated(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> HarnessCosts:
+    monkeypatch.setattr(timing, "_nothing", machine.turn)
+    return calibrate(machine.clock, reads=101, repeats=7)
+
+
+def test_calibrating_finds_what_a_read_and_a_turn_take(monkeypatch):
+    found = calibrated(Machine(read_s=50e-9, turn_s=30e-9), monkeypatch)
+
+    assert found.clock_cost_s == pytest.approx(50e-9, rel=1e-3)
+    assert found.loop_cost_s == pytest.approx(30e-9, rel=1e-3)
+    assert found.clock_resolution_s == pytest.approx(50e-9, rel=1e-3)
+
+
+def test_the_resolution_of_a_coarse_clock_is_its_tick(monkeypatch):
+    found = calibrated(Machine(tick_s=1e-6, read_s=50e-9), monkeypatch)
+
+    assert found.clock_resolution_s == pytest.approx(1e-6, rel=1e-3)
+    assert found.clock_cost_s == 0
+
+
+def test_one_disturbed_loop_does_not_make_every_reading_too_short(monkeypatch):
+    machine = Machine(turn_s=30e-9)
+    turns = count()
+
+    def disturbed() -> None:
+        machine.now += 30e-9 if next(turns) > 200 else 1e-3
+
+    monkeypatch.setattr(timing, "_nothing", disturbed)
+
+    assert calibrate(machine.clock, reads=100, repeats=7).loop_cost_s == pytest.approx(
+        30e-9, rel=1e-3
+    )
+
+
+def test_a_clock_that_never_moves_costs_nothing(monkeypatch):
+    assert calibrated(Machine(), monkeypatch) == FREE
+
+
+def test_what_clock_and_loop_cost_is_taken_off_a_reading():
+    machine = Machine()
+    costs = HarnessCosts(clock_resolution_s=0.0, clock_cost_s=0.25, loop_cost_s=0.125)
+
+    def call() -> None:
+        machine.now += 2.0
+
+    assert CpuStopwatch(machine.clock, costs).measure(call, 4) == 4 * 2.0 - 0.25 - 4 * 0.125
+
+
+def test_a_reading_is_never_negative():
+    costs = HarnessCosts(clock_resolution_s=0.0, clock_cost_s=1.0, loop_cost_s=1.0)
+
+    assert CpuStopwatch(Machine().clock, costs).measure(lambda: None, 7) == 0.0
+
+
+def test_what_the_clock_cannot_tell_includes_reading_it():
+    costs = HarnessCosts(clock_resolution_s=3e-8, clock_cost_s=4e-8, loop_cost_s=0.0)
+
+    assert CpuStopwatch(Machine().clock, costs).resolution_s == pytest.approx(7e-8)
+
+
+@pytest.mark.parametrize("calls", [1, 7])
+def test_the_call_is_made_as_often_as_it_is_told_between_two_reads_of_the_clock(calls):
+    log: list[str] = []
+
+    def clock() -> float:
+        log.append("clock")
+        return 0.0
+
+    CpuStopwatch(clock, FREE).measure(lambda: log.append("call"), calls)
+
+    assert log == ["clock", *["call"] * calls, "clock"]
+    assert CpuStopwatch.loops
+
+
+def test_the_costs_of_this_process_are_measured_once_and_are_small():
+    found = harness_costs()
+
+    assert found is harness_costs()
+    assert 0 < found.clock_resolution_s < 1e-3
+    assert 0 <= found.loop_cost_s < 1e-4

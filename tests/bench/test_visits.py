@@ -1,0 +1,141 @@
+"""One visit, one record, whatever the worker answers; and what is known after resuming."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.cases import Plan, Series
+from bench.records import RECORDS_FILE, read_records
+from bench.supervisor import WorkerLost
+from bench.visits import visit_limit_s
+
+SERIES = Series(implementations=("matmul",), seq_lens=(5, 7, 11), d_models=(13,), head_dim=13)
+PLAN = Plan(series=(SERIES,), retakes=2, visit_s=0.2)
+QUIET = [1.0, 1.0, 1.0, 1.0]
+
+
+def test_a_visit_that_would_end_after_the_deadline_is_left_out(make_visits, worker, clock, visit):
+    visits = make_visits(PLAN)
+    worker.attempt_s = 1.0
+    visit(visits, worker)
+    asked = len(worker.asked)
+
+    visits.run_round(1, visits.cells[:1], worker, deadline=clock.now + 0.9)
+
+    assert len(worker.asked) == asked
+    assert visits.done == 1
+
+
+def test_a_kernel_that_hangs_is_given_up_near_the_deadline(make_visits, worker, visit):
+    visits = make_visits(PLAN)
+
+    visit(visits, worker, deadline=7.0)
+
+    assert worker.limits == [7.0]
+    visit(visits, worker)
+    assert worker.limits[1] == visit_limit_s(PLAN) >= 30
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason"),
+    [
+        (WorkerLost("timeout", "no answer within 30 s"), "timeout", "no answer within 30 s"),
+        (WorkerLost("crashed", "died of SIGSEGV"), "crashed", "died of SIGSEGV"),
+        ({"status": "out_of_memory", "reason": "no more"}, "out_of_memory", "no more"),
+        ({"status": "crashed", "reason": "ValueError: x"}, "crashed", "ValueError: x"),
+        ({"status": "unsupported", "reason": "not here"}, "unsupported", "not here"),
+    ],
+)
+def test_every_visit_gives_one_record_whatever_happens(
+    make_visits, worker, tmp_path, answer, status, reason
+):
+    visits = make_visits(PLAN)
+    worker.answers = [answer, QUIET, QUIET]
+
+    visits.run_round(0, visits.cells, worker)
+
+    records = list(read_records(tmp_path / RECORDS_FILE))
+    assert [record.seq_len for record in records] == [5, 7, 11]
+    assert (records[0].status, records[0].reason) == (status, reason)
+    assert (records[0].time_s, records[0].worker) == (None, 1)
+    assert visits.complete(0, visits.cells)
+
+
+def test_a_process_that_ran_out_of_memory_is_not_used_again(make_visits, worker, visit):
+    worker.answers = [{"status": "out_of_memory", "reason": "no more"}]
+
+    visit(make_visits(PLAN), worker)
+
+    assert worker.stopped == 1
+
+
+def test_load_is_recorded_once_the_span_is_long_beside_the_ticks_of_the_machine(
+    make_visits, worker, visit, measured
+):
+    loaded = {"cpu_time_s": 0.0, "minor_faults": 0, "involuntary_switches": 0, "busy_s": 0.02}
+    visits = make_visits(replace(PLAN, retakes=0))
+    worker.answers = [
+        measured(QUIET, usage={"wall_s": 0.09, "waiting_s": 0.009, **loaded}),
+        measured(QUIET, usage={"wall_s": 0.2, "steal_s": 0.0, **loaded}),
+    ]
+
+    short, long = visit(visits, worker), visit(visits, worker)
+
+    assert (short.other_load, short.steal_share) == (None, None)
+    assert short.waiting_share == pytest.approx(0.1)
+    assert (long.other_load, long.steal_share) == (pytest.approx(0.1), 0.0)
+
+
+def test_visits_are_compared_with_the_canaries_of_the_visits_before_on_their_device(
+    make_visits, worker, visit, measured
+):
+    visits = make_visits(PLAN)
+    for _ in range(5):
+        visit(visits, worker)
+    slow = {**measured(QUIET), "canary_s": 2e-3}
+    worker.answers = [slow, slow, slow]
+
+    assert visit(visits, worker).noise_reasons == ("canary 100% slower than usual",)
+
+
+def test_a_cell_that_a_time_budget_left_out_is_measured_when_there_is_more(
+    make_visits, worker, visit
+):
+    visits = make_visits(PLAN)
+    cell = visits.cells[0]
+    left_out = replace(
+        visits.blank(cell, 0), status="skipped", reason="no time was left for it in the time limit"
+    )
+    visits.write(left_out)
+
+    resumed = make_visits(PLAN, resumed=True)
+
+    assert resumed.costs_time(cell)
+    assert cell.key not in {one.key for one in resumed.unseen()}
+    assert visit(resumed, worker, cell).status == "measured"
+
+
+def test_a_cell_that_was_lost_is_not_tried_again_when_resumed(make_visits, worker, visit):
+    visits = make_visits(PLAN)
+    worker.answers = [WorkerLost("crashed", "died of SIGSEGV")]
+    visit(visits, worker)
+
+    resumed = make_visits(PLAN, resumed=True)
+
+    assert not resumed.costs_time(resumed.cells[0])
+    record = visit(resumed, worker)
+    assert (record.status, record.reason) == ("crashed", "died of SIGSEGV")
+    assert len(worker.asked) == 1
+
+
+def test_what_visits_took_is_known_after_resuming(make_visits, worker, visit):
+    visits = make_visits(PLAN)
+    worker.attempt_s = 7.0
+    visit(visits, worker)
+
+    resumed = make_visits(PLAN, resumed=True)
+
+    assert resumed.spent_s == pytest.approx(7.0)
+    assert resumed.costs.expected_s(resumed.cells[0]) == pytest.approx(7.0)
+    assert resumed.left_s(0, resumed.cells[:1]) == 0
+    assert resumed.left_s(1, resumed.cells[:1]) == pytest.approx(7.0)

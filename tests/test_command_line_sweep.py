@@ -1,0 +1,222 @@
+"""The commands that measure and what they leave behind: runs, reports, exit codes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import attnscale
+from bench.records import RECORDS_FILE, read_run
+
+PLAN = """
+    rounds = 2
+    visit_s = 0.0001
+    min_samples = 2
+    precision = 0.5
+    threads = 1
+
+    [[series]]
+    implementations = ["matmul", "sdpa"]
+    seq_lens = [5, 7]
+    d_models = [11, 22]
+    head_dim = 11
+"""
+
+
+@pytest.fixture
+def plan(write) -> Path:
+    return write("plan.toml", PLAN)
+
+
+@pytest.fixture
+def a_run(plan, tmp_path, attnscale_, checking) -> Path:
+    folder = tmp_path / "run"
+    assert attnscale_("sweep", "--config", plan, "--out", folder).code == attnscale.DONE
+    return folder
+
+
+def test_a_directory_that_holds_a_run_is_refused(attnscale_, a_run, plan):
+    outcome = attnscale_("sweep", "--config", plan, "--out", a_run)
+
+    outcome.assert_refused("already holds a run; add --resume, or choose another --out")
+
+
+def test_a_file_in_place_of_the_output_directory_is_refused(attnscale_, plan, write):
+    file = write("in_the_way", "")
+
+    outcome = attnscale_("sweep", "--config", plan, "--out", file)
+
+    outcome.assert_refused(f"--out {file}", "cannot write there")
+
+
+def test_a_directory_without_permission_is_refused(attnscale_, plan, tmp_path):
+    folder = tmp_path / "read_only"
+    folder.mkdir(mode=0o500)
+    try:
+        (folder / "probe").touch()
+    except PermissionError:
+        pass
+    else:
+        pytest.skip("this user may write everywhere")
+
+    for out in (folder, folder / "below"):
+        outcome = attnscale_("sweep", "--config", plan, "--out", out)
+        outcome.assert_refused(f"--out {out}", "cannot write there: Permission denied")
+
+
+def test_a_disk_that_says_no_is_refused(attnscale_, plan, tmp_path, monkeypatch):
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+
+    outcome = attnscale_("sweep", "--config", plan, "--out", tmp_path / "read_only")
+
+    outcome.assert_refused("cannot write there: Permission denied")
+
+
+def test_sweep_measures_and_says_where(attnscale_, a_run):
+    run = read_run(a_run)
+
+    assert len(run.records) == 2 * 2 * 4
+    assert {record.status for record in run.records} == {"measured"}
+
+
+def test_sweep_keeps_stdout_clean_and_tells_progress_on_stderr(
+    attnscale_, plan, tmp_path, checking
+):
+    shown = attnscale_("sweep", "--config", plan, "--out", tmp_path / "new")
+
+    assert shown.out == ""
+    assert "verifying matmul" in shown.err
+    assert re.search(r"^measuring: 16 visits, about \d+ s left$", shown.err, re.MULTILINE)
+    assert shown.err.splitlines()[-1] == f"run: {tmp_path / 'new'}"
+
+
+def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
+    attnscale_, plan, tmp_path, checking, write
+):
+    path = write("wrong_too.py", "def wrong(query, key, value): return 0 * query")
+
+    shown = attnscale_(
+        "sweep", "--config", plan, "--impl", f"{path}:wrong", "--out", tmp_path / "r"
+    )
+
+    assert shown.code == attnscale.FAILED
+    assert "check failed, not timed: fail: shapes: wrong: output in case more_keys" in shown.err
+    statuses = {(r.implementation, r.status) for r in read_run(tmp_path / "r").records}
+    assert statuses == {("matmul", "measured"), ("sdpa", "measured"), ("wrong", "incorrect")}
+
+
+def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path, checking):
+    attnscale_(
+        "sweep",
+        "sdpa",
+        "row_loop",
+        *("--config", plan, "--out", tmp_path / "new"),
+        *("--seq-lens", "4:8", "--d-models", "33", "--dtype", "float64"),
+        *("--pass", "forward_backward"),
+    )
+
+    found = {
+        (r.implementation, r.seq_len, r.d_model, r.dtype, r.pass_)
+        for r in read_run(tmp_path / "new").records
+    }
+    assert found == {
+        (name, n, 33, "float64", "forward_backward")
+        for name in ("sdpa", "row_loop")
+        for n in (4, 8)
+    }
+
+
+def test_ctrl_c_keeps_what_was_measured_and_exits_130(
+    attnscale_, plan, tmp_path, checking, monkeypatch
+):
+    from bench.progress import PlainProgress
+
+    folder = tmp_path / "interrupted"
+
+    def visit(self: PlainProgress, cell: str, record: object, left_s: float) -> None:
+        if len((folder / RECORDS_FILE).read_text().splitlines()) == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainProgress, "visit", visit)
+        shown = attnscale_("sweep", "--config", plan, "--out", folder)
+
+    assert shown.code == attnscale.INTERRUPTED
+    assert "interrupted; what was measured is kept" in shown.err
+    assert "Traceback" not in shown.err
+    assert len(read_run(folder).records) == 5
+
+    assert attnscale_("sweep", "--out", folder, "--resume").code == attnscale.DONE
+    keys = [(r.implementation, r.seq_len, r.d_model, r.round) for r in read_run(folder).records]
+    assert len(keys) == len(set(keys)) == 16
+
+
+def test_resuming_with_other_settings_is_one_line(attnscale_, a_run, plan):
+    outcome = attnscale_("sweep", "--config", plan, "--out", a_run, "--resume", "--seq-lens", "5")
+
+    outcome.assert_refused("made with other settings: series 1: seq_lens 5,7 there, 5 asked for")
+
+
+def test_resuming_may_be_given_more_time(attnscale_, a_run):
+    before = read_run(a_run).records
+
+    outcome = attnscale_("sweep", "--out", a_run, "--resume", "--time-budget", "10s")
+
+    assert outcome.code == attnscale.DONE
+    run = read_run(a_run)
+    assert run.info["config"]["time_budget_s"] == 10.0
+    assert run.records[: len(before)] == before
+
+
+def test_resuming_where_there_is_no_run_is_one_line(attnscale_, tmp_path):
+    attnscale_("sweep", "--out", tmp_path, "--resume").assert_refused("has no run.json")
+
+
+def test_a_torn_last_line_is_a_warning_and_the_rest_is_used(attnscale_, a_run):
+    journal = a_run / RECORDS_FILE
+    journal.write_text(journal.read_text()[:-20])
+
+    shown = attnscale_("fit", a_run, "--json")
+
+    assert shown.code in (attnscale.DONE, attnscale.FAILED, attnscale.INCONCLUSIVE)
+    (warning,) = shown.err.splitlines()
+    assert warning.startswith("warning: ")
+    assert "line 16 left out" in warning
+    assert sum(fit["cells"] for fit in json.loads(shown.out)["fits"]) > 0
+
+
+def test_fit_as_json_is_one_document_on_stdout(attnscale_, a_run):
+    shown = attnscale_("fit", a_run, "--json")
+
+    document = json.loads(shown.out, parse_constant=lambda name: pytest.fail(name))
+    assert list(document) == ["fits"]
+    assert len(document["fits"]) == 2
+    assert shown.err == ""
+
+
+def test_report_writes_a_page_from_records_alone(attnscale_, a_run, tmp_path):
+    shown = attnscale_("report", a_run, "--out", tmp_path / "page")
+
+    assert shown.code == attnscale.DONE
+    assert (tmp_path / "page" / "index.html").is_file()
+    assert (tmp_path / "page" / "summary.md").is_file()
+    assert shown.err.splitlines()[-1] == f"report: {tmp_path / 'page' / 'index.html'}"
+
+
+def test_run_does_it_all_and_prints_verdicts_and_the_path(attnscale_, plan, tmp_path, checking):
+    folder = tmp_path / "all"
+
+    shown = attnscale_("run", "--config", plan, "--out", folder, "--exit-zero")
+
+    assert shown.code == attnscale.DONE
+    assert "matmul" in shown.out
+    report = shown.out.splitlines()[-1]
+    assert report.startswith("report: ")
+    assert Path(report.removeprefix("report: ")).is_file()
+    # Two lengths judge nothing, and that is what the exit code says without --exit-zero.
+    again = attnscale_("run", "--out", folder, "--resume")
+    assert again.code == attnscale.INCONCLUSIVE

@@ -1,0 +1,224 @@
+"""The command `verify` as its users meet it: exit codes, one line for each failure, JSON."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+
+import attnscale
+from bench import selftest
+from bench.check_case import CheckCase
+from bench.mutants.planted import Planted, plain
+from bench.situations import check_cases
+
+CHECKED = ("plain", "more_keys", "causal", "scale")
+
+
+@pytest.fixture
+def kernels(write) -> Callable[[str], str]:
+    path = write(
+        "kernels_of_ones_own.py",
+        """
+        print("imported")
+        from implementations.attention.matmul import matmul
+
+        def right(query, key, value):
+            return matmul(query, key, value)
+
+        def unscaled(query, key, value):
+            return matmul(query, key, value, scale=1.0)
+
+        def chatty(query, key, value):
+            print("hello")
+            return matmul(query, key, value)
+
+        def heads_third(query, key, value):
+            turned = (t.transpose(1, 2) for t in (query, key, value))
+            return matmul(*turned).transpose(1, 2)
+
+        def forward_only(query, key, value):
+            return matmul(query, key, value).detach()
+
+        def declining(query, key, value):
+            raise NotImplementedError("needs another machine")
+        """,
+    )
+    return lambda name: f"{path}:{name}"
+
+
+def test_verify_as_json_is_one_document_with_exactly_the_keys_of_the_contract(attnscale_, checking):
+    shown = attnscale_("verify", "matmul", "sdpa_flash", "--dtype", "float32", "--json")
+
+    assert shown.code == attnscale.DONE
+    document = json.loads(shown.out, parse_constant=lambda name: pytest.fail(name))
+    assert set(document) == {"results", "summary"}
+    assert set(document["summary"]) == {"pass", "fail", "unsupported", "error"}
+    for entry in document["results"]:
+        assert set(entry) == {
+            "implementation",
+            "case",
+            "check",
+            "status",
+            "error",
+            "allowed",
+            "reason",
+        }
+        assert entry["status"] in document["summary"]
+        assert (entry["reason"] is None) == (entry["status"] == "pass")
+    counted = [entry["status"] for entry in document["results"]]
+    assert document["summary"] == {name: counted.count(name) for name in document["summary"]}
+    assert "verifying matmul" in shown.err
+
+
+def test_verify_fails_for_a_wrong_kernel_and_names_it_the_case_and_the_error(
+    attnscale_, checking, kernels
+):
+    shown = attnscale_("verify", "--impl", kernels("unscaled"), "--dtype", "float32")
+
+    assert shown.code == attnscale.FAILED
+    (line,) = [line for line in shown.out.splitlines() if line.startswith("fail: ")]
+    assert line.startswith("fail: shapes: unscaled: output in case more_keys (n=5 key_len=7 d=33")
+    assert ": error " in line
+    assert "unsupported: unscaled does not support causal" in shown.out
+    assert "from kernels_of_ones_own import unscaled as kernel" in shown.out
+    assert "verifying unscaled" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("unscaled", attnscale.FAILED), ("right", attnscale.DONE)]
+)
+def test_with_json_verify_writes_one_document_and_everything_else_to_stderr(
+    attnscale_, checking, kernels, name, code
+):
+    shown = attnscale_("verify", "--impl", kernels(name), "--dtype", "float32", "--json")
+
+    assert shown.code == code
+    assert set(json.loads(shown.out)) == {"results", "summary"}
+    assert "paste" not in shown.err
+
+
+def test_verify_of_kernels_of_ones_own_checks_those_only(attnscale_, checking, kernels):
+    attnscale_("verify", "--impl", kernels("right"), "--dtype", "float32")
+
+    specs = {request["spec"] for request in checking.operations("check")}
+    assert specs == {kernels("right")}
+
+
+def test_verify_takes_kernels_of_another_layout(attnscale_, checking, kernels):
+    given = ("--impl", kernels("heads_third"), "--dtype", "float32")
+
+    assert attnscale_("verify", *given, "--layout", "bshd").code == attnscale.DONE
+    assert attnscale_("verify", *given).code == attnscale.FAILED
+
+
+def test_verify_tells_whoever_forgot_the_layout_and_not_in_the_document(
+    attnscale_, checking, kernels
+):
+    given = ("verify", "--impl", kernels("heads_third"), "--dtype", "float32")
+    hint = "heads_third is right for (batch, seq, heads, dim): --layout bshd"
+
+    assert hint in attnscale_(*given).out.splitlines()
+    assert hint not in attnscale_(*given, "--layout", "bshd").out
+    assert set(json.loads(attnscale_(*given, "--json").out)) == {"results", "summary"}
+
+
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_verify_is_inconclusive_where_nothing_at_all_could_be_checked(
+    attnscale_, checking, kernels, json_
+):
+    given = ("verify", "--dtype", "float32", *json_)
+
+    shown = attnscale_(*given, "--impl", kernels("declining"))
+
+    assert shown.code == attnscale.INCONCLUSIVE == 3
+    assert "needs another machine" in shown.out
+    both = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("right"))
+    assert both.code == attnscale.DONE
+    wrong = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("unscaled"))
+    assert wrong.code == attnscale.FAILED
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("os._exit(3)", "the worker exited with 3"),
+        ("os.abort()", "the worker died of SIGABRT"),
+        ("os.kill(os.getpid(), 9)", "SIGKILL ended the worker 3 times"),
+    ],
+)
+def test_an_import_that_takes_the_process_down_is_one_line(attnscale_, write, ending, said):
+    path = write(
+        "fatal.py", f"import os, sys\nprint('hello', flush=True)\n{ending}\ndef mine(): ..."
+    )
+
+    outcome = attnscale_("verify", "--impl", f"{path}:mine", "--dtype", "float32")
+
+    outcome.assert_refused(f"--impl {path}:mine: importing it took the process down: {said}")
+
+
+@pytest.mark.parametrize(
+    ("raising", "said"),
+    [
+        ("raise KeyError('x')", "failed with KeyError: 'x'"),
+        ("sys.exit(0)", "failed with SystemExit"),
+    ],
+)
+def test_an_import_that_raises_or_exits_is_one_line(attnscale_, checking, write, raising, said):
+    path = write("raising.py", f"import sys\n{raising}\ndef mine(): ...")
+
+    outcome = attnscale_("verify", "--impl", f"{path}:mine")
+
+    outcome.assert_refused(f"--impl {path}:mine", said)
+
+
+def test_verify_of_the_forward_pass_asks_for_no_gradients(attnscale_, checking, kernels):
+    given = ("--impl", kernels("forward_only"), "--dtype", "float32")
+
+    assert attnscale_("verify", *given, "--pass", "forward").code == attnscale.DONE
+    refused = attnscale_("verify", *given)
+    assert refused.code == attnscale.FAILED
+    assert "verify --pass forward" in refused.out
+
+
+def planted(**kernels: tuple[Callable[..., torch.Tensor], str | None]) -> list[Planted]:
+    return [
+        Planted(name=name, what=f"does {name}", fn=fn, killed_by=killed_by)
+        for name, (fn, killed_by) in kernels.items()
+    ]
+
+
+def few_cases() -> list[CheckCase]:
+    return [one for one in check_cases(["float32"]) if one.name in CHECKED]
+
+
+def unscaled(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    return plain(query, key, value, scale=1.0)
+
+
+def test_the_self_test_names_who_was_caught_by_what_and_exits_well(attnscale_, monkeypatch):
+    kernels = planted(unscaled=(unscaled, "shapes: output"), usual=(plain, None))
+    monkeypatch.setattr(selftest, "planted_kernels", lambda: kernels)
+    monkeypatch.setattr(selftest, "check_cases", few_cases)
+
+    shown = attnscale_("verify", "--self-test")
+
+    assert shown.code == attnscale.DONE
+    (caught,) = [line for line in shown.out.splitlines() if line.startswith("unscaled")]
+    assert "shapes: output" in caught
+    last = shown.out.splitlines()[-1]
+    assert last == "1 of 1 faulty kernels caught; 1 of 1 right ones passed"
+
+
+def test_a_self_test_that_misses_a_fault_or_bars_a_right_kernel_fails(attnscale_, monkeypatch):
+    kernels = planted(missed=(plain, "shapes: output"), barred=(unscaled, None))
+    monkeypatch.setattr(selftest, "planted_kernels", lambda: kernels)
+    monkeypatch.setattr(selftest, "check_cases", few_cases)
+
+    shown = attnscale_("verify", "--self-test", "--json")
+
+    assert shown.code == attnscale.FAILED
+    document = json.loads(shown.out)
+    assert [one["as_planted"] for one in document["kernels"]] == [False, False]
+    assert (document["faulty"], document["faulty_caught"]) == (1, 0)
+    assert (document["right"], document["right_passed"]) == (1, 0)

@@ -1,0 +1,88 @@
+"""Ctrl-C and SIGTERM: what was measured is kept, and one line says so; a second one ends all."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+import attnscale
+
+ROOT = Path(__file__).resolve().parents[1]
+MESSAGE = "interrupted; what was measured is kept (sweep --resume continues it)"
+PROGRAM = """
+import signal, sys
+import attnscale
+
+numbers = [getattr(signal, name) for name in sys.argv[1:]]
+
+def work():
+    try:
+        signal.raise_signal(numbers[0])
+    finally:
+        for one in numbers[1:]:
+            signal.raise_signal(one)
+        print("ended in order", flush=True)
+
+@attnscale.app.command(name="work")
+def command() -> int:
+    with attnscale._interruptible("sweep --resume continues it"):
+        work()
+    return attnscale.DONE
+
+attnscale.main(["work"])
+"""
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+
+
+def interrupted(*names: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_one_signal_ends_in_order_with_130_and_one_line(name):
+    done = interrupted(name)
+
+    assert done.returncode == attnscale.INTERRUPTED == 130
+    assert done.stdout == "ended in order\n"
+    assert done.stderr == f"{MESSAGE}\n"
+
+
+@posix
+@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_ends_at_once_with_the_same_code_and_line(second):
+    done = interrupted("SIGINT", second)
+
+    assert done.returncode == attnscale.INTERRUPTED
+    assert done.stdout == ""
+    assert done.stderr == f"{MESSAGE}\n"
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_afterwards_signals_do_what_they_did_before(number, capsys):
+    before = signal.getsignal(number)
+
+    with attnscale._interruptible("again"):
+        assert signal.getsignal(number) != before
+    assert signal.getsignal(number) == before
+
+    with pytest.raises(typer.Exit) as end, attnscale._interruptible("again"):
+        raise KeyboardInterrupt
+    assert end.value.exit_code == attnscale.INTERRUPTED
+    assert signal.getsignal(number) == before
+    assert capsys.readouterr().err == "interrupted; what was measured is kept (again)\n"
+
+
+def test_what_is_no_interrupt_passes_through():
+    with pytest.raises(ValueError, match="ours"), attnscale._interruptible("again"):
+        raise ValueError("ours")
