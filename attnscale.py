@@ -6,6 +6,7 @@ The front door: the command line (`attnscale …` or `python -m attnscale …`) 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import inspect
 import io
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 
     from bench.cases import Plan
     from bench.progress import LiveProgress, PlainProgress
-    from bench.records import Run
+    from bench.records import Record, Run
     from bench.results import CheckResult
     from implementations.case import Case, Pass
     from implementations.interface import Implementation, Layout
     from reports.judgement import Fit
 
 __version__ = "0.1.0"
+
+# An interrupted sweep has ended so many seconds later, whatever became of the interrupt.
+LATEST_END_S = 5
 
 DONE, FAILED, WRONG_REQUEST, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -507,13 +511,20 @@ def _measure(**options: Any) -> tuple[Path, bool]:
     return folder, failed
 
 
+def _records(folder: Path) -> list[Record]:
+    import warnings
+
+    from bench.records import RECORDS_FILE, read_records
+
+    with warnings.catch_warnings(action="ignore"):  # the sweep has told of broken lines
+        return list(read_records(folder / RECORDS_FILE))
+
+
 def _tally(folder: Path) -> str:
     """What became of the visits, and the first reason of those without a time."""
     from collections import Counter
 
-    from bench.records import RECORDS_FILE, read_records
-
-    records = list(read_records(folder / RECORDS_FILE))
+    records = _records(folder)
     parts = []
     for status, count in Counter(record.status for record in records).most_common():
         reason = next((r.reason for r in records if r.status == status), None)
@@ -545,19 +556,27 @@ def _interruptible(how_to_continue: str) -> Iterator[None]:
         os._exit(INTERRUPTED)
 
     def first(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, at_once)
-        signal.signal(signal.SIGTERM, at_once)
+        for one in before:
+            signal.signal(one, at_once)
+        if hasattr(signal, "SIGALRM"):  # C code, and some imports, lose a KeyboardInterrupt
+            signal.signal(signal.SIGALRM, at_once)
+            signal.alarm(LATEST_END_S)
         raise KeyboardInterrupt
 
-    before = {}
+    before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # not in the main thread
-        before = {one: signal.signal(one, first) for one in (signal.SIGINT, signal.SIGTERM)}
+        for one in (signal.SIGINT, signal.SIGTERM):
+            before[one] = signal.signal(one, first)
     try:
         yield
     except KeyboardInterrupt:
         _say(message)
+        for one in before:  # while Python takes its modules down another would print a traceback
+            atexit.register(signal.signal, one, signal.SIG_IGN)
         raise typer.Exit(INTERRUPTED) from None
     finally:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
         for one, handler in before.items():
             signal.signal(one, handler)
 
@@ -588,7 +607,7 @@ def _sweep(
     failures = failing(gate.results)
     for line in failures:
         _say(f"check failed, not timed: {line}")
-    return bool(failures)
+    return bool(failures) or any(one.status == "incorrect" for one in _records(folder))
 
 
 def _show_verdicts(fits: Sequence[Fit]) -> None:

@@ -73,6 +73,18 @@ def _all(outputs: object) -> Sequence[Tensor]:
     return outputs
 
 
+def unsound(ready: Prepared, case: Case) -> str | None:
+    """What is wrong with the outputs at first sight: the checks have not seen every size."""
+    outputs = ready.run()
+    expected = (case.batch, case.num_heads, case.seq_len, case.value_dim)
+    shape = tuple(outputs[0].shape)
+    if sorted(shape) != sorted(expected):  # in either layout
+        return f"gave an output of {shape}, expected {expected}"
+    if not all(bool(one.isfinite().all()) for one in outputs):
+        return "gave values that are not finite at this size"
+    return None
+
+
 @cache
 def stopwatch(device: str) -> Stopwatch:
     """The stopwatch of a device."""

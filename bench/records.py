@@ -134,9 +134,9 @@ class Record:
         if row.get("status") not in STATUSES:
             raise RunError(f"not a record: status {row.get('status')!r}")
         known = {f.name: row[_file_name(f.name)] for f in fields(cls) if _file_name(f.name) in row}
-        for name in ("samples_s", "noise_reasons", "throttle_reasons"):
-            if known.get(name) is not None:
-                known[name] = tuple(known[name])
+        for f in fields(cls):
+            if f.name in known:
+                known[f.name] = _checked(f.name, str(f.type), known[f.name])
         try:
             return cls(**known)
         except TypeError as problem:
@@ -204,7 +204,12 @@ def write_info(folder: Path, info: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
         draft.replace(folder / RUN_FILE)
     except OSError as problem:
-        raise RunError(f"cannot write {folder / RUN_FILE}: {problem.strerror}") from None
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write {folder / RUN_FILE}: {problem.strerror}; make room or choose another "
+            "--out; records that stand there are kept, --resume continues"
+        ) from None
 
 
 def read_records(file: Path) -> Iterator[Record]:
@@ -257,7 +262,9 @@ class Journal:
         try:
             with _uninterrupted():
                 if not os.fstat(self._file.fileno()).st_nlink:
-                    raise RunError(f"{self._path} was removed while it was written")
+                    raise RunError(
+                        f"{self._path} was removed while it was written; begin again with --out"
+                    )
                 self._file.write(line.encode())
                 self._file.flush()
                 os.fsync(self._file.fileno())
@@ -333,6 +340,33 @@ def _check_schema(row: Mapping[str, Any]) -> None:
     schema = row.get("schema", 1)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RunError(f"schema {schema!r} is newer than {SCHEMA}; update attnscale to read it")
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "tuple[float, ...]": (list, tuple),
+    "tuple[str, ...]": (list, tuple),
+}
+
+
+def _checked(name: str, declared: str, value: Any) -> Any:
+    """A field's value as it is declared.
+
+    Raises:
+        RunError: it is something else; a size is negative.
+
+    """
+    kind, _, optional = declared.partition(" | ")
+    if value is None and optional:
+        return None
+    if not isinstance(value, _KINDS[kind]) or isinstance(value, bool) != (kind == "bool"):
+        raise RunError(f"not a record: {_file_name(name)} must be {kind}, got {value!r}")
+    if isinstance(value, int) and value < 0:
+        raise RunError(f"not a record: {_file_name(name)} must not be negative, got {value}")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _file_name(attribute: str) -> str:

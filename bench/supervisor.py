@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,8 @@ ENDED_FROM_OUTSIDE = {
 }
 MOST_ENDINGS = 3
 KILL = 9
+# How soon the end of a process is seen whose children keep its pipe open.
+POLL_S = 1.0
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -89,7 +93,7 @@ class Worker:
         try:
             process.stdin.write(line)
             process.stdin.flush()
-            text = self._answers.get(timeout=limit_s)
+            text = self._next(process, limit_s)
         except queue.Empty:
             self.stop()
             raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
@@ -100,14 +104,35 @@ class Worker:
         answer: dict[str, Any] = json.loads(text)
         return answer
 
+    def _next(self, process: subprocess.Popen[str], limit_s: float) -> str | None:
+        """The next line; None if the process ended without one, even if its children live on.
+
+        Raises:
+            queue.Empty: neither happened within the limit.
+
+        """
+        deadline = time.monotonic() + limit_s
+        while True:
+            ended = process.poll() is not None
+            left_s = deadline - time.monotonic()
+            try:
+                return self._answers.get(timeout=max(0.0, min(POLL_S, left_s)))
+            except queue.Empty:
+                if ended:
+                    return None
+                if left_s <= POLL_S:
+                    raise
+
     def stop(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if there is one, and what a kernel started in its session."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.kill()
+        _kill(process)
         process.wait()
-        for stream in (process.stdin, process.stdout, self._log):
+        # Its output is closed by who reads it: closing here would wait for the reader, who waits
+        # for ever if something that escaped the kill holds the other end.
+        for stream in (process.stdin, self._log):
             if stream is not None:
                 try:
                     stream.close()
@@ -132,7 +157,10 @@ class Worker:
         self.stop()
         self.started += 1
         self._answers = queue.Queue()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # stop() closes it
+        try:
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115  # stop() closes it
+        except OSError as problem:
+            raise WorkerLost("crashed", f"no measuring process: {problem.strerror}") from None
         environment = worker_environment(self._threads, self._allocator)
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, (str(ROOT), environment.get("PYTHONPATH")))
@@ -176,12 +204,19 @@ class Worker:
 
 def _forward(stream: IO[str] | None, answers: queue.Queue[str | None]) -> None:
     assert stream is not None
-    try:
+    with contextlib.suppress(OSError, ValueError), stream:
         for line in stream:
-            answers.put(line)
-    except (OSError, ValueError):
-        pass  # closed by stop()
+            if line.endswith("\n"):  # else it was killed while it wrote
+                answers.put(line)
     answers.put(None)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End the process and all of its session: what a kernel forks would outlive it."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _crash(code: int, said: str) -> WorkerLost:

@@ -16,10 +16,9 @@ def read(file: Path) -> str | None:
 
 def read_number(file: Path) -> int | None:
     """The whole number in a file; None also where it holds something else, such as `max`."""
-    try:
-        return int(read(file) or "")
-    except ValueError:
-        return None
+    text = read(file) or ""
+    # Not by trying: CPython loses a KeyboardInterrupt that comes while int() words its complaint.
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else None
 
 
 def read_counters(file: Path) -> dict[str, int]:

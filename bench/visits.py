@@ -30,6 +30,7 @@ RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
 # Shorter spans say little: the machine's counters advance by ticks of 10 ms.
 SHORTEST_LOAD_S = 0.1
+FRESH_S = 0.2
 
 INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
 # How the reason begins of a cell that a time budget left out.
@@ -84,6 +85,7 @@ class Visits:
         self._has_energy: set[Key] = set()
         self._canaries: dict[str, list[float]] = defaultdict(list)
         self._newest_worker: dict[int, int] = {}
+        self._free: dict[str, tuple[float, float]] = {}
         self._spent_s = self._retaken_s = 0.0
 
     @property
@@ -218,8 +220,15 @@ class Visits:
             cell.implementation,
             cell.case,
             call_limit_s=self._plan.call_limit_s,
-            available_bytes=self._available_bytes(cell.case),
+            available_bytes=self._free_bytes(cell.case),
         )
+
+    def _free_bytes(self, case: Case) -> float:
+        """Free memory of the case's device, looked at again after a moment only."""
+        now = self._clock()
+        if case.device not in self._free or now - self._free[case.device][0] > FRESH_S:
+            self._free[case.device] = (now, self._available_bytes(case))
+        return self._free[case.device][1]
 
     def _measure(
         self,

@@ -28,7 +28,7 @@ from bench.counting.result import Counts
 from bench.environment import available_bytes
 from bench.inputs import Inputs, make_inputs
 from bench.instruments import missing_instruments
-from bench.measuring import Prepared, canary, prepare, stopwatch
+from bench.measuring import Prepared, canary, prepare, stopwatch, unsound
 from bench.memory import workspace_bytes
 from bench.probes.agreement import agreement
 from bench.resident import resident_peak
@@ -51,7 +51,8 @@ def main() -> None:
     Arguments: the number of threads, and the process that this one may not outlive.
     """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    torch.set_num_threads(int(sys.argv[1]))
+    threads = int(sys.argv[1])
+    torch.set_num_threads(threads)
     die_with(int(sys.argv[2]))
     offer_as_victim()
     if not torch.cuda.is_available():  # a driver reserves more than it uses
@@ -62,12 +63,26 @@ def main() -> None:
         os.dup2(printed.fileno(), 1)
         while True:
             request = json.loads(requests.get())
-            answer = _answer(OPERATIONS[request.pop("op")], request)
+            answer = _with_threads_as_they_were(
+                _answer(OPERATIONS[request.pop("op")], request), threads
+            )
             text = _taken(printed)
             if text:
                 answer["printed"] = text
             answers.write(json.dumps(answer, allow_nan=False) + "\n")
             answers.flush()
+
+
+def _with_threads_as_they_were(answer: dict[str, Any], threads: int) -> dict[str, Any]:
+    """A kernel that changes their number would be timed with others than the record says."""
+    found = torch.get_num_threads()
+    if found == threads:
+        return answer
+    torch.set_num_threads(threads)
+    if answer["status"] != "measured":
+        return answer
+    reason = f"changed the number of threads from {threads} to {found}"
+    return {"status": "incorrect", "reason": reason}
 
 
 def _listen(requests: queue.SimpleQueue[str]) -> None:
@@ -97,7 +112,8 @@ def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -
         return {"status": "unsupported", "reason": str(problem)}
     except (MemoryError, torch.OutOfMemoryError) as problem:
         return {"status": "out_of_memory", "reason": _one_line(problem)}
-    except Exception as problem:
+    except (Exception, SystemExit, KeyboardInterrupt) as problem:
+        # Ctrl-C does not reach this session: it is the kernel that raised it.
         if "can't allocate memory" in str(problem):
             return {"status": "out_of_memory", "reason": _one_line(problem)}
         return {"status": "crashed", "reason": f"{type(problem).__name__}: {_one_line(problem)}"}
@@ -170,6 +186,9 @@ def measure(
     canary_s = canary(point.device)
     with ready.conditions():
         reading = sample(ready.call, stopwatch(point.device), Budget(**budget))
+    objection = unsound(ready, point) if with_workspace else None
+    if objection is not None:
+        return {"status": "incorrect", "reason": objection}
     return {
         "status": "measured",
         "samples_s": reading.samples_s,
@@ -213,7 +232,13 @@ def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
 def count(spec: str, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What the operators of a call do, for each case: the counted fields of a record."""
     counter = Counter(_implementation(spec))
-    return {"status": "done", "counts": [_counts(counter.at(Case(**one))) for one in cases]}
+    found = []
+    for case in cases:
+        try:
+            found.append(_counts(counter.at(Case(**case))))
+        except Exception:  # a kernel that fails at one size is counted at the others
+            found.append({})
+    return {"status": "done", "counts": found}
 
 
 def _counts(found: Counts) -> dict[str, int | None]:
@@ -248,7 +273,7 @@ def _implementation(spec: str) -> Implementation:
 
 
 def _one_line(problem: BaseException) -> str:
-    return str(problem).partition("\n")[0][:300]
+    return str(problem).partition("\n")[0][:300] or "without a word"
 
 
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
