@@ -10,13 +10,11 @@ import contextlib
 import json
 import math
 import os
-import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
 
 SCHEMA = 1
 RECORDS_FILE = "records.jsonl"
@@ -229,111 +227,6 @@ def read_records(file: Path) -> Iterator[Record]:
                 )
                 continue
             yield record
-
-
-class Journal:
-    """Append-only writer of `records.jsonl`, flushed to disk a record at a time, one writer only.
-
-    A tail that a kill left half-written is cut off on opening, so that the next record starts on
-    a line of its own.
-
-    Raises:
-        RunError: the file cannot be written, or another process writes it.
-
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / RECORDS_FILE
-        try:
-            self._file: IO[bytes] = self._path.open("ab+")
-        except OSError as problem:
-            raise RunError(f"cannot write {self._path}: {problem.strerror}") from None
-        _lock(self._file, self._path)
-        _cut_torn_tail(self._file)
-
-    def append(self, record: Record) -> None:
-        """Write one record and force it to disk; an interrupt waits until it stands there.
-
-        Raises:
-            RunError: the disk is full, or the file is gone. What was appended before is kept.
-
-        """
-        line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
-        try:
-            with _uninterrupted():
-                if not os.fstat(self._file.fileno()).st_nlink:
-                    raise RunError(
-                        f"{self._path} was removed while it was written; begin again with --out"
-                    )
-                self._file.write(line.encode())
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        except OSError as problem:
-            raise RunError(
-                f"cannot write {self._path}: {problem.strerror}; what was measured before is kept, "
-                "--resume continues"
-            ) from None
-
-    def close(self) -> None:
-        """Close the file and release the lock."""
-        try:
-            self._file.close()
-        except OSError:  # what could not be written has been reported; the descriptor is released
-            return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM for the moment of writing (in the main thread).
-
-    A signal mask would not do: the kernel gives the signal to any other thread, and Python's
-    handler runs in this one all the same.
-    """
-    held: list[int] = []
-    before: dict[signal.Signals, Any] = {}
-    with contextlib.suppress(ValueError):  # only the main thread may set handlers, and runs them
-        for one in (signal.SIGINT, signal.SIGTERM):
-            before[one] = signal.signal(one, lambda number, frame: held.append(number))
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-    for number in held[:1]:
-        signal.raise_signal(number)
-
-
-def _cut_torn_tail(file: IO[bytes]) -> None:
-    file.seek(0)
-    content = file.read()
-    if content and not content.endswith(b"\n"):
-        file.truncate(content.rfind(b"\n") + 1)
-    file.seek(0, os.SEEK_END)
-
-
-def _lock(file: IO[bytes], path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock: there two sweeps into one directory are not caught
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise RunError(
-            f"{path} is being written by another attnscale; wait for it, or choose another --out"
-        ) from None
 
 
 def _check_schema(row: Mapping[str, Any]) -> None:

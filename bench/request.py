@@ -15,10 +15,10 @@ from bench.cases import (
     PlanError,
     load_config,
     load_preset,
-    narrow,
     parse_duration,
     parse_sizes,
 )
+from bench.narrowing import narrow
 from bench.run_directory import resumable_plan
 from implementations.catalogue import in_this_layout, load_all
 

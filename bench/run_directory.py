@@ -38,10 +38,6 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
         raise RunError(f"--out {folder}: cannot look there: {problem.strerror}") from None
     if exists and not resume:
         raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
-    if exists and not (folder / RUN_FILE).exists():
-        raise RunError(
-            f"{folder} has no {RUN_FILE}, which says what to resume; choose another --out"
-        )
     if exists:
         info = read_info(folder)
         _same_plan(read_plan(info.get("config", {}), str(folder / RUN_FILE)), plan, folder)

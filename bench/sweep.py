@@ -22,9 +22,10 @@ from bench.groundwork import (
     implementation_info,
     sources_of,
 )
+from bench.journal import Journal
 from bench.observer import Observer
 from bench.record_fields import RecordFields
-from bench.records import RECORDS_FILE, Journal, Record, read_records, write_info
+from bench.records import RECORDS_FILE, Record, read_records, write_info
 from bench.rounds import FEWEST_WORKERS, Rounds
 from bench.run_directory import check_sources, prepare
 from bench.supervisor import Worker

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench import noise
 from bench.cases import Plan
 from bench.cells import Cell, Key, case_of, unmeasured_record
 from bench.costs import VisitCosts
-from bench.counters import Usage
 from bench.forecast import Forecast, Observation
 from bench.gate import Admission
-from bench.records import Journal, Record
+from bench.journal import Journal
+from bench.records import Record
 from bench.supervisor import Worker, WorkerLost, succeeded
+from bench.visit_record import better_record, measured_record
 from implementations.case import Case
 
 # A visit is given up after this many times what its calls were allowed to take.
@@ -28,8 +28,6 @@ LOSSES = ("timeout", "out_of_memory")
 # Where everything is noisy, measuring again is a waste: at most this share of the time.
 RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
-# Shorter spans say little: the machine's counters advance by ticks of 10 ms.
-SHORTEST_LOAD_S = 0.1
 FRESH_S = 0.2
 
 INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
@@ -245,7 +243,7 @@ class Visits:
             took_s = self._clock() - started
             if retakes:
                 self._retaken_s += took_s
-            best = record if best is None else _better(best, record)
+            best = record if best is None else better_record(best, record)
             best = replace(best, retakes=retakes)
             if record.status != "measured" or not record.noisy:
                 break
@@ -297,45 +295,10 @@ class Visits:
             self._has_workspace.add(cell.key)
         if answer.get("energy_j") is not None:
             self._has_energy.add(cell.key)
-        return self._measured(cell, blank, answer)
-
-    def _measured(self, cell: Cell, blank: Record, answer: Mapping[str, Any]) -> Record:
-        usage = Usage(**answer["usage"])
-        gpu = answer.get("gpu_state") or {}
-        reasons = noise.reasons(
-            noise.Evidence(
-                samples_s=answer["samples_s"],
-                usage=usage,
-                canary_s=answer["canary_s"],
-                earlier_canaries=self._canaries[cell.case.device],
-                throttling=gpu.get("slowing", ()),
-            )
-        )
-        seen_long = usage.wall_s >= SHORTEST_LOAD_S
-        return replace(
+        return measured_record(
             blank,
-            status="measured",
-            time_s=answer["time_s"],
-            time_min_s=min(answer["samples_s"]),
-            samples_s=tuple(answer["samples_s"]),
-            calls_per_sample=answer["calls_per_sample"],
-            cpu_time_s=answer["cpu_time_s"],
-            workspace_bytes=answer["workspace_bytes"],
-            minor_faults=answer["minor_faults"],
-            canary_s=answer["canary_s"],
-            waiting_share=usage.waiting_share,
-            other_load=usage.other_load if seen_long else None,
-            steal_share=usage.stolen_cores if seen_long else None,
-            frequency_hz=usage.frequency_hz,
-            energy_j=answer.get("energy_j"),
-            energy_resolution_j=answer.get("energy_resolution_j"),
-            graph_time_s=answer.get("graph_time_s"),
-            gpu_clock_hz=gpu.get("clock_hz"),
-            gpu_temperature_c=gpu.get("temperature_c"),
-            gpu_power_w=gpu.get("power_w"),
-            throttle_reasons=tuple(gpu["throttle_reasons"]) if "throttle_reasons" in gpu else None,
-            noisy=bool(reasons),
-            noise_reasons=reasons,
+            answer,
+            earlier_canaries=self._canaries[cell.case.device],
             reason=cell.implementation.unmeasured_workspace,
         )
 
@@ -371,18 +334,3 @@ class Visits:
         self._given_up.setdefault(key, record)
         if record.status in LOSSES:
             self._forecast.observe_loss(record.implementation, case, record.status)
-
-
-def _better(first: Record, second: Record) -> Record:
-    """The quieter of two measurements of a cell, of equally noisy ones the quicker."""
-    if second.status != "measured":
-        return first
-    chosen, other = first, second
-    if (second.noisy, second.time_s or 0.0) < (first.noisy, first.time_s or 0.0):
-        chosen, other = second, first
-    once = ("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s")
-    kept = {name: getattr(chosen, name) for name in once}
-    return replace(
-        chosen,
-        **{name: getattr(other, name) if value is None else value for name, value in kept.items()},
-    )

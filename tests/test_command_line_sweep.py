@@ -173,7 +173,9 @@ def test_resuming_may_be_given_more_time(attnscale_, a_run):
 
 
 def test_resuming_where_there_is_no_run_is_one_line(attnscale_, tmp_path):
-    attnscale_("sweep", "--out", tmp_path, "--resume").assert_refused("holds no run to resume", "leave --resume out")
+    attnscale_("sweep", "--out", tmp_path, "--resume").assert_refused(
+        "holds no run to resume", "leave --resume out"
+    )
 
 
 def test_a_torn_last_line_is_a_warning_and_the_rest_is_used(attnscale_, a_run):

@@ -189,7 +189,8 @@ def make_visits(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Any]]:
     from bench.cells import cells_of
     from bench.forecast import Forecast
     from bench.gate import Admission
-    from bench.records import RECORDS_FILE, Journal, read_records
+    from bench.journal import Journal
+    from bench.records import RECORDS_FILE, read_records
     from bench.visits import Visits
 
     journals = []

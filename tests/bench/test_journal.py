@@ -14,14 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import records
-from bench.records import (
-    RECORDS_FILE,
-    CorruptRecordWarning,
-    Journal,
-    Record,
-    RunError,
-    read_records,
-)
+from bench.journal import Journal
+from bench.records import RECORDS_FILE, CorruptRecordWarning, Record, RunError, read_records
 
 RECORD = Record(
     implementation="matmul",

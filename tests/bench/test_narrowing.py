@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.cases import HeadDimWarning, Plan, PlanError, load_preset, narrow, read_plan
+from bench.cases import Plan, PlanError, load_preset, read_plan
+from bench.narrowing import HeadDimWarning, narrow
 
 
 def a_series(**changes):

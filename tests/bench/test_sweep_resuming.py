@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bench.cases import PlanError
-from bench.records import RECORDS_FILE, Journal, RunError, read_info, read_run, write_info
+from bench.journal import Journal
+from bench.records import RECORDS_FILE, RunError, read_info, read_run, write_info
 from bench.run_directory import check_sources
 
 

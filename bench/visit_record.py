@@ -1,0 +1,78 @@
+"""The record of one visit, from what the measuring process answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench import noise
+from bench.counters import Usage
+from bench.records import Record
+
+# Shorter spans say little: the machine's counters advance by ticks of 10 ms.
+SHORTEST_LOAD_S = 0.1
+
+
+def measured_record(
+    blank: Record,
+    answer: Mapping[str, Any],
+    *,
+    earlier_canaries: Sequence[float],
+    reason: str | None,
+) -> Record:
+    """The blank record of a cell with what was measured, and what was noisy about it."""
+    usage = Usage(**answer["usage"])
+    gpu = answer.get("gpu_state") or {}
+    reasons = noise.reasons(
+        noise.Evidence(
+            samples_s=answer["samples_s"],
+            usage=usage,
+            canary_s=answer["canary_s"],
+            earlier_canaries=earlier_canaries,
+            throttling=gpu.get("slowing") or (),
+        )
+    )
+    seen_long = usage.wall_s >= SHORTEST_LOAD_S
+    throttling = gpu.get("throttle_reasons")
+    return replace(
+        blank,
+        status="measured",
+        time_s=answer["time_s"],
+        time_min_s=min(answer["samples_s"]),
+        samples_s=tuple(answer["samples_s"]),
+        calls_per_sample=answer["calls_per_sample"],
+        cpu_time_s=answer["cpu_time_s"],
+        workspace_bytes=answer["workspace_bytes"],
+        minor_faults=answer["minor_faults"],
+        canary_s=answer["canary_s"],
+        waiting_share=usage.waiting_share,
+        other_load=usage.other_load if seen_long else None,
+        steal_share=usage.stolen_cores if seen_long else None,
+        frequency_hz=usage.frequency_hz,
+        energy_j=answer.get("energy_j"),
+        energy_resolution_j=answer.get("energy_resolution_j"),
+        graph_time_s=answer.get("graph_time_s"),
+        gpu_clock_hz=gpu.get("clock_hz"),
+        gpu_temperature_c=gpu.get("temperature_c"),
+        gpu_power_w=gpu.get("power_w"),
+        throttle_reasons=None if throttling is None else tuple(throttling),
+        noisy=bool(reasons),
+        noise_reasons=reasons,
+        reason=reason,
+    )
+
+
+def better_record(first: Record, second: Record) -> Record:
+    """The quieter of two measurements of a cell, of equally noisy ones the quicker."""
+    if second.status != "measured":
+        return first
+    chosen, other = first, second
+    if (second.noisy, second.time_s or 0.0) < (first.noisy, first.time_s or 0.0):
+        chosen, other = second, first
+    once = ("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s")
+    kept = {name: getattr(chosen, name) for name in once}
+    return replace(
+        chosen,
+        **{name: getattr(other, name) if value is None else value for name, value in kept.items()},
+    )
