@@ -290,22 +290,16 @@ def counts_command(
     as_json: Json = False,
 ) -> int:
     """Count operations, bytes, launches and workspace exactly, without a clock."""
-    import torch
-
-    from bench.counting.document import run_counts
+    from bench.counting.command import counts_in_worker, nothing_counted
     from bench.counting.table import table
-    from bench.environment import usable_cores
 
-    torch.set_num_threads(
-        usable_cores()
-    )  # as a sweep does: buffers of fused kernels are a thread's
     with _warnings_as_lines():
-        found = run_counts(
+        found = counts_in_worker(
             names or (),
             impl or (),
             layout=layout,
             dtype=dtype,
-            pass_=pass_,  # type: ignore[arg-type]  # it checks it
+            pass_=pass_,
             is_causal=causal,
             at=_whole_sizes(at),
         )
@@ -313,7 +307,7 @@ def counts_command(
         _print_json(found)
     else:
         _console().print(table(found))
-    return DONE
+    return FAILED if nothing_counted(found, impl or ()) else DONE
 
 
 @app.command(name="doctor")
@@ -337,8 +331,11 @@ def doctor_command(as_json: Json = False) -> int:
 @_takes_measuring_options
 def sweep_command(**options: Any) -> int:
     """Measure: verify first, then time every cell in random order; writes a run."""
-    _, failed = _measure(**options)
-    return FAILED if failed else DONE
+    folder, failed = _measure(**options)
+    if failed:
+        return FAILED
+    measured = any(one.status == "measured" for one in _records(folder))
+    return DONE if measured else INCONCLUSIVE
 
 
 @app.command(name="fit")
@@ -527,8 +524,9 @@ def _tally(folder: Path) -> str:
     records = _records(folder)
     parts = []
     for status, count in Counter(record.status for record in records).most_common():
-        reason = next((r.reason for r in records if r.status == status), None)
-        why = f" (such as: {reason})" if reason and status != "measured" else ""
+        reasons = Counter(r.reason for r in records if r.status == status and r.reason)
+        why = f" (such as: {reasons.most_common(1)[0][0]})" if reasons else ""
+        why = "" if status == "measured" else why
         parts.append(f"{count} {status}{why}")
     return f"visits: {', '.join(parts)}"
 
@@ -607,7 +605,7 @@ def _sweep(
     failures = failing(gate.results)
     for line in failures:
         _say(f"check failed, not timed: {line}")
-    return bool(failures) or any(one.status == "incorrect" for one in _records(folder))
+    return bool(failures) or any(one.status in ("incorrect", "crashed") for one in _records(folder))
 
 
 def _show_verdicts(fits: Sequence[Fit]) -> None:

@@ -44,8 +44,11 @@ class Forecast:
         """Learn from a measured cell."""
         seen = self._seen[implementation, _conditions(observation.case)]
         before = seen.get(observation.case)
-        if before is not None and observation.workspace_bytes is None:
-            observation = replace(observation, workspace_bytes=before.workspace_bytes)
+        if before is not None:
+            # Disturbances only add time: of several readings the quickest is the cell's own.
+            observation = replace(observation, time_s=min(observation.time_s, before.time_s))
+            if observation.workspace_bytes is None:
+                observation = replace(observation, workspace_bytes=before.workspace_bytes)
         seen[observation.case] = observation
 
     def observe_loss(self, implementation: str, case: Case, status: str) -> None:

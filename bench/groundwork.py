@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,12 @@ from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.visits import LOSSES, visit_limit_s
 from implementations.case import Case
 
-COUNTING_LIMIT_S = 60.0
+COUNTING_LIMIT_S = 20.0
 CEILING_LIMIT_S = 120.0
+SHORTEST_WAIT_S = 1.0
+# Of the time that a sweep has left: what each implementation's counting, or all pilots, may take.
+COUNTING_SHARE = 0.1
+PILOT_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,12 @@ class Groundwork:
     plan: Plan
     folder: Path
     observer: Observer
+    time_left_s: Callable[[], float] = lambda: math.inf
+    """Seconds until the sweep has to end."""
+
+    def _limit_s(self, seconds: float, share: float = 1.0) -> float:
+        """How long to wait for an answer: a share of the time left at most."""
+        return max(SHORTEST_WAIT_S, min(seconds, share * self.time_left_s()))
 
     def describe(self, info: Mapping[str, Any], worker: Worker) -> dict[str, Any]:
         """`run.json` with what the measuring process knows of the machine and of itself.
@@ -62,7 +73,7 @@ class Groundwork:
             "machine": machine,
             "threads": answer["threads"],
             "harness": answer["harness"],
-            "instruments": answer["instruments"],
+            "instruments": {**info.get("instruments", {}), **answer["instruments"]},
             "caveats": caveats,
         }
 
@@ -99,7 +110,7 @@ class Groundwork:
             try:
                 answer = worker.ask(
                     "count",
-                    limit_s=COUNTING_LIMIT_S,
+                    limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
                     spec=implementation.spec,
                     cases=[asdict(cell.case) for cell in own],
                 )
@@ -117,7 +128,9 @@ class Groundwork:
         for device, dtype in sorted({(c.case.device, c.case.dtype) for c in cells}):
             self.observer.phase(f"measuring the matmul peak of {device} in {dtype}")
             try:
-                answer = worker.ask("ceiling", limit_s=CEILING_LIMIT_S, device=device, dtype=dtype)
+                answer = worker.ask(
+                    "ceiling", limit_s=self._limit_s(CEILING_LIMIT_S), device=device, dtype=dtype
+                )
             except WorkerLost as lost:
                 answer = {"status": lost.status}
             if succeeded(answer):
@@ -134,7 +147,10 @@ class Groundwork:
         info: Mapping[str, Any],
     ) -> None:
         """Try the diagonal of every series, smallest cells first, until the limit is near."""
+        enough_s = (1.0 - PILOT_SHARE) * self.time_left_s()
         for cell in pilot_cells(cells):
+            if self.time_left_s() < enough_s:
+                break
             self.observer.phase(f"trying {cell.implementation.name}: {cell.case}")
             objection = forecast.objection(
                 cell.implementation,
@@ -146,12 +162,12 @@ class Groundwork:
                 continue
             request = {"spec": cell.implementation.spec, "case": asdict(cell.case)}
             try:
-                answer = worker.ask(
-                    "pilot", limit_s=visit_limit_s(self.plan), seed=self.plan.seed, **request
-                )
+                limit_s = self._limit_s(visit_limit_s(self.plan), PILOT_SHARE)
+                answer = worker.ask("pilot", limit_s=limit_s, seed=self.plan.seed, **request)
             except WorkerLost as lost:
                 answer = {"status": lost.status}
-            if answer["status"] in LOSSES:
+            hurried = limit_s < visit_limit_s(self.plan) and answer["status"] == "timeout"
+            if answer["status"] in LOSSES and not hurried:
                 forecast.observe_loss(*cell.key, answer["status"])
             if succeeded(answer):
                 observed = Observation(
@@ -186,11 +202,9 @@ def admission(gate: Gate, cell: Cell) -> Admission:
 
 
 def sources_of(cells: Sequence[Cell]) -> dict[str, str]:
-    """SHA-256 of the file of every kernel that is not of the suite."""
+    """SHA-256 of the file of every implementation."""
     found = {}
     for implementation, _ in by_implementation(cells):
-        if ":" not in implementation.spec:
-            continue
         try:
             file = inspect.getsourcefile(inspect.unwrap(implementation.fn))
             found[implementation.name] = hashlib.sha256(Path(file or "").read_bytes()).hexdigest()

@@ -28,7 +28,8 @@ class Evidence:
     """What is known of one visit besides its time.
 
     `earlier_canaries` are the canary's times in the visits before; `throttling` are reasons, in
-    words, for which a GPU lowered its clock.
+    words, for which a GPU lowered its clock; `spare_cores` may be busy with other work without
+    taking any from this.
     """
 
     samples_s: Sequence[float]
@@ -36,13 +37,14 @@ class Evidence:
     canary_s: float | None = None
     earlier_canaries: Sequence[float] = ()
     throttling: Sequence[str] = ()
+    spare_cores: float = 0.0
 
 
 def reasons(evidence: Evidence) -> tuple[str, ...]:
     """Why a visit is noisy, in words; nothing if it is not."""
-    found = [*_of_samples(evidence.samples_s), *_of_usage(evidence.usage)]
+    found = [*_of_samples(evidence.samples_s), *_of_usage(evidence.usage, evidence.spare_cores)]
     if evidence.canary_s is not None and len(evidence.earlier_canaries) >= 5:
-        # Of the earlier ones the quicker half: a busy beginning must not pass for usual.
+        # Of the earlier ones the quick quarter: a busy beginning must not pass for usual.
         usual = statistics.quantiles(evidence.earlier_canaries, n=4)[0]
         drift = evidence.canary_s / usual - 1.0
         if drift > LARGEST_CANARY_DRIFT:
@@ -62,7 +64,7 @@ def _of_samples(samples_s: Sequence[float]) -> list[str]:
     return found
 
 
-def _of_usage(usage: Usage) -> list[str]:
+def _of_usage(usage: Usage, spare_cores: float) -> list[str]:
     if usage.wall_s <= SHORTEST_JUDGED_S:
         return []
     found = []
@@ -74,7 +76,7 @@ def _of_usage(usage: Usage) -> list[str]:
     if waiting is not None and waiting > WAITING_SHARE:
         found.append(f"waited {waiting:.0%} of the time for a core")
     for cores, limit, words in (
-        (usage.other_load, OTHER_CORES, "other processes used {:.1f} cores"),
+        (usage.other_load, OTHER_CORES + spare_cores, "other processes used {:.1f} cores"),
         (usage.stolen_cores, STOLEN_CORES, "the host took {:.1f} cores away"),
     ):
         if cores is not None and (cores - limit) * usage.wall_s > TICKS_S:

@@ -33,12 +33,14 @@ class LiveProgress:
             TextColumn("{task.fields[left]}", markup=False),
             console=console,
             transient=True,
+            # Drawn between visits only: a thread that draws would take time from what is timed.
+            auto_refresh=False,
         )
         self._task = self._bar.add_task("preparing", total=None, left="")
 
     def phase(self, text: str) -> None:
         """Name what is being done."""
-        self._bar.update(self._task, description=text)
+        self._bar.update(self._task, description=text, refresh=True)
 
     def visits(self, done: int, total: int | None, left_s: float) -> None:
         """Start counting visits."""
@@ -49,7 +51,9 @@ class LiveProgress:
 
     def visit(self, cell: str, record: Record, left_s: float) -> None:
         """Advance by one."""
-        self._bar.update(self._task, advance=1, description=cell, left=remaining(left_s))
+        self._bar.update(
+            self._task, advance=1, description=cell, left=remaining(left_s), refresh=True
+        )
 
     def __enter__(self) -> Self:
         self._bar.start()

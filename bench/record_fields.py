@@ -53,13 +53,14 @@ class RecordFields:
             return 0.0
         return self.took_s * (len(self.chosen) if self.number == number else self.series)
 
-    def choose(self, number: int, visits: Visits) -> None:
+    def choose(self, number: int, visits: Visits, order: Sequence[Cell]) -> None:
         """Before a round: which of its cells get the resident set."""
         self.number, self.chosen = number, frozenset()
         if not self.series or number != self._round:
             return
         found = []
-        for group in by_series(visits.cells):
+        ahead = [cell for cell in order if not visits.complete(number, [cell])]
+        for group in by_series(ahead):
             sizes = {c.key: _largest_workspace(visits.measured(c)) for c in group}
             fitting = {k: v for k, v in sizes.items() if 0 < v <= MOST_RESIDENT_BYTES}
             if fitting and group[0].case.device_type == "cpu":

@@ -23,6 +23,7 @@ FEWEST_WORKERS = 3
 # A process that imports torch; learned from those that were started, as the ceilings are.
 PROCESS_S = 3.0
 CEILINGS_S = 2.0
+CEILINGS_SHARE = 0.1
 # A process serves further rounds until it has measured so many times as long as it took to start.
 WORTH_STARTING = 10.0
 USUAL_SCATTER = 0.03
@@ -83,7 +84,13 @@ class Rounds:
         """Seconds of a round before its first visit."""
         if self.shares_process(number):
             return 0.0
-        return self.process_s + (self.ceilings_s if number < FEWEST_WORKERS else 0.0)
+        return self.process_s + (self.ceilings_s if self.wants_ceilings(number) else 0.0)
+
+    def wants_ceilings(self, number: int) -> bool:
+        """Whether a round begins with the ceilings: the first ones do, if there is time."""
+        if number >= FEWEST_WORKERS or self.deadline is None:
+            return number < FEWEST_WORKERS
+        return self.ceilings_s <= CEILINGS_SHARE * (self.deadline - self.clock())
 
     def shares_process(self, number: int) -> bool:
         """Whether a round goes on in the process of the one before.

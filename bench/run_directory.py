@@ -19,9 +19,10 @@ from bench.records import (
     write_info,
 )
 
-# A run may be given more time when it is resumed.
-MAY_CHANGE = frozenset({"time_budget_s", "time_limit_s"})
+# A run that has a time may be given another when it is resumed.
+TIMES = frozenset({"time_budget_s", "time_limit_s"})
 LONGEST_VALUE = 60
+SAME_VERSIONS = ("torch", "numpy", "python", "attnscale")
 
 
 def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> dict[str, Any]:
@@ -73,16 +74,19 @@ def check_machine(info: Mapping[str, Any], *, gpu: str | None, threads: int, fol
         "cpu": info["machine"].get("cpu"),
         "gpu": info["machine"].get("gpu"),
         "threads": info["threads"],
-        "torch": info["versions"].get("torch"),
+        "memory": info["machine"].get("memory_bytes"),
+        **{name: info["versions"].get(name) for name in SAME_VERSIONS},
     }
+    machine, versions = environment.describe_machine(), environment.versions()
     now = {
-        "cpu": environment.describe_machine()["cpu"],
+        "cpu": machine["cpu"],
         "gpu": gpu,
         "threads": threads,
-        "torch": environment.versions()["torch"],
+        "memory": machine["memory_bytes"],
+        **{name: versions[name] for name in SAME_VERSIONS},
     }
     for name, value in now.items():
-        if value != before[name]:
+        if before[name] is not None and value != before[name]:
             raise PlanError(
                 f"{folder} was measured with {name} {before[name]}, here it is {value}; "
                 "choose another --out"
@@ -124,13 +128,17 @@ def _same_plan(stored: Plan, asked: Plan, folder: Path) -> None:
     different = [
         _difference(name, before.get(name), now[name])
         for name in now
-        if name not in MAY_CHANGE and now[name] != before.get(name)
+        if now[name] != before.get(name) and not _is_more_time(name, before.get(name), now[name])
     ]
     if different:
         raise PlanError(
             f"{folder} was made with other settings: {'; '.join(different)}; "
             "resume it without naming any, or choose another --out"
         )
+
+
+def _is_more_time(name: str, before: Any, now: Any) -> bool:
+    return name in TIMES and before is not None and now is not None
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

@@ -222,7 +222,8 @@ def _kill(process: subprocess.Popen[str]) -> None:
 def _crash(code: int, said: str) -> WorkerLost:
     if code < 0:
         return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
-    return WorkerLost("crashed", f"the worker exited with {code}{said}")
+    status = "out_of_memory" if "Thread creation failed" in said else "crashed"
+    return WorkerLost(status, f"the worker exited with {code}{said}")
 
 
 def _ended(number: int, *, counted: bool) -> WorkerLost:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,10 @@ from bench.journal import Journal
 from bench.observer import Observer
 from bench.record_fields import RecordFields
 from bench.records import RECORDS_FILE, Record, read_records, write_info
-from bench.rounds import FEWEST_WORKERS, Rounds
+from bench.rounds import Rounds
 from bench.run_directory import check_sources, prepare
 from bench.supervisor import Worker
-from bench.visits import NO_TIME, Visits
+from bench.visits import Visits
 from bench.workers import Workers
 
 
@@ -53,6 +54,9 @@ class Sweep:
     head_start_s: float = 0.0
     clock: Callable[[], float] = time.monotonic
     threads: int = field(init=False)
+    _info: dict[str, Any] = field(init=False)
+    _began: float = field(init=False)
+    _spent_before_s: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.threads = self.plan.threads or environment.usable_cores()
@@ -62,105 +66,140 @@ class Sweep:
 
         KeyboardInterrupt passes through; everything measured by then is in the journal.
         """
-        started = self.clock() - self.head_start_s
+        self._began = self.clock() - self.head_start_s
         cells = cells_of(self.plan)
-        info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
-        ground = Groundwork(plan=self.plan, folder=self.folder, observer=self.observer)
+        self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
+        self._spent_before_s = float((self._info.get("schedule") or {}).get("spent_s") or 0.0)
         with Journal(self.folder) as journal:
-            earlier = list(read_records(self.folder / RECORDS_FILE))
-            with self._worker() as worker:
-                check_sources(info, sources_of(cells), self.folder)
-                info = ground.describe(info, worker)
-                gate = ground.check(cells, worker)
-                info = {**info, **gate_info(gate), **implementation_info(cells)}
-                write_info(self.folder, info)
-                forecast = Forecast(self.law_value)
-                fields = RecordFields(
-                    plan=self.plan, worker=self._resident_worker, clock=self.clock
-                )
-                visits = Visits(
-                    plan=self.plan,
-                    cells=cells,
-                    threads=self.threads,
-                    journal=journal,
-                    forecast=forecast,
-                    admissions={cell.key: admission(gate, cell) for cell in cells},
-                    available_bytes=lambda case: available_bytes(case, info),
-                    fields=fields,
-                    clock=self.clock,
-                )
-                for record in earlier:
-                    visits.learn(record)
-                rounds = Rounds(
-                    plan=self.plan,
-                    cells=cells,
-                    visits=visits,
-                    deadline=self._deadline(started, info, visits),
-                    clock=self.clock,
-                    besides_s=fields.left_s,
-                )
-                fields.series = len(by_series(cells)) if fields.affordable(rounds) else 0
-                if not self._finished(rounds):
-                    admitted = visits.admitted(cells)
-                    fields.counts = ground.count(admitted, worker)
-                    ground.pilot(admitted, worker, forecast, info)
+            return self._run(cells, journal)
+
+    def _run(self, cells: Sequence[Cell], journal: Journal) -> Gate:
+        earlier = list(read_records(self.folder / RECORDS_FILE))
+        ground = Groundwork(
+            plan=self.plan,
+            folder=self.folder,
+            observer=self.observer,
+            time_left_s=lambda: (self._deadline(0.0) or math.inf) - self.clock(),
+        )
+        with self._worker() as worker:
+            check_sources(self._info, sources_of(cells), self.folder)
+            self._info = ground.describe(self._info, worker)
+            gate = ground.check(cells, worker)
+            self._note(**gate_info(gate), **implementation_info(cells))
+            forecast = Forecast(self.law_value)
+            fields = RecordFields(plan=self.plan, worker=self._resident_worker, clock=self.clock)
+            visits = Visits(
+                plan=self.plan,
+                cells=cells,
+                threads=self.threads,
+                journal=journal,
+                forecast=forecast,
+                admissions={cell.key: admission(gate, cell) for cell in cells},
+                available_bytes=lambda case: available_bytes(case, self._info),
+                fields=fields,
+                clock=self.clock,
+            )
+            for record in earlier:
+                visits.learn(record)
+            rounds = Rounds(
+                plan=self.plan,
+                cells=cells,
+                visits=visits,
+                deadline=self._deadline(visits.spent_s),
+                clock=self.clock,
+                besides_s=fields.left_s,
+            )
+            fields.series = len(by_series(cells)) if fields.affordable(rounds) else 0
             if not self._finished(rounds):
-                info = self._measure(rounds, ground, fields, started, info)
-            for cell in visits.unseen():
-                visits.write(_left_out(visits.blank(cell, 0)))
+                admitted = visits.admitted(cells)
+                fields.counts = ground.count(admitted, worker)
+                ground.pilot(admitted, worker, forecast, self._info)
+        if not self._finished(rounds):
+            self._measure(rounds, ground, fields)
+        elif rounds.deadline is not None and visits.spent_s:
+            self.observer.phase("the time for this run is spent; more --time-budget continues it")
+        unseen = visits.unseen()
+        reason = "other cells tell more of the exponents; give the sweep more time"
+        if len(unseen) == len(cells):
+            spent_s = self._spent_before_s + self.clock() - self._began
+            reason = f"checks and preparations took {spent_s:.0f} s; give the sweep more time"
+        for cell in unseen:
+            visits.leave_out(cell, reason)
         return gate
 
-    def _measure(
-        self,
-        rounds: Rounds,
-        ground: Groundwork,
-        fields: RecordFields,
-        started: float,
-        info: dict[str, Any],
-    ) -> dict[str, Any]:
-        """Make the rounds that are missing; `run.json` as it is then."""
+    def _measure(self, rounds: Rounds, ground: Groundwork, fields: RecordFields) -> None:
+        """Make the rounds that are missing."""
         visits, cells = rounds.visits, rounds.cells
-        before_s = float((info.get("schedule") or {}).get("spent_s") or 0.0)
         total = None if rounds.planned is None else len(cells) * rounds.planned
         number = visits.newest_round + 1 if rounds.planned is None else 0
-        self.observer.visits(visits.done, total, rounds.left_s(number, cells))
-        with Workers(self._worker, ground, self.clock) as workers:
-            while (order := rounds.order(number)) is not None:
-                if visits.complete(number, order):
+        left_s = rounds.left_s(number, cells)
+        if rounds.planned is not None:
+            left_s += rounds.start_s(number)
+        self.observer.visits(visits.done, total, left_s)
+        ended = None
+        try:
+            with Workers(self._worker, ground, self.clock) as workers:
+                while (order := rounds.order(number)) is not None:
+                    if not visits.complete(number, order):
+                        fields.choose(number, visits, order)
+                        self._make(number, order, rounds, ground, workers)
+                        self._note_schedule(number + 1, visits)
                     number += 1
-                    continue
-                fields.choose(number, visits)
-                shifts = rounds.shifts(order)
-                for part, shift in enumerate(shifts):
-                    worker = workers.next(rounds, number)
-                    if not part and number < FEWEST_WORKERS:
-                        began = self.clock()
-                        info = {**info, "ceilings": ground.ceilings(cells, worker, info)}
-                        rounds.ceilings_s = self.clock() - began
-                    visits.run_round(
-                        number,
-                        shift,
-                        worker,
-                        worker_number=workers.number,
-                        deadline=rounds.deadline,
-                        on_visit=partial(self._show, rounds, number, order, len(shifts) - part - 1),
-                    )
-                number += 1
-                spent_s = before_s + self.clock() - started
-                instruments = {**info.get("instruments", {}), **visits.missing}
-                schedule = self._schedule(number, spent_s, ended=None)
-                info = {**info, "instruments": instruments, "schedule": schedule}
-                write_info(self.folder, info)
-        spent_s = before_s + self.clock() - started
+            ended = self._how_it_ended(rounds)
+        finally:
+            self._note_schedule(number, visits, ended=ended)
+
+    def _make(
+        self,
+        number: int,
+        order: Sequence[Cell],
+        rounds: Rounds,
+        ground: Groundwork,
+        workers: Workers,
+    ) -> None:
+        """Make one round, each part of it with a process of its own."""
+        shifts = rounds.shifts(order)
+        for part, shift in enumerate(shifts):
+            worker = workers.next(rounds, number)
+            if not part and rounds.wants_ceilings(number):
+                began = self.clock()
+                self._note(ceilings=ground.ceilings(rounds.cells, worker, self._info))
+                rounds.ceilings_s = self.clock() - began
+            rounds.visits.run_round(
+                number,
+                shift,
+                worker,
+                worker_number=workers.number,
+                deadline=rounds.deadline,
+                on_visit=partial(self._show, rounds, number, order, len(shifts) - part - 1),
+            )
+
+    def _how_it_ended(self, rounds: Rounds) -> str:
+        visits, cells = rounds.visits, rounds.cells
+        if not any(visits.costs_time(cell) for cell in cells):
+            return "no cell could be timed"
         if rounds.planned is None:
-            ended = "the time budget was spent"
-        elif all(visits.complete(one, cells) for one in range(rounds.planned)):
-            ended = "all rounds were made"
-        else:
-            ended = "the time limit was reached"
-        info = {**info, "schedule": self._schedule(number, spent_s, ended=ended)}
-        write_info(self.folder, info)
-        return info
+            return "the time budget was spent"
+        if all(visits.complete(one, cells) for one in range(rounds.planned)):
+            return "all rounds were made"
+        return "the time limit was reached"
+
+    def _note(self, **changes: Any) -> None:
+        """Change `run.json`."""
+        self._info = {**self._info, **changes}
+        write_info(self.folder, self._info)
+
+    def _note_schedule(self, rounds: int, visits: Visits, *, ended: str | None = None) -> None:
+        self._note(
+            instruments={**self._info.get("instruments", {}), **visits.missing},
+            schedule={
+                "time_budget_s": self.plan.time_budget_s,
+                "time_limit_s": self.plan.time_limit_s,
+                "spent_s": self._spent_before_s + self.clock() - self._began,
+                "rounds": rounds,
+                "ended": ended,
+            },
+        )
 
     def _show(
         self,
@@ -180,30 +219,15 @@ class Sweep:
         """A heap that keeps its memory has more holes, which the resident set counts."""
         return Worker(threads=self.threads, allocator="default")
 
-    def _deadline(self, started: float, info: Mapping[str, Any], visits: Visits) -> float | None:
-        """When the time ends; what an earlier process spent of it is gone."""
+    def _deadline(self, visits_s: float) -> float | None:
+        """When the time ends; what an earlier process spent of it, on visits at least, is gone."""
         seconds = self.plan.time_budget_s or self.plan.time_limit_s
         if seconds is None:
             return None
-        noted_s = (info.get("schedule") or {}).get("spent_s") or 0.0
-        return started + seconds - max(noted_s, visits.spent_s)
+        return self._began + seconds - max(self._spent_before_s, visits_s)
 
     def _finished(self, rounds: Rounds) -> bool:
         if rounds.deadline is not None and self.clock() >= rounds.deadline:
             return True
         numbers = range(rounds.planned or 0)
         return bool(numbers) and all(rounds.visits.complete(n, rounds.cells) for n in numbers)
-
-    def _schedule(self, rounds: int, spent_s: float, *, ended: str | None) -> dict[str, Any]:
-        return {
-            "time_budget_s": self.plan.time_budget_s,
-            "time_limit_s": self.plan.time_limit_s,
-            "spent_s": spent_s,
-            "rounds": rounds,
-            "ended": ended,
-        }
-
-
-def _left_out(blank: Record) -> Record:
-    reason = f"{NO_TIME}: other cells tell more of the exponents; give the sweep more time"
-    return replace(blank, status="skipped", reason=reason)

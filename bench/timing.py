@@ -30,6 +30,8 @@ LONGEST_WARM_UP_READINGS = 50
 LONGEST_WARM_UP_S = 1.0
 FEWEST_SETTLING_READINGS = 6
 SETTLED_FAULTS = 256  # of 4 KiB pages: 1 MiB
+SAME_FAULTS = 0.1
+STEADY_READINGS = 3
 
 Call = Callable[[], object]
 
@@ -162,12 +164,15 @@ def sample(
     before = usage()
     samples: list[float] = []
     spent = 0.0
+    narrow = False
     while len(samples) < budget.max_samples:
         seconds = stopwatch.measure(call, calls)
         spent += seconds
         samples.append(seconds / calls)
+        # Narrow twice in a row: the first time may be luck.
+        was_narrow, narrow = narrow, half_width(samples) <= budget.precision
         if len(samples) >= budget.min_samples and (
-            spent >= budget.visit_s or half_width(samples) <= budget.precision
+            spent >= budget.visit_s or (narrow and was_narrow)
         ):
             break
     used = usage().since(before)
@@ -206,25 +211,34 @@ def warm_up(
     Stationary means: the last three readings (of calls above 5 ms the last two) lie within 5 % of
     each other, and no memory is touched for the first time any more. Timing the first calls would
     include compilation, cold caches and the page faults of new memory. An allocator that gives its
-    memory back faults for ever; after FEWEST_SETTLING_READINGS that is its steady state.
+    memory back faults for ever: as many faults in three readings are its steady state, as
+    is what it does after FEWEST_SETTLING_READINGS. Once memory has settled, warming up ends after
+    LONGEST_WARM_UP_S in any case.
     """
     readings: list[float] = []
     spent = 0.0
     calls = 1
+    all_faults: list[float] = []
     for number in range(LONGEST_WARM_UP_READINGS):
         before = usage()
         seconds = stopwatch.measure(call, calls)
-        faults = usage().since(before).minor_faults or 0
+        faults = (usage().since(before).minor_faults or 0) / calls
         spent += seconds
         readings.append(seconds / calls)
-        settled = faults <= SETTLED_FAULTS * calls or number >= FEWEST_SETTLING_READINGS
-        if settled and _stationary(readings):
-            break
-        if spent > LONGEST_WARM_UP_S and number >= FEWEST_SETTLING_READINGS:
+        all_faults.append(faults)
+        if _settled(all_faults) and (
+            _stationary(readings) or (number and spent > LONGEST_WARM_UP_S)
+        ):
             break
         if stopwatch.loops and 0 < seconds < WARM_UP_READING_S:
             calls = min(2 * calls, math.ceil(calls * WARM_UP_READING_S / seconds))
     return readings[-1]
+
+
+def _settled(faults: Sequence[float]) -> bool:
+    last = faults[-STEADY_READINGS:]
+    steady = len(last) == STEADY_READINGS and max(last) - min(last) <= SAME_FAULTS * max(last)
+    return faults[-1] <= SETTLED_FAULTS or steady or len(faults) > FEWEST_SETTLING_READINGS
 
 
 def _stationary(readings: Sequence[float]) -> bool:

@@ -14,11 +14,20 @@ from bench.records import Record
 SHORTEST_LOAD_S = 0.1
 
 
+LOST_RETAKE = "measuring it again ended with"
+
+
+def lost_a_retake(record: Record) -> bool:
+    """Whether a process was lost while the cell was measured again: its time says nothing."""
+    return any(one.startswith(LOST_RETAKE) for one in record.noise_reasons or ())
+
+
 def measured_record(
     blank: Record,
     answer: Mapping[str, Any],
     *,
     earlier_canaries: Sequence[float],
+    spare_cores: float,
     reason: str | None,
 ) -> Record:
     """The blank record of a cell with what was measured, and what was noisy about it."""
@@ -30,6 +39,7 @@ def measured_record(
             usage=usage,
             canary_s=answer["canary_s"],
             earlier_canaries=earlier_canaries,
+            spare_cores=spare_cores,
             throttling=gpu.get("slowing") or (),
         )
     )
@@ -66,7 +76,10 @@ def measured_record(
 def better_record(first: Record, second: Record) -> Record:
     """The quieter of two measurements of a cell, of equally noisy ones the quicker."""
     if second.status != "measured":
-        return first
+        if first.status != "measured":
+            return first
+        lost = f"{LOST_RETAKE} {second.status}: {second.reason}"
+        return replace(first, noisy=True, noise_reasons=(*(first.noise_reasons or ()), lost))
     chosen, other = first, second
     if (second.noisy, second.time_s or 0.0) < (first.noisy, first.time_s or 0.0):
         chosen, other = second, first

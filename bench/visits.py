@@ -11,17 +11,18 @@ from typing import Any
 from bench.cases import Plan
 from bench.cells import Cell, Key, case_of, unmeasured_record
 from bench.costs import VisitCosts
+from bench.environment import spare_cores
 from bench.forecast import Forecast, Observation
 from bench.gate import Admission
 from bench.journal import Journal
 from bench.records import Record
 from bench.supervisor import Worker, WorkerLost, succeeded
-from bench.visit_record import better_record, measured_record
+from bench.visit_record import better_record, lost_a_retake, measured_record
 from implementations.case import Case
 
 # A visit is given up after this many times what its calls were allowed to take.
-PATIENCE = 40.0
-SHORTEST_LIMIT_S = 30.0
+PATIENCE = 20.0
+SHORTEST_LIMIT_S = 15.0
 SHORTEST_LAST_LIMIT_S = 2.0
 # What larger cells will run into as well; a crash may be a matter of one size.
 LOSSES = ("timeout", "out_of_memory")
@@ -178,6 +179,14 @@ class Visits:
         self._journal.append(record)
         self.learn(record)
 
+    def leave_out(self, cell: Cell, reason: str) -> None:
+        """Journal a cell that no round visited: refused by the gate, or for the reason given."""
+        admission = self._admissions[cell.key]
+        status, why = admission.status, admission.reason
+        if status == "pass":
+            status, why = "skipped", f"{NO_TIME}: {reason}"
+        self.write(replace(self.blank(cell, 0), status=status, reason=why))
+
     def blank(self, cell: Cell, number: int) -> Record:
         """The record of a visit that measured nothing."""
         admission = self._admissions[cell.key]
@@ -282,6 +291,9 @@ class Visits:
                 with_energy=plan.energy and cell.key not in self._has_energy,
             )
         except WorkerLost as lost:
+            if lost.status == "timeout" and limit_s < visit_limit_s(plan):
+                # It was the sweep that ran out of time: this says nothing of the kernel.
+                return replace(blank, status="skipped", reason=f"{NO_TIME}: {lost}")
             return replace(blank, status=lost.status, reason=str(lost))
         if not succeeded(answer):
             if answer["status"] == "out_of_memory":
@@ -299,6 +311,7 @@ class Visits:
             blank,
             answer,
             earlier_canaries=self._canaries[cell.case.device],
+            spare_cores=spare_cores(self._threads),
             reason=cell.implementation.unmeasured_workspace,
         )
 
@@ -314,7 +327,7 @@ class Visits:
             self._newest_worker[number] = max(worker, self._newest_worker.get(number, 0))
         if record.visit_s is not None:
             self._spent_s += record.visit_s
-            if key in self._cells and record.status == "measured":
+            if key in self._cells and record.status == "measured" and not lost_a_retake(record):
                 self.costs.observe(self._cells[key], record.visit_s)
         if record.status == "measured" and record.time_s is not None:
             self._seen[key].append(record)
@@ -329,8 +342,8 @@ class Visits:
             )
             self._forecast.observe(record.implementation, observed)
             return
-        if record.status == "skipped" and (record.reason or "").startswith(NO_TIME):
-            return  # with more time it may be measured
+        if record.status == "skipped":
+            return  # by a forecast, which may have known too little, or for want of time
         self._given_up.setdefault(key, record)
         if record.status in LOSSES:
             self._forecast.observe_loss(record.implementation, case, record.status)

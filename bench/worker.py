@@ -24,6 +24,7 @@ from bench.ceilings import large_block_faults, measure_ceilings
 from bench.check_case import CheckCase
 from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.counting.counter import Counter
+from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
 from bench.environment import available_bytes
 from bench.inputs import Inputs, make_inputs
@@ -36,11 +37,15 @@ from bench.sensors import energy, gpu_state, replayed, watch_idle
 from bench.shrink import shrink
 from bench.timing import Budget, harness_costs, sample, warm_up
 from bench.verify import verify_case
-from implementations.case import Case
+from implementations.case import Case, Pass
 from implementations.catalogue import load
 from implementations.interface import Implementation, UnsupportedCaseError
 
 MOST_PRINTED = 300
+THREADED_ELEMENTS = 2**20
+# Threads and libraries need some memory even where there is none for tensors.
+FEWEST_BYTES = 2**28
+OUT_OF_MEMORY = ("can't allocate memory", "can't start new thread")
 # One call of it loads the libraries and starts the threads before the resident set is read.
 SMALL_SEQ_LEN = 64
 
@@ -55,14 +60,15 @@ def main() -> None:
     torch.set_num_threads(threads)
     die_with(int(sys.argv[2]))
     offer_as_victim()
-    if not torch.cuda.is_available():  # a driver reserves more than it uses
-        limit_memory(available_bytes())
+    torch.ones(THREADED_ELEMENTS).exp_()  # its threads start before memory is limited
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 1)
         while True:
             request = json.loads(requests.get())
+            if not torch.cuda.is_available():  # a driver reserves more than it uses
+                limit_memory(max(available_bytes(), FEWEST_BYTES))
             answer = _with_threads_as_they_were(
                 _answer(OPERATIONS[request.pop("op")], request), threads
             )
@@ -114,7 +120,7 @@ def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -
         return {"status": "out_of_memory", "reason": _one_line(problem)}
     except (Exception, SystemExit, KeyboardInterrupt) as problem:
         # Ctrl-C does not reach this session: it is the kernel that raised it.
-        if "can't allocate memory" in str(problem):
+        if any(text in str(problem) for text in OUT_OF_MEMORY):
             return {"status": "out_of_memory", "reason": _one_line(problem)}
         return {"status": "crashed", "reason": f"{type(problem).__name__}: {_one_line(problem)}"}
 
@@ -186,6 +192,8 @@ def measure(
     canary_s = canary(point.device)
     with ready.conditions():
         reading = sample(ready.call, stopwatch(point.device), Budget(**budget))
+        # At once: an idle GPU soon tells nothing of what slowed it.
+        state = gpu_state(point.device) if point.device_type == "cuda" else None
     objection = unsound(ready, point) if with_workspace else None
     if objection is not None:
         return {"status": "incorrect", "reason": objection}
@@ -198,7 +206,7 @@ def measure(
         "minor_faults": reading.minor_faults,
         "usage": asdict(reading.usage),
         "canary_s": canary_s,
-        "gpu_state": gpu_state(point.device) if point.device_type == "cuda" else None,
+        "gpu_state": state,
         "workspace_bytes": _workspace(implementation, ready, point) if with_workspace else None,
         **(energy(ready, point.device) if with_energy else {}),
         # Last, since a capture that fails may keep its memory; once a cell, as the workspace.
@@ -239,6 +247,20 @@ def count(spec: str, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
         except Exception:  # a kernel that fails at one size is counted at the others
             found.append({})
     return {"status": "done", "counts": found}
+
+
+def counts(
+    spec: str, dtype: str, pass_: Pass, is_causal: bool, at: dict[str, int]
+) -> dict[str, Any]:
+    """The document of `attnscale counts` for one implementation."""
+    found = document(
+        [_implementation(spec)],
+        dtype=dtype,
+        pass_=pass_,
+        is_causal=is_causal,
+        sizes=sizes_of(at),
+    )
+    return {"status": "done", "document": found}
 
 
 def _counts(found: Counts) -> dict[str, int | None]:
@@ -285,6 +307,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "measure": measure,
     "pilot": pilot,
     "count": count,
+    "counts": counts,
     "resident": resident,
     "ceiling": ceiling,
 }

@@ -139,7 +139,14 @@ def test_a_later_reading_without_workspace_keeps_the_one_that_is_known(forecast)
     see(forecast, 1024, 0.02)
 
     assert forecast.memory_bytes(MATMUL, case(1024)) == tensor_bytes(case(1024)) + 2**23
-    assert forecast.time_s(MATMUL, case(1024)) == 0.02
+
+
+def test_of_several_readings_of_a_cell_the_quickest_counts(forecast):
+    see(forecast, 1024, 0.02)
+    see(forecast, 1024, 0.01)
+    see(forecast, 1024, 0.03)
+
+    assert forecast.time_s(MATMUL, case(1024)) == 0.01
 
 
 def test_a_loss_takes_larger_cells_with_it_and_no_others(forecast):

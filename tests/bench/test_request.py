@@ -135,7 +135,7 @@ def test_resuming_may_bring_more_time_and_is_refused_rubbish(tmp_path):
 
 
 def test_resuming_a_directory_without_a_run_is_one_line(tmp_path):
-    assert "holds no run to resume; it is not a run" in refused(RunError, out=tmp_path, resume=True)
+    assert "leave --resume out to begin one" in refused(RunError, out=tmp_path, resume=True)
     (tmp_path / RUN_FILE).write_text("{}")
     assert "a plan needs at least one" in refused(PlanError, out=tmp_path, resume=True)
 
