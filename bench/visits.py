@@ -21,8 +21,8 @@ from bench.visit_record import better_record, lost_a_retake, measured_record
 from implementations.case import Case
 
 # A visit is given up after this many times what its calls were allowed to take.
-PATIENCE = 20.0
-SHORTEST_LIMIT_S = 15.0
+PATIENCE = 40.0
+SHORTEST_LIMIT_S = 30.0
 SHORTEST_LAST_LIMIT_S = 2.0
 # What larger cells will run into as well; a crash may be a matter of one size.
 LOSSES = ("timeout", "out_of_memory")
@@ -30,6 +30,7 @@ LOSSES = ("timeout", "out_of_memory")
 RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
 FRESH_S = 0.2
+QUICK_CALL_SHARE = 1e-3
 
 INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
 # How the reason begins of a cell that a time budget left out.
@@ -85,6 +86,7 @@ class Visits:
         self._canaries: dict[str, list[float]] = defaultdict(list)
         self._newest_worker: dict[int, int] = {}
         self._free: dict[str, tuple[float, float]] = {}
+        self._surprised: set[str] = set()
         self._spent_s = self._retaken_s = 0.0
 
     @property
@@ -344,6 +346,22 @@ class Visits:
             return
         if record.status == "skipped":
             return  # by a forecast, which may have known too little, or for want of time
+        if self._seen.get(key):
+            return  # it ran before, and may again: something else was the matter
         self._given_up.setdefault(key, record)
-        if record.status in LOSSES:
+        if record.status in LOSSES and not self._is_first_surprise(record, case):
             self._forecast.observe_loss(record.implementation, case, record.status)
+
+    def _is_first_surprise(self, record: Record, case: Case) -> bool:
+        """Whether a cell that should have been quick hung, for the first time of its kernel.
+
+        On a busy machine that happens, and must not cost all larger cells.
+        """
+        cell = self._cells.get((record.implementation, case))
+        if record.status != "timeout" or cell is None or record.implementation in self._surprised:
+            return False
+        call_s = self._forecast.time_s(cell.implementation, case)
+        if call_s is None or call_s > QUICK_CALL_SHARE * visit_limit_s(self._plan):
+            return False
+        self._surprised.add(record.implementation)
+        return True

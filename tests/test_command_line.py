@@ -76,6 +76,7 @@ def test_options_that_are_not_given_reach_the_measuring_as_such(monkeypatch):
         return Path("unused"), False
 
     monkeypatch.setattr(attnscale, "_measure", measure)
+    monkeypatch.setattr(attnscale, "_records", lambda folder: [])
     for arguments in (["sweep"], ["sweep", "sdpa", "--time-budget", "90s", "--energy", "--resume"]):
         with pytest.raises(SystemExit):
             attnscale.main(arguments)

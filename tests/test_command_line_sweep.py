@@ -161,15 +161,21 @@ def test_resuming_with_other_settings_is_one_line(attnscale_, a_run, plan):
     outcome.assert_refused("made with other settings: series 1: seq_lens 5,7 there, 5 asked for")
 
 
-def test_resuming_may_be_given_more_time(attnscale_, a_run):
+def test_a_run_of_rounds_does_not_become_one_of_a_time_budget(attnscale_, a_run):
     before = read_run(a_run).records
 
     outcome = attnscale_("sweep", "--out", a_run, "--resume", "--time-budget", "10s")
 
-    assert outcome.code == attnscale.DONE
-    run = read_run(a_run)
-    assert run.info["config"]["time_budget_s"] == 10.0
-    assert run.records[: len(before)] == before
+    outcome.assert_refused("time_budget_s None there, 10.0 asked for")
+    assert read_run(a_run).records == before
+
+
+def test_a_sweep_that_measured_nothing_is_inconclusive(attnscale_, plan, tmp_path):
+    outcome = attnscale_(
+        "sweep", "loop", "--seq-lens", "65536", "--d-models", "64", "--out", tmp_path / "nothing"
+    )
+
+    assert outcome.code == attnscale.INCONCLUSIVE
 
 
 def test_resuming_where_there_is_no_run_is_one_line(attnscale_, tmp_path):

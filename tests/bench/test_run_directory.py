@@ -111,15 +111,22 @@ def test_long_values_are_cut(folder):
     assert len(shown) < 3 * LONGEST_VALUE
 
 
-def test_more_time_may_be_given_and_is_what_counts_from_then_on(folder):
+def test_more_time_may_be_given_and_is_what_counts_from_then_on(tmp_path):
+    prepare(replace(PLAN, time_budget_s=90.0), tmp_path, resume=False, preset=None)
     longer = replace(PLAN, time_budget_s=300.0)
 
-    info = prepare(longer, folder, resume=True, preset=None)
+    info = prepare(longer, tmp_path, resume=True, preset=None)
 
     assert info["config"]["time_budget_s"] == 300.0
-    assert info["created"] == read_info(folder)["created"]
+    assert info["created"] == read_info(tmp_path)["created"]
     both = replace(longer, seed=5)
-    assert refused(folder, both) == "seed 2 there, 5 asked for"
+    assert refused(tmp_path, both) == "seed 2 there, 5 asked for"
+
+
+def test_a_run_of_rounds_does_not_become_one_of_a_time_budget(folder):
+    asked = replace(PLAN, time_budget_s=300.0)
+
+    assert refused(folder, asked) == "time_budget_s None there, 300.0 asked for"
 
 
 def test_a_plan_that_a_later_version_wrote_is_one_line(folder):

@@ -1,0 +1,141 @@
+"""Repeats the evidence of docs/measuring.md.
+
+    python docs/measuring.py idle FOLDER --times 10     quick runs, one after another
+    python docs/measuring.py loaded FOLDER              one beside two busy processes
+    python docs/measuring.py allocators FOLDER          matmul, n 256 to 8192, pinned and default
+    python docs/measuring.py table FOLDER...            what the runs say, as Markdown
+
+Nothing else should run on the machine; `attnscale doctor` tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+import attnscale
+from reports.grouped import fit_groups
+from reports.tables import read_table
+
+CLAIM = "n^2*d"
+WANTED_HALF_WIDTH = 0.03
+PAGE_BYTES = 4096
+MATMUL = """
+title = "matmul over n 256 to 8192"
+rounds = 3
+call_limit_s = 3.0
+visit_s = 0.1
+min_samples = 5
+allocator = "{allocator}"
+
+[[series]]
+implementations = ["matmul"]
+seq_lens = "256:8192"
+d_models = "64:512"
+"""
+
+
+def sweep(out: Path, *options: str) -> None:
+    """One sweep in a process of its own."""
+    command = [sys.executable, "-m", "attnscale", "sweep", *options, "--out", str(out)]
+    subprocess.run(command, check=True)
+
+
+@contextlib.contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Keep so many cores busy."""
+    started = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)
+    ]
+    try:
+        yield
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
+
+
+def verdicts(folder: Path) -> str:
+    """The time verdict and n exponent of every implementation of a run."""
+    table = read_table(folder)
+    fits = fit_groups(table.frame, info=table.shared_info)
+    cells = []
+    for one in sorted(fits, key=lambda fit: str(fit.group["implementation"])):
+        n = one.exponents["n"]
+        known = f" {n.estimate:.2f} [{n.low:.2f}, {n.high:.2f}]" if n.estimate else ""
+        cells.append(f"{one.group['implementation']}: {one.verdict}{known}")
+    return "; ".join(cells)
+
+
+def seconds_until(folder: Path, half_width: float) -> float | None:
+    """Seconds of measuring, all cells counted, until SDPA's n exponent is known that well."""
+    frame = read_table(folder).frame
+    spent = frame["visit_s"].fillna(0.0).cumsum()
+    for number in sorted(frame["round"].unique()):
+        done = frame[frame["round"] <= number]
+        own = done[done["implementation"] == "sdpa"]
+        n = attnscale.fit(own, claim=CLAIM).exponents["n"]
+        if n.low is not None and n.high is not None and (n.high - n.low) / 2 <= half_width:
+            return float(spent[done.index[-1]])
+    return None
+
+
+def faults(folder: Path) -> pd.Series:
+    """Page faults a call in score matrices, by the largest n."""
+    frame = read_table(folder).frame
+    timed = frame[(frame["status"] == "measured") & (frame["seq_len"] == frame["seq_len"].max())]
+    scores = timed["num_heads"] * timed["seq_len"] ** 2 * 4
+    return timed["minor_faults"] * PAGE_BYTES / scores
+
+
+def show(folder: Path) -> None:
+    """One line of Markdown for a run."""
+    frame = read_table(folder).frame
+    timed = frame[frame["status"] == "measured"]
+    noisy = f"{timed['noisy'].astype(bool).mean():.0%}"
+    spent = frame["visit_s"].sum()
+    until = None
+    if "sdpa" in set(frame["implementation"]):
+        until = seconds_until(folder, WANTED_HALF_WIDTH)
+    reached = "–" if until is None else f"{until:.0f} s"
+    print(
+        f"| {folder.name} | {len(timed)} | {noisy} | {spent:.0f} s | {reached} "
+        f"| {faults(folder).median():.2f} | {verdicts(folder)} |"
+    )
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("what", choices=["idle", "loaded", "allocators", "table"])
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--times", type=int, default=10)
+    asked = parser.parse_args()
+    folder: Path = asked.folders[0]
+    if asked.what == "idle":
+        for number in range(1, asked.times + 1):
+            sweep(folder / f"idle-{number}", "--preset", "quick")
+    elif asked.what == "loaded":
+        with busy(2):
+            sweep(folder / "loaded", "--preset", "quick")
+    elif asked.what == "allocators":
+        folder.mkdir(parents=True, exist_ok=True)
+        for allocator in ("pinned", "default"):
+            plan = folder / f"{allocator}.toml"
+            plan.write_text(MATMUL.format(allocator=allocator), encoding="utf-8")
+            sweep(folder / allocator, "--config", str(plan))
+    else:
+        print("| run | timed visits | noisy | measuring | until ± 0.03 | faults | time verdicts |")
+        print("|---|---:|---:|---:|---:|---:|---|")
+        for one in asked.folders:
+            show(one)
+
+
+if __name__ == "__main__":
+    main()
