@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from bench.groundwork import (
 from bench.journal import Journal
 from bench.observer import Observer
 from bench.record_fields import RecordFields
-from bench.records import RECORDS_FILE, Record, read_records, write_info
+from bench.records import RECORDS_FILE, Record, RunError, read_records, write_info
 from bench.rounds import Rounds
 from bench.run_directory import check_sources, prepare
 from bench.supervisor import Worker
@@ -136,7 +137,6 @@ class Sweep:
         if rounds.planned is not None:
             left_s += rounds.start_s(number)
         self.observer.visits(visits.done, total, left_s)
-        ended = None
         try:
             with Workers(self._worker, ground, self.clock) as workers:
                 while (order := rounds.order(number)) is not None:
@@ -145,9 +145,11 @@ class Sweep:
                         self._make(number, order, rounds, ground, workers)
                         self._note_schedule(number + 1, visits)
                     number += 1
-            ended = self._how_it_ended(rounds)
-        finally:
-            self._note_schedule(number, visits, ended=ended)
+        except BaseException:
+            with contextlib.suppress(RunError):  # what ended the sweep is to be told, not this
+                self._note_schedule(number, visits)
+            raise
+        self._note_schedule(number, visits, ended=self._how_it_ended(rounds))
 
     def _make(
         self,
