@@ -183,7 +183,7 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     within = f" in {made}" if made else ""
     used = "" if spent is None else f", of which {spent:,.0f} s were spent{within}"
     return [
-        f"The time for the sweep was {budget:,.0f} s{used} ({ended or 'the run was cut short'}); "
+        f"The sweep had {budget:,.0f} s{used} ({ended or 'the run was cut short'}); "
         f"{left if unseen else 'every cell was visited'}."
     ]
 

@@ -44,12 +44,12 @@ def test_a_complete_run_without_disturbance_has_no_caveat(record: Make) -> None:
     [
         (
             {"time_budget_s": 90, "spent_s": 88.4, "rounds": 4, "ended": "the time was spent"},
-            "The time budget was 90 s, of which 88 s were spent in 4 rounds (the time was spent); "
+            "The sweep had 90 s, of which 88 s were spent in 4 rounds (the time was spent); "
             "2 of 3 cells were never visited.",
         ),
         (
             {"time_budget_s": 90, "spent_s": None, "ended": None},
-            "The time budget was 90 s (the run was cut short); 2 of 3 cells were never visited.",
+            "The sweep had 90 s (the run was cut short); 2 of 3 cells were never visited.",
         ),
         ({"time_budget_s": None, "rounds": 1}, "The run was cut short after 1 round."),
         ({"rounds": float("inf")}, "The run was cut short."),
@@ -64,14 +64,12 @@ def test_how_a_run_ended_is_told_where_it_did_not_make_all_its_rounds(
         for n in (257, 509)
     ]
     lines = told([*cell(record), *unseen], schedule=schedule)
-    assert [one for one in lines if "budget" in one or "cut short" in one] == [line]
+    assert [one for one in lines if "The sweep had" in one or "cut short" in one] == [line]
 
 
 def test_a_budget_that_sufficed_left_no_cell_out(record: Make) -> None:
     (line,) = told(cell(record), schedule={"time_budget_s": 90, "spent_s": 9, "ended": "done"})
-    assert line == (
-        "The time budget was 90 s, of which 9 s were spent (done); every cell was visited."
-    )
+    assert line == ("The sweep had 90 s, of which 9 s were spent (done); every cell was visited.")
 
 
 def test_the_resident_set_is_held_against_the_workspace_of_large_cells(record: Make) -> None:
