@@ -525,8 +525,8 @@ def _tally(folder: Path) -> str:
     parts = []
     for status, count in Counter(record.status for record in records).most_common():
         reasons = Counter(r.reason for r in records if r.status == status and r.reason)
-        why = f" (such as: {reasons.most_common(1)[0][0]})" if reasons else ""
-        why = "" if status == "measured" else why
+        told = reasons and status != "measured"
+        why = f" (such as: {reasons.most_common(1)[0][0]})" if told else ""
         parts.append(f"{count} {status}{why}")
     return f"visits: {', '.join(parts)}"
 

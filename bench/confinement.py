@@ -12,6 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
+from bench.system_files import read
+
 try:
     import resource
 except ImportError:  # Windows
@@ -60,11 +62,7 @@ def limit_memory(available_bytes: int, own: Path = SELF) -> int | None:
 
 
 def _data_bytes(own: Path) -> int | None:
-    try:
-        text = (own / "status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    for line in text.splitlines():
+    for line in (read(own / "status") or "").splitlines():
         words = line.split()
         if words[:1] == ["VmData:"] and len(words) == 3 and words[1].isdigit():
             return int(words[1]) * 1024

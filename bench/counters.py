@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from bench.system_files import read
 
 try:
     import resource
@@ -148,12 +149,9 @@ def _frequency_hz(cpus: Path) -> float | None:
     return statistics.fmean(found) if found else None
 
 
-def _lines(file: Path) -> Iterator[str]:
+def _lines(file: Path) -> list[str]:
     """The lines of a file of the system; none where it cannot be read."""
-    try:
-        yield from file.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return
+    return (read(file) or "").splitlines()
 
 
 def _less(now: Number | None, before: Number | None) -> Number | None:

@@ -126,7 +126,7 @@ class Groundwork:
         """The best of this and earlier rounds: a disturbed reading is no ceiling."""
         found: dict[str, dict[str, float]] = dict(info.get("ceilings", {}))
         for device, dtype in sorted({(c.case.device, c.case.dtype) for c in cells}):
-            self.observer.phase(f"measuring the matmul peak of {device} in {dtype}")
+            self.observer.phase(f"measuring the ceilings of {device} in {dtype}")
             try:
                 answer = worker.ask(
                     "ceiling", limit_s=self._limit_s(CEILING_LIMIT_S), device=device, dtype=dtype

@@ -104,6 +104,8 @@ def test_a_process_offers_itself_to_be_killed_first_for_memory(tmp_path):
 def test_a_platform_that_takes_no_such_offer_is_no_error(tmp_path):
     offer_as_victim(tmp_path / "nowhere")
 
+    assert list(tmp_path.iterdir()) == []
+
 
 @linux
 def test_an_allocation_beyond_the_limit_fails_in_the_process_that_made_it_and_nowhere_else():
