@@ -187,10 +187,6 @@ class GraphReading:
 
     reading: Reading
 
-    def launch_s(self, called: Reading) -> float:
-        """Seconds of a call in which the GPU waited for the processor; noise may turn the sign."""
-        return called.time_s - self.reading.time_s
-
 
 def graph_time(
     call: Result,

@@ -59,17 +59,6 @@ class GpuState:
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class GpuSettings:
-    """What the administrator of a GPU has set; None where it does not tell, as `missing` says."""
-
-    ecc: bool | None
-    persistence: bool | None
-    power_limit_w: float | None
-    highest_clock_hz: float | None
-    missing: tuple[str, ...]
-
-
 class Sensor:
     """One GPU, read through NVML. `nvml` is the module `pynvml`, which carries no types."""
 
@@ -105,22 +94,6 @@ class Sensor:
             power_w=_times(power_mw, 1e-3),
             throttle_reasons=None if limits is None else in_words(limits),
             slowing=None if limits is None else in_words(limits, SLOWING),
-            missing=tuple(missing),
-        )
-
-    def settings(self) -> GpuSettings:
-        """Error correction, persistence mode, power limit and highest clock."""
-        missing: list[str] = []
-        # Now, and after the next restart.
-        ecc = self._ask(missing, "ECC", ("nvmlDeviceGetEccMode",))
-        persistence = self._ask(missing, "persistence mode", ("nvmlDeviceGetPersistenceMode",))
-        limit_mw = self._ask(missing, "power limit", ("nvmlDeviceGetEnforcedPowerLimit",))
-        highest_mhz = self._ask(missing, "highest clock", ("nvmlDeviceGetMaxClockInfo",), SM_CLOCK)
-        return GpuSettings(
-            ecc=None if ecc is None else ecc[0] == ENABLED,
-            persistence=None if persistence is None else persistence == ENABLED,
-            power_limit_w=_times(limit_mw, 1e-3),
-            highest_clock_hz=_times(highest_mhz, 1e6),
             missing=tuple(missing),
         )
 

@@ -55,9 +55,6 @@ class FakeNvml:
     def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> object:  # noqa: N802
         return self.answer("nvmlDeviceGetClockInfo", {1: 1980 - handle, 2: 3201}[kind])
 
-    def nvmlDeviceGetMaxClockInfo(self, handle: int, kind: int) -> object:  # noqa: N802
-        return self.answer("nvmlDeviceGetMaxClockInfo", {1: 1980, 2: 3201}[kind])
-
     def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> object:  # noqa: N802
         return self.answer("nvmlDeviceGetTemperature", {0: 43}[sensor])
 
@@ -72,15 +69,6 @@ class FakeNvml:
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> object:  # noqa: N802
         return self.answer("nvmlDeviceGetTotalEnergyConsumption", 123_456_789)
-
-    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> object:  # noqa: N802
-        return self.answer("nvmlDeviceGetEnforcedPowerLimit", 700_000)
-
-    def nvmlDeviceGetEccMode(self, handle: int) -> object:  # noqa: N802
-        return self.answer("nvmlDeviceGetEccMode", [1, 0])
-
-    def nvmlDeviceGetPersistenceMode(self, handle: int) -> object:  # noqa: N802
-        return self.answer("nvmlDeviceGetPersistenceMode", 0)
 
 
 class OldNvml(FakeNvml):
@@ -135,13 +123,6 @@ def test_no_limit_has_no_words():
     assert in_words(0) == ()
 
 
-def test_settings_are_those_of_now_and_not_of_the_next_restart():
-    settings = opened(FakeNvml()).settings()
-    assert (settings.ecc, settings.persistence) == (True, False)
-    assert settings.power_limit_w == pytest.approx(700)
-    assert settings.highest_clock_hz == 1980e6
-
-
 def test_energy_is_in_joules():
     assert opened(FakeNvml()).energy_j() == pytest.approx(123_456.789)
 
@@ -151,17 +132,13 @@ def test_what_a_gpu_does_not_tell_is_none_with_the_reason():
         nvmlDeviceGetPowerUsage=NOT_SUPPORTED,
         nvmlDeviceGetCurrentClocksEventReasons=NOT_SUPPORTED,
         nvmlDeviceGetTotalEnergyConsumption=NOT_SUPPORTED,
-        nvmlDeviceGetEccMode=NOT_SUPPORTED,
-        nvmlDeviceGetPersistenceMode="Insufficient Permissions",
     )
     sensor = opened(nvml)
-    state, settings = sensor.read(), sensor.settings()
+    state = sensor.read()
     assert (state.power_w, state.throttle_reasons, state.slowing) == (None, None, None)
     assert state.clock_hz is not None
     assert [one.partition(":")[0] for one in state.missing] == ["power", "throttle reasons"]
     assert "power: Not Supported" in state.missing
-    assert (settings.ecc, settings.persistence) == (None, None)
-    assert "persistence mode: Insufficient Permissions" in settings.missing
     assert reason(sensor.energy_j()) == "energy: Not Supported"
 
 
