@@ -29,6 +29,8 @@ LOSSES = ("timeout", "out_of_memory")
 # Where everything is noisy, measuring again is a waste: at most this share of the time.
 RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
+# A cell that may still get so many quiet measurements in later rounds needs no retake in this one.
+ENOUGH_QUIET = 3
 FRESH_S = 0.2
 QUICK_CALL_SHARE = 1e-3
 
@@ -248,7 +250,8 @@ class Visits:
     ) -> Record:
         """The first quiet measurement of a few; of noisy ones alone the quickest."""
         best: Record | None = None
-        for retakes in range(self._plan.retakes + 1):
+        most = 0 if self._can_wait(cell, blank.round or 0) else self._plan.retakes
+        for retakes in range(most + 1):
             started = self._clock()
             record = self._attempt(cell, blank, worker, deadline)
             took_s = self._clock() - started
@@ -265,6 +268,16 @@ class Visits:
                 break
         assert best is not None
         return best
+
+    def _can_wait(self, cell: Cell, number: int) -> bool:
+        """Whether a cell gets enough quiet measurements even if this one is noisy.
+
+        With a time budget nobody knows whether it is visited again.
+        """
+        if self._plan.time_budget_s is not None:
+            return False
+        quiet = sum(not record.noisy for record in self._seen[cell.key])
+        return quiet + self._plan.rounds - 1 - number >= ENOUGH_QUIET
 
     def _attempt(
         self,

@@ -19,6 +19,7 @@ from functools import cache
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 from bench.ceilings import large_block_faults, measure_ceilings
 from bench.check_case import CheckCase
@@ -194,7 +195,10 @@ def measure(
         reading = sample(ready.call, stopwatch(point.device), Budget(**budget))
         # At once: an idle GPU soon tells nothing of what slowed it.
         state = gpu_state(point.device) if point.device_type == "cuda" else None
-    objection = unsound(ready, point) if with_workspace else None
+    workspace, objection = None, None
+    if with_workspace:
+        workspace, outputs = _workspace(implementation, ready, point)
+        objection = unsound(outputs, point)
     if objection is not None:
         return {"status": "incorrect", "reason": objection}
     return {
@@ -207,7 +211,7 @@ def measure(
         "usage": asdict(reading.usage),
         "canary_s": canary_s,
         "gpu_state": state,
-        "workspace_bytes": _workspace(implementation, ready, point) if with_workspace else None,
+        "workspace_bytes": workspace,
         **(energy(ready, point.device) if with_energy else {}),
         # Last, since a capture that fails may keep its memory; once a cell, as the workspace.
         **(replayed(ready, point.device) if with_workspace else {}),
@@ -218,10 +222,20 @@ def _inputs(implementation: Implementation, case: Case, seed: int) -> Inputs:
     return make_inputs(case, seed=seed, layout=implementation.layout)
 
 
-def _workspace(implementation: Implementation, ready: Prepared, case: Case) -> int | None:
+def _workspace(
+    implementation: Implementation, ready: Prepared, case: Case
+) -> tuple[int | None, Sequence[Tensor]]:
+    """The workspace of one call, and its outputs."""
     if implementation.unmeasured_workspace is not None:
-        return None
-    return workspace_bytes(ready.run, case.device)
+        return None, ready.run()
+    made: list[Sequence[Tensor]] = []
+
+    def run() -> Sequence[Tensor]:
+        made.append(ready.run())
+        return made[-1]
+
+    peak = workspace_bytes(run, case.device)
+    return peak, made[-1]
 
 
 def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -233,7 +247,7 @@ def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
     return {
         "status": "measured",
         "time_s": seconds,
-        "workspace_bytes": _workspace(implementation, ready, point),
+        "workspace_bytes": _workspace(implementation, ready, point)[0],
     }
 
 

@@ -123,3 +123,28 @@ def test_no_attempt_begins_that_would_end_after_the_deadline(make_visits, worker
 
     assert (record.status, record.retakes) == ("measured", 0)
     assert clock.now <= 1.9
+
+
+@pytest.mark.parametrize(
+    ("rounds", "budget_s", "expected"),
+    [(5, None, [0, 0, 2, 2, 2]), (3, None, [2, 2, 2]), (5, 60.0, [2, 2, 2, 2, 2])],
+    ids=["five rounds", "three rounds", "a time budget"],
+)
+def test_a_cell_that_later_rounds_can_still_make_quiet_waits_for_them(
+    make_visits, worker, visit, rounds, budget_s, expected
+):
+    visits = make_visits(replace(PLAN, rounds=rounds, time_budget_s=budget_s))
+    worker.answers = [NOISY] * 99
+
+    retakes = [visit(visits, worker).retakes for _ in range(rounds)]
+
+    assert retakes == expected
+
+
+def test_a_cell_with_three_quiet_measurements_needs_no_retake(make_visits, worker, visit):
+    visits = make_visits(replace(PLAN, rounds=5))
+    worker.answers = [QUIET] * 3 + [NOISY] * 9
+
+    retakes = [visit(visits, worker).retakes for _ in range(5)]
+
+    assert retakes == [0] * 5
