@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 import attnscale
@@ -25,6 +26,8 @@ from reports.tables import read_table
 
 CLAIM = "n^2*d"
 WANTED_HALF_WIDTH = 0.03
+LOOK_S = 5.0
+FEWEST_SIZES = 4
 PAGE_BYTES = 4096
 MATMUL = """
 title = "matmul over n 256 to 8192"
@@ -74,15 +77,20 @@ def verdicts(folder: Path) -> str:
 
 
 def seconds_until(folder: Path, half_width: float) -> float | None:
-    """Seconds of measuring, all cells counted, until SDPA's n exponent is known that well."""
+    """Seconds of measuring, all cells counted, until SDPA's n exponent is known that well.
+
+    Looked at every LOOK_S seconds.
+    """
     frame = read_table(folder).frame
     spent = frame["visit_s"].fillna(0.0).cumsum()
-    for number in sorted(frame["round"].unique()):
-        done = frame[frame["round"] <= number]
+    for seconds in np.arange(LOOK_S, float(spent.iloc[-1]) + LOOK_S, LOOK_S):
+        done = frame[spent <= seconds]
         own = done[done["implementation"] == "sdpa"]
+        if own["seq_len"].nunique() < FEWEST_SIZES:
+            continue
         n = attnscale.fit(own, claim=CLAIM).exponents["n"]
         if n.low is not None and n.high is not None and (n.high - n.low) / 2 <= half_width:
-            return float(spent[done.index[-1]])
+            return float(seconds)
     return None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.cells import Cells
-from reports.models import Mask
+from reports.models import Mask, lower_terms
 from reports.monomials import Floats, Law, Monomial
 
 FEWEST_CELLS = 4  # on each side: fewer cannot show a coefficient apart from a lower-order term
@@ -22,6 +22,7 @@ PAGE_BYTES = 4096
 MINOR_PART = 0.5
 """Of the workspace: page faults of so many bytes a call tell memory that is taken anew in each."""
 FAULTS = "minor faults a call"
+WORKSPACE = "workspace bytes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +30,23 @@ class Break:
     """A division of the cells: `later` is true in the second regime.
 
     `cause` names the quantity that passes a threshold between `below` and `above`; `physical`
-    says that it was recorded, not inferred from sizes.
+    says that it was recorded, not inferred from sizes. `gradual` is None for a cost that jumps
+    there; else it is how much of the change each cell has, from 0 at the threshold to 1 far beyond,
+    and `dearer` the one term that has it, None for all of them.
     """
 
     later: Mask
+    gradual: Floats | None = None
+    dearer: Monomial | None = None
     cause: str
     below: float
     above: float
     physical: bool
+
+    @property
+    def rise(self) -> Floats:
+        """The part of the change that each cell has: 0 or 1 where it comes at once."""
+        return self.later.astype(np.float64) if self.gradual is None else self.gradual
 
 
 def candidates(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
@@ -53,6 +63,46 @@ def candidates(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break
             seen.add(key)
             kept.append(one)
     return kept
+
+
+def spills(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
+    """What outgrows a cache of C bytes by degrees: the part 1 - C/W of W misses it.
+
+    The workspace, whose misses make all work dearer, and what is read and written once, as n·d for
+    inputs and output, which makes that lower-order term dearer. C is sought at every value in the
+    cells, and half-way between two.
+    """
+    found = [
+        one
+        for term in lower_terms(law)
+        if len(term.names) > 1
+        for one in _by_degrees(term.evaluate(cells.sizes), term.unicode(), fewest, term)
+    ]
+    workspace = cells.covariates.get("workspace_bytes")
+    if workspace is not None and not np.isnan(workspace).any():
+        found += _by_degrees(workspace, WORKSPACE, fewest, None)
+    return found
+
+
+def _by_degrees(
+    values: Floats, cause: str, fewest: int, dearer: Monomial | None
+) -> Iterator[Break]:
+    for below, above in itertools.pairwise(np.unique(values).tolist()):
+        later = values > below
+        if min(int(later.sum()), int((~later).sum())) < fewest or below <= 0:
+            continue
+        for capacity in (below, math.sqrt(below * above)):
+            part = np.clip(1.0 - capacity / np.maximum(values, below), 0.0, 1.0)
+            if np.unique(part).size > 2:
+                yield Break(
+                    later=later,
+                    gradual=part,
+                    dearer=dearer,
+                    cause=cause,
+                    below=below,
+                    above=above,
+                    physical=dearer is None,
+                )
 
 
 def ramps(cells: Cells, law: Law) -> Iterator[Floats]:
@@ -102,7 +152,7 @@ def _faulting(faults: Floats, later: Mask) -> Break:
 def _by_workspace(cells: Cells) -> Iterator[Break]:
     workspace = cells.covariates.get("workspace_bytes")
     if workspace is not None and not np.isnan(workspace).any():
-        yield from _thresholds(workspace, "workspace bytes", physical=True)
+        yield from _thresholds(workspace, WORKSPACE, physical=True)
 
 
 def _by_terms(cells: Cells, law: Law) -> Iterator[Break]:

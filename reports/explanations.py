@@ -10,7 +10,6 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
 
 import numpy as np
 from scipy.stats import f as f_distribution
@@ -20,6 +19,7 @@ from reports.breaks import FEWEST_CELLS, Break
 from reports.models import MOST_LOWER, Held, Model, Solution
 from reports.monomials import Floats, Law, Monomial
 from reports.profiles import Search, intervals, search
+from reports.rivals import best_rival, rivals, shows_beyond
 from reports.setting import REACH, STRICT, Setting
 
 PRICE = 0.5
@@ -68,18 +68,10 @@ class Fitted:
 
     @property
     def factor(self) -> float:
-        """How many times the cost is what it would be without the break, 1 without one.
-
-        The median over the cells beyond it, the overhead left out.
-        """
+        """How many times the cost is what it would be without the break, 1 without one."""
         if self.broken is None:
             return 1.0
-        if self.model.later is not None:
-            return math.exp(float(self.found.best[-1]))
-        beyond = self.solution.shares[self.broken.later]
-        growing = beyond[:, self.model.overheads :].sum(axis=1)
-        before = growing - beyond[:, self.model.overheads]
-        return float(np.median(growing / before)) if (before > 0).all() else math.inf
+        return jumps.factor_of(self.broken, self.model, self.solution)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +91,12 @@ def fit_model(
     rival: Sequence[Monomial] = (),
     start: Floats | None = None,
     hint: Floats | None = None,
+    also: Sequence[Model] = (),
 ) -> Fitted:
-    """Search the exponents of a model, unless they are given, and their confidence intervals."""
+    """Search the exponents of a model, unless they are given, and their confidence intervals.
+
+    An interval holds what any of the models `also` leaves open too.
+    """
     if start is None:
         found = _searched(model, price, hint)
     else:
@@ -115,7 +111,7 @@ def fit_model(
     if free >= 1:
         margin = setting.threshold(solution.sse, free) - solution.sse
         ends = intervals(
-            lambda thetas: model.values(thetas, price),
+            lambda thetas: np.min([one.values(thetas, price) for one in (model, *also)], axis=0),
             found,
             found.value + margin,
             len(setting.names),
@@ -147,12 +143,6 @@ def fit_priced(setting: Setting, model: Model, rival: Sequence[Monomial] = ()) -
     return fit_model(
         setting, model, _price(setting, model, first.value), rival=rival, hint=first.best
     )
-
-
-def solve_plain(setting: Setting) -> Solution:
-    """The claimed law with free exponents, without price and intervals: for a first look."""
-    model = Model(setting.cells, setting.law, names=setting.names)
-    return model.solve(search(model.values, *model.bounds(REACH)).best)
 
 
 def _price(setting: Setting, model: Model, sse: float) -> float:
@@ -194,19 +184,23 @@ def choose(setting: Setting) -> Choice:
     cells, law, names = setting.cells, setting.law, setting.names
     plain = fit_plain(setting)
     starts = [plain.model.claimed, plain.found.best]
-    divided = jumps.best_break(setting, starts)
-    rival = _best_rival(setting)
+    breaks = jumps.best_breaks(setting, starts)
+    small = [one for one in breaks if 1 / SMALLEST_JUMP < one.factor < SMALLEST_JUMP]
+    leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
+    rival = best_rival(setting)
     if rival is not None and rival[1] > plain.score - STRICT:
         rival = None
-    if divided is not None and divided.score < plain.score - STRICT:
-        behind = rival is not None and rival[1] < divided.score - STRICT
-        if not behind:
-            price = _price(setting, divided.model, divided.sse)
-            start = jumps.near(divided.model, divided.theta, price)
-            fitted = fit_model(setting, divided.model, price, broken=divided.found, start=start)
-            if not 1 / SMALLEST_JUMP < fitted.factor < SMALLEST_JUMP:
-                tie = rival is not None and rival[1] < divided.score + STRICT
-                return Choice(fitted=fitted, tie=tie)
+    for one in leading:
+        if rival is not None and rival[1] < one.standing - STRICT:
+            break
+        price = _price(setting, one.model, one.solution.sse)
+        start = jumps.near(one.model, one.solution.theta, price)
+        also = jumps.alternatives(setting, one.found)
+        fitted = fit_model(setting, one.model, price, broken=one.found, start=start, also=also)
+        near = rival is not None and rival[1] < one.standing + STRICT
+        return Choice(fitted=fitted, tie=near)
+    if rival is not None and any(one.standing <= rival[1] + STRICT for one in small):
+        rival = None  # a change that is no other law explains as much
     if rival is not None:
         model = Model(cells, law, names=names, extra=rival[0])
         return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
@@ -245,18 +239,19 @@ def outgrown(setting: Setting, chosen: Fitted, share: float) -> bool:
     It has to explain more than free exponents do: a drift that stays within the tolerance is not
     another term.
     """
-    rivals = _rivals(setting)
-    later = None if chosen.model.later is None else chosen.model.later > 0
-    for term in rivals:
+    tried = rivals(setting)
+    later = chosen.model.later
+    for term in tried:
         model = Model(setting.cells, setting.law, names=setting.names, extra=(term,), later=later)
         for theta in (_claimed(chosen), chosen.found.best):
             solution = model.solve(theta, chosen.price)
             free = max(len(setting.cells) - solution.active, 1)
             # One of many is tried, so the level is shared among them (Bonferroni).
-            quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(rivals), 1, free))
+            quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(tried), 1, free))
             gain = chosen.found.value - solution.priced
             seen = gain > quantile * setting.error(solution.sse, free) ** 2
-            if seen and solution.shares[:, model.overheads].max() >= share:
+            visible = solution.shares[:, model.overheads].max() >= share
+            if seen and visible and shows_beyond(setting, term):
                 return True
     return False
 
@@ -275,7 +270,7 @@ def twin_is_better(setting: Setting, chosen: Fitted, tolerance: float) -> bool:
     off = np.abs(chosen.found.best[: len(setting.names)] - chosen.model.claimed)
     far = {name for name, by in zip(setting.names, off, strict=True) if by > tolerance / 2}
     for law in twins(setting.law, far):
-        later = None if chosen.model.later is None else chosen.model.later > 0
+        later = chosen.model.later
         model = Model(setting.cells, law, names=setting.names, later=later)
         value = model.value(jumps.near(model, chosen.found.best, chosen.price), chosen.price)
         if value <= chosen.found.value + noise:
@@ -311,43 +306,3 @@ def _claimed(chosen: Fitted) -> Floats:
     theta = chosen.found.best.copy()
     theta[: chosen.model.claimed.size] = chosen.model.claimed
     return theta
-
-
-def _rivals(setting: Setting) -> list[Monomial]:
-    """Terms that outgrow the claim in some size, by one whole power, or up to the square."""
-    leading = setting.law.leading
-    tops = [max(*(math.ceil(t.power(name)) + 1 for t in leading), 2) for name in setting.names]
-    terms = [
-        Monomial.of(dict(zip(setting.names, powers, strict=True)))
-        for powers in product(*(range(top + 1) for top in tops))
-    ]
-    return [term for term in terms if not setting.law.covers(term)]
-
-
-def _best_rival(setting: Setting) -> tuple[tuple[Monomial, ...], float] | None:
-    """The outgrowing terms that explain most beside the claimed law, with their criterion.
-
-    One of them, or two where the second is worth as much as any other richer explanation.
-    """
-    first = _best_beside(setting, ())
-    if first is None:
-        return None
-    second = _best_beside(setting, first[0])
-    return second if second is not None and second[1] < first[1] - STRICT else first
-
-
-def _best_beside(
-    setting: Setting, before: tuple[Monomial, ...]
-) -> tuple[tuple[Monomial, ...], float] | None:
-    best: tuple[tuple[Monomial, ...], float] | None = None
-    for term in _rivals(setting):
-        if term in before:
-            continue
-        model = Model(setting.cells, setting.law, names=setting.names, extra=(*before, term))
-        solution = model.solve(model.claimed)
-        if (solution.coefficients[model.overheads :][: len(before) + 1] <= 0).any():
-            continue
-        score = setting.criterion(solution.sse, solution.active + len(before) + 1)
-        if best is None or score < best[1]:
-            best = ((*before, term), score)
-    return best

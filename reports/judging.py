@@ -23,13 +23,10 @@ import numpy as np
 from reports.cells import Cells
 from reports.columns import TableError
 from reports.explanations import (
-    Choice,
     Fitted,
-    choose,
     fit_model,
     jump_explains,
     outgrown,
-    solve_plain,
     twin_is_better,
 )
 from reports.findings import (
@@ -42,15 +39,15 @@ from reports.findings import (
     limits_of,
     long_enough,
 )
+from reports.judged_cells import FEWEST_FREE, discounted, judgeable
 from reports.judgement import Basis, Interval, Leading, Regime, Term, Verdict
 from reports.models import Model, Solution
 from reports.monomials import Law, Monomial
 from reports.profiles import MOST_VARIABLES
 from reports.regimes import describe
-from reports.setting import STRICT, Setting
+from reports.setting import Setting
 
 MOST_LEADING = 3
-FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
 OVERHEAD_SHARE = 0.5
 NOISY_ERROR = 0.05
 NOISY_SPREAD = 0.15
@@ -118,7 +115,7 @@ def judge(
     if not tested or len(cells) < fewest:
         limits = limits_of(setting, law)
         return _undecided(cells, ["too_few_sizes", *limits, *notes], unknown)
-    setting, choice, left_out = _judgeable(setting)
+    setting, choice, left_out = judgeable(discounted(setting))
     findings = findings_of(setting, choice.fitted, choice.tie, law, tolerance)
     verdict, reasons = _verdict(setting, choice.fitted, findings, tolerance)
     shown, identified = _shown(setting, choice.fitted, findings)
@@ -169,50 +166,6 @@ def _possible(cells: Cells, law: Law) -> None:
                     f"{term} needs sizes above 1, since it takes their logarithm, got "
                     f"{factor.name} = {least:g}; count it in smaller units, or leave such rows out"
                 )
-
-
-def _judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
-    """The cells that one law describes: all, or those from some size on, with what is left out.
-
-    Growth is about large sizes, so small ones that follow another law (a window that is not full,
-    blocks that do not fill, slices of a scheduler) may be left out, while the rest spans the range
-    that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
-    """
-    choice = choose(setting)
-    best, leader = choice.fitted.score - STRICT, None
-    for name in setting.names:
-        values = setting.cells.sizes[name]
-        for start in setting.cells.distinct(name)[1:]:
-            kept = values >= start
-            rest = replace(setting, cells=setting.cells.only(kept))
-            spent = len(setting.names) + int((~kept).sum())
-            if not _enough(rest) or setting.best_criterion(spent) >= best:
-                break
-            plain = solve_plain(rest)
-            spent += plain.active
-            free = len(rest.cells) - plain.active - len(setting.names)
-            misfit = math.sqrt(plain.sse / max(free, 1))
-            score = setting.criterion(plain.sse, spent)
-            if score < best and misfit <= rest.largest_misfit:
-                best, leader = score, (rest, name, start)
-    if leader is None:
-        return setting, choice, None
-    rest, name, start = leader
-    first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
-    left_out = Regime(
-        name="regime 1",
-        start=float(first.min()),
-        end=float(first.max()),
-        evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
-    )
-    return rest, choose(rest), left_out
-
-
-def _enough(setting: Setting) -> bool:
-    """Whether the cells that are left still span what a verdict needs."""
-    size = Model(setting.cells, setting.law, names=setting.names).size + len(setting.names)
-    long = all(long_enough(setting.cells, name) for name in setting.names)
-    return long and len(setting.cells) >= size + FEWEST_FREE
 
 
 def _verdict(
@@ -346,13 +299,13 @@ def _answer(
 def _terms(setting: Setting, shown: Fitted, solution: Solution) -> tuple[Term, ...]:
     """The terms that hold at the largest cell, in falling order of their share there."""
     model, largest = shown.model, largest_cell(setting)
-    beyond = model.later is not None and bool(model.later[largest])
+    later = 1.0 if model.later is None else shown.factor ** float(model.later[largest])
     terms: dict[Monomial, tuple[float, float]] = {}
     for k, term in enumerate(model.described(solution.theta)):
         coefficient = float(solution.coefficients[k])
         share = float(solution.shares[largest, k])
-        if beyond and k >= model.overheads:
-            coefficient *= shown.factor
+        if k >= model.overheads:
+            coefficient *= later
         if coefficient > 0 and share > 0:
             before = terms.get(term, (0.0, 0.0))
             terms[term] = (before[0] + coefficient, before[1] + share)

@@ -83,9 +83,9 @@ class Model:
         law: Law,
         *,
         names: Sequence[str],
-        later: Mask | None = None,
+        later: Mask | Floats | None = None,
         extra: Sequence[Monomial] = (),
-        onsets: Sequence[tuple[Monomial, Mask]] = (),
+        onsets: Sequence[tuple[Monomial, Mask | Floats]] = (),
         lower: Sequence[Monomial] | None = None,
     ) -> None:
         sizes = cells.sizes
@@ -149,11 +149,15 @@ class Model:
         return np.asarray(self._free[:, v])
 
     def bounds(self, reach: float) -> tuple[Floats, Floats]:
-        """The box to search: exponents within `reach` of the claimed ones, jumps up to tenfold."""
+        """The box to search: exponents within `reach` of the claimed ones, jumps up to tenfold.
+
+        What sets in by degrees is a cache that data outgrow: that makes no cost fall.
+        """
         low, high = self.claimed - reach, self.claimed + reach
         if self.later is None:
             return low, high
-        return np.append(low, -math.log(10)), np.append(high, math.log(10))
+        gradual = bool(((self.later > 0) & (self.later < 1)).any())
+        return np.append(low, 0.0 if gradual else -math.log(10)), np.append(high, math.log(10))
 
     def values(
         self,

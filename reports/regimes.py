@@ -65,7 +65,9 @@ def describe(
     before, after, cause = _cause(cells, found, factor, info, number)
     beyond = f"{found.cause} at least {_short(found.above)}"
     parts = [f"{beyond}, where {cause}" if cause else beyond]
-    parts.append(f"the cost is {factor:.2g} times what the first regime's coefficients give")
+    what = "the cost" if found.dearer is None else f"by the term {found.dearer.unicode()} the cost"
+    how = "is" if found.gradual is None else "rises by degrees to"
+    parts.append(f"{what} {how} {factor:.2g} times what the first regime's coefficients give")
     if after == PAGE_FAULT and info.get("allocator") != "pinned":
         parts.append(KEEP_MEMORY)
     for name, inside, evidence in (
@@ -131,8 +133,9 @@ def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
     if not (before.size and after.size):
         return ""
     for name, size in _caches(info).items():
-        # Data are shared with other lines: the drop shows from half a cache to twice it.
-        if before.max() <= 2 * size and after.min() >= size / 2:
+        # Data are shared with other lines: the drop shows from half a cache to twice it. What
+        # sets in by degrees has begun there, since others use a part of the cache.
+        if before.max() <= 2 * size and after.min() >= size / (2 if found.gradual is None else 8):
             return f"the workspace outgrows the {name} cache of {byte_size(size)}"
     return ""
 

@@ -36,6 +36,16 @@ class Setting:
     exact: bool
 
     @property
+    def design_effect(self) -> float:
+        """How many cells tell as much as one would if all counted alike (Kish 1965, section 11.7).
+
+        By this an error is larger than residuals say, lest it be too small where weights are
+        needless.
+        """
+        squares = self.cells.weights**2
+        return float(squares.size * (squares**2).sum() / squares.sum() ** 2)
+
+    @property
     def floor(self) -> float:
         """The relative error below which nothing is believed."""
         return COUNT_FLOOR if self.exact else TIME_FLOOR
@@ -49,7 +59,8 @@ class Setting:
     def error(self, sse: float, free: int) -> float:
         """The relative standard error of a cell: the largest of the sensible estimates."""
         least = min(self.floor, ERROR_FLOOR)
-        return max(math.sqrt(sse / max(free, 1)), self.cells.median_error or 0.0, least)
+        residual = math.sqrt(self.design_effect * sse / max(free, 1))
+        return max(residual, self.cells.median_error or 0.0, least)
 
     def threshold(self, sse: float, free: int, *, confidence: float | None = None) -> float:
         """The sum of squares that bounds the confidence interval of one parameter."""

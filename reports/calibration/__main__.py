@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from reports.calibration.scenarios import (
+    CACHED,
     GRIDS,
     HIDING,
     NEAR,
@@ -33,9 +34,9 @@ reports.calibration --sweeps {sweeps}`; the same seeds give the same tables, and
 [calibration.csv](calibration.csv) has one line for every law, grid and noise.
 
 Each sweep draws its lower-order terms (up to half of the cost of the smallest cell), the ratio
-of two leading terms, the window and the place of the jump at random. Noise is relative: that of
-each reading, and what all readings of a cell share; an outlier makes a reading 1.3 to 4 times
-as long; overhead is a part of the cost of the cell in the middle of the grid. Every sweep is
+of two leading terms, the window, the place of the jump, and where and by how much a workspace
+leaves a cache, at random. Noise is relative: that of each reading, and what all readings of a
+cell share; an outlier makes a reading 1.3 to 4 times as long; overhead is a part of the cost of the cell in the middle of the grid. Every sweep is
 judged on its true claim and on one false claim, in turn those listed in
 `reports/calibration/scenarios.py`: wrong by 0.2 or more in an exponent, by a logarithm, by a
 size, or by a term.
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         only=lambda trial: trial.true,
     )
     run("Lower-order terms within half a power", NEAR, [GRIDS["7x6"]], NOISES[:3])
+    run("With a recorded workspace", CACHED, plane[1:], NOISES)
     grids = "; ".join(f"{one.name}, {len(next(iter(one.cells().values())))} cells" for one in plane)
     pages = [HEAD.format(sweeps=options.sweeps, grids=grids)]
     rows = []

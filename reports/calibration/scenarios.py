@@ -26,6 +26,8 @@ class Truth:
     window: bool = False
     jump: float = 1.0
     lower: tuple[str, ...] = ()
+    workspace: str | None = None
+    spill: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +236,42 @@ NEAR: tuple[Truth, ...] = (
     ),
 )
 """With lower-order terms so near that the model leaves them out: what that costs."""
+
+
+CACHED: tuple[Truth, ...] = (
+    *(
+        Truth(
+            name=f"{law}, workspace {workspace} leaves a cache",
+            terms=(law,),
+            true=law,
+            false=false,
+            workspace=workspace,
+            spill=True,
+        )
+        for law, workspace, false in (
+            ("n^2*d", "n^2*d", ("n*d", "n^1.8*d", "n^2.2*d", "n^3*d", "n*d^2")),
+            ("n^2*d", "n*d", ("n*d", "n^1.8*d", "n^2.2*d", "n^3*d", "n*d^2")),
+            ("n*d", "n*d", ("n*log(n)*d", "n^2*d", "n")),
+        )
+    ),
+    *(
+        Truth(
+            name=f"{law}, workspace {workspace}",
+            terms=(law,),
+            true=law,
+            false=false,
+            workspace=workspace,
+        )
+        for law, workspace, false in (
+            ("n^2*d", "n^2*d", ("n^1.8*d", "n^2.2*d", "n^2*log(n)*d")),
+            ("n^2.2*d", "n^2*d", ("n^2*d", "n^3*d")),
+            ("n^2*log(n)*d", "n^2*d", ("n^2*d", "n^3*d")),
+            ("n^3*d", "n^2*d", ("n^2*d", "n^2.2*d")),
+            ("n*log(n)*d", "n*d", ("n*d", "n^1.5*d")),
+        )
+    ),
+)
+"""With a column of the workspace, which a cost is judged by, and with a cache that it leaves."""
 
 
 def doublings(first: int, count: int) -> tuple[float, ...]:

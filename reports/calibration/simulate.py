@@ -16,12 +16,15 @@ COLUMNS = {"n": "seq_len", "d": "d_model", "w": "window", "b": "batch"}
 def simulate(truth: Truth, design: Design, noise: Disturbance, seed: int) -> pd.DataFrame:
     """A row a reading, with the sizes, `round` and `time_s`; the same for the same seed.
 
-    The ratio of two leading terms, the lower-order terms that are there, the window and the place
-    of the jump are drawn at random.
+    The ratio of two leading terms, the lower-order terms that are there, the window, the place of
+    the jump, and how a workspace leaves a cache are drawn at random.
     """
     rng = np.random.default_rng(seed)
     sizes = design.cells()
-    cost = _true_cost(truth, sizes, noise, rng)
+    workspace = None
+    if truth.workspace is not None:
+        workspace = 8 * parse_monomial(truth.workspace).evaluate(sizes)
+    cost = _true_cost(truth, sizes, noise, rng, workspace)
     cost = cost * np.exp(rng.normal(0, noise.shared, cost.size))
     parts = []
     for number in range(noise.rounds):
@@ -29,6 +32,8 @@ def simulate(truth: Truth, design: Design, noise: Disturbance, seed: int) -> pd.
         slow = rng.random(cost.size) < noise.outliers
         reading = np.where(slow, reading * rng.uniform(1.3, 4.0, cost.size), reading)
         columns = {COLUMNS[name]: values for name, values in sizes.items()}
+        if workspace is not None:
+            columns["workspace_bytes"] = workspace
         if noise.numbered:
             columns["round"] = np.full(cost.size, number)
         parts.append(pd.DataFrame({**columns, "time_s": 1e-9 * reading}))
@@ -36,7 +41,11 @@ def simulate(truth: Truth, design: Design, noise: Disturbance, seed: int) -> pd.
 
 
 def _true_cost(
-    truth: Truth, sizes: dict[str, Floats], noise: Disturbance, rng: np.random.Generator
+    truth: Truth,
+    sizes: dict[str, Floats],
+    noise: Disturbance,
+    rng: np.random.Generator,
+    workspace: Floats | None = None,
 ) -> Floats:
     count = next(iter(sizes.values())).size
     leading = [parse_monomial(term) for term in truth.terms]
@@ -60,7 +69,19 @@ def _true_cost(
         working_set = [sizes["n"] ** 2, sizes["n"] ** 2 * sizes["d"], sizes["n"] * sizes["d"]]
         by = working_set[int(rng.integers(3))]
         cost = np.where(by > np.quantile(by, rng.uniform(0.25, 0.75)), truth.jump * cost, cost)
+    if truth.spill and workspace is not None:
+        cost = cost * _leaving_cache(workspace, rng)
     return cost + noise.overhead / (1 - noise.overhead) * float(np.median(cost))
+
+
+def _leaving_cache(workspace: Floats, rng: np.random.Generator) -> Floats:
+    """By what a cost rises with the workspace: by the misses' part, or evenly over octaves."""
+    capacity = np.exp(np.quantile(np.log(workspace), rng.uniform(0.25, 0.6)))
+    if rng.random() < 0.5:
+        part = np.maximum(0.0, 1.0 - capacity / workspace)
+    else:
+        part = np.clip(np.log2(workspace / capacity) / rng.uniform(1.0, 3.0), 0.0, 1.0)
+    return np.asarray(1.0 + rng.uniform(0.1, 0.5) * part)
 
 
 def _value(

@@ -1,0 +1,76 @@
+"""Terms that outgrow a claim: which there are, and which explain the cells beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from reports.models import Model
+from reports.monomials import Monomial
+from reports.plain import solve_plain
+from reports.setting import STRICT, Setting
+
+
+def rivals(setting: Setting) -> list[Monomial]:
+    """Terms that outgrow the claim in some size, by one whole power, or up to the square."""
+    leading = setting.law.leading
+    tops = [max(*(math.ceil(t.power(name)) + 1 for t in leading), 2) for name in setting.names]
+    terms = [
+        Monomial.of(dict(zip(setting.names, powers, strict=True)))
+        for powers in product(*(range(top + 1) for top in tops))
+    ]
+    return [term for term in terms if not setting.law.covers(term)]
+
+
+def shows_beyond(setting: Setting, term: Monomial) -> bool:
+    """Whether an outgrowing term leads as clearly without the smallest sizes it falls behind in.
+
+    n·d² outgrows n²·d in d and falls behind in n, so that it shows most at the smallest n: there
+    blocks do not fill, threads wake for little, and inputs leave a cache. What shows there only
+    is no growth.
+    """
+    cells = setting.cells
+    kept = np.ones(len(cells), dtype=np.bool_)
+    for name in setting.names:
+        if term.power(name) < min(lead.power(name) for lead in setting.law.leading):
+            kept &= cells.sizes[name] > cells.sizes[name].min()
+    rest = replace(setting, cells=cells.only(kept))
+    model = Model(rest.cells, setting.law, names=setting.names, extra=(term,))
+    if kept.all() or len(rest.cells) <= model.size + len(setting.names):
+        return True
+    plain, beside = solve_plain(rest), model.solve(model.claimed)
+    without = rest.criterion(plain.sse, plain.active + len(setting.names))
+    return rest.criterion(beside.sse, beside.active + 1) < without - STRICT
+
+
+def best_rival(setting: Setting) -> tuple[tuple[Monomial, ...], float] | None:
+    """The outgrowing terms that explain most beside the claimed law, with their criterion.
+
+    One of them, or two where the second is worth as much as any other richer explanation.
+    """
+    first = _best_beside(setting, ())
+    if first is None:
+        return None
+    second = _best_beside(setting, first[0])
+    return second if second is not None and second[1] < first[1] - STRICT else first
+
+
+def _best_beside(
+    setting: Setting, before: tuple[Monomial, ...]
+) -> tuple[tuple[Monomial, ...], float] | None:
+    found = []
+    for term in rivals(setting):
+        if term in before:
+            continue
+        model = Model(setting.cells, setting.law, names=setting.names, extra=(*before, term))
+        solution = model.solve(model.claimed)
+        if (solution.coefficients[model.overheads :][: len(before) + 1] <= 0).any():
+            continue
+        found.append((setting.criterion(solution.sse, solution.active + len(before) + 1), term))
+    for score, term in sorted(found, key=lambda one: one[0]):
+        if shows_beyond(setting, term):
+            return (*before, term), score
+    return None
