@@ -17,7 +17,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import attnscale
@@ -25,9 +24,7 @@ from reports.grouped import fit_groups
 from reports.tables import read_table
 
 CLAIM = "n^2*d"
-WANTED_HALF_WIDTH = 0.03
-LOOK_S = 5.0
-FEWEST_SIZES = 4
+LOOK_AFTER_S = 60.0
 PAGE_BYTES = 4096
 MATMUL = """
 title = "matmul over n 256 to 8192"
@@ -76,22 +73,13 @@ def verdicts(folder: Path) -> str:
     return "; ".join(cells)
 
 
-def seconds_until(folder: Path, half_width: float) -> float | None:
-    """Seconds of measuring, all cells counted, until SDPA's n exponent is known that well.
-
-    Looked at every LOOK_S seconds.
-    """
+def half_width(folder: Path, seconds: float) -> float | None:
+    """That of SDPA's n exponent after so much measuring, all cells counted."""
     frame = read_table(folder).frame
     spent = frame["visit_s"].fillna(0.0).cumsum()
-    for seconds in np.arange(LOOK_S, float(spent.iloc[-1]) + LOOK_S, LOOK_S):
-        done = frame[spent <= seconds]
-        own = done[done["implementation"] == "sdpa"]
-        if own["seq_len"].nunique() < FEWEST_SIZES:
-            continue
-        n = attnscale.fit(own, claim=CLAIM).exponents["n"]
-        if n.low is not None and n.high is not None and (n.high - n.low) / 2 <= half_width:
-            return float(seconds)
-    return None
+    own = frame[(spent <= seconds) & (frame["implementation"] == "sdpa")]
+    n = attnscale.fit(own, claim=CLAIM).exponents["n"]
+    return None if n.low is None or n.high is None else (n.high - n.low) / 2
 
 
 def faults(folder: Path) -> pd.Series:
@@ -99,7 +87,8 @@ def faults(folder: Path) -> pd.Series:
     frame = read_table(folder).frame
     timed = frame[(frame["status"] == "measured") & (frame["seq_len"] == frame["seq_len"].max())]
     scores = timed["num_heads"] * timed["seq_len"] ** 2 * 4
-    return timed["minor_faults"] * PAGE_BYTES / scores
+    found: pd.Series = timed["minor_faults"] * PAGE_BYTES / scores
+    return found
 
 
 def show(folder: Path) -> None:
@@ -108,12 +97,12 @@ def show(folder: Path) -> None:
     timed = frame[frame["status"] == "measured"]
     noisy = f"{timed['noisy'].astype(bool).mean():.0%}"
     spent = frame["visit_s"].sum()
-    until = None
+    known = None
     if "sdpa" in set(frame["implementation"]):
-        until = seconds_until(folder, WANTED_HALF_WIDTH)
-    reached = "–" if until is None else f"{until:.0f} s"
+        known = half_width(folder, LOOK_AFTER_S)
+    width = "–" if known is None else f"{known:.3f}"
     print(
-        f"| {folder.name} | {len(timed)} | {noisy} | {spent:.0f} s | {reached} "
+        f"| {folder.name} | {len(timed)} | {noisy} | {spent:.0f} s | {width} "
         f"| {faults(folder).median():.2f} | {verdicts(folder)} |"
     )
 
@@ -139,7 +128,7 @@ def main() -> None:
             plan.write_text(MATMUL.format(allocator=allocator), encoding="utf-8")
             sweep(folder / allocator, "--config", str(plan))
     else:
-        print("| run | timed visits | noisy | measuring | until ± 0.03 | faults | time verdicts |")
+        print("| run | timed visits | noisy | measuring | ± after 60 s | faults | time verdicts |")
         print("|---|---:|---:|---:|---:|---:|---|")
         for one in asked.folders:
             show(one)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -40,8 +40,8 @@ class Fitted:
     """A model with its exponents searched, and their intervals; None where an end is unknown.
 
     `broken` and `rival` (terms that outgrow it) say which explanation it is: neither is the claimed
-    law alone. `price` is
-    what each lower-order term had to lower the sum of squares by.
+    law alone. `price` is what each lower-order term had to lower the sum of squares by, `change`
+    the criterion of the best change of the cost that is too small for a regime.
     """
 
     model: Model
@@ -54,6 +54,7 @@ class Fitted:
     price: float
     broken: Break | None = None
     rival: tuple[Monomial, ...] = ()
+    change: float = math.inf
 
     def share(self, leading: int) -> float:
         """The most that one leading term weighs in any cell."""
@@ -199,12 +200,13 @@ def choose(setting: Setting) -> Choice:
         fitted = fit_model(setting, one.model, price, broken=one.found, start=start, also=also)
         near = rival is not None and rival[1] < one.standing + STRICT
         return Choice(fitted=fitted, tie=near)
-    if rival is not None and any(one.standing <= rival[1] + STRICT for one in small):
+    change = min((one.standing for one in small), default=math.inf)
+    if rival is not None and change <= rival[1] + STRICT:
         rival = None  # a change that is no other law explains as much
     if rival is not None:
         model = Model(cells, law, names=names, extra=rival[0])
         return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
-    return Choice(fitted=plain, tie=False)
+    return Choice(fitted=replace(plain, change=change), tie=False)
 
 
 def jump_explains(
@@ -237,12 +239,15 @@ def outgrown(setting: Setting, chosen: Fitted, share: float) -> bool:
     """Whether some outgrowing term is significantly there and weighs this share of some cell.
 
     It has to explain more than free exponents do: a drift that stays within the tolerance is not
-    another term.
+    another term. And as in `choose`, no small change of the cost may explain as much.
     """
     tried = rivals(setting)
     later = chosen.model.later
     for term in tried:
         model = Model(setting.cells, setting.law, names=setting.names, extra=(term,), later=later)
+        beside = model.solve(_claimed(chosen))
+        if chosen.change <= setting.criterion(beside.sse, beside.active + 1) + STRICT:
+            continue
         for theta in (_claimed(chosen), chosen.found.best):
             solution = model.solve(theta, chosen.price)
             free = max(len(setting.cells) - solution.active, 1)

@@ -88,7 +88,7 @@ _CHANGES: Mapping[str, Reason] = MappingProxyType(
         ),
         MEMORY_BOUND: Reason(
             sentence="Within the range the workspace outgrows a cache, and what comes from memory "
-            "takes longer. The cost jumps there, which is no growth.",
+            "takes longer. The cost rises there, which is no growth.",
             next_step="Measure more sizes beyond the cache; the verdict is that of the last "
             "regime.",
         ),

@@ -36,10 +36,10 @@ reports.calibration --sweeps {sweeps}`; the same seeds give the same tables, and
 Each sweep draws its lower-order terms (up to half of the cost of the smallest cell), the ratio
 of two leading terms, the window, the place of the jump, and where and by how much a workspace
 leaves a cache, at random. Noise is relative: that of each reading, and what all readings of a
-cell share; an outlier makes a reading 1.3 to 4 times as long; overhead is a part of the cost of the cell in the middle of the grid. Every sweep is
-judged on its true claim and on one false claim, in turn those listed in
-`reports/calibration/scenarios.py`: wrong by 0.2 or more in an exponent, by a logarithm, by a
-size, or by a term.
+cell share; an outlier makes a reading 1.3 to 4 times as long; overhead is a part of the cost of
+the cell in the middle of the grid. Every sweep is judged on its true claim and on one false
+claim, in turn those listed in `reports/calibration/scenarios.py`: wrong by 0.2 or more in an
+exponent, by a logarithm, by a size, or by a term.
 
 - **confirmed**: the part of the true claims that were confirmed. **refuted**: of the false
   ones, that were refuted. The rest is inconclusive, which is no error: n²·log n against n² is
