@@ -235,28 +235,29 @@ def jump_explains(
     return score < min(chosen.score, setting.criterion(without, spent))
 
 
-def outgrown(setting: Setting, chosen: Fitted, share: float) -> bool:
-    """Whether some outgrowing term is significantly there and weighs this share of some cell.
+def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -> bool:
+    """Whether some outgrowing term is significantly there and weighs a visible share of some cell.
 
     It has to explain more than free exponents do: a drift that stays within the tolerance is not
-    another term. And as in `choose`, no small change of the cost may explain as much.
+    another term. And as in `choose`, below the share at which it is plainly present, no small
+    change of the cost may explain as much, and it has to show beyond the smallest sizes.
     """
     tried = rivals(setting)
     later = chosen.model.later
     for term in tried:
         model = Model(setting.cells, setting.law, names=setting.names, extra=(term,), later=later)
         beside = model.solve(_claimed(chosen))
-        if chosen.change <= setting.criterion(beside.sse, beside.active + 1) + STRICT:
-            continue
+        change = chosen.change <= setting.criterion(beside.sse, beside.active + 1) + STRICT
         for theta in (_claimed(chosen), chosen.found.best):
             solution = model.solve(theta, chosen.price)
             free = max(len(setting.cells) - solution.active, 1)
             # One of many is tried, so the level is shared among them (Bonferroni).
             quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(tried), 1, free))
             gain = chosen.found.value - solution.priced
-            seen = gain > quantile * setting.error(solution.sse, free) ** 2
-            visible = solution.shares[:, model.overheads].max() >= share
-            if seen and visible and shows_beyond(setting, term):
+            share = float(solution.shares[:, model.overheads].max())
+            if share < visible or gain <= quantile * setting.error(solution.sse, free) ** 2:
+                continue
+            if share >= present or (not change and shows_beyond(setting, term)):
                 return True
     return False
 

@@ -194,7 +194,9 @@ def _verdict(
             if noisy and not findings.weak
             else "models_undecided"
         ]
-    elif outgrown(setting, chosen, VISIBLE_SHARE) or twin_is_better(setting, chosen, tolerance):
+    elif outgrown(setting, chosen, VISIBLE_SHARE, PRESENT_SHARE) or twin_is_better(
+        setting, chosen, tolerance
+    ):
         reasons = ["models_undecided"]
     else:
         verdict, reasons = Verdict.CONFIRMED, []

@@ -157,10 +157,15 @@ def test_a_worker_that_somebody_ended_is_replaced_and_asked_again(
     light, monkeypatch, tmp_path, name
 ):
     kills_told(monkeypatch, 3)
+    number = getattr(signal, name)
+    # Under nohup this process ignores SIGHUP, and its children would too.
+    before = signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
 
-    answer = ask(
-        light, "killed_at_first", signal=int(getattr(signal, name)), times=2, folder=str(tmp_path)
-    )
+    try:
+        answer = ask(light, "killed_at_first", signal=int(number), times=2, folder=str(tmp_path))
+    finally:
+        if before is not None:
+            signal.signal(number, before)
 
     assert answer["status"] == "done"
     assert light.started == 3
