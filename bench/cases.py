@@ -83,8 +83,9 @@ class Plan:
 
     `call_limit_s` is the longest call that is measured at all; `visit_s` the time that one visit
     may sample for once it has `min_samples`; a visit ends early when the interval of its median is
-    within `precision`. A noisy visit is made again `retakes` times at most. With `time_budget_s`
-    the whole sweep, checks included, takes so long, and `rounds` does not count; with
+    within `precision`. A noisy visit is made again `retakes` times at most: at once, or after more
+    than three rounds in further ones, until a cell has three quiet visits. With `time_budget_s` the
+    whole sweep, checks included, takes so long, and `rounds` does not count; with
     `time_limit_s` it makes its rounds and takes so long at most. `energy` adds a
     second of calls a cell, in one round, for the energy of a call; `resident` measures the resident
     set of a fresh process for one cell a series.

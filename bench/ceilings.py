@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from bench.counters import read_usage
-from bench.timing import Budget, Stopwatch, sample, warm_up
+from bench.sampling import Budget, sample, warm_up
+from bench.timing import Stopwatch
 
 SMALLEST_SIZE = 256
 LARGEST_SIZE = 2048

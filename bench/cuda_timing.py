@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from bench.nvml import Unavailable
-from bench.timing import Budget, Call, Reading, Stopwatch, sample
+from bench.sampling import Budget, Reading, sample
+from bench.timing import Call, Stopwatch
 
 # Large enough to last longer than handing over a graph, whatever the size of the cache.
 SMALLEST_FLUSH_BYTES = 256 * 2**20

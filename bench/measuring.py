@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -12,12 +12,20 @@ import torch
 from torch import Tensor
 
 from bench.inputs import Inputs, differentiate
+from bench.pace import Canary
 from bench.timing import Call, CpuStopwatch, Stopwatch
 from implementations.case import Case
 from implementations.interface import Implementation
 
-CANARY_SIZE = 384
-CANARY_READINGS = 5
+# What torch gives to a thread at least: of so many for each, each takes its part.
+CANARY_ELEMENTS = 32768
+CANARY_TURNS = 1500
+# On a GPU a product long enough for its launch not to count.
+CANARY_SIZE_CUDA = 2048
+CANARY_READINGS = 2
+# Threads of OpenMP spin for some 10 ms before they sleep.
+FALLING_ASLEEP_S = 0.02
+WOKEN_S = 5e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +102,52 @@ def stopwatch(device: str) -> Stopwatch:
     return CpuStopwatch()
 
 
-@cache
-def _canary_operands(device: str) -> tuple[Tensor, Tensor, Tensor]:
-    left, right, product = (torch.randn(CANARY_SIZE, CANARY_SIZE, device=device) for _ in range(3))
-    return left, right, product
+def is_parallel(call: Call) -> bool:
+    """Whether a call has other threads work for it; it is called once.
+
+    Threads that wait for work spin for some milliseconds, which counts as work: they are asleep
+    before the call, and again when their time is read.
+    """
+    time.sleep(FALLING_ASLEEP_S)
+    before = _of_other_threads_s()
+    call()
+    time.sleep(FALLING_ASLEEP_S)
+    return _of_other_threads_s() - before > WOKEN_S
 
 
-def canary(device: str) -> float:
-    """Seconds of a fixed matmul: if it changes, the machine did."""
-    left, right, product = _canary_operands(device)
+def _of_other_threads_s() -> float:
+    return time.process_time() - time.thread_time()
+
+
+def canary(device: str, *, parallel: bool) -> Canary:
+    """Seconds of fixed work of one thread and, if asked, of all: if they change, the machine did.
+
+    Of a few readings the quickest: what lasts for microseconds disturbs no sample. One thread
+    counts in Python, which a neighbour on the same core halves; all threads together compute
+    exponentials, which want more of what neighbours take away than a matrix product does, in so
+    short a region that threads that wake late are seen. A GPU multiplies matrices.
+    """
     watch = stopwatch(device)
-    multiply = partial(torch.mm, left, right, out=product)
-    return statistics.median(watch.measure(multiply, 1) for _ in range(CANARY_READINGS))
+    works = [_all_of_gpu(device)] if device.startswith("cuda") else [_one_thread, _all_threads()]
+    return tuple(
+        min(watch.measure(work, 1) for _ in range(CANARY_READINGS))
+        for work in works[: 1 + parallel]
+    )
+
+
+def _one_thread() -> None:
+    for _ in range(CANARY_TURNS):
+        pass
+
+
+@cache
+def _all_threads() -> Call:
+    numbers = torch.rand(CANARY_ELEMENTS * torch.get_num_threads() - 1)
+    return partial(torch.exp, numbers, out=torch.empty_like(numbers))
+
+
+@cache
+def _all_of_gpu(device: str) -> Call:
+    drawn = (torch.randn(CANARY_SIZE_CUDA, CANARY_SIZE_CUDA, device=device) for _ in range(3))
+    left, right, product = drawn
+    return partial(torch.mm, left, right, out=product)

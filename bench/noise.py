@@ -1,4 +1,4 @@
-"""Judges what disturbed a visit: the spread and drift of samples, other processes, the canary."""
+"""Judges what disturbed a visit: samples that spread or drift, other processes, the pace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from bench.counters import Usage
 
 LARGEST_SPREAD = 0.10
 LARGEST_RANGE = 0.25
-LARGEST_CANARY_DRIFT = 0.15
 LARGEST_SAMPLE_DRIFT = 0.08
 FEW_SAMPLES = 4
 SAMPLES_FOR_DRIFT = 9
@@ -27,15 +26,15 @@ TICKS_S = 0.06
 class Evidence:
     """What is known of one visit besides its time.
 
-    `earlier_canaries` are the canary's times in the visits before; `throttling` are reasons, in
+    `samples_s` are those that count. Where none was undisturbed, `off_pace` says by how much the
+    canary was slower than usual (below 0: quicker); `throttling` are reasons, in
     words, for which a GPU lowered its clock; `spare_cores` may be busy with other work without
     taking any from this.
     """
 
     samples_s: Sequence[float]
     usage: Usage
-    canary_s: float | None = None
-    earlier_canaries: Sequence[float] = ()
+    off_pace: float | None = None
     throttling: Sequence[str] = ()
     spare_cores: float = 0.0
 
@@ -43,12 +42,9 @@ class Evidence:
 def reasons(evidence: Evidence) -> tuple[str, ...]:
     """Why a visit is noisy, in words; nothing if it is not."""
     found = [*_of_samples(evidence.samples_s), *_of_usage(evidence.usage, evidence.spare_cores)]
-    if evidence.canary_s is not None and len(evidence.earlier_canaries) >= 5:
-        # Of the earlier ones the quick quarter: a busy beginning must not pass for usual.
-        usual = statistics.quantiles(evidence.earlier_canaries, n=4)[0]
-        drift = evidence.canary_s / usual - 1.0
-        if drift > LARGEST_CANARY_DRIFT:
-            found.append(f"canary {drift:.0%} slower than usual")
+    if evidence.off_pace is not None:
+        slower = "slower" if evidence.off_pace >= 0 else "quicker"
+        found.append(f"no undisturbed sample, the canary {abs(evidence.off_pace):.0%} {slower}")
     found += [f"GPU clock lowered: {one}" for one in evidence.throttling]
     return tuple(found)
 

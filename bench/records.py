@@ -43,16 +43,19 @@ class CorruptRecordWarning(UserWarning):
 class Record:
     """One visit to one cell. Absent means None; sizes count elements, units end the names.
 
-    `time_s` is the median of `samples_s`; `workspace_bytes` the peak live bytes during the call
-    beyond inputs and outputs; `flops` the useful floating-point operations of the call; `pass_`
-    is `forward` or `forward_backward` and is called `pass` in the file; `growth` says how the
-    series makes d_model larger: `heads` (head_dim fixed) or `head_dim` (num_heads fixed);
-    `claim` and `workspace_claim` are the laws that the implementation declares.
+    `time_s` is the median of `samples_s`, less `samples_set_aside` of them that were taken while
+    the machine was slower or quicker than usual, or touched new memory; `workspace_bytes` the peak
+    live bytes during the call beyond inputs and outputs; `flops` the useful floating-point
+    operations of the call; `pass_` is `forward` or `forward_backward` and is called `pass` in the
+    file; `growth` says how the series makes d_model larger: `heads` (head_dim fixed) or `head_dim`
+    (num_heads fixed); `claim` and `workspace_claim` are the laws that the implementation declares.
 
     Of the visit: `calls_per_sample` calls share a reading, `visit_s` is the wall time of all of it,
-    `retakes` how often it was measured again for noise. While it was timed, `waiting_share` threads
-    on average were ready and had no core, `other_load` cores were busy with other processes, and
-    the host gave `steal_share` cores to other machines.
+    `retakes` how often it was measured again for noise. A canary, a fixed piece of work for one
+    thread or, where a call `is_parallel`, for all, took `canaries_s` before the first sample and
+    after each, and `canary_s` in the median. While it was timed, `waiting_share` threads on average
+    were ready and had no core, `other_load` cores were busy with other processes, and the host gave
+    `steal_share` cores to other machines.
     Counted, for one call: `flops_executed`, `transcendentals` (exp, tanh, … of one element each),
     `bytes_moved` (what operators read and write) and `operator_launches`. `resident_bytes` is the
     rise of a fresh process's resident set in one call, outputs left out. A step of the energy
@@ -93,7 +96,11 @@ class Record:
     allowed_error: float | None = None
     noisy: bool | None = None
     noise_reasons: tuple[str, ...] | None = None
+    is_parallel: bool | None = None
     canary_s: float | None = None
+    canaries_s: tuple[float, ...] | None = None
+    parallel_canaries_s: tuple[float, ...] | None = None
+    samples_set_aside: int | None = None
     calls_per_sample: int | None = None
     visit_s: float | None = None
     retakes: int | None = None

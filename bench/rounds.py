@@ -1,9 +1,10 @@
 """Which cells each round visits, in which order, and how long the rest will take.
 
 A round is every cell, and the plan says how many rounds there are; a time limit leaves it at that
-as long as there is time. With a time budget a third of what is left goes to each of the first three
-rounds, and every further round, until the time is spent, is chosen. Chosen, or short of time,
-means: those cells that narrow the exponents most (`bench.allotment`).
+as long as there is time. Where noise spoiled visits, rounds of the cells concerned follow. With a
+time budget a third of what is left goes to each of the first three rounds, and every further round,
+until the time is spent, is chosen. Chosen, or short of time, means: those cells that narrow the
+exponents most (`bench.allotment`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from bench.allotment import Candidate, allot
 from bench.cases import Plan
 from bench.cells import Cell, by_series
-from bench.visits import Visits
+from bench.visits import Visits, makes_up
 
 FEWEST_WORKERS = 3
 # A process that imports torch; learned from those that were started, as the ceilings are.
@@ -60,15 +61,25 @@ class Rounds:
 
     def order(self, number: int) -> list[Cell] | None:
         """The cells of a round in their order; None when there is no further round."""
-        if self.planned is not None and number >= self.planned:
-            return None
         chosen = list(self.cells)
-        if self.deadline is not None:
+        if self.planned is not None and number >= self.planned:
+            chosen = self._made_up(number - self.planned)
+            if not chosen:
+                return None
+        elif self.deadline is not None:
             chosen = self._affordable(number, self.deadline)
             if not chosen:
                 return None
         random.Random(f"{self.plan.seed}/{number}").shuffle(chosen)
         return chosen
+
+    def _made_up(self, number: int) -> list[Cell]:
+        """The cells of a round that makes up for noisy visits; they are few on a quiet machine."""
+        if not makes_up(self.plan) or number >= self.plan.retakes:
+            return []
+        if self.deadline is not None and self.clock() >= self.deadline:
+            return []
+        return [cell for cell in self.cells if self.visits.lacks_quiet(cell)]
 
     def shifts(self, order: Sequence[Cell]) -> list[Sequence[Cell]]:
         """A round in as many parts, each for a worker of its own, as make three workers in all."""

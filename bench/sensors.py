@@ -13,7 +13,7 @@ from bench.cuda_timing import graph_time
 from bench.energy import EnergyMeter, Idle, energy_per_call, find_meter, idle_power
 from bench.measuring import Prepared
 from bench.nvml import Sensor, Unavailable, open_device
-from bench.timing import Budget
+from bench.sampling import Budget
 
 # The same on every machine, whatever a visit may take: graphs are replayed quickly.
 GRAPH_BUDGET = Budget(visit_s=0.05, min_samples=5)

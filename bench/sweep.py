@@ -231,5 +231,9 @@ class Sweep:
     def _finished(self, rounds: Rounds) -> bool:
         if rounds.deadline is not None and self.clock() >= rounds.deadline:
             return True
-        numbers = range(rounds.planned or 0)
-        return bool(numbers) and all(rounds.visits.complete(n, rounds.cells) for n in numbers)
+        if rounds.planned is None:
+            return False
+        numbers = range(rounds.planned)
+        next_ = max(rounds.planned, rounds.visits.newest_round + 1)
+        made = all(rounds.visits.complete(n, rounds.cells) for n in numbers)
+        return made and rounds.order(next_) is None

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from bench.counters import Usage, read_usage
-from bench.timing import Budget, CpuStopwatch, Stopwatch, sample
+from bench.sampling import Budget, sample
+from bench.timing import CpuStopwatch, Stopwatch
 
 DURATIONS_S = (50e-6, 500e-6, 5e-3, 50e-3)
 LARGEST_ERROR = 0.01

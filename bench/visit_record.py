@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bench import noise
 from bench.counters import Usage
+from bench.pace import KINDS, Canary, Pace, kind_of_work
 from bench.records import Record
 
 # Shorter spans say little: the machine's counters advance by ticks of 10 ms.
@@ -26,19 +28,25 @@ def measured_record(
     blank: Record,
     answer: Mapping[str, Any],
     *,
-    earlier_canaries: Sequence[float],
+    paces: Mapping[str, Pace],
     spare_cores: float,
     reason: str | None,
 ) -> Record:
-    """The blank record of a cell with what was measured, and what was noisy about it."""
+    """The blank record of a cell with what was measured, and what was noisy about it.
+
+    `paces` are the machine's usual ones, at which samples were wanted.
+    """
+    usual = paces.get(kind_of_work(answer["is_parallel"]))
+    samples, undisturbed = answer["samples_s"], answer["undisturbed_s"]
+    columns = [tuple(column) for column in zip(*answer["canaries"], strict=True)]
+    alone, together = columns if len(columns) == len(KINDS) else (*columns, None)
     usage = Usage(**answer["usage"])
     gpu = answer.get("gpu_state") or {}
     reasons = noise.reasons(
         noise.Evidence(
-            samples_s=answer["samples_s"],
+            samples_s=undisturbed or samples,
             usage=usage,
-            canary_s=answer["canary_s"],
-            earlier_canaries=earlier_canaries,
+            off_pace=None if undisturbed else _drift(columns, usual),
             spare_cores=spare_cores,
             throttling=gpu.get("slowing") or (),
         )
@@ -49,13 +57,17 @@ def measured_record(
         blank,
         status="measured",
         time_s=answer["time_s"],
-        time_min_s=min(answer["samples_s"]),
-        samples_s=tuple(answer["samples_s"]),
+        time_min_s=min(undisturbed or samples),
+        samples_s=tuple(samples),
+        samples_set_aside=len(samples) - len(undisturbed) if undisturbed else 0,
         calls_per_sample=answer["calls_per_sample"],
         cpu_time_s=answer["cpu_time_s"],
         workspace_bytes=answer["workspace_bytes"],
         minor_faults=answer["minor_faults"],
-        canary_s=answer["canary_s"],
+        is_parallel=answer["is_parallel"],
+        canary_s=statistics.median(columns[-1]),
+        canaries_s=alone,
+        parallel_canaries_s=together,
         waiting_share=usage.waiting_share,
         other_load=usage.other_load if seen_long else None,
         steal_share=usage.stolen_cores if seen_long else None,
@@ -71,6 +83,20 @@ def measured_record(
         noise_reasons=reasons,
         reason=reason,
     )
+
+
+def canaries_of(record: Record) -> list[Canary]:
+    """The canaries beside a visit's samples, in order."""
+    columns = [record.canaries_s or ()]
+    if record.parallel_canaries_s is not None:
+        columns.append(record.parallel_canaries_s)
+    return list(zip(*columns, strict=True))
+
+
+def _drift(columns: Sequence[Sequence[float]], usual: Pace | None) -> float:
+    """By how much the canaries of a visit were slower than usual; 0 if they were not."""
+    middle = tuple(statistics.median(column) for column in columns)
+    return (None if usual is None else usual.drift(middle)) or 0.0
 
 
 def better_record(first: Record, second: Record) -> Record:

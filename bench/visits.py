@@ -15,9 +15,10 @@ from bench.environment import spare_cores
 from bench.forecast import Forecast, Observation
 from bench.gate import Admission
 from bench.journal import Journal
+from bench.pace import KINDS, Pace, UsualPace, kind_of_work
 from bench.records import Record
 from bench.supervisor import Worker, WorkerLost, succeeded
-from bench.visit_record import better_record, lost_a_retake, measured_record
+from bench.visit_record import better_record, canaries_of, lost_a_retake, measured_record
 from implementations.case import Case
 
 # A visit is given up after this many times what its calls were allowed to take.
@@ -29,7 +30,7 @@ LOSSES = ("timeout", "out_of_memory")
 # Where everything is noisy, measuring again is a waste: at most this share of the time.
 RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
-# A cell that may still get so many quiet measurements in later rounds needs no retake in this one.
+# So many quiet measurements of a cell will do.
 ENOUGH_QUIET = 3
 FRESH_S = 0.2
 QUICK_CALL_SHARE = 1e-3
@@ -46,6 +47,15 @@ def visit_limit_s(plan: Plan) -> float:
     """When a visit counts as hanging."""
     calls_s = plan.call_limit_s * (plan.min_samples + 2)
     return max(SHORTEST_LIMIT_S, PATIENCE * (calls_s + plan.visit_s))
+
+
+def makes_up(plan: Plan) -> bool:
+    """Whether noisy visits are made up for in rounds of their own at the end.
+
+    A minute later is better than at once, when the same disturbance still lasts; but a plan of few
+    rounds needs each of them, and with a time budget nobody knows which cells come again.
+    """
+    return plan.time_budget_s is None and plan.rounds > ENOUGH_QUIET
 
 
 class Visits:
@@ -85,7 +95,8 @@ class Visits:
         self._given_up: dict[Key, Record] = {}
         self._has_workspace: set[Key] = set()
         self._has_energy: set[Key] = set()
-        self._canaries: dict[str, list[float]] = defaultdict(list)
+        self._usual: dict[tuple[str, str], UsualPace] = defaultdict(UsualPace)
+        self._is_parallel: dict[Key, bool] = {}
         self._newest_worker: dict[int, int] = {}
         self._free: dict[str, tuple[float, float]] = {}
         self._surprised: set[str] = set()
@@ -117,6 +128,11 @@ class Visits:
     def measured(self, cell: Cell) -> list[Record]:
         """The records of a cell that have a time."""
         return self._seen[cell.key]
+
+    def lacks_quiet(self, cell: Cell) -> bool:
+        """Whether a cell was measured, but not often enough without noise."""
+        seen = self._seen[cell.key]
+        return bool(seen) and sum(not record.noisy for record in seen) < ENOUGH_QUIET
 
     def call_s(self, cell: Cell) -> float | None:
         """Seconds of a call, measured or else predicted."""
@@ -250,7 +266,7 @@ class Visits:
     ) -> Record:
         """The first quiet measurement of a few; of noisy ones alone the quickest."""
         best: Record | None = None
-        most = 0 if self._can_wait(cell, blank.round or 0) else self._plan.retakes
+        most = 0 if makes_up(self._plan) else self._plan.retakes
         for retakes in range(most + 1):
             started = self._clock()
             record = self._attempt(cell, blank, worker, deadline)
@@ -269,16 +285,6 @@ class Visits:
         assert best is not None
         return best
 
-    def _can_wait(self, cell: Cell, number: int) -> bool:
-        """Whether a cell gets enough quiet measurements even if this one is noisy.
-
-        With a time budget nobody knows whether it is visited again.
-        """
-        if self._plan.time_budget_s is not None:
-            return False
-        quiet = sum(not record.noisy for record in self._seen[cell.key])
-        return quiet + self._plan.rounds - 1 - number >= ENOUGH_QUIET
-
     def _attempt(
         self,
         cell: Cell,
@@ -290,6 +296,7 @@ class Visits:
         limit_s = visit_limit_s(plan)
         if deadline is not None:
             limit_s = min(limit_s, max(SHORTEST_LAST_LIMIT_S, deadline - self._clock()))
+        paces = self._paces(cell.case.device)
         try:
             answer = worker.ask(
                 "measure",
@@ -304,6 +311,8 @@ class Visits:
                 seed=plan.seed,
                 with_workspace=cell.key not in self._has_workspace,
                 with_energy=plan.energy and cell.key not in self._has_energy,
+                parallel=self._is_parallel.get(cell.key),
+                paces={kind: pace.bands for kind, pace in paces.items()},
             )
         except WorkerLost as lost:
             if lost.status == "timeout" and limit_s < visit_limit_s(plan):
@@ -325,10 +334,15 @@ class Visits:
         return measured_record(
             blank,
             answer,
-            earlier_canaries=self._canaries[cell.case.device],
+            paces=paces,
             spare_cores=spare_cores(self._threads),
             reason=cell.implementation.unmeasured_workspace,
         )
+
+    def _paces(self, device: str) -> dict[str, Pace]:
+        """The usual paces of a device's kinds of work, as far as they are known."""
+        found = {kind: self._usual[device, kind].pace() for kind in KINDS}
+        return {kind: pace for kind, pace in found.items() if pace is not None}
 
     def learn(self, record: Record) -> None:
         """Take in a record that stands in the journal, of this process or of an earlier one."""
@@ -350,8 +364,10 @@ class Visits:
                 self._has_workspace.add(key)
             if record.energy_j is not None:
                 self._has_energy.add(key)
-            if record.canary_s is not None:
-                self._canaries[case.device].append(record.canary_s)
+            if record.is_parallel is not None:
+                self._is_parallel[key] = record.is_parallel
+                kind = kind_of_work(record.is_parallel)
+                self._usual[case.device, kind].hear(canaries_of(record))
             observed = Observation(
                 case=case, time_s=record.time_s, workspace_bytes=record.workspace_bytes
             )

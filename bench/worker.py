@@ -13,9 +13,9 @@ import queue
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, partial
 from typing import IO, Any
 
 import torch
@@ -30,13 +30,15 @@ from bench.counting.result import Counts
 from bench.environment import available_bytes
 from bench.inputs import Inputs, make_inputs
 from bench.instruments import missing_instruments
-from bench.measuring import Prepared, canary, prepare, stopwatch, unsound
+from bench.measuring import Prepared, canary, is_parallel, prepare, stopwatch, unsound
 from bench.memory import workspace_bytes
+from bench.pace import Bands, Pace, kind_of_work
 from bench.probes.agreement import agreement
 from bench.resident import resident_peak
+from bench.sampling import Budget, sample, warm_up
 from bench.sensors import energy, gpu_state, replayed, watch_idle
 from bench.shrink import shrink
-from bench.timing import Budget, harness_costs, sample, warm_up
+from bench.timing import harness_costs
 from bench.verify import verify_case
 from implementations.case import Case, Pass
 from implementations.catalogue import load
@@ -49,6 +51,7 @@ FEWEST_BYTES = 2**28
 OUT_OF_MEMORY = ("can't allocate memory", "can't start new thread")
 # One call of it loads the libraries and starts the threads before the resident set is read.
 SMALL_SEQ_LEN = 64
+NO_PACES: Mapping[str, Bands] = {}
 
 
 def main() -> None:
@@ -184,15 +187,29 @@ def measure(
     seed: int,
     with_workspace: bool,
     with_energy: bool = False,
+    parallel: bool | None = None,
+    paces: Mapping[str, Bands] = NO_PACES,
 ) -> dict[str, Any]:
-    """Time one cell, and measure workspace and energy if asked."""
+    """Time one cell at the machine's usual pace; measure workspace and energy if asked.
+
+    `parallel` says whether its calls have several threads work, None if that is to be found out;
+    `paces` are the usual ones, of "parallel" work and "serial", as far as they are known.
+    """
     implementation, point = _implementation(spec), Case(**case)
     if with_energy:
         watch_idle(point.device)
     ready = prepare(implementation, _inputs(implementation, point, seed), point)
-    canary_s = canary(point.device)
     with ready.conditions():
-        reading = sample(ready.call, stopwatch(point.device), Budget(**budget))
+        if parallel is None:
+            parallel = _has_threads(point) and is_parallel(ready.call)
+        usual = paces.get(kind_of_work(parallel))
+        reading = sample(
+            ready.call,
+            stopwatch(point.device),
+            Budget(**budget),
+            canary=partial(canary, point.device, parallel=parallel),
+            usual=None if usual is None else Pace(bands=usual),
+        )
         # At once: an idle GPU soon tells nothing of what slowed it.
         state = gpu_state(point.device) if point.device_type == "cuda" else None
     workspace, objection = None, None
@@ -209,13 +226,19 @@ def measure(
         "cpu_time_s": reading.cpu_time_s,
         "minor_faults": reading.minor_faults,
         "usage": asdict(reading.usage),
-        "canary_s": canary_s,
+        "is_parallel": parallel,
+        "canaries": reading.canaries,
+        "undisturbed_s": reading.undisturbed_s,
         "gpu_state": state,
         "workspace_bytes": workspace,
         **(energy(ready, point.device) if with_energy else {}),
         # Last, since a capture that fails may keep its memory; once a cell, as the workspace.
         **(replayed(ready, point.device) if with_workspace else {}),
     }
+
+
+def _has_threads(case: Case) -> bool:
+    return case.device_type == "cpu" and torch.get_num_threads() > 1
 
 
 def _inputs(implementation: Implementation, case: Case, seed: int) -> Inputs:

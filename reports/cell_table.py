@@ -57,6 +57,7 @@ READINGS = {
     "calls_per_sample": "median",
     "visit_s": "median",
     "retakes": "max",
+    "samples_set_aside": "median",
     "waiting_share": "max",
     "other_load": "max",
     "steal_share": "max",
@@ -73,6 +74,7 @@ COUNT_COLUMNS = (
     "operator_launches",
     "calls_per_sample",
     "retakes",
+    "samples_set_aside",
 )
 """Readings that are whole numbers."""
 _WHOLE_RUN = ("retakes", "waiting_share", "other_load", "steal_share", "gpu_temperature_c")

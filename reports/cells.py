@@ -33,6 +33,7 @@ COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 WILD = 3.0
 FARTHEST = 1e60  # squares of products of costs and sizes stay finite
 LEAST_SCATTER = 0.005  # visits that agree to half a per cent do so by luck
+FEWEST_QUIET = 2  # among any number of readings marked as disturbed
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
 STATISTICS = ("median", "min")
 """How the readings of a cell become its value."""
@@ -132,9 +133,10 @@ def cells_of(
     number, count = _numbered(rows[keep], list(sizes.values()))
     chosen = chosen_visits(noisy[keep], number, readings(rows[keep], value))
     disturbed = noisy[keep] | ~chosen
-    quiet = 2 * np.bincount(number, weights=~disturbed, minlength=count) >= np.bincount(
-        number, minlength=count
-    )
+    good = np.bincount(number, weights=~disturbed, minlength=count)
+    quiet = 2 * good >= np.bincount(number, minlength=count)
+    if noisy[keep].any():  # who marks disturbed readings vouches for the others
+        quiet |= good >= FEWEST_QUIET
     aside = np.bincount(number[~chosen], minlength=count)
     every, cell_of_every = rows[keep], number
     used, number = np.flatnonzero(keep)[chosen], number[chosen]

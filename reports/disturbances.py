@@ -34,6 +34,10 @@ _HARMLESS = frozenset(
 )
 _WIDE_SPREAD = 0.10  # of the median; beyond it the rounds of a cell disagree visibly
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:\s?%)?")
+_FEWEST_CANARIES = 40
+_BEST = 0.05  # quantile: the very quickest may be luck
+_SLOWER = 1.3
+_SELDOM = 0.1  # of the time
 _MOST_OF_READING = 1e-3  # of the shortest reading: what the harness may cost, or not tell apart
 
 
@@ -47,6 +51,7 @@ def disturbances(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
         *_noisy_cells(visits, cells),
         *_beyond_limits(visits),
         *_retakes(visits),
+        *_pace(visits),
         *_throttling(visits),
     ]
 
@@ -126,6 +131,40 @@ def _beyond_limits(visits: pd.DataFrame) -> list[str]:
                 f"{words.format(limit, values.max())}."
             )
     return lines
+
+
+def _pace(visits: pd.DataFrame) -> list[str]:
+    """What the canaries tell: how often the machine was slower than at its best, and the cost."""
+    lines = []
+    aside = _numbers(visits, "samples_set_aside").fillna(0.0)
+    taken = _lengths(visits, "samples_s")
+    if aside.sum() > 0:
+        lines.append(
+            f"{aside.sum() / taken.sum():.0%} of the samples were set aside, since the machine ran "
+            "slower or quicker than usual beside them, or new memory was touched."
+        )
+    canaries = [one for row in _lists(visits, "canaries_s") for one in row]
+    if len(canaries) >= _FEWEST_CANARIES:
+        best, middle = np.quantile(canaries, (_BEST, 0.5))
+        slow = float(np.mean(np.asarray(canaries) > _SLOWER * best))
+        if slow > _SELDOM:
+            lines.append(
+                f"For {slow:.0%} of the time a fixed piece of work on one core took at least "
+                f"{_SLOWER - 1:.0%} longer than at best, in the median {middle / best - 1:.0%}: "
+                "something shares the cores, other machines of the same host where nothing else "
+                "runs here. Times are those of the usual pace, not of the best."
+            )
+    return lines
+
+
+def _lists(visits: pd.DataFrame, name: str) -> list[Sequence[float]]:
+    if name not in visits:
+        return []
+    return [one for one in visits[name] if isinstance(one, (list, tuple))]
+
+
+def _lengths(visits: pd.DataFrame, name: str) -> pd.Series:
+    return pd.Series([len(one) for one in _lists(visits, name)], dtype=float)
 
 
 def _retakes(visits: pd.DataFrame) -> list[str]:

@@ -51,6 +51,7 @@ NUMBER_COLUMNS = (
     "max_error",
     "allowed_error",
     "canary_s",
+    "samples_set_aside",
     "calls_per_sample",
     "visit_s",
     "retakes",

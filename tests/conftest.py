@@ -95,11 +95,13 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     monkeypatch.setattr(supervisor, "Worker", workers)
     monkeypatch.setattr(sweep, "Worker", workers)
     monkeypatch.setattr(verification, "Worker", workers)
-    monkeypatch.setattr(measuring, "CANARY_SIZE", 8)
+    monkeypatch.setattr(measuring, "CANARY_ELEMENTS", 8)
+    monkeypatch.setattr(measuring, "CANARY_TURNS", 8)
+    monkeypatch.setattr(measuring, "FALLING_ASLEEP_S", 0.0)
     monkeypatch.setattr(ceilings, "LARGEST_SIZE", 8)
     for name in ("COPY_BYTES", "EXP_ELEMENTS", "FAULTING_BYTES"):
         monkeypatch.setattr(ceilings, name, 4096)
-    caches = (worker._implementation, measuring._canary_operands)
+    caches = (worker._implementation, measuring._all_threads)
     for cache in caches:
         cache.cache_clear()
     yield workers

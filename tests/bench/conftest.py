@@ -134,7 +134,9 @@ def a_measurement(
         "cpu_time_s": 1.0,
         "minor_faults": 0.0,
         "usage": {"wall_s": 1.0, **counters},
-        "canary_s": 1e-3,
+        "undisturbed_s": samples,
+        "is_parallel": False,
+        "canaries": [[1e-3]] * (len(samples) + 1),
         "workspace_bytes": 800 if with_workspace else None,
         **changes,
     }

@@ -22,7 +22,7 @@ from bench.cuda_timing import (
     graph_time,
 )
 from bench.nvml import Unavailable
-from bench.timing import Budget, sample
+from bench.sampling import Budget, sample
 
 LAUNCH_S, RECORD_S, REPLAY_S, CREATE_S = 7e-6, 1e-6, 11e-6, 53e-6
 KERNEL_S, FLUSH_S = 3e-6, 97e-6

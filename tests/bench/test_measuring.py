@@ -1,5 +1,7 @@
 """The call that is timed: what it is given, what it returns, and as little else as possible."""
 
+import hashlib
+import threading
 from dataclasses import asdict
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 
 from bench import measuring
 from bench.inputs import make_inputs
-from bench.measuring import canary, prepare, stopwatch
+from bench.measuring import canary, is_parallel, prepare, stopwatch
 from bench.timing import CpuStopwatch
 from implementations.case import Case
 from implementations.catalogue import catalogue, from_function
@@ -126,12 +128,23 @@ class FakeStopwatch:
         return next(self._seconds)
 
 
-def test_the_canary_is_the_median_of_a_few_single_products(monkeypatch):
-    watch = FakeStopwatch(9.0, 2.0, 3.0, 1.0, 7.0)
+def test_canaries_are_the_quickest_of_a_few_of_one_thread_and_if_asked_of_all(monkeypatch):
+    watch = FakeStopwatch(9.0, 2.0, 3.0, 1.0, 7.0, 8.0)
     monkeypatch.setattr(measuring, "stopwatch", lambda device: watch)
 
-    assert canary("cpu") == 3.0
-    assert watch.calls == [1] * 5
+    assert canary("cpu", parallel=True) == (2.0, 1.0)
+    assert canary("cpu", parallel=False) == (7.0,)
+    assert watch.calls == [1] * 6
+
+
+def test_work_that_other_threads_do_is_noticed():
+    def busy() -> None:
+        helper = threading.Thread(target=lambda: hashlib.sha256(bytes(2**24)).digest())
+        helper.start()
+        helper.join()
+
+    assert is_parallel(busy)
+    assert not is_parallel(lambda: sum(range(100_000)))
 
 
 def test_the_processor_has_a_clock_of_its_own():

@@ -22,7 +22,7 @@ def noise(samples_s=STEADY, used: Usage | None = None, **evidence: Any) -> tuple
 def test_a_quiet_visit_has_no_reasons():
     everything = usage(waiting_s=0.0, busy_s=1.0, steal_s=0.0, frequency_hz=3e9)
 
-    assert noise(used=everything, canary_s=1.0, earlier_canaries=[1.0] * 9) == ()
+    assert noise(used=everything) == ()
 
 
 def test_samples_that_spread_are_noisy():
@@ -101,22 +101,18 @@ def test_a_few_ticks_of_the_machines_counters_are_no_load(counter):
     assert len(noise(used=long)) == 1
 
 
-def test_a_slow_canary_is_noisy_once_there_are_five_to_compare_with():
-    assert noise(canary_s=1.5, earlier_canaries=[1.0] * 5) == ("canary 50% slower than usual",)
-    assert noise(canary_s=1.5, earlier_canaries=[1.0] * 4) == ()
-    assert noise(canary_s=0.5, earlier_canaries=[1.0] * 5) == ()
-    assert noise(canary_s=1.14, earlier_canaries=[1.0] * 5) == ()
-
-
-def test_a_canary_is_compared_with_the_quick_quarter_so_that_a_busy_beginning_is_not_usual():
-    busy_beginning = [1.6, 1.5, 1.7, 1.5, 1.6, 1.0, 1.0, 1.0]
-
-    assert noise(canary_s=1.5, earlier_canaries=busy_beginning) == ("canary 50% slower than usual",)
-    assert noise(canary_s=1.0, earlier_canaries=busy_beginning) == ()
-
-
-def test_one_canary_that_was_quick_by_luck_does_not_make_all_others_slow():
-    assert noise(canary_s=1.0, earlier_canaries=[0.5, *[1.0] * 8]) == ()
+@pytest.mark.parametrize(
+    ("off_pace", "found"),
+    [
+        (None, ()),
+        (0.35, ("no undisturbed sample, the canary 35% slower",)),
+        (-0.27, ("no undisturbed sample, the canary 27% quicker",)),
+    ],
+)
+def test_a_visit_without_undisturbed_samples_is_noisy_whichever_way_the_pace_was_off(
+    off_pace, found
+):
+    assert noise(off_pace=off_pace) == found
 
 
 def test_each_reason_for_a_lower_gpu_clock_is_given():
@@ -129,6 +125,6 @@ def test_each_reason_for_a_lower_gpu_clock_is_given():
 def test_every_reason_is_given():
     loaded = usage(involuntary_switches=999, waiting_s=0.5, busy_s=3.0, steal_s=0.5)
 
-    found = noise([1.0, 2.0, 3.0, 4.0], loaded, canary_s=9.0, earlier_canaries=[1.0] * 5)
+    found = noise([1.0, 2.0, 3.0, 4.0], loaded, off_pace=0.5)
 
     assert len(found) == 6

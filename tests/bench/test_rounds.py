@@ -25,6 +25,10 @@ class KnownVisits:
         self.silent = [cell.key for cell in silent]
         self.done = 0
         self.times: dict[Any, list[float]] = {}
+        self.noisy: list[Cell] = []
+
+    def lacks_quiet(self, cell: Cell) -> bool:
+        return cell in self.noisy
 
     def expected_s(self, cell: Cell) -> float:
         return self.cost_s
@@ -119,6 +123,17 @@ def test_a_third_of_the_time_goes_to_each_of_the_first_three_rounds(number, roun
     assert more
     assert 0.5 * len(fewer) < 8.0
     assert len(more) - len(fewer) == 2
+
+
+def test_cells_that_lack_quiet_visits_get_further_rounds_as_often_as_the_plan_retakes():
+    visits = KnownVisits()
+    visits.noisy = list(CELLS[:2])
+    found = rounds(visits=visits, rounds=4, retakes=2)
+
+    assert [len(found.order(number) or ()) for number in range(7)] == [len(CELLS)] * 4 + [2, 2, 0]
+    assert set(keys(found.order(4))) == set(keys(CELLS[:2]))
+    assert rounds(visits=visits, rounds=3, retakes=2).order(3) is None
+    assert rounds(99.0, visits, rounds=4, retakes=2).order(4) is None  # the deadline has passed
 
 
 def test_where_three_rounds_cannot_be_paid_there_are_fewer_and_not_none():

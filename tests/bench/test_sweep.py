@@ -29,7 +29,8 @@ def test_a_measured_record_has_everything_that_was_read(tmp_path, sweeps):
     for record in read_run(tmp_path).records:
         assert record.samples_s is not None
         assert record.time_s is not None
-        assert min(record.samples_s) == record.time_min_s <= record.time_s
+        assert record.time_min_s in record.samples_s
+        assert record.time_min_s <= record.time_s <= max(record.samples_s)
         assert record.max_error is not None
         assert record.allowed_error is not None
         assert record.max_error <= record.allowed_error
@@ -71,7 +72,9 @@ def test_energy_is_asked_for_on_request_and_until_a_cell_has_it(tmp_path, sweeps
             "cpu_time_s": 0.1,
             "minor_faults": 0.0,
             "usage": {"wall_s": 0.2, **usage},
-            "canary_s": 1e-3,
+            "undisturbed_s": [0.1, 0.1],
+            "is_parallel": False,
+            "canaries": [[1e-3]] * 3,
             "workspace_bytes": 0,
             "energy_j": 2.5 if request["with_energy"] else None,
         }

@@ -86,16 +86,48 @@ def test_load_is_recorded_once_the_span_is_long_beside_the_ticks_of_the_machine(
     assert (long.other_load, long.steal_share) == (pytest.approx(0.1), 0.0)
 
 
-def test_visits_are_compared_with_the_canaries_of_the_visits_before_on_their_device(
+def test_samples_are_asked_for_at_the_pace_of_the_visits_before_for_that_kind_of_work(
     make_visits, worker, visit, measured
 ):
     visits = make_visits(PLAN)
-    for _ in range(5):
+    together = {"is_parallel": True, "canaries": [[1.0, 5.0]] * 5}
+    worker.answers = [measured(QUIET)] * 8 + [measured(QUIET, **together)] * 9
+    for _ in range(17):
         visit(visits, worker)
-    slow = {**measured(QUIET), "canary_s": 2e-3}
-    worker.answers = [slow, slow, slow]
 
-    assert visit(visits, worker).noise_reasons == ("canary 100% slower than usual",)
+    paces, parallel = [request["paces"] for request in worker.asked], worker.asked[-1]["parallel"]
+
+    assert paces[7] == {}
+    assert [low < 1e-3 < high for low, high in paces[8]["serial"]] == [True]
+    assert [low < 5.0 < high for low, high in paces[16]["parallel"]] == [False, True]
+    assert (worker.asked[0]["parallel"], parallel) == (None, True)
+
+
+def test_a_visit_without_an_undisturbed_sample_is_noisy_and_says_how_far_the_pace_was_off(
+    make_visits, worker, visit, measured
+):
+    visits = make_visits(replace(PLAN, retakes=0))
+    for _ in range(8):
+        visit(visits, worker)
+    disturbed = {"undisturbed_s": [], "canaries": [[2e-3]] * 5}
+    worker.answers = [measured(QUIET, **disturbed), measured(QUIET, undisturbed_s=[1.0, 1.0])]
+
+    without, some = visit(visits, worker), visit(visits, worker)
+
+    assert without.noise_reasons == ("no undisturbed sample, the canary 100% slower",)
+    assert (without.samples_set_aside, some.samples_set_aside) == (0, 2)
+    assert (some.noisy, some.canaries_s, some.parallel_canaries_s) == (False, (1e-3,) * 5, None)
+
+
+def test_paces_are_known_again_after_resuming(make_visits, worker, visit):
+    visits = make_visits(PLAN)
+    for _ in range(8):
+        visit(visits, worker)
+
+    visit(make_visits(PLAN, resumed=True), worker)
+
+    assert worker.asked[-1]["paces"] != {}
+    assert worker.asked[-1]["parallel"] is False
 
 
 def test_a_cell_that_a_time_budget_left_out_is_measured_when_there_is_more(

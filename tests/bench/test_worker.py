@@ -48,7 +48,9 @@ def test_a_measurement_has_all_that_a_record_needs():
     assert len(found["samples_s"]) >= 3
     assert min(found["samples_s"]) <= found["time_s"] <= max(found["samples_s"])
     assert found["workspace_bytes"] == pytest.approx(2 * 4 * 64**2, rel=0.01)
-    assert found["canary_s"] > 0
+    assert all(seconds > 0 for canary in found["canaries"] for seconds in canary)
+    assert len(found["canaries"]) == len(found["samples_s"]) + 1
+    assert set(found["undisturbed_s"]) <= set(found["samples_s"])
     assert found["calls_per_sample"] >= 1
     assert Usage(**found["usage"]).wall_s > 0
     json.dumps(found, allow_nan=False)

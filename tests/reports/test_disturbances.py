@@ -121,3 +121,24 @@ def test_a_harness_that_was_not_measured_is_not_told_of(record: Make, costs: obj
     assert harness(frame, {"harness": costs}) == []
     assert harness(frame.drop(columns="calls_per_sample"), {"harness": COSTS}) == []
     assert harness(frame.assign(calls_per_sample=None), {"harness": COSTS}) == []
+
+
+def test_samples_set_aside_are_counted_over_all_visits(record):
+    rows = [
+        record(samples_s=[1.0] * 6, samples_set_aside=3),
+        record(samples_s=[1.0] * 14, samples_set_aside=2),
+    ]
+
+    (line,) = [one for one in told(rows) if "set aside" in one]
+
+    assert line.startswith("25% of the samples were set aside")
+
+
+@pytest.mark.parametrize(("slow", "says"), [(50, True), (5, False), (0, False)])
+def test_cores_that_something_shares_are_told_of(record, slow, says):
+    canaries = [1e-4] * (100 - slow) + [1.9e-4] * slow
+    lines = told([record(canaries_s=canaries)])
+
+    assert any("shares the cores" in one for one in lines) is says
+    if says:
+        assert any(f"For {slow}% of the time" in one for one in lines)

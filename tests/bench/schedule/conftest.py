@@ -118,7 +118,9 @@ class MachineWorker:
             "cpu_time_s": call_s,
             "minor_faults": 0.0,
             "usage": {"wall_s": timed_s, "cpu_time_s": timed_s, **counters},
-            "canary_s": 1e-3,
+            "undisturbed_s": [call_s] * samples,
+            "is_parallel": False,
+            "canaries": [[1e-3]] * (samples + 1),
             "workspace_bytes": 8 * case["seq_len"] if with_workspace else None,
         }
         return 0.025 + 3 * call_s + timed_s, answer

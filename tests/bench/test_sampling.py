@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.counters import Usage
-from bench.timing import (
+from bench.pace import Pace
+from bench.sampling import (
     FEWEST_SETTLING_READINGS,
     LONGEST_WARM_UP_READINGS,
     LONGEST_WARM_UP_S,
     MOST_CALIBRATIONS,
+    PATIENCE,
     READING_IN_RESOLUTIONS,
     SHORTEST_READING_S,
     STEADY_READINGS,
     WARM_UP_READING_S,
     Budget,
+    Reading,
     calibrated_calls,
     half_width,
     sample,
@@ -145,11 +148,11 @@ def test_a_visit_never_takes_more_than_max_samples():
 
 
 def test_the_median_is_reported_and_one_outlier_does_not_move_it():
-    watch = FakeStopwatch([1.0, 1.0, 1.0, 50.0, 1.0, 1.2, 1.1])
+    watch = FakeStopwatch([1.0, 1.01, 50.0, 1.0, 1.2, 1.1])
 
     reading = sample(nothing, watch, budget(visit_s=1e9, max_samples=5))
 
-    assert reading.samples_s == (1.0, 50.0, 1.0, 1.2, 1.1)
+    assert reading.samples_s == (1.01, 50.0, 1.0, 1.2, 1.1)
     assert reading.time_s == 1.1
 
 
@@ -177,10 +180,21 @@ def test_counters_are_read_next_to_the_timed_calls():
         log.append("count")
         return usage()
 
-    sample(nothing, Logged([1.0]), budget(max_samples=3), usage=counted)
+    sample(nothing, Logged([2e-3]), budget(max_samples=3), usage=counted)
 
     assert log[-5:] == ["count", "read", "read", "read", "count"]
     assert log.count("count") == 2
+
+
+def test_the_counters_of_a_long_call_include_the_warm_up_readings_that_are_samples():
+    counters = (usage(100.0 * number) for number in count())
+    watch = FakeStopwatch([0.09, 0.01])
+
+    reading = sample(nothing, watch, budget(max_samples=4), usage=lambda: next(counters))
+
+    assert reading.samples_s == (0.01,) * 4
+    assert len(watch.readings) == 5
+    assert reading.usage.wall_s == 300.0  # from before the first of them: two pauses, and the end
 
 
 def test_counters_that_the_platform_lacks_stay_unknown():
@@ -234,7 +248,7 @@ def test_warming_up_waits_until_no_memory_is_touched_for_the_first_time():
     touched = iter([0, 9000, 9000, 15000, 15000, 15000])
     watch = FakeStopwatch([4.0, 4.0, 1.0])
 
-    assert warm_up(nothing, watch, usage=lambda: usage(float(next(touched)))) == 1.0
+    assert warm_up(nothing, watch, process=lambda: usage(float(next(touched)))) == 1.0
     assert len(watch.readings) == 3
 
 
@@ -242,7 +256,7 @@ def test_an_allocator_that_faults_for_ever_is_taken_as_it_is():
     touched = count(0, 5000)
     watch = FakeStopwatch([4.0])
 
-    assert warm_up(nothing, watch, usage=lambda: usage(float(next(touched)))) == 4.0
+    assert warm_up(nothing, watch, process=lambda: usage(float(next(touched)))) == 4.0
     assert len(watch.readings) == STEADY_READINGS
 
 
@@ -250,7 +264,7 @@ def test_faults_that_never_settle_are_taken_as_they_are_after_some_readings():
     touched = (5000.0 * number**3 for number in count())
     watch = FakeStopwatch([4.0])
 
-    warm_up(nothing, watch, usage=lambda: usage(next(touched)))
+    warm_up(nothing, watch, process=lambda: usage(next(touched)))
 
     assert len(watch.readings) == FEWEST_SETTLING_READINGS + 1
 
@@ -293,3 +307,107 @@ def test_the_width_is_relative_and_blind_to_order(samples, factor):
     assert half_width(sorted(samples, reverse=True)) == width
     assert half_width([factor * s for s in samples]) == pytest.approx(width, rel=1e-6, abs=1e-9)
     assert width <= (max(samples) - min(samples)) / 2 / statistics.median(samples) * (1 + 1e-9)
+
+
+class Machine:
+    """A clock, a canary and a kernel at a pace that changes with time.
+
+    `slow` are spans of the clock, in seconds, in which everything takes twice as long.
+    """
+
+    loops = True
+    resolution_s = 1e-7
+
+    def __init__(self, call_s: float, *slow: tuple[float, float]) -> None:
+        self.now = 0.0
+        self._call_s, self._slow = call_s, slow
+
+    def _spend(self, seconds: float) -> float:
+        is_slow = any(start < self.now + seconds and self.now < end for start, end in self._slow)
+        spent = seconds * (2.0 if is_slow else 1.0)
+        self.now += spent
+        return spent
+
+    def measure(self, call: object, calls: int) -> float:
+        return self._spend(calls * self._call_s)
+
+    def canary(self) -> tuple[float, ...]:
+        return (self._spend(1e-4),)
+
+    def sample(self, **changes: float) -> Reading:
+        return sample(
+            nothing,
+            self,
+            budget(**{"visit_s": 0.05, **changes}),
+            canary=self.canary,
+            usual=Pace(bands=((0.9e-4, 1.1e-4),)),
+            usage=lambda: usage(self.now),
+            clock=lambda: self.now,
+        )
+
+
+def test_samples_between_canaries_off_the_pace_do_not_count():
+    reading = Machine(2e-3, (0.02, 0.03)).sample()
+
+    assert set(reading.samples_s) == {2e-3, 4e-3}
+    assert set(reading.undisturbed_s) == {2e-3}
+    assert reading.time_s == 2e-3
+    assert len(reading.canaries) == len(reading.samples_s) + 1
+
+
+def test_the_pace_is_waited_for_before_samples_begin():
+    machine = Machine(2e-3, (0.0, 0.1))
+
+    reading = machine.sample()
+
+    assert set(reading.samples_s) == {2e-3}
+    assert machine.now > 0.1
+
+
+def test_a_long_call_waits_in_proportion_to_its_length():
+    waited = Machine(0.3, (0.0, 0.8)).sample(min_samples=1)
+    in_vain = Machine(0.3, (0.0, 60.0)).sample(min_samples=1)
+
+    assert waited.undisturbed_s
+    assert set(waited.undisturbed_s) == {0.3}
+    assert (in_vain.undisturbed_s, in_vain.time_s) == ((), 0.6)
+
+
+def test_a_machine_that_never_finds_its_pace_ends_a_visit_with_the_samples_it_needs():
+    machine = Machine(2e-3, (0.0, 1e9))
+
+    reading = machine.sample(min_samples=3)
+
+    assert reading.undisturbed_s == ()
+    assert reading.time_s == 4e-3
+    assert sum(reading.samples_s) == pytest.approx(0.05, abs=4e-3)
+    assert machine.now < PATIENCE * 0.05 + 0.1
+
+
+def test_without_a_known_pace_every_sample_counts():
+    machine = Machine(2e-3, (0.02, 0.03))
+
+    reading = sample(nothing, machine, budget(visit_s=0.05), canary=machine.canary)
+
+    assert reading.undisturbed_s == reading.samples_s
+    assert len(reading.canaries) == len(reading.samples_s) + 1
+
+
+def test_a_sample_that_touches_new_memory_does_not_count():
+    faults = chain([0] * 8, [0, 9000], repeat(9000))
+    watch = FakeStopwatch([2e-3, 2e-3, 2e-3, 2e-3, 9e-3, 2e-3])
+
+    reading = sample(
+        nothing, watch, budget(max_samples=4), process=lambda: usage(float(next(faults)))
+    )
+
+    assert reading.samples_s == (2e-3, 9e-3, 2e-3, 2e-3)
+    assert reading.undisturbed_s == (2e-3, 2e-3, 2e-3)
+
+
+def test_a_warm_up_that_still_got_quicker_gives_no_samples():
+    compiling = FakeStopwatch([9.0, 5.0, 1.0, 0.5, 0.4])
+
+    reading = sample(nothing, compiling, budget(max_samples=2))
+
+    assert max(reading.samples_s) <= 1.0
