@@ -160,6 +160,9 @@ LayoutName = Annotated[
 Allocator = Annotated[
     str | None, typer.Option("--allocator", help="pinned, or default: page faults as users have")
 ]
+Threads = Annotated[
+    str | None, typer.Option("--threads", metavar="N|all", help="that a call may use; quick has 1")
+]
 TimeBudget = Annotated[
     str | None, typer.Option("--time-budget", metavar="90s", help="for the whole sweep: 90s, 5min")
 ]
@@ -253,6 +256,7 @@ def _measuring_options(
     dtype: Dtype = None,
     pass_: PassName = None,
     allocator: Allocator = None,
+    threads: Threads = None,
     time_budget: TimeBudget = None,
     energy: Energy = False,
     out: Out = None,

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from bench.inputs import Inputs, differentiate
-from bench.pace import Canary
+from bench.pace import Canary, one_thread
 from bench.timing import Call, CpuStopwatch, Stopwatch
 from implementations.case import Case
 from implementations.interface import Implementation
 
 # What torch gives to a thread at least: of so many for each, each takes its part.
 CANARY_ELEMENTS = 32768
-CANARY_TURNS = 1500
 # On a GPU a product long enough for its launch not to count.
 CANARY_SIZE_CUDA = 2048
 CANARY_READINGS = 2
@@ -128,16 +127,11 @@ def canary(device: str, *, parallel: bool) -> Canary:
     short a region that threads that wake late are seen. A GPU multiplies matrices.
     """
     watch = stopwatch(device)
-    works = [_all_of_gpu(device)] if device.startswith("cuda") else [_one_thread, _all_threads()]
+    works = [_all_of_gpu(device)] if device.startswith("cuda") else [one_thread, _all_threads()]
     return tuple(
         min(watch.measure(work, 1) for _ in range(CANARY_READINGS))
         for work in works[: 1 + parallel]
     )
-
-
-def _one_thread() -> None:
-    for _ in range(CANARY_TURNS):
-        pass
 
 
 @cache

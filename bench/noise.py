@@ -26,14 +26,16 @@ TICKS_S = 0.06
 class Evidence:
     """What is known of one visit besides its time.
 
-    `samples_s` are those that count. Where none was undisturbed, `off_pace` says by how much the
-    canary was slower than usual (below 0: quicker); `throttling` are reasons, in
+    `samples_s` are those that count; so many of them were `undisturbed`, all if it is None.
+    `off_pace` says by how much the canary was slower than usual (below 0: quicker), None if it was
+    at the usual pace; `throttling` are reasons, in
     words, for which a GPU lowered its clock; `spare_cores` may be busy with other work without
     taking any from this.
     """
 
     samples_s: Sequence[float]
     usage: Usage
+    undisturbed: int | None = None
     off_pace: float | None = None
     throttling: Sequence[str] = ()
     spare_cores: float = 0.0
@@ -42,11 +44,16 @@ class Evidence:
 def reasons(evidence: Evidence) -> tuple[str, ...]:
     """Why a visit is noisy, in words; nothing if it is not."""
     found = [*_of_samples(evidence.samples_s), *_of_usage(evidence.usage, evidence.spare_cores)]
-    if evidence.off_pace is not None:
-        slower = "slower" if evidence.off_pace >= 0 else "quicker"
-        found.append(f"no undisturbed sample, the canary {abs(evidence.off_pace):.0%} {slower}")
+    if evidence.undisturbed == 0:
+        found.append(f"no undisturbed sample{_pace(evidence.off_pace)}")
     found += [f"GPU clock lowered: {one}" for one in evidence.throttling]
     return tuple(found)
+
+
+def _pace(off: float | None) -> str:
+    return (
+        "" if off is None else f", the canary {abs(off):.0%} {'slower' if off >= 0 else 'quicker'}"
+    )
 
 
 def _of_samples(samples_s: Sequence[float]) -> list[str]:

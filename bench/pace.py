@@ -27,6 +27,15 @@ NEWS = 0.05
 Canary = tuple[float, ...]
 """Seconds of the canary of a single thread and, if there are more, of that of all threads."""
 
+CANARY_TURNS = 1500
+
+
+def one_thread() -> None:
+    """The canary of a single thread: it counts, which a neighbour on the same core halves."""
+    for _ in range(CANARY_TURNS):
+        pass
+
+
 Bands = Sequence[tuple[float, float]]
 
 KINDS = ("serial", "parallel")

@@ -18,6 +18,7 @@ from bench.cases import (
     parse_duration,
     parse_sizes,
 )
+from bench.environment import usable_cores
 from bench.narrowing import narrow
 from bench.run_directory import resumable_plan
 from implementations.catalogue import in_this_layout, load_all
@@ -40,6 +41,7 @@ class Request:
     dtype: str | None = None
     pass_: str | None = None
     allocator: str | None = None
+    threads: str | None = None
     time_budget: str | None = None
     energy: bool = False
     out: Path | None = None
@@ -95,6 +97,8 @@ class Request:
         found: dict[str, Any] = {}
         if self.allocator is not None:
             found["allocator"] = self.allocator
+        if self.threads is not None:
+            found["threads"] = parse_threads(self.threads)
         if self.time_budget is not None:
             found["time_budget_s"] = parse_duration(self.time_budget, "--time-budget")
         if self.energy:
@@ -105,6 +109,24 @@ class Request:
     def _resumes_as_it_was(self) -> bool:
         given = (self.names, self.specs, self.preset, self.config, self.seq_lens, self.d_models)
         return self.resume and not any((*given, self.device, self.dtype, self.pass_))
+
+
+def parse_threads(text: str) -> int | None:
+    """The number of threads that `--threads` asks for; None for `all`.
+
+    Raises:
+        PlanError: it is neither, or more than this process has cores.
+
+    """
+    cores = usable_cores()
+    if text == "all":
+        return None
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= cores:
+        return int(text)
+    raise PlanError(
+        f"--threads: expected all, or 1 to {cores} (the cores that this process may use), got "
+        f"{text!r}"
+    )
 
 
 def check_device(device: str) -> str:

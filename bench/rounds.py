@@ -77,9 +77,15 @@ class Rounds:
         """The cells of a round that makes up for noisy visits; they are few on a quiet machine."""
         if not makes_up(self.plan) or number >= self.plan.retakes:
             return []
-        if self.deadline is not None and self.clock() >= self.deadline:
-            return []
-        return [cell for cell in self.cells if self.visits.lacks_quiet(cell)]
+        ready = self.clock() + self.start_s((self.planned or 0) + number)
+        left_s = math.inf if self.deadline is None else self.deadline - ready
+        return [
+            cell
+            for cell in self.cells
+            if self.visits.lacks_quiet(cell)
+            and self.visits.costs_time(cell)
+            and self.visits.costs.expected_s(cell) <= left_s
+        ]
 
     def shifts(self, order: Sequence[Cell]) -> list[Sequence[Cell]]:
         """A round in as many parts, each for a worker of its own, as make three workers in all."""

@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from bench.counters import Usage, read_process, read_usage
 from bench.pace import Canary, Pace
@@ -160,8 +159,8 @@ class _WarmUp:
             sum(self.readings) > LONGEST_WARM_UP_S
         )
 
-    def samples(self) -> tuple[list[float], list[_Pause]]:
-        """The last readings of a long call, if they agree, and the pauses around them."""
+    def samples(self) -> tuple[list[tuple[float, float]], list[_Pause]]:
+        """The last readings of a long call, if they agree, with faults, and the pauses around."""
         pauses: list[_Pause] = []
         if not _stationary(self.readings):
             return [], []
@@ -169,7 +168,8 @@ class _WarmUp:
             if pause is None:
                 break
             pauses.insert(0, pause)
-        return self.readings[len(self.readings) - max(0, len(pauses) - 1) :], pauses
+        first = len(self.readings) - max(0, len(pauses) - 1)
+        return list(zip(self.readings[first:], self.faults[first:], strict=True)), pauses
 
 
 def sample(
@@ -187,47 +187,53 @@ def sample(
 
     `canary` times fixed pieces of work, and is read beside every sample; a sample beside which it
     left the `usual` pace is disturbed, and so is one that touched new memory. They do not count for
-    the budget; after PATIENCE times its samples and its time the visit ends all the same. Before a
-    sample the pace is waited for, in all PATIENCE times as long as samples or one call may take;
-    once that was in vain, disturbed samples will do. Of long calls the readings that ended the
-    warm-up are the first samples.
+    the budget, nor does their time; after PATIENCE times its samples and its time the visit ends
+    all the same. Before a sample the pace is waited for, in all PATIENCE times as long as samples
+    or one call may take; once that was in vain, disturbed samples will do. Of long calls the
+    readings that ended the warm-up are the first samples.
     """
     pauses = _Pauses(canary, usual, usage, clock)
 
-    def pause(call_s: float) -> _Pause | None:
-        if call_s < SHORT_CALL_S:
+    def pause(readings: Sequence[float]) -> _Pause | None:
+        if readings[-1] < SHORT_CALL_S:
             return None
-        pauses.patience_s = PATIENCE * max(budget.visit_s, call_s)
+        if len(readings) > 1:  # the first call may compile for seconds
+            pauses.patience_s = PATIENCE * max(budget.visit_s, min(readings))
         return pauses.pause(with_usage=True)
 
     warm = _warm_up(call, stopwatch, process, pause)
     calls = calibrated_calls(call, stopwatch, warm.readings[-1])
-    pauses.patience_s = PATIENCE * max(budget.visit_s, warm.readings[-1])
-    samples, seen = warm.samples() if calls == 1 else ([], [])
+    pauses.patience_s = PATIENCE * max(budget.visit_s, min(warm.readings))
+    samples: list[float] = []
+    warmed, seen = warm.samples() if calls == 1 else ([], [])
     seen = seen or [pauses.pause(with_usage=True)]
-    undisturbed = [
-        one
-        for one, (earlier, later) in zip(samples, pairwise(seen), strict=True)
-        if pauses.at_pace(earlier.before, later.after)
-    ]
-    spent = sum(samples)
+    undisturbed: list[float] = []
     narrow = was_narrow = False
+
+    def judge(faults: float) -> None:
+        """Whether the last sample counts."""
+        nonlocal narrow, was_narrow
+        earlier, later = seen[len(samples) - 1 : len(samples) + 1]
+        at_pace = pauses.at_pace(earlier.before, later.after)
+        if at_pace and not _is_new_memory(faults, warm.faults[-1]):
+            undisturbed.append(samples[-1])
+            # Narrow twice in a row: the first time may be luck.
+            was_narrow, narrow = narrow, half_width(undisturbed) <= budget.precision
+
+    for one, faults in warmed:
+        samples.append(one)
+        judge(faults)
     while not _is_enough(
         budget,
-        taken=len(samples),
-        counting=len(undisturbed) if pauses.is_patient else len(samples),
-        spent_s=spent,
+        calls,
+        samples,
+        undisturbed if pauses.is_patient else samples,
         is_narrow=narrow and was_narrow,
     ):
         seconds, faults = _read(call, calls, stopwatch, process)
-        spent += seconds
         samples.append(seconds / calls)
         seen.append(pauses.pause())
-        at_pace = pauses.at_pace(seen[-2].before, seen[-1].after)
-        if at_pace and not _is_new_memory(faults, warm.faults[-1]):
-            undisturbed.append(samples[-1])
-        # Narrow twice in a row: the first time may be luck.
-        was_narrow, narrow = narrow, half_width(undisturbed) <= budget.precision
+        judge(faults)
     used, cpu_s = pauses.used_since(seen[0])
     total = calls * len(samples)
     return Reading(
@@ -242,13 +248,19 @@ def sample(
 
 
 def _is_enough(
-    budget: Budget, *, taken: int, counting: int, spent_s: float, is_narrow: bool
+    budget: Budget,
+    calls: int,
+    taken: Sequence[float],
+    counting: Sequence[float],
+    *,
+    is_narrow: bool,
 ) -> bool:
-    if taken >= budget.max_samples:
+    if len(taken) >= budget.max_samples:
         return True
-    if counting >= budget.min_samples and (spent_s >= budget.visit_s or is_narrow):
+    spent_s, counting_s = calls * sum(taken), calls * sum(counting)
+    if len(counting) >= budget.min_samples and (counting_s >= budget.visit_s or is_narrow):
         return True
-    return taken >= PATIENCE * budget.min_samples and spent_s >= PATIENCE * budget.visit_s
+    return len(taken) >= PATIENCE * budget.min_samples and spent_s >= PATIENCE * budget.visit_s
 
 
 def _is_new_memory(faults: float, usual: float) -> bool:
@@ -293,14 +305,14 @@ def warm_up(
     is what it does after FEWEST_SETTLING_READINGS. Once memory has settled, warming up ends after
     LONGEST_WARM_UP_S in any case, and that of long calls after WARM_READINGS without new memory.
     """
-    return _warm_up(call, stopwatch, process, lambda call_s: None).readings[-1]
+    return _warm_up(call, stopwatch, process, lambda readings: None).readings[-1]
 
 
 def _warm_up(
     call: Call,
     stopwatch: Stopwatch,
     process: Callable[[], Usage],
-    pause: Callable[[float], _Pause | None],
+    pause: Callable[[Sequence[float]], _Pause | None],
 ) -> _WarmUp:
     found = _WarmUp()
     calls = 1
@@ -308,7 +320,7 @@ def _warm_up(
         seconds, faults = _read(call, calls, stopwatch, process)
         found.readings.append(seconds / calls)
         found.faults.append(faults)
-        found.pauses.append(pause(found.readings[-1]))
+        found.pauses.append(pause(found.readings))
         if stopwatch.loops and 0 < seconds < WARM_UP_READING_S:
             calls = min(2 * calls, math.ceil(calls * WARM_UP_READING_S / seconds))
     return found

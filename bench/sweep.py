@@ -131,7 +131,7 @@ class Sweep:
     def _measure(self, rounds: Rounds, ground: Groundwork, fields: RecordFields) -> None:
         """Make the rounds that are missing."""
         visits, cells = rounds.visits, rounds.cells
-        total = None if rounds.planned is None else len(cells) * rounds.planned
+        total = None if rounds.planned is None else max(len(cells) * rounds.planned, visits.done)
         number = visits.newest_round + 1 if rounds.planned is None else 0
         left_s = rounds.left_s(number, cells)
         if rounds.planned is not None:
@@ -141,6 +141,9 @@ class Sweep:
             with Workers(self._worker, ground, self.clock) as workers:
                 while (order := rounds.order(number)) is not None:
                     if not visits.complete(number, order):
+                        if rounds.planned is not None and number >= rounds.planned:
+                            done, left_s = visits.done, rounds.left_s(number, order, processes=1)
+                            self.observer.visits(done, done + len(order), left_s)
                         fields.choose(number, visits, order)
                         self._make(number, order, rounds, ground, workers)
                         self._note_schedule(number + 1, visits)
@@ -233,7 +236,9 @@ class Sweep:
             return True
         if rounds.planned is None:
             return False
-        numbers = range(rounds.planned)
-        next_ = max(rounds.planned, rounds.visits.newest_round + 1)
-        made = all(rounds.visits.complete(n, rounds.cells) for n in numbers)
-        return made and rounds.order(next_) is None
+        visits, planned = rounds.visits, rounds.planned
+        if not all(visits.complete(number, rounds.cells) for number in range(planned)):
+            return False
+        further = range(max(planned, visits.newest_round), planned + self.plan.retakes)
+        orders = {number: rounds.order(number) for number in further}
+        return all(not one or visits.complete(number, one) for number, one in orders.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +39,7 @@ def measured_record(
     usual = paces.get(kind_of_work(answer["is_parallel"]))
     samples, undisturbed = answer["samples_s"], answer["undisturbed_s"]
     columns = [tuple(column) for column in zip(*answer["canaries"], strict=True)]
+    middle = tuple(statistics.median(column) for column in columns)
     alone, together = columns if len(columns) == len(KINDS) else (*columns, None)
     usage = Usage(**answer["usage"])
     gpu = answer.get("gpu_state") or {}
@@ -46,7 +47,8 @@ def measured_record(
         noise.Evidence(
             samples_s=undisturbed or samples,
             usage=usage,
-            off_pace=None if undisturbed else _drift(columns, usual),
+            undisturbed=len(undisturbed),
+            off_pace=None if usual is None else usual.drift(middle),
             spare_cores=spare_cores,
             throttling=gpu.get("slowing") or (),
         )
@@ -93,10 +95,10 @@ def canaries_of(record: Record) -> list[Canary]:
     return list(zip(*columns, strict=True))
 
 
-def _drift(columns: Sequence[Sequence[float]], usual: Pace | None) -> float:
-    """By how much the canaries of a visit were slower than usual; 0 if they were not."""
-    middle = tuple(statistics.median(column) for column in columns)
-    return (None if usual is None else usual.drift(middle)) or 0.0
+def middle_canary(record: Record) -> Canary | None:
+    """The medians of a visit's canaries; None where there are none."""
+    columns = zip(*canaries_of(record), strict=True)
+    return tuple(statistics.median(column) for column in columns) or None
 
 
 def better_record(first: Record, second: Record) -> Record:

@@ -18,7 +18,13 @@ from bench.journal import Journal
 from bench.pace import KINDS, Pace, UsualPace, kind_of_work
 from bench.records import Record
 from bench.supervisor import Worker, WorkerLost, succeeded
-from bench.visit_record import better_record, canaries_of, lost_a_retake, measured_record
+from bench.visit_record import (
+    better_record,
+    canaries_of,
+    lost_a_retake,
+    measured_record,
+    middle_canary,
+)
 from implementations.case import Case
 
 # A visit is given up after this many times what its calls were allowed to take.
@@ -30,6 +36,7 @@ LOSSES = ("timeout", "out_of_memory")
 # Where everything is noisy, measuring again is a waste: at most this share of the time.
 RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
+MOST_AT_ONCE = 2
 # So many quiet measurements of a cell will do.
 ENOUGH_QUIET = 3
 FRESH_S = 0.2
@@ -130,9 +137,17 @@ class Visits:
         return self._seen[cell.key]
 
     def lacks_quiet(self, cell: Cell) -> bool:
-        """Whether a cell was measured, but not often enough without noise."""
+        """Whether a cell was measured, but not often enough without noise and at today's pace."""
         seen = self._seen[cell.key]
-        return bool(seen) and sum(not record.noisy for record in seen) < ENOUGH_QUIET
+        return bool(seen) and sum(self._is_quiet(cell, record) for record in seen) < ENOUGH_QUIET
+
+    def _is_quiet(self, cell: Cell, record: Record) -> bool:
+        """What was usual when a visit was made may not be so any more: then others are wanted."""
+        canary = middle_canary(record)
+        if record.noisy or canary is None or record.is_parallel is None:
+            return not record.noisy
+        pace = self._usual[cell.case.device, kind_of_work(record.is_parallel)].pace()
+        return pace is None or pace.holds(canary)
 
     def call_s(self, cell: Cell) -> float | None:
         """Seconds of a call, measured or else predicted."""
@@ -266,7 +281,7 @@ class Visits:
     ) -> Record:
         """The first quiet measurement of a few; of noisy ones alone the quickest."""
         best: Record | None = None
-        most = 0 if makes_up(self._plan) else self._plan.retakes
+        most = 0 if makes_up(self._plan) else min(MOST_AT_ONCE, self._plan.retakes)
         for retakes in range(most + 1):
             started = self._clock()
             record = self._attempt(cell, blank, worker, deadline)

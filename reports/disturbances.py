@@ -138,12 +138,13 @@ def _pace(visits: pd.DataFrame) -> list[str]:
     lines = []
     aside = _numbers(visits, "samples_set_aside").fillna(0.0)
     taken = _lengths(visits, "samples_s")
-    if aside.sum() > 0:
+    if aside.sum() > 0 and taken.sum() > 0:
         lines.append(
             f"{aside.sum() / taken.sum():.0%} of the samples were set aside, since the machine ran "
             "slower or quicker than usual beside them, or new memory was touched."
         )
-    canaries = [one for row in _lists(visits, "canaries_s") for one in row]
+    processor = visits[visits["device"] == "cpu"] if "device" in visits else visits
+    canaries = [one for row in _lists(processor, "canaries_s") for one in row]
     if len(canaries) >= _FEWEST_CANARIES:
         best, middle = np.quantile(canaries, (_BEST, 0.5))
         slow = float(np.mean(np.asarray(canaries) > _SLOWER * best))

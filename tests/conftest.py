@@ -89,14 +89,14 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import ceilings, measuring, supervisor, sweep, verification, worker
+    from bench import ceilings, measuring, pace, supervisor, sweep, verification, worker
 
     workers = DirectWorkers()
     monkeypatch.setattr(supervisor, "Worker", workers)
     monkeypatch.setattr(sweep, "Worker", workers)
     monkeypatch.setattr(verification, "Worker", workers)
     monkeypatch.setattr(measuring, "CANARY_ELEMENTS", 8)
-    monkeypatch.setattr(measuring, "CANARY_TURNS", 8)
+    monkeypatch.setattr(pace, "CANARY_TURNS", 8)
     monkeypatch.setattr(measuring, "FALLING_ASLEEP_S", 0.0)
     monkeypatch.setattr(ceilings, "LARGEST_SIZE", 8)
     for name in ("COPY_BYTES", "EXP_ELEMENTS", "FAULTING_BYTES"):

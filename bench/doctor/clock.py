@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,10 @@ WARM_UPS = 3
 REPEATS = 30
 SCATTERED = 0.05
 SCATTERED_MUCH = 0.50
+GLIMPSED_S = 3.0
+SHARED_SLOWER = 1.3
+SHARED = 0.1
+SHARED_MUCH = 0.5
 
 
 def clock_source(root: Path) -> Finding:
@@ -145,6 +150,42 @@ def scatter(clock: Callable[[], float], work: Callable[[], object]) -> Finding:
         else "Something takes or slows the core: other work, heat, or a varying clock.",
         value=round(usual * 100, 2),
         unit="%",
+    )
+
+
+def shared_cores(clock: Callable[[], float], glimpse: Callable[[], object]) -> Finding:
+    """For how much of a few seconds a moment's work took far longer than at its quickest.
+
+    A core whose execution units another machine of the same host uses as well does that, and no
+    counter of this system tells.
+    """
+    times = []
+    began = now = clock()
+    while now - began < GLIMPSED_S:
+        start = now
+        glimpse()
+        now = clock()
+        times.append(now - start)
+        if now <= start:
+            break
+    quickest = statistics.quantiles(times, n=50)[0] if len(times) > 1 else 0.0
+    if quickest <= 0:
+        return Finding(
+            name="shared_cores", status="unknown", found="The clock is too coarse to see the work."
+        )
+    share = sum(one for one in times if one > SHARED_SLOWER * quickest) / sum(times)
+    status = grade(share, warning_above=SHARED, problem_above=SHARED_MUCH)
+    return Finding(
+        name="shared_cores",
+        status=status,
+        found=f"For {share:.0%} of {GLIMPSED_S:g} seconds the same {_time(quickest)} of work took "
+        f"at least {SHARED_SLOWER - 1:.0%} longer than at its quickest.",
+        advice=None
+        if status == "good"
+        else "Something shares the core, in a virtual machine often another machine of the host. "
+        "Measure on one thread and with more rounds, try again later, or use a machine of its own.",
+        value=round(share, 4),
+        unit="share",
     )
 
 

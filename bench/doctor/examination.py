@@ -20,7 +20,7 @@ def examine(
 ) -> list[Finding]:
     """Look at everything that may bend a measurement; it takes some ten seconds.
 
-    It sleeps for a second to see what others do, works for two, and starts a measuring process.
+    It sleeps for a second to see what others do, works for five, and starts a measuring process.
     What cannot be read gives a finding that says so, and does not stop the rest.
     """
     here = machine or Machine()
@@ -41,6 +41,7 @@ def examine(
             ("harness_overhead", lambda: clock.harness_overhead(here.overhead())),
             ("clock_cost", lambda: clock.clock_cost(here.costs())),
             ("scatter", lambda: clock.scatter(here.clock, here.work)),
+            ("shared_cores", lambda: clock.shared_cores(here.clock, here.glimpse)),
             ("frequency", lambda: processor.frequency(root, cpus)),
             ("steal", lambda: load.steal(idle.cpu, load.moment(here).cpu)),
             ("cpu_limit", lambda: limits.cpu_limit(root, len(cpus), threads)),

@@ -102,17 +102,19 @@ def test_a_few_ticks_of_the_machines_counters_are_no_load(counter):
 
 
 @pytest.mark.parametrize(
-    ("off_pace", "found"),
+    ("undisturbed", "off_pace", "found"),
     [
-        (None, ()),
-        (0.35, ("no undisturbed sample, the canary 35% slower",)),
-        (-0.27, ("no undisturbed sample, the canary 27% quicker",)),
+        (None, None, ()),
+        (3, 0.35, ()),
+        (0, 0.35, ("no undisturbed sample, the canary 35% slower",)),
+        (0, -0.27, ("no undisturbed sample, the canary 27% quicker",)),
+        (0, None, ("no undisturbed sample",)),
     ],
 )
 def test_a_visit_without_undisturbed_samples_is_noisy_whichever_way_the_pace_was_off(
-    off_pace, found
+    undisturbed, off_pace, found
 ):
-    assert noise(off_pace=off_pace) == found
+    assert noise(undisturbed=undisturbed, off_pace=off_pace) == found
 
 
 def test_each_reason_for_a_lower_gpu_clock_is_given():
@@ -125,6 +127,6 @@ def test_each_reason_for_a_lower_gpu_clock_is_given():
 def test_every_reason_is_given():
     loaded = usage(involuntary_switches=999, waiting_s=0.5, busy_s=3.0, steal_s=0.5)
 
-    found = noise([1.0, 2.0, 3.0, 4.0], loaded, off_pace=0.5)
+    found = noise([1.0, 2.0, 3.0, 4.0], loaded, undisturbed=0)
 
     assert len(found) == 6

@@ -53,6 +53,18 @@ def test_what_is_said_of_the_measuring_itself_goes_into_the_plan():
     assert Request(preset="smoke").plan() == base
 
 
+def test_threads_are_a_number_or_all(monkeypatch):
+    monkeypatch.setattr("bench.request.usable_cores", lambda: 4)
+
+    found = [Request(preset="quick", threads=text).plan().threads for text in ("1", "4", "all")]
+
+    assert found == [1, 4, None]
+    for wrong in ("0", "5", "-1", "two", "2.0", ""):
+        message = refused(PlanError, preset="quick", threads=wrong)
+        assert "--threads: expected all, or 1 to 4" in message
+        assert repr(wrong) in message
+
+
 def test_kernels_of_ones_own_join_the_plan_by_their_names(write):
     path = write("own.py", "def mine(query, key, value): return value")
 

@@ -351,6 +351,7 @@ def test_samples_between_canaries_off_the_pace_do_not_count():
 
     assert set(reading.samples_s) == {2e-3, 4e-3}
     assert set(reading.undisturbed_s) == {2e-3}
+    assert sum(reading.undisturbed_s) >= 0.05  # what is disturbed does not use the time up
     assert reading.time_s == 2e-3
     assert len(reading.canaries) == len(reading.samples_s) + 1
 
@@ -411,3 +412,23 @@ def test_a_warm_up_that_still_got_quicker_gives_no_samples():
     reading = sample(nothing, compiling, budget(max_samples=2))
 
     assert max(reading.samples_s) <= 1.0
+
+
+def test_a_first_call_that_compiles_makes_no_visit_wait_for_long():
+    class Compiling(Machine):
+        def measure(self, call: object, calls: int) -> float:
+            first = self.now == 0.0
+            return self._spend(20.0 if first else calls * self._call_s)
+
+    machine = Compiling(0.01, (0.0, 1e9))
+
+    machine.sample(min_samples=1)
+
+    assert machine.now < 40.0 + 1.0
+
+
+def test_disturbed_samples_do_not_make_an_interval_narrow():
+    reading = Machine(2e-3, (0.0225, 0.0275), (0.0305, 9.0)).sample(precision=0.01, visit_s=0.1)
+
+    assert len(reading.undisturbed_s) >= 6
+    assert half_width(reading.undisturbed_s[:7]) <= 0.01

@@ -119,6 +119,22 @@ def test_a_visit_without_an_undisturbed_sample_is_noisy_and_says_how_far_the_pac
     assert (some.noisy, some.canaries_s, some.parallel_canaries_s) == (False, (1e-3,) * 5, None)
 
 
+def test_visits_at_a_pace_that_is_no_longer_usual_do_not_count_as_quiet(
+    make_visits, worker, visit, measured
+):
+    visits = make_visits(replace(PLAN, rounds=9))
+    other, first = visits.cells[:2]
+    slow = [measured(QUIET, canaries=[[2e-3]] * 5) for _ in range(8)]
+    worker.answers = [*slow, *[measured(QUIET)] * 12]
+    for _ in range(8):
+        visit(visits, worker, first)
+    before = visits.lacks_quiet(first)
+    for _ in range(12):
+        visit(visits, worker, other)
+
+    assert (before, visits.lacks_quiet(first), visits.lacks_quiet(other)) == (False, True, False)
+
+
 def test_paces_are_known_again_after_resuming(make_visits, worker, visit):
     visits = make_visits(PLAN)
     for _ in range(8):

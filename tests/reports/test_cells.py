@@ -109,6 +109,19 @@ def test_a_cell_without_an_undisturbed_visit_hardly_counts() -> None:
     np.testing.assert_array_equal(all_noisy, [1, 1, 1])
 
 
+def test_a_cell_counts_that_has_two_quiet_visits_among_many_marked_as_noisy() -> None:
+    frame = pd.DataFrame(
+        {
+            "seq_len": [3, 5, *[7] * 6],
+            "time_s": [1.0, 2.0, 4.0, 4.0, 6.0, 6.0, 6.0, 6.0],
+            "noisy": [False, False, False, False, True, True, True, True],
+        }
+    )
+    assert cells_of(frame, SIZES, "time_s").weights[-1] == 1
+    one_less = frame.drop(index=3)
+    assert cells_of(one_less, SIZES, "time_s").weights[-1] == 0.1
+
+
 def test_a_cell_measured_in_any_round_is_not_censored() -> None:
     frame = pd.DataFrame(
         {

@@ -1,7 +1,7 @@
 """The clock's findings, with clocks and readings of our own."""
 
 from collections.abc import Callable
-from itertools import chain, cycle
+from itertools import accumulate, chain, cycle
 
 import pytest
 
@@ -13,6 +13,7 @@ from bench.doctor.clock import (
     harness_overhead,
     interruptions,
     scatter,
+    shared_cores,
     timer,
 )
 from bench.timer_test import HarnessOverhead, TimerReading
@@ -119,3 +120,27 @@ def test_scatter_is_judged_without_its_slowest_tenth(excess, status):
 
 def test_a_clock_that_stands_still_shows_no_scatter():
     assert scatter(lambda: 7.0, lambda: None).status == "unknown"
+
+
+def clock_that_ticks(durations: list[float]) -> Callable[[], float]:
+    """A clock whose looks lie so far apart, over and over."""
+    ticks = accumulate(cycle(durations))
+    return lambda: next(ticks)
+
+
+@pytest.mark.parametrize(
+    ("slow", "status"), [(0, "good"), (6, "good"), (20, "warning"), (60, "problem")]
+)
+def test_a_core_that_something_shares_is_told_by_moments_that_take_longer(slow, status):
+    moments = [30e-6] * (100 - slow) + [60e-6] * (slow // 2)  # by time, not by number
+
+    finding = shared_cores(clock_that_ticks(moments), lambda: None)
+
+    assert finding.status == status
+    assert finding.value == pytest.approx(slow / 100, abs=1e-3)
+    assert "the same 30 µs of work took at least 30% longer" in finding.found
+    assert (finding.advice is None) == (status == "good")
+
+
+def test_moments_that_the_clock_does_not_see_tell_nothing_of_the_core():
+    assert shared_cores(lambda: 7.0, lambda: None).status == "unknown"

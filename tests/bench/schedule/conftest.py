@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ class Machine:
         self.check_s = check_s
         self.scatter: dict[str, Sequence[float]] = {}
         self.visits: Counter[str] = Counter()
+        self.disturbed: Callable[[float], bool] = lambda now: False
+        """Whether no sample of a visit that begins at a time is at the usual pace."""
+        self.interrupted_at = math.inf
 
     def __call__(self, *, threads: int, allocator: str = "pinned") -> MachineWorker:
         return MachineWorker(self)
@@ -101,6 +105,9 @@ class MachineWorker:
         **_: Any,
     ) -> tuple[float, dict[str, Any]]:
         machine = self._machine
+        if machine.now >= machine.interrupted_at:
+            machine.interrupted_at = math.inf
+            raise KeyboardInterrupt
         call_s = machine.call_s(spec, case)
         machine.visits[spec] += 1
         reading_s, samples = max(call_s, 1e-3), 0
@@ -118,7 +125,7 @@ class MachineWorker:
             "cpu_time_s": call_s,
             "minor_faults": 0.0,
             "usage": {"wall_s": timed_s, "cpu_time_s": timed_s, **counters},
-            "undisturbed_s": [call_s] * samples,
+            "undisturbed_s": [] if machine.disturbed(machine.now) else [call_s] * samples,
             "is_parallel": False,
             "canaries": [[1e-3]] * (samples + 1),
             "workspace_bytes": 8 * case["seq_len"] if with_workspace else None,
