@@ -6,7 +6,8 @@ The method is described in `reports.judging`; `reports.grouped` judges whole tab
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,9 +16,10 @@ import pandas as pd
 
 from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of
 from reports.columns import TableError
-from reports.judgement import Fit
+from reports.judgement import Fit, Verdict
 from reports.judging import Judgement, judge
 from reports.laws import Law, LawError, parse
+from reports.refutation import REFUTING
 
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""
@@ -84,9 +86,11 @@ def fit(
     found = judged(statistic)
     repeated = len(found.cells) > 0 and bool((found.cells.visits > 1).any())
     second = None
-    if other and repeated and value not in EXACT:
+    if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
         (by,) = (name for name in STATISTICS if name != statistic)
         second = judged(by).verdict
+    if found.verdict is Verdict.REFUTED and second is Verdict.CONFIRMED:
+        found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=_contradicted(found.reasons))
     return Fit(
         group=dict(group),
         claim=str(law),
@@ -113,6 +117,12 @@ def fit(
         scatter=found.cells.scatter,
         basis=found.basis,
     )
+
+
+def _contradicted(reasons: Sequence[str]) -> tuple[str, ...]:
+    """Readings of the same cells that refute a claim and confirm it do neither."""
+    rest = (one for one in reasons if one not in (*REFUTING, "noisy_measurements"))
+    return ("noisy_measurements", *rest)
 
 
 def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[str, str]:

@@ -25,25 +25,23 @@ from reports.columns import TableError
 from reports.explanations import (
     Fitted,
     fit_model,
-    jump_explains,
     outgrown,
     twin_is_better,
 )
 from reports.findings import (
-    FEWEST_SIZES,
     PRESENT_SHARE,
     VISIBLE_SHARE,
     Findings,
     findings_of,
     largest_cell,
     limits_of,
-    long_enough,
 )
 from reports.judged_cells import FEWEST_FREE, discounted, judgeable
 from reports.judgement import Basis, Interval, Leading, Regime, Term, Verdict
 from reports.models import Model, Solution
 from reports.monomials import Law, Monomial
 from reports.profiles import MOST_VARIABLES
+from reports.refutation import refutation
 from reports.regimes import describe
 from reports.setting import Setting
 
@@ -181,7 +179,7 @@ def _verdict(
     elif findings.overhead >= OVERHEAD_SHARE and not findings.inside and not setting.exact:
         reasons = ["overhead_dominates"]
     elif against:
-        verdict, reasons = _refutation(setting, chosen, findings, tolerance)
+        verdict, reasons = refutation(setting, chosen, findings, tolerance)
     elif findings.limits:
         reasons = []
     elif findings.weak or not findings.inside:
@@ -211,29 +209,6 @@ def _noisy(setting: Setting, error: float) -> bool:
     """Whether cells lie off the law for noise: not where their readings agree far better."""
     known = setting.cells.median_error
     return error > NOISY_ERROR and (known is None or known > error / 4)
-
-
-def _refutation(
-    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
-) -> tuple[Verdict, list[str]]:
-    """Refuted, unless the sizes, a small share or one jump of the cost leave it open."""
-    if "sizes_collinear" in findings.limits:
-        return Verdict.INCONCLUSIVE, []
-    long = all(long_enough(setting.cells, name) for name in setting.names)
-    if (findings.absent or chosen.rival) and not long:
-        return Verdict.INCONCLUSIVE, []
-    # A jump takes a size to be told from growth: four sizes then show three of it.
-    few = any(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
-    if chosen.broken is not None and few:
-        return Verdict.INCONCLUSIVE, ["models_undecided"]
-    if chosen.rival and chosen.rival_share < PRESENT_SHARE:
-        return Verdict.INCONCLUSIVE, ["models_undecided"]
-    if jump_explains(setting, chosen, findings.absent, tolerance, VISIBLE_SHARE):
-        return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
-    reasons = ["faster_growing_term"] * bool(chosen.rival)
-    reasons += ["claimed_term_absent"] * bool(findings.absent)
-    reasons += ["exponent_outside_tolerance"] * bool(findings.outside)
-    return Verdict.REFUTED, reasons
 
 
 def _shown(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from reports.fit import fit
 from reports.judgement import Verdict
+from reports.judging import judge
 from reports.laws import LawError, parse, parse_monomial
 
 Sweep = Callable[..., pd.DataFrame]
@@ -331,3 +333,30 @@ def test_a_jump_at_the_last_sizes_is_not_taken_for_steep_growth(blocks: dict[int
     )
     found = fit(table, value="workspace_bytes", claim="n*d")
     assert found.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_a_claim_that_medians_refute_and_minima_confirm_is_left_open(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, other: bool
+) -> None:
+    judged = [
+        (Verdict.REFUTED, ("exponent_outside_tolerance", "censored_cells")),
+        (Verdict.CONFIRMED, ()),
+    ]
+
+    def judge_in_turn(*cells: Any, **options: Any) -> Any:
+        verdict, reasons = judged.pop(0)
+        return replace(judge(*cells, **options), verdict=verdict, reasons=reasons)
+
+    monkeypatch.setattr("reports.fit.judge", judge_in_turn)
+
+    found = fit(sweep(SDPA, reading=0.02), other=other)
+
+    assert (found.verdict, found.other_verdict) == (Verdict.INCONCLUSIVE, Verdict.CONFIRMED)
+    assert found.reasons == ("noisy_measurements", "censored_cells")
+
+
+def test_a_claim_that_both_statistics_refute_is_refuted(sweep: Sweep) -> None:
+    found = fit(sweep([(1.0, "n^2.3*d")], reading=0.02))
+
+    assert (found.verdict, found.other_verdict) == (Verdict.REFUTED, None)

@@ -1,0 +1,59 @@
+"""Whether evidence against a claim refutes it, or something else might explain it."""
+
+from __future__ import annotations
+
+from reports.explanations import Fitted, fit_model, jump_explains
+from reports.findings import FEWEST_SIZES, PRESENT_SHARE, VISIBLE_SHARE, Findings, long_enough
+from reports.judgement import Verdict
+from reports.models import Model
+from reports.setting import Setting
+
+REFUTING = ("faster_growing_term", "claimed_term_absent", "exponent_outside_tolerance")
+
+
+def refutation(
+    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
+) -> tuple[Verdict, list[str]]:
+    """Refuted, and by what, unless sizes, a small share or a change of the cost leave it open."""
+    if "sizes_collinear" in findings.limits:
+        return Verdict.INCONCLUSIVE, []
+    long = all(long_enough(setting.cells, name) for name in setting.names)
+    if (findings.absent or chosen.rival) and not long:
+        return Verdict.INCONCLUSIVE, []
+    # A jump takes a size to be told from growth: four sizes then show three of it.
+    few = any(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
+    if chosen.broken is not None and few:
+        return Verdict.INCONCLUSIVE, ["models_undecided"]
+    if chosen.rival and chosen.rival_share < PRESENT_SHARE:
+        return Verdict.INCONCLUSIVE, ["models_undecided"]
+    if findings.outside and not _outside_without_ramp(setting, chosen, findings, tolerance):
+        return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
+    if jump_explains(setting, chosen, findings.absent, tolerance, VISIBLE_SHARE):
+        return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
+    grounds = (chosen.rival, findings.absent, findings.outside)
+    return Verdict.REFUTED, [code for code, found in zip(REFUTING, grounds, strict=True) if found]
+
+
+def _outside_without_ramp(
+    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
+) -> bool:
+    """Whether exponents lie outside whether or not a cache is thought to be left by degrees.
+
+    Such a ramp takes over a part of the growth, or gives some to the exponents: alone it refutes
+    nothing.
+    """
+    if chosen.broken is None or chosen.broken.gradual is None:
+        return True
+    model = Model(setting.cells, setting.law, names=setting.names)
+    plain = fit_model(setting, model, chosen.price)
+    for name in findings.outside:
+        v = setting.names.index(name)
+        claim = float(model.claimed[v])
+        (low, high), (plain_low, plain_high) = chosen.intervals[v], plain.intervals[v]
+        above = low is not None and low > claim + tolerance
+        below = high is not None and high < claim - tolerance
+        if above and (plain_low is None or plain_low <= claim + tolerance):
+            return False
+        if below and (plain_high is None or plain_high >= claim - tolerance):
+            return False
+    return True
