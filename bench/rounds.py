@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 import random
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from bench.allotment import Candidate, allot
 from bench.cases import Plan
@@ -169,7 +170,7 @@ class Rounds:
         times = [one.time_s for one in self.visits.measured(cell) if one.time_s]
         scatter = USUAL_SCATTER
         if len(times) >= FEWEST_WORKERS:
-            scatter = statistics.stdev(times) / statistics.median(times)
+            scatter = float(np.std(times, ddof=1) / np.median(times))
         return Candidate(
             series=self._series[cell.key],
             seq_len=cell.case.seq_len,
