@@ -41,6 +41,7 @@ class Journal:
             RunError: the disk is full, or the file is gone. What was appended before is kept.
 
         """
+        before: int | None = None
         line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
         try:
             with _uninterrupted():
@@ -48,14 +49,24 @@ class Journal:
                     raise RunError(
                         f"{self._path} was removed while it was written; begin again with --out"
                     )
+                before = os.fstat(self._file.fileno()).st_size
                 self._file.write(line.encode())
                 self._file.flush()
                 os.fsync(self._file.fileno())
         except OSError as problem:
+            if before is not None:
+                self._forget_beyond(before)
             raise RunError(
                 f"cannot write {self._path}: {problem.strerror}; what was measured before is kept, "
                 "--resume continues"
             ) from None
+
+    def _forget_beyond(self, size: int) -> None:
+        """Take back a line that a full disk cut off, as far as the disk lets us."""
+        with contextlib.suppress(OSError):
+            self._file.close()  # what it still holds would follow later
+        with contextlib.suppress(OSError):
+            os.truncate(self._path, size)
 
     def close(self) -> None:
         """Close the file and release the lock."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench import records
 from bench.journal import Journal
-from bench.records import RECORDS_FILE, CorruptRecordWarning, Record, RunError, read_records
+from bench.records import RECORDS_FILE, Record, RunError, read_records
 
 RECORD = Record(
     implementation="matmul",
@@ -141,11 +141,7 @@ def test_a_full_disk_is_one_line_and_what_was_written_before_stays_readable(
 
     assert "\n" not in str(refusal.value)
     assert "what was measured before is kept, --resume continues" in str(refusal.value)
-    assert journal_file.read_bytes().startswith(whole)
-    assert journal_file.stat().st_size == len(whole) + room
-    if room:
-        with pytest.warns(CorruptRecordWarning, match="line 2 left out"):
-            assert list(read_records(journal_file)) == [RECORD]
+    assert journal_file.read_bytes() == whole  # what was written of the second is taken back
     with Journal(tmp_path) as journal:
         journal.append(second)
     assert list(read_records(journal_file)) == [RECORD, second]
