@@ -24,6 +24,7 @@ PINNED_ALLOCATOR = {
 
 
 ROOT = Path("/")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 MOST_PINNED_FAULTS = 1000.0
 
 
@@ -36,7 +37,7 @@ def describe_machine() -> dict[str, Any]:
         "cores_logical": psutil.cpu_count(),
         "cores_usable": usable_cores(),
         "memory_bytes": memory.total,
-        "caches_bytes": _caches(Path("/sys/devices/system/cpu/cpu0/cache")),
+        "caches_bytes": caches(),
         "gpu": None,
         "os": platform.platform(terse=True),
         "architecture": platform.machine(),
@@ -125,7 +126,7 @@ def _cpu_name() -> str:
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
-def _caches(folder: Path) -> dict[str, int] | None:
+def caches(folder: Path = CACHES) -> dict[str, int] | None:
     """Bytes of each data or unified cache that core 0 sees, such as {"L1d": 49152, "L2": …}."""
     found: dict[str, int] = {}
     for index in sorted(folder.glob("index*")):

@@ -11,8 +11,9 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
+from bench.environment import caches
 from bench.inputs import Inputs, differentiate
-from bench.pace import Canary, one_thread
+from bench.pace import Canary, Stream, one_thread
 from bench.timing import Call, CpuStopwatch, Stopwatch
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -22,6 +23,7 @@ CANARY_ELEMENTS = 32768
 # On a GPU a product long enough for its launch not to count.
 CANARY_SIZE_CUDA = 2048
 CANARY_READINGS = 2
+USUAL_OWN_CACHE = 2**20
 # Threads of OpenMP spin for some 10 ms before they sleep.
 FALLING_ASLEEP_S = 0.02
 WOKEN_S = 5e-4
@@ -118,8 +120,10 @@ def _of_other_threads_s() -> float:
     return time.process_time() - time.thread_time()
 
 
-def canary(device: str, *, parallel: bool) -> Canary:
-    """Seconds of fixed work of one thread and, if asked, of all: if they change, the machine did.
+def canary(device: str, *, parallel: bool, beyond_cache: bool = False) -> Canary:
+    """Seconds of fixed work of one thread and, if asked, of all and of memory.
+
+    If they change, the machine did.
 
     Of a few readings the quickest: what lasts for microseconds disturbs no sample. One thread
     counts in Python, which a neighbour on the same core halves; all threads together compute
@@ -127,17 +131,29 @@ def canary(device: str, *, parallel: bool) -> Canary:
     short a region that threads that wake late are seen. A GPU multiplies matrices.
     """
     watch = stopwatch(device)
-    works = [_all_of_gpu(device)] if device.startswith("cuda") else [one_thread, _all_threads()]
-    return tuple(
-        min(watch.measure(work, 1) for _ in range(CANARY_READINGS))
-        for work in works[: 1 + parallel]
-    )
+    works: list[Call] = [_all_of_gpu(device) if device.startswith("cuda") else one_thread]
+    if parallel:
+        works.append(_all_threads())
+    if beyond_cache:
+        works.append(_memory())
+    return tuple(min(watch.measure(work, 1) for _ in range(CANARY_READINGS)) for work in works)
 
 
 @cache
 def _all_threads() -> Call:
     numbers = torch.rand(CANARY_ELEMENTS * torch.get_num_threads() - 1)
     return partial(torch.exp, numbers, out=torch.empty_like(numbers))
+
+
+@cache
+def _memory() -> Call:
+    return Stream()
+
+
+@cache
+def own_cache_bytes() -> int:
+    """The largest cache that a core has for itself; where that is not told, a usual size."""
+    return (caches() or {}).get("L2", USUAL_OWN_CACHE)
 
 
 @cache

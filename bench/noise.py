@@ -20,22 +20,24 @@ OTHER_CORES = 0.25
 STOLEN_CORES = 0.05
 # The machine's counters advance by ticks of 10 ms on every core.
 TICKS_S = 0.06
+# So large a part of the samples has to be undisturbed: one of many may be so by luck.
+UNDISTURBED_PART = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What is known of one visit besides its time.
 
-    `samples_s` are those that count; so many of them were `undisturbed`, all if it is None.
-    `off_pace` says by how much the canary was slower than usual (below 0: quicker), None if it was
-    at the usual pace; `throttling` are reasons, in
-    words, for which a GPU lowered its clock; `spare_cores` may be busy with other work without
-    taking any from this.
+    `samples_s` are those that count, of so many `taken`; so many of these were `undisturbed`, all
+    if it is None. `off_pace` says by how much the canary was slower than usual (below 0: quicker),
+    None if it was at the usual pace; `throttling` are reasons, in words, for which a GPU lowered
+    its clock; `spare_cores` may be busy with other work without taking any from this.
     """
 
     samples_s: Sequence[float]
     usage: Usage
     undisturbed: int | None = None
+    taken: int = 0
     off_pace: float | None = None
     throttling: Sequence[str] = ()
     spare_cores: float = 0.0
@@ -46,8 +48,15 @@ def reasons(evidence: Evidence) -> tuple[str, ...]:
     found = [*_of_samples(evidence.samples_s), *_of_usage(evidence.usage, evidence.spare_cores)]
     if evidence.undisturbed == 0:
         found.append(f"no undisturbed sample{_pace(evidence.off_pace)}")
+    elif evidence.undisturbed is not None and too_few(evidence.undisturbed, evidence.taken):
+        found.append(f"{evidence.undisturbed} of {evidence.taken} samples undisturbed")
     found += [f"GPU clock lowered: {one}" for one in evidence.throttling]
     return tuple(found)
+
+
+def too_few(undisturbed: int, taken: int) -> bool:
+    """Whether so few of the samples were undisturbed that it may be luck."""
+    return undisturbed < UNDISTURBED_PART * taken
 
 
 def _pace(off: float | None) -> str:

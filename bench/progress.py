@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.doctor.finding import counted
 from bench.records import Record
 
 PLAIN_LINE_EVERY_S = 10.0
@@ -89,7 +90,7 @@ class PlainProgress:
         self._done = done
         self._total = total
         self._started = self._clock()
-        planned = "" if total is None else f"{total - done} visits, "
+        planned = "" if total is None else f"{counted(total - done, 'visit')}, "
         self._say(f"measuring: {planned}{remaining(left_s)}")
 
     def visit(self, cell: str, record: Record, left_s: float) -> None:

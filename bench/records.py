@@ -52,10 +52,12 @@ class Record:
 
     Of the visit: `calls_per_sample` calls share a reading, `visit_s` is the wall time of all of it,
     `retakes` how often it was measured again for noise. A canary, a fixed piece of work for one
-    thread or, where a call `is_parallel`, for all, took `canaries_s` before the first sample and
-    after each, and `canary_s` in the median. While it was timed, `waiting_share` threads on average
-    were ready and had no core, `other_load` cores were busy with other processes, and the host gave
-    `steal_share` cores to other machines.
+    thread, took `canaries_s` before the first sample and after each; one for all threads, where a
+    call `is_parallel`, `parallel_canaries_s`; one that reads memory, where the workspace outgrows
+    a core's own cache, `memory_canaries_s`; in the median that of all threads took `canary_s`, or
+    else that of one. While it was timed, `waiting_share` threads on average were ready and had no
+    core, `other_load` cores were busy with other processes, and the host gave `steal_share` cores
+    to other machines.
     Counted, for one call: `flops_executed`, `transcendentals` (exp, tanh, … of one element each),
     `bytes_moved` (what operators read and write) and `operator_launches`. `resident_bytes` is the
     rise of a fresh process's resident set in one call, outputs left out. A step of the energy
@@ -100,6 +102,7 @@ class Record:
     canary_s: float | None = None
     canaries_s: tuple[float, ...] | None = None
     parallel_canaries_s: tuple[float, ...] | None = None
+    memory_canaries_s: tuple[float, ...] | None = None
     samples_set_aside: int | None = None
     calls_per_sample: int | None = None
     visit_s: float | None = None

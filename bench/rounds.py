@@ -74,6 +74,15 @@ class Rounds:
         random.Random(f"{self.plan.seed}/{number}").shuffle(chosen)
         return chosen
 
+    def lacks_quiet(self, number: int) -> bool:
+        """Whether cells are left that a further round would make up for."""
+        if self.planned is None or not makes_up(self.plan):
+            return False
+        more = number - self.planned < self.plan.retakes
+        return more and any(
+            self.visits.lacks_quiet(cell) and self.visits.costs_time(cell) for cell in self.cells
+        )
+
     def _made_up(self, number: int) -> list[Cell]:
         """The cells of a round that makes up for noisy visits; they are few on a quiet machine."""
         if not makes_up(self.plan) or number >= self.plan.retakes:

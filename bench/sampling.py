@@ -33,18 +33,20 @@ FEWEST_SETTLING_READINGS = 6
 SETTLED_FAULTS = 256  # of 4 KiB pages: 1 MiB
 SAME_FAULTS = 0.1
 STEADY_READINGS = 3
-# A visit whose samples were disturbed may take so many times its samples and its time.
-PATIENCE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """When a visit may stop: `min_samples` always; then precision reached or `visit_s` spent."""
+    """When a visit may stop: `min_samples` always; then precision reached or `visit_s` spent.
+
+    One whose samples were disturbed may take `patience` times its samples and its time.
+    """
 
     visit_s: float = 0.2
     min_samples: int = 3
     max_samples: int = 1000
     precision: float = 0.01
+    patience: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +189,8 @@ def sample(
 
     `canary` times fixed pieces of work, and is read beside every sample; a sample beside which it
     left the `usual` pace is disturbed, and so is one that touched new memory. They do not count for
-    the budget, nor does their time; after PATIENCE times its samples and its time the visit ends
-    all the same. Before a sample the pace is waited for, in all PATIENCE times as long as samples
+    the budget, nor does their time; after `patience` times its samples and its time the visit ends
+    all the same. Before a sample the pace is waited for, in all `patience` times as long as samples
     or one call may take; once that was in vain, disturbed samples will do. Of long calls the
     readings that ended the warm-up are the first samples.
     """
@@ -198,12 +200,12 @@ def sample(
         if readings[-1] < SHORT_CALL_S:
             return None
         if len(readings) > 1:  # the first call may compile for seconds
-            pauses.patience_s = PATIENCE * max(budget.visit_s, min(readings))
+            pauses.patience_s = budget.patience * max(budget.visit_s, min(readings))
         return pauses.pause(with_usage=True)
 
     warm = _warm_up(call, stopwatch, process, pause)
     calls = calibrated_calls(call, stopwatch, warm.readings[-1])
-    pauses.patience_s = PATIENCE * max(budget.visit_s, min(warm.readings))
+    pauses.patience_s = budget.patience * max(budget.visit_s, min(warm.readings))
     samples: list[float] = []
     warmed, seen = warm.samples() if calls == 1 else ([], [])
     seen = seen or [pauses.pause(with_usage=True)]
@@ -260,7 +262,8 @@ def _is_enough(
     spent_s, counting_s = calls * sum(taken), calls * sum(counting)
     if len(counting) >= budget.min_samples and (counting_s >= budget.visit_s or is_narrow):
         return True
-    return len(taken) >= PATIENCE * budget.min_samples and spent_s >= PATIENCE * budget.visit_s
+    patience = budget.patience
+    return len(taken) >= patience * budget.min_samples and spent_s >= patience * budget.visit_s
 
 
 def _is_new_memory(faults: float, usual: float) -> bool:

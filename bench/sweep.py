@@ -152,7 +152,7 @@ class Sweep:
             with contextlib.suppress(RunError):  # what ended the sweep is to be told, not this
                 self._note_schedule(number, visits)
             raise
-        self._note_schedule(number, visits, ended=self._how_it_ended(rounds))
+        self._note_schedule(number, visits, ended=self._how_it_ended(rounds, number))
 
     def _make(
         self,
@@ -179,13 +179,14 @@ class Sweep:
                 on_visit=partial(self._show, rounds, number, order, len(shifts) - part - 1),
             )
 
-    def _how_it_ended(self, rounds: Rounds) -> str:
+    def _how_it_ended(self, rounds: Rounds, number: int) -> str:
         visits, cells = rounds.visits, rounds.cells
         if not any(visits.costs_time(cell) for cell in cells):
             return "no cell could be timed"
         if rounds.planned is None:
             return "the time budget was spent"
-        if all(visits.complete(one, cells) for one in range(rounds.planned)):
+        complete = all(visits.complete(one, cells) for one in range(rounds.planned))
+        if complete and not rounds.lacks_quiet(number):
             return "all rounds were made"
         return "the time limit was reached"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import noise
 from bench.counters import Usage
-from bench.pace import KINDS, Canary, Pace, kind_of_work
+from bench.pace import ALL_THREADS, KINDS, MEMORY, ONE_THREAD, Canary, Pace, kind_of_work
 from bench.records import Record
 
 # Shorter spans say little: the machine's counters advance by ticks of 10 ms.
@@ -36,11 +36,12 @@ def measured_record(
 
     `paces` are the machine's usual ones, at which samples were wanted.
     """
-    usual = paces.get(kind_of_work(answer["is_parallel"]))
+    kind = kind_of_work(is_parallel=answer["is_parallel"], beyond_cache=answer["beyond_cache"])
+    usual = paces.get(kind)
     samples, undisturbed = answer["samples_s"], answer["undisturbed_s"]
     columns = [tuple(column) for column in zip(*answer["canaries"], strict=True)]
     middle = tuple(statistics.median(column) for column in columns)
-    alone, together = columns if len(columns) == len(KINDS) else (*columns, None)
+    canaries = dict(zip(KINDS[kind], columns, strict=True))
     usage = Usage(**answer["usage"])
     gpu = answer.get("gpu_state") or {}
     reasons = noise.reasons(
@@ -48,6 +49,7 @@ def measured_record(
             samples_s=undisturbed or samples,
             usage=usage,
             undisturbed=len(undisturbed),
+            taken=len(samples),
             off_pace=None if usual is None else usual.drift(middle),
             spare_cores=spare_cores,
             throttling=gpu.get("slowing") or (),
@@ -67,9 +69,10 @@ def measured_record(
         workspace_bytes=answer["workspace_bytes"],
         minor_faults=answer["minor_faults"],
         is_parallel=answer["is_parallel"],
-        canary_s=statistics.median(columns[-1]),
-        canaries_s=alone,
-        parallel_canaries_s=together,
+        canary_s=statistics.median(canaries.get(ALL_THREADS, canaries[ONE_THREAD])),
+        canaries_s=canaries[ONE_THREAD],
+        parallel_canaries_s=canaries.get(ALL_THREADS),
+        memory_canaries_s=canaries.get(MEMORY),
         waiting_share=usage.waiting_share,
         other_load=usage.other_load if seen_long else None,
         steal_share=usage.stolen_cores if seen_long else None,
@@ -89,16 +92,24 @@ def measured_record(
 
 def canaries_of(record: Record) -> list[Canary]:
     """The canaries beside a visit's samples, in order."""
-    columns = [record.canaries_s or ()]
-    if record.parallel_canaries_s is not None:
-        columns.append(record.parallel_canaries_s)
-    return list(zip(*columns, strict=True))
+    columns = (record.canaries_s or (), record.parallel_canaries_s, record.memory_canaries_s)
+    return list(zip(*(one for one in columns if one is not None), strict=True))
 
 
-def middle_canary(record: Record) -> Canary | None:
-    """The medians of a visit's canaries; None where there are none."""
-    columns = zip(*canaries_of(record), strict=True)
-    return tuple(statistics.median(column) for column in columns) or None
+def kind_of(record: Record) -> str | None:
+    """The kind of work that a visit measured; None where it is not known."""
+    if record.is_parallel is None:
+        return None
+    beyond = record.memory_canaries_s is not None
+    return kind_of_work(is_parallel=record.is_parallel, beyond_cache=beyond)
+
+
+def is_quiet(record: Record, pace: Pace | None) -> bool:
+    """Whether a visit was not noisy, and would not be at this pace, which may be a later one."""
+    heard = canaries_of(record)
+    if record.noisy or pace is None or not heard:
+        return not record.noisy
+    return not noise.too_few(sum(map(pace.holds, heard)), len(heard))
 
 
 def better_record(first: Record, second: Record) -> Record:

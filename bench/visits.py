@@ -15,15 +15,16 @@ from bench.environment import spare_cores
 from bench.forecast import Forecast, Observation
 from bench.gate import Admission
 from bench.journal import Journal
-from bench.pace import KINDS, Pace, UsualPace, kind_of_work
+from bench.pace import KINDS, Pace, UsualPace
 from bench.records import Record
 from bench.supervisor import Worker, WorkerLost, succeeded
 from bench.visit_record import (
     better_record,
     canaries_of,
+    is_quiet,
+    kind_of,
     lost_a_retake,
     measured_record,
-    middle_canary,
 )
 from implementations.case import Case
 
@@ -37,6 +38,8 @@ LOSSES = ("timeout", "out_of_memory")
 RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
 MOST_AT_ONCE = 2
+# How long a visit waits for the usual pace; one that can be made up for goes on.
+PATIENT, HASTY = 3, 1
 # So many quiet measurements of a cell will do.
 ENOUGH_QUIET = 3
 FRESH_S = 0.2
@@ -102,8 +105,9 @@ class Visits:
         self._given_up: dict[Key, Record] = {}
         self._has_workspace: set[Key] = set()
         self._has_energy: set[Key] = set()
-        self._usual: dict[tuple[str, str], UsualPace] = defaultdict(UsualPace)
+        self._usual: dict[tuple[str, str], UsualPace] = {}
         self._is_parallel: dict[Key, bool] = {}
+        self._is_beyond_cache: dict[Key, bool] = {}
         self._newest_worker: dict[int, int] = {}
         self._free: dict[str, tuple[float, float]] = {}
         self._surprised: set[str] = set()
@@ -143,11 +147,9 @@ class Visits:
 
     def _is_quiet(self, cell: Cell, record: Record) -> bool:
         """What was usual when a visit was made may not be so any more: then others are wanted."""
-        canary = middle_canary(record)
-        if record.noisy or canary is None or record.is_parallel is None:
-            return not record.noisy
-        pace = self._usual[cell.case.device, kind_of_work(record.is_parallel)].pace()
-        return pace is None or pace.holds(canary)
+        kind = kind_of(record)
+        pace = None if kind is None else self._usual_pace(cell.case.device, kind).pace()
+        return is_quiet(record, pace)
 
     def call_s(self, cell: Cell) -> float | None:
         """Seconds of a call, measured or else predicted."""
@@ -322,11 +324,13 @@ class Visits:
                     "visit_s": plan.visit_s,
                     "min_samples": plan.min_samples,
                     "precision": plan.precision,
+                    "patience": self._patience(blank.round or 0),
                 },
                 seed=plan.seed,
                 with_workspace=cell.key not in self._has_workspace,
                 with_energy=plan.energy and cell.key not in self._has_energy,
                 parallel=self._is_parallel.get(cell.key),
+                beyond_cache=self._is_beyond_cache.get(cell.key),
                 paces={kind: pace.bands for kind, pace in paces.items()},
             )
         except WorkerLost as lost:
@@ -354,10 +358,16 @@ class Visits:
             reason=cell.implementation.unmeasured_workspace,
         )
 
+    def _patience(self, number: int) -> int:
+        return HASTY if makes_up(self._plan) and number < self._plan.rounds else PATIENT
+
     def _paces(self, device: str) -> dict[str, Pace]:
         """The usual paces of a device's kinds of work, as far as they are known."""
-        found = {kind: self._usual[device, kind].pace() for kind in KINDS}
+        found = {kind: self._usual_pace(device, kind).pace() for kind in KINDS}
         return {kind: pace for kind, pace in found.items() if pace is not None}
+
+    def _usual_pace(self, device: str, kind: str) -> UsualPace:
+        return self._usual.setdefault((device, kind), UsualPace(kind))
 
     def learn(self, record: Record) -> None:
         """Take in a record that stands in the journal, of this process or of an earlier one."""
@@ -379,10 +389,11 @@ class Visits:
                 self._has_workspace.add(key)
             if record.energy_j is not None:
                 self._has_energy.add(key)
-            if record.is_parallel is not None:
+            kind = kind_of(record)
+            if kind is not None and record.is_parallel is not None:
                 self._is_parallel[key] = record.is_parallel
-                kind = kind_of_work(record.is_parallel)
-                self._usual[case.device, kind].hear(canaries_of(record))
+                self._is_beyond_cache[key] = record.memory_canaries_s is not None
+                self._usual_pace(case.device, kind).hear(canaries_of(record))
             observed = Observation(
                 case=case, time_s=record.time_s, workspace_bytes=record.workspace_bytes
             )

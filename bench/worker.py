@@ -30,7 +30,15 @@ from bench.counting.result import Counts
 from bench.environment import available_bytes
 from bench.inputs import Inputs, make_inputs
 from bench.instruments import missing_instruments
-from bench.measuring import Prepared, canary, is_parallel, prepare, stopwatch, unsound
+from bench.measuring import (
+    Prepared,
+    canary,
+    is_parallel,
+    own_cache_bytes,
+    prepare,
+    stopwatch,
+    unsound,
+)
 from bench.memory import workspace_bytes
 from bench.pace import Bands, Pace, kind_of_work
 from bench.probes.agreement import agreement
@@ -188,36 +196,42 @@ def measure(
     with_workspace: bool,
     with_energy: bool = False,
     parallel: bool | None = None,
+    beyond_cache: bool | None = None,
     paces: Mapping[str, Bands] = NO_PACES,
 ) -> dict[str, Any]:
     """Time one cell at the machine's usual pace; measure workspace and energy if asked.
 
-    `parallel` says whether its calls have several threads work, None if that is to be found out;
-    `paces` are the usual ones, of "parallel" work and "serial", as far as they are known.
+    `parallel` says whether its calls have several threads work, `beyond_cache` whether their
+    workspace outgrows the core's own cache, None if that is to be found out; `paces` are the usual
+    ones of kinds of work, as far as they are known.
     """
     implementation, point = _implementation(spec), Case(**case)
     if with_energy:
         watch_idle(point.device)
     ready = prepare(implementation, _inputs(implementation, point, seed), point)
+    workspace = None
+    if with_workspace:
+        workspace, outputs = _workspace(implementation, ready, point)
+        objection = unsound(outputs, point)
+        del outputs
+        if objection is not None:
+            return {"status": "incorrect", "reason": objection}
+    if beyond_cache is None:
+        on_cpu = point.device_type == "cpu"
+        beyond_cache = on_cpu and workspace is not None and workspace > own_cache_bytes()
     with ready.conditions():
         if parallel is None:
             parallel = _has_threads(point) and is_parallel(ready.call)
-        usual = paces.get(kind_of_work(parallel))
+        usual = paces.get(kind_of_work(is_parallel=parallel, beyond_cache=beyond_cache))
         reading = sample(
             ready.call,
             stopwatch(point.device),
             Budget(**budget),
-            canary=partial(canary, point.device, parallel=parallel),
+            canary=partial(canary, point.device, parallel=parallel, beyond_cache=beyond_cache),
             usual=None if usual is None else Pace(bands=usual),
         )
         # At once: an idle GPU soon tells nothing of what slowed it.
         state = gpu_state(point.device) if point.device_type == "cuda" else None
-    workspace, objection = None, None
-    if with_workspace:
-        workspace, outputs = _workspace(implementation, ready, point)
-        objection = unsound(outputs, point)
-    if objection is not None:
-        return {"status": "incorrect", "reason": objection}
     return {
         "status": "measured",
         "samples_s": reading.samples_s,
@@ -227,6 +241,7 @@ def measure(
         "minor_faults": reading.minor_faults,
         "usage": asdict(reading.usage),
         "is_parallel": parallel,
+        "beyond_cache": beyond_cache,
         "canaries": reading.canaries,
         "undisturbed_s": reading.undisturbed_s,
         "gpu_state": state,

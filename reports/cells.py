@@ -135,7 +135,7 @@ def cells_of(
     disturbed = noisy[keep] | ~chosen
     good = np.bincount(number, weights=~disturbed, minlength=count)
     quiet = 2 * good >= np.bincount(number, minlength=count)
-    if noisy[keep].any():  # who marks disturbed readings vouches for the others
+    if "noisy" in rows and rows["noisy"].notna().any():  # who marks noise vouches for the rest
         quiet |= good >= FEWEST_QUIET
     aside = np.bincount(number[~chosen], minlength=count)
     every, cell_of_every = rows[keep], number

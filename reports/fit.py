@@ -50,7 +50,8 @@ def fit(
     `sizes` maps letters of the claim to columns; a size that varies without being claimed is
     tested against exponent 0. `value` is the cost column. Rows whose `status` is not `measured`
     are left out. Repeated readings of a cell become its value by `statistic`, median or min; with
-    `other`, the claim is judged by the other one too, and the fit says if the verdicts differ.
+    `other`, the claim is judged by the other one too, and the fit says if the verdicts differ. What
+    would be refuted is so always, and left open where the other statistic confirms it.
     `group` is carried into the result; `info` is the object of `run.json`, whose caches and
     ceilings name the regimes.
 
@@ -120,9 +121,9 @@ def fit(
 
 
 def _contradicted(reasons: Sequence[str]) -> tuple[str, ...]:
-    """Readings of the same cells that refute a claim and confirm it do neither."""
-    rest = (one for one in reasons if one not in (*REFUTING, "noisy_measurements"))
-    return ("noisy_measurements", *rest)
+    """Medians and minima of the same cells that refute a claim and confirm it do neither."""
+    rest = (one for one in reasons if one not in (*REFUTING, "models_undecided"))
+    return ("models_undecided", *rest)
 
 
 def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[str, str]:

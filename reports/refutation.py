@@ -37,7 +37,7 @@ def refutation(
 def _outside_without_ramp(
     setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
 ) -> bool:
-    """Whether exponents lie outside whether or not a cache is thought to be left by degrees.
+    """Whether an exponent lies outside whether or not a cache is thought to be left by degrees.
 
     Such a ramp takes over a part of the growth, or gives some to the exponents: alone it refutes
     nothing.
@@ -50,10 +50,9 @@ def _outside_without_ramp(
         v = setting.names.index(name)
         claim = float(model.claimed[v])
         (low, high), (plain_low, plain_high) = chosen.intervals[v], plain.intervals[v]
-        above = low is not None and low > claim + tolerance
-        below = high is not None and high < claim - tolerance
-        if above and (plain_low is None or plain_low <= claim + tolerance):
-            return False
-        if below and (plain_high is None or plain_high >= claim - tolerance):
-            return False
-    return True
+        lows, highs = (low, plain_low), (high, plain_high)
+        if all(one is not None and one > claim + tolerance for one in lows):
+            return True
+        if all(one is not None and one < claim - tolerance for one in highs):
+            return True
+    return False

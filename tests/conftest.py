@@ -97,11 +97,13 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     monkeypatch.setattr(verification, "Worker", workers)
     monkeypatch.setattr(measuring, "CANARY_ELEMENTS", 8)
     monkeypatch.setattr(pace, "CANARY_TURNS", 8)
+    monkeypatch.setattr(pace, "STREAMED_BYTES", 2**13)
+    monkeypatch.setattr(pace, "STREAMED_AT_ONCE", 2**10)
     monkeypatch.setattr(measuring, "FALLING_ASLEEP_S", 0.0)
     monkeypatch.setattr(ceilings, "LARGEST_SIZE", 8)
     for name in ("COPY_BYTES", "EXP_ELEMENTS", "FAULTING_BYTES"):
         monkeypatch.setattr(ceilings, name, 4096)
-    caches = (worker._implementation, measuring._all_threads)
+    caches = (worker._implementation, measuring._all_threads, measuring._memory)
     for cache in caches:
         cache.cache_clear()
     yield workers

@@ -159,6 +159,30 @@ def shared_cores(clock: Callable[[], float], glimpse: Callable[[], object]) -> F
     A core whose execution units another machine of the same host uses as well does that, and no
     counter of this system tells.
     """
+    return _shared(
+        "shared_cores",
+        clock,
+        glimpse,
+        "Something shares the core, in a virtual machine often another machine of the host. "
+        "Measure on one thread and with more rounds, try again later, or use a machine of its own.",
+    )
+
+
+def shared_memory(clock: Callable[[], float], stream: Callable[[], object]) -> Finding:
+    """The same of reading memory, which slows what outgrows a core's own cache, and that only."""
+    return _shared(
+        "shared_memory",
+        clock,
+        stream,
+        "Something else keeps memory or the shared cache busy, in a virtual machine often another "
+        "machine of the host. What outgrows a core's own cache is slowed: measure it with more "
+        "rounds, try again later, or use a machine of its own.",
+    )
+
+
+def _shared(
+    name: str, clock: Callable[[], float], glimpse: Callable[[], object], advice: str
+) -> Finding:
     times = []
     began = now = clock()
     while now - began < GLIMPSED_S:
@@ -171,19 +195,17 @@ def shared_cores(clock: Callable[[], float], glimpse: Callable[[], object]) -> F
     quickest = statistics.quantiles(times, n=50)[0] if len(times) > 1 else 0.0
     if quickest <= 0:
         return Finding(
-            name="shared_cores", status="unknown", found="The clock is too coarse to see the work."
+            name=name, status="unknown", found="The clock is too coarse to see the work."
         )
     share = sum(one for one in times if one > SHARED_SLOWER * quickest) / sum(times)
     status = grade(share, warning_above=SHARED, problem_above=SHARED_MUCH)
+    work = "reading memory" if name == "shared_memory" else "work"
     return Finding(
-        name="shared_cores",
+        name=name,
         status=status,
-        found=f"For {share:.0%} of {GLIMPSED_S:g} seconds the same {_time(quickest)} of work took "
-        f"at least {SHARED_SLOWER - 1:.0%} longer than at its quickest.",
-        advice=None
-        if status == "good"
-        else "Something shares the core, in a virtual machine often another machine of the host. "
-        "Measure on one thread and with more rounds, try again later, or use a machine of its own.",
+        found=f"For {share:.0%} of {GLIMPSED_S:g} seconds the same {_time(quickest)} of {work} "
+        f"took at least {SHARED_SLOWER - 1:.0%} longer than at its quickest.",
+        advice=None if status == "good" else advice,
         value=round(share, 4),
         unit="share",
     )

@@ -42,6 +42,7 @@ def examine(
             ("clock_cost", lambda: clock.clock_cost(here.costs())),
             ("scatter", lambda: clock.scatter(here.clock, here.work)),
             ("shared_cores", lambda: clock.shared_cores(here.clock, here.glimpse)),
+            ("shared_memory", lambda: clock.shared_memory(here.clock, here.stream())),
             ("frequency", lambda: processor.frequency(root, cpus)),
             ("steal", lambda: load.steal(idle.cpu, load.moment(here).cpu)),
             ("cpu_limit", lambda: limits.cpu_limit(root, len(cpus), threads)),

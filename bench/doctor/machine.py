@@ -14,7 +14,7 @@ from typing import Literal
 import psutil
 
 from bench.environment import usable_cores
-from bench.pace import one_thread
+from bench.pace import Stream, one_thread
 from bench.system_files import read
 from bench.timer_test import HarnessOverhead, TimerReading, harness_overhead, timer_test
 from bench.timing import HarnessCosts, harness_costs
@@ -176,6 +176,7 @@ class Machine:
     own_cpu_s: Callable[[], float] = time.process_time
     work: Callable[[], object] = work
     glimpse: Callable[[], object] = one_thread
+    stream: Callable[[], Callable[[], object]] = Stream
     allowed_cpus: Callable[[], AbstractSet[int]] = allowed_cpus
     all_cpus: Callable[[], int | None] = os.cpu_count
     threads: Callable[[], int] = usable_cores

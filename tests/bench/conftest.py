@@ -136,6 +136,7 @@ def a_measurement(
         "usage": {"wall_s": 1.0, **counters},
         "undisturbed_s": samples,
         "is_parallel": False,
+        "beyond_cache": False,
         "canaries": [[1e-3]] * (len(samples) + 1),
         "workspace_bytes": 800 if with_workspace else None,
         **changes,

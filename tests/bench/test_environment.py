@@ -57,8 +57,8 @@ def test_caches_are_read_where_linux_writes_them(tmp_path):
         for name, value in (("level", level), ("type", kind), ("size", size)):
             (folder / name).write_text(value + "\n")
 
-    assert environment._caches(tmp_path) == {"L1d": 48 * 1024, "L2": 1024 * 1024}
-    assert environment._caches(tmp_path / "nowhere") is None
+    assert environment.caches(tmp_path) == {"L1d": 48 * 1024, "L2": 1024 * 1024}
+    assert environment.caches(tmp_path / "nowhere") is None
 
 
 def test_usable_cores_respect_what_the_process_may_use(monkeypatch):

@@ -128,13 +128,16 @@ class FakeStopwatch:
         return next(self._seconds)
 
 
-def test_canaries_are_the_quickest_of_a_few_of_one_thread_and_if_asked_of_all(monkeypatch):
-    watch = FakeStopwatch(9.0, 2.0, 3.0, 1.0, 7.0, 8.0)
+def test_canaries_are_the_quickest_of_a_few_of_one_thread_and_if_asked_of_all_and_of_memory(
+    monkeypatch,
+):
+    watch = FakeStopwatch(9.0, 2.0, 3.0, 1.0, 7.0, 8.0, *range(6, 0, -1))
     monkeypatch.setattr(measuring, "stopwatch", lambda device: watch)
 
     assert canary("cpu", parallel=True) == (2.0, 1.0)
     assert canary("cpu", parallel=False) == (7.0,)
-    assert watch.calls == [1] * 6
+    assert canary("cpu", parallel=True, beyond_cache=True) == (5.0, 3.0, 1.0)
+    assert watch.calls == [1] * 12
 
 
 def test_work_that_other_threads_do_is_noticed():

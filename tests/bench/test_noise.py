@@ -106,15 +106,16 @@ def test_a_few_ticks_of_the_machines_counters_are_no_load(counter):
     [
         (None, None, ()),
         (3, 0.35, ()),
+        (2, 0.35, ("2 of 9 samples undisturbed",)),
         (0, 0.35, ("no undisturbed sample, the canary 35% slower",)),
         (0, -0.27, ("no undisturbed sample, the canary 27% quicker",)),
         (0, None, ("no undisturbed sample",)),
     ],
 )
-def test_a_visit_without_undisturbed_samples_is_noisy_whichever_way_the_pace_was_off(
+def test_a_visit_with_few_undisturbed_samples_or_none_is_noisy_whichever_way_the_pace_was_off(
     undisturbed, off_pace, found
 ):
-    assert noise(undisturbed=undisturbed, off_pace=off_pace) == found
+    assert noise(undisturbed=undisturbed, taken=9, off_pace=off_pace) == found
 
 
 def test_each_reason_for_a_lower_gpu_clock_is_given():

@@ -15,7 +15,6 @@ from bench.sampling import (
     LONGEST_WARM_UP_READINGS,
     LONGEST_WARM_UP_S,
     MOST_CALIBRATIONS,
-    PATIENCE,
     READING_IN_RESOLUTIONS,
     SHORTEST_READING_S,
     STEADY_READINGS,
@@ -382,7 +381,14 @@ def test_a_machine_that_never_finds_its_pace_ends_a_visit_with_the_samples_it_ne
     assert reading.undisturbed_s == ()
     assert reading.time_s == 4e-3
     assert sum(reading.samples_s) == pytest.approx(0.05, abs=4e-3)
-    assert machine.now < PATIENCE * 0.05 + 0.1
+    assert machine.now < Budget().patience * 0.05 + 0.1
+
+
+@pytest.mark.parametrize(("patience", "quiet"), [(1, False), (3, True)])
+def test_a_hasty_visit_gives_up_where_a_patient_one_waits(patience, quiet):
+    reading = Machine(0.3, (0.0, 1.1)).sample(min_samples=1, patience=patience)
+
+    assert bool(reading.undisturbed_s) == quiet
 
 
 def test_without_a_known_pace_every_sample_counts():

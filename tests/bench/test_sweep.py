@@ -74,6 +74,7 @@ def test_energy_is_asked_for_on_request_and_until_a_cell_has_it(tmp_path, sweeps
             "usage": {"wall_s": 0.2, **usage},
             "undisturbed_s": [0.1, 0.1],
             "is_parallel": False,
+            "beyond_cache": False,
             "canaries": [[1e-3]] * 3,
             "workspace_bytes": 0,
             "energy_j": 2.5 if request["with_energy"] else None,

@@ -12,6 +12,7 @@ from bench.visits import visit_limit_s
 SERIES = Series(implementations=("matmul",), seq_lens=(5, 7, 11), d_models=(13,), head_dim=13)
 PLAN = Plan(series=(SERIES,), retakes=2, visit_s=0.2)
 QUIET = [1.0, 1.0, 1.0, 1.0]
+BEYOND = "serial, beyond the cache"
 
 
 def test_a_visit_that_would_end_after_the_deadline_is_left_out(make_visits, worker, clock, visit):
@@ -101,6 +102,29 @@ def test_samples_are_asked_for_at_the_pace_of_the_visits_before_for_that_kind_of
     assert [low < 1e-3 < high for low, high in paces[8]["serial"]] == [True]
     assert [low < 5.0 < high for low, high in paces[16]["parallel"]] == [False, True]
     assert (worker.asked[0]["parallel"], parallel) == (None, True)
+
+
+def test_a_cell_beyond_the_cache_stays_so_and_its_canaries_of_memory_stand_in_the_record(
+    make_visits, worker, visit, measured
+):
+    visits = make_visits(PLAN)
+    worker.answers = [measured(QUIET, beyond_cache=True, canaries=[[1e-3, 5e-5]] * 5)] * 9
+
+    record = [visit(visits, worker) for _ in range(9)][-1]
+
+    assert (record.canary_s, record.memory_canaries_s) == (1e-3, (5e-5,) * 5)
+    assert [worker.asked[k]["beyond_cache"] for k in (0, 8)] == [None, True]
+    assert [low < 5e-5 < high for low, high in worker.asked[8]["paces"][BEYOND]] == [False, True]
+
+
+@pytest.mark.parametrize(("rounds", "patience"), [(3, [3] * 4), (4, [1] * 4 + [3])])
+def test_a_visit_that_can_be_made_up_for_waits_less(make_visits, worker, rounds, patience):
+    visits = make_visits(replace(PLAN, rounds=rounds))
+
+    for number in range(len(patience)):
+        visits.run_round(number, visits.cells[:1], worker)
+
+    assert [request["budget"]["patience"] for request in worker.asked] == patience
 
 
 def test_a_visit_without_an_undisturbed_sample_is_noisy_and_says_how_far_the_pace_was_off(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench import worker
 from bench.counters import Usage
 from bench.results import CheckResult
 from bench.situations import agreement_cases, check_cases
@@ -54,6 +55,17 @@ def test_a_measurement_has_all_that_a_record_needs():
     assert found["calls_per_sample"] >= 1
     assert Usage(**found["usage"]).wall_s > 0
     json.dumps(found, allow_nan=False)
+
+
+def test_a_workspace_that_outgrows_the_core_s_own_cache_has_a_canary_of_memory(monkeypatch):
+    monkeypatch.setattr(worker, "own_cache_bytes", lambda: 3 * 4 * 64**2)
+    case, larger = Case(seq_len=64, head_dim=16), Case(seq_len=128, head_dim=16)
+
+    found = [measured("matmul", one) for one in (case, larger)]
+    unseen = measured("matmul", larger, with_workspace=False)
+
+    assert [one["beyond_cache"] for one in (*found, unseen)] == [False, True, False]
+    assert [len(one["canaries"][0]) for one in (*found, unseen)] == [1, 2, 1]
 
 
 def test_workspace_is_measured_only_where_it_is_asked_for_and_can_be_seen():

@@ -353,7 +353,7 @@ def test_a_claim_that_medians_refute_and_minima_confirm_is_left_open(
     found = fit(sweep(SDPA, reading=0.02), other=other)
 
     assert (found.verdict, found.other_verdict) == (Verdict.INCONCLUSIVE, Verdict.CONFIRMED)
-    assert found.reasons == ("noisy_measurements", "censored_cells")
+    assert found.reasons == ("models_undecided", "censored_cells")
 
 
 def test_a_claim_that_both_statistics_refute_is_refuted(sweep: Sweep) -> None:

@@ -30,6 +30,7 @@ OF_A_VISIT = {
     "canary_s",
     "canaries_s",
     "parallel_canaries_s",
+    "memory_canaries_s",
     "noisy",
     "noise_reasons",
     "throttle_reasons",

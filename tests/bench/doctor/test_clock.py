@@ -14,6 +14,7 @@ from bench.doctor.clock import (
     interruptions,
     scatter,
     shared_cores,
+    shared_memory,
     timer,
 )
 from bench.timer_test import HarnessOverhead, TimerReading
@@ -140,6 +141,15 @@ def test_a_core_that_something_shares_is_told_by_moments_that_take_longer(slow, 
     assert finding.value == pytest.approx(slow / 100, abs=1e-3)
     assert "the same 30 µs of work took at least 30% longer" in finding.found
     assert (finding.advice is None) == (status == "good")
+
+
+def test_memory_that_something_shares_is_told_in_the_same_way():
+    finding = shared_memory(clock_that_ticks([30e-6] * 80 + [60e-6] * 10), lambda: None)
+
+    assert (finding.name, finding.status) == ("shared_memory", "warning")
+    assert "the same 30 µs of reading memory took" in finding.found
+    assert finding.advice is not None
+    assert "shared cache" in finding.advice
 
 
 def test_moments_that_the_clock_does_not_see_tell_nothing_of_the_core():

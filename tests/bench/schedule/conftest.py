@@ -127,6 +127,7 @@ class MachineWorker:
             "usage": {"wall_s": timed_s, "cpu_time_s": timed_s, **counters},
             "undisturbed_s": [] if machine.disturbed(machine.now) else [call_s] * samples,
             "is_parallel": False,
+            "beyond_cache": False,
             "canaries": [[1e-3]] * (samples + 1),
             "workspace_bytes": 8 * case["seq_len"] if with_workspace else None,
         }
@@ -158,6 +159,7 @@ class Done:
     records: tuple[Record, ...]
     told: Sequence[tuple[float, float]]
     ended_at: float
+    ended: str
 
     @property
     def measured(self) -> list[Record]:
@@ -197,11 +199,13 @@ def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             clock=machine.clock,
             head_start_s=head_start_s,
         ).run(resume=resume)
+        made = read_run(tmp_path / "run")
         return Done(
             seconds=machine.now - began,
-            records=read_run(tmp_path / "run").records,
+            records=made.records,
             told=watching.told,
             ended_at=machine.now,
+            ended=made.info["schedule"]["ended"],
         )
 
     return run

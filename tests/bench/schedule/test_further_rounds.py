@@ -48,6 +48,7 @@ def test_a_machine_that_is_never_quiet_ends_after_as_many_rounds_as_the_plan_all
 
     assert {one.round for one in done.records} == set(range(7))
     assert not quiet(done)
+    assert done.ended == "all rounds were made"
 
 
 @pytest.mark.parametrize("limit_s", [40.0, 45.0, 50.0])
@@ -61,6 +62,7 @@ def test_further_rounds_end_with_the_time_limit_and_start_no_process_in_vain(
 
     assert done.seconds <= limit_s
     assert_once_a_round(done)
+    assert done.ended == "the time limit was reached"
 
 
 @pytest.mark.parametrize("after_s", [5.0, 15.0, 25.0, 30.0, 35.0])
