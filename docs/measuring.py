@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,12 +98,12 @@ def show(folder: Path) -> None:
     timed = frame[frame["status"] == "measured"]
     noisy = f"{timed['noisy'].astype(bool).mean():.0%}"
     spent = frame["visit_s"].sum()
-    known = None
+    widths = "– | –"
     if "sdpa" in set(frame["implementation"]):
-        known = half_width(folder, LOOK_AFTER_S)
-    width = "–" if known is None else f"{known:.3f}"
+        known = (half_width(folder, seconds) for seconds in (LOOK_AFTER_S, math.inf))
+        widths = " | ".join("–" if one is None else f"{one:.3f}" for one in known)
     print(
-        f"| {folder.name} | {len(timed)} | {noisy} | {spent:.0f} s | {width} "
+        f"| {folder.name} | {len(timed)} | {noisy} | {spent:.0f} s | {widths} "
         f"| {faults(folder).median():.2f} | {verdicts(folder)} |"
     )
 
@@ -128,8 +129,11 @@ def main() -> None:
             plan.write_text(MATMUL.format(allocator=allocator), encoding="utf-8")
             sweep(folder / allocator, "--config", str(plan))
     else:
-        print("| run | timed visits | noisy | measuring | ± after 60 s | faults | time verdicts |")
-        print("|---|---:|---:|---:|---:|---:|---|")
+        print(
+            "| run | timed visits | noisy | measuring | SDPA's n ± after 60 s | at the end "
+            "| faults | time verdicts and n exponents |"
+        )
+        print("|---|---:|---:|---:|---:|---:|---:|---|")
         for one in asked.folders:
             show(one)
 

@@ -37,7 +37,11 @@ _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:\s?%)?")
 _FEWEST_CANARIES = 40
 _BEST = 0.05  # quantile: the very quickest may be luck
 _SLOWER = 1.3
-_SELDOM = 0.1  # of the time
+_SELDOM = 0.1  # of the canaries
+_CANARIES = (
+    ("canaries_s", "a fixed piece of work on one core", "the cores"),
+    ("memory_canaries_s", "reading a MiB of memory", "memory or the cache before it"),
+)
 _MOST_OF_READING = 1e-3  # of the shortest reading: what the harness may cost, or not tell apart
 
 
@@ -144,18 +148,30 @@ def _pace(visits: pd.DataFrame) -> list[str]:
             "slower or quicker than usual beside them, or new memory was touched."
         )
     processor = visits[visits["device"] == "cpu"] if "device" in visits else visits
-    canaries = [one for row in _lists(processor, "canaries_s") for one in row]
-    if len(canaries) >= _FEWEST_CANARIES:
-        best, middle = np.quantile(canaries, (_BEST, 0.5))
-        slow = float(np.mean(np.asarray(canaries) > _SLOWER * best))
-        if slow > _SELDOM:
-            lines.append(
-                f"For {slow:.0%} of the time a fixed piece of work on one core took at least "
-                f"{_SLOWER - 1:.0%} longer than at best, in the median {middle / best - 1:.0%}: "
-                "something shares the cores, other machines of the same host where nothing else "
-                "runs here. Times are those of the usual pace, not of the best."
-            )
-    return lines
+    slowed = [
+        line
+        for column, work, shared in _CANARIES
+        if (line := _slowed(processor, column, work, shared)) is not None
+    ]
+    if slowed:
+        slowed.append("Times not marked noisy are those of the usual pace, not of the best.")
+    return [*lines, *slowed]
+
+
+def _slowed(visits: pd.DataFrame, column: str, work: str, shared: str) -> str | None:
+    """How often a canary was slow, if it was so more than seldom."""
+    canaries = [one for row in _lists(visits, column) for one in row]
+    if len(canaries) < _FEWEST_CANARIES:
+        return None
+    best, middle = np.quantile(canaries, (_BEST, 0.5))
+    slow = float(np.mean(np.asarray(canaries) > _SLOWER * best))
+    if slow <= _SELDOM:
+        return None
+    return (
+        f"In {slow:.0%} of the looks at it {work} took at least {_SLOWER - 1:.0%} longer than at "
+        f"best, in the median {middle / best - 1:.0%}: something shares {shared}, other machines "
+        "of the same host where nothing else runs here."
+    )
 
 
 def _lists(visits: pd.DataFrame, name: str) -> list[Sequence[float]]:

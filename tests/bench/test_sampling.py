@@ -18,6 +18,7 @@ from bench.sampling import (
     READING_IN_RESOLUTIONS,
     SHORTEST_READING_S,
     STEADY_READINGS,
+    WARM_READINGS,
     WARM_UP_READING_S,
     Budget,
     Reading,
@@ -237,7 +238,14 @@ def test_warming_up_very_short_calls_loops_so_that_readings_mean_something():
 
 
 def test_long_calls_that_never_agree_warm_up_a_few_times_only():
-    watch = FakeStopwatch([9.0, 3.0, 2.0, 5.0, 1.0, 8.0, 4.0, 6.0, 7.0])
+    watch = FakeStopwatch([0.04, 0.01, 0.02, 0.03, 0.01, 0.02, 0.03])
+
+    assert warm_up(nothing, watch) == 0.03
+    assert len(watch.readings) == WARM_READINGS
+
+
+def test_calls_of_seconds_that_never_agree_warm_up_for_a_second_only():
+    watch = FakeStopwatch([9.0, 3.0, 2.0, 5.0])
 
     assert warm_up(nothing, watch) == 3.0
     assert len(watch.readings) == 2

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.calibration.scenarios import CACHED, GRIDS, NOISES
+from reports.calibration.tally import trials, tried
 from reports.fit import fit
 from reports.judgement import Verdict
 
@@ -172,3 +174,15 @@ def test_intervals_hold_the_true_exponent_as_often_as_they_promise(sweep: Sweep)
         inside += interval.low <= 2 <= interval.high
     # 95 % promised: fewer than 52 of 60 would happen once in a hundred times.
     assert inside >= 52
+
+
+@pytest.mark.parametrize("seed", [238802001, 439217003])
+def test_one_exponent_outside_with_and_without_a_cache_left_by_degrees_refutes(seed: int) -> None:
+    """The other exponent leaves its interval with that ramp only: that must not save the claim."""
+    (trial,) = (
+        one
+        for one in trials(CACHED, [GRIDS["7x6"]], NOISES, 6)
+        if one.seed == seed and not one.true
+    )
+
+    assert tried(trial).verdict is Verdict.REFUTED

@@ -135,10 +135,15 @@ def test_samples_set_aside_are_counted_over_all_visits(record):
 
 
 @pytest.mark.parametrize(("slow", "says"), [(50, True), (5, False), (0, False)])
-def test_cores_that_something_shares_are_told_of(record, slow, says):
+@pytest.mark.parametrize(
+    ("column", "shared"),
+    [("canaries_s", "shares the cores"), ("memory_canaries_s", "shares memory or the cache")],
+)
+def test_cores_and_memory_that_something_shares_are_told_of(record, slow, says, column, shared):
     canaries = [1e-4] * (100 - slow) + [1.9e-4] * slow
-    lines = told([record(canaries_s=canaries)])
+    lines = told([record(**{column: canaries})])
 
-    assert any("shares the cores" in one for one in lines) is says
+    assert any(shared in one for one in lines) is says
+    assert any("those of the usual pace" in one for one in lines) is says
     if says:
-        assert any(f"For {slow}% of the time" in one for one in lines)
+        assert any(f"In {slow}% of the looks at it" in one for one in lines)

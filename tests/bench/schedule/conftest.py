@@ -159,7 +159,7 @@ class Done:
     records: tuple[Record, ...]
     told: Sequence[tuple[float, float]]
     ended_at: float
-    ended: str
+    ended: str | None
 
     @property
     def measured(self) -> list[Record]:
@@ -205,7 +205,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             records=made.records,
             told=watching.told,
             ended_at=machine.now,
-            ended=made.info["schedule"]["ended"],
+            ended=(made.info.get("schedule") or {}).get("ended"),
         )
 
     return run

@@ -30,7 +30,7 @@ def test_a_time_budget_is_kept_and_every_cell_has_a_record(simulate, plan, machi
 
 
 @pytest.mark.parametrize("law", ["cheap", "dear"])
-@pytest.mark.parametrize("budget_s", [30.0, 60.0, 180.0, 600.0])
+@pytest.mark.parametrize("budget_s", [30.0, 60.0, 180.0])
 def test_a_time_budget_is_spent(simulate, plan, machine, budget_s, law):
     done = simulate(plan(time_budget_s=budget_s), machine(law))
 
