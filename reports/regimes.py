@@ -21,6 +21,7 @@ from reports.wording import byte_size
 PAGE_FAULT, IN_CACHE, MEMORY_BOUND = "page-fault", "in-cache", "memory-bound"
 """Names of regimes whose cause was recorded; the others are numbered."""
 KEEP_MEMORY = "--allocator pinned keeps the memory (docs/design.md, section 6)"
+SMALL_PART = 0.1
 MOST = 0.8  # of the cells on one side of a break, which a cause must hold for
 
 
@@ -134,8 +135,9 @@ def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
         return ""
     for name, size in _caches(info).items():
         # Data are shared with other lines: the drop shows from half a cache to twice it. What
-        # sets in by degrees has begun there, since others use a part of the cache.
-        if before.max() <= 2 * size and after.min() >= size / (2 if found.gradual is None else 8):
+        # sets in by degrees has begun there, since others use a part of the cache. A workspace of
+        # twice the cache has some bytes more for what is small.
+        if before.max() <= (2 + SMALL_PART) * size and after.min() >= size / (2 if found.gradual is None else 8):
             return f"the workspace outgrows the {name} cache of {byte_size(size)}"
     return ""
 

@@ -122,6 +122,14 @@ def test_a_jump_where_the_workspace_leaves_a_cache_is_called_memory_bound(sweep:
     assert names(found) == ["in-cache", "memory-bound"]
 
 
+def test_a_workspace_of_twice_a_cache_and_some_bytes_outgrows_that_cache(sweep: Sweep) -> None:
+    table = sweep(LAW, factor=lambda n, d: np.where(8 * n * n * d / 64 > 2 * MIB, 1.8, 1))
+    table["workspace_bytes"] = scores_bytes(table) + 16
+    info = {"machine": {"caches_bytes": {"L1d": 49152, "L2": MIB, "L3": 32 * MIB}}}
+    found = fit(table, info=info)
+    assert "where the workspace outgrows the L2 cache of 1 MiB" in evidence(found)
+
+
 def test_a_jump_without_recorded_cause_is_only_numbered(sweep: Sweep) -> None:
     found = fit(sweep(LAW, factor=lambda n, d: np.where(n > 1024, 2.0, 1)))
     assert names(found) == ["regime 1", "regime 2"]
