@@ -137,7 +137,9 @@ def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
         # Data are shared with other lines: the drop shows from half a cache to twice it. What
         # sets in by degrees has begun there, since others use a part of the cache. A workspace of
         # twice the cache has some bytes more for what is small.
-        if before.max() <= (2 + SMALL_PART) * size and after.min() >= size / (2 if found.gradual is None else 8):
+        if before.max() <= (2 + SMALL_PART) * size and after.min() >= size / (
+            2 if found.gradual is None else 8
+        ):
             return f"the workspace outgrows the {name} cache of {byte_size(size)}"
     return ""
 
