@@ -49,7 +49,7 @@ def reasons(evidence: Evidence) -> tuple[str, ...]:
     if evidence.undisturbed == 0:
         found.append(f"no undisturbed sample{_pace(evidence.off_pace)}")
     elif evidence.undisturbed is not None and too_few(evidence.undisturbed, evidence.taken):
-        found.append(f"{evidence.undisturbed} of {evidence.taken} samples undisturbed")
+        found.append("few samples undisturbed")
     found += [f"GPU clock lowered: {one}" for one in evidence.throttling]
     return tuple(found)
 

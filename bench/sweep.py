@@ -117,8 +117,8 @@ class Sweep:
                 ground.pilot(admitted, worker, forecast, self._info)
         if not self._finished(rounds):
             self._measure(rounds, ground, fields)
-        elif rounds.deadline is not None and visits.spent_s:
-            self.observer.phase("the time for this run is spent; more --time-budget continues it")
+        elif visits.spent_s:
+            self.observer.phase(self._why_nothing_is_left())
         unseen = visits.unseen()
         reason = "other cells tell more of the exponents; give the sweep more time"
         if len(unseen) == len(cells):
@@ -143,6 +143,7 @@ class Sweep:
                     if not visits.complete(number, order):
                         if rounds.planned is not None and number >= rounds.planned:
                             done, left_s = visits.done, rounds.left_s(number, order, processes=1)
+                            self.observer.phase("measuring again what was noisy")
                             self.observer.visits(done, done + len(order), left_s)
                         fields.choose(number, visits, order)
                         self._make(number, order, rounds, ground, workers)
@@ -178,6 +179,12 @@ class Sweep:
                 deadline=rounds.deadline,
                 on_visit=partial(self._show, rounds, number, order, len(shifts) - part - 1),
             )
+
+    def _why_nothing_is_left(self) -> str:
+        if self.plan.time_budget_s is not None:
+            return "the time for this run is spent; more --time-budget continues it"
+        ended = (self._info.get("schedule") or {}).get("ended")
+        return f"nothing is left to measure: {ended or 'the run is complete'}"
 
     def _how_it_ended(self, rounds: Rounds, number: int) -> str:
         visits, cells = rounds.visits, rounds.cells

@@ -346,6 +346,8 @@ class Visits:
             if reason in answer:
                 name = cell.implementation.name
                 self.missing.setdefault(column, f"{name}: {answer[reason]}")
+        # Known for good with the first attempt, which alone reads the workspace.
+        self._is_beyond_cache.setdefault(cell.key, answer["beyond_cache"])
         if answer["workspace_bytes"] is not None:
             self._has_workspace.add(cell.key)
         if answer.get("energy_j") is not None:

@@ -174,7 +174,8 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     ended = wording.one_line(schedule.get("ended") or "")
     unseen = int(_for_want_of_time(cells).sum())
     if budget is None and not ended:
-        return [f"The run was cut short{made and f' after {made}'}."]
+        after = made and f" after {made}"
+        return [f"The run was cut short{after}; sweep --resume completes it."]
     if budget is None and "limit" in ended:
         budget = _number(schedule.get("time_limit_s"))
     if budget is None:

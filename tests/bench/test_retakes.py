@@ -150,3 +150,14 @@ def test_three_quiet_visits_are_enough_for_a_cell(make_visits, worker, visit):
         lacking.append(visits.lacks_quiet(cell))
 
     assert lacking == [False, True, True, True, False]  # never measured: nothing to make up for
+
+
+def test_a_visit_made_again_keeps_what_its_first_attempt_told_of_the_workspace(
+    make_visits, worker, visit, measured
+):
+    beyond = {"beyond_cache": True, "canaries": [[1e-3, 5e-5]] * 5}
+    worker.answers = [measured(NOISY, **beyond), measured(QUIET, **beyond)]
+
+    visit(make_visits(PLAN), worker)
+
+    assert [request["beyond_cache"] for request in worker.asked] == [None, True]

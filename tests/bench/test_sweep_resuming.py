@@ -52,8 +52,9 @@ def test_resuming_a_run_that_is_complete_measures_nothing(tmp_path, sweeps):
     before = (tmp_path / RECORDS_FILE).read_bytes()
     sweeps.workers.asked.clear()
 
-    sweeps.run(sweeps.plan(rounds=1), tmp_path, resume=True)
+    shown = sweeps.run(sweeps.plan(rounds=1), tmp_path, resume=True)
 
+    assert shown.phases[-1] == "nothing is left to measure: all rounds were made"
     assert sweeps.workers.operations("measure") == []
     assert sweeps.workers.operations("pilot") == []
     assert (tmp_path / RECORDS_FILE).read_bytes() == before

@@ -51,8 +51,11 @@ def test_a_complete_run_without_disturbance_has_no_caveat(record: Make) -> None:
             {"time_budget_s": 90, "spent_s": None, "ended": None},
             "The sweep had 90 s (the run was cut short); 2 of 3 cells were never visited.",
         ),
-        ({"time_budget_s": None, "rounds": 1}, "The run was cut short after 1 round."),
-        ({"rounds": float("inf")}, "The run was cut short."),
+        (
+            {"time_budget_s": None, "rounds": 1},
+            "The run was cut short after 1 round; sweep --resume completes it.",
+        ),
+        ({"rounds": float("inf")}, "The run was cut short; sweep --resume completes it."),
     ],
 )
 def test_how_a_run_ended_is_told_where_it_did_not_make_all_its_rounds(
