@@ -118,7 +118,7 @@ class Sweep:
         if not self._finished(rounds):
             self._measure(rounds, ground, fields)
         elif visits.spent_s:
-            self.observer.phase(self._why_nothing_is_left())
+            self.observer.phase(self._why_nothing_is_left(rounds))
         unseen = visits.unseen()
         reason = "other cells tell more of the exponents; give the sweep more time"
         if len(unseen) == len(cells):
@@ -180,11 +180,11 @@ class Sweep:
                 on_visit=partial(self._show, rounds, number, order, len(shifts) - part - 1),
             )
 
-    def _why_nothing_is_left(self) -> str:
+    def _why_nothing_is_left(self, rounds: Rounds) -> str:
         if self.plan.time_budget_s is not None:
             return "the time for this run is spent; more --time-budget continues it"
-        ended = (self._info.get("schedule") or {}).get("ended")
-        return f"nothing is left to measure: {ended or 'the run is complete'}"
+        ended = self._how_it_ended(rounds, rounds.visits.newest_round + 1)
+        return f"nothing is left to measure: {ended}"
 
     def _how_it_ended(self, rounds: Rounds, number: int) -> str:
         visits, cells = rounds.visits, rounds.cells

@@ -161,6 +161,7 @@ def shared_cores(clock: Callable[[], float], glimpse: Callable[[], object]) -> F
     """
     return _shared(
         "shared_cores",
+        "work",
         clock,
         glimpse,
         "Something shares the core, in a virtual machine often another machine of the host. "
@@ -172,6 +173,7 @@ def shared_memory(clock: Callable[[], float], stream: Callable[[], object]) -> F
     """The same of reading memory, which slows what outgrows a core's own cache, and that only."""
     return _shared(
         "shared_memory",
+        "reading memory",
         clock,
         stream,
         "Something else keeps memory or the shared cache busy, in a virtual machine often another "
@@ -181,7 +183,7 @@ def shared_memory(clock: Callable[[], float], stream: Callable[[], object]) -> F
 
 
 def _shared(
-    name: str, clock: Callable[[], float], glimpse: Callable[[], object], advice: str
+    name: str, work: str, clock: Callable[[], float], glimpse: Callable[[], object], advice: str
 ) -> Finding:
     times = []
     began = now = clock()
@@ -199,7 +201,6 @@ def _shared(
         )
     share = sum(one for one in times if one > SHARED_SLOWER * quickest) / sum(times)
     status = grade(share, warning_above=SHARED, problem_above=SHARED_MUCH)
-    work = "reading memory" if name == "shared_memory" else "work"
     return Finding(
         name=name,
         status=status,
