@@ -166,7 +166,7 @@ Threads = Annotated[
 TimeBudget = Annotated[
     str | None, typer.Option("--time-budget", metavar="90s", help="for the whole sweep: 90s, 5min")
 ]
-Energy = Annotated[bool, typer.Option("--energy", help="joules a call too; a second a cell more")]
+Energy = Annotated[bool, typer.Option("--energy", help="joules a call too; seconds a cell more")]
 Out = Annotated[Path | None, typer.Option("--out", help="the directory to write")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --out")]
 

@@ -86,9 +86,9 @@ class Plan:
     within `precision`. A noisy visit is made again `retakes` times at most: at once, or after more
     than three rounds in further ones, until a cell has three quiet visits. With `time_budget_s` the
     whole sweep, checks included, takes so long, and `rounds` does not count; with
-    `time_limit_s` it makes its rounds and takes so long at most. `energy` adds a
-    second of calls a cell, in one round, for the energy of a call; `resident` measures the resident
-    set of a fresh process for one cell a series.
+    `time_limit_s` it makes its rounds and takes so long at most. `energy` adds
+    seconds of calls a cell, in one round, for the energy of a call; `resident` measures the
+    resident set of a fresh process for one cell a series.
     """
 
     series: tuple[Series, ...]

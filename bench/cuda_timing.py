@@ -17,10 +17,12 @@ as called less the replayed time.
 from __future__ import annotations
 
 import math
+import statistics
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol, cast
 
 import torch
@@ -37,6 +39,7 @@ EVENT_RESOLUTION_S = 0.5e-6  # what CUDA documents
 MOST_QUEUED_CALLS = 64  # below the depth of a stream's queue, at which the processor would wait
 CAPTURE_WARM_UP_CALLS = 3
 LONGEST_REASON = 300
+EMPTY_READINGS = 25
 
 Result = Callable[[], Sequence[Tensor]]
 """A call that returns every output tensor, as `bench.worker.prepare` makes them."""
@@ -177,6 +180,31 @@ class CudaStopwatch:
         return self._pairs[:number]
 
 
+def gpu_harness_costs(
+    device: str = "cuda", stopwatches: Sequence[Stopwatch] | None = None
+) -> dict[str, float]:
+    """Seconds that a call of nothing reads as: `gpu_empty_call_s`, and `gpu_empty_replay_s` queued.
+
+    It is what the events cost and, as called, the processor between them. Nothing of it is taken
+    off a reading, since part of it falls together with the launch of the work.
+    """
+    called, queued = stopwatches or [CudaStopwatch.on(device, queued=q) for q in (False, True)]
+    return {"gpu_empty_call_s": _empty_s(called), "gpu_empty_replay_s": _empty_s(queued)}
+
+
+def _empty_s(watch: Stopwatch) -> float:
+    return statistics.median(watch.measure(_nothing, 1) for _ in range(EMPTY_READINGS))
+
+
+def _nothing() -> None:
+    pass
+
+
+def gpu_caches(device: str = "cuda") -> dict[str, int]:
+    """Bytes of the caches that a GPU's multiprocessors share."""
+    return {"L2": torch.cuda.get_device_properties(torch.device(device)).L2_cache_size}
+
+
 def flush_bytes(cache_bytes: int | None) -> int:
     """How much to overwrite so that nothing of the inputs is left in a cache of that size."""
     return max(SMALLEST_FLUSH_BYTES, FLUSH_IN_CACHES * (cache_bytes or 0))
@@ -228,7 +256,7 @@ def _capture(call: Result, graph: CudaGraph, cuda: Cuda) -> list[Tensor] | Unava
     """The captured call's outputs that are its own; every replay writes them again."""
     # Libraries set themselves up in the first calls, by stream, in ways that cannot be captured;
     # and a graph cannot be captured on the default stream.
-    side = cuda.Stream()
+    side = _side_stream(cuda)
     side.wait_stream(cuda.current_stream())
     problems: list[Exception] = []
     with warnings.catch_warnings(record=True) as warned:
@@ -257,6 +285,12 @@ def _capture(call: Result, graph: CudaGraph, cuda: Cuda) -> list[Tensor] | Unava
     # What was at the same address in the call before is not the graph's, and may be an input.
     others = {tensor.untyped_storage().data_ptr() for tensor in last}
     return [one for one in outputs if one.untyped_storage().data_ptr() not in others]
+
+
+@cache
+def _side_stream(cuda: Cuda) -> CudaStream:
+    """One for all captures: libraries keep memory for every stream that they have worked on."""
+    return cuda.Stream()
 
 
 def _rewrites(outputs: Sequence[Tensor], graph: CudaGraph, cuda: Cuda) -> bool:

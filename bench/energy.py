@@ -1,9 +1,10 @@
 """Energy of one call: a counter's rise over a loop of calls, less what the machine takes idle.
 
 Counters of energy are slow: NVML's moves every 20 to 100 ms, RAPL's every millisecond. So a loop
-lasts at least a second and many of the counter's steps, it is read from one step to another, and
-what a step amounts to is stated beside the energy. The calls follow each other as fast as they can,
-on the same data: no cache is overwritten between them, since that takes energy as well.
+lasts at least a second and thirty of the counter's steps (three seconds where it moves every
+100 ms, as on an H200), it is read from one step to another, and what a step amounts to is stated
+beside the energy. The calls follow each other as fast as they can, on the same data: no cache is
+overwritten between them, since that takes energy as well.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bench.nvml import Sensor, Unavailable, open_device
 POWERCAP = Path("/sys/class/powercap")
 NVML_UNIT_J = 1e-3
 RAPL_UNIT_J = 1e-6
-FEWEST_STEPS = 100
+FEWEST_STEPS = 30
 LONGEST_LOOP_S = 10.0
 POLL_S = 1e-3
 # While the calls run, the counter is looked at this often: looking leaves the GPU without work.
@@ -201,7 +202,7 @@ def energy_per_call(
     seconds: float = 1.0,
     longest_s: float = LONGEST_LOOP_S,
 ) -> EnergyReading | Unavailable:
-    """Loop for `seconds` and a hundred of the counter's steps, `longest_s` at most.
+    """Loop for `seconds` and FEWEST_STEPS of the counter's steps, `longest_s` at most.
 
     `idle` is that of the moments before. `synchronize` waits for the device: it is called before
     each look at the counter.

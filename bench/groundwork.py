@@ -64,7 +64,8 @@ class Groundwork:
         gpu = answer["gpu"]
         if gpu is None and any(s.device.startswith("cuda") for s in self.plan.series):
             raise PlanError("--device cuda: torch sees no CUDA device here; use --device cpu")
-        machine = {**info["machine"], "gpu": gpu, "gpu_free_bytes": answer["gpu_free_bytes"]}
+        told = ("gpu", "gpu_free_bytes", "gpu_caches_bytes")
+        machine = {**info["machine"], **{name: answer[name] for name in told}}
         if "threads" in info:  # an earlier process measured here
             check_machine(info, gpu=gpu, threads=answer["threads"], folder=self.folder)
         caveats = environment.allocator_caveats(self.plan.allocator, answer["large_block_faults"])

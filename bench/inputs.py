@@ -32,29 +32,28 @@ class Inputs:
 
 
 def make_inputs(case: Case, *, seed: int = 0, layout: Layout = "bhsd") -> Inputs:
-    """Standard normal inputs, drawn in float32 on the CPU and then rounded and moved.
+    """Standard normal inputs, drawn in float32 where they are needed and then rounded.
 
     With layout `bshd` they lie in memory as (batch, rows, heads, features).
     """
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{_sizes(case)}".encode()))
+    generator = torch.Generator(case.device)
+    generator.manual_seed(zlib.crc32(f"{seed}/{_sizes(case)}".encode()))
     dtype: torch.dtype = getattr(torch, case.dtype)
 
     def draw(rows: int, columns: int) -> Tensor:
         shape = (case.batch, case.num_heads, rows, columns)
-        drawn = torch.randn(shape, generator=generator).to(device=case.device, dtype=dtype)
+        drawn = torch.randn(shape, generator=generator, device=case.device).to(dtype)
         return drawn.transpose(1, 2).contiguous().transpose(1, 2) if layout == "bshd" else drawn
 
     query = draw(case.seq_len, case.head_dim)
     key = draw(case.key_len, case.head_dim)
     value = draw(case.key_len, case.value_dim)
     grad_output = draw(case.seq_len, case.value_dim)
-    mask = None
+    mask, pairs = None, (case.seq_len, case.key_len)
     if case.mask == "boolean":
-        kept = torch.rand((case.seq_len, case.key_len), generator=generator) < KEPT_FRACTION
-        mask = kept.to(case.device)
+        mask = torch.rand(pairs, generator=generator, device=case.device) < KEPT_FRACTION
     elif case.mask == "float":
-        bias = torch.randn((case.seq_len, case.key_len), generator=generator)
-        mask = bias.to(device=case.device, dtype=dtype)
+        mask = torch.randn(pairs, generator=generator, device=case.device).to(dtype)
     return Inputs(query=query, key=key, value=value, grad_output=grad_output, attn_mask=mask)
 
 

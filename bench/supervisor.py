@@ -19,6 +19,7 @@ from typing import IO, Any, Self
 
 from bench.counters import oom_kills
 from bench.environment import worker_environment
+from bench.results import POISONED
 
 START_LIMIT_S = 120.0
 # Somebody else ended the process: a request says nothing about itself by that, and is asked again.
@@ -74,6 +75,8 @@ class Worker:
             kills = oom_kills()
             answer = self._exchange(process, line, limit_s)
             if answer is not None:
+                if POISONED in str(answer.get("reason")):
+                    self.stop()
                 return answer
             code, said = self._autopsy(process)
             if -code not in ENDED_FROM_OUTSIDE:

@@ -27,6 +27,7 @@ from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.counting.counter import Counter
 from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
+from bench.cuda_timing import gpu_caches, gpu_harness_costs
 from bench.environment import available_bytes
 from bench.inputs import Inputs, make_inputs
 from bench.instruments import missing_instruments
@@ -144,9 +145,10 @@ def describe() -> dict[str, Any]:
         "status": "done",
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "gpu_free_bytes": torch.cuda.mem_get_info()[0] if cuda else None,
+        "gpu_caches_bytes": gpu_caches() if cuda else None,
         "threads": torch.get_num_threads(),
         "large_block_faults": large_block_faults(),
-        "harness": asdict(harness_costs()),
+        "harness": {**asdict(harness_costs()), **(gpu_harness_costs() if cuda else {})},
         "instruments": missing_instruments("cuda" if cuda else "cpu"),
     }
 

@@ -31,6 +31,7 @@ import numpy as np
 import pandas as pd
 
 from reports import wording
+from reports.caches import caches_of
 from reports.cell_table import CASE_COLUMNS, measured
 
 EXPLAINS = 0.3
@@ -192,14 +193,8 @@ def _texts(timed: pd.DataFrame, name: str) -> list[str]:
 
 
 def _cache(info: Mapping[str, object], device: str) -> dict[str, float]:
-    """The last-level cache of the processor; a GPU's own is not in `run.json`."""
-    machine = info.get("machine")
-    caches = machine.get("caches_bytes") if isinstance(machine, Mapping) else None
-    if not device.startswith("cpu") or not isinstance(caches, Mapping):
-        return {}
-    sizes = {str(name): size for name in caches if (size := _positive(caches[name]))}
-    last = max(sizes, default=None)  # L1d < L2 < L3
-    return {} if last is None else {"cache_bytes": sizes[last]}
+    last = max(caches_of(info, device).values(), default=None)
+    return {} if last is None else {"cache_bytes": last}
 
 
 def _positive(value: object) -> float | None:

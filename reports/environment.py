@@ -20,6 +20,8 @@ _HARNESS = (
     ("clock_resolution_s", "resolution"),
     ("clock_cost_s", "a look at the clock"),
     ("loop_cost_s", "a turn of the loop"),
+    ("gpu_empty_call_s", "a call of nothing on the GPU"),
+    ("gpu_empty_replay_s", "replayed"),
 )
 
 
@@ -38,6 +40,7 @@ def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Caches", _caches(machine.get("caches_bytes"))),
         ("Memory", _bytes(machine.get("memory_bytes"))),
         ("GPU", _text(machine.get("gpu"))),
+        ("GPU caches", _caches(machine.get("gpu_caches_bytes"))),
         ("Operating system", _text(machine.get("os"))),
         ("Load at the start", _text(machine.get("load_1m"))),
         ("Allocator", _text(info.get("allocator"))),

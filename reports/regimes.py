@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reports.breaks import FAULTS, MINOR_PART, PAGE_BYTES, Break
+from reports.caches import caches_of
 from reports.cells import Cells
 from reports.judgement import Regime
 from reports.models import Mask
@@ -35,6 +36,7 @@ def describe(
 ) -> tuple[Regime, ...]:
     """Names the regimes, each by evidence; `regime 1`, … where there is none.
 
+    `info` is the object of `run.json`, and `device` in it what the cells ran on, a CPU by default.
     `number` is the first regime's; `overhead` is the overhead's part of the fitted cost, cell by
     cell.
     """
@@ -133,7 +135,7 @@ def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
     before, after = (_known(workspace[side]) for side in (~found.later, found.later))
     if not (before.size and after.size):
         return ""
-    for name, size in _caches(info).items():
+    for name, size in caches_of(info, info.get("device", "cpu")).items():
         # Data are shared with other lines: the drop shows from half a cache to twice it. What
         # sets in by degrees has begun there, since others use a part of the cache. A workspace of
         # twice the cache has some bytes more for what is small.
@@ -146,14 +148,6 @@ def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
 
 def _known(values: Floats) -> Floats:
     return np.asarray(values[np.isfinite(values)], dtype=np.float64)
-
-
-def _caches(info: Mapping[str, Any]) -> dict[str, float]:
-    machine = info.get("machine")
-    caches = machine.get("caches_bytes") if isinstance(machine, Mapping) else None
-    if not isinstance(caches, Mapping):
-        return {}
-    return {str(k): float(v) for k, v in caches.items() if isinstance(v, int | float) and v > 0}
 
 
 def _busy(cells: Cells, rest: Mask, info: Mapping[str, Any]) -> str | None:

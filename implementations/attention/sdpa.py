@@ -3,6 +3,14 @@
 torch chooses between the math formula, FlashAttention (Dao et al. 2022), a memory-efficient kernel
 (Rabe & Staats 2021) and cuDNN's. The variants pin one each and raise where it cannot run; none
 falls back to another.
+
+Where torch's own choice goes wrong, the math formula is taken instead, and the variants raise
+(seen in torch 2.11):
+
+- without queries, keys or batch the kernel of the CPU divides by zero, which ends the process;
+- on CUDA a scale of 0 gives NaN;
+- on CUDA rows that do not begin at multiples of 16 bytes, as in a slice of wider rows, are read
+  wrongly: cuDNN's kernel gives NaN, FlashAttention ends with "misaligned address".
 """
 
 from __future__ import annotations
@@ -25,6 +33,7 @@ from implementations.interface import (
 from implementations.masking import check_arguments, expand_mask
 
 NO_KERNEL = ("No available kernel", "No viable backend")
+ALIGNMENT = 16  # bytes that the fused kernels on CUDA load at once
 
 
 def sdpa(
@@ -45,14 +54,51 @@ def sdpa(
 
     """
     check_arguments(query, key, value, attn_mask, is_causal)
-    return F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=expand_mask(attn_mask, query, key),  # torch itself takes no mask of 1 dimension
-        dropout_p=dropout_p,
-        is_causal=is_causal,
-        scale=scale,
+
+    def call() -> Tensor:
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=expand_mask(attn_mask, query, key),  # torch takes none of 1 dimension
+            dropout_p=dropout_p,
+            is_causal=is_causal,
+            scale=scale,
+        )
+
+    if not is_empty(query, key) and wrong_if_fused(query, key, value, scale) is None:
+        return call()
+    with sdpa_kernel(SDPBackend.MATH):
+        return call()
+
+
+def is_empty(query: Tensor, key: Tensor) -> bool:
+    """Whether there is nothing to attend to, or from."""
+    return not (query.numel() and key.shape[-2])
+
+
+def wrong_if_fused(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> str | None:
+    """What of a call torch's fused kernels on CUDA get wrong without a word; None if nothing."""
+    if not query.is_cuda:
+        return None
+    if scale == 0.0:
+        return "a scale of 0"
+    if not all(map(_is_aligned, (query, key, value))):
+        return f"rows that do not begin at multiples of {ALIGNMENT} bytes"
+    return None
+
+
+def _is_aligned(tensor: Tensor) -> bool:
+    """Whether every row begins where a kernel may load; other widths torch pads or refuses."""
+    elements = ALIGNMENT // tensor.element_size()
+    if tensor.shape[-1] % elements:
+        return True
+    if tensor.data_ptr() % ALIGNMENT:
+        return False
+    return tensor.is_contiguous() or not any(
+        stride % elements
+        for size, stride in zip(tensor.shape[:-1], tensor.stride()[:-1], strict=True)
+        if size > 1
     )
 
 
@@ -75,9 +121,12 @@ def pinned(backend: SDPBackend) -> AttentionFunction:
         scale: float | None = None,
     ) -> Tensor:
         check_arguments(query, key, value, attn_mask, is_causal)
-        if key.shape[-2] == 0 or query.numel() == 0:
+        if is_empty(query, key):
             # torch answers empty inputs before it looks at the pinned back end.
             raise UnsupportedCaseError(f"{backend.name} runs no kernel on empty inputs")
+        wrong = None if backend is SDPBackend.MATH else wrong_if_fused(query, key, value, scale)
+        if wrong is not None:
+            raise UnsupportedCaseError(f"{backend.name} gives wrong answers for {wrong} on CUDA")
         mask = expand_mask(attn_mask, query, key)
 
         def call() -> Tensor:

@@ -19,6 +19,7 @@ from bench.cuda_timing import (
     CudaStopwatch,
     GraphReading,
     flush_bytes,
+    gpu_harness_costs,
     graph_time,
 )
 from bench.nvml import Unavailable
@@ -75,6 +76,7 @@ class FakeCuda:
         self.used_devices: set[str] = set()
         self.default = self.current = FakeStream()
         self.graphs: list[FakeGraph] = []
+        self.streams: list[FakeStream] = []
         self.capturing: FakeGraph | None = None
         self.invalidated = self.lost = False
         self.warmed: dict[int, int] = {}
@@ -85,7 +87,8 @@ class FakeCuda:
         return FakeEvent(self)
 
     def Stream(self) -> FakeStream:  # noqa: N802
-        return FakeStream()
+        self.streams.append(FakeStream())
+        return self.streams[-1]
 
     def CUDAGraph(self) -> FakeGraph:  # noqa: N802
         self.graphs.append(FakeGraph(self))
@@ -301,3 +304,20 @@ def test_a_device_that_does_not_recover_is_no_reason_but_an_error(cuda):
 
     with pytest.raises(RuntimeError, match="illegal memory access"):
         timed_graph(cuda, call)
+
+
+def test_captures_share_a_stream_since_libraries_keep_memory_for_each(cuda):
+    for _ in range(3):
+        timed_graph(cuda, forward(cuda, 2))
+
+    assert len(cuda.streams) == 1
+
+
+def test_a_call_of_nothing_reads_as_what_lies_between_two_events(cuda):
+    costs = gpu_harness_costs(
+        stopwatches=[
+            CudaStopwatch("cuda:1", cuda, cuda.flush, queued=queued) for queued in (False, True)
+        ]
+    )
+
+    assert costs == pytest.approx({"gpu_empty_call_s": RECORD_S, "gpu_empty_replay_s": 0.0})

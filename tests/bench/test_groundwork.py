@@ -29,6 +29,7 @@ DESCRIBED = {
     "status": "done",
     "gpu": None,
     "gpu_free_bytes": None,
+    "gpu_caches_bytes": {"L2": 7},
     "threads": 3,
     "large_block_faults": 0.0,
     "harness": {"loop_cost_s": 1e-8},
@@ -77,7 +78,8 @@ def saying(**answer: Any) -> Answering:
 def test_run_json_gets_what_only_the_measuring_process_knows(ground):
     info = ground.describe(INFO, saying(**DESCRIBED))
 
-    assert info["machine"] == {"cpu": "C", "gpu": None, "gpu_free_bytes": None}
+    told = {"gpu": None, "gpu_free_bytes": None, "gpu_caches_bytes": {"L2": 7}}
+    assert info["machine"] == {"cpu": "C", **told}
     assert (info["threads"], info["harness"]) == (3, {"loop_cost_s": 1e-8})
     assert info["instruments"] == {"energy_j": "no meter"}
     assert info["caveats"] == []

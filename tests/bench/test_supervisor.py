@@ -36,6 +36,9 @@ for line in sys.stdin:
     if request["op"] == "answer_and_exit":
         print(json.dumps({"status": "done"}), flush=True)
         os._exit(0)
+    if request["op"] == "fail":
+        print(json.dumps({"status": "crashed", "reason": request["reason"]}), flush=True)
+        continue
     wanted = {name: os.environ.get(name) for name in request.get("names", ())}
     print(json.dumps({"status": "done", "pid": os.getpid(), "sid": os.getsid(0), **wanted}))
     sys.stdout.flush()
@@ -119,6 +122,18 @@ def test_ctrl_c_does_not_reach_the_process_by_itself(light):
     found = ask(light, "hello")
 
     assert found["sid"] == found["pid"]
+
+
+def test_a_process_whose_gpu_no_longer_answers_is_replaced_and_another_failing_one_is_not(light):
+    first = ask(light, "hello")["pid"]
+
+    ask(light, "fail", reason="ValueError: no such shape")
+    assert ask(light, "hello")["pid"] == first
+    failed = ask(light, "fail", reason="AcceleratorError: CUDA error: misaligned address")
+
+    assert failed["status"] == "crashed"
+    assert ask(light, "hello")["pid"] != first
+    assert light.started == 2
 
 
 def test_an_exit_is_a_crash_with_its_code_and_last_words(light):

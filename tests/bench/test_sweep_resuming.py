@@ -85,7 +85,7 @@ def test_resuming_with_another_plan_is_refused_and_names_what_differs(tmp_path, 
     ("part", "name", "shown"),
     [
         ("machine", "cpu", "measured with cpu another, here it is "),
-        ("machine", "gpu", "measured with gpu another, here it is None"),
+        ("machine", "gpu", "measured with gpu another, here it is "),
         ("versions", "torch", "measured with torch another, here it is "),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from implementations.attention.sdpa import sdpa, wrong_if_fused
 from implementations.case import Case
 from implementations.catalogue import catalogue
 from implementations.interface import UnsupportedCaseError
@@ -122,3 +123,53 @@ def test_an_error_that_is_not_about_kernels_passes_through(draw, monkeypatch):
     with pytest.raises(RuntimeError, match="something else") as problem:
         catalogue()["sdpa_math"].fn(*draw())
     assert not isinstance(problem.value, UnsupportedCaseError)
+
+
+class OnGpu:
+    """A tensor that says it lies on a GPU."""
+
+    is_cuda = True
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tensor, name)
+
+
+def wrong(tensor: torch.Tensor, scale: float | None = None) -> str | None:
+    """What a GPU's fused kernels get wrong of a tensor that is given thrice."""
+    return wrong_if_fused(*(OnGpu(tensor) for _ in range(3)), scale)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gpus_kernels_are_not_trusted_with_rows_that_begin_anywhere(dtype):
+    plain = torch.zeros(2, 3, 5, 16, dtype=dtype)
+    wide = torch.zeros(2, 3, 5, 21, dtype=dtype)
+    shifted = torch.zeros(plain.numel() + 3, dtype=dtype)[3:].view(plain.shape)
+
+    assert wrong(plain) is None
+    assert wrong(plain.transpose(1, 2)) is None
+    assert wrong(torch.zeros(2, 3, 5, 32, dtype=dtype)[..., 8:24]) is None
+    assert "multiples of 16 bytes" in wrong(wide[..., :16])
+    assert "multiples of 16 bytes" in wrong(shifted)
+    # One row alone has no next one; other widths torch pads, or refuses.
+    assert wrong(wide[:1, :1, :1, :16]) is None
+    assert wrong(wide[..., 2:15]) is None
+
+
+def test_a_gpus_kernels_are_not_trusted_with_a_scale_of_zero_and_a_processors_are():
+    plain = torch.zeros(2, 3, 5, 16)
+
+    assert wrong(plain, scale=0.0) == "a scale of 0"
+    assert wrong(plain, scale=0.5) is None
+    assert wrong_if_fused(plain, plain, plain, 0.0) is None
+
+
+@pytest.mark.parametrize("sizes", [{"query_len": 0}, {"key_len": 0}])
+def test_empty_inputs_never_come_to_a_fused_kernel(draw, sizes):
+    with Recorder() as recorder, torch.no_grad():
+        output = sdpa(*draw(**sizes))
+
+    assert not output.any()
+    assert FLASH not in recorder.names

@@ -76,7 +76,7 @@ class MachineWorker:
         return answer
 
     def describe(self) -> tuple[float, dict[str, Any]]:
-        known = dict.fromkeys(("gpu", "gpu_free_bytes", "large_block_faults"))
+        known = dict.fromkeys(("gpu", "gpu_free_bytes", "gpu_caches_bytes", "large_block_faults"))
         return 0.3, {"status": "done", "threads": 1, "harness": {}, "instruments": {}, **known}
 
     def load(self, spec: str) -> tuple[float, dict[str, Any]]:
