@@ -76,6 +76,10 @@ class CudaGraph(Protocol):
 class Cuda(Protocol):
     """What is used of `torch.cuda`."""
 
+    def __hash__(self) -> int:
+        """As every module has it."""
+        ...
+
     def Event(self, *, enable_timing: bool) -> CudaEvent:  # noqa: N802  # as in torch.cuda
         """A new event, which the GPU makes when it is first recorded."""
         ...
@@ -237,7 +241,7 @@ def graph_time(
         graph = cuda.CUDAGraph()
         captured: list[Tensor] | Unavailable | None = None
         try:
-            captured = _capture(call, graph, cuda)
+            captured = _capture(call, graph, cuda, device)
             if isinstance(captured, Unavailable):
                 return captured
             if not _rewrites(captured, graph, cuda):
@@ -252,11 +256,11 @@ def graph_time(
             cuda.empty_cache()
 
 
-def _capture(call: Result, graph: CudaGraph, cuda: Cuda) -> list[Tensor] | Unavailable:
+def _capture(call: Result, graph: CudaGraph, cuda: Cuda, device: str) -> list[Tensor] | Unavailable:
     """The captured call's outputs that are its own; every replay writes them again."""
     # Libraries set themselves up in the first calls, by stream, in ways that cannot be captured;
     # and a graph cannot be captured on the default stream.
-    side = _side_stream(cuda)
+    side = _side_stream(cuda, device)
     side.wait_stream(cuda.current_stream())
     problems: list[Exception] = []
     with warnings.catch_warnings(record=True) as warned:
@@ -288,8 +292,8 @@ def _capture(call: Result, graph: CudaGraph, cuda: Cuda) -> list[Tensor] | Unava
 
 
 @cache
-def _side_stream(cuda: Cuda) -> CudaStream:
-    """One for all captures: libraries keep memory for every stream that they have worked on."""
+def _side_stream(cuda: Cuda, device: str) -> CudaStream:
+    """One a device for all captures: libraries keep memory for every stream they worked on."""
     return cuda.Stream()
 
 

@@ -72,7 +72,7 @@ def fit(
     table = table.reset_index(drop=True) if table.index.name or table.index.names[0] else table
     law = parse(claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
     columns = columns_of(table, law, sizes)
-    devices = table["device"].astype(str).unique() if "device" in table else ()
+    devices = sorted(set(table["device"].astype(str))) if "device" in table else []
 
     def judged(by: str) -> Judgement:
         return judge(
