@@ -3,6 +3,7 @@
     python docs/measuring.py idle FOLDER --times 10     quick runs, one after another
     python docs/measuring.py loaded FOLDER              one beside two busy processes
     python docs/measuring.py allocators FOLDER          matmul, n 256 to 8192, pinned and default
+    python docs/measuring.py gpu-timer FILE             the events of a GPU, against a wall clock
     python docs/measuring.py table FOLDER...            what the runs say, as Markdown
 
 Nothing else should run on the machine; `attnscale doctor` tells.
@@ -12,21 +13,30 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import math
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 import attnscale
+from bench.cuda_timing import CudaStopwatch, gpu_harness_costs
 from reports.grouped import fit_groups
 from reports.tables import read_table
 
 CLAIM = "n^2*d"
 LOOK_AFTER_S = 60.0
 PAGE_BYTES = 4096
+# Some 50 µs to 50 ms at 2 GHz.
+SPIN_CYCLES = (100_000, 1_000_000, 10_000_000, 100_000_000)
+SPINS = 10
 MATMUL = """
 title = "matmul over n 256 to 8192"
 rounds = 3
@@ -108,10 +118,45 @@ def show(folder: Path) -> None:
     )
 
 
+def gpu_timer() -> dict[str, object]:
+    """Readings of kernels that spin for so many clock cycles.
+
+    How long a cycle is comes from a wall clock around the longest, where a launch is nothing;
+    that a kernel of a thousandth of the cycles takes a thousandth of the time is assumed.
+    """
+
+    def spin(cycles: int) -> None:
+        torch.cuda._sleep(cycles)
+
+    def on_the_wall(cycles: int) -> float:
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(SPINS):
+            spin(cycles)
+        torch.cuda.synchronize()
+        return (time.perf_counter() - began) / SPINS
+
+    cycles = SPIN_CYCLES[-1]
+    on_the_wall(cycles)  # until the clock is up
+    cycle_s = statistics.median(on_the_wall(cycles) for _ in range(3)) / cycles
+    watches = {
+        name: CudaStopwatch.on("cuda", queued=name == "queued") for name in ("called", "queued")
+    }
+    readings = []
+    for cycles in SPIN_CYCLES:
+        known = cycles * cycle_s
+        found: dict[str, float] = {"known_s": known}
+        for name, watch in watches.items():
+            read = statistics.median(watch.measure(partial(spin, cycles), 1) for _ in range(SPINS))
+            found |= {f"{name}_s": read, f"{name}_error": read / known - 1}
+        readings.append(found)
+    return {"gpu": torch.cuda.get_device_name(), "readings": readings, **gpu_harness_costs()}
+
+
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("what", choices=["idle", "loaded", "allocators", "table"])
+    parser.add_argument("what", choices=["idle", "loaded", "allocators", "gpu-timer", "table"])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--times", type=int, default=10)
     asked = parser.parse_args()
@@ -128,6 +173,8 @@ def main() -> None:
             plan = folder / f"{allocator}.toml"
             plan.write_text(MATMUL.format(allocator=allocator), encoding="utf-8")
             sweep(folder / allocator, "--config", str(plan))
+    elif asked.what == "gpu-timer":
+        folder.write_text(json.dumps(gpu_timer(), indent=1) + "\n", encoding="utf-8")
     else:
         print(
             "| run | timed visits | noisy | measuring | SDPA's n ± after 60 s | at the end "

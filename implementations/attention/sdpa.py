@@ -4,13 +4,16 @@ torch chooses between the math formula, FlashAttention (Dao et al. 2022), a memo
 (Rabe & Staats 2021) and cuDNN's. The variants pin one each and raise where it cannot run; none
 falls back to another.
 
-Where torch's own choice goes wrong, the math formula is taken instead, and the variants raise
-(seen in torch 2.11):
+Where torch's own choice goes wrong, `sdpa` has it choose among the others, and the variants raise
+(seen in torch 2.11 with cuDNN 9 on an H100 and an H200):
 
 - without queries, keys or batch the kernel of the CPU divides by zero, which ends the process;
-- on CUDA a scale of 0 gives NaN;
+- on CUDA a scale of 0 gives NaN in the fused kernels;
 - on CUDA rows that do not begin at multiples of 16 bytes, as in a slice of wider rows, are read
-  wrongly: cuDNN's kernel gives NaN, FlashAttention ends with "misaligned address".
+  wrongly: cuDNN's kernel gives NaN, FlashAttention ends with "misaligned address";
+- cuDNN's kernel does not leave rows without keys empty; with masks its gradients may be NaN, too
+  (github.com/pytorch/pytorch/issues/196678);
+- cuDNN's dropout of one key's weights is not independent from query to query.
 """
 
 from __future__ import annotations
@@ -34,6 +37,11 @@ from implementations.masking import check_arguments, expand_mask
 
 NO_KERNEL = ("No available kernel", "No viable backend")
 ALIGNMENT = 16  # bytes that the fused kernels on CUDA load at once
+FUSED = (
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.CUDNN_ATTENTION,
+)
 
 
 def sdpa(
@@ -66,26 +74,36 @@ def sdpa(
             scale=scale,
         )
 
-    if not is_empty(query, key) and wrong_if_fused(query, key, value, scale) is None:
+    wrong = mistakes(query, key, value, attn_mask, dropout_p, scale)
+    if not wrong:
         return call()
-    with sdpa_kernel(SDPBackend.MATH):
+    with sdpa_kernel([one for one in (*FUSED, SDPBackend.MATH) if one not in wrong]):
         return call()
 
 
-def is_empty(query: Tensor, key: Tensor) -> bool:
-    """Whether there is nothing to attend to, or from."""
-    return not (query.numel() and key.shape[-2])
-
-
-def wrong_if_fused(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> str | None:
-    """What of a call torch's fused kernels on CUDA get wrong without a word; None if nothing."""
+def mistakes(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None,
+    dropout_p: float,
+    scale: float | None,
+) -> dict[SDPBackend, str]:
+    """The back ends that get a call wrong without a word, and what of it."""
+    if not (query.numel() and key.shape[-2]):
+        return dict.fromkeys(FUSED, "empty inputs")
     if not query.is_cuda:
-        return None
+        return {}
     if scale == 0.0:
-        return "a scale of 0"
+        return dict.fromkeys(FUSED, "a scale of 0 on CUDA")
     if not all(map(_is_aligned, (query, key, value))):
-        return f"rows that do not begin at multiples of {ALIGNMENT} bytes"
-    return None
+        which = f"rows that do not begin at multiples of {ALIGNMENT} bytes on CUDA"
+        return dict.fromkeys(FUSED, which)
+    if attn_mask is not None:
+        return {SDPBackend.CUDNN_ATTENTION: "masks"}
+    if dropout_p > 0.0:
+        return {SDPBackend.CUDNN_ATTENTION: "dropout"}
+    return {}
 
 
 def _is_aligned(tensor: Tensor) -> bool:
@@ -121,12 +139,12 @@ def pinned(backend: SDPBackend) -> AttentionFunction:
         scale: float | None = None,
     ) -> Tensor:
         check_arguments(query, key, value, attn_mask, is_causal)
-        if is_empty(query, key):
+        if not (query.numel() and key.shape[-2]):
             # torch answers empty inputs before it looks at the pinned back end.
             raise UnsupportedCaseError(f"{backend.name} runs no kernel on empty inputs")
-        wrong = None if backend is SDPBackend.MATH else wrong_if_fused(query, key, value, scale)
+        wrong = mistakes(query, key, value, attn_mask, dropout_p, scale).get(backend)
         if wrong is not None:
-            raise UnsupportedCaseError(f"{backend.name} gives wrong answers for {wrong} on CUDA")
+            raise UnsupportedCaseError(f"{backend.name} gives wrong answers for {wrong}")
         mask = expand_mask(attn_mask, query, key)
 
         def call() -> Tensor:
@@ -242,6 +260,7 @@ VARIANTS = (
         "cudnn",
         SDPBackend.CUDNN_ATTENTION,
         "torch SDPA, cuDNN back end",
+        without=frozenset({Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT}),
         declines=_cudnn_declines,
     ),
 )

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from implementations.attention.sdpa import sdpa, wrong_if_fused
+from implementations.attention.sdpa import FUSED, mistakes, sdpa
 from implementations.case import Case
 from implementations.catalogue import catalogue
 from implementations.interface import UnsupportedCaseError
@@ -137,9 +138,10 @@ class OnGpu:
         return getattr(self._tensor, name)
 
 
-def wrong(tensor: torch.Tensor, scale: float | None = None) -> str | None:
-    """What a GPU's fused kernels get wrong of a tensor that is given thrice."""
-    return wrong_if_fused(*(OnGpu(tensor) for _ in range(3)), scale)
+def wrong(tensor: torch.Tensor, **given: Any) -> dict[SDPBackend, str]:
+    """What back ends get wrong of a GPU's tensor that is query, key and value."""
+    call = {"attn_mask": None, "dropout_p": 0.0, "scale": None, **given}
+    return mistakes(*(OnGpu(tensor) for _ in range(3)), **call)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -148,22 +150,60 @@ def test_a_gpus_kernels_are_not_trusted_with_rows_that_begin_anywhere(dtype):
     wide = torch.zeros(2, 3, 5, 21, dtype=dtype)
     shifted = torch.zeros(plain.numel() + 3, dtype=dtype)[3:].view(plain.shape)
 
-    assert wrong(plain) is None
-    assert wrong(plain.transpose(1, 2)) is None
-    assert wrong(torch.zeros(2, 3, 5, 32, dtype=dtype)[..., 8:24]) is None
-    assert "multiples of 16 bytes" in wrong(wide[..., :16])
-    assert "multiples of 16 bytes" in wrong(shifted)
+    assert not wrong(plain)
+    assert not wrong(plain.transpose(1, 2))
+    assert not wrong(torch.zeros(2, 3, 5, 32, dtype=dtype)[..., 8:24])
+    for tensor in (wide[..., :16], shifted):
+        found = wrong(tensor)
+        assert set(found) == set(FUSED)
+        assert all("multiples of 16 bytes" in why for why in found.values())
     # One row alone has no next one; other widths torch pads, or refuses.
-    assert wrong(wide[:1, :1, :1, :16]) is None
-    assert wrong(wide[..., 2:15]) is None
+    assert not wrong(wide[:1, :1, :1, :16])
+    assert not wrong(wide[..., 2:15])
 
 
 def test_a_gpus_kernels_are_not_trusted_with_a_scale_of_zero_and_a_processors_are():
     plain = torch.zeros(2, 3, 5, 16)
 
-    assert wrong(plain, scale=0.0) == "a scale of 0"
-    assert wrong(plain, scale=0.5) is None
-    assert wrong_if_fused(plain, plain, plain, 0.0) is None
+    assert wrong(plain, scale=0.0) == dict.fromkeys(FUSED, "a scale of 0 on CUDA")
+    assert not wrong(plain, scale=0.5)
+    assert not mistakes(plain, plain, plain, torch.ones(5, 5).bool(), 0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"attn_mask": torch.ones(5, 5).bool()}, "masks"),
+        ({"attn_mask": torch.zeros(5, 5)}, "masks"),
+        ({"dropout_p": 0.1}, "dropout"),
+    ],
+)
+def test_cudnn_alone_is_not_trusted_with_masks_and_dropout(given, what):
+    assert wrong(torch.zeros(2, 3, 5, 16), **given) == {SDPBackend.CUDNN_ATTENTION: what}
+
+
+def test_torch_chooses_among_the_back_ends_that_are_right(draw, monkeypatch):
+    monkeypatch.setattr(
+        "implementations.attention.sdpa.mistakes",
+        lambda *_: {SDPBackend.FLASH_ATTENTION: "everything"},
+    )
+
+    with Recorder() as recorder, torch.no_grad():
+        sdpa(*draw())
+
+    assert "bmm" in recorder.names
+    assert FLASH not in recorder.names
+
+
+def test_a_pinned_back_end_refuses_what_it_gets_wrong(draw, monkeypatch):
+    monkeypatch.setattr(
+        "implementations.attention.sdpa.mistakes",
+        lambda *_: {SDPBackend.FLASH_ATTENTION: "everything"},
+    )
+
+    with pytest.raises(UnsupportedCaseError, match="wrong answers for everything"):
+        catalogue()["sdpa_flash"].fn(*draw())
+    catalogue()["sdpa_math"].fn(*draw())
 
 
 @pytest.mark.parametrize("sizes", [{"query_len": 0}, {"key_len": 0}])
