@@ -20,10 +20,13 @@ def refutation(
     long = all(long_enough(setting.cells, name) for name in setting.names)
     if (findings.absent or chosen.rival) and not long:
         return Verdict.INCONCLUSIVE, []
-    # A jump takes a size to be told from growth: four sizes then show three of it.
+    # A jump takes a size to be told from growth: four sizes then show three of it. Beside another
+    # size of which there is too little, four do not tell a clock's growth from a ramp, or noise.
     few = any(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
-    if chosen.broken is not None and few:
+    if few and chosen.broken is not None:
         return Verdict.INCONCLUSIVE, ["models_undecided"]
+    if few and findings.limits and not setting.exact:
+        return Verdict.INCONCLUSIVE, []
     if chosen.rival and chosen.rival_share < PRESENT_SHARE:
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     if findings.outside and not _outside_without_ramp(setting, chosen, findings, tolerance):

@@ -360,3 +360,25 @@ def test_a_claim_that_both_statistics_refute_is_refuted(sweep: Sweep) -> None:
     found = fit(sweep([(1.0, "n^2.3*d")], reading=0.02))
 
     assert (found.verdict, found.other_verdict) == (Verdict.REFUTED, None)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "value", "verdict"),
+    [
+        ((32, 64, 128, 256), "time_s", Verdict.INCONCLUSIVE),
+        ((32, 64, 128, 256, 512), "time_s", Verdict.REFUTED),
+        ((32, 64, 128, 256), "workspace_bytes", Verdict.REFUTED),
+    ],
+)
+def test_four_sizes_beside_three_of_another_refute_nothing_that_a_clock_said(
+    sweep: Sweep, lengths: tuple[int, ...], value: str, verdict: Verdict
+) -> None:
+    cells = tuple(product(lengths, (64, 128, 256)))
+    table = sweep([(1.0, "n^3*d")], cells=cells, rounds=1, overhead=0.0)
+    n, d = table["seq_len"], table["d_model"]
+    table["workspace_bytes"] = n**3 * d
+
+    found = fit(table, claim="n^2*d", value=value)
+
+    assert found.verdict is verdict
+    assert ("too_few_sizes" in found.reasons) is (verdict is Verdict.INCONCLUSIVE)
