@@ -134,7 +134,7 @@ def bounds(
     `flops_per_byte` executed ones where they are known. `largest` is the ceiling that explains
     most, `explained` how much (1 is all of the time), and `bound` its name, or why there is none;
     `untold` says what could not be held against a ceiling. `launch_cost_s` is what a call takes
-    longer than one replayed from a graph.
+    longer than one replayed from a graph: where it is known, it is the part of the launches.
     """
     timed = measured(cells)
     best = _ceilings(timed, info, runs or {})
@@ -153,6 +153,8 @@ def bounds(
         ceiling = best[one.ceiling]
         least = timed[one.counted] * (ceiling if one.each else 1 / ceiling)
         found[one.seconds] = least.mask(timed[one.counted] == 0, 0.0)  # whatever one would cost
+    found["launch_cost_s"] = time - timed["graph_time_s"]
+    found["launches_s"] = found["launch_cost_s"].clip(lower=0.0).fillna(found["launches_s"])
     found["working_set_bytes"] = timed["workspace_bytes"] + _tensor_bytes(timed)
     fits = found["working_set_bytes"] <= best["cache_bytes"]
     cached = fits | (found["memory_s"] > ABOVE * time)
@@ -166,7 +168,6 @@ def bounds(
     named = found["largest"].where(found["explained"] >= EXPLAINS, NONE)
     found["bound"] = named.where(known, UNTOLD)
     found["untold"] = _untold(timed, best)
-    found["launch_cost_s"] = time - timed["graph_time_s"]
     found[["energy_j", "energy_resolution_j"]] = timed[["energy_j", "energy_resolution_j"]]
     return found
 

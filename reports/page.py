@@ -39,6 +39,7 @@ from reports.verdict_table import (
 )
 
 _TEMPLATES = Path(__file__).with_name("templates")
+ALSO_JUDGED = ("graph_time_s", "workspace_bytes")
 _MOST_UNTIMED = 40  # rows on the page; the CSV has them all
 
 
@@ -95,18 +96,19 @@ def report(paths: Sequence[Path], out: Path | None = None) -> Report:
 
 
 def judge_table(table: Table) -> list[Fit]:
-    """Every group of a table judged on time, then, where it was recorded, on workspace.
+    """Every group of a table judged on time, then on whatever else of ALSO_JUDGED was recorded.
 
-    Groups that need no workspace at all have none to judge, and are left out of the latter.
+    Groups that have no value of it, as those that need no workspace at all, are left out there.
 
     Raises:
         ValueError: a claim or a column cannot be read; the message is one line for the user.
 
     """
     fits = fit_groups(table.frame, info=table.shared_info)
-    if "workspace_bytes" in table.frame and table.frame["workspace_bytes"].notna().any():
-        grown = fit_groups(table.frame, value="workspace_bytes", info=table.shared_info)
-        fits += [fit for fit in grown if fit.cells]
+    for value in ALSO_JUDGED:
+        if value in table.frame and table.frame[value].notna().any():
+            grown = fit_groups(table.frame, value=value, info=table.shared_info)
+            fits += [fit for fit in grown if fit.cells]
     return fits
 
 

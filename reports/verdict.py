@@ -11,7 +11,16 @@ from reports.judgement import Fit, Interval, Verdict
 from reports.laws import LawError, parse, parse_declared
 from reports.regimes import MEMORY_BOUND, PAGE_FAULT
 
-_COSTS = {"time_s": "time", "workspace_bytes": "workspace", "energy_j": "energy", "flops": "work"}
+COSTS: Mapping[str, str] = MappingProxyType(
+    {
+        "time_s": "time",
+        "graph_time_s": "time of the GPU alone",
+        "workspace_bytes": "workspace",
+        "energy_j": "energy",
+        "flops": "work",
+    }
+)
+"""What the cost columns are called, in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +118,12 @@ def explain(fit: Fit) -> str:
         claim = parse_declared(fit.claim, fit.sizes).unicode()
     except LawError as problem:
         return f"The declared claim cannot be read, so nothing was judged: {problem}."
-    cost = _COSTS.get(fit.value, fit.value)
+    cost = COSTS.get(fit.value, fit.value)
     sentences = []
     known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}
     if known and "faster_growing_term" not in fit.reasons:
         growth = " · ".join(_power(fit.claim, name, i) for name, i in known.items())
-        sentences.append(f"{_capital(cost)} grows as {growth}{_range(fit)}.")
+        sentences.append(f"{capital(cost)} grows as {growth}{_range(fit)}.")
     sentences.append(f"{_verdict(fit, claim)}.")
     for code in fit.reasons:
         if code == fit.reasons[0] and code in REASONS:
@@ -161,5 +170,6 @@ def _verdict(fit: Fit, claim: str) -> str:
     return f"{words} ({fit.cells} {cells}, residual {fit.rms_residual:.1%})"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """With a capital letter, as a sentence and a heading begin."""
     return text[:1].upper() + text[1:]

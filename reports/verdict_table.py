@@ -13,11 +13,9 @@ from rich.text import Text
 from reports import wording
 from reports.judgement import Fit, Interval, Verdict
 from reports.labels import label_of
-from reports.verdict import REASONS, Reason, explain, reason_of
+from reports.verdict import COSTS, REASONS, Reason, capital, explain, reason_of
 
 SIGNS = {Verdict.CONFIRMED: "✓", Verdict.REFUTED: "✗", Verdict.INCONCLUSIVE: "?"}
-COSTS = {"time_s": "Time", "workspace_bytes": "Workspace", "energy_j": "Energy"}
-"""What the cost columns are called in headings."""
 MOST_COLUMNS = 2
 """Columns of exponents that a table has room for; more letters are listed in one column."""
 _COLOURS = {Verdict.CONFIRMED: "green", Verdict.REFUTED: "red", Verdict.INCONCLUSIVE: "yellow"}
@@ -100,7 +98,7 @@ def sections(rows: Sequence[VerdictRow]) -> list[Section]:
     for value in values:
         part = tuple(row for row in rows if row.value == value)
         letters = dict.fromkeys(letter for row in part for letter in row.exponents)
-        title = COSTS.get(value, value)
+        title = capital(COSTS.get(value, value))
         found.append(Section(title=title, rows=part, letters=tuple(letters)))
     return found
 

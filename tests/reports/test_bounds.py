@@ -162,6 +162,16 @@ def test_a_call_replayed_from_a_graph_tells_what_launching_cost(record: Make) ->
     assert math.isnan(bounded(cell(record, {}))["launch_cost_s"])
 
 
+def test_what_launching_cost_is_the_part_of_the_launches_whatever_their_number(
+    record: Make,
+) -> None:
+    found = bounded(cell(record, {"operator_launches": 0.1}, graph_time_s=0.25))
+    assert (found["bound"], found["explained"]) == ("launches", pytest.approx(0.75))
+    # A replay that took longer, as when the clock was lowered, makes launches cost nothing.
+    slower = bounded(cell(record, {"operator_launches": 0.9}, graph_time_s=1.5))
+    assert slower["launches_s"] == 0.0
+
+
 def test_every_run_is_held_against_its_own_ceilings(record: Make) -> None:
     frame = pd.DataFrame([cell(record, {}, run=name) for name in ("day", "night")])
     half = {"cpu/float32": CEILINGS | {"matmul_flops_per_s": 5e10}}

@@ -12,6 +12,7 @@ from reports.tables import read_table
 
 GALLERY = Path(__file__).resolve().parents[2] / "reports" / "gallery"
 RUNS = sorted(file.parent for file in GALLERY.glob("*/run.json"))
+GROUPS = {"cuda": 10, "quick": 6, "shared_machine": 6}  # implementations, each pass by itself
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -23,7 +24,7 @@ def test_no_claim_of_ours_is_refuted_however_noisy_the_machine_was(run):
     table = read_table(run)
     fits = fit_groups(table.frame, info=table.shared_info)
 
-    assert len(fits) == 6
+    assert len(fits) == GROUPS[run.name]
     assert [one.group["implementation"] for one in fits if one.verdict is Verdict.REFUTED] == []
 
 

@@ -390,6 +390,21 @@ def test_tables_hold_the_cells_and_the_verdicts_as_numbers(made: Report) -> None
     assert set(verdicts["value"]) == {"time_s", "workspace_bytes"}
 
 
+def test_the_work_of_a_gpu_is_judged_without_its_launches(tmp_path: Path) -> None:
+    called = rows("alpha")
+    for row in called:
+        if row["status"] == "measured" and row["round"] == 0:  # once a cell
+            row["graph_time_s"] = 1e-12 * row["seq_len"] * row["d_model"] ** 2
+    found = report([write_run(tmp_path / "run", called, INFO)])
+
+    judged = {fit.value: fit for fit in found.fits}
+    assert list(judged) == ["time_s", "graph_time_s", "workspace_bytes"]
+    assert judged["time_s"].verdict is Verdict.CONFIRMED
+    assert judged["graph_time_s"].verdict is Verdict.REFUTED
+    text = Page(found.index.read_text(encoding="utf-8")).words
+    assert "Time of the GPU alone: n^2*d refuted for alpha" in text
+
+
 def test_a_csv_without_instruments_gives_fewer_figures_and_says_why(tmp_path: Path) -> None:
     frame = pd.DataFrame(rows("alpha", "beta")).query("status == 'measured' and round == 0")
     frame[["implementation", "seq_len", "d_model", "time_s"]].to_csv(
