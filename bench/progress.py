@@ -38,17 +38,19 @@ class LiveProgress:
             auto_refresh=False,
         )
         self._task = self._bar.add_task("preparing", total=None, left="")
+        self._counting = False
 
     def phase(self, text: str) -> None:
         """Name what is being done."""
         self._bar.update(self._task, description=text, refresh=True)
 
     def visits(self, done: int, total: int | None, left_s: float) -> None:
-        """Start counting visits."""
-        self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(
-            "measuring", total=total, completed=done, left=remaining(left_s)
-        )
+        """Start counting visits, or go on with others."""
+        if not self._counting:  # the time before them is not theirs
+            self._bar.remove_task(self._task)
+            self._task = self._bar.add_task("measuring", total=total, left="")
+            self._counting = True
+        self._bar.update(self._task, total=total, completed=done, left=remaining(left_s))
 
     def visit(self, cell: str, record: Record, left_s: float) -> None:
         """Advance by one."""
@@ -75,7 +77,7 @@ class PlainProgress:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._started = clock()
+        self._started: float | None = None
         self._last = -PLAIN_LINE_EVERY_S
         self._done = 0
         self._total: int | None = 0
@@ -86,10 +88,11 @@ class PlainProgress:
             self._say(text)
 
     def visits(self, done: int, total: int | None, left_s: float) -> None:
-        """Start counting visits."""
+        """Start counting visits, or go on with others."""
         self._done = done
         self._total = total
-        self._started = self._clock()
+        if self._started is None:
+            self._started = self._clock()
         planned = "" if total is None else f"{counted(total - done, 'visit')}, "
         self._say(f"measuring: {planned}{remaining(left_s)}")
 
@@ -101,8 +104,9 @@ class PlainProgress:
             return
         self._last = now
         planned = "" if self._total is None else f"/{self._total}"
+        spent = 0.0 if self._started is None else now - self._started
         self._say(
-            f"{self._done}{planned} visits, {now - self._started:.0f} s elapsed, "
+            f"{self._done}{planned} visits, {spent:.0f} s elapsed, "
             f"{remaining(left_s)}; last: {cell}"
         )
 

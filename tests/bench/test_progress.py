@@ -72,6 +72,34 @@ def test_under_a_time_budget_nobody_says_how_many_visits_there_will_be(output):
     ]
 
 
+def test_further_visits_go_on_counting_the_time(output):
+    clock = Clock()
+    shown = PlainProgress(Console(file=output, width=200), clock)
+
+    clock.now = 100.0
+    shown.visits(done=0, total=1, left_s=9.0)
+    clock.now = 109.0
+    shown.visit("cell", RECORD, left_s=0.0)
+    shown.visits(done=1, total=2, left_s=5.0)
+    clock.now = 114.0
+    shown.visit("cell", RECORD, left_s=0.0)
+
+    assert output.getvalue().splitlines()[-1].startswith("2/2 visits, 14 s elapsed")
+
+
+def test_the_bar_counts_the_time_of_all_visits_and_none_before(output):
+    shown = LiveProgress(Console(file=output, force_terminal=True, width=160))
+    preparing = shown._task
+
+    with shown:
+        shown.visits(done=0, total=1, left_s=9.0)
+        measuring = shown._task
+        shown.visits(done=1, total=2, left_s=5.0)
+
+    assert preparing != measuring == shown._task
+    assert shown._bar.tasks[0].total == 2
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
