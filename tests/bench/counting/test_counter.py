@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from bench.counting import counter as counter_module
 from bench.counting import search as search_module
 from bench.counting.counter import Counter
 from bench.counting.direct import count
+from bench.counting.polynomials import Point
 from bench.counting.result import EXECUTED, QUANTITIES
 from bench.counting.search import Search, conditions_of
 from implementations.case import Case
@@ -55,6 +57,23 @@ def agrees(name, case):
 @pytest.mark.parametrize("name", ["matmul", "sdpa", "sdpa_math"])
 def test_polynomials_foretell_calls_at_any_size(name, case, pass_, is_causal):
     agrees(name, replace(case, pass_=pass_, is_causal=is_causal))
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("pass_", ["forward", "forward_backward"])
+@pytest.mark.parametrize("name", ["matmul", "sdpa", "sdpa_math"])
+def test_polynomials_of_the_workspace_hold_at_the_corners(name, pass_, is_causal):
+    """Where rows are few or features are, another moment of a call is its peak."""
+    found = search(name, pass_, is_causal)
+    fitted = found.formula("workspace_bytes").fitted
+
+    points = product((1, 2), (1, 2, 3, 5, 17), (1, 2, 8, 33, 128))
+    cases = [Point(b=1, h=h, n=n, d=d) for h, n, d in points]
+    foretold = {at: fitted.polynomial(at) for at in cases if at in fitted.lattice}
+    followed = {at: count(catalogue()[name], found.case_at(at)).workspace_bytes for at in foretold}
+
+    assert foretold == followed
+    assert foretold or name == "sdpa"  # whose polynomial begins at its kernel's blocks
 
 
 @settings(max_examples=8)
