@@ -267,7 +267,6 @@ def _further_points(lattice: Lattice, far: int) -> Iterator[Point]:
     # A peak is the highest of several moments: with few rows of many features, another one. A
     # single row is a case of its own, since it needs no mask.
     yield at(1, heads(0), lengths(1), lattice.d.from_(WIDEST))
-    yield at(1, heads(0), lengths(2), lattice.d.from_(2 * WIDEST))
     yield at(1, heads(0), 1, lattice.d.from_(WIDEST))
     yield at(1, heads(0), 1, lattice.d.from_(16))
     yield at(3, heads(2), lengths(1), widths(4))
