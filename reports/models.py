@@ -114,8 +114,9 @@ class Model:
         values = [term.evaluate(sizes) * ones for term in self.terms]
         for k, (_, beyond) in enumerate(onsets, start=self.overheads + len(extra)):
             values[k] = values[k] * beyond
-        self._base = np.column_stack(values) if values else np.empty((cells.cost.size, 0))
-        self._scale = cells.weights / cells.cost
+        scale = (cells.weights / cells.cost)[:, None]
+        self._base = scale * np.column_stack([np.empty((cells.cost.size, 0)), *values])
+        self._log_parts = scale * self._log_parts
         self._target = cells.weights
         self._subsets, self._priced = _subsets(
             self.overheads, len(self.extra), len(self.lower), len(self.leading)
@@ -263,17 +264,16 @@ class Model:
     ) -> tuple[Floats, npt.NDArray[np.intp]]:
         """The best priced value at each θ over some of the subsets, and the subset's number."""
         columns = self._matrix(thetas)
-        norms = np.sqrt(np.einsum("tnp,tnp->tp", columns, columns))
-        columns = columns / np.where(norms > 0, norms, 1.0)[:, None, :]
         gram = np.matmul(columns.transpose(0, 2, 1), columns)
-        right = np.einsum("tnp,n->tp", columns, self._target)
-        kept = self._subsets[rows]
-        both = kept[:, :, None] & kept[:, None, :]
-        fill = np.eye(self.size) * np.where(kept, _RIDGE, 1.0)[:, :, None]
+        right = np.matmul(self._target, columns)
+        squares = np.diagonal(gram, axis1=1, axis2=2)
+        each = 1.0 / np.sqrt(np.where(squares > 0, squares, 1.0))
+        gram = gram * (each[:, :, None] * each[:, None, :])
+        kept, both, fill = _systems(self._subsets.shape, self._subsets[rows].tobytes())
         system = gram[:, None] * both + fill
-        wanted = right[:, None] * kept
+        wanted = (right * each)[:, None] * kept
         found = np.linalg.solve(system, wanted[..., None])[..., 0]
-        sse = float(self._target @ self._target) - np.einsum("tsp,tsp->ts", found, wanted)
+        sse = float(self._target @ self._target) - (found * wanted).sum(axis=2)
         value = np.maximum(sse, 0.0) + price * self._priced[rows]
         value[(found < -1e-9).any(axis=2)] = np.inf
         chosen = value.argmin(axis=1)
@@ -292,10 +292,10 @@ class Model:
 
     def _matrix(self, thetas: Floats) -> Floats:
         """The weighted relative columns at each θ: (θ, cells, columns)."""
-        psi = np.exp(np.einsum("nv,tjv->tnj", self._logs, self._exponents(thetas)))
-        base = np.broadcast_to(self._base, (len(thetas), *self._base.shape))
-        matrix = np.concatenate([base, psi * self._log_parts[None]], axis=2)
-        matrix *= self._scale[None, :, None]
+        psi = np.exp(np.matmul(self._logs, self._exponents(thetas).transpose(0, 2, 1)))
+        matrix = np.empty((len(thetas), *self._base.shape[:1], self.size))
+        matrix[:, :, : len(self.terms)] = self._base
+        matrix[:, :, len(self.terms) :] = psi * self._log_parts
         if self.later is not None:
             jump = np.exp(thetas[:, -1, None] * self.later[None])
             matrix[:, :, self.overheads :] *= jump[:, :, None]
@@ -305,6 +305,18 @@ class Model:
         """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
         scale = np.exp(self._exponents(theta[None])[0] @ np.log(self._largest))
         return np.concatenate([np.ones(len(self.terms)), scale])
+
+
+@cache
+def _systems(shape: tuple[int, int], rows: bytes) -> tuple[Floats, Floats, Floats]:
+    """What makes the normal equations of each subset: its columns, their products, a diagonal.
+
+    Columns that a subset has not are given the equation x = 0.
+    """
+    kept = np.frombuffer(rows, dtype=np.bool_).reshape(-1, shape[1])
+    both = kept[:, :, None] & kept[:, None, :]
+    fill = np.eye(shape[1]) * np.where(kept, _RIDGE, 1.0)[:, :, None]
+    return kept.astype(np.float64), both.astype(np.float64), fill
 
 
 @cache

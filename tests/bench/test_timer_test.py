@@ -113,15 +113,16 @@ def test_one_disturbed_sample_moves_neither_side():
 
 
 def test_a_spin_ends_no_earlier_than_asked_and_keeps_what_it_took():
+    tick_s = 2.0**-20
+    readings = count(0.0, tick_s)
     spun_s: list[float] = []
-    kernel = spin(37e-6, spun_s=spun_s)
+    kernel = spin(36.5 * tick_s, lambda: next(readings), spun_s)
 
     for _ in range(5):
         kernel()
-    spin(1e-6)()
+    spin(tick_s, lambda: next(readings))()
 
-    assert len(spun_s) == 5
-    assert min(spun_s) >= 37e-6
+    assert spun_s == [37 * tick_s] * 5
 
 
 def test_overhead_is_told_as_the_bare_loop_has_it_and_as_the_stopwatch_reads_it():

@@ -133,7 +133,7 @@ def test_contention_that_makes_every_small_cell_read_alike_never_misleads(
     terms = {"n^2*d": [(1.0, "n^2*d")], "n*d": [(400.0, "n*d")]}.get(
         claim, [(4.0, "n^2*d"), (8.0, "n*d^2")]
     )
-    for seed in range(3):
+    for seed in range(1 if len(terms) > 1 else 3):  # a fit of two terms takes seconds
         table = sweep(terms, seed=seed)
         quiet = table["time_s"].to_numpy()
         at = (table["seq_len"] == 1024) & (table["d_model"] == 1024)
