@@ -1,5 +1,6 @@
 """The committed reference runs: judged by today's rules, they say what is right."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,12 @@ def test_medians_refute_nothing_that_rests_on_a_cache_left_by_degrees(monkeypatc
     fit_groups(rows, info=table.shared_info)
 
     assert verdicts[0] is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_what_a_summary_points_to_is_there(run):
+    summary = (run / "summary.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", summary)
+
+    assert len(links) > 5
+    assert [link for link in links if not (run / link).is_file()] == []
