@@ -91,6 +91,7 @@ class _Checking:
             yield self._result(case, LOST, "error", f"{lost}{hint}")
             return
         if not succeeded(answer):
+            self.loaded = self.loaded and POISONED not in answer["reason"]
             reason = f"{answer['status']}: {answer['reason']}"
             yield self._result(case, LOST, "error", reason)
             return

@@ -61,6 +61,8 @@ class Groundwork:
             answer = worker.ask("describe", limit_s=START_LIMIT_S)
         except WorkerLost as lost:
             raise RunError(f"the measuring process did not start: {lost}") from None
+        if not succeeded(answer):
+            raise RunError(f"the measuring process cannot look at the machine: {answer['reason']}")
         gpu = answer["gpu"]
         if gpu is None and any(s.device.startswith("cuda") for s in self.plan.series):
             raise PlanError("--device cuda: torch sees no CUDA device here; use --device cpu")

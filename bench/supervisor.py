@@ -61,7 +61,8 @@ class Worker:
         """The worker's answer.
 
         A process that was ended from outside, and not by the kernel for its memory, is replaced
-        and asked again, up to MOST_ENDINGS times in all.
+        and asked again, up to MOST_ENDINGS times in all. One whose GPU is lost is stopped: the next
+        request starts a new one.
 
         Raises:
             WorkerLost: it crashed, was killed, or took longer than `limit_s`. The next request

@@ -148,9 +148,17 @@ def describe() -> dict[str, Any]:
         "gpu_caches_bytes": gpu_caches() if cuda else None,
         "threads": torch.get_num_threads(),
         "large_block_faults": large_block_faults(),
-        "harness": {**asdict(harness_costs()), **(gpu_harness_costs() if cuda else {})},
+        "harness": {**asdict(harness_costs()), **(_gpu_costs() if cuda else {})},
         "instruments": missing_instruments("cuda" if cuda else "cpu"),
     }
+
+
+def _gpu_costs() -> dict[str, float | None]:
+    """Nothing known where others hold the GPU's memory, which does not concern a CPU."""
+    try:
+        return {**gpu_harness_costs()}
+    except torch.OutOfMemoryError:
+        return {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
 
 
 @contextlib.contextmanager
@@ -271,6 +279,7 @@ def _workspace(
     made: list[Sequence[Tensor]] = []
 
     def run() -> Sequence[Tensor]:
+        made.clear()  # what an earlier call left is no workspace of this one
         made.append(ready.run())
         return made[-1]
 

@@ -11,13 +11,16 @@ Attention may wait for three things more, and each is one more lower bound:
     t_exponentials = transcendentals / exp rate      t_launches = operator_launches · launch_s
     t_faults = minor_faults · fault_s
 
+Where a call was replayed from a graph, t_launches is what it took longer as called.
+
 These may overlap, so they are not added: the largest names the bound, if it explains at least
 EXPLAINS of the measured time. The ceilings are those of the same run, for the same device and
 dtype; the time is a cell's median.
 
 `bytes_moved` is what operators read and write, wherever it lies. Where a cell's tensors and
 workspace fit in the last-level cache, or its bytes move faster than any copy in memory, the caches
-serve them: then the copy rate is no bound, and `in_cache` says so.
+serve them: then the copy rate is no bound, and `in_cache` says so. A GPU's cache is overwritten
+before every call: what fits in it need not lie there, and only the second of these is told.
 """
 
 from __future__ import annotations
@@ -232,9 +235,10 @@ def _untold(timed: pd.DataFrame, best: pd.DataFrame) -> list[str]:
     )
     roofline = [one.noun for one in BOUNDS if one.name in _NEEDED]
     unmeasured[uncounted[roofline].any(axis=1)] = False  # nothing is told of these cells anyway
-    if "device" in timed:  # page faults are a processor's; a GPU's time has none
+    if "device" in timed:  # page faults are a processor's, and so is the ceiling of exponentials
         elsewhere = ~timed["device"].astype(str).str.startswith("cpu")
         uncounted.loc[elsewhere, "page faults"] = unmeasured.loc[elsewhere, "page faults"] = False
+        unmeasured.loc[elsewhere, "exponentials"] = False
     nouns = [one.noun for one in BOUNDS]
     cells = zip(uncounted.to_numpy().tolist(), unmeasured.to_numpy().tolist(), strict=True)
     return [_absence(tuple(compress(nouns, a)), tuple(compress(nouns, b))) for a, b in cells]

@@ -7,15 +7,15 @@ from math import inf
 
 
 def caches_of(info: Mapping[str, object], device: object) -> dict[str, float]:
-    """Bytes of each cache, smallest first; nothing where they are not told.
+    """Bytes of each of the processor's caches, smallest first; nothing where they are not told.
 
-    `device` is `cpu`, `cuda` or `cuda:0`: a GPU's workspace does not lie in the processor's caches.
+    Nor for another `device` than `cpu`: a GPU's cells do not lie there, and its own cache is
+    overwritten before every call, so that what fits in it need not come from it.
     """
     machine = info.get("machine")
     if not isinstance(machine, Mapping):
         return {}
-    on_gpu = str(device).startswith("cuda")
-    caches = machine.get("gpu_caches_bytes" if on_gpu else "caches_bytes")
+    caches = machine.get("caches_bytes") if device == "cpu" else None
     if not isinstance(caches, Mapping):
         return {}
     found = {str(name): size for name, one in caches.items() if (size := _bytes(one)) is not None}

@@ -153,7 +153,7 @@ def _set_aside(
     read = records[name].notna().to_numpy(dtype=np.bool_)
     aside = np.zeros(len(records), dtype=np.bool_)
     found = records[read]
-    aside[read] = ~chosen_visits(marked_noisy(found), number[read], readings(found, name))
+    aside[read] = ~chosen_visits(marked_noisy(found, name), number[read], readings(found, name))
     return aside
 
 

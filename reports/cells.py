@@ -20,6 +20,7 @@ from reports.monomials import Floats
 from reports.scatter import Scatter
 from reports.units import unit_of
 from reports.visits import (
+    REPLAYED,
     Numbers,
     chosen_visits,
     deviations,
@@ -129,13 +130,15 @@ def cells_of(
                 f"{values[bad][0]:g}{row}; correct the table, or name another column with "
                 f"--size {name}=COLUMN"
             )
-    noisy = marked_noisy(rows)
+    noisy = marked_noisy(rows, value)
     number, count = _numbered(rows[keep], list(sizes.values()))
     chosen = chosen_visits(noisy[keep], number, readings(rows[keep], value))
     disturbed = noisy[keep] | ~chosen
     good = np.bincount(number, weights=~disturbed, minlength=count)
     quiet = 2 * good >= np.bincount(number, minlength=count)
-    if "noisy" in rows and rows["noisy"].notna().any():  # who marks noise vouches for the rest
+    if (
+        value != REPLAYED and "noisy" in rows and rows["noisy"].notna().any()
+    ):  # who marks noise vouches for the rest
         quiet |= good >= FEWEST_QUIET
     aside = np.bincount(number[~chosen], minlength=count)
     every, cell_of_every = rows[keep], number

@@ -21,7 +21,7 @@ _HARNESS = (
     ("clock_cost_s", "a look at the clock"),
     ("loop_cost_s", "a turn of the loop"),
     ("gpu_empty_call_s", "a call of nothing on the GPU"),
-    ("gpu_empty_replay_s", "replayed"),
+    ("gpu_empty_replay_s", "queued"),
 )
 
 

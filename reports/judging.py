@@ -8,7 +8,8 @@ Of a law with several leading terms, n²d + nd², an exponent is that of the ter
 variable: n in n²d, d in nd². Terms that another one covers (nd in n²d + nd) are not judged. A size
 that varies without being claimed is tested against 0. A claimed size that stands still, takes
 fewer than four values or spans fewer than three doublings cannot have its exponent confirmed, and
-so neither can the claim; the exponent of another size can still refute it.
+so neither can the claim; the exponent of another size, of five values or more where a clock is
+read, can still refute it.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def refutation(
     few = any(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
     if few and chosen.broken is not None:
         return Verdict.INCONCLUSIVE, ["models_undecided"]
-    if few and findings.limits and not setting.exact:
+    none = all(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
+    if few and none and findings.limits and not setting.exact:
         return Verdict.INCONCLUSIVE, []
     if chosen.rival and chosen.rival_share < PRESENT_SHARE:
         return Verdict.INCONCLUSIVE, ["models_undecided"]

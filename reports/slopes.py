@@ -84,7 +84,7 @@ def _moves_along(part: pd.DataFrame, column: str, against: str) -> bool:
 
 def _slopes(series: pd.DataFrame, against: str, value: str, confidence: float) -> pd.DataFrame:
     cell = np.unique(series[against].to_numpy(dtype=np.float64), return_inverse=True)[1]
-    series = series[chosen_visits(marked_noisy(series), cell, readings(series, value))]
+    series = series[chosen_visits(marked_noisy(series, value), cell, readings(series, value))]
     logs = np.log(series[value].to_numpy(dtype=np.float64))
     by_size = pd.Series(logs).groupby(series[against].to_numpy(dtype=np.float64))
     middle, scatter, visits = by_size.median(), by_size.std(), by_size.size()

@@ -136,7 +136,9 @@ def _concerned(rows: Sequence[VerdictRow], code: str, reason: Reason) -> str:
     }
     if len(named) == 1:
         return "".join(named.values())
-    return "; ".join(f"{title.lower()}: {names}" for title, names in named.items() if names)
+    return "; ".join(
+        f"{title[:1].lower()}{title[1:]}: {names}" for title, names in named.items() if names
+    )
 
 
 def verdict_frame(fits: Sequence[Fit]) -> pd.DataFrame:

@@ -17,12 +17,21 @@ Numbers = npt.NDArray[np.int64]
 SLOWER = 0.1
 SLOWER_IN_ERRORS = 4.5
 """In standard deviations of a reading: among five honest ones the slowest is seldom so far off."""
+REPLAYED = "graph_time_s"
+SLOWER_REPLAY = 1.02
 _MEDIAN_ABOVE_QUICKEST = (1.0, 1.0, 0.477, 0.688, 0.918, 1.062, 1.181, 1.278, 1.353, 1.419, 1.476)
 """The median distance from the smallest of so many standard normal values to their median."""
 
 
-def marked_noisy(frame: pd.DataFrame) -> Mask:
-    """Which rows are marked as disturbed while they were measured; none without such a column."""
+def marked_noisy(frame: pd.DataFrame, value: str = "") -> Mask:
+    """Which rows are marked as disturbed while they were measured; none without such a column.
+
+    The marks are those of the time as called. A replay has no launches that could be disturbed;
+    one that took longer than the call, launches and all, ran while the GPU's clock was lower.
+    """
+    if value == REPLAYED:
+        slower = frame[REPLAYED] > SLOWER_REPLAY * frame["time_s"] if "time_s" in frame else False
+        return np.asarray(np.zeros(len(frame), dtype=np.bool_) | slower, dtype=np.bool_)
     if "noisy" not in frame.columns:
         return np.zeros(len(frame), dtype=np.bool_)
     return np.asarray(frame["noisy"].eq(True).fillna(False), dtype=np.bool_)

@@ -93,6 +93,13 @@ def test_an_allocator_that_could_not_be_pinned_is_a_caveat(ground):
     assert unpinned.describe(INFO, saying(**faulty))["caveats"] == []
 
 
+def test_a_process_that_cannot_look_at_the_machine_is_one_line(ground):
+    full = Answering(lambda *_: {"status": "out_of_memory", "reason": "the GPU is full"})
+
+    with pytest.raises(RunError, match="cannot look at the machine: the GPU is full"):
+        ground.describe(INFO, full)
+
+
 def test_a_process_that_does_not_start_is_one_line(ground):
     with pytest.raises(RunError, match="the measuring process did not start: gone"):
         ground.describe(INFO, lost("crashed"))

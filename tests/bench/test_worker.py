@@ -102,6 +102,15 @@ def test_a_worker_describes_the_harness_that_it_measures_with():
     assert found["threads"] == torch.get_num_threads()
 
 
+def test_a_gpu_whose_memory_others_hold_does_not_keep_a_worker_from_describing(monkeypatch):
+    def full() -> dict[str, float]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(worker, "gpu_harness_costs", full)
+
+    assert worker._gpu_costs() == {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
+
+
 @pytest.mark.parametrize(
     ("problem", "status", "reason"),
     [

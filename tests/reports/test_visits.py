@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from reports.visits import chosen_visits, readings, scatter_of, usual_scatter
+from reports.visits import chosen_visits, marked_noisy, readings, scatter_of, usual_scatter
 
 # The last five cells are quiet: what is usual is told by the cells that nothing disturbed.
 CELL = np.array([0, 0, 0, 1, 1, *(k for k in range(2, 7) for _ in range(3))], dtype=np.int64)
@@ -93,3 +95,18 @@ def test_a_worker_that_served_several_rounds_is_told_from_them() -> None:
 def test_single_readings_tell_nothing_of_the_scatter() -> None:
     found = scatter_of(np.array([1.0, 2.0]), np.array([0, 1]))
     assert (found.reading, found.rounds, found.workers) == (None, None, None)
+
+
+def test_a_replay_is_marked_by_being_slower_than_its_call_and_not_by_the_calls_own_noise() -> None:
+    frame = pd.DataFrame(
+        {
+            "noisy": [True, False, False, True],
+            "time_s": [1.0, 1.0, 1.0, 1.0],
+            "graph_time_s": [0.5, 1.01, 1.05, math.nan],
+        }
+    )
+
+    assert marked_noisy(frame).tolist() == [True, False, False, True]
+    assert marked_noisy(frame, "time_s").tolist() == [True, False, False, True]
+    assert marked_noisy(frame, "graph_time_s").tolist() == [False, False, True, False]
+    assert marked_noisy(frame[["graph_time_s"]], "graph_time_s").tolist() == [False] * 4
