@@ -22,11 +22,10 @@ def refutation(
         return Verdict.INCONCLUSIVE, []
     # A jump takes a size to be told from growth: four sizes then show three of it. Beside another
     # size of which there is too little, four do not tell a clock's growth from a ramp, or noise.
-    few = any(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
-    if few and chosen.broken is not None:
+    few = [setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside]
+    if any(few) and chosen.broken is not None:
         return Verdict.INCONCLUSIVE, ["models_undecided"]
-    none = all(setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside)
-    if few and none and findings.limits and not setting.exact:
+    if few and all(few) and findings.limits and not setting.exact:
         return Verdict.INCONCLUSIVE, []
     if chosen.rival and chosen.rival_share < PRESENT_SHARE:
         return Verdict.INCONCLUSIVE, ["models_undecided"]
