@@ -29,6 +29,8 @@ CEILINGS_SHARE = 0.1
 # A process serves further rounds until it has measured so many times as long as it took to start.
 WORTH_STARTING = 10.0
 USUAL_SCATTER = 0.03
+# So many visits tell a cell's scatter well enough; thousands would take long to go through.
+RECENT = 50
 # No sweep is so long; an end in case no visit ever takes time.
 MOST_ROUNDS = 10_000
 # What later rounds will take is summed up this often: it costs as much as a short visit.
@@ -176,7 +178,8 @@ class Rounds:
         return (deadline - self.clock() - fixed_s) / rounds
 
     def _candidate(self, cell: Cell, cost_s: float) -> Candidate:
-        times = [one.time_s for one in self.visits.measured(cell) if one.time_s]
+        seen = self.visits.measured(cell)
+        times = [one.time_s for one in seen[-RECENT:] if one.time_s]
         scatter = USUAL_SCATTER
         if len(times) >= FEWEST_WORKERS:
             scatter = float(np.std(times, ddof=1) / np.median(times))
@@ -185,7 +188,7 @@ class Rounds:
             seq_len=cell.case.seq_len,
             d_model=cell.case.d_model,
             call_s=self.visits.call_s(cell),
-            visits=len(times),
+            visits=len(seen),
             scatter=scatter,
             cost_s=cost_s,
         )

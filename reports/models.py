@@ -104,6 +104,7 @@ class Model:
         powers = [[float(t.power(name)) for name in self.names] for t in self.leading]
         self._fixed = np.array(powers).reshape(len(self.leading), len(self.names))
         self._free = self._fixed == self.claimed
+        self._held = np.where(self._free, 0.0, self._fixed)
         self._largest = np.array([float(sizes[name].max()) for name in self.names])
         self._logs = np.column_stack(
             [np.log(sizes[name] / top) for name, top in zip(self.names, self._largest, strict=True)]
@@ -118,11 +119,10 @@ class Model:
         self._base = scale * np.column_stack([np.empty((cells.cost.size, 0)), *values])
         self._log_parts = scale * self._log_parts
         self._target = cells.weights
-        self._subsets, self._priced = _subsets(
-            self.overheads, len(self.extra), len(self.lower), len(self.leading)
-        )
-        self._whole: Mask = np.asarray(self._subsets[:, len(self.terms) :].all(axis=1))
-        self._partly: Mask = np.asarray(~self._whole)
+        self._squares = float(self._target @ self._target)
+        shape = (self.overheads, len(self.extra), len(self.lower), len(self.leading))
+        self._subsets, self._priced = _subsets(*shape)
+        self._all, self._whole, self._partly, self._without = _systems(*shape)
         self._bound: dict[float, float] = {}
 
     @property
@@ -174,8 +174,7 @@ class Model:
         look.
         """
         if drop is not None:
-            rows: Mask = np.asarray(~self._subsets[:, len(self.terms) + drop])
-            return self._over(thetas, price, rows)
+            return self._over(thetas, price, self._without[drop])
         found = self._over(thetas, price, self._whole)
         if screen:
             return found
@@ -194,11 +193,13 @@ class Model:
             )
         return self._bound[price]
 
-    def _over(self, thetas: Floats, price: float, rows: Mask) -> Floats:
+    def _over(self, thetas: Floats, price: float, systems: _Systems) -> Floats:
         """The best priced values over some of the subsets."""
-        step = max(1, _CHUNK // max(int(rows.sum()), 1))
+        step = max(1, _CHUNK // max(len(systems.numbers), 1))
+        if len(thetas) <= step:
+            return self._best(thetas, price, systems)[0]
         parts = [thetas[k : k + step] for k in range(0, len(thetas), step)]
-        return np.concatenate([self._best(part, price, rows)[0] for part in parts])
+        return np.concatenate([self._best(part, price, systems)[0] for part in parts])
 
     def value(self, theta: Floats, price: float = 0.0, drop: int | None = None) -> float:
         """`values` at one θ."""
@@ -206,7 +207,7 @@ class Model:
 
     def solve(self, theta: Floats, price: float = 0.0) -> Solution:
         """The coefficients at these exponents."""
-        _, chosen = self._best(theta[None], price, np.ones_like(self._whole))
+        _, chosen = self._best(theta[None], price, self._all)
         kept = self._subsets[chosen[0]]
         columns = self._matrix(theta[None])[0]
         norms = _norms(columns)
@@ -260,24 +261,26 @@ class Model:
         return np.stack(np.broadcast_arrays(*parts), axis=-1)
 
     def _best(
-        self, thetas: Floats, price: float, rows: Mask
+        self, thetas: Floats, price: float, systems: _Systems
     ) -> tuple[Floats, npt.NDArray[np.intp]]:
         """The best priced value at each θ over some of the subsets, and the subset's number."""
         columns = self._matrix(thetas)
         gram = np.matmul(columns.transpose(0, 2, 1), columns)
-        right = np.matmul(self._target, columns)
         squares = np.diagonal(gram, axis1=1, axis2=2)
         each = 1.0 / np.sqrt(np.where(squares > 0, squares, 1.0))
-        gram = gram * (each[:, :, None] * each[:, None, :])
-        kept, both, fill = _systems(self._subsets.shape, self._subsets[rows].tobytes())
-        system = gram[:, None] * both + fill
-        wanted = (right * each)[:, None] * kept
+        gram *= each[:, :, None] * each[:, None, :]
+        right = np.matmul(self._target, columns) * each
+        system = gram[:, None] * systems.both
+        system += systems.fill
+        wanted = right[:, None] * systems.kept
         found = np.linalg.solve(system, wanted[..., None])[..., 0]
-        sse = float(self._target @ self._target) - (found * wanted).sum(axis=2)
-        value = np.maximum(sse, 0.0) + price * self._priced[rows]
+        value = self._squares - np.einsum("tsk,tsk->ts", found, wanted)
+        np.maximum(value, 0.0, out=value)
+        if price:
+            value += price * systems.priced
         value[(found < -1e-9).any(axis=2)] = np.inf
         chosen = value.argmin(axis=1)
-        return value[np.arange(len(thetas)), chosen], np.flatnonzero(rows)[chosen]
+        return value[np.arange(len(thetas)), chosen], systems.numbers[chosen]
 
     def _at(self, term: Monomial, j: int, theta: Floats) -> Monomial:
         for v, name in enumerate(self.names):
@@ -287,8 +290,7 @@ class Model:
         return term
 
     def _exponents(self, thetas: Floats) -> Floats:
-        mine = thetas[:, None, : len(self.names)]
-        return np.asarray(np.where(self._free[None], mine, self._fixed[None]))
+        return np.asarray(thetas[:, None, : len(self.names)] * self._free + self._held)
 
     def _matrix(self, thetas: Floats) -> Floats:
         """The weighted relative columns at each θ: (θ, cells, columns)."""
@@ -305,18 +307,6 @@ class Model:
         """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
         scale = np.exp(self._exponents(theta[None])[0] @ np.log(self._largest))
         return np.concatenate([np.ones(len(self.terms)), scale])
-
-
-@cache
-def _systems(shape: tuple[int, int], rows: bytes) -> tuple[Floats, Floats, Floats]:
-    """What makes the normal equations of each subset: its columns, their products, a diagonal.
-
-    Columns that a subset has not are given the equation x = 0.
-    """
-    kept = np.frombuffer(rows, dtype=np.bool_).reshape(-1, shape[1])
-    both = kept[:, :, None] & kept[:, None, :]
-    fill = np.eye(shape[1]) * np.where(kept, _RIDGE, 1.0)[:, :, None]
-    return kept.astype(np.float64), both.astype(np.float64), fill
 
 
 @cache
@@ -337,6 +327,49 @@ def _subsets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask
         row[list(pick)] = True
         row[others] = flags
     return rows, rows[:, list(places)].sum(axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Systems:
+    """What makes the normal equations of some subsets, by their `numbers`.
+
+    `kept` are the columns of each, `both` the products of its columns; columns that a subset has
+    not are given the equation x = 0 by `fill`.
+    """
+
+    numbers: npt.NDArray[np.intp]
+    kept: Floats
+    both: Floats
+    fill: Floats
+    priced: Floats
+
+    @classmethod
+    def of(cls, subsets: Mask, priced: Floats, rows: Mask) -> _Systems:
+        """Those of the subsets in some rows."""
+        kept = subsets[rows]
+        return cls(
+            numbers=np.flatnonzero(rows),
+            kept=kept.astype(np.float64),
+            both=(kept[:, :, None] & kept[:, None, :]).astype(np.float64),
+            fill=np.eye(kept.shape[1]) * np.where(kept, _RIDGE, 1.0)[:, :, None],
+            priced=priced[rows],
+        )
+
+
+@cache
+def _systems(
+    overheads: int, extra: int, lower: int, leading: int
+) -> tuple[_Systems, _Systems, _Systems, tuple[_Systems, ...]]:
+    """Of all subsets; of those with every leading term; of the others; of those without each."""
+    subsets, priced = _subsets(overheads, extra, lower, leading)
+    leads = subsets[:, overheads + extra + lower :]
+    whole: Mask = np.asarray(leads.all(axis=1))
+
+    def some(rows: Mask) -> _Systems:
+        return _Systems.of(subsets, priced, rows)
+
+    without = tuple(some(np.asarray(~leads[:, j])) for j in range(leading))
+    return some(np.ones_like(whole)), some(whole), some(np.asarray(~whole)), without
 
 
 @cache

@@ -8,6 +8,7 @@ many points at once.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -62,10 +63,10 @@ def descend(
     high: Floats,
     least_step: float = _PRECISION / 4,
 ) -> tuple[Floats, float]:
-    """The nearest minimum, by trying a cube of points and halving it down to `least_step`.
+    """The nearest minimum, by trying a cube of points and making it smaller, to `least_step`.
 
-    Where no corner is lower, the vertex of the parabola through the cube is tried: valleys are
-    narrow, and seldom along an axis.
+    Where no corner is lower, the vertex of the parabola through the cube is tried, if it promises
+    anything: valleys are narrow, and seldom along an axis.
     """
     best = start.copy()
     free = np.flatnonzero(step > 0)
@@ -83,16 +84,18 @@ def descend(
         lower = values[k] < value * _WORTH
         if lower:
             further = np.clip(2 * trial[k] - best, low, high)
-            best, value = trial[k], float(values[k])
+            best, value, gain = trial[k], float(values[k]), math.inf
         else:
+            move, gain = _vertex(values, free.size)
             further = best.copy()
-            further[free] += _vertex(values, free.size) * step[free]
+            further[free] += move * step[free]
             further = np.clip(further, low, high)
-        there = float(objective(further[None])[0])
+        there = float(objective(further[None])[0]) if gain > value * (1 - _WORTH) else math.inf
         if there < value * _WORTH:
             best, value = further, there
-        elif not lower:
-            step = step / 2
+        elif not lower:  # closer, and the more so the nearer the vertex
+            near = bool((np.abs(further - best) <= step / 4).all())
+            step = step / (4 if near else 2)
     return best, value
 
 
@@ -101,18 +104,22 @@ def _cube(size: int) -> Floats:
     return np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=size)))
 
 
-def _vertex(values: Floats, size: int) -> Floats:
-    """The lowest point of the parabola through the values on a cube, at most eight steps away."""
+def _vertex(values: Floats, size: int) -> tuple[Floats, float]:
+    """The lowest point of the parabola through the values on a cube, and how much lower it is.
+
+    In steps from the cube's middle, at most eight; the middle where the parabola has none.
+    """
     if not np.isfinite(values).all():
-        return np.zeros(size)
+        return np.zeros(size), 0.0
     found = _inverse(size) @ values
     slope, bends = found[1 : 1 + size], np.zeros((size, size))
     bends[np.triu_indices(size)] = found[1 + size :]
     bends = bends + bends.T
     if (bends[0, 0] if size == 1 else np.linalg.eigvalsh(bends)[0]) <= 0:
-        return np.zeros(size)
+        return np.zeros(size), 0.0
     move = -slope / bends[0, 0] if size == 1 else -np.linalg.solve(bends, slope)
-    return np.asarray(move * min(1.0, 8.0 / max(float(np.abs(move).max()), 1e-300)))
+    gain = -float(slope @ move) / 2
+    return np.asarray(move * min(1.0, 8.0 / max(float(np.abs(move).max()), 1e-300))), gain
 
 
 @cache
@@ -147,6 +154,7 @@ def _edge(
     limit = float(found.high[v] if direction > 0 else found.low[v])
     if _fixed(objective, found, at, v, limit)[1] <= threshold:
         return None
+    rise = _rise(objective(at[None])[0], found, threshold)
     stride = _PRECISION * 8
     while True:
         if abs(limit - inside) <= _PRECISION:
@@ -155,16 +163,27 @@ def _edge(
         there, value = _fixed(objective, found, at, v, outside)
         if value > threshold:
             break
-        inside, at = outside, _ahead(at, there, v)
+        inside, at, rise = outside, _ahead(at, there, v), _rise(value, found, threshold)
         stride = min(2 * stride, 0.25)
-    while abs(outside - inside) > _PRECISION:
-        middle = (inside + outside) / 2
+    beyond, halved = _rise(value, found, threshold), True
+    while (gap := abs(outside - inside)) > _PRECISION:
+        # The rise is about linear, as that of a parabola; where it misleads, the middle is tried.
+        part = (1.0 - rise) / (beyond - rise) if halved and math.isfinite(beyond) else 0.5
+        step = min(max(part * gap, _PRECISION / 2), gap - _PRECISION / 2)
+        middle = inside + direction * step
         there, value = _fixed(objective, found, at, v, middle)
         if value > threshold:
-            outside = middle
+            outside, beyond = middle, _rise(value, found, threshold)
         else:
-            inside, at = middle, there
+            inside, at, rise = middle, there, _rise(value, found, threshold)
+        halved = abs(outside - inside) <= gap / 2
     return (inside + outside) / 2
+
+
+def _rise(value: float, found: Search, threshold: float) -> float:
+    """The root of what a value lies above the minimum: 0 there, 1 at the threshold."""
+    margin = max(threshold - found.value, 1e-300)
+    return math.sqrt(max(value - found.value, 0.0) / margin)
 
 
 def _ahead(before: Floats, now: Floats, v: int) -> Floats:
