@@ -294,13 +294,17 @@ def counts_command(
     as_json: Json = False,
 ) -> int:
     """Count operations, bytes, launches and workspace exactly, without a clock."""
-    from bench.counting.command import counts_in_worker, nothing_counted
-    from bench.counting.table import table
+    from bench.environment import usable_cores
+    from bench.supervisor import Worker
 
-    with _warnings_as_lines():
+    with Worker(threads=usable_cores()) as worker, _warnings_as_lines():
+        worker.begin()  # both processes import torch, which takes seconds, at the same time
+        from bench.counting.command import counts_in_worker, nothing_counted
+
         found = counts_in_worker(
             names or (),
             impl or (),
+            worker,
             layout=layout,
             dtype=dtype,
             pass_=pass_,
@@ -310,6 +314,8 @@ def counts_command(
     if as_json:
         _print_json(found)
     else:
+        from bench.counting.table import table
+
         _console().print(table(found))
     return FAILED if nothing_counted(found, impl or ()) else DONE
 

@@ -44,7 +44,7 @@ class WorkerLost(Exception):  # noqa: N818  # it is an event of measuring, not a
 
 
 class Worker:
-    """One measuring process with pinned threads and allocator; started on first use.
+    """One measuring process with pinned threads and allocator; started on first use, or by `begin`.
 
     It runs in a session of its own, so that Ctrl-C reaches the parent only, which then ends it.
     """
@@ -56,6 +56,14 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._log: IO[bytes] | None = None
+
+    def begin(self) -> None:
+        """Start the process now, while this one has something else to do.
+
+        If that fails, the first request says so.
+        """
+        with contextlib.suppress(WorkerLost):
+            self._running()
 
     def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
         """The worker's answer.

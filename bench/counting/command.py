@@ -7,7 +7,6 @@ from typing import Any
 
 from bench.counting.document import sizes_of
 from bench.counting.result import QUANTITIES
-from bench.environment import usable_cores
 from bench.supervisor import Worker, WorkerLost, succeeded
 from implementations.case import Case
 from implementations.catalogue import CatalogueError, catalogue, in_this_layout, load_all
@@ -18,6 +17,7 @@ LIMIT_S = 60.0
 def counts_in_worker(
     names: Sequence[str],
     specs: Sequence[str],
+    worker: Worker,
     *,
     layout: str,
     dtype: str,
@@ -36,24 +36,23 @@ def counts_in_worker(
     Case(seq_len=1, dtype=dtype, pass_=pass_)  # type: ignore[arg-type]  # it checks it
     chosen = names if names or specs else list(catalogue())
     found: dict[str, Any] = {}
-    with Worker(threads=usable_cores()) as worker:
-        for implementation in load_all(chosen, in_this_layout(specs, layout)):
-            try:
-                answer = worker.ask(
-                    "counts",
-                    limit_s=LIMIT_S,
-                    spec=implementation.spec,
-                    dtype=dtype,
-                    pass_=pass_,
-                    is_causal=is_causal,
-                    at=dict(at),
-                )
-            except WorkerLost as lost:
-                raise CatalogueError(f"{implementation.name} cannot be counted: {lost}") from None
-            if not succeeded(answer):
-                raise CatalogueError(f"{implementation.name}: {answer.get('reason')}")
-            document = answer["document"]
-            found = {**document, "counts": [*found.get("counts", []), *document["counts"]]}
+    for implementation in load_all(chosen, in_this_layout(specs, layout)):
+        try:
+            answer = worker.ask(
+                "counts",
+                limit_s=LIMIT_S,
+                spec=implementation.spec,
+                dtype=dtype,
+                pass_=pass_,
+                is_causal=is_causal,
+                at=dict(at),
+            )
+        except WorkerLost as lost:
+            raise CatalogueError(f"{implementation.name} cannot be counted: {lost}") from None
+        if not succeeded(answer):
+            raise CatalogueError(f"{implementation.name}: {answer.get('reason')}")
+        document = answer["document"]
+        found = {**document, "counts": [*found.get("counts", []), *document["counts"]]}
     return found
 
 

@@ -101,6 +101,27 @@ def test_a_process_is_started_on_the_first_request_and_kept(light):
     assert light.started == 1
 
 
+def test_a_process_that_was_begun_answers_the_first_request(light):
+    light.begin()
+    assert light.started == 1
+
+    pid = ask(light, "hello")["pid"]
+    light.begin()
+
+    assert ask(light, "hello")["pid"] == pid
+    assert light.started == 1
+
+
+def test_what_keeps_a_process_from_starting_is_said_by_the_first_request(light, monkeypatch):
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(supervisor.tempfile, "TemporaryFile", full)
+    light.begin()
+
+    assert str(lost(light, "hello")) == "no measuring process: No space left on device"
+
+
 def test_threads_and_allocator_are_pinned_before_the_process_starts(light):
     names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TOP_PAD_"]
 
