@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch.overrides import TorchFunctionMode
 
 CHECKED = ("plain", "more_keys", "causal", "boolean_mask")
 
@@ -241,3 +243,25 @@ def visit() -> Callable[..., Any]:
         return record
 
     return one
+
+
+@pytest.fixture
+def borrowed_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Lends the processor's memory to who asks for that of a GPU; the devices asked for."""
+    asked: list[str] = []
+
+    def lent(device: object) -> str:
+        asked.append(str(device))
+        return "cpu"
+
+    class Lending(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            kwargs = dict(kwargs or {})
+            if str(kwargs.get("device", "cpu")).startswith("cuda"):
+                kwargs["device"] = lent(kwargs["device"])
+            return func(*args, **kwargs)
+
+    generator = torch.Generator
+    monkeypatch.setattr(torch, "Generator", lambda device: generator(lent(device)))
+    with Lending():
+        yield asked

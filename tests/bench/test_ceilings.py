@@ -77,6 +77,20 @@ def test_sizes_end_where_a_product_grows_long():
     assert found["matmul_flops_per_s"] == pytest.approx(2 * 4**3 / 1e-4)
 
 
+def test_on_a_gpu_nothing_is_measured_that_is_the_processors(borrowed_gpu, monkeypatch):
+    monkeypatch.setattr(ceilings, "LARGEST_SIZE_CUDA", 32)
+    monkeypatch.setattr(ceilings, "read_usage", usages())  # which has nothing to give
+    machine = Machine()
+
+    found = measure_ceilings("float32", "cuda", machine)
+
+    assert set(machine.products) == {4, 8, 16, 32}
+    assert found["matmul_flops_per_s"] == pytest.approx(2 * 32**3 / 1e-4)
+    assert found["copy_bytes_per_s"] == pytest.approx(2 * 8192 / 2.0)
+    assert (found["exp_per_s"], found["fault_s"]) == (None, None)
+    assert set(borrowed_gpu) == {"cuda"}
+
+
 def test_a_page_fault_costs_what_touching_fresh_memory_takes_longer(monkeypatch):
     # Three times: fresh memory with 100 faults, then the same memory with none.
     monkeypatch.setattr(

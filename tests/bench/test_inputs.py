@@ -40,6 +40,14 @@ def test_drawing_inputs_leaves_the_global_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("mask", ["boolean", "float"])
+def test_everything_is_drawn_on_the_device_of_the_case(borrowed_gpu, mask):
+    make_inputs(replace(CASE, device="cuda:1", mask=mask))
+
+    # A generator, and the five tensors.
+    assert borrowed_gpu == ["cuda:1"] * 6
+
+
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
 def test_other_dtypes_see_the_same_numbers_rounded(dtype):
     single, other = make_inputs(CASE), make_inputs(replace(CASE, dtype=dtype))

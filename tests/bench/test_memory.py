@@ -1,9 +1,15 @@
 """What counts as workspace: the peak of a call beyond its inputs and outputs."""
 
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import memory
 from bench.memory import Allocation, peak_beyond, workspace_bytes
 
 
@@ -66,3 +72,48 @@ def test_every_output_of_a_call_is_left_out():
     source = torch.ones(1009)
 
     assert workspace_bytes(lambda: (source + source, source * source), "cpu") == 0
+
+
+@dataclass
+class Taken:
+    """What the profiler says of one allocation; given back where the size is below 0."""
+
+    device: torch.device
+    ptr: int
+    alloc_size: int
+
+
+def profiled(*fields: object) -> Any:
+    """A profiler that saw these in turn, later ones as children of the first, as torch nests."""
+    events = [
+        SimpleNamespace(typed=("", one), start_time_ns=time, id=time, children=[])
+        for time, one in enumerate(fields)
+    ]
+    events[0].children = events[:0:-1]
+    results = SimpleNamespace(experimental_event_tree=lambda: events[:1])
+    return SimpleNamespace(profiler=SimpleNamespace(kineto_results=results))
+
+
+def test_on_a_gpu_its_own_memory_counts_and_the_processors_does_not(monkeypatch):
+    gpu, cpu, output = torch.device("cuda:0"), torch.device("cpu"), torch.ones(3)
+    seen = profiled(
+        SimpleNamespace(name="an operator"),
+        Taken(device=gpu, ptr=1, alloc_size=512),
+        Taken(device=cpu, ptr=2, alloc_size=7000),
+        Taken(device=gpu, ptr=output.untyped_storage().data_ptr(), alloc_size=1024),
+        Taken(device=gpu, ptr=3, alloc_size=2048),
+        Taken(device=gpu, ptr=1, alloc_size=-512),
+        Taken(device=gpu, ptr=4, alloc_size=1536),
+    )
+    done = []
+    monkeypatch.setattr(memory, "_ExtraFields_Allocation", Taken)
+    monkeypatch.setattr(memory, "profile", lambda **_: nullcontext(seen))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: done.append(f"wait {device}"))
+
+    def call() -> tuple[torch.Tensor]:
+        done.append("call")
+        return (output,)
+
+    assert workspace_bytes(call, "cuda:0") == 2048 + 1536
+    # What libraries take for good, they take in the first call.
+    assert done == ["call", "wait cuda:0"] * 2
