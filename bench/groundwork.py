@@ -17,12 +17,12 @@ from bench.cells import Cell, Key, by_implementation, pilot_cells
 from bench.checking import run_agreement, run_checks
 from bench.forecast import Forecast, Observation
 from bench.gate import Admission, Gate, cases_for
+from bench.knowledge import LOSSES, visit_limit_s
 from bench.observer import Observer
 from bench.records import RunError
 from bench.results import CheckResult, matrix_rows, summary
 from bench.run_directory import check_machine
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
-from bench.visits import LOSSES, visit_limit_s
 from implementations.case import Case
 
 COUNTING_LIMIT_S = 20.0

@@ -8,10 +8,11 @@ from typing import Any
 
 from bench.cases import Plan
 from bench.cells import Cell, Key, by_series
+from bench.knowledge import visit_limit_s
 from bench.records import Record
 from bench.rounds import Rounds
 from bench.supervisor import Worker, WorkerLost
-from bench.visits import Visits, visit_limit_s
+from bench.visits import Visits
 
 RESIDENT_ROUND = 1
 MOST_RESIDENT_BYTES = 2**30

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,38 +11,23 @@ from bench.cases import Plan
 from bench.cells import Cell, Key, case_of, unmeasured_record
 from bench.costs import VisitCosts
 from bench.environment import spare_cores
-from bench.forecast import Forecast, Observation
+from bench.forecast import Forecast
 from bench.gate import Admission
 from bench.journal import Journal
-from bench.pace import KINDS, Pace, UsualPace
+from bench.knowledge import ENOUGH_QUIET, Knowledge, visit_limit_s
 from bench.records import Record
 from bench.supervisor import Worker, WorkerLost, succeeded
-from bench.visit_record import (
-    better_record,
-    canaries_of,
-    is_quiet,
-    kind_of,
-    lost_a_retake,
-    measured_record,
-)
+from bench.visit_record import better_record, lost_a_retake, measured_record
 from implementations.case import Case
 
-# A visit is given up after this many times what its calls were allowed to take.
-PATIENCE = 40.0
-SHORTEST_LIMIT_S = 30.0
 SHORTEST_LAST_LIMIT_S = 2.0
-# What larger cells will run into as well; a crash may be a matter of one size.
-LOSSES = ("timeout", "out_of_memory")
 # Where everything is noisy, measuring again is a waste: at most this share of the time.
 RETAKEN_SHARE = 0.25
 RETAKEN_FREELY_S = 2.0
 MOST_AT_ONCE = 2
 # How long a visit waits for the usual pace; one that can be made up for goes on.
 PATIENT, HASTY = 3, 1
-# So many quiet measurements of a cell will do.
-ENOUGH_QUIET = 3
 FRESH_S = 0.2
-QUICK_CALL_SHARE = 1e-3
 
 INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
 # How the reason begins of a cell that a time budget left out.
@@ -51,12 +35,6 @@ NO_TIME = "no time was left for it"
 
 Fields = Callable[[Cell, int], Mapping[str, Any]]
 """What a record says of a cell in a round without timing it."""
-
-
-def visit_limit_s(plan: Plan) -> float:
-    """When a visit counts as hanging."""
-    calls_s = plan.call_limit_s * (plan.min_samples + 2)
-    return max(SHORTEST_LIMIT_S, PATIENCE * (calls_s + plan.visit_s))
 
 
 def makes_up(plan: Plan) -> bool:
@@ -95,22 +73,14 @@ class Visits:
         self._cells = {cell.key: cell for cell in cells}
         self._threads = threads
         self._journal = journal
-        self._forecast = forecast
+        self._known = Knowledge(plan, self._cells, forecast)
         self._admissions = admissions
         self._available_bytes = available_bytes
         self._fields = fields
         self._clock = clock
         self._visited: set[tuple[str, Case, int]] = set()
-        self._seen: dict[Key, list[Record]] = defaultdict(list)
-        self._given_up: dict[Key, Record] = {}
-        self._has_workspace: set[Key] = set()
-        self._has_energy: set[Key] = set()
-        self._usual: dict[tuple[str, str], UsualPace] = {}
-        self._is_parallel: dict[Key, bool] = {}
-        self._is_beyond_cache: dict[Key, bool] = {}
         self._newest_worker: dict[int, int] = {}
         self._free: dict[str, tuple[float, float]] = {}
-        self._surprised: set[str] = set()
         self._spent_s = self._retaken_s = 0.0
 
     @property
@@ -138,22 +108,15 @@ class Visits:
 
     def measured(self, cell: Cell) -> list[Record]:
         """The records of a cell that have a time."""
-        return self._seen[cell.key]
+        return self._known.measured(cell)
 
     def lacks_quiet(self, cell: Cell) -> bool:
         """Whether a cell was measured, but not often enough without noise and at today's pace."""
-        seen = self._seen[cell.key]
-        return bool(seen) and sum(self._is_quiet(cell, record) for record in seen) < ENOUGH_QUIET
-
-    def _is_quiet(self, cell: Cell, record: Record) -> bool:
-        """What was usual when a visit was made may not be so any more: then others are wanted."""
-        kind = kind_of(record)
-        pace = None if kind is None else self._usual_pace(cell.case.device, kind).pace()
-        return is_quiet(record, pace)
+        return self._known.lacks_quiet(cell)
 
     def call_s(self, cell: Cell) -> float | None:
         """Seconds of a call, measured or else predicted."""
-        return self._forecast.time_s(cell.implementation, cell.case)
+        return self._known.forecast.time_s(cell.implementation, cell.case)
 
     @property
     def newest_round(self) -> int:
@@ -171,9 +134,9 @@ class Visits:
 
     def costs_time(self, cell: Cell) -> bool:
         """Whether a visit would measure, as far as is known, and not only say why it does not."""
-        if self._admissions[cell.key].status != "pass" or cell.key in self._given_up:
+        if self._admissions[cell.key].status != "pass" or cell.key in self._known.given_up:
             return False
-        return bool(self._seen.get(cell.key)) or self._objection(cell) is None
+        return bool(self.measured(cell)) or self._objection(cell) is None
 
     def left_s(self, number: int, cells: Sequence[Cell]) -> float:
         """What visiting those of the cells will take that this round has not visited yet."""
@@ -248,11 +211,11 @@ class Visits:
         admission = self._admissions[cell.key]
         if admission.status != "pass":
             return replace(blank, status=admission.status, reason=admission.reason)
-        given_up = self._given_up.get(cell.key)
+        given_up = self._known.given_up.get(cell.key)
         if given_up is not None:
             return replace(blank, status=given_up.status, reason=given_up.reason)
         # What ran will run again, whatever one disturbed reading says of a neighbour since.
-        objection = None if self._seen.get(cell.key) else self._objection(cell)
+        objection = None if self.measured(cell) else self._objection(cell)
         if objection is not None:
             return replace(blank, status="skipped", reason=objection)
         started = self._clock()
@@ -260,7 +223,7 @@ class Visits:
         return replace(record, worker=before + worker.started, visit_s=self._clock() - started)
 
     def _objection(self, cell: Cell) -> str | None:
-        return self._forecast.objection(
+        return self._known.forecast.objection(
             cell.implementation,
             cell.case,
             call_limit_s=self._plan.call_limit_s,
@@ -313,7 +276,7 @@ class Visits:
         limit_s = visit_limit_s(plan)
         if deadline is not None:
             limit_s = min(limit_s, max(SHORTEST_LAST_LIMIT_S, deadline - self._clock()))
-        paces = self._paces(cell.case.device)
+        paces = self._known.paces(cell.case.device)
         try:
             answer = worker.ask(
                 "measure",
@@ -327,10 +290,7 @@ class Visits:
                     "patience": self._patience(blank.round or 0),
                 },
                 seed=plan.seed,
-                with_workspace=cell.key not in self._has_workspace,
-                with_energy=plan.energy and cell.key not in self._has_energy,
-                parallel=self._is_parallel.get(cell.key),
-                beyond_cache=self._is_beyond_cache.get(cell.key),
+                **self._known.request(cell),
                 paces={kind: pace.bands for kind, pace in paces.items()},
             )
         except WorkerLost as lost:
@@ -346,12 +306,7 @@ class Visits:
             if reason in answer:
                 name = cell.implementation.name
                 self.missing.setdefault(column, f"{name}: {answer[reason]}")
-        # Known for good with the first attempt, which alone reads the workspace.
-        self._is_beyond_cache.setdefault(cell.key, answer["beyond_cache"])
-        if answer["workspace_bytes"] is not None:
-            self._has_workspace.add(cell.key)
-        if answer.get("energy_j") is not None:
-            self._has_energy.add(cell.key)
+        self._known.learn_at_once(cell, answer)
         return measured_record(
             blank,
             answer,
@@ -363,62 +318,16 @@ class Visits:
     def _patience(self, number: int) -> int:
         return HASTY if makes_up(self._plan) and number < self._plan.rounds else PATIENT
 
-    def _paces(self, device: str) -> dict[str, Pace]:
-        """The usual paces of a device's kinds of work, as far as they are known."""
-        found = {kind: self._usual_pace(device, kind).pace() for kind in KINDS}
-        return {kind: pace for kind, pace in found.items() if pace is not None}
-
-    def _usual_pace(self, device: str, kind: str) -> UsualPace:
-        return self._usual.setdefault((device, kind), UsualPace(kind))
-
     def learn(self, record: Record) -> None:
         """Take in a record that stands in the journal, of this process or of an earlier one."""
-        case = case_of(record)
-        key = (record.implementation, case)
-        self._visited.add((*key, record.round or 0))
+        key, number = (record.implementation, case_of(record)), record.round or 0
+        self._visited.add((*key, number))
         if record.status in ("incorrect", "unsupported"):
             return  # the gate has been asked again
-        number, worker = record.round or 0, record.worker
-        if worker is not None:
-            self._newest_worker[number] = max(worker, self._newest_worker.get(number, 0))
+        if record.worker is not None:
+            self._newest_worker[number] = max(record.worker, self._newest_worker.get(number, 0))
         if record.visit_s is not None:
             self._spent_s += record.visit_s
             if key in self._cells and record.status == "measured" and not lost_a_retake(record):
                 self.costs.observe(self._cells[key], record.visit_s)
-        if record.status == "measured" and record.time_s is not None:
-            self._seen[key].append(record)
-            if record.workspace_bytes is not None or record.reason is not None:
-                self._has_workspace.add(key)
-            if record.energy_j is not None:
-                self._has_energy.add(key)
-            kind = kind_of(record)
-            if kind is not None and record.is_parallel is not None:
-                self._is_parallel[key] = record.is_parallel
-                self._is_beyond_cache[key] = record.memory_canaries_s is not None
-                self._usual_pace(case.device, kind).hear(canaries_of(record))
-            observed = Observation(
-                case=case, time_s=record.time_s, workspace_bytes=record.workspace_bytes
-            )
-            self._forecast.observe(record.implementation, observed)
-            return
-        if record.status == "skipped":
-            return  # by a forecast, which may have known too little, or for want of time
-        if self._seen.get(key):
-            return  # it ran before, and may again: something else was the matter
-        self._given_up.setdefault(key, record)
-        if record.status in LOSSES and not self._is_first_surprise(record, case):
-            self._forecast.observe_loss(record.implementation, case, record.status)
-
-    def _is_first_surprise(self, record: Record, case: Case) -> bool:
-        """Whether a cell that should have been quick hung, for the first time of its kernel.
-
-        On a busy machine that happens, and must not cost all larger cells.
-        """
-        cell = self._cells.get((record.implementation, case))
-        if record.status != "timeout" or cell is None or record.implementation in self._surprised:
-            return False
-        call_s = self._forecast.time_s(cell.implementation, case)
-        if call_s is None or call_s > QUICK_CALL_SHARE * visit_limit_s(self._plan):
-            return False
-        self._surprised.add(record.implementation)
-        return True
+        self._known.learn(record)

@@ -42,8 +42,8 @@ PLAN = """
 # The command line, with hangs cut short and without the machine's own rates, to save time.
 COMMAND = """
 import attnscale
-from bench import checking, groundwork, visits
-visits.SHORTEST_LIMIT_S, visits.PATIENCE, groundwork.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
+from bench import checking, groundwork, knowledge
+knowledge.SHORTEST_LIMIT_S, knowledge.PATIENCE, groundwork.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
 checking.run_checks.__kwdefaults__["case_limit_s"] = 2.0
 groundwork.Groundwork.ceilings = lambda *_: {}
 attnscale.main()

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bench.cases import Plan, Series
+from bench.knowledge import visit_limit_s
 from bench.records import RECORDS_FILE, read_records
 from bench.supervisor import WorkerLost
-from bench.visits import visit_limit_s
 
 SERIES = Series(implementations=("matmul",), seq_lens=(5, 7, 11), d_models=(13,), head_dim=13)
 PLAN = Plan(series=(SERIES,), retakes=2, visit_s=0.2)
