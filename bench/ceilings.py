@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from bench.counters import read_usage
-from bench.sampling import Budget, sample, warm_up
+from bench.sampling import Budget, sample
 from bench.timing import Stopwatch
+from bench.warming import warm_up
 
 SMALLEST_SIZE = 256
 LARGEST_SIZE = 2048

@@ -42,7 +42,7 @@ LONGEST_REASON = 300
 EMPTY_READINGS = 25
 
 Result = Callable[[], Sequence[Tensor]]
-"""A call that returns every output tensor, as `bench.worker.prepare` makes them."""
+"""A call that returns every output tensor, as `bench.measuring.prepare` makes them."""
 
 
 class CudaEvent(Protocol):

@@ -13,26 +13,15 @@ from dataclasses import dataclass, field
 
 from bench.counters import Usage, read_process, read_usage
 from bench.pace import Canary, Pace
+from bench.pauses import Pause, Pauses
 from bench.timing import Call, Stopwatch
+from bench.warming import SAME_FAULTS, SETTLED_FAULTS, SHORT_CALL_S, read_calls, warmed_up
 
 # A reading lasts at least this long, and at least so many times what the clock can tell apart,
 # which is then below 0.1 % of it.
 SHORTEST_READING_S = 1e-3
 READING_IN_RESOLUTIONS = 1000
 MOST_CALIBRATIONS = 4
-WARM_UP_AGREEMENT = 0.05
-WARM_UP_READING_S = 1e-4
-SHORT_CALL_S = 5e-3
-AGREEING_READINGS = 2
-AGREEING_SHORT_READINGS = 3
-# A long call is warm after so many readings without new memory, whether they agree or not.
-WARM_READINGS = 4
-LONGEST_WARM_UP_READINGS = 50
-LONGEST_WARM_UP_S = 1.0
-FEWEST_SETTLING_READINGS = 6
-SETTLED_FAULTS = 256  # of 4 KiB pages: 1 MiB
-SAME_FAULTS = 0.1
-STEADY_READINGS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,109 +60,6 @@ class Reading:
         return statistics.median(self.undisturbed_s or self.samples_s)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pause:
-    """Between two readings: the canary after the one, the canary before the other.
-
-    `cpu_s` is what all canaries took until then; `usage` was read only if asked for.
-    """
-
-    after: Canary
-    before: Canary
-    cpu_s: float
-    usage: Usage | None
-
-
-class _Pauses:
-    """Looks at what surrounds readings, and waits for the usual pace as long as patience lasts."""
-
-    def __init__(
-        self,
-        canary: Callable[[], Canary] | None,
-        usual: Pace | None,
-        usage: Callable[[], Usage],
-        clock: Callable[[], float],
-    ) -> None:
-        self.patience_s = 0.0
-        self._canary, self._usual, self._usage, self._clock = canary, usual, usage, clock
-        self._waited_s = self._cpu_s = 0.0
-
-    @property
-    def is_patient(self) -> bool:
-        """Whether waiting may still help."""
-        return self._waited_s < self.patience_s
-
-    def pause(self, *, with_usage: bool = False) -> _Pause:
-        """Look, and wait for the pace."""
-        after = before = self._look()
-        began = self._clock()
-        while self.is_patient and not self.at_pace(before):
-            before = self._look()
-            now = self._clock()
-            self._waited_s, began = self._waited_s + now - began, now
-        usage = self._usage() if with_usage else None
-        return _Pause(after=after, before=before, cpu_s=self._cpu_s, usage=usage)
-
-    def at_pace(self, *canaries: Canary) -> bool:
-        """Whether the machine ran at its usual pace, as far as that is known."""
-        return self._usual is None or self._usual.holds(*canaries)
-
-    def used_since(self, pause: _Pause) -> tuple[Usage, float | None]:
-        """What was used since a pause, and the CPU time of it without that of canaries."""
-        assert pause.usage is not None
-        used = self._usage().since(pause.usage)
-        if used.cpu_time_s is None:
-            return used, None
-        return used, max(0.0, used.cpu_time_s - (self._cpu_s - pause.cpu_s))
-
-    def _look(self) -> Canary:
-        if self._canary is None:
-            return ()
-        started = time.process_time()
-        found = self._canary()
-        self._cpu_s += time.process_time() - started
-        return found
-
-
-@dataclass(kw_only=True)
-class _WarmUp:
-    """Readings until the time of a call is stationary: seconds and page faults per call.
-
-    After each reading of a long call there is a pause, so that the last may count as samples.
-    """
-
-    readings: list[float] = field(default_factory=list)
-    faults: list[float] = field(default_factory=list)
-    pauses: list[_Pause | None] = field(default_factory=list)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether memory has settled, and times are stationary or cannot be waited for."""
-        return _settled(self.faults) and (_stationary(self.readings) or self._is_long_enough)
-
-    @property
-    def _is_long_enough(self) -> bool:
-        if len(self.readings) < 2:
-            return False
-        last = self.faults[-WARM_READINGS:]
-        is_warm = len(last) == WARM_READINGS and max(last) <= SETTLED_FAULTS
-        return (is_warm and self.readings[-1] >= SHORT_CALL_S) or (
-            sum(self.readings) > LONGEST_WARM_UP_S
-        )
-
-    def samples(self) -> tuple[list[tuple[float, float]], list[_Pause]]:
-        """The last readings of a long call, if they agree, with faults, and the pauses around."""
-        pauses: list[_Pause] = []
-        if not _stationary(self.readings):
-            return [], []
-        for pause in self.pauses[: -AGREEING_READINGS - 2 : -1]:
-            if pause is None:
-                break
-            pauses.insert(0, pause)
-        first = len(self.readings) - max(0, len(pauses) - 1)
-        return list(zip(self.readings[first:], self.faults[first:], strict=True)), pauses
-
-
 def sample(
     call: Call,
     stopwatch: Stopwatch,
@@ -194,16 +80,16 @@ def sample(
     or one call may take; once that was in vain, disturbed samples will do. Of long calls the
     readings that ended the warm-up are the first samples.
     """
-    pauses = _Pauses(canary, usual, usage, clock)
+    pauses = Pauses(canary, usual, usage, clock)
 
-    def pause(readings: Sequence[float]) -> _Pause | None:
+    def pause(readings: Sequence[float]) -> Pause | None:
         if readings[-1] < SHORT_CALL_S:
             return None
         if len(readings) > 1:  # the first call may compile for seconds
             pauses.patience_s = budget.patience * max(budget.visit_s, min(readings))
         return pauses.pause(with_usage=True)
 
-    warm = _warm_up(call, stopwatch, process, pause)
+    warm = warmed_up(call, stopwatch, process, pause)
     calls = calibrated_calls(call, stopwatch, warm.readings[-1])
     pauses.patience_s = budget.patience * max(budget.visit_s, min(warm.readings))
     samples: list[float] = []
@@ -232,7 +118,7 @@ def sample(
         undisturbed if pauses.is_patient else samples,
         is_narrow=narrow and was_narrow,
     ):
-        seconds, faults = _read(call, calls, stopwatch, process)
+        seconds, faults = read_calls(call, calls, stopwatch, process)
         samples.append(seconds / calls)
         seen.append(pauses.pause())
         judge(faults)
@@ -270,15 +156,6 @@ def _is_new_memory(faults: float, usual: float) -> bool:
     return faults > SETTLED_FAULTS + (1 + SAME_FAULTS) * usual
 
 
-def _read(
-    call: Call, calls: int, stopwatch: Stopwatch, process: Callable[[], Usage]
-) -> tuple[float, float]:
-    """Seconds of so many calls, and the page faults of one."""
-    before = process()
-    seconds = stopwatch.measure(call, calls)
-    return seconds, (process().since(before).minor_faults or 0) / calls
-
-
 def calibrated_calls(call: Call, stopwatch: Stopwatch, once_s: float) -> int:
     """How many calls share a reading, so that it is long beside what the clock tells apart.
 
@@ -294,53 +171,6 @@ def calibrated_calls(call: Call, stopwatch: Stopwatch, once_s: float) -> int:
             break
         calls = math.ceil(calls * shortest / seconds)
     return calls
-
-
-def warm_up(
-    call: Call, stopwatch: Stopwatch, *, process: Callable[[], Usage] = read_process
-) -> float:
-    """Call until the time of a call is stationary; seconds per call of the last reading.
-
-    Stationary means: the last three readings (of calls above 5 ms the last two) lie within 5 % of
-    each other, and no memory is touched for the first time any more. Timing the first calls would
-    include compilation, cold caches and the page faults of new memory. An allocator that gives its
-    memory back faults for ever: as many faults in three readings are its steady state, as
-    is what it does after FEWEST_SETTLING_READINGS. Once memory has settled, warming up ends after
-    LONGEST_WARM_UP_S in any case, and that of long calls after WARM_READINGS without new memory.
-    """
-    return _warm_up(call, stopwatch, process, lambda readings: None).readings[-1]
-
-
-def _warm_up(
-    call: Call,
-    stopwatch: Stopwatch,
-    process: Callable[[], Usage],
-    pause: Callable[[Sequence[float]], _Pause | None],
-) -> _WarmUp:
-    found = _WarmUp()
-    calls = 1
-    while len(found.readings) < LONGEST_WARM_UP_READINGS and not found.is_over:
-        seconds, faults = _read(call, calls, stopwatch, process)
-        found.readings.append(seconds / calls)
-        found.faults.append(faults)
-        found.pauses.append(pause(found.readings))
-        if stopwatch.loops and 0 < seconds < WARM_UP_READING_S:
-            calls = min(2 * calls, math.ceil(calls * WARM_UP_READING_S / seconds))
-    return found
-
-
-def _settled(faults: Sequence[float]) -> bool:
-    if not faults:
-        return False
-    last = faults[-STEADY_READINGS:]
-    steady = len(last) == STEADY_READINGS and max(last) - min(last) <= SAME_FAULTS * max(last)
-    return faults[-1] <= SETTLED_FAULTS or steady or len(faults) > FEWEST_SETTLING_READINGS
-
-
-def _stationary(readings: Sequence[float]) -> bool:
-    needed = AGREEING_SHORT_READINGS if readings[-1] < SHORT_CALL_S else AGREEING_READINGS
-    last = readings[-needed:]
-    return len(last) == needed and max(last) - min(last) <= WARM_UP_AGREEMENT * min(last)
 
 
 def half_width(samples: Sequence[float]) -> float:

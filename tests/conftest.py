@@ -57,7 +57,8 @@ class DirectWorker:
         self._lost = True
 
     def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
-        from bench import worker
+        from bench.operations import OPERATIONS
+        from bench.worker import _answer
 
         self.started += self._lost
         self._lost = True
@@ -65,7 +66,7 @@ class DirectWorker:
         answer = self._workers.fault(operation, request) or self._canned(operation, request)
         if answer is None:
             sent = json.loads(json.dumps(request))
-            answer = worker._answer(worker.OPERATIONS[operation], sent)
+            answer = _answer(OPERATIONS[operation], sent)
         self._lost = False
         return json.loads(json.dumps(answer, allow_nan=False))
 
@@ -89,7 +90,7 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import ceilings, measuring, pace, supervisor, sweep, verification, worker
+    from bench import ceilings, measuring, operations, pace, supervisor, sweep, verification
 
     workers = DirectWorkers()
     monkeypatch.setattr(supervisor, "Worker", workers)
@@ -103,7 +104,7 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     monkeypatch.setattr(ceilings, "LARGEST_SIZE", 8)
     for name in ("COPY_BYTES", "EXP_ELEMENTS", "FAULTING_BYTES"):
         monkeypatch.setattr(ceilings, name, 4096)
-    caches = (worker._implementation, measuring._all_threads, measuring._memory)
+    caches = (operations._implementation, measuring._all_threads, measuring._memory)
     for cache in caches:
         cache.cache_clear()
     yield workers

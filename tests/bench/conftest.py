@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch.overrides import TorchFunctionMode
 
 CHECKED = ("plain", "more_keys", "causal", "boolean_mask")
 
@@ -248,6 +246,9 @@ def visit() -> Callable[..., Any]:
 @pytest.fixture
 def borrowed_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Lends the processor's memory to who asks for that of a GPU; the devices asked for."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
     asked: list[str] = []
 
     def lent(device: object) -> str:

@@ -11,20 +11,22 @@ from hypothesis import strategies as st
 from bench.counters import Usage
 from bench.pace import Pace
 from bench.sampling import (
-    FEWEST_SETTLING_READINGS,
-    LONGEST_WARM_UP_READINGS,
-    LONGEST_WARM_UP_S,
     MOST_CALIBRATIONS,
     READING_IN_RESOLUTIONS,
     SHORTEST_READING_S,
-    STEADY_READINGS,
-    WARM_READINGS,
-    WARM_UP_READING_S,
     Budget,
     Reading,
     calibrated_calls,
     half_width,
     sample,
+)
+from bench.warming import (
+    FEWEST_SETTLING_READINGS,
+    LONGEST_WARM_UP_READINGS,
+    LONGEST_WARM_UP_S,
+    STEADY_READINGS,
+    WARM_READINGS,
+    WARM_UP_READING_S,
     warm_up,
 )
 

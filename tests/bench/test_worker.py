@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from bench import worker
+from bench import operations
 from bench.counters import Usage
+from bench.operations import OPERATIONS
 from bench.results import CheckResult
 from bench.situations import agreement_cases, check_cases
 from bench.supervisor import Worker
 from bench.verify import verify_case
-from bench.worker import MOST_PRINTED, OPERATIONS, _answer
+from bench.worker import MOST_PRINTED, _answer
 from implementations.case import Case
 from implementations.catalogue import load
 
@@ -58,7 +59,7 @@ def test_a_measurement_has_all_that_a_record_needs():
 
 
 def test_a_workspace_that_outgrows_the_core_s_own_cache_has_a_canary_of_memory(monkeypatch):
-    monkeypatch.setattr(worker, "own_cache_bytes", lambda: 3 * 4 * 64**2)
+    monkeypatch.setattr(operations, "own_cache_bytes", lambda: 3 * 4 * 64**2)
     case, larger = Case(seq_len=64, head_dim=16), Case(seq_len=128, head_dim=16)
 
     found = [measured("matmul", one) for one in (case, larger)]
@@ -106,9 +107,9 @@ def test_a_gpu_whose_memory_others_hold_does_not_keep_a_worker_from_describing(m
     def full() -> dict[str, float]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(worker, "gpu_harness_costs", full)
+    monkeypatch.setattr(operations, "gpu_harness_costs", full)
 
-    assert worker._gpu_costs() == {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
+    assert operations._gpu_costs() == {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
 
 
 @pytest.mark.parametrize(
