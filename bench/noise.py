@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.counters import Usage
+from bench.records import CLOCK_LOWERED
 
 LARGEST_SPREAD = 0.10
 LARGEST_RANGE = 0.25
@@ -50,7 +51,7 @@ def reasons(evidence: Evidence) -> tuple[str, ...]:
         found.append(f"no undisturbed sample{_pace(evidence.off_pace)}")
     elif evidence.undisturbed is not None and too_few(evidence.undisturbed, evidence.taken):
         found.append("few samples undisturbed")
-    found += [f"GPU clock lowered: {one}" for one in evidence.throttling]
+    found += [f"{CLOCK_LOWERED}: {one}" for one in evidence.throttling]
     return tuple(found)
 
 

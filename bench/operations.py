@@ -55,9 +55,9 @@ def describe() -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     return {
         "status": "done",
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-        "gpu_free_bytes": torch.cuda.mem_get_info()[0] if cuda else None,
-        "gpu_caches_bytes": gpu_caches() if cuda else None,
+        "gpu": _of_gpu(torch.cuda.get_device_name) if cuda else None,
+        "gpu_free_bytes": _of_gpu(lambda: torch.cuda.mem_get_info()[0]) if cuda else None,
+        "gpu_caches_bytes": _of_gpu(gpu_caches) if cuda else None,
         "threads": torch.get_num_threads(),
         "large_block_faults": large_block_faults(),
         "harness": {**asdict(harness_costs()), **(_gpu_costs() if cuda else {})},
@@ -65,12 +65,19 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _gpu_costs() -> dict[str, float | None]:
-    """Nothing known where others hold the GPU's memory, which does not concern a CPU."""
+def _of_gpu(ask: Callable[[], Any]) -> Any:
+    """The answer; None of a GPU that others hold, or that is none for this torch.
+
+    A sweep on the processor must not fail for it, and one on the GPU says it soon enough.
+    """
     try:
-        return {**gpu_harness_costs()}
-    except torch.OutOfMemoryError:
-        return {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
+        return ask()
+    except RuntimeError:  # torch.OutOfMemoryError is one
+        return None
+
+
+def _gpu_costs() -> dict[str, float | None]:
+    return _of_gpu(gpu_harness_costs) or {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
 
 
 @contextlib.contextmanager
@@ -168,10 +175,23 @@ def measure(
         "undisturbed_s": reading.undisturbed_s,
         "gpu_state": state,
         "workspace_bytes": workspace,
-        **(energy(ready, point.device) if with_energy else {}),
+        **(_besides(energy, "energy_reason", ready, point.device) if with_energy else {}),
         # Last, since a capture that fails may keep its memory; once a cell, as the workspace.
-        **(replayed(ready, point.device) if with_workspace else {}),
+        **(_besides(replayed, "graph_reason", ready, point.device) if with_workspace else {}),
     }
+
+
+def _besides(
+    read: Callable[[Prepared, str], dict[str, Any]], reason: str, ready: Prepared, device: str
+) -> dict[str, Any]:
+    """What an instrument reads after the samples; if it fails, why: they must not be lost for it.
+
+    A GPU that does not recover is replaced with this process, as after any error of that kind.
+    """
+    try:
+        return read(ready, device)
+    except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
+        return {reason: f"{type(problem).__name__}: {one_line(problem)}"}
 
 
 def _has_threads(case: Case) -> bool:
@@ -262,6 +282,11 @@ def resident(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
 def ceiling(dtype: str, device: str) -> dict[str, Any]:
     """The machine's own rates; see `bench.ceilings`."""
     return {"status": "done", **measure_ceilings(dtype, device, stopwatch(device))}
+
+
+def one_line(problem: BaseException) -> str:
+    """What is said first, of reasonable length."""
+    return str(problem).partition("\n")[0][:300] or "without a word"
 
 
 @cache

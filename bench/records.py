@@ -19,6 +19,8 @@ from typing import Any
 SCHEMA = 1
 RECORDS_FILE = "records.jsonl"
 RUN_FILE = "run.json"
+CLOCK_LOWERED = "GPU clock lowered"
+"""How the reason of a noisy visit begins for which the GPU did that."""
 
 STATUSES = (
     "measured",

@@ -130,18 +130,23 @@ def parse_threads(text: str) -> int | None:
 
 
 def check_device(device: str) -> str:
-    """The device, if torch has it.
+    """The device, if torch has it; the processor has no number.
 
     Raises:
         PlanError: it is neither cpu nor cuda, or there is no such CUDA device.
 
     """
     try:
-        kind = torch.device(device).type
+        found = torch.device(device)
     except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda"):
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
         raise PlanError(f"--device: expected cpu or cuda, got {device!r}")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if found.type == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
         raise PlanError(f"--device {device}: torch sees no CUDA device here; use --device cpu")
+    number = torch.cuda.device_count()
+    if found.index is not None and found.index >= number:
+        raise PlanError(f"--device {device}: expected an index below {number}, got {found.index}")
     return device

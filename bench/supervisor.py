@@ -29,6 +29,7 @@ ENDED_FROM_OUTSIDE = {
     if hasattr(signal, name)
 }
 MOST_ENDINGS = 3
+REASONS = ("reason", "graph_reason", "energy_reason")
 KILL = 9
 # How soon the end of a process is seen whose children keep its pipe open.
 POLL_S = 1.0
@@ -84,7 +85,7 @@ class Worker:
             kills = oom_kills()
             answer = self._exchange(process, line, limit_s)
             if answer is not None:
-                if POISONED in str(answer.get("reason")):
+                if any(POISONED in str(answer.get(one)) for one in REASONS):
                     self.stop()
                 return answer
             code, said = self._autopsy(process)

@@ -19,14 +19,19 @@ import torch
 
 from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.environment import available_bytes
-from bench.operations import OPERATIONS
+from bench.operations import OPERATIONS, one_line
 from implementations.interface import UnsupportedCaseError
 
 MOST_PRINTED = 300
 THREADED_ELEMENTS = 2**20
 # Threads and libraries need some memory even where there is none for tensors.
 FEWEST_BYTES = 2**28
-OUT_OF_MEMORY = ("can't allocate memory", "can't start new thread")
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "can't start new thread",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def main() -> None:
@@ -90,22 +95,18 @@ def _taken(printed: IO[bytes]) -> str:
     return text
 
 
-def _one_line(problem: BaseException) -> str:
-    return str(problem).partition("\n")[0][:300] or "without a word"
-
-
 def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
     try:
         return operation(**request)
     except UnsupportedCaseError as problem:
         return {"status": "unsupported", "reason": str(problem)}
     except (MemoryError, torch.OutOfMemoryError) as problem:
-        return {"status": "out_of_memory", "reason": _one_line(problem)}
+        return {"status": "out_of_memory", "reason": one_line(problem)}
     except (Exception, SystemExit, KeyboardInterrupt) as problem:
         # Ctrl-C does not reach this session: it is the kernel that raised it.
         if any(text in str(problem) for text in OUT_OF_MEMORY):
-            return {"status": "out_of_memory", "reason": _one_line(problem)}
-        return {"status": "crashed", "reason": f"{type(problem).__name__}: {_one_line(problem)}"}
+            return {"status": "out_of_memory", "reason": one_line(problem)}
+        return {"status": "crashed", "reason": f"{type(problem).__name__}: {one_line(problem)}"}
 
 
 if __name__ == "__main__":

@@ -174,7 +174,9 @@ def _row(label: str, cell: _Cell, launches: bool) -> BoundRow:
     if bound not in (NONE, UNTOLD):
         bound += f", {_percent(cell.explained)}"
     launch = wording.NOTHING
-    if np.isfinite(cell.launch_cost_s):
+    if cell.launch_cost_s < 0:
+        launch = "none seen"
+    elif np.isfinite(cell.launch_cost_s):
         share = wording.percent(cell.launch_cost_s / cell.time_s)
         launch = f"{wording.seconds(cell.launch_cost_s)} ({share})"
     return BoundRow(
@@ -205,7 +207,8 @@ def _takes(cell: _Cell) -> str:
         return ""
     bound = next(one for one in BOUNDS if one.name == cell.bound)
     takes = "takes" if cell.explained <= ABOVE else "would take"
-    return f"{bound.words.format(f'{cell.count:,.0f}')} {takes}"
+    number = f"{cell.count:,.0f} " if np.isfinite(cell.count) else ""
+    return f"{bound.words.format(number)} {takes}"
 
 
 def _clause(cell: _Cell) -> str:

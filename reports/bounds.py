@@ -41,6 +41,7 @@ EXPLAINS = 0.3
 """The part of the time that a ceiling must explain to be called the bound. A ceiling is one large
 product, copy or loop, and kernels that wait for nothing else reach a third of it to nine tenths;
 below that, what no ceiling tells of (a slow kernel, waiting threads) takes more than it does."""
+MOST_OF_IT = 0.5
 ABOVE = 1.1  # times a ceiling: nearer to it, either of the two may have been disturbed
 NONE, UNTOLD = "none of these", "cannot be told"
 _ELEMENT_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
@@ -86,7 +87,7 @@ BOUNDS = (
         seconds="exponentials_s",
         counted="transcendentals",
         ceiling="exp_per_s",
-        words="computing its {} exponentials and the like",
+        words="computing its {}exponentials and the like",
     ),
     Bound(
         name="launches",
@@ -94,7 +95,7 @@ BOUNDS = (
         seconds="launches_s",
         counted="operator_launches",
         ceiling="launch_s",
-        words="starting its {} operators",
+        words="starting its {}operators",
         each=True,
     ),
     Bound(
@@ -103,7 +104,7 @@ BOUNDS = (
         seconds="faults_s",
         counted="minor_faults",
         ceiling="fault_s",
-        words="serving {} page faults",
+        words="serving {}page faults",
         each=True,
     ),
 )
@@ -137,7 +138,8 @@ def bounds(
     `flops_per_byte` executed ones where they are known. `largest` is the ceiling that explains
     most, `explained` how much (1 is all of the time), and `bound` its name, or why there is none;
     `untold` says what could not be held against a ceiling. `launch_cost_s` is what a call takes
-    longer than one replayed from a graph: where it is known, it is the part of the launches.
+    longer than one replayed from a graph: where it is known, it is the part of the launches, and
+    the bound if it is most of the time, whatever was not counted.
     """
     timed = measured(cells)
     best = _ceilings(timed, info, runs or {})
@@ -166,6 +168,8 @@ def bounds(
     shares = pd.DataFrame({one.name: found[one.seconds] / time for one in BOUNDS})
     shares["memory"] = shares["memory"].mask(cached)
     known = found[[one.seconds for one in BOUNDS if one.name in _NEEDED]].notna().all(axis=1)
+    # What waits for launches leaves the rest to everything else.
+    known |= found["launch_cost_s"] >= MOST_OF_IT * time
     found["largest"] = shares.fillna(-1.0).idxmax(axis=1).where(known)
     found["explained"] = shares.max(axis=1).where(known)
     named = found["largest"].where(found["explained"] >= EXPLAINS, NONE)
@@ -229,6 +233,7 @@ def _tensor_bytes(timed: pd.DataFrame) -> pd.Series:
 def _untold(timed: pd.DataFrame, best: pd.DataFrame) -> list[str]:
     """For every cell, what could not be held against a ceiling, and why; nothing where all was."""
     uncounted = pd.DataFrame({one.noun: timed[one.counted].isna() for one in BOUNDS})
+    uncounted["operator launches"] &= timed["graph_time_s"].isna()  # else their cost was measured
     # What was not counted, or is not there, needs no ceiling.
     unmeasured = pd.DataFrame(
         {one.noun: best[one.ceiling].isna() & (timed[one.counted] > 0) for one in BOUNDS}

@@ -99,8 +99,10 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
     by_cell = records.groupby(keys, dropna=False, sort=False, observed=True)
     number = np.asarray(by_cell.ngroup(), dtype=np.int64)
     records["time_of_any_round_s"] = records["time_s"]
-    for name in ("time_s", *(name for name in READINGS if name not in _UNDISTURBED)):
-        records[name] = records[name].mask(_set_aside(records, name, number))
+    disturbed = ("time_s", *(name for name in READINGS if name not in _UNDISTURBED))
+    aside = {name: _set_aside(records, name, number) for name in disturbed}  # before any is blank
+    for name in disturbed:
+        records[name] = records[name].mask(aside[name])
     grouped = records.groupby(keys, dropna=False, sort=False, observed=True)
     cells = grouped.agg(
         status=("status", _cell_status),

@@ -94,7 +94,7 @@ def descend(
         if there < value * _WORTH:
             best, value = further, there
         elif not lower:  # closer, and the more so the nearer the vertex
-            near = bool((np.abs(further - best) <= step / 4).all())
+            near = gain > 0 and (np.abs(further - best) <= step / 4).all()
             step = step / (4 if near else 2)
     return best, value
 

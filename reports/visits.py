@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.records import CLOCK_LOWERED
 from reports.monomials import Floats
 from reports.scatter import Scatter
 from reports.units import unit_of
@@ -26,15 +27,33 @@ _MEDIAN_ABOVE_QUICKEST = (1.0, 1.0, 0.477, 0.688, 0.918, 1.062, 1.181, 1.278, 1.
 def marked_noisy(frame: pd.DataFrame, value: str = "") -> Mask:
     """Which rows are marked as disturbed while they were measured; none without such a column.
 
-    The marks are those of the time as called. A replay has no launches that could be disturbed;
-    one that took longer than the call, launches and all, ran while the GPU's clock was lower.
+    The marks are those of the time as called. A replay has no launches that could be disturbed: of
+    these marks it bears the one of a GPU that lowered its clock. And one that took longer than the
+    call, launches and all, was disturbed, by whatever it was.
     """
     if value == REPLAYED:
-        slower = frame[REPLAYED] > SLOWER_REPLAY * frame["time_s"] if "time_s" in frame else False
-        return np.asarray(np.zeros(len(frame), dtype=np.bool_) | slower, dtype=np.bool_)
+        return _slowed(frame) | (
+            _numbers(frame, REPLAYED) > SLOWER_REPLAY * _numbers(frame, "time_s")
+        )
     if "noisy" not in frame.columns:
         return np.zeros(len(frame), dtype=np.bool_)
     return np.asarray(frame["noisy"].eq(True).fillna(False), dtype=np.bool_)
+
+
+def _slowed(frame: pd.DataFrame) -> Mask:
+    """Where the reasons of noise, if there are any, say that the GPU lowered its clock."""
+    if "noise_reasons" not in frame.columns:
+        return np.zeros(len(frame), dtype=np.bool_)
+    texts = (str(one) for one in frame["noise_reasons"])
+    return np.fromiter((CLOCK_LOWERED in one for one in texts), dtype=np.bool_, count=len(frame))
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> Floats:
+    """A column as numbers, NaN where there is none."""
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    numbers = pd.to_numeric(frame[column], errors="coerce")
+    return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def readings(frame: pd.DataFrame, value: str) -> Floats | None:
@@ -44,7 +63,7 @@ def readings(frame: pd.DataFrame, value: str) -> Floats | None:
     """
     if unit_of(value).kind != "time":
         return None
-    return np.asarray(pd.to_numeric(frame[value], errors="coerce"), dtype=np.float64)
+    return _numbers(frame, value)
 
 
 def chosen_visits(noisy: Mask, cell: Numbers, times: Floats | None = None) -> Mask:

@@ -125,6 +125,16 @@ def test_cuda_where_there_is_none_is_one_line(monkeypatch):
     assert check_device("cuda") == "cuda"
 
 
+def test_the_processor_has_no_number_and_a_gpu_one_that_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    assert [check_device(one) for one in ("cpu:0", "cuda:1")] == ["cpu", "cuda:1"]
+    assert "--device cuda:2: expected an index below 2, got 2" in refused(
+        PlanError, device="cuda:2"
+    )
+
+
 def test_resuming_without_options_takes_the_plan_of_the_run(tmp_path):
     plan = load_preset("smoke")
     (tmp_path / RUN_FILE).write_text(json.dumps({"config": plan.to_dict()}))

@@ -113,6 +113,66 @@ def test_a_gpu_whose_memory_others_hold_does_not_keep_a_worker_from_describing(m
 
 
 @pytest.mark.parametrize(
+    "problem",
+    [
+        RuntimeError("CUDA error: no kernel image is available for execution on the device"),
+        RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
+def test_a_gpu_that_cannot_be_used_keeps_nobody_from_measuring_on_the_processor(
+    monkeypatch, problem
+):
+    def fail(*_: object, **__: object) -> Any:
+        raise problem
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("get_device_name", "mem_get_info", "get_device_properties"):
+        monkeypatch.setattr(torch.cuda, name, fail)
+    monkeypatch.setattr(operations, "gpu_harness_costs", fail)
+
+    found = ask("describe")
+
+    assert found["status"] == "done"
+    assert (found["gpu"], found["gpu_free_bytes"], found["gpu_caches_bytes"]) == (None, None, None)
+    assert found["harness"]["gpu_empty_call_s"] is None
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 256 MiB"),
+        RuntimeError("CUDA error: misaligned address"),
+        SystemExit(3),
+    ],
+)
+def test_samples_are_not_lost_for_a_replay_or_an_energy_that_fails(monkeypatch, problem):
+    def fail(ready: object, device: str) -> Any:
+        raise problem
+
+    monkeypatch.setattr(operations, "replayed", fail)
+    monkeypatch.setattr(operations, "energy", fail)
+    monkeypatch.setattr(operations, "watch_idle", lambda device: None)
+    request = {"spec": "matmul", "case": asdict(Case(seq_len=8, head_dim=4)), "seed": 0}
+
+    found = ask("measure", **request, budget=BUDGET, with_workspace=True, with_energy=True)
+
+    assert found["status"] == "measured"
+    assert found["time_s"] > 0
+    assert found["graph_reason"] == found["energy_reason"] == f"{type(problem).__name__}: {problem}"
+
+
+@pytest.mark.parametrize(
+    "problem", ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"]
+)
+def test_a_gpu_s_own_words_for_want_of_memory_are_known(write, problem):
+    path = raising(write, f"RuntimeError({problem!r})")
+    case = Case(seq_len=8, head_dim=4)
+
+    assert measured(path, case)["status"] == "out_of_memory"
+
+
+@pytest.mark.parametrize(
     ("problem", "status", "reason"),
     [
         ("MemoryError('no more')", "out_of_memory", "no more"),

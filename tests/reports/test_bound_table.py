@@ -124,6 +124,21 @@ def test_launch_costs_are_shown_where_a_graph_was_replayed(record: Make) -> None
     assert found.launches
 
 
+def test_a_replay_that_took_longer_shows_no_launch_cost(record: Make) -> None:
+    found = table(counted(record, 31, 1e-3, graph_time_s=1.1e-3))
+    assert [row.launch for row in found.rows] == ["none seen"]
+
+
+def test_launches_that_were_timed_need_not_be_counted(record: Make) -> None:
+    uncounted = {"operator_launches": None, "flops_executed": None, "bytes_moved": None}
+    found = table(counted(record, 31, 1e-3, graph_time_s=2.5e-4, **uncounted))
+    assert [row.bound for row in found.rows] == ["launches, 75 %"]
+    assert found.sentences == (
+        "sdpa: starting its operators takes 75 % of the time at n 31, d_model 192.",
+    )
+    assert not any("launches were not counted" in note for note in found.notes)
+
+
 def test_energy_is_told_at_the_largest_cell_that_has_one(record: Make) -> None:
     found = table(
         counted(record, 1009, 1.0),

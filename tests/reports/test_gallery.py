@@ -37,6 +37,10 @@ def test_of_the_gpu_alone_and_of_its_workspace_the_verdicts_are_those_of_the_doc
         return {(f.group["implementation"], f.group["pass"]) for f in fits if f.verdict is verdict}
 
     assert found("graph_time_s", Verdict.REFUTED) == set()
+    assert found("graph_time_s", Verdict.CONFIRMED) == {
+        ("sdpa", "forward"),
+        ("sdpa_flash", "forward"),
+    }
     assert found("workspace_bytes", Verdict.REFUTED) == {
         ("sdpa", "forward"),
         ("query_chunked", "forward_backward"),

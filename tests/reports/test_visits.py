@@ -110,3 +110,26 @@ def test_a_replay_is_marked_by_being_slower_than_its_call_and_not_by_the_calls_o
     assert marked_noisy(frame, "time_s").tolist() == [True, False, False, True]
     assert marked_noisy(frame, "graph_time_s").tolist() == [False, False, True, False]
     assert marked_noisy(frame[["graph_time_s"]], "graph_time_s").tolist() == [False] * 4
+
+
+def test_a_gpu_that_lowered_its_clock_marks_a_replay_as_well() -> None:
+    reasons = [("samples spread by 20%",), ["GPU clock lowered: power limit"], (), None]
+    frame = pd.DataFrame({"noise_reasons": reasons, "time_s": 1.0, "graph_time_s": 0.9})
+
+    assert marked_noisy(frame, "graph_time_s").tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("called", "replayed"),
+    [
+        (["1.0", "1.0", "?"], [1.0, 1.5, 1.5]),
+        (
+            pd.array([1.0, 1.0, None], dtype="Float64"),
+            pd.array([None, 1.5, 1.5], dtype="Float64"),
+        ),
+    ],
+)
+def test_times_as_text_or_with_gaps_mark_what_they_tell(called: object, replayed: object) -> None:
+    frame = pd.DataFrame({"time_s": called, "graph_time_s": replayed})
+
+    assert marked_noisy(frame, "graph_time_s").tolist() == [False, True, False]
