@@ -196,8 +196,6 @@ class Model:
     def _over(self, thetas: Floats, price: float, systems: _Systems) -> Floats:
         """The best priced values over some of the subsets."""
         step = max(1, _CHUNK // max(len(systems.numbers), 1))
-        if len(thetas) <= step:
-            return self._best(thetas, price, systems)[0]
         parts = [thetas[k : k + step] for k in range(0, len(thetas), step)]
         return np.concatenate([self._best(part, price, systems)[0] for part in parts])
 
@@ -276,8 +274,7 @@ class Model:
         found = np.linalg.solve(system, wanted[..., None])[..., 0]
         value = self._squares - np.einsum("tsk,tsk->ts", found, wanted)
         np.maximum(value, 0.0, out=value)
-        if price:
-            value += price * systems.priced
+        value += price * systems.priced
         value[(found < -1e-9).any(axis=2)] = np.inf
         chosen = value.argmin(axis=1)
         return value[np.arange(len(thetas)), chosen], systems.numbers[chosen]

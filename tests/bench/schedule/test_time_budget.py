@@ -1,6 +1,5 @@
 """A time budget is kept and well spent, on a simulated clock."""
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -20,13 +19,8 @@ def cells(records: Sequence[Record]) -> Counter[tuple[object, ...]]:
     return Counter((r.implementation, r.seq_len, r.d_model) for r in records)
 
 
-@pytest.mark.parametrize(
-    ("budget_s", "law"),
-    [
-        *itertools.product([10.0, 15.0, 20.0, 30.0, 60.0, 180.0], ["cheap", "dear"]),
-        (600.0, "dear"),
-    ],
-)
+@pytest.mark.parametrize("law", ["cheap", "dear"])
+@pytest.mark.parametrize("budget_s", [10.0, 15.0, 20.0, 30.0, 60.0, 180.0, 600.0])
 def test_a_time_budget_is_kept_and_every_cell_has_a_record(simulate, plan, machine, budget_s, law):
     done = simulate(plan(time_budget_s=budget_s), machine(law))
 
