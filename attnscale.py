@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.cases import Plan
-    from bench.progress import LiveProgress, PlainProgress
     from bench.records import Record, Run
     from bench.results import CheckResult
+    from bench.sweep.progress import LiveProgress, PlainProgress
     from implementations.case import Case, Pass
     from implementations.interface import Implementation, Layout
     from reports.judgement import Fit
@@ -50,7 +50,7 @@ def fit(
     claim: str = "n^2*d",
     confidence: float = 0.95,
     tolerance: float = 0.1,
-    statistic: str = "median",
+    statistic: str | None = None,
 ) -> Fit:
     """Judge one claim on one group of cells: a row a reading, `sizes` maps letters to columns.
 
@@ -166,6 +166,10 @@ Threads = Annotated[
 TimeBudget = Annotated[
     str | None, typer.Option("--time-budget", metavar="90s", help="for the whole sweep: 90s, 5min")
 ]
+Precision = Annotated[
+    float | None,
+    typer.Option("--precision", metavar="0.03", help="stop once exponents are known to so much"),
+]
 Energy = Annotated[bool, typer.Option("--energy", help="joules a call too; seconds a cell more")]
 Out = Annotated[Path | None, typer.Option("--out", help="the directory to write")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --out")]
@@ -258,6 +262,7 @@ def _measuring_options(
     allocator: Allocator = None,
     threads: Threads = None,
     time_budget: TimeBudget = None,
+    precision: Precision = None,
     energy: Energy = False,
     out: Out = None,
     resume: Resume = False,
@@ -357,7 +362,9 @@ def fit_command(
     claim: Annotated[str | None, typer.Option(help="a law such as n^2*d")] = None,
     confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
     tolerance: Annotated[float, typer.Option(help="on an exponent")] = 0.1,
-    statistic: Annotated[str, typer.Option(help="of a cell's readings: median, or min")] = "median",
+    statistic: Annotated[
+        str | None, typer.Option(help="of a cell's readings: quiet, median or min")
+    ] = None,
     predict: Annotated[
         list[str] | None,
         typer.Option(metavar="n=65536,d=1024", help="the cost of sizes not measured; repeatable"),
@@ -379,8 +386,8 @@ def fit_command(
     ):
         if not low < number < high:
             raise RequestError(f"{option}: expected between {low} and {high}, got {number}")
-    if statistic not in ("median", "min"):
-        raise RequestError(f"--statistic: expected median or min, got {statistic}")
+    if statistic not in (None, "quiet", "median", "min"):
+        raise RequestError(f"--statistic: expected quiet, median or min, got {statistic}")
     sizes = _sizes(size)
     questions = Questions.of(predict or (), budget or (), sizes)
     cost = (questions.cost or "time_s") if value is None else value
@@ -528,17 +535,23 @@ def _records(folder: Path) -> list[Record]:
 
 
 def _tally(folder: Path) -> str:
-    """What became of the visits, and the first reason of those without a time."""
+    """What became of the cells, and the first reason of those without a time."""
     from collections import Counter
 
-    records = _records(folder)
+    from bench.cells import case_of
+
+    cells: dict[object, Record] = {}
+    for record in _records(folder):
+        key = (record.implementation, case_of(record))
+        if key not in cells or cells[key].status != "measured":
+            cells[key] = record
     parts = []
-    for status, count in Counter(record.status for record in records).most_common():
-        reasons = Counter(r.reason for r in records if r.status == status and r.reason)
+    for status, count in Counter(one.status for one in cells.values()).most_common():
+        reasons = Counter(r.reason for r in cells.values() if r.status == status and r.reason)
         told = reasons and status != "measured"
         why = f" (such as: {reasons.most_common(1)[0][0]})" if told else ""
         parts.append(f"{count} {status}{why}")
-    return f"visits: {', '.join(parts)}"
+    return f"cells: {', '.join(parts)}"
 
 
 def _seconds_since_start() -> float:
@@ -554,8 +567,8 @@ def _seconds_since_start() -> float:
 def _interruptible(how_to_continue: str) -> Iterator[None]:
     """On Ctrl-C tell that all is kept, and exit with 130; on a second one exit at once.
 
-    Every record was on the disk before the next visit began, and a measuring process ends with its
-    parent: there is nothing that a second Ctrl-C could break.
+    What a pass has read is in a file before the next pass begins, and a measuring process ends with
+    its parent: there is nothing that a second Ctrl-C could break.
     """
     message = f"interrupted; what was measured is kept ({how_to_continue})"
 
@@ -594,8 +607,9 @@ def _sweep(
 ) -> bool:
     """Measure; whether a check of the gate failed."""
     from bench.listing import failing
-    from bench.sweep import Sweep
+    from bench.sweep.sweep import Sweep
     from reports.laws import parse
+    from reports.precision import is_known
 
     def law_value(law: str, case: Case) -> float:
         sizes = {"n": case.seq_len, "d": case.d_model, "h": case.num_heads, "b": case.batch}
@@ -609,6 +623,7 @@ def _sweep(
             folder=folder,
             law_value=law_value,
             observer=shown,
+            is_known=is_known,
             preset=preset,
             head_start_s=head_start_s,
         ).run(resume=resume)
@@ -660,7 +675,7 @@ def _whole_sizes(text: str | None) -> dict[str, int]:
 def _progress() -> LiveProgress | PlainProgress:
     from rich.console import Console
 
-    from bench.progress import progress
+    from bench.sweep.progress import progress
 
     return progress(Console(stderr=True))
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.inputs import Inputs
+from bench.timing.inputs import Inputs
 from implementations.masking import resolve_scale
 from implementations.oracle import (
     QUANTITIES,

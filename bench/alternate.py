@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.timing import Stopwatch
+from bench.timing.stopwatch import Stopwatch
 
 Call = Callable[[], object]
 

@@ -27,7 +27,8 @@ class Series:
     """Cells of some implementations in which only seq_len and d_model vary.
 
     With `num_heads` None the heads grow with d_model (`head_dim` fixed); with a number the head
-    grows instead.
+    grows instead. The sizes of an `open_ended` series end where this machine needs more than the
+    plan's limit a call, or has too little memory: what lies beyond is no part of the run.
     """
 
     implementations: tuple[str, ...]
@@ -41,6 +42,7 @@ class Series:
     pass_: Pass = "forward"
     is_causal: bool = False
     mask: MaskKind = "none"
+    open_ended: bool = False
 
     @property
     def growth(self) -> Growth:
@@ -81,28 +83,21 @@ class Series:
 class Plan:
     """Everything that determines a sweep, apart from the machine.
 
-    `call_limit_s` is the longest call that is measured at all; `visit_s` the time that one visit
-    may sample for once it has `min_samples`; a visit ends early when the interval of its median is
-    within `precision`. A noisy visit is made again `retakes` times at most: at once, or after more
-    than three rounds in further ones, until a cell has three quiet visits. With `time_budget_s` the
-    whole sweep, checks included, takes so long, and `rounds` does not count; with
-    `time_limit_s` it makes its rounds and takes so long at most. `energy` adds
-    seconds of calls a cell, in one round, for the energy of a call; `resident` measures the
-    resident set of a fresh process for one cell a series.
+    `call_limit_s` is the longest call that is measured at all. Three processes make passes over all
+    cells in turns of `turn_s` seconds, one pass at least; a turn is a round of the records. The
+    sweep ends when the exponents are known to within `precision` (None: it does not look), when
+    `time_budget_s` is spent, checks included, or after so many `rounds`, whichever comes first.
+    `energy` adds seconds of calls a cell for the energy of a call.
     """
 
     series: tuple[Series, ...]
     title: str = ""
-    rounds: int = 3
+    rounds: int | None = None
+    turn_s: float = 10.0
+    precision: float | None = None
+    time_budget_s: float = 240.0
     call_limit_s: float = 1.0
-    visit_s: float = 0.2
-    min_samples: int = 3
-    precision: float = 0.01
-    retakes: int = 2
-    time_budget_s: float | None = None
-    time_limit_s: float | None = None
     energy: bool = False
-    resident: bool = True
     seed: int = 0
     specs: tuple[str, ...] = ()
     threads: int | None = None
@@ -132,18 +127,15 @@ def read_plan(source: Mapping[str, Any], where: str) -> Plan:
     if "specs" in top:
         top["specs"] = _texts(top["specs"], f"{where}: specs must be a list of kernels")
     plan = Plan(series=tuple(_read_series(row, where) for row in rows), **top)
-    for name in ("rounds", "min_samples", "call_limit_s", "visit_s", "precision", "threads"):
+    for name in ("rounds", "turn_s", "call_limit_s", "precision", "threads"):
         value = getattr(plan, name)
         if value is not None and not 0 < value < math.inf:
             raise PlanError(f"{where}: {name} must be positive, got {value}")
-    if plan.retakes < 0:
-        raise PlanError(f"{where}: retakes must not be negative, got {plan.retakes}")
-    for name in ("time_budget_s", "time_limit_s"):
-        value = getattr(plan, name)
-        if value is not None and not SHORTEST_BUDGET_S <= value < math.inf:
-            raise PlanError(
-                f"{where}: {name} must be at least {SHORTEST_BUDGET_S:.0f}, got {value}"
-            )
+    if not SHORTEST_BUDGET_S <= plan.time_budget_s < math.inf:
+        raise PlanError(
+            f"{where}: time_budget_s must be at least {SHORTEST_BUDGET_S:.0f}, got "
+            f"{plan.time_budget_s}"
+        )
     if plan.allocator not in ("pinned", "default"):
         raise PlanError(f"{where}: allocator must be pinned or default, got {plan.allocator!r}")
     for series in plan.series:
@@ -193,7 +185,9 @@ def load_config(path: Path) -> Plan:
 
 
 def parse_sizes(text: str, option: str) -> tuple[int, ...]:
-    """Sizes such as `128:8192` (doubling), `96,192,500`, or both mixed; ascending, each once.
+    """Sizes such as `128:8192` (doubling), `128:8192/2` (one between), `96,192,500`, or mixed.
+
+    They come back ascending, each once. Between n and 2·n lies 1.5·n.
 
     Raises:
         PlanError: anything else; the message names the option and the part that does not fit.
@@ -201,10 +195,13 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
     """
     sizes: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,18})\s*(?::\s*(\d{1,18})\s*)?", part, flags=re.ASCII)
+        match = re.fullmatch(
+            r"\s*(\d{1,18})\s*(?::\s*(\d{1,18})\s*(/\s*2\s*)?)?", part, flags=re.ASCII
+        )
         if match is None:
             raise PlanError(
-                f"{option}: {part.strip()!r} is not a size; sizes look like 128:8192 or 96,192,500"
+                f"{option}: {part.strip()!r} is not a size; sizes look like 128:8192, "
+                "128:8192/2 or 96,192,500"
             )
         first = int(match[1])
         last = int(match[2] or first)
@@ -214,6 +211,8 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
             )
         while first <= last:
             sizes.add(first)
+            if match[3] and first % 2 == 0 and first + first // 2 <= last:
+                sizes.add(first + first // 2)
             first *= 2
     return tuple(sorted(sizes))
 

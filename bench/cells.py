@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -19,10 +19,11 @@ Key: TypeAlias = tuple[str, Case]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One implementation at one case."""
+    """One implementation at one case; see `bench.cases.Series` for `open_ended`."""
 
     implementation: Implementation
     case: Case
+    open_ended: bool = False
 
     @property
     def key(self) -> Key:
@@ -45,23 +46,9 @@ def cells_of(plan: Plan) -> list[Cell]:
     for series in plan.series:
         for case in series.cases():
             for name in series.implementations:
-                cell = Cell(implementation=loaded[name], case=case)
+                cell = Cell(implementation=loaded[name], case=case, open_ended=series.open_ended)
                 found.setdefault(cell.key, cell)
     return list(found.values())
-
-
-def pilot_cells(cells: Sequence[Cell]) -> Iterator[Cell]:
-    """Of every series the cells on the diagonal of its grid, smallest first."""
-    for group in by_series(cells):
-        seq_lens = sorted({cell.case.seq_len for cell in group})
-        widths = sorted({cell.case.d_model for cell in group})
-        steps = max(len(seq_lens), len(widths))
-        diagonal = {
-            (seq_lens[min(i, len(seq_lens) - 1)], widths[min(i, len(widths) - 1)])
-            for i in range(steps)
-        }
-        chosen = [c for c in group if (c.case.seq_len, c.case.d_model) in diagonal]
-        yield from sorted(chosen, key=lambda c: (c.case.seq_len, c.case.d_model))
 
 
 def by_series(cells: Iterable[Cell]) -> list[list[Cell]]:

@@ -54,6 +54,8 @@ def narrow(
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         narrowed = replace(series, implementations=members, **changes)
+        if seq_lens or d_models:  # who names sizes is told what becomes of them
+            narrowed = replace(narrowed, open_ended=False)
         if d_models and narrowed.num_heads is None:
             narrowed = _with_smaller_heads(narrowed)
         chosen.append(narrowed)

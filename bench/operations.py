@@ -6,48 +6,43 @@ Each raises what a kernel or torch raises; `bench.worker` turns that into an ans
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import cache, partial
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.ceilings import large_block_faults, measure_ceilings
 from bench.check_case import CheckCase
+from bench.counters import read_usage
 from bench.counting.counter import Counter
 from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
-from bench.cuda_timing import gpu_caches, gpu_harness_costs
-from bench.inputs import Inputs, make_inputs
 from bench.instruments import missing_instruments
-from bench.measuring import (
+from bench.memory import workspace_bytes
+from bench.nvml import Unavailable
+from bench.probes.agreement import agreement
+from bench.shrink import shrink
+from bench.timing.ceilings import large_block_faults, measure_ceilings
+from bench.timing.cuda import gpu_caches, gpu_harness_costs
+from bench.timing.gpu_and_energy import energy, gpu_state, watch_idle
+from bench.timing.prepared_call import (
     Prepared,
-    canary,
-    is_parallel,
-    own_cache_bytes,
-    prepare,
+    ReadyCell,
+    ReadyCells,
+    held_limit_bytes,
+    replay_stopwatch,
     stopwatch,
     unsound,
 )
-from bench.memory import workspace_bytes
-from bench.pace import Bands, Pace, kind_of_work
-from bench.probes.agreement import agreement
-from bench.resident import resident_peak
-from bench.sampling import Budget, sample
-from bench.sensors import energy, gpu_state, replayed, watch_idle
-from bench.shrink import shrink
-from bench.timing import harness_costs
+from bench.timing.sampling import read
+from bench.timing.stopwatch import harness_costs
 from bench.verify import verify_case
-from bench.warming import warm_up
 from implementations.case import Case, Pass
 from implementations.catalogue import load
 from implementations.interface import Implementation
-
-# One call of it loads the libraries and starts the threads before the resident set is read.
-SMALL_SEQ_LEN = 64
-NO_PACES: Mapping[str, Bands] = {}
 
 
 def describe() -> dict[str, Any]:
@@ -117,89 +112,91 @@ def reduce(spec: str, case: dict[str, Any], check: str, seed: int) -> dict[str, 
     return {"status": "done", "result": None if result is None else asdict(result)}
 
 
-def measure(
-    spec: str,
-    case: dict[str, Any],
-    budget: dict[str, Any],
-    seed: int,
-    with_workspace: bool,
-    with_energy: bool = False,
-    parallel: bool | None = None,
-    beyond_cache: bool | None = None,
-    paces: Mapping[str, Bands] = NO_PACES,
-) -> dict[str, Any]:
-    """Time one cell at the machine's usual pace; measure workspace and energy if asked.
+def trial(spec: str, case: dict[str, Any], seed: int, with_energy: bool = False) -> dict[str, Any]:
+    """Call one cell for the first time in a run: its workspace, energy if asked, one reading.
 
-    `parallel` says whether its calls have several threads work, `beyond_cache` whether their
-    workspace outgrows the core's own cache, None if that is to be found out; `paces` are the usual
-    ones of kinds of work, as far as they are known.
+    The checks have not seen every size: outputs that are unsound at first sight are `incorrect`.
     """
     implementation, point = _implementation(spec), Case(**case)
     if with_energy:
         watch_idle(point.device)
-    ready = prepare(implementation, _inputs(implementation, point, seed), point)
-    workspace = None
-    if with_workspace:
-        workspace, outputs = _workspace(implementation, ready, point)
-        objection = unsound(outputs, point)
-        del outputs
-        if objection is not None:
-            return {"status": "incorrect", "reason": objection}
-    if beyond_cache is None:
-        on_cpu = point.device_type == "cpu"
-        beyond_cache = on_cpu and workspace is not None and workspace > own_cache_bytes()
-    with ready.conditions():
-        if parallel is None:
-            parallel = _has_threads(point) and is_parallel(ready.call)
-        usual = paces.get(kind_of_work(is_parallel=parallel, beyond_cache=beyond_cache))
-        reading = sample(
-            ready.call,
-            stopwatch(point.device),
-            Budget(**budget),
-            canary=partial(canary, point.device, parallel=parallel, beyond_cache=beyond_cache),
-            usual=None if usual is None else Pace(bands=usual),
-        )
+    ready = _ready(point.device).get(implementation, spec, point, seed).prepared
+    workspace, outputs = _workspace(implementation, ready, point)
+    objection = unsound(outputs, point)
+    del outputs
+    if objection is not None:
+        return {"status": "incorrect", "reason": objection}
+    found = visit(spec, case, seed, workspace or 0)
+    found["workspace_bytes"] = workspace
+    return found | (_besides(energy, ready, point.device) if with_energy else {})
+
+
+def visit(spec: str, case: dict[str, Any], seed: int, workspace_bytes: int = 0) -> dict[str, Any]:
+    """One reading of a cell, and on a GPU one of its replay; all values are per call."""
+    point = Case(**case)
+    watch = stopwatch(point.device)
+    cells = _ready(point.device)
+    cell = cells.get(_implementation(spec), spec, point, seed)
+    with cell.prepared.conditions():
+        if cell.once_s == math.inf:
+            # The first call may compile, and takes new memory: the second tells what one takes.
+            cell.once_s = min(watch.measure(cell.prepared.call, 1) for _ in range(2))
+        found = asdict(read(cell.prepared.call, watch, cell.once_s))
+        cell.once_s = min(cell.once_s, found["time_s"])
+    if point.device_type == "cuda":
         # At once: an idle GPU soon tells nothing of what slowed it.
-        state = gpu_state(point.device) if point.device_type == "cuda" else None
-    return {
-        "status": "measured",
-        "samples_s": reading.samples_s,
-        "calls_per_sample": reading.calls,
-        "time_s": reading.time_s,
-        "cpu_time_s": reading.cpu_time_s,
-        "minor_faults": reading.minor_faults,
-        "usage": asdict(reading.usage),
-        "is_parallel": parallel,
-        "beyond_cache": beyond_cache,
-        "canaries": reading.canaries,
-        "undisturbed_s": reading.undisturbed_s,
-        "gpu_state": state,
-        "workspace_bytes": workspace,
-        **(_besides(energy, "energy_reason", ready, point.device) if with_energy else {}),
-        # Last, since a capture that fails may keep its memory; once a cell, as the workspace.
-        **(_besides(replayed, "graph_reason", ready, point.device) if with_workspace else {}),
-    }
+        found["gpu_state"] = gpu_state(point.device)
+        found |= _replayed(cells, cell, point, workspace_bytes)
+    return {"status": "measured", **found}
 
 
-def _besides(
-    read: Callable[[Prepared, str], dict[str, Any]], reason: str, ready: Prepared, device: str
+def _replayed(
+    cells: ReadyCells, cell: ReadyCell, case: Case, workspace_bytes: int
 ) -> dict[str, Any]:
-    """What an instrument reads after the samples; if it fails, why: they must not be lost for it.
+    """`graph_time_s`: a call replayed from a graph; or `graph_reason`, why there is none.
 
     A GPU that does not recover is replaced with this process, as after any error of that kind.
     """
     try:
-        return read(ready, device)
+        graph = cells.captured(cell, case, workspace_bytes)
+        if graph is None:
+            told = cell.replay
+            return {"graph_reason": told.reason} if isinstance(told, Unavailable) else {}
+        watch = replay_stopwatch(case.device)
+        if cell.replay_s == math.inf:
+            cell.replay_s = watch.measure(graph.replay, 1)
+        found = read(graph.replay, watch, cell.replay_s)
     except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
-        return {reason: f"{type(problem).__name__}: {one_line(problem)}"}
+        return {"graph_reason": _named(problem)}
+    cell.replay_s = min(cell.replay_s, found.time_s)
+    return {"graph_time_s": found.time_s}
 
 
-def _has_threads(case: Case) -> bool:
-    return case.device_type == "cpu" and torch.get_num_threads() > 1
+def rest(device: str) -> dict[str, Any]:
+    """Before other processes have their turn: give unused memory of a GPU back."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+        torch.cuda.empty_cache()
+    return {"status": "done"}
 
 
-def _inputs(implementation: Implementation, case: Case, seed: int) -> Inputs:
-    return make_inputs(case, seed=seed, layout=implementation.layout)
+def usage() -> dict[str, Any]:
+    """What the operating system has counted of this process and of the machine until now."""
+    return {"status": "done", **asdict(read_usage())}
+
+
+def _besides(
+    instrument: Callable[[Prepared, str], dict[str, Any]], ready: Prepared, device: str
+) -> dict[str, Any]:
+    """What an instrument reads beside the time; if it fails, why: the time must not be lost."""
+    try:
+        return instrument(ready, device)
+    except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
+        return {"energy_reason": _named(problem)}
+
+
+def _named(problem: BaseException) -> str:
+    return f"{type(problem).__name__}: {one_line(problem)}"
 
 
 def _workspace(
@@ -217,19 +214,6 @@ def _workspace(
 
     peak = workspace_bytes(run, case.device)
     return peak, made[-1]
-
-
-def pilot(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Warm one cell up, to predict larger ones by its seconds and workspace."""
-    implementation, point = _implementation(spec), Case(**case)
-    ready = prepare(implementation, _inputs(implementation, point, seed), point)
-    with ready.conditions():
-        seconds = warm_up(ready.call, stopwatch(point.device))
-    return {
-        "status": "measured",
-        "time_s": seconds,
-        "workspace_bytes": _workspace(implementation, ready, point)[0],
-    }
 
 
 def count(spec: str, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -270,23 +254,19 @@ def _counts(found: Counts) -> dict[str, int | None]:
     }
 
 
-def resident(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
-    """By how much one call raises the resident set; to be asked of a fresh process."""
-    implementation, point = _implementation(spec), Case(**case)
-    small = replace(point, seq_len=SMALL_SEQ_LEN, key_len=SMALL_SEQ_LEN)
-    prepare(implementation, _inputs(implementation, small, seed), small).run()
-    ready = prepare(implementation, _inputs(implementation, point, seed), point)
-    return {"status": "done", **asdict(resident_peak(ready.run))}
-
-
 def ceiling(dtype: str, device: str) -> dict[str, Any]:
-    """The machine's own rates; see `bench.ceilings`."""
+    """The machine's own rates; see `bench.timing.ceilings`."""
     return {"status": "done", **measure_ceilings(dtype, device, stopwatch(device))}
 
 
 def one_line(problem: BaseException) -> str:
     """What is said first, of reasonable length."""
     return str(problem).partition("\n")[0][:300] or "without a word"
+
+
+@cache
+def _ready(device: str) -> ReadyCells:
+    return ReadyCells(held_limit_bytes(device))
 
 
 @cache
@@ -300,10 +280,11 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "compare": compare,
     "reduce": reduce,
     "load": lambda spec: {"status": "done", "name": _implementation(spec).name},
-    "measure": measure,
-    "pilot": pilot,
+    "trial": trial,
+    "visit": visit,
+    "rest": rest,
+    "usage": usage,
     "count": count,
     "counts": counts,
-    "resident": resident,
     "ceiling": ceiling,
 }

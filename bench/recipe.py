@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from bench.check_case import CheckCase
-from bench.inputs import KEPT_FRACTION, Inputs
 from bench.situations import BATCH_ROWS_HEADS, EVERY_ROW_KEEPS_A_KEY
+from bench.timing.inputs import KEPT_FRACTION, Inputs
 from implementations.interface import Layout
 
 

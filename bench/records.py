@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 RECORDS_FILE = "records.jsonl"
 RUN_FILE = "run.json"
 CLOCK_LOWERED = "GPU clock lowered"
@@ -43,29 +43,25 @@ class CorruptRecordWarning(UserWarning):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One visit to one cell. Absent means None; sizes count elements, units end the names.
+    """One round of one cell. Absent means None; sizes count elements, units end the names.
 
-    `time_s` is the median of `samples_s`, less `samples_set_aside` of them that were taken while
-    the machine was slower or quicker than usual, or touched new memory; `workspace_bytes` the peak
+    `samples_s` are the readings of the round, one a visit, each the mean of `calls_per_sample`
+    calls; `time_s` is their median, `time_min_s` the quickest; `workspace_bytes` the peak
     live bytes during the call beyond inputs and outputs; `flops` the useful floating-point
     operations of the call; `pass_` is `forward` or `forward_backward` and is called `pass` in the
     file; `growth` says how the series makes d_model larger: `heads` (head_dim fixed) or `head_dim`
     (num_heads fixed); `claim` and `workspace_claim` are the laws that the implementation declares.
 
-    Of the visit: `calls_per_sample` calls share a reading, `visit_s` is the wall time of all of it,
-    `retakes` how often it was measured again for noise. A canary, a fixed piece of work for one
-    thread, took `canaries_s` before the first sample and after each; one for all threads, where a
-    call `is_parallel`, `parallel_canaries_s`; one that reads memory, where the workspace outgrows
-    a core's own cache, `memory_canaries_s`; in the median that of all threads took `canary_s`, or
-    else that of one. While it was timed, `waiting_share` threads on average were ready and had no
-    core, `other_load` cores were busy with other processes, and the host gave `steal_share` cores
-    to other machines.
+    Of the whole round: `waiting_share` threads on average were ready and had no core, `other_load`
+    cores were busy with other processes, and the host gave `steal_share` cores to other machines.
     Counted, for one call: `flops_executed`, `transcendentals` (exp, tanh, … of one element each),
-    `bytes_moved` (what operators read and write) and `operator_launches`. `resident_bytes` is the
-    rise of a fresh process's resident set in one call, outputs left out. A step of the energy
-    counter makes `energy_resolution_j` of a call. On a GPU `graph_time_s`
-    is a call replayed from a graph, without the cost of launching; clock, temperature, power and
-    throttle reasons were read beside the samples.
+    `bytes_moved` (what operators read and write) and `operator_launches`. A step of the energy
+    counter makes `energy_resolution_j` of a call. On a GPU `graph_time_s` is the quickest replay
+    of a call from a graph, without the cost of launching; clock, temperature, power and throttle
+    reasons were read beside the samples.
+
+    In records of schema 1 a round was one visit, `time_s` the median of the samples that nothing
+    disturbed, and `noisy` marked visits with few of them; records of today leave that null.
     """
 
     implementation: str
@@ -100,15 +96,7 @@ class Record:
     allowed_error: float | None = None
     noisy: bool | None = None
     noise_reasons: tuple[str, ...] | None = None
-    is_parallel: bool | None = None
-    canary_s: float | None = None
-    canaries_s: tuple[float, ...] | None = None
-    parallel_canaries_s: tuple[float, ...] | None = None
-    memory_canaries_s: tuple[float, ...] | None = None
-    samples_set_aside: int | None = None
     calls_per_sample: int | None = None
-    visit_s: float | None = None
-    retakes: int | None = None
     waiting_share: float | None = None
     other_load: float | None = None
     steal_share: float | None = None
@@ -116,7 +104,6 @@ class Record:
     flops_executed: int | None = None
     transcendentals: int | None = None
     operator_launches: int | None = None
-    resident_bytes: int | None = None
     graph_time_s: float | None = None
     energy_resolution_j: float | None = None
     gpu_clock_hz: float | None = None
@@ -128,9 +115,9 @@ class Record:
     workspace_claim: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The flat JSON object of the file; non-finite numbers become null."""
-        row = {_file_name(f.name): getattr(self, f.name) for f in fields(self)}
-        return {name: _plain(value) for name, value in row.items()}
+        """The flat JSON object of the file, without what is None or not finite."""
+        row = {_file_name(f.name): _plain(getattr(self, f.name)) for f in fields(self)}
+        return {name: value for name, value in row.items() if value is not None}
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Record:

@@ -43,6 +43,7 @@ class Request:
     allocator: str | None = None
     threads: str | None = None
     time_budget: str | None = None
+    precision: float | None = None
     energy: bool = False
     out: Path | None = None
     resume: bool = False
@@ -100,7 +101,11 @@ class Request:
         if self.threads is not None:
             found["threads"] = parse_threads(self.threads)
         if self.time_budget is not None:
+            # Who gives time alone wants all of it used.
             found["time_budget_s"] = parse_duration(self.time_budget, "--time-budget")
+            found["precision"] = None
+        if self.precision is not None:
+            found["precision"] = parse_precision(self.precision)
         if self.energy:
             found["energy"] = True
         return found
@@ -109,6 +114,18 @@ class Request:
     def _resumes_as_it_was(self) -> bool:
         given = (self.names, self.specs, self.preset, self.config, self.seq_lens, self.d_models)
         return self.resume and not any((*given, self.device, self.dtype, self.pass_))
+
+
+def parse_precision(half_width: float) -> float:
+    """The half-width of exponents' intervals that `--precision` asks for.
+
+    Raises:
+        PlanError: it is none that an exponent could have.
+
+    """
+    if not 0 < half_width < 1:
+        raise PlanError(f"--precision: expected between 0 and 1, such as 0.03, got {half_width}")
+    return half_width
 
 
 def parse_threads(text: str) -> int | None:

@@ -20,7 +20,7 @@ from bench.records import (
 )
 
 # A run that has a time may be given another when it is resumed.
-TIMES = frozenset({"time_budget_s", "time_limit_s"})
+TIMES = frozenset({"time_budget_s", "precision"})
 LONGEST_VALUE = 60
 SAME_VERSIONS = ("torch", "numpy", "python", "attnscale")
 

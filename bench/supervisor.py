@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -22,7 +22,7 @@ from bench.environment import worker_environment
 from bench.results import POISONED
 
 START_LIMIT_S = 120.0
-# Somebody else ended the process: a request says nothing about itself by that, and is asked again.
+# Somebody else ended the process: that says nothing about a request, which is asked again.
 ENDED_FROM_OUTSIDE = {
     getattr(signal, name): name
     for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
@@ -44,6 +44,10 @@ class WorkerLost(Exception):  # noqa: N818  # it is an event of measuring, not a
         self.status = status
 
 
+class WorkerEnded(WorkerLost):
+    """Somebody else ended the process: that says nothing of the request."""
+
+
 class Worker:
     """One measuring process with pinned threads and allocator; started on first use, or by `begin`.
 
@@ -52,6 +56,7 @@ class Worker:
 
     def __init__(self, *, threads: int, allocator: str = "pinned") -> None:
         self.started = 0
+        self._batch = 0
         self._threads = threads
         self._allocator = allocator
         self._process: subprocess.Popen[str] | None = None
@@ -70,52 +75,95 @@ class Worker:
         """The worker's answer.
 
         A process that was ended from outside, and not by the kernel for its memory, is replaced
-        and asked again, up to MOST_ENDINGS times in all. One whose GPU is lost is stopped: the next
-        request starts a new one.
+        and asked again, up to MOST_ENDINGS times in all.
 
         Raises:
             WorkerLost: it crashed, was killed, or took longer than `limit_s`. The next request
                 starts a new process.
 
         """
-        line = json.dumps({"op": operation, **request}) + "\n"
         endings = 0
         while True:
-            process = self._running()
-            kills = oom_kills()
-            answer = self._exchange(process, line, limit_s)
-            if answer is not None:
-                if any(POISONED in str(answer.get(one)) for one in REASONS):
-                    self.stop()
+            try:
+                (answer,) = self.answers([{"op": operation, **request}], limit_s=limit_s)
+            except WorkerEnded:
+                endings += 1
+                if endings == MOST_ENDINGS:
+                    raise
+            else:
                 return answer
-            code, said = self._autopsy(process)
-            if -code not in ENDED_FROM_OUTSIDE:
-                raise _crash(code, said)
-            now = oom_kills()
-            if -code == KILL and now is not None and now != kills:
-                raise WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
-            endings += 1
-            if endings == MOST_ENDINGS:
-                raise _ended(-code, counted=now is not None)
+
+    def answers(
+        self, requests: Sequence[Mapping[str, Any]], *, limit_s: float
+    ) -> Iterator[dict[str, Any]]:
+        """The answers to a batch of requests, each as soon as it comes, within `limit_s`.
+
+        A process whose GPU is lost is stopped: then the answers end early, and the next request
+        starts a new one.
+
+        Raises:
+            WorkerLost: it crashed, was killed, took too long, or answered something else. The
+                request that comes after the last answer is the one it happened in.
+
+        """
+        process = self._running()
+        self._batch += 1
+        kills = oom_kills()
+        line = json.dumps({"batch": self._batch, "requests": list(requests)}) + "\n"
+        for place in range(len(requests)):
+            text = self._exchange(process, line if place == 0 else None, limit_s)
+            if text is None:
+                raise self._lost(process, kills)
+            answer = self._opened(text, place)
+            yield answer
+            if any(POISONED in str(answer.get(one)) for one in REASONS):
+                self.stop()
+                return
+
+    def _lost(self, process: subprocess.Popen[str], kills: int | None) -> WorkerLost:
+        """Why a process ended without an answer."""
+        code, said = self._autopsy(process)
+        if -code not in ENDED_FROM_OUTSIDE:
+            return _crash(code, said)
+        now = oom_kills()
+        if -code == KILL and now is not None and now != kills:
+            return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
+        return _ended(-code, counted=now is not None)
+
+    def _opened(self, text: str, place: int) -> dict[str, Any]:
+        """The answer in a line.
+
+        Raises:
+            WorkerLost: it answers another request: a kernel has copied the process, or written
+                where only answers belong.
+
+        """
+        try:
+            line = json.loads(text)
+            fits = (line["batch"], line["place"]) == (self._batch, place)
+            answer: dict[str, Any] = line["answer"]
+        except (ValueError, TypeError, KeyError):
+            fits = False
+        if not fits:
+            self.stop()
+            raise WorkerLost("crashed", "the worker gave an answer that belongs to no request")
+        return answer
 
     def _exchange(
-        self, process: subprocess.Popen[str], line: str, limit_s: float
-    ) -> dict[str, Any] | None:
-        """The answer to one request; None if the process ended instead."""
+        self, process: subprocess.Popen[str], line: str | None, limit_s: float
+    ) -> str | None:
+        """Send a line, if there is one, and wait for the next; None if the process ended."""
         assert process.stdin is not None
         try:
-            process.stdin.write(line)
-            process.stdin.flush()
-            text = self._next(process, limit_s)
+            if line is not None:
+                process.stdin.write(line)
+                process.stdin.flush()
+            return self._next(process, limit_s)
         except queue.Empty:
             self.stop()
             raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
         except OSError:
             return None
-        if text is None:
-            return None
-        answer: dict[str, Any] = json.loads(text)
-        return answer
 
     def _next(self, process: subprocess.Popen[str], limit_s: float) -> str | None:
         """The next line; None if the process ended without one, even if its children live on.
@@ -243,8 +291,9 @@ def _ended(number: int, *, counted: bool) -> WorkerLost:
     """`counted`: the platform would have told of a kill for memory."""
     name = ENDED_FROM_OUTSIDE[number]
     if number == KILL and not counted:
-        return WorkerLost("out_of_memory", "the worker was killed, most likely for its memory")
-    return WorkerLost("crashed", f"{name} ended the worker {MOST_ENDINGS} times")
+        reason = "the worker was killed, most likely for its memory"
+        return WorkerEnded("out_of_memory", reason)
+    return WorkerEnded("crashed", f"{name} ended the worker {MOST_ENDINGS} times")
 
 
 def succeeded(answer: Mapping[str, Any]) -> bool:

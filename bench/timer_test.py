@@ -17,13 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from bench.counters import Usage, read_usage
-from bench.sampling import Budget, sample
-from bench.timing import CpuStopwatch, Stopwatch
+from bench.timing.sampling import read
+from bench.timing.stopwatch import CpuStopwatch, Stopwatch
 
 DURATIONS_S = (50e-6, 500e-6, 5e-3, 50e-3)
 LARGEST_ERROR = 0.01
-BUDGET = Budget(visit_s=0.2, min_samples=7)
+READINGS = 9
 EMPTY_CALLS = 10_000
 EMPTY_READINGS = 9
 
@@ -34,7 +33,7 @@ Clock = Callable[[], float]
 class TimerReading:
     """One duration: asked for, spun by the kernel's own measurement, and read by the harness.
 
-    The latter two are seconds per call, medians over the same samples.
+    The latter two are seconds per call, medians over the same readings.
     """
 
     asked_s: float
@@ -84,26 +83,24 @@ def timer_test(
     *,
     clock: Clock = time.perf_counter,
     stopwatch: Stopwatch | None = None,
-    budget: Budget = BUDGET,
-    usage: Callable[[], Usage] = read_usage,
+    readings: int = READINGS,
 ) -> list[TimerReading]:
-    """Read a spin of each duration as a sweep reads a kernel: same warm-up, loops and stopping."""
+    """Read a spin of each duration as a sweep reads a kernel."""
     watch = stopwatch or CpuStopwatch(clock)
-    return [_read(seconds, clock, watch, budget, usage) for seconds in durations_s]
+    return [_read(seconds, clock, watch, readings) for seconds in durations_s]
 
 
-def _read(
-    seconds: float, clock: Clock, watch: Stopwatch, budget: Budget, usage: Callable[[], Usage]
-) -> TimerReading:
+def _read(seconds: float, clock: Clock, watch: Stopwatch, readings: int) -> TimerReading:
     spun_s: list[float] = []
-    reading = sample(spin(seconds, clock, spun_s), watch, budget, usage=usage)
-    # The samples come last, after warm-up and calibration, and each is the mean of its calls.
-    timed = spun_s[-reading.calls * len(reading.samples_s) :]
-    means = [
-        statistics.fmean(timed[first : first + reading.calls])
-        for first in range(0, len(timed), reading.calls)
-    ]
-    return TimerReading(asked_s=seconds, spun_s=statistics.median(means), read_s=reading.time_s)
+    kernel = spin(seconds, clock, spun_s)
+    spun, read_s = [], []
+    for _ in range(readings):
+        found = read(kernel, watch, seconds)
+        read_s.append(found.time_s)
+        spun.append(statistics.fmean(spun_s[-found.calls :]))
+    return TimerReading(
+        asked_s=seconds, spun_s=statistics.median(spun), read_s=statistics.median(read_s)
+    )
 
 
 def harness_overhead(

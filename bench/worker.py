@@ -1,4 +1,7 @@
-"""The measuring process: reads requests, one JSON object a line, and answers each with one.
+"""The measuring process: reads batches of requests, a JSON object a line, and answers each request.
+
+An answer carries the number of its batch and its place in it, so that answers can never be taken
+for those of other requests, whatever a kernel does to this process.
 
 It may crash, hang or run out of memory; `bench.supervisor` replaces it. The answers have a
 descriptor of their own; what a kernel prints to stdout is kept apart and comes with the answer.
@@ -50,17 +53,19 @@ def main() -> None:
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 1)
         while True:
-            request = json.loads(requests.get())
+            batch = json.loads(requests.get())
             if not torch.cuda.is_available():  # a driver reserves more than it uses
                 limit_memory(max(available_bytes(), FEWEST_BYTES))
-            answer = _with_threads_as_they_were(
-                _answer(OPERATIONS[request.pop("op")], request), threads
-            )
-            text = _taken(printed)
-            if text:
-                answer["printed"] = text
-            answers.write(json.dumps(answer, allow_nan=False) + "\n")
-            answers.flush()
+            for place, request in enumerate(batch["requests"]):
+                answer = _with_threads_as_they_were(
+                    _answer(OPERATIONS[request.pop("op")], request), threads
+                )
+                text = _taken(printed)
+                if text:
+                    answer["printed"] = text
+                line = {"batch": batch["batch"], "place": place, "answer": answer}
+                answers.write(json.dumps(line, allow_nan=False) + "\n")
+                answers.flush()
 
 
 def _with_threads_as_they_were(answer: dict[str, Any], threads: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 
 import attnscale
-from bench.cuda_timing import CudaStopwatch, gpu_harness_costs
+from bench.timing.cuda import CudaStopwatch, gpu_harness_costs
 from reports.grouped import fit_groups
 from reports.tables import read_table
 

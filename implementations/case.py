@@ -76,6 +76,15 @@ class Case:
         return self.device.partition(":")[0]
 
     @property
+    def tensor_bytes(self) -> int:
+        """Bytes of inputs, mask, output and, with a backward pass, gradients."""
+        size = {"float64": 8, "float32": 4}.get(self.dtype, 2)
+        heads = self.batch * self.num_heads
+        rows = heads * (self.seq_len + self.key_len) * (self.head_dim + self.value_dim)
+        mask = {"none": 0, "boolean": 1, "float": size}[self.mask] * self.seq_len * self.key_len
+        return rows * size * (2 if self.is_backward else 1) + mask
+
+    @property
     def pairs(self) -> int:
         """Query-key pairs of one head that attend to each other, the causal mask counted exactly.
 

@@ -36,7 +36,6 @@ _ALL_INSTRUMENTS = _INSTRUMENTS | {
     "other_load": "the load by other processes",
     "steal_share": "what the host gave to other machines",
     "frequency_hz": "the frequency of the cores",
-    "resident_bytes": "the resident set",
     "gpu_clock_hz": "the GPU's clock",
     "gpu_temperature_c": "the GPU's temperature",
     "gpu_power_w": "the GPU's power",
@@ -44,9 +43,6 @@ _ALL_INSTRUMENTS = _INSTRUMENTS | {
 }
 _FEWEST_ROUNDS = 3  # fewer, and drift over the run can pass for growth
 _LONGEST_REASON = 160
-_AGREES = 0.20  # of the larger: the allocator's peak and the rise of the resident set
-_LEAST_COMPARED_BYTES = 2**22  # pages and arenas hide less in a resident set
-_MOST_NAMED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +95,6 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
         *_schedule(cells, info),
         *_rounds(cells),
         *harness(frame, info),
-        *_resident(cells),
         *_instruments(cells, info),
         *_setup(info),
         *[wording.one_line(line) for line in strings(info.get("caveats"))],
@@ -195,42 +190,6 @@ _NO_TIME = "no time was left"
 def _for_want_of_time(cells: pd.DataFrame) -> pd.Series:
     reasons = cells["reason"].astype(str)
     return (cells["status"] == "skipped") & reasons.str.contains(_NO_TIME, regex=False)
-
-
-def _resident(cells: pd.DataFrame) -> list[str]:
-    """Whether the operating system saw the memory that the allocator's events tell of."""
-    timed = measured(cells)
-    largest = timed[["workspace_bytes", "resident_bytes"]].max(axis=1)
-    both = timed[["workspace_bytes", "resident_bytes"]].notna().all(axis=1)
-    compared = timed[both & (largest >= _LEAST_COMPARED_BYTES)]
-    if compared.empty:
-        return []
-    apart = (compared["workspace_bytes"] - compared["resident_bytes"]).abs()
-    off = compared[apart > _AGREES * largest[compared.index]]
-    beside = "The workspace and the rise of a fresh process's resident set"
-    compared_cells = wording.count(len(compared), "cell")
-    if off.empty:
-        every = "the one cell" if len(compared) == 1 else f"all {compared_cells}"
-        return [f"{beside} agree within {_AGREES:.0%} in {every} compared."]
-    named = [
-        f"{wording.one_line(row['implementation'])}{_at(row)} "
-        f"({wording.byte_size(row['workspace_bytes'])} and "
-        f"{wording.byte_size(row['resident_bytes'])})"
-        for _, row in off.iterrows()
-    ]
-    return [
-        f"{beside} differ by more than {_AGREES:.0%} in {len(off)} of {compared_cells} compared: "
-        f"{wording.listed(named, most=_MOST_NAMED)}."
-    ]
-
-
-def _at(row: pd.Series) -> str:
-    words = [
-        f"{called} {row[name]:g}"
-        for name, called in (("seq_len", "n"), ("d_model", "d_model"))
-        if name in row and not pd.isna(row[name])
-    ]
-    return f" at {', '.join(words)}" if words else ""
 
 
 def _instruments(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:

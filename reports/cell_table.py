@@ -38,10 +38,11 @@ SIZE_COLUMNS = ("batch", "threads", "num_heads", "seq_len", "key_len", "head_dim
 # how noisy the rounds were.
 READINGS = {
     "time_min_s": "min",
+    "typical_s": "median",
+    "readings": "sum",
     "cpu_time_s": "median",
     "graph_time_s": "median",
     "workspace_bytes": "median",
-    "resident_bytes": "median",
     "flops": "median",
     "flops_executed": "median",
     "transcendentals": "median",
@@ -55,9 +56,6 @@ READINGS = {
     "gpu_temperature_c": "max",
     "gpu_power_w": "median",
     "calls_per_sample": "median",
-    "visit_s": "median",
-    "retakes": "max",
-    "samples_set_aside": "median",
     "waiting_share": "max",
     "other_load": "max",
     "steal_share": "max",
@@ -66,18 +64,16 @@ READINGS = {
 }
 COUNT_COLUMNS = (
     "workspace_bytes",
-    "resident_bytes",
     "flops",
     "flops_executed",
     "transcendentals",
     "bytes_moved",
     "operator_launches",
     "calls_per_sample",
-    "retakes",
-    "samples_set_aside",
+    "readings",
 )
 """Readings that are whole numbers."""
-_WHOLE_RUN = ("retakes", "waiting_share", "other_load", "steal_share", "gpu_temperature_c")
+_WHOLE_RUN = ("readings", "waiting_share", "other_load", "steal_share", "gpu_temperature_c")
 _UNDISTURBED = ("max_error", "allowed_error", *_WHOLE_RUN)
 
 UNNAMED = "all rows"
@@ -87,12 +83,12 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
     """One row a cell, in the order of implementation and sizes.
 
     Columns: the case (those of `CASE_COLUMNS` and `by` that the records have), `status`
-    (`measured` when any round was), `reason`, `rounds` (measured ones), `time_s` (median over
-    rounds of each round's median, those marked noisy left out where a cell has others, as fits
-    do), `time_low_s` and `time_high_s` (fastest and slowest round, noisy or not), `spread`
-    ((high - low) / median), the other instruments (see `READINGS`; absent columns are
-    NaN), and `noisy` (in any round). Rows of a table without a `status` column count as measured;
-    a table without an `implementation` column is one implementation.
+    (`measured` when any row is), `reason`, `rounds` (measured rows), `time_s` (their median, those
+    marked noisy left out where a cell has others, as fits do), `time_low_s` and `time_high_s` (the
+    fastest and slowest row, noisy or not), `spread` ((high - low) / median), the other instruments
+    (see `READINGS`; absent columns are NaN), and `noisy` (any of them). A row is a round, or all
+    that one process read of a cell (see `reports.readings`). Rows of a table without a `status`
+    column count as measured; a table without an `implementation` column is one implementation.
     """
     records = _normalised(frame)
     keys = [name for name in dict.fromkeys((*CASE_COLUMNS, *by)) if name in records.columns]

@@ -17,11 +17,11 @@ import pandas as pd
 from reports.columns import TableError, measured_rows, numbers, row_of
 from reports.groups import CONDITIONS
 from reports.monomials import Floats
-from reports.scatter import Scatter
+from reports.readings import READINGS, are_enough, of_stretches, typical
+from reports.scatter import Numbers, Scatter
 from reports.units import unit_of
 from reports.visits import (
     REPLAYED,
-    Numbers,
     chosen_visits,
     deviations,
     marked_noisy,
@@ -36,8 +36,8 @@ FARTHEST = 1e60  # squares of products of costs and sizes stay finite
 LEAST_SCATTER = 0.005  # visits that agree to half a per cent do so by luck
 FEWEST_QUIET = 2  # among any number of readings marked as disturbed
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
-STATISTICS = ("median", "min")
-"""How the readings of a cell become its value."""
+STATISTICS = ("quiet", "median", "min")
+"""How the readings of a cell become its value: `quiet` is the median of the processes' minima."""
 CENSORED = ("out_of_memory", "timeout", "crashed", "skipped")
 """Statuses of cells that were wanted and have no value: not missing at random."""
 
@@ -102,6 +102,28 @@ class Cells:
         return np.unique(self.sizes[name])
 
 
+def usual_statistic(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -> str:
+    """`quiet` where the table brings enough readings for it, else `median`."""
+    if READINGS in frame.columns:
+        return "quiet"
+    rows = frame[measured_rows(frame)]
+    number, _ = _numbered(rows, list(sizes.values()))
+    return "quiet" if are_enough(number, value) else "median"
+
+
+def _by(frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: str) -> pd.DataFrame:
+    """The table's readings as a statistic wants them."""
+    if READINGS in frame.columns:
+        return typical(frame, value) if statistic == "median" else frame
+    if statistic != "quiet" or unit_of(value).kind != "time":
+        return frame
+    wanted = measured_rows(frame)
+    rows = frame[wanted & ~np.isnan(numbers(frame, value))]
+    number, _ = _numbered(rows, list(sizes.values()))
+    quiet = of_stretches(rows, number, value)
+    return pd.concat([quiet, frame[~wanted]]) if not wanted.all() else quiet
+
+
 def cells_of(
     frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: str = "median"
 ) -> Cells:
@@ -117,6 +139,7 @@ def cells_of(
         TableError: a column is missing, holds text, or has a value that no cost or size can have.
 
     """
+    frame = _by(frame, sizes, value, statistic)
     rows = measured = frame[measured_rows(frame)]
     cost = numbers(rows, value)
     columns = {name: numbers(rows, column) for name, column in sizes.items()}

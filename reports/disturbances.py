@@ -12,6 +12,7 @@ import pandas as pd
 from reports import wording
 from reports.cell_table import measured
 from reports.columns import measured_rows
+from reports.readings import TYPICAL
 from reports.visits import marked_noisy
 
 # What a visit may bear before a reader should hear of it, and the words for it.
@@ -34,28 +35,19 @@ _HARMLESS = frozenset(
 )
 _WIDE_SPREAD = 0.10  # of the median; beyond it the rounds of a cell disagree visibly
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:\s?%)?")
-_FEWEST_CANARIES = 40
-_BEST = 0.05  # quantile: the very quickest may be luck
-_SLOWER = 1.3
-_SELDOM = 0.1  # of the canaries
-_CANARIES = (
-    ("canaries_s", "a fixed piece of work on one core", "the cores"),
-    ("memory_canaries_s", "reading a MiB of memory", "memory or the cache before it"),
-)
 _MOST_OF_READING = 1e-3  # of the shortest reading: what the harness may cost, or not tell apart
 
 
 def disturbances(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
-    """Sentences on noise: the cells it is in, its causes, and what was measured again for it.
+    """Sentences on noise: what it added, the cells it is in, and its causes.
 
     `frame` are the records, `cells` their cell table.
     """
     visits = frame[measured_rows(frame)]
     return [
+        *_slowed(cells),
         *_noisy_cells(visits, cells),
         *_beyond_limits(visits),
-        *_retakes(visits),
-        *_pace(visits),
         *_throttling(visits),
     ]
 
@@ -92,6 +84,29 @@ def shortest_reading(frame: pd.DataFrame) -> tuple[float | None, int]:
     return float(lasted.iloc[at]), int(calls.iloc[at])
 
 
+def _slowed(cells: pd.DataFrame) -> list[str]:
+    """What the machine added to the undisturbed cost, where enough readings tell the two apart."""
+    timed = measured(cells)
+    if TYPICAL not in timed or timed[TYPICAL].isna().all():
+        return []
+    added = (timed[TYPICAL] / timed["time_s"] - 1.0).fillna(0.0)
+    worst = timed.loc[int(added.to_numpy().argmax())]
+    where = wording.one_line(worst["implementation"])
+    sizes = [
+        f"{called} {worst[name]:g}"
+        for name, called in (("seq_len", "n"), ("d_model", "d_model"))
+        if name in worst and not pd.isna(worst[name])
+    ]
+    fewest = int(timed["readings"].min())
+    return [
+        f"A typical call took {added.median():.0%} longer than the quiet cost that is shown and "
+        f"judged, in nine of ten cells at most {added.quantile(0.9):.0%}, at worst "
+        f"{added.max():.0%} ({' at '.join([where, ', '.join(sizes)] if sizes else [where])}): that "
+        f"is what other work on this machine, or beside it, added. Each cell was read at least "
+        f"{wording.count(fewest, 'time')}."
+    ]
+
+
 def _noisy_cells(visits: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     timed = measured(cells)
     lines = []
@@ -106,8 +121,8 @@ def _noisy_cells(visits: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     wide = int((timed["spread"] > _WIDE_SPREAD).sum())
     if wide:
         lines.append(
-            f"In {wide} of {wording.count(len(timed), 'timed cell')} the slowest round took at "
-            f"least {_WIDE_SPREAD:.0%} longer than the fastest."
+            f"In {wide} of {wording.count(len(timed), 'timed cell')} the slowest round or process "
+            f"took at least {_WIDE_SPREAD:.0%} longer than the fastest."
         )
     return lines
 
@@ -135,63 +150,6 @@ def _beyond_limits(visits: pd.DataFrame) -> list[str]:
                 f"{words.format(limit, values.max())}."
             )
     return lines
-
-
-def _pace(visits: pd.DataFrame) -> list[str]:
-    """What the canaries tell: how often the machine was slower than at its best, and the cost."""
-    lines = []
-    aside = _numbers(visits, "samples_set_aside").fillna(0.0)
-    taken = _lengths(visits, "samples_s")
-    if aside.sum() > 0 and taken.sum() > 0:
-        lines.append(
-            f"{aside.sum() / taken.sum():.0%} of the samples were set aside, since the machine ran "
-            "slower or quicker than usual beside them, or new memory was touched."
-        )
-    processor = visits[visits["device"] == "cpu"] if "device" in visits else visits
-    slowed = [
-        line
-        for column, work, shared in _CANARIES
-        if (line := _slowed(processor, column, work, shared)) is not None
-    ]
-    if slowed:
-        slowed.append("Times not marked noisy are those of the usual pace, not of the best.")
-    return [*lines, *slowed]
-
-
-def _slowed(visits: pd.DataFrame, column: str, work: str, shared: str) -> str | None:
-    """How often a canary was slow, if it was so more than seldom."""
-    canaries = [one for row in _lists(visits, column) for one in row]
-    if len(canaries) < _FEWEST_CANARIES:
-        return None
-    best, middle = np.quantile(canaries, (_BEST, 0.5))
-    slow = float(np.mean(np.asarray(canaries) > _SLOWER * best))
-    if slow <= _SELDOM:
-        return None
-    return (
-        f"In {slow:.0%} of the looks at it {work} took at least {_SLOWER - 1:.0%} longer than at "
-        f"best, in the median {middle / best - 1:.0%}: something shares {shared}, other machines "
-        "of the same host where nothing else runs here."
-    )
-
-
-def _lists(visits: pd.DataFrame, name: str) -> list[Sequence[float]]:
-    if name not in visits:
-        return []
-    return [one for one in visits[name] if isinstance(one, (list, tuple))]
-
-
-def _lengths(visits: pd.DataFrame, name: str) -> pd.Series:
-    return pd.Series([len(one) for one in _lists(visits, name)], dtype=float)
-
-
-def _retakes(visits: pd.DataFrame) -> list[str]:
-    again = _numbers(visits, "retakes") > 0
-    if not again.any():
-        return []
-    were = "visit was" if again.sum() == 1 else "visits were"
-    noisy = int((again.to_numpy() & marked_noisy(visits)).sum())
-    stayed = f"{noisy or 'none'} stayed noisy"
-    return [f"{int(again.sum())} {were} measured again because of noise; {stayed}."]
 
 
 def _throttling(visits: pd.DataFrame) -> list[str]:

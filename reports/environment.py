@@ -47,7 +47,7 @@ def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Ceilings", _ceilings(info.get("ceilings"))),
         ("Clock and loop", _harness(_object(info, "harness"))),
         ("Preset", _text(info.get("preset"))),
-        ("Rounds", _text(_object(info, "config").get("rounds"))),
+        ("Rounds", _text(_object(info, "schedule").get("rounds"))),
         ("Seed", _text(info.get("seed"))),
         ("Versions", _versions(info)),
         ("Commit", _commit(git)),

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of
+from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, usual_statistic
 from reports.columns import TableError
 from reports.judgement import Fit, Verdict
 from reports.judging import Judgement, judge
 from reports.laws import Law, LawError, parse
+from reports.readings import of_processes
 from reports.refutation import REFUTING
 
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
@@ -28,6 +29,8 @@ KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
 )
 """Letters that a claim may use without being told what they stand for."""
 CLAIM = "n^2*d"
+OTHER: Mapping[str, str] = MappingProxyType({"quiet": "median", "median": "min", "min": "median"})
+"""The statistic by which a claim is judged beside each."""
 EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
 """Costs that are counted: the same at every visit."""
 
@@ -40,7 +43,7 @@ def fit(
     claim: str = CLAIM,
     confidence: float = 0.95,
     tolerance: float = 0.1,
-    statistic: str = "median",
+    statistic: str | None = None,
     other: bool = True,
     group: Mapping[str, Any] = MappingProxyType({}),
     info: Mapping[str, Any] = MappingProxyType({}),
@@ -49,9 +52,10 @@ def fit(
 
     `sizes` maps letters of the claim to columns; a size that varies without being claimed is
     tested against exponent 0. `value` is the cost column. Rows whose `status` is not `measured`
-    are left out. Repeated readings of a cell become its value by `statistic`, median or min; with
-    `other`, the claim is judged by the other one too, and the fit says if the verdicts differ. What
-    would be refuted is so always, and left open where the other statistic confirms it.
+    are left out. Repeated readings of a cell become its value by `statistic`: quiet (the default
+    where there are enough readings), median (the default else) or min. With `other`, the claim is
+    judged by another one too, and the fit says if the verdicts differ. What would be refuted is so
+    always, and left open where the other statistic confirms it.
     `group` is carried into the result; `info` is the object of `run.json`, whose caches and
     ceilings name the regimes.
 
@@ -65,13 +69,15 @@ def fit(
         raise ValueError(f"confidence must be from 0.5 to below 1, got {confidence}; try 0.95")
     if not 0 < tolerance < 0.5:
         raise ValueError(f"tolerance must lie between 0 and 0.5, got {tolerance}; try 0.1")
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic must be median or min, got {statistic!r}")
+    if statistic not in (None, *STATISTICS):
+        raise ValueError(f"statistic must be quiet, median or min, got {statistic!r}")
     if not isinstance(claim, str):
         raise LawError(f"a claim is a text such as n^2*d, got {claim!r}")
     table = table.reset_index(drop=True) if table.index.name or table.index.names[0] else table
     law = parse(claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
+    table = of_processes(table)
     columns = columns_of(table, law, sizes)
+    statistic = statistic or usual_statistic(table, columns, value)
     devices = sorted(set(table["device"].astype(str))) if "device" in table else []
 
     def judged(by: str) -> Judgement:
@@ -89,8 +95,7 @@ def fit(
     repeated = len(found.cells) > 0 and bool((found.cells.visits > 1).any())
     second = None
     if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
-        (by,) = (name for name in STATISTICS if name != statistic)
-        second = judged(by).verdict
+        second = judged(OTHER[statistic]).verdict
     if found.verdict is Verdict.REFUTED and second is Verdict.CONFIRMED:
         found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=_contradicted(found.reasons))
     return Fit(

@@ -41,7 +41,8 @@ def fit_groups(
     claim: str | None = None,
     confidence: float = 0.95,
     tolerance: float = 0.1,
-    statistic: str = "median",
+    statistic: str | None = None,
+    compare: bool = True,
     parameters: Sequence[str] = (),
     info: Mapping[str, Any] | None = None,
 ) -> list[Fit]:
@@ -55,8 +56,8 @@ def fit_groups(
     n*w*d), which growth leaves out. A declared claim that is no law, or names a size without a
     column, leaves its own group inconclusive, with a `ClaimWarning` that says why.
 
-    Whether the other statistic of readings would lead to another verdict is asked of MOST_COMPARED
-    groups at most; beyond, of none.
+    Whether the other statistic of readings would lead to another verdict is asked, with `compare`,
+    of MOST_COMPARED groups at most; beyond, of none.
 
     Raises:
         LawError: the claim given is not a law.
@@ -106,7 +107,7 @@ def fit_groups(
             confidence=confidence,
             tolerance=tolerance,
             statistic=statistic,
-            other=len(parts) <= MOST_COMPARED,
+            other=compare and len(parts) <= MOST_COMPARED,
             group=group,
             info=info or {},
         )

@@ -81,7 +81,7 @@ def fastest(views: Sequence[View]) -> str:
     ratio = second["time_s"] / first["time_s"]
     conditions = f" ({described})" if (described := best.described()) else ""
     pace = f"{ratio:.2f} times as fast as {wording.shortened(str(second['series']))}"
-    level = " (their rounds overlap)" if first["time_high_s"] >= second["time_low_s"] else ""
+    level = " (their readings overlap)" if first["time_high_s"] >= second["time_low_s"] else ""
     where = f"n = {largest['seq_len']:g}"
     if "d_model" in sizes and largest["d_model"] == largest["d_model"]:
         where += f", d_model {largest['d_model']:g}"

@@ -94,9 +94,10 @@ class Fit:
     are the claimed ones. `sizes` maps the law's letters to the table's columns, `value` names the
     cost column, `ranges` has the smallest and largest judged value of each size, `levels` the
     number of its values; `cells` counts the judged cells. `statistic` made the cells' values of
-    `readings` readings, of which `set_aside` were not used; `other_verdict` is what the other
-    statistic would have led to, where that is another verdict. `scatter` is how readings of a cell
-    differ. `overhead` is the fixed part of the cost at the largest cell.
+    `readings` readings (of `quiet`: of processes), of which `set_aside` were not used;
+    `other_verdict` is what the other statistic would have led to, where that is another verdict.
+    `scatter` is how readings of a cell differ. `overhead` is the fixed part of the cost at the
+    largest cell.
     """
 
     group: Mapping[str, Any]

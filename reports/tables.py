@@ -1,8 +1,8 @@
 """Reads what was measured into one table: runs, journals, CSV, JSON lines, Parquet, benchmarks.
 
-One row is one record, and the columns are those of `bench.records.Record` as the file names them
-(`pass`, not `pass_`); a foreign table keeps its own columns. Files are told apart by their content
-(see `reports.formats`).
+One row is one record, or all records of a cell and process (`reports.readings`), and the columns
+are those of `bench.records.Record` as the file names them (`pass`, not `pass_`); a foreign table
+keeps its own columns. Files are told apart by their content (see `reports.formats`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from bench.records import (
 )
 from reports.columns import FILES, TableError, measured_rows, numbers, row_of
 from reports.formats import KINDS, Contents, is_journal, read_contents
+from reports.readings import TYPICAL, of_processes
 from reports.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
 
-TIME_COLUMNS = ("time_s", "time_min_s")
+TIME_COLUMNS = ("time_s", "time_min_s", TYPICAL)
 NUMBER_COLUMNS = (
     *TIME_COLUMNS,
     "batch",
@@ -50,11 +51,7 @@ NUMBER_COLUMNS = (
     "energy_j",
     "max_error",
     "allowed_error",
-    "canary_s",
-    "samples_set_aside",
     "calls_per_sample",
-    "visit_s",
-    "retakes",
     "waiting_share",
     "other_load",
     "steal_share",
@@ -62,7 +59,6 @@ NUMBER_COLUMNS = (
     "flops_executed",
     "transcendentals",
     "operator_launches",
-    "resident_bytes",
     "graph_time_s",
     "energy_resolution_j",
     "gpu_clock_hz",
@@ -230,17 +226,14 @@ def _run(source: Path) -> Contents:
 
 
 def _frame(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a record, column by column: row by row takes twice as long."""
+    """One row a record or process, column by column: row by row takes twice as long."""
     if not records:
         return pd.DataFrame()
     attributes = [one.name for one in fields(Record)]
-    names = records[0].to_dict()
-    return pd.DataFrame(
-        {
-            name: [getattr(record, attribute) for record in records]
-            for name, attribute in zip(names, attributes, strict=True)
-        }
+    frame = pd.DataFrame(
+        {name.rstrip("_"): [getattr(record, name) for record in records] for name in attributes}
     )
+    return of_processes(frame)
 
 
 def _check(frame: pd.DataFrame, source: Path) -> None:

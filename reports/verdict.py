@@ -67,7 +67,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "noisy_measurements": Reason(
             sentence="The readings scatter widely.",
-            next_step="Stop other work on the machine and measure again, with more rounds.",
+            next_step="Stop other work on the machine and measure again, for longer.",
         ),
         "regime_change": Reason(
             sentence="The small sizes follow another law, or the coefficients jump within the "

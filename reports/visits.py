@@ -10,11 +10,10 @@ import pandas as pd
 
 from bench.records import CLOCK_LOWERED
 from reports.monomials import Floats
-from reports.scatter import Scatter
+from reports.scatter import Numbers, Scatter
 from reports.units import unit_of
 
 Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.int64]
 SLOWER = 0.1
 SLOWER_IN_ERRORS = 4.5
 """In standard deviations of a reading: among five honest ones the slowest is seldom so far off."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import attnscale
-from bench.sweep import Sweep
+from bench.sweep.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 

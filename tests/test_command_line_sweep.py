@@ -133,7 +133,7 @@ def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path
 def test_ctrl_c_keeps_what_was_measured_and_exits_130(
     attnscale_, plan, tmp_path, checking, monkeypatch
 ):
-    from bench.progress import PlainProgress
+    from bench.sweep.progress import PlainProgress
 
     folder = tmp_path / "interrupted"
 

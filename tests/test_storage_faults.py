@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from bench import records as records_module
-from bench.journal import Journal
 from bench.records import RECORDS_FILE, RUN_FILE, read_info, read_run
+from bench.sweep.journal import Journal
 
 ROUNDS = 3
 CELLS = 2 * 2 * 2

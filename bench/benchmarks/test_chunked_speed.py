@@ -14,9 +14,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.alternate import speedups
 from bench.gate import Gate, cases_for
-from bench.inputs import make_inputs
-from bench.measuring import prepare
-from bench.timing import CpuStopwatch
+from bench.timing.inputs import make_inputs
+from bench.timing.prepared_call import prepare
+from bench.timing.stopwatch import CpuStopwatch
 from bench.verify import verify
 from implementations.case import Case
 from implementations.catalogue import load

@@ -21,7 +21,7 @@ from bench.counting.result import (
     nothing_but_useful,
 )
 from bench.counts import useful_flops
-from bench.inputs import Inputs, differentiate, make_inputs
+from bench.timing.inputs import Inputs, differentiate, make_inputs
 from implementations.attention.loop import loop
 from implementations.case import Case
 from implementations.interface import Implementation, Layout, UnsupportedCaseError

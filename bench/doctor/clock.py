@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.doctor.finding import Finding, grade
 from bench.system_files import read
 from bench.timer_test import LARGEST_ERROR, HarnessOverhead, TimerReading
-from bench.timing import HarnessCosts
+from bench.timing.stopwatch import HarnessCosts
 
 SOURCE = Path("sys/devices/system/clocksource/clocksource0/current_clocksource")
 # These are read through a device, which takes about a microsecond; the processor's own take 20 ns.

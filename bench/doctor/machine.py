@@ -13,11 +13,11 @@ from typing import Literal
 
 import psutil
 
+from bench.doctor.fixed_work import Stream, count_up
 from bench.environment import usable_cores
-from bench.pace import Stream, one_thread
 from bench.system_files import read
 from bench.timer_test import HarnessOverhead, TimerReading, harness_overhead, timer_test
-from bench.timing import HarnessCosts, harness_costs
+from bench.timing.stopwatch import HarnessCosts, harness_costs
 
 WORKER_LIMIT_S = 120.0
 # Some milliseconds: long beside the clock, and of the order of a scheduler's slice.
@@ -175,7 +175,7 @@ class Machine:
     sleep: Callable[[float], None] = time.sleep
     own_cpu_s: Callable[[], float] = time.process_time
     work: Callable[[], object] = work
-    glimpse: Callable[[], object] = one_thread
+    glimpse: Callable[[], object] = count_up
     stream: Callable[[], Callable[[], object]] = Stream
     allowed_cpus: Callable[[], AbstractSet[int]] = allowed_cpus
     all_cpus: Callable[[], int | None] = os.cpu_count

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.inputs import Inputs
 from bench.probes.gradients import gradients_of, refused_gradients
 from bench.probes.trial import GRADIENTS, Trial, leaves_of, same
 from bench.results import CheckResult
+from bench.timing.inputs import Inputs
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
 from implementations.oracle import full_mask
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.inputs import Inputs, differentiate
 from bench.probes.trial import GRADIENTS, Trial, what_was_raised
 from bench.results import CheckResult
+from bench.timing.inputs import Inputs, differentiate
 from implementations.interface import UnsupportedCaseError
 
 # What the reason of such a result begins with.

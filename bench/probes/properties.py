@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from bench.allowance import Expected
-from bench.inputs import Inputs
 from bench.probes.gradients import gradients_of
 from bench.probes.trial import Trial, leaves_of, same
 from bench.results import CheckResult
+from bench.timing.inputs import Inputs
 
 # A leak of a millionth of another item shows; float16 can still hold it.
 HUGE = 8192.0

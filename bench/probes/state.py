@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from bench.check_case import CheckCase
-from bench.inputs import Inputs
 from bench.probes.gradients import gradients_of
 from bench.probes.trial import Trial, leaves_of, same, shares_memory
 from bench.results import CheckResult
+from bench.timing.inputs import Inputs
 from implementations.case import MaskKind
 from implementations.interface import Feature
 

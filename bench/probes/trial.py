@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bench.allowance import Expected, expect
 from bench.check_case import CheckCase
-from bench.inputs import Inputs
 from bench.recipe import build
 from bench.results import CheckResult
+from bench.timing.inputs import Inputs
 from implementations.interface import Feature, Implementation, Layout
 from implementations.oracle import QUANTITIES, Oracle, largest_error
 

@@ -105,12 +105,12 @@ def caption(view: View, axis: Axis) -> str:
     kept = wording.listed([f"{panel.value:g}" for panel in panels if panel.value is not None])
     where = f" at {axis.fixed_name} {kept}" if kept else ""
     parts = [
-        f"Median time per call against {axis.name}{where}; both axes logarithmic.",
+        f"Time per call against {axis.name}{where}; both axes logarithmic.",
         f"Conditions: {view.described()}.",
     ]
     table = data(view, axis)
     if (table["rounds"] > 1).any():
-        parts.append("Bars run from the fastest to the slowest round.")
+        parts.append("Bars run from the fastest to the slowest round or process.")
     if table["fitted_s"].notna().any():
         parts.append("Lines are the fitted law; the band is two rms residuals on each side.")
     if not table["settled"].all():

@@ -42,8 +42,8 @@ def data(view: View) -> pd.DataFrame:
     """One row for each pair of neighbouring sizes of a series (see `reports.slopes`).
 
     `seq_len` is their geometric mean, `slope` the change of log(time) over that of log(seq_len),
-    `slope_low` and `slope_high` its 95 % interval by the spread between rounds, empty where there
-    is one round; `claimed` the claimed exponent of n, where the claim could be read.
+    `slope_low` and `slope_high` its 95 % interval by the spread between rounds or processes, empty
+    where there is one; `claimed` the claimed exponent of n, where the claim could be read.
     """
     return _table(view).copy()
 
@@ -94,7 +94,7 @@ def caption(view: View) -> str:
         f"Conditions: {view.described()}.",
     ]
     if (table["slope_low"] < table["slope_high"]).any():
-        parts.append("Bars are 95 % intervals by the spread between rounds.")
+        parts.append("Bars are 95 % intervals by the spread between rounds or processes.")
     if table["claimed"].notna().any():
         parts.append("The dashed grey line is the claimed exponent.")
     beyond = int((~table["slope"].between(_LEAST, _MOST)).sum())

@@ -66,7 +66,7 @@ class Sweeps:
     def run(
         self, plan: Any, folder: Path, observer: Silent | None = None, *, resume: bool = False
     ) -> Silent:
-        from bench.sweep import Sweep
+        from bench.sweep.sweep import Sweep
 
         shown = observer or Silent()
         Sweep(plan=plan, folder=folder, law_value=law_value, observer=shown, preset="tiny").run(
@@ -190,11 +190,11 @@ def measured() -> Callable[..., dict[str, Any]]:
 def make_visits(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Any]]:
     """Visits of a plan, into a new journal or into that of the visits before."""
     from bench.cells import cells_of
-    from bench.forecast import Forecast
     from bench.gate import Admission
-    from bench.journal import Journal
     from bench.records import RECORDS_FILE, read_records
-    from bench.visits import Visits
+    from bench.sweep.forecast import Forecast
+    from bench.sweep.journal import Journal
+    from bench.sweep.turns import Visits
 
     journals = []
 

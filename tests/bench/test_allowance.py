@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from bench.allowance import BASELINE_FACTOR, Expected, expect
-from bench.inputs import Inputs
 from bench.recipe import build
 from bench.situations import check_cases
+from bench.timing.inputs import Inputs
 from implementations.case import DTYPES
 from implementations.masking import apply_mask, safe_softmax
 from implementations.oracle import (

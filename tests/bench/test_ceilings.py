@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from bench import ceilings
-from bench.ceilings import large_block_faults, measure_ceilings
 from bench.counters import Usage
-from bench.timing import CpuStopwatch
+from bench.timing.ceilings import large_block_faults, measure_ceilings
+from bench.timing.stopwatch import CpuStopwatch
 
 SIZES = ("COPY_BYTES", "EXP_ELEMENTS", "FAULTING_BYTES")
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.cuda_timing import (
+from bench.nvml import Unavailable
+from bench.timing.cuda import (
     SMALLEST_FLUSH_BYTES,
     CudaStopwatch,
     GraphReading,
@@ -22,8 +23,7 @@ from bench.cuda_timing import (
     gpu_harness_costs,
     graph_time,
 )
-from bench.nvml import Unavailable
-from bench.sampling import Budget, sample
+from bench.timing.sampling import Budget, sample
 
 LAUNCH_S, RECORD_S, REPLAY_S, CREATE_S = 7e-6, 1e-6, 11e-6, 53e-6
 KERNEL_S, FLUSH_S = 3e-6, 97e-6

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.forecast import Forecast, Observation, tensor_bytes
+from bench.sweep.forecast import Forecast, Observation, tensor_bytes
 from implementations.case import Case
 from implementations.catalogue import catalogue
 

@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 
 from bench import timing
-from bench.timing import CpuStopwatch, HarnessCosts, calibrate, harness_costs
+from bench.timing.stopwatch import CpuStopwatch, HarnessCosts, calibrate, harness_costs
 
 FREE = HarnessCosts(clock_resolution_s=0.0, clock_cost_s=0.0, loop_cost_s=0.0)
 

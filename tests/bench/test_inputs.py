@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.counts import useful_flops
-from bench.inputs import make_inputs
+from bench.timing.inputs import make_inputs
 from implementations.case import Case
 
 CASE = Case(batch=2, num_heads=3, seq_len=5, key_len=7, head_dim=11, value_dim=13)

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import records
-from bench.journal import Journal
 from bench.records import RECORDS_FILE, Record, RunError, read_records
+from bench.sweep.journal import Journal
 
 RECORD = Record(
     implementation="matmul",

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bench import measuring
-from bench.inputs import make_inputs
-from bench.measuring import canary, is_parallel, prepare, stopwatch
-from bench.timing import CpuStopwatch
+from bench.timing.inputs import make_inputs
+from bench.timing.prepared_call import canary, is_parallel, prepare, stopwatch
+from bench.timing.stopwatch import CpuStopwatch
 from implementations.case import Case
 from implementations.catalogue import catalogue, from_function
 

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.progress import LiveProgress, PlainProgress, progress, remaining
 from bench.records import Record
+from bench.sweep.progress import LiveProgress, PlainProgress, progress, remaining
 
 RECORD = Record(
     implementation="matmul",

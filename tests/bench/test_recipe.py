@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from bench.check_case import CheckCase
-from bench.inputs import Inputs
 from bench.probes.trial import tensors_of
 from bench.recipe import build, source
 from bench.situations import check_cases
+from bench.timing.inputs import Inputs
 from implementations.case import DTYPES
 
 CASES = {one.name: one for one in check_cases(["float32"])}

@@ -5,21 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, count, repeat
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from bench.counters import Usage
 from bench.pace import Pace
-from bench.sampling import (
-    MOST_CALIBRATIONS,
-    READING_IN_RESOLUTIONS,
-    SHORTEST_READING_S,
-    Budget,
-    Reading,
-    calibrated_calls,
-    half_width,
-    sample,
-)
 from bench.warming import (
     FEWEST_SETTLING_READINGS,
     LONGEST_WARM_UP_READINGS,
@@ -28,6 +14,20 @@ from bench.warming import (
     WARM_READINGS,
     WARM_UP_READING_S,
     warm_up,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.counters import Usage
+from bench.timing.sampling import (
+    MOST_CALIBRATIONS,
+    READING_IN_RESOLUTIONS,
+    SHORTEST_READING_S,
+    Budget,
+    Reading,
+    calibrated_calls,
+    half_width,
+    sample,
 )
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bench.cases import PlanError
-from bench.journal import Journal
 from bench.records import RECORDS_FILE, RunError, read_info, read_run, write_info
 from bench.run_directory import check_sources
+from bench.sweep.journal import Journal
 
 
 def test_a_second_run_in_the_same_directory_is_refused(tmp_path, sweeps):

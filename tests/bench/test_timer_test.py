@@ -6,9 +6,9 @@ from itertools import count
 import pytest
 
 from bench.counters import Usage
-from bench.sampling import Budget
 from bench.timer_test import DURATIONS_S, harness_overhead, spin, timer_test
-from bench.timing import CpuStopwatch, HarnessCosts
+from bench.timing.sampling import Budget
+from bench.timing.stopwatch import CpuStopwatch, HarnessCosts
 
 READ_S = 1e-7
 NO_COSTS = HarnessCosts(clock_resolution_s=0.0, clock_cost_s=0.0, loop_cost_s=0.0)

@@ -5,9 +5,9 @@ from functools import cache
 
 import pytest
 
-from bench.inputs import make_inputs
-from bench.measuring import prepare
 from bench.memory import workspace_bytes
+from bench.timing.inputs import make_inputs
+from bench.timing.prepared_call import prepare
 from implementations.case import Case
 from implementations.catalogue import catalogue
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.inputs import make_inputs
+from bench.timing.inputs import make_inputs
 from implementations import catalogue as module
 from implementations.case import Case
 from implementations.catalogue import (

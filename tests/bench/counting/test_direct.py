@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.counting.direct import MOST_PAIRS_ON_CPU, count
 from bench.counting.result import EXECUTED
-from bench.inputs import differentiate, make_inputs
 from bench.memory import workspace_bytes
+from bench.timing.inputs import differentiate, make_inputs
 from implementations.attention.matmul import matmul
 from implementations.case import Case
 from implementations.catalogue import catalogue, from_function

@@ -18,7 +18,7 @@ from bench.doctor.clock import (
     timer,
 )
 from bench.timer_test import HarnessOverhead, TimerReading
-from bench.timing import HarnessCosts
+from bench.timing.stopwatch import HarnessCosts
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from bench.doctor.finding import Finding, headline, verdict
 from bench.doctor.machine import Battery, CpuTimes, Machine, Memory, Process, Temperature
 from bench.doctor.showing import show
 from bench.timer_test import HarnessOverhead, TimerReading
-from bench.timing import HarnessCosts
+from bench.timing.stopwatch import HarnessCosts
 
 GIB = 2**30
 CPU = "sys/devices/system/cpu"

@@ -14,9 +14,9 @@ import pytest
 from bench import environment, sweep
 from bench.cases import Plan, Series
 from bench.gate import Admission, Gate
-from bench.groundwork import Groundwork
 from bench.records import Record, read_run
-from bench.sweep import Sweep
+from bench.sweep.preparations import Groundwork
+from bench.sweep.sweep import Sweep
 from implementations.case import Case
 
 GRID = Series(

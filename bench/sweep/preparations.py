@@ -1,8 +1,7 @@
-"""What a sweep asks of a measuring process around its rounds: checks, counts, ceilings, trials."""
+"""What a sweep asks of a measuring process before its turns: checks, counts, ceilings."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import inspect
 import math
@@ -13,28 +12,25 @@ from typing import Any
 
 from bench import environment
 from bench.cases import Plan, PlanError
-from bench.cells import Cell, Key, by_implementation, pilot_cells
+from bench.cells import Cell, Key, by_implementation
 from bench.checking import run_agreement, run_checks
-from bench.forecast import Forecast, Observation
 from bench.gate import Admission, Gate, cases_for
-from bench.knowledge import LOSSES, visit_limit_s
-from bench.observer import Observer
 from bench.records import RunError
 from bench.results import CheckResult, matrix_rows, summary
 from bench.run_directory import check_machine
 from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
+from bench.sweep.progress import Observer
 from implementations.case import Case
 
 COUNTING_LIMIT_S = 20.0
 CEILING_LIMIT_S = 120.0
 SHORTEST_WAIT_S = 1.0
-# Of the time that a sweep has left: what each implementation's counting, or all pilots, may take.
+# Of the time that a sweep has left: what each implementation's counting may take.
 COUNTING_SHARE = 0.1
-PILOT_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Groundwork:
+class Preparations:
     """The questions of one plan."""
 
     plan: Plan
@@ -100,11 +96,6 @@ class Groundwork:
             )
         return Gate(results)
 
-    def start(self, worker: Worker) -> None:
-        """Wait until the process has started, so that no visit counts that as its own time."""
-        with contextlib.suppress(WorkerLost):  # the first visit will say so
-            worker.ask("load", limit_s=START_LIMIT_S, spec="matmul")
-
     def count(self, cells: Sequence[Cell], worker: Worker) -> dict[Key, dict[str, Any]]:
         """The counted fields of the records of each cell; cells that cannot be counted lack."""
         found: dict[Key, dict[str, Any]] = {}
@@ -141,44 +132,6 @@ class Groundwork:
                 name = f"{device}/{dtype}"
                 found[name] = _best({k: v for k, v in answer.items() if v}, found.get(name, {}))
         return found
-
-    def pilot(
-        self,
-        cells: Sequence[Cell],
-        worker: Worker,
-        forecast: Forecast,
-        info: Mapping[str, Any],
-    ) -> None:
-        """Try the diagonal of every series, smallest cells first, until the limit is near."""
-        enough_s = (1.0 - PILOT_SHARE) * self.time_left_s()
-        for cell in pilot_cells(cells):
-            if self.time_left_s() < enough_s:
-                break
-            self.observer.phase(f"trying {cell.implementation.name}: {cell.case}")
-            objection = forecast.objection(
-                cell.implementation,
-                cell.case,
-                call_limit_s=self.plan.call_limit_s,
-                available_bytes=available_bytes(cell.case, info),
-            )
-            if objection is not None:
-                continue
-            request = {"spec": cell.implementation.spec, "case": asdict(cell.case)}
-            try:
-                limit_s = self._limit_s(visit_limit_s(self.plan), PILOT_SHARE)
-                answer = worker.ask("pilot", limit_s=limit_s, seed=self.plan.seed, **request)
-            except WorkerLost as lost:
-                answer = {"status": lost.status}
-            hurried = limit_s < visit_limit_s(self.plan) and answer["status"] == "timeout"
-            if answer["status"] in LOSSES and not hurried:
-                forecast.observe_loss(*cell.key, answer["status"])
-            if succeeded(answer):
-                observed = Observation(
-                    case=cell.case,
-                    time_s=answer["time_s"],
-                    workspace_bytes=answer["workspace_bytes"],
-                )
-                forecast.observe(cell.implementation.name, observed)
 
 
 def available_bytes(case: Case, info: Mapping[str, Any]) -> float:

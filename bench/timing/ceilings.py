@@ -10,9 +10,8 @@ from typing import Any
 import torch
 
 from bench.counters import read_usage
-from bench.sampling import Budget, sample
-from bench.timing import Stopwatch
-from bench.warming import warm_up
+from bench.timing.sampling import quickest_s
+from bench.timing.stopwatch import Stopwatch
 
 SMALLEST_SIZE = 256
 LARGEST_SIZE = 2048
@@ -24,6 +23,8 @@ EXP_ELEMENTS = 2**18
 FAULTING_BYTES = 2**26
 PAGE_BYTES = 4096
 SETTLING_BLOCKS = 8
+READINGS_S = 0.3  # of each of them
+TRIAL_S = 0.02
 
 
 def measure_ceilings(dtype: str, device: str, watch: Stopwatch) -> dict[str, float | None]:
@@ -34,18 +35,17 @@ def measure_ceilings(dtype: str, device: str, watch: Stopwatch) -> dict[str, flo
     an operator on one element; `fault_s` a minor page fault, which includes clearing the page. On a
     GPU an operator's exp waits for memory, that of a fused kernel does not: there is no ceiling.
     """
-    budget = Budget(visit_s=0.3, min_samples=5, max_samples=20)
     kind: torch.dtype = getattr(torch, dtype)
     source = torch.ones(COPY_BYTES, dtype=torch.int8, device=device)
     target = torch.empty_like(source)
-    copy_s = min(sample(partial(target.copy_, source), watch, budget).samples_s)
+    copy_s = quickest_s(partial(target.copy_, source), watch, for_s=READINGS_S)
     del source, target
     one = torch.ones(1, device=device, dtype=kind)
-    launch_s = min(sample(partial(torch.add, one, one, out=one.clone()), watch, budget).samples_s)
+    launch_s = quickest_s(partial(torch.add, one, one, out=one.clone()), watch, for_s=READINGS_S)
     return {
-        "matmul_flops_per_s": _matmul_rate(kind, device, watch, budget),
+        "matmul_flops_per_s": _matmul_rate(kind, device, watch),
         "copy_bytes_per_s": 2 * COPY_BYTES / copy_s,
-        "exp_per_s": _exp_rate(kind, watch, budget) if device == "cpu" else None,
+        "exp_per_s": _exp_rate(kind, watch) if device == "cpu" else None,
         "launch_s": launch_s,
         "fault_s": _fault_s() if device == "cpu" else None,
     }
@@ -64,7 +64,7 @@ def large_block_faults() -> float | None:
     return min((faults for faults in found if faults is not None), default=None)
 
 
-def _matmul_rate(dtype: torch.dtype, device: str, watch: Stopwatch, budget: Budget) -> float:
+def _matmul_rate(dtype: torch.dtype, device: str, watch: Stopwatch) -> float:
     """The best rate over growing sizes.
 
     Some products have no fast kernel (float16 on a CPU can take minutes); the sizes end where a
@@ -77,19 +77,19 @@ def _matmul_rate(dtype: torch.dtype, device: str, watch: Stopwatch, budget: Budg
         drawn = (torch.randn(size, size, device=device) for _ in range(3))
         left, right, product = (one.to(dtype) for one in drawn)
         multiply = partial(torch.mm, left, right, out=product)
-        once_s = warm_up(multiply, watch)
+        once_s = quickest_s(multiply, watch, for_s=TRIAL_S)
         rate = max(rate, 2 * size**3 / once_s)
         if once_s > LONGEST_CALL_S:
             return rate
         if size >= largest:
-            return max(rate, 2 * size**3 / min(sample(multiply, watch, budget).samples_s))
+            return max(rate, 2 * size**3 / quickest_s(multiply, watch, for_s=READINGS_S))
         size *= 2
 
 
-def _exp_rate(dtype: torch.dtype, watch: Stopwatch, budget: Budget) -> float:
+def _exp_rate(dtype: torch.dtype, watch: Stopwatch) -> float:
     numbers = torch.rand(EXP_ELEMENTS).to(dtype)
     exp = partial(torch.exp, numbers, out=numbers.clone())
-    return EXP_ELEMENTS / min(sample(exp, watch, budget).samples_s)
+    return EXP_ELEMENTS / quickest_s(exp, watch, for_s=READINGS_S)
 
 
 def _fault_s() -> float | None:

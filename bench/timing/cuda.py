@@ -10,8 +10,8 @@ is where the launches fall:
   of the GPU alone. This holds if handing over is quicker than the overwriting (some 60 µs or more),
   which a graph's replay, one launch, is, and a call of many kernels is not.
 
-So `graph_time` replays the call's graph on a queued stopwatch, and what launching costs is the time
-as called less the replayed time.
+So a call is captured in a graph once, its replays are read on a queued stopwatch, and what
+launching costs is the time as called less the replayed time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ import torch
 from torch import Tensor
 
 from bench.nvml import Unavailable
-from bench.sampling import Budget, Reading, sample
-from bench.timing import Call, Stopwatch
+from bench.timing.stopwatch import Call, Stopwatch
 
 # Large enough to last longer than handing over a graph, whatever the size of the cache.
 SMALLEST_FLUSH_BYTES = 256 * 2**20
@@ -42,7 +41,7 @@ LONGEST_REASON = 300
 EMPTY_READINGS = 25
 
 Result = Callable[[], Sequence[Tensor]]
-"""A call that returns every output tensor, as `bench.measuring.prepare` makes them."""
+"""A call that returns every output tensor, as `prepare` makes them."""
 
 
 class CudaEvent(Protocol):
@@ -215,45 +214,58 @@ def flush_bytes(cache_bytes: int | None) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphReading:
-    """What a call's work takes on the GPU, its kernels following each other without waiting."""
+class Captured:
+    """A call's work in a graph, which holds the memory that the call needs until it is closed."""
 
-    reading: Reading
+    graph: CudaGraph
+    cuda: Cuda
+    device: str
+
+    def replay(self) -> None:
+        """Hand the work over to the GPU."""
+        self.graph.replay()
+
+    def close(self) -> None:
+        """Give the graph and its memory back."""
+        with self.cuda.device(self.device):
+            _give_back(self.graph, self.cuda)
 
 
-def graph_time(
-    call: Result,
-    device: str,
-    *,
-    budget: Budget,
-    cuda: Cuda | None = None,
-    stopwatch: Stopwatch | None = None,
-) -> GraphReading | Unavailable:
-    """Capture one call in a graph and time its replay; or why it cannot be captured.
+def capture(call: Result, device: str, *, cuda: Cuda | None = None) -> Captured | Unavailable:
+    """Capture one call in a graph; or why it cannot be captured.
 
-    A call that waits for the GPU, or takes memory past torch's allocator, cannot. The device stays
-    usable; an error that it does not recover from is raised. torch may not give back the memory of
-    a capture that failed (seen in its 2.11), so this comes last in a process that measures memory.
+    A replay takes what the call's work takes on the GPU, its kernels following each other without
+    waiting. A call that waits for the GPU, or takes memory past torch's allocator, cannot be
+    captured. The device stays usable; an error that it does not recover from is raised. torch may
+    not give back the memory of a capture that failed (seen in its 2.11), so this comes last in a
+    process that measures memory.
     """
     cuda = cuda or torch_cuda()
-    stopwatch = stopwatch or CudaStopwatch.on(device, queued=True)
     with cuda.device(device):
         graph = cuda.CUDAGraph()
-        captured: list[Tensor] | Unavailable | None = None
+        reason: str | None = "the capture was broken off"
+        outputs: list[Tensor] | Unavailable | None = None
         try:
-            captured = _capture(call, graph, cuda, device)
-            if isinstance(captured, Unavailable):
-                return captured
-            if not _rewrites(captured, graph, cuda):
-                return Unavailable(
-                    "a replay leaves outputs unwritten: the call works past the captured stream"
-                )
-            return GraphReading(reading=sample(graph.replay, stopwatch, budget))
+            outputs = _capture(call, graph, cuda, device)
+            if isinstance(outputs, Unavailable):
+                reason = outputs.reason
+            elif not _rewrites(outputs, graph, cuda):
+                reason = "a replay leaves outputs unwritten: they are made past the captured stream"
+            else:
+                reason = None
         finally:
-            captured = None  # its tensors lie in the graph's memory
-            graph.reset()
-            cuda.synchronize()
-            cuda.empty_cache()
+            outputs = None  # its tensors lie in the graph's memory
+            if reason is not None:
+                _give_back(graph, cuda)
+        if reason is not None:
+            return Unavailable(reason)
+        return Captured(graph=graph, cuda=cuda, device=device)
+
+
+def _give_back(graph: CudaGraph, cuda: Cuda) -> None:
+    graph.reset()
+    cuda.synchronize()
+    cuda.empty_cache()
 
 
 def _capture(call: Result, graph: CudaGraph, cuda: Cuda, device: str) -> list[Tensor] | Unavailable:

@@ -1,4 +1,8 @@
-"""Writes `records.jsonl`: one flushed line a record, one writer at a time."""
+"""Writes `records.jsonl`, one flushed line a record, and keeps what a round has read so far.
+
+Records are written when a round ends. Until then what every pass has read stands in a file beside
+them, so that a kill costs the pass in flight and no more.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,18 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from bench.records import RECORDS_FILE, Record, RunError
 
+PART_FILE = "round.part.jsonl"
+
 
 class Journal:
-    """Append-only writer of `records.jsonl`, flushed to disk a record at a time, one writer only.
+    """Append-only writer of `records.jsonl`, flushed to disk a round at a time, one writer only.
 
     A tail that a kill left half-written is cut off on opening, so that the next record starts on
     a line of its own.
@@ -27,6 +33,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / RECORDS_FILE
+        self._part = folder / PART_FILE
         try:
             self._file: IO[bytes] = self._path.open("ab+")
         except OSError as problem:
@@ -34,15 +41,17 @@ class Journal:
         _lock(self._file, self._path)
         _cut_torn_tail(self._file)
 
-    def append(self, record: Record) -> None:
-        """Write one record and force it to disk; an interrupt waits until it stands there.
+    def append(self, records: Sequence[Record], *, finishes: bool = True) -> None:
+        """Write records and force them to disk; an interrupt waits until they stand there.
+
+        If they are those that a round ends with (`finishes`), what was kept of it goes.
 
         Raises:
             RunError: the disk is full, or the file is gone. What was appended before is kept.
 
         """
+        lines = "".join(_line(record.to_dict()) for record in records)
         before: int | None = None
-        line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
         try:
             with _uninterrupted():
                 if not os.fstat(self._file.fileno()).st_nlink:
@@ -50,16 +59,43 @@ class Journal:
                         f"{self._path} was removed while it was written; begin again with --out"
                     )
                 before = os.fstat(self._file.fileno()).st_size
-                self._file.write(line.encode())
+                self._file.write(lines.encode())
                 self._file.flush()
                 os.fsync(self._file.fileno())
+                if finishes:
+                    self._part.unlink(missing_ok=True)
         except OSError as problem:
             if before is not None:
                 self._forget_beyond(before)
-            raise RunError(
-                f"cannot write {self._path}: {problem.strerror}; what was measured before is kept, "
-                "--resume continues"
-            ) from None
+            raise RunError(self._trouble(problem)) from None
+
+    def keep(self, read: Mapping[str, Any]) -> None:
+        """Keep what a pass has read until the round's records are written.
+
+        Raises:
+            RunError: the disk is full.
+
+        """
+        try:
+            with _uninterrupted(), self._part.open("a", encoding="utf-8") as file:
+                file.write(_line(read))
+        except OSError as problem:
+            raise RunError(self._trouble(problem)) from None
+
+    def kept(self) -> list[dict[str, Any]]:
+        """What was kept of a round whose records were never written, a line a pass."""
+        found = []
+        with contextlib.suppress(OSError):
+            for line in self._part.read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValueError):  # the last line may be torn
+                    found.append(json.loads(line))
+        return found
+
+    def _trouble(self, problem: OSError) -> str:
+        return (
+            f"cannot write {self._path}: {problem.strerror}; what was measured before is kept, "
+            "--resume continues"
+        )
 
     def _forget_beyond(self, size: int) -> None:
         """Take back a line that a full disk cut off, as far as the disk lets us."""
@@ -85,6 +121,10 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 @contextlib.contextmanager

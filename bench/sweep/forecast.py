@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
+from bench.cells import Cell
 from implementations.case import Case
 from implementations.interface import Implementation
 
@@ -55,6 +56,10 @@ class Forecast:
         """Learn that a cell ran out of time or memory: larger ones will too."""
         self._lost[implementation, _conditions(case)].append((case, status))
 
+    def work(self, cell: Cell) -> float:
+        """The value of a cell's declared law: how much it has to do, beside others of its kind."""
+        return self._law_value(cell.implementation.time_law, cell.case)
+
     def time_s(self, implementation: Implementation, case: Case) -> float | None:
         """Seconds of one call; None before anything was seen."""
         law = implementation.time_law
@@ -69,7 +74,7 @@ class Forecast:
         law = implementation.workspace_law
         near = self._nearest(implementation, case, law, with_workspace=True)
         needs = [(one.workspace_bytes or 0) * self._ratio(law, case, one.case) for one in near]
-        return tensor_bytes(case) + min(needs) if needs else None
+        return case.tensor_bytes + min(needs) if needs else None
 
     def objection(
         self,
@@ -83,7 +88,7 @@ class Forecast:
         for smaller, status in self._lost[implementation.name, _conditions(case)]:
             if smaller != case and _fits_within(smaller, case):
                 return f"a smaller cell, {smaller}, ended with {status}"
-        memory = self.memory_bytes(implementation, case) or tensor_bytes(case)
+        memory = self.memory_bytes(implementation, case) or case.tensor_bytes
         if memory > MEMORY_SHARE * available_bytes:
             return (
                 f"predicted to need {_gib(memory)}, more than {MEMORY_SHARE:.0%} "
@@ -110,17 +115,6 @@ class Forecast:
     def _ratio(self, law: str, case: Case, base: Case) -> float:
         low = self._law_value(law, base)
         return self._law_value(law, case) / low if low > 0 else math.inf
-
-
-def tensor_bytes(case: Case) -> int:
-    """Bytes of inputs, mask, output and, with a backward pass, gradients."""
-    size = {"float64": 8, "float32": 4}.get(case.dtype, 2)
-    heads = case.batch * case.num_heads
-    queries = heads * case.seq_len * (case.head_dim + case.value_dim)
-    keys = heads * case.key_len * (case.head_dim + case.value_dim)
-    tensors = (queries + keys) * size * (2 if case.is_backward else 1)
-    mask = {"none": 0, "boolean": 1, "float": size}[case.mask] * case.seq_len * case.key_len
-    return tensors + mask
 
 
 def _conditions(case: Case) -> Case:

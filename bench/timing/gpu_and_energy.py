@@ -1,4 +1,4 @@
-"""What is read beside the samples of a cell: the GPU's state, a graph's replay, energy."""
+"""What is read beside the time of a cell: the GPU's state, and energy."""
 
 from __future__ import annotations
 
@@ -9,31 +9,15 @@ from typing import Any
 
 import torch
 
-from bench.cuda_timing import graph_time
 from bench.energy import EnergyMeter, Idle, energy_per_call, find_meter, idle_power
-from bench.measuring import Prepared
 from bench.nvml import Sensor, Unavailable, open_device
-from bench.sampling import Budget
-
-# The same on every machine, whatever a visit may take: graphs are replayed quickly.
-GRAPH_BUDGET = Budget(visit_s=0.05, min_samples=5)
+from bench.timing.prepared_call import Prepared
 
 
 def gpu_state(device: str) -> dict[str, Any] | None:
     """Clock, temperature, power and throttle reasons now; None without a GPU or its sensors."""
     sensor = _sensor(device)
     return None if isinstance(sensor, Unavailable) else asdict(sensor.read())
-
-
-def replayed(ready: Prepared, device: str) -> dict[str, Any]:
-    """`graph_time_s`: a call replayed from a graph; or `graph_reason`, why there is none."""
-    if not device.startswith("cuda"):
-        return {}
-    with ready.conditions():
-        found = graph_time(ready.run, device, budget=GRAPH_BUDGET)
-    if isinstance(found, Unavailable):
-        return {"graph_reason": found.reason}
-    return {"graph_time_s": found.reading.time_s}
 
 
 def energy(ready: Prepared, device: str) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+"""Shows how a sweep goes on, on stderr: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+PLAIN_LINE_EVERY_S = 10.0
+
+
+class Observer(Protocol):
+    """Who is told how a sweep goes on."""
+
+    def phase(self, text: str) -> None:
+        """Something other than measuring has begun."""
+        ...
+
+    def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
+        """A pass of this round has ended; so much of the time is spent."""
+        ...
+
+
+class LiveProgress:
+    """A bar of the time with what is being done; an `Observer`."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description:44.44}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[left]}", markup=False),
+            console=console,
+            transient=True,
+            # Drawn between passes only: a thread that draws would take time from what is timed.
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("preparing", total=None, left="")
+
+    def phase(self, text: str) -> None:
+        """Name what is being done."""
+        self._bar.update(self._task, description=text, refresh=True)
+
+    def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
+        """Show how much of the time is spent."""
+        self._bar.update(
+            self._task,
+            description=f"measuring, round {number + 1}",
+            completed=spent_s,
+            total=at_most_s,
+            left=remaining(at_most_s - spent_s),
+            refresh=True,
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+
+class PlainProgress:
+    """A line for every phase, and one every ten seconds of measuring; an `Observer`."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._last = -math.inf
+
+    def phase(self, text: str) -> None:
+        """Print what is being done."""
+        self._say(text)
+
+    def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
+        """Say how far it is, now and then."""
+        now = self._clock()
+        if now - self._last < PLAIN_LINE_EVERY_S:
+            return
+        self._last = now
+        left = remaining(at_most_s - spent_s)
+        self._say(f"measuring: round {number + 1}, {spent_s:.0f} s spent, {left}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def remaining(seconds: float) -> str:
+    """How long it may still take, no finer than it is known."""
+    if seconds >= 90:
+        return f"at most {seconds / 60:.0f} min left"
+    return f"at most {max(0.0, seconds):.0f} s left"
+
+
+def progress(console: Console) -> LiveProgress | PlainProgress:
+    """The display that suits the console."""
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)

@@ -1,0 +1,63 @@
+"""The record of a cell in one round, from what the measuring process answered."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from bench.counters import Usage
+from bench.records import Record
+
+Answer: TypeAlias = Mapping[str, Any]
+"""What a measuring process answers to a visit; see `bench.operations.visit`."""
+
+# Shorter spans say little: the machine's counters advance by ticks of 10 ms.
+SHORTEST_LOAD_S = 0.1
+# Readings are kept to so many digits: no clock tells more of a call.
+DIGITS = 5
+
+
+def round_record(blank: Record, answers: Sequence[Answer], usage: Usage | None) -> Record:
+    """The blank record of a cell with its readings in a round; `usage` is that of the whole round.
+
+    What was read once, in the first call of a run, stands in the record of its round.
+    """
+    samples = [_rounded(one["time_s"]) for one in answers]
+    states = [one["gpu_state"] for one in answers if one.get("gpu_state")]
+    throttling = {reason for one in states for reason in one["throttle_reasons"] or ()}
+    seen_long = usage is not None and usage.wall_s >= SHORTEST_LOAD_S
+    return replace(
+        blank,
+        status="measured",
+        time_s=statistics.median(samples),
+        time_min_s=min(samples),
+        samples_s=tuple(samples),
+        calls_per_sample=round(statistics.median(one["calls"] for one in answers)),
+        cpu_time_s=_of(answers, "cpu_time_s", statistics.median),
+        minor_faults=_of(answers, "minor_faults", statistics.median),
+        workspace_bytes=_of(answers, "workspace_bytes", max),
+        energy_j=_of(answers, "energy_j", max),
+        energy_resolution_j=_of(answers, "energy_resolution_j", max),
+        graph_time_s=_of(answers, "graph_time_s", min),
+        gpu_clock_hz=_of(states, "clock_hz", statistics.median),
+        gpu_temperature_c=_of(states, "temperature_c", max),
+        gpu_power_w=_of(states, "power_w", statistics.median),
+        throttle_reasons=tuple(sorted(throttling)) if states else None,
+        waiting_share=usage.waiting_share if usage and seen_long else None,
+        other_load=usage.other_load if usage and seen_long else None,
+        steal_share=usage.stolen_cores if usage and seen_long else None,
+        frequency_hz=usage.frequency_hz if usage else None,
+    )
+
+
+def _of(answers: Sequence[Answer], name: str, how: Any) -> Any:
+    """One value of those that are known, rounded as readings are."""
+    known = [one[name] for one in answers if one.get(name) is not None]
+    found = how(known) if known else None
+    return _rounded(found) if isinstance(found, float) else found
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,200 @@
+"""Runs a plan: gate, counts, then passes over all cells by three processes in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import environment
+from bench.cases import Plan
+from bench.cells import Cell, cells_of
+from bench.gate import Gate
+from bench.records import RECORDS_FILE, RunError, read_records, write_info
+from bench.run_directory import check_sources, prepare
+from bench.supervisor import Worker
+from bench.sweep.forecast import Forecast, LawValue
+from bench.sweep.history import History
+from bench.sweep.journal import Journal
+from bench.sweep.preparations import (
+    Preparations,
+    admission,
+    available_bytes,
+    gate_info,
+    implementation_info,
+    sources_of,
+)
+from bench.sweep.progress import Observer
+from bench.sweep.turns import Turns
+
+# What a process does not share with the next, such as the layout of memory, is seen as scatter.
+PROCESSES = 3
+# However little time there is, each process has two turns if it can.
+FEWEST_TURNS = 2
+# Nothing is known before every process has had so many turns.
+TURNS_TO_KNOW = 2
+
+IsKnown = Callable[[Path, float], bool]
+"""Whether the exponents of a run are known to within a precision: by widths, never by verdicts."""
+
+
+@dataclass(kw_only=True)
+class Sweep:
+    """A sweep in progress in one directory.
+
+    `is_known` is asked whether the plan's precision is reached; `head_start_s` is what the command
+    took before the sweep began: a time budget includes it.
+
+    Raises (from `run`):
+        PlanError: the plan differs from that of the run to be resumed, or the machine does.
+        RunError: the directory cannot be used, or not any more.
+
+    """
+
+    plan: Plan
+    folder: Path
+    law_value: LawValue
+    observer: Observer
+    is_known: IsKnown = lambda folder, precision: False
+    preset: str | None = None
+    head_start_s: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    threads: int = field(init=False)
+    _info: dict[str, Any] = field(init=False)
+    _began: float = field(init=False)
+    _spent_before_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.threads = self.plan.threads or environment.usable_cores()
+
+    def run(self, *, resume: bool = False) -> Gate:
+        """Measure what is not yet in the directory; the gate's results come back.
+
+        KeyboardInterrupt passes through; everything measured by then is in the journal.
+        """
+        self._began = self.clock() - self.head_start_s
+        cells = cells_of(self.plan)
+        self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
+        self._spent_before_s = float((self._info.get("schedule") or {}).get("spent_s") or 0.0)
+        with Journal(self.folder) as journal, contextlib.ExitStack() as stack:
+            workers = [stack.enter_context(self._worker()) for _ in range(PROCESSES)]
+            return self._run(cells, journal, workers)
+
+    def _run(self, cells: Sequence[Cell], journal: Journal, workers: Sequence[Worker]) -> Gate:
+        ground = Preparations(
+            plan=self.plan,
+            folder=self.folder,
+            observer=self.observer,
+            time_left_s=lambda: self._deadline - self.clock(),
+        )
+        with self._worker() as worker:
+            check_sources(self._info, sources_of(cells), self.folder)
+            self._info = ground.describe(self._info, worker)
+            gate = ground.check(cells, worker)
+            self._note(**gate_info(gate), **implementation_info(cells))
+            turns = Turns(
+                plan=self.plan,
+                cells=cells,
+                threads=self.threads,
+                journal=journal,
+                history=History(Forecast(self.law_value)),
+                admissions={cell.key: admission(gate, cell) for cell in cells},
+                available_bytes=lambda case: available_bytes(case, self._info) / PROCESSES,
+                deadline=self._deadline,
+                clock=self.clock,
+                on_pass=lambda number: self.observer.measuring(*self._progress(number)),
+            )
+            for record in read_records(self.folder / RECORDS_FILE):
+                turns.history.learn(record)
+            turns.recover()
+            number = turns.history.newest_round + 1
+            ended = self._why_it_ends(number, turns)
+            if ended is None:
+                for one in workers:
+                    one.begin()  # they import torch while this one counts
+                turns.fields = ground.count(turns.admitted(), worker)
+        if ended is None:
+            self._measure(number, turns, ground, workers)
+        elif number:
+            self.observer.phase(f"nothing is left to measure: {ended}")
+        turns.leave_out(f"the sweep took {self._spent_s:.0f} s; give it more")
+        return gate
+
+    def _measure(
+        self, number: int, turns: Turns, ground: Preparations, workers: Sequence[Worker]
+    ) -> None:
+        """Make turn after turn until the sweep ends."""
+        left_s = self._deadline - self.clock()
+        turn_s = min(self.plan.turn_s, left_s / (PROCESSES * FEWEST_TURNS))
+        ended: str | None = None
+        first = number
+        try:
+            while (ended := self._why_it_ends(number, turns)) is None:
+                slot = number % PROCESSES
+                if number - first < PROCESSES:
+                    self._note(ceilings=ground.ceilings(turns.cells, workers[slot], self._info))
+                self.observer.measuring(*self._progress(number))
+                turns.make(number, workers[slot], slot, turn_s)
+                number += 1
+                self._note_schedule(number, turns)
+        except BaseException:
+            with contextlib.suppress(RunError):  # what ended the sweep is to be told, not this
+                self._note_schedule(number, turns)
+            raise
+        self._note_schedule(number, turns, ended=ended)
+
+    def _why_it_ends(self, number: int, turns: Turns) -> str | None:
+        """Why there is no further turn; None if there is one."""
+        plan = self.plan
+        if not turns.admitted() or (number and not turns.ready()):
+            return "no cell could be timed"
+        if plan.rounds is not None and number >= plan.rounds:
+            return "all rounds were made"
+        if self.clock() >= self._deadline:
+            return "the time was spent"
+        cycles, rest = divmod(number, PROCESSES)
+        if plan.precision is None or rest or cycles < TURNS_TO_KNOW:
+            return None
+        self.observer.phase("looking at how wide the intervals are")
+        if self.is_known(self.folder, plan.precision):
+            return f"the exponents are known to ± {plan.precision:g}, or no better with more time"
+        return None
+
+    def _note(self, **changes: Any) -> None:
+        """Change `run.json`."""
+        self._info = {**self._info, **changes}
+        write_info(self.folder, self._info)
+
+    def _note_schedule(self, rounds: int, turns: Turns, *, ended: str | None = None) -> None:
+        seen = [turns.history.readings[cell.key] for cell in turns.ready()]
+        self._note(
+            instruments={**self._info.get("instruments", {}), **turns.missing},
+            schedule={
+                "time_budget_s": self.plan.time_budget_s,
+                "precision": self.plan.precision,
+                "spent_s": self._spent_s,
+                "rounds": rounds,
+                "processes": PROCESSES,
+                "fewest_readings": min(seen, default=0),
+                "cells_left_out": len(turns.left_out),
+                "ended": ended,
+            },
+        )
+
+    @property
+    def _spent_s(self) -> float:
+        return self._spent_before_s + self.clock() - self._began
+
+    @property
+    def _deadline(self) -> float:
+        """When the time ends; what an earlier process spent of it is gone."""
+        return self._began + self.plan.time_budget_s - self._spent_before_s
+
+    def _progress(self, number: int) -> tuple[int, float, float]:
+        return number, self._spent_s, self.plan.time_budget_s
+
+    def _worker(self) -> Worker:
+        return Worker(threads=self.threads, allocator=self.plan.allocator)

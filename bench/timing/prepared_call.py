@@ -1,0 +1,180 @@
+"""Cells ready to be timed inside a measuring process, within a limit of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from bench.environment import available_bytes
+from bench.nvml import Unavailable
+from bench.timing.cuda import Captured, CudaStopwatch, capture
+from bench.timing.inputs import Inputs, differentiate, make_inputs
+from bench.timing.stopwatch import Call, CpuStopwatch, Stopwatch
+from implementations.case import Case
+from implementations.interface import Implementation
+
+# Three processes hold inputs at the same time, and calls need room beside them.
+HELD_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A cell ready to be timed.
+
+    `call` is what the stopwatch loops over: as little as possible beside the kernel itself. It has
+    to run under `conditions()`. `outputs` turns what it returns into every output tensor: the
+    output and, with a backward pass, the gradients.
+    """
+
+    call: Call
+    outputs: Callable[[object], Sequence[Tensor]]
+    is_backward: bool
+
+    @contextlib.contextmanager
+    def conditions(self) -> Iterator[None]:
+        """Gradients on or off, once around all calls and not in each of them."""
+        with torch.set_grad_enabled(self.is_backward):
+            yield
+
+    def run(self) -> Sequence[Tensor]:
+        """One call, its output tensors."""
+        with self.conditions():
+            return self.outputs(self.call())
+
+
+def prepare(implementation: Implementation, inputs: Inputs, case: Case) -> Prepared:
+    """The call that is timed, its keywords and tensors bound beforehand."""
+    tensors = (inputs.query, inputs.key, inputs.value)
+    if not case.is_backward:
+        call = implementation.bound(*tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
+        return Prepared(call=call, outputs=_only, is_backward=False)
+    leaves = tuple(tensor.requires_grad_() for tensor in tensors)
+    forward = implementation.bound(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
+    grad_output = inputs.grad_output
+
+    def forward_backward() -> Sequence[Tensor]:
+        output = forward()
+        gradients = differentiate(output, leaves, grad_output)
+        return (output.detach(), *(one for one in gradients if one is not None))
+
+    return Prepared(call=forward_backward, outputs=_all, is_backward=True)
+
+
+def _only(output: object) -> Sequence[Tensor]:
+    assert isinstance(output, Tensor)
+    return (output,)
+
+
+def _all(outputs: object) -> Sequence[Tensor]:
+    assert isinstance(outputs, tuple)
+    return outputs
+
+
+def unsound(outputs: Sequence[Tensor], case: Case) -> str | None:
+    """What is wrong with the outputs at first sight: the checks have not seen every size."""
+    expected = (case.batch, case.num_heads, case.seq_len, case.value_dim)
+    shape = tuple(outputs[0].shape)
+    if sorted(shape) != sorted(expected):  # in either layout
+        return f"gave an output of {shape}, expected {expected}"
+    if not all(bool(one.isfinite().all()) for one in outputs):
+        return "gave values that are not finite at this size"
+    return None
+
+
+@cache
+def stopwatch(device: str) -> Stopwatch:
+    """The stopwatch of a device."""
+    return CudaStopwatch.on(device) if device.startswith("cuda") else CpuStopwatch()
+
+
+@cache
+def replay_stopwatch(device: str) -> Stopwatch:
+    """The stopwatch of a GPU's replays, which leaves launches out."""
+    return CudaStopwatch.on(device, queued=True)
+
+
+@dataclass(kw_only=True)
+class ReadyCell:
+    """A cell that stays ready between its readings.
+
+    `once_s` and `replay_s` are the quickest seconds of a call and of a replay so far; `replay` is
+    the call captured in a GPU's graph, why it cannot be captured, or None where it was not tried.
+    """
+
+    prepared: Prepared
+    once_s: float = math.inf
+    replay_s: float = math.inf
+    replay: Captured | Unavailable | None = None
+
+
+@dataclass(kw_only=True)
+class _Shared:
+    """Inputs, and the cells of all implementations that take them."""
+
+    inputs: Inputs
+    held_bytes: int
+    cells: dict[str, ReadyCell] = field(default_factory=dict)
+
+
+class ReadyCells:
+    """The cells of a measuring process; implementations share inputs.
+
+    Beyond `most_bytes` of inputs and graphs those used longest ago are given up, and are made again
+    when they are asked for.
+    """
+
+    def __init__(self, most_bytes: float) -> None:
+        self._most_bytes = most_bytes
+        self._shared: OrderedDict[object, _Shared] = OrderedDict()
+
+    def get(self, implementation: Implementation, spec: str, case: Case, seed: int) -> ReadyCell:
+        """The cell, ready to be called."""
+        # Gradients are switched on in the tensors themselves: passes do not share them.
+        key = (case, implementation.layout, seed)
+        if key not in self._shared:
+            held = case.tensor_bytes
+            self._make_room(held)
+            inputs = make_inputs(case, seed=seed, layout=implementation.layout)
+            self._shared[key] = _Shared(inputs=inputs, held_bytes=held)
+        self._shared.move_to_end(key)
+        shared = self._shared[key]
+        if spec not in shared.cells:
+            prepared = prepare(implementation, shared.inputs, case)
+            shared.cells[spec] = ReadyCell(prepared=prepared)
+        return shared.cells[spec]
+
+    def captured(self, cell: ReadyCell, case: Case, workspace_bytes: int) -> Captured | None:
+        """The cell's graph on a GPU, captured when it is first asked for; None if it cannot be."""
+        if cell.replay is None and case.device_type == "cuda":
+            self._make_room(workspace_bytes)
+            with cell.prepared.conditions():
+                cell.replay = capture(cell.prepared.run, case.device)
+            if isinstance(cell.replay, Captured):
+                next(reversed(self._shared.values())).held_bytes += workspace_bytes
+        return cell.replay if isinstance(cell.replay, Captured) else None
+
+    def forget(self) -> None:
+        """Give everything up."""
+        self._make_room(math.inf)
+
+    def _make_room(self, wanted_bytes: float) -> None:
+        held = sum(one.held_bytes for one in self._shared.values())
+        while self._shared and held + wanted_bytes > self._most_bytes:
+            _, oldest = self._shared.popitem(last=False)
+            held -= oldest.held_bytes
+            for cell in oldest.cells.values():
+                if isinstance(cell.replay, Captured):
+                    cell.replay.close()
+
+
+def held_limit_bytes(device: str) -> float:
+    """How much a process may hold between readings: a part of what is free on the device."""
+    free = torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else available_bytes()
+    return HELD_SHARE * free

@@ -1,0 +1,106 @@
+"""The quiet end of many readings: a cell's value where a machine is disturbed now and then.
+
+Disturbance only adds time, and comes in spells. Of enough readings, spread over a run, some were
+taken in quiet moments; the quickest of each process (or stretch of a table) are therefore the
+cell's undisturbed cost, and how they differ between processes is its error (Chen & Revels 2016,
+"Robust benchmarking in noisy environments").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from reports.columns import measured_rows, numbers
+from reports.scatter import Numbers
+from reports.units import unit_of
+
+READINGS = "readings"
+"""Column: how many readings stand behind a row, which is the quickest of them."""
+TYPICAL = "typical_s"
+"""Column: their median, what a call usually took."""
+ENOUGH_READINGS = 30
+STRETCHES = 3
+ROUNDS_SCHEMA = 2
+"""Since this schema of `bench.records` a record holds the readings of a round of passes."""
+
+_CELL = (
+    *("implementation", "kind", "pass", "device", "dtype", "batch", "num_heads", "seq_len"),
+    *("key_len", "head_dim", "d_model", "is_causal", "mask", "threads", "growth", "worker"),
+)
+
+
+def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Our records with one row for each cell and process instead of one for each round.
+
+    `time_s` is the quickest reading, `typical_s` the median of all, `readings` their number;
+    records of schema 1, and rows that are no measurement, stay as they are.
+    """
+    if "schema" not in frame or READINGS in frame:
+        return frame
+    wanted = frame["schema"].ge(ROUNDS_SCHEMA) & measured_rows(frame)
+    rows = frame[wanted]
+    if rows.empty:
+        return frame
+    grouped = rows.groupby([name for name in _CELL if name in rows], dropna=False, sort=False)
+    samples = rows["samples_s"].map(lambda one: list(one or ()))
+    together = samples.groupby(grouped.ngroup()).sum()
+    # All as a whole rather than row by row: `first` is the first value that is known.
+    quiet = grouped.agg({name: _HOW.get(str(name), "first") for name in rows if name not in _CELL})
+    quiet = quiet.reset_index()
+    quiet["time_s"] = quiet["time_min_s"]
+    quiet[TYPICAL] = together.map(np.median).to_numpy()
+    quiet[READINGS] = together.map(len).to_numpy()
+    quiet["round"] = None  # a process has its turn in many
+    quiet["samples_s"] = None
+    return pd.concat([quiet, frame[~wanted]], ignore_index=True)
+
+
+def _all_reasons(lists: pd.Series) -> object:
+    found = {reason for one in lists if isinstance(one, list | tuple) for reason in one}
+    return tuple(sorted(found)) if found or lists.notna().any() else None
+
+
+_HOW: dict[str, str | Callable[[pd.Series], object]] = {
+    **dict.fromkeys(("time_min_s", "graph_time_s"), "min"),
+    **dict.fromkeys(
+        ("cpu_time_s", "minor_faults", "calls_per_sample", "frequency_hz", "gpu_clock_hz"), "median"
+    ),
+    "gpu_power_w": "median",
+    **dict.fromkeys(("other_load", "waiting_share", "steal_share", "gpu_temperature_c"), "max"),
+    "throttle_reasons": _all_reasons,
+}
+
+
+def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame:
+    """Anybody's readings with one row for each cell and stretch: the quickest of it.
+
+    `cell` numbers the cell of each row. A stretch is a `worker` where there are at least three;
+    else a third of a cell's readings, in the order of the table.
+    """
+    rank = pd.Series(cell).groupby(cell).cumcount().to_numpy()
+    count = np.bincount(cell)[cell]
+    stretch = rank * STRETCHES // count
+    if "worker" in frame and frame["worker"].nunique() >= STRETCHES:
+        stretch = pd.factorize(frame["worker"])[0]
+    found = frame.assign(**{value: numbers(frame, value)}).reset_index(drop=True)
+    grouped = found.groupby([cell, stretch])[value]
+    quickest = grouped.idxmin().to_numpy()
+    quiet = found.loc[quickest].assign(**{READINGS: grouped.size().to_numpy()})
+    return quiet.assign(round=None) if "round" in quiet else quiet
+
+
+def are_enough(cell: Numbers, value: str) -> bool:
+    """Whether a table brings so many readings of its cells that their quiet end can be told."""
+    if unit_of(value).kind != "time" or not cell.size:
+        return False
+    return float(np.median(np.bincount(cell))) >= ENOUGH_READINGS
+
+
+def typical(frame: pd.DataFrame, value: str) -> pd.DataFrame:
+    """A table of quiet ends with what is typical in their place, as far as it is known."""
+    if TYPICAL not in frame or value != "time_s":
+        return frame
+    return frame.assign(time_s=frame[TYPICAL].fillna(frame["time_s"]))
