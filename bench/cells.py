@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from bench.cases import Plan
@@ -49,15 +49,6 @@ def cells_of(plan: Plan) -> list[Cell]:
                 cell = Cell(implementation=loaded[name], case=case, open_ended=series.open_ended)
                 found.setdefault(cell.key, cell)
     return list(found.values())
-
-
-def by_series(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """The cells in groups in which only sizes differ, in order of first appearance."""
-    groups: dict[Key, list[Cell]] = {}
-    for cell in cells:
-        shape = replace(cell.case, seq_len=0, key_len=0, head_dim=0, value_dim=0, num_heads=0)
-        groups.setdefault((cell.implementation.name, shape), []).append(cell)
-    return list(groups.values())
 
 
 def by_implementation(cells: Iterable[Cell]) -> Iterator[tuple[Implementation, list[Cell]]]:

@@ -22,6 +22,7 @@ except ImportError:  # Windows has no getrusage
 Number = TypeVar("Number", int, float)
 
 PROC = Path("/proc")
+THREAD = PROC / "thread-self"
 CPUS = Path("/sys/devices/system/cpu")
 # Reading a core's frequency costs some 20 µs; a few cores tell as much as all.
 MOST_FREQUENCIES = 4
@@ -77,13 +78,14 @@ class Usage:
 
 
 def read_process() -> Usage:
-    """The cheap counters now, those of this process."""
+    """The cheap counters now, those of this process; it has waited for as long as this thread."""
     counters = None if resource is None else resource.getrusage(resource.RUSAGE_SELF)
     return Usage(
         wall_s=time.perf_counter(),
         cpu_time_s=time.process_time(),
         minor_faults=None if counters is None else counters.ru_minflt,
         involuntary_switches=None if counters is None else counters.ru_nivcsw,
+        waiting_s=waited_s(),
     )
 
 
@@ -101,6 +103,12 @@ def read_usage(proc: Path = PROC, cpus: Path = CPUS) -> Usage:
         steal_s=steal_s,
         frequency_hz=_frequency_hz(cpus),
     )
+
+
+def waited_s(task: Path = THREAD) -> float | None:
+    """Seconds in which this thread has been ready to run and had no core; None off Linux."""
+    words = (read(task / "schedstat") or "").split()
+    return int(words[1]) / 1e9 if len(words) >= 2 and words[1].isdigit() else None
 
 
 def oom_kills(proc: Path = PROC) -> int | None:

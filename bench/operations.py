@@ -141,7 +141,8 @@ def visit(spec: str, case: dict[str, Any], seed: int, workspace_bytes: int = 0) 
         if cell.once_s == math.inf:
             # The first call may compile, and takes new memory: the second tells what one takes.
             cell.once_s = min(watch.measure(cell.prepared.call, 1) for _ in range(2))
-        found = asdict(read(cell.prepared.call, watch, cell.once_s))
+        on_cpu = point.device_type == "cpu"
+        found = asdict(read(cell.prepared.call, watch, cell.once_s, less_waiting=on_cpu))
         cell.once_s = min(cell.once_s, found["time_s"])
     if point.device_type == "cuda":
         # At once: an idle GPU soon tells nothing of what slowed it.

@@ -131,6 +131,7 @@ class Record:
         if row.get("status") not in STATUSES:
             raise RunError(f"not a record: status {row.get('status')!r}")
         known = {f.name: row[_file_name(f.name)] for f in fields(cls) if _file_name(f.name) in row}
+        known.setdefault("schema", 1)
         for f in fields(cls):
             if f.name in known:
                 known[f.name] = _checked(f.name, str(f.type), known[f.name])

@@ -19,7 +19,7 @@ from bench.records import (
     write_info,
 )
 
-# A run that has a time may be given another when it is resumed.
+# These may be others when a run is resumed.
 TIMES = frozenset({"time_budget_s", "precision"})
 LONGEST_VALUE = 60
 SAME_VERSIONS = ("torch", "numpy", "python", "attnscale")
@@ -128,17 +128,13 @@ def _same_plan(stored: Plan, asked: Plan, folder: Path) -> None:
     different = [
         _difference(name, before.get(name), now[name])
         for name in now
-        if now[name] != before.get(name) and not _is_more_time(name, before.get(name), now[name])
+        if name not in TIMES and now[name] != before.get(name)
     ]
     if different:
         raise PlanError(
             f"{folder} was made with other settings: {'; '.join(different)}; "
             "resume it without naming any, or choose another --out"
         )
-
-
-def _is_more_time(name: str, before: Any, now: Any) -> bool:
-    return name in TIMES and before is not None and now is not None
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

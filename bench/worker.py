@@ -43,6 +43,7 @@ def main() -> None:
     Arguments: the number of threads, and the process that this one may not outlive.
     """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    own = os.getpid()
     threads = int(sys.argv[1])
     torch.set_num_threads(threads)
     die_with(int(sys.argv[2]))
@@ -60,6 +61,8 @@ def main() -> None:
                 answer = _with_threads_as_they_were(
                     _answer(OPERATIONS[request.pop("op")], request), threads
                 )
+                if os.getpid() != own:  # a kernel forked, and the child came back
+                    os._exit(0)
                 text = _taken(printed)
                 if text:
                     answer["printed"] = text

@@ -1,12 +1,10 @@
 """Repeats the evidence of docs/measuring.md.
 
-    python docs/measuring.py idle FOLDER --times 10     quick runs, one after another
-    python docs/measuring.py loaded FOLDER              one beside two busy processes
-    python docs/measuring.py allocators FOLDER          matmul, n 256 to 8192, pinned and default
-    python docs/measuring.py gpu-timer FILE             the events of a GPU, against a wall clock
-    python docs/measuring.py table FOLDER...            what the runs say, as Markdown
-
-Nothing else should run on the machine; `attnscale doctor` tells.
+python docs/measuring.py runs FOLDER --times 10     quick runs, one after another
+python docs/measuring.py loaded FOLDER              one beside two busy processes
+python docs/measuring.py allocators FOLDER          matmul, n 256 to 8192, pinned and default
+python docs/measuring.py gpu-timer FILE             the events of a GPU, against a wall clock
+python docs/measuring.py table FOLDER...            what the runs say, as Markdown
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -23,39 +20,39 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import torch
 
-import attnscale
 from bench.timing.cuda import CudaStopwatch, gpu_harness_costs
 from reports.grouped import fit_groups
+from reports.readings import TYPICAL
 from reports.tables import read_table
 
-CLAIM = "n^2*d"
-LOOK_AFTER_S = 60.0
 PAGE_BYTES = 4096
 # Some 50 µs to 50 ms at 2 GHz.
 SPIN_CYCLES = (100_000, 1_000_000, 10_000_000, 100_000_000)
 SPINS = 10
 MATMUL = """
 title = "matmul over n 256 to 8192"
-rounds = 3
+time_budget_s = 120
 call_limit_s = 3.0
-visit_s = 0.1
-min_samples = 5
+threads = 1
 allocator = "{allocator}"
 
 [[series]]
 implementations = ["matmul"]
-seq_lens = "256:8192"
-d_models = "64:512"
+seq_lens = "256:8192/2"
+d_models = "64:256"
 """
 
 
-def sweep(out: Path, *options: str) -> None:
-    """One sweep in a process of its own."""
-    command = [sys.executable, "-m", "attnscale", "sweep", *options, "--out", str(out)]
-    subprocess.run(command, check=True)
+def attnscale(command: str, out: Path, *options: str) -> None:
+    """One command in a process of its own; what it says goes beside the run."""
+    words = [sys.executable, "-m", "attnscale", command, *options, "--out", str(out)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with out.with_suffix(".log").open("w", encoding="utf-8") as log:
+        subprocess.run(words, stdout=log, stderr=log, check=True)
+        log.write(f"{command} took {time.monotonic() - began:.0f} s\n")
 
 
 @contextlib.contextmanager
@@ -79,42 +76,32 @@ def verdicts(folder: Path) -> str:
     cells = []
     for one in sorted(fits, key=lambda fit: str(fit.group["implementation"])):
         n = one.exponents["n"]
-        known = f" {n.estimate:.2f} [{n.low:.2f}, {n.high:.2f}]" if n.estimate else ""
-        cells.append(f"{one.group['implementation']}: {one.verdict}{known}")
+        known = "–"
+        if n.estimate is not None and n.low is not None and n.high is not None:
+            known = f"{n.estimate:.2f} [{n.low:.2f}, {n.high:.2f}]"
+        sign = {"confirmed": "✓", "refuted": "✗"}.get(str(one.verdict), "?")
+        cells.append(f"{one.group['implementation']} {sign} {known}")
     return "; ".join(cells)
 
 
-def half_width(folder: Path, seconds: float) -> float | None:
-    """That of SDPA's n exponent after so much measuring, all cells counted."""
-    frame = read_table(folder).frame
-    spent = frame["visit_s"].fillna(0.0).cumsum()
-    own = frame[(spent <= seconds) & (frame["implementation"] == "sdpa")]
-    n = attnscale.fit(own, claim=CLAIM).exponents["n"]
-    return None if n.low is None or n.high is None else (n.high - n.low) / 2
-
-
-def faults(folder: Path) -> pd.Series:
-    """Page faults a call in score matrices, by the largest n."""
+def faults(folder: Path) -> float:
+    """Page faults a call in score matrices, at the largest n."""
     frame = read_table(folder).frame
     timed = frame[(frame["status"] == "measured") & (frame["seq_len"] == frame["seq_len"].max())]
     scores = timed["num_heads"] * timed["seq_len"] ** 2 * 4
-    found: pd.Series = timed["minor_faults"] * PAGE_BYTES / scores
-    return found
+    return float((timed["minor_faults"] * PAGE_BYTES / scores).median())
 
 
 def show(folder: Path) -> None:
     """One line of Markdown for a run."""
-    frame = read_table(folder).frame
-    timed = frame[frame["status"] == "measured"]
-    noisy = f"{timed['noisy'].astype(bool).mean():.0%}"
-    spent = frame["visit_s"].sum()
-    widths = "– | –"
-    if "sdpa" in set(frame["implementation"]):
-        known = (half_width(folder, seconds) for seconds in (LOOK_AFTER_S, math.inf))
-        widths = " | ".join("–" if one is None else f"{one:.3f}" for one in known)
+    table = read_table(folder)
+    timed = table.frame[table.frame["status"] == "measured"]
+    added = (timed[TYPICAL] / timed["time_s"] - 1.0).dropna()
+    schedule = table.info["schedule"]
     print(
-        f"| {folder.name} | {len(timed)} | {noisy} | {spent:.0f} s | {widths} "
-        f"| {faults(folder).median():.2f} | {verdicts(folder)} |"
+        f"| {folder.name} | {schedule['spent_s']:.0f} s, {schedule['rounds']} rounds, at least "
+        f"{schedule['fewest_readings']} readings | {added.median():.0%}, {added.quantile(0.9):.0%}"
+        f" | {faults(folder):.2f} | {verdicts(folder)} |"
     )
 
 
@@ -156,31 +143,31 @@ def gpu_timer() -> dict[str, object]:
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("what", choices=["idle", "loaded", "allocators", "gpu-timer", "table"])
+    parser.add_argument("what", choices=["runs", "loaded", "allocators", "gpu-timer", "table"])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--times", type=int, default=10)
     asked = parser.parse_args()
     folder: Path = asked.folders[0]
-    if asked.what == "idle":
+    if asked.what == "runs":
         for number in range(1, asked.times + 1):
-            sweep(folder / f"idle-{number}", "--preset", "quick")
+            attnscale("run", folder / f"run{number}", "--exit-zero")
     elif asked.what == "loaded":
         with busy(2):
-            sweep(folder / "loaded", "--preset", "quick")
+            attnscale("run", folder / "loaded", "--exit-zero")
     elif asked.what == "allocators":
         folder.mkdir(parents=True, exist_ok=True)
         for allocator in ("pinned", "default"):
             plan = folder / f"{allocator}.toml"
             plan.write_text(MATMUL.format(allocator=allocator), encoding="utf-8")
-            sweep(folder / allocator, "--config", str(plan))
+            attnscale("sweep", folder / allocator, "--config", str(plan))
     elif asked.what == "gpu-timer":
         folder.write_text(json.dumps(gpu_timer(), indent=1) + "\n", encoding="utf-8")
     else:
         print(
-            "| run | timed visits | noisy | measuring | SDPA's n ± after 60 s | at the end "
+            "| run | measured | typical call beyond the quiet cost: median, nine of ten cells "
             "| faults | time verdicts and n exponents |"
         )
-        print("|---|---:|---:|---:|---:|---:|---:|---|")
+        print("|---|---|---|---:|---|")
         for one in asked.folders:
             show(one)
 

@@ -37,7 +37,7 @@ LEAST_SCATTER = 0.005  # visits that agree to half a per cent do so by luck
 FEWEST_QUIET = 2  # among any number of readings marked as disturbed
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
 STATISTICS = ("quiet", "median", "min")
-"""How the readings of a cell become its value: `quiet` is the median of the processes' minima."""
+"""How the readings of a cell become its value: `quiet` is the median of the processes' ends."""
 CENSORED = ("out_of_memory", "timeout", "crashed", "skipped")
 """Statuses of cells that were wanted and have no value: not missing at random."""
 

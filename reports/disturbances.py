@@ -146,7 +146,7 @@ def _beyond_limits(visits: pd.DataFrame) -> list[str]:
         beyond = int((values >= limit).sum())
         if beyond:
             lines.append(
-                f"In {beyond} of {wording.count(int(values.notna().sum()), 'visit')} "
+                f"In {beyond} of {wording.count(int(values.notna().sum()), 'record')} "
                 f"{words.format(limit, values.max())}."
             )
     return lines
@@ -164,7 +164,8 @@ def _throttling(visits: pd.DataFrame) -> list[str]:
         return []
     counted = Counter(reason for reasons in slowed for reason in reasons)
     why = wording.listed([f"{name} ({number})" for name, number in _ranked(counted)], most=5)
-    return [f"In {len(slowed)} of {wording.count(len(visits), 'visit')} the GPU was slowed: {why}."]
+    all_records = wording.count(len(visits), "record")
+    return [f"In {len(slowed)} of {all_records} the GPU was slowed: {why}."]
 
 
 def strings(value: object) -> list[str]:

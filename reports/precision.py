@@ -27,10 +27,11 @@ def is_known(folder: Path, precision: float) -> bool:
 
 
 def _is_narrow(fit: Fit, precision: float) -> bool:
-    intervals = fit.exponents.values()
-    return bool(intervals) and all(
+    """Whether the exponent of every size that varies is known so well; no size, no exponent."""
+    varying = [fit.exponents[name] for name in fit.exponents if fit.levels.get(name, 0) > 1]
+    return bool(varying) and all(
         one.low is not None and one.high is not None and one.high - one.low <= 2 * precision
-        for one in intervals
+        for one in varying
     )
 
 

@@ -1,16 +1,19 @@
 """The quiet end of many readings: a cell's value where a machine is disturbed now and then.
 
 Disturbance only adds time, and comes in spells. Of enough readings, spread over a run, some were
-taken in quiet moments; the quickest of each process (or stretch of a table) are therefore the
+taken in quiet moments; the quickest of each process (or stretch of a table) are therefore near the
 cell's undisturbed cost, and how they differ between processes is its error (Chen & Revels 2016,
-"Robust benchmarking in noisy environments").
+"Robust benchmarking in noisy environments"). A minimum falls with the number of readings, though,
+and long calls have fewer: so it is the expected quickest of five that counts (docs/calibration.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from reports.columns import measured_rows, numbers
@@ -18,10 +21,11 @@ from reports.scatter import Numbers
 from reports.units import unit_of
 
 READINGS = "readings"
-"""Column: how many readings stand behind a row, which is the quickest of them."""
+"""Column: how many readings stand behind a row, which is their quiet end."""
 TYPICAL = "typical_s"
 """Column: their median, what a call usually took."""
 ENOUGH_READINGS = 30
+DRAWN = 5
 STRETCHES = 3
 ROUNDS_SCHEMA = 2
 """Since this schema of `bench.records` a record holds the readings of a round of passes."""
@@ -32,10 +36,22 @@ _CELL = (
 )
 
 
+def quiet_end(readings: npt.ArrayLike) -> float:
+    """The expected quickest of DRAWN readings, if they were drawn from those there are.
+
+    Of fewer it is the quickest. The k-th slowest of N is the quickest of m drawn with a chance of
+    C(k - 1, m - 1) / C(N, m).
+    """
+    ordered = np.sort(np.asarray(readings, dtype=np.float64))
+    drawn = min(DRAWN, ordered.size)
+    chances = [math.comb(slower, drawn - 1) for slower in range(ordered.size - 1, -1, -1)]
+    return float(ordered @ np.array(chances, dtype=np.float64) / math.comb(ordered.size, drawn))
+
+
 def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
     """Our records with one row for each cell and process instead of one for each round.
 
-    `time_s` is the quickest reading, `typical_s` the median of all, `readings` their number;
+    `time_s` is the quiet end of the readings, `typical_s` their median, `readings` their number;
     records of schema 1, and rows that are no measurement, stay as they are.
     """
     if "schema" not in frame or READINGS in frame:
@@ -50,7 +66,7 @@ def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
     # All as a whole rather than row by row: `first` is the first value that is known.
     quiet = grouped.agg({name: _HOW.get(str(name), "first") for name in rows if name not in _CELL})
     quiet = quiet.reset_index()
-    quiet["time_s"] = quiet["time_min_s"]
+    quiet["time_s"] = together.map(quiet_end).to_numpy()
     quiet[TYPICAL] = together.map(np.median).to_numpy()
     quiet[READINGS] = together.map(len).to_numpy()
     quiet["round"] = None  # a process has its turn in many
@@ -64,18 +80,21 @@ def _all_reasons(lists: pd.Series) -> object:
 
 
 _HOW: dict[str, str | Callable[[pd.Series], object]] = {
-    **dict.fromkeys(("time_min_s", "graph_time_s"), "min"),
+    "time_min_s": "min",
     **dict.fromkeys(
-        ("cpu_time_s", "minor_faults", "calls_per_sample", "frequency_hz", "gpu_clock_hz"), "median"
+        (
+            *("graph_time_s", "cpu_time_s", "minor_faults", "calls_per_sample"),
+            *("frequency_hz", "gpu_clock_hz", "gpu_power_w"),
+        ),
+        "median",
     ),
-    "gpu_power_w": "median",
     **dict.fromkeys(("other_load", "waiting_share", "steal_share", "gpu_temperature_c"), "max"),
     "throttle_reasons": _all_reasons,
 }
 
 
 def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame:
-    """Anybody's readings with one row for each cell and stretch: the quickest of it.
+    """Anybody's readings with one row for each cell and stretch: its quiet end.
 
     `cell` numbers the cell of each row. A stretch is a `worker` where there are at least three;
     else a third of a cell's readings, in the order of the table.
@@ -86,9 +105,10 @@ def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame
     if "worker" in frame and frame["worker"].nunique() >= STRETCHES:
         stretch = pd.factorize(frame["worker"])[0]
     found = frame.assign(**{value: numbers(frame, value)}).reset_index(drop=True)
-    grouped = found.groupby([cell, stretch])[value]
-    quickest = grouped.idxmin().to_numpy()
-    quiet = found.loc[quickest].assign(**{READINGS: grouped.size().to_numpy()})
+    grouped = found.groupby([cell, stretch])
+    ends = grouped[value].agg(lambda one: quiet_end(one.to_numpy())).to_numpy()
+    quiet = found.loc[[rows[0] for rows in grouped.groups.values()]]
+    quiet = quiet.assign(**{value: ends, READINGS: grouped.size().to_numpy()})
     return quiet.assign(round=None) if "round" in quiet else quiet
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,15 +27,14 @@ class DirectWorkers:
     """Stands in for `bench.supervisor.Worker`: the same requests as JSON, answered right here.
 
     `asked` has every request in order; `fault` may raise in place of an answer, or give one.
-    Counts, ceilings and resident sets, which take long and have tests of their own, are `COUNTED`,
-    `CEILINGS` and `RESIDENT` whatever is asked.
+    Counts and ceilings, which take long and have tests of their own, are `COUNTED` and `CEILINGS`
+    whatever is asked.
     """
 
     COUNTED = MappingProxyType(
         {"flops_executed": 13, "transcendentals": 17, "bytes_moved": 19, "operator_launches": 23}
     )
     CEILINGS = MappingProxyType({"matmul_flops_per_s": 31e9, "copy_bytes_per_s": 37e9})
-    RESIDENT = MappingProxyType({"rise_bytes": 29})
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -56,26 +55,38 @@ class DirectWorker:
         self._workers = workers
         self._lost = True
 
+    def begin(self) -> None:
+        self.started += self._lost
+        self._lost = False
+
     def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
+        (answer,) = self.answers([{"op": operation, **request}], limit_s=limit_s)
+        return answer
+
+    def answers(
+        self, requests: Sequence[Mapping[str, Any]], *, limit_s: float
+    ) -> Iterator[dict[str, Any]]:
+        self.begin()
+        for one in requests:
+            self._lost = True  # unless it answers
+            answer = self._answer(**json.loads(json.dumps(one)))
+            self._lost = False
+            yield json.loads(json.dumps(answer, allow_nan=False))
+
+    def _answer(self, *, op: str, **request: Any) -> dict[str, Any]:
         from bench.operations import OPERATIONS
         from bench.worker import _answer
 
-        self.started += self._lost
-        self._lost = True
-        self._workers.asked.append((operation, request))
-        answer = self._workers.fault(operation, request) or self._canned(operation, request)
-        if answer is None:
-            sent = json.loads(json.dumps(request))
-            answer = _answer(OPERATIONS[operation], sent)
-        self._lost = False
-        return json.loads(json.dumps(answer, allow_nan=False))
-
-    def _canned(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
-        if operation == "count":
+        self._workers.asked.append((op, request))
+        answer = self._workers.fault(op, request)
+        if answer is not None:
+            return answer
+        if op == "count":
             counts = [dict(self._workers.COUNTED) for _ in request["cases"]]
             return {"status": "done", "counts": counts}
-        canned = {"ceiling": self._workers.CEILINGS, "resident": self._workers.RESIDENT}
-        return {"status": "done", **canned[operation]} if operation in canned else None
+        if op == "ceiling":
+            return {"status": "done", **self._workers.CEILINGS}
+        return _answer(OPERATIONS[op], dict(request))
 
     def stop(self) -> None:
         self._lost = True
@@ -90,21 +101,15 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import ceilings, measuring, operations, pace, supervisor, sweep, verification
+    from bench import operations, supervisor, verification
+    from bench.sweep import sweep
+    from bench.timing import ceilings
 
     workers = DirectWorkers()
-    monkeypatch.setattr(supervisor, "Worker", workers)
-    monkeypatch.setattr(sweep, "Worker", workers)
-    monkeypatch.setattr(verification, "Worker", workers)
-    monkeypatch.setattr(measuring, "CANARY_ELEMENTS", 8)
-    monkeypatch.setattr(pace, "CANARY_TURNS", 8)
-    monkeypatch.setattr(pace, "STREAMED_BYTES", 2**13)
-    monkeypatch.setattr(pace, "STREAMED_AT_ONCE", 2**10)
-    monkeypatch.setattr(measuring, "FALLING_ASLEEP_S", 0.0)
-    monkeypatch.setattr(ceilings, "LARGEST_SIZE", 8)
-    for name in ("COPY_BYTES", "EXP_ELEMENTS", "FAULTING_BYTES"):
-        monkeypatch.setattr(ceilings, name, 4096)
-    caches = (operations._implementation, measuring._all_threads, measuring._memory)
+    for module in (supervisor, sweep, verification):
+        monkeypatch.setattr(module, "Worker", workers)
+    monkeypatch.setattr(ceilings, "FAULTING_BYTES", 4096)
+    caches = (operations._implementation, operations._ready)
     for cache in caches:
         cache.cache_clear()
     yield workers
@@ -123,6 +128,36 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
         return path
 
     return file
+
+
+Readings = dict[tuple[object, ...], tuple[float, ...]]
+
+
+@pytest.fixture(scope="session")
+def kept_readings() -> Callable[[Path], Readings]:
+    """What a run keeps beside its records of a round that is not over.
+
+    The readings of (implementation, seq_len, d_model, round), rounded as in records; of a kill in
+    the middle of a line, the lines before.
+    """
+
+    def read(folder: Path) -> Readings:
+        from bench.cells import cells_of
+        from bench.run_directory import resumable_plan
+        from bench.sweep.journal import PART_FILE
+
+        found: dict[tuple[object, ...], list[float]] = {}
+        part = folder / PART_FILE
+        cells = cells_of(resumable_plan(folder)) if part.exists() else []
+        for text in part.read_text().splitlines(keepends=True) if cells else ():
+            line = json.loads(text) if text.endswith("\n") else {"answers": ()}
+            for place, answer in line["answers"]:
+                name, case = cells[place].key
+                key = (name, case.seq_len, case.d_model, line["round"])
+                found.setdefault(key, []).append(float(f"{answer['time_s']:.5g}"))
+        return {key: tuple(times) for key, times in found.items()}
+
+    return read
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,17 +3,17 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import attnscale
 from bench.records import RECORDS_FILE, read_run
+from bench.supervisor import WorkerLost
 
 PLAN = """
     rounds = 2
-    visit_s = 0.0001
-    min_samples = 2
-    precision = 0.5
+    turn_s = 1e-9
     threads = 1
 
     [[series]]
@@ -90,7 +90,8 @@ def test_sweep_keeps_stdout_clean_and_tells_progress_on_stderr(
 
     assert shown.out == ""
     assert "verifying matmul" in shown.err
-    assert re.search(r"^measuring: 16 visits, about \d+ s left$", shown.err, re.MULTILINE)
+    left = r"^measuring: round 1, \d+ s spent, at most \d+ min left$"
+    assert re.search(left, shown.err, re.MULTILINE)
     assert shown.err.splitlines()[-1] == f"run: {tmp_path / 'new'}"
 
 
@@ -137,22 +138,25 @@ def test_ctrl_c_keeps_what_was_measured_and_exits_130(
 
     folder = tmp_path / "interrupted"
 
-    def visit(self: PlainProgress, cell: str, record: object, left_s: float) -> None:
-        if len((folder / RECORDS_FILE).read_text().splitlines()) == 5:
+    def measuring(self: PlainProgress, number: int, spent_s: float, at_most_s: float) -> None:
+        if len(checking.operations("visit")) == 8:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(PlainProgress, "visit", visit)
+        patch.setattr(PlainProgress, "measuring", measuring)
         shown = attnscale_("sweep", "--config", plan, "--out", folder)
 
     assert shown.code == attnscale.INTERRUPTED
     assert "interrupted; what was measured is kept" in shown.err
     assert "Traceback" not in shown.err
-    assert len(read_run(folder).records) == 5
+    before = read_run(folder).records
+    assert len(before) == 8
 
     assert attnscale_("sweep", "--out", folder, "--resume").code == attnscale.DONE
-    keys = [(r.implementation, r.seq_len, r.d_model, r.round) for r in read_run(folder).records]
-    assert len(keys) == len(set(keys)) == 16
+    records = read_run(folder).records
+    assert records[:8] == before
+    keys = {(r.implementation, r.seq_len, r.d_model, r.round) for r in records}
+    assert len(keys) == len(records) == 8 + 16  # a round that is cut short is none of the two
 
 
 def test_resuming_with_other_settings_is_one_line(attnscale_, a_run, plan):
@@ -161,21 +165,30 @@ def test_resuming_with_other_settings_is_one_line(attnscale_, a_run, plan):
     outcome.assert_refused("made with other settings: series 1: seq_lens 5,7 there, 5 asked for")
 
 
-def test_a_run_of_rounds_does_not_become_one_of_a_time_budget(attnscale_, a_run):
+def test_more_time_does_not_lengthen_a_run_whose_rounds_were_all_made(attnscale_, a_run):
     before = read_run(a_run).records
 
-    outcome = attnscale_("sweep", "--out", a_run, "--resume", "--time-budget", "10s")
+    outcome = attnscale_("sweep", "--out", a_run, "--resume", "--time-budget", "5min")
 
-    outcome.assert_refused("time_budget_s None there, 10.0 asked for")
-    assert read_run(a_run).records == before
+    assert (outcome.code, read_run(a_run).records) == (attnscale.DONE, before)
+    assert "nothing is left to measure: all rounds were made" in outcome.err
+    assert read_run(a_run).info["config"]["time_budget_s"] == 300.0
 
 
-def test_a_sweep_that_measured_nothing_is_inconclusive(attnscale_, plan, tmp_path):
-    outcome = attnscale_(
-        "sweep", "loop", "--seq-lens", "65536", "--d-models", "64", "--out", tmp_path / "nothing"
-    )
+@pytest.mark.parametrize("status", ["timeout", "out_of_memory", "crashed"])
+def test_a_sweep_that_measured_nothing_is_inconclusive_unless_a_kernel_crashed(
+    attnscale_, plan, tmp_path, checking, status
+):
+    def fault(operation: str, request: dict[str, Any]) -> None:
+        if operation == "trial":
+            raise WorkerLost(status, "it was too much")
 
-    assert outcome.code == attnscale.INCONCLUSIVE
+    checking.fault = fault
+    outcome = attnscale_("sweep", "--config", plan, "--out", tmp_path / "nothing")
+
+    crashed = status == "crashed"
+    assert outcome.code == (attnscale.FAILED if crashed else attnscale.INCONCLUSIVE)
+    assert {one.status for one in read_run(tmp_path / "nothing").records} <= {status, "skipped"}
 
 
 def test_resuming_where_there_is_no_run_is_one_line(attnscale_, tmp_path):

@@ -9,24 +9,24 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from bench.records import RECORDS_FILE, Record, read_records, read_run
+from bench.records import RECORDS_FILE, read_run
+from bench.sweep.journal import PART_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 2
+ROUNDS = 3
 CELLS = 2 * 4 * 3
-ENOUGH = 3
+# Every first call is kept in a line, and every pass.
+ENOUGH = CELLS + 1
 PATIENCE_S = 60.0
 
-# Visits spend their whole budget, so that the sweep lasts far longer than noticing its start.
 PLAN = """
-    rounds = 2
-    visit_s = 0.05
-    min_samples = 3
-    precision = 1e-9
+    rounds = 3
+    turn_s = 1.0
     threads = 1
 
     [[series]]
@@ -51,11 +51,11 @@ KERNEL = """
 
 @dataclass(frozen=True, kw_only=True)
 class Killed:
-    """A run after the kill, and the same directory after it was resumed."""
+    """A run as the kill left it, and the same directory after it was resumed."""
 
     folder: Path
-    before: tuple[Record, ...]
     journal_before: bytes
+    kept_before: dict[tuple[object, ...], tuple[float, ...]]
     worker_pids: tuple[int, ...]
     resumed: subprocess.CompletedProcess[str]
 
@@ -64,12 +64,12 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "attnscale", *map(str, arguments)]
 
 
-def lines(journal: Path) -> int:
-    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+def lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+def killed(tmp_path_factory: pytest.TempPathFactory, kept_readings: Any) -> Killed:
     folder = tmp_path_factory.mktemp("killed")
     plan, kernel, run = folder / "plan.toml", folder / "fragile_kernel.py", folder / "run"
     plan.write_text(textwrap.dedent(PLAN))
@@ -81,9 +81,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
             stdout=log,
             stderr=log,
         )
-        journal = run / RECORDS_FILE
         polls = 0
-        while lines(journal) < ENOUGH and polls * 0.01 < PATIENCE_S:
+        while lines(run / PART_FILE) < ENOUGH and polls * 0.01 < PATIENCE_S:
             polls += 1
             try:
                 sweep.wait(timeout=0.01)
@@ -94,10 +93,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
         workers = tuple(child.pid for child in psutil.Process(sweep.pid).children())
         os.kill(sweep.pid, signal.SIGKILL)
         sweep.wait()
-    content = journal.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    (folder / "whole.jsonl").write_bytes(whole)
-    before = tuple(read_records(folder / "whole.jsonl"))
+    journal, kept = (run / RECORDS_FILE).read_bytes(), kept_readings(run)
     resumed = subprocess.run(
         command("sweep", "--out", run, "--resume"),
         cwd=ROOT,
@@ -107,62 +103,59 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     )
     return Killed(
         folder=run,
-        before=before,
-        journal_before=whole,
+        journal_before=journal,
+        kept_before=kept,
         worker_pids=workers,
         resumed=resumed,
     )
 
 
-def key(record: Record) -> tuple[object, ...]:
-    return (record.implementation, record.seq_len, record.d_model, record.round)
+def test_the_kill_came_in_the_middle_of_the_first_round(killed):
+    assert b"measured" not in killed.journal_before
+    assert len(killed.kept_before) == CELLS - 1
+    assert min(map(len, killed.kept_before.values())) >= 3
 
 
-def test_the_kill_came_in_the_middle(killed):
-    assert ENOUGH <= len(killed.before) < ROUNDS * CELLS
-
-
-def test_nothing_that_stood_in_the_journal_is_lost(killed):
+def test_nothing_that_was_read_before_is_lost_or_doubled(killed):
     assert (killed.folder / RECORDS_FILE).read_bytes().startswith(killed.journal_before)
+    records = [one for one in read_run(killed.folder).records if one.status == "measured"]
+    found = {(r.implementation, r.seq_len, r.d_model, r.round): r.samples_s for r in records}
+    assert len(found) == len(records)
+    assert killed.kept_before == {key: found[key] for key in found if key[-1] == 0}
+    assert not (killed.folder / PART_FILE).exists()
 
 
-def test_after_resuming_every_cell_is_there_once_a_round(killed):
-    counts = Counter(key(record) for record in read_run(killed.folder).records)
-
-    assert set(counts.values()) == {1}
-    assert len(counts) == ROUNDS * CELLS
-
-
-def test_resuming_measures_only_what_was_missing_and_a_crash_is_a_failure(killed):
+def test_resuming_makes_as_many_whole_rounds_as_were_asked_for_and_a_crash_is_a_failure(killed):
     assert killed.resumed.returncode == 1, killed.resumed.stderr
-    missing = ROUNDS * CELLS - len(killed.before)
-    assert f"measuring: {missing} visits, " in killed.resumed.stderr
+    assert "measuring: round 2, " in killed.resumed.stderr
     assert killed.resumed.stdout == ""
+    records = [one for one in read_run(killed.folder).records if one.status == "measured"]
+    rounds = Counter(one.round for one in records)
+    assert rounds == dict.fromkeys(range(1 + ROUNDS), CELLS - 1)
 
 
 def test_a_kernel_that_takes_its_process_down_costs_its_own_cell_only(killed):
     records = read_run(killed.folder).records
 
-    crashed = {(r.implementation, r.seq_len, r.d_model) for r in records if r.status == "crashed"}
-    assert crashed == {("fragile", 6, 22)}
-    assert {r.status for r in records} == {"measured", "crashed"}
-    reasons = {r.reason for r in records if r.status == "crashed"}
-    assert reasons == {"the worker exited with 3: no more"}
+    lost = [r for r in records if r.status != "measured"]
+    assert [(r.implementation, r.seq_len, r.d_model, r.round) for r in lost] == [
+        ("fragile", 6, 22, 0)
+    ]
+    assert (lost[0].status, lost[0].reason) == ("crashed", "the worker exited with 3: no more")
 
 
-def test_the_worker_of_a_killed_sweep_ends_by_itself(killed):
-    assert len(killed.worker_pids) == 1
+def test_the_workers_of_a_killed_sweep_end_by_themselves(killed):
+    assert len(killed.worker_pids) >= 3
     _, alive = psutil.wait_procs(
         [psutil.Process(pid) for pid in killed.worker_pids if psutil.pid_exists(pid)], timeout=30
     )
     assert alive == []
 
 
-def test_rounds_were_measured_by_different_processes(killed):
-    measured = [r for r in read_run(killed.folder).records if r.status == "measured"]
+def test_three_processes_took_turns(killed):
+    records = read_run(killed.folder).records
 
-    first, second = ({r.worker for r in measured if r.round == n} for n in range(ROUNDS))
-    assert not first & second
+    assert {(r.round, r.worker) for r in records} == {(n, n % 3) for n in range(1 + ROUNDS)}
 
 
 def test_page_faults_processor_time_and_memory_are_in_the_records(killed):

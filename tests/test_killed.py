@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -20,6 +20,7 @@ import pytest
 from bench import supervisor
 from bench.records import RECORDS_FILE, Record, read_run
 from bench.supervisor import Worker, WorkerLost
+from bench.sweep.journal import PART_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.005
@@ -27,15 +28,14 @@ POLL_S = 0.005
 PATIENCE_S = 120.0
 KILLS = 20
 SEED = 20
-ROUNDS = 3
+ROUNDS = 30
 CELLS = 2 * 4 * 3
+Key = tuple[object, ...]
 
 PLAN = """
-    rounds = 3
-    visit_s = 0.05
-    min_samples = 3
-    precision = 1e-9
-    retakes = 0
+    rounds = 30
+    turn_s = 0.5
+    time_budget_s = 3600
     threads = 1
 
     [[series]]
@@ -58,11 +58,13 @@ HANGING = """
 SCRIPT = """
 import json, os, pathlib, signal, sys
 for line in sys.stdin:
-    request = json.loads(line)
+    batch = json.loads(line)
+    (request,) = batch["requests"]
     left = pathlib.Path(request["left"])
     number = int(left.read_text())
     left.write_text(str(max(0, number - 1)))
-    answer = json.dumps({"status": "done", "text": "x" * 100_000}) + chr(10)
+    answer = {"status": "done", "text": "x" * 100_000}
+    answer = json.dumps({"batch": batch["batch"], "place": 0, "answer": answer}) + chr(10)
     if number:
         os.write(1, answer[: request["written"]].encode())
         os.kill(os.getpid(), signal.SIGKILL)
@@ -89,6 +91,12 @@ class Sweep:
         file = self.run / RECORDS_FILE
         content = file.read_bytes() if file.exists() else b""
         return content[: content.rfind(b"\n") + 1]
+
+    @property
+    def size(self) -> int:
+        """Of the records, and of what is kept beside them: it changes with every pass."""
+        files = (self.run / name for name in (RECORDS_FILE, PART_FILE))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def start(self) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", "attnscale", "sweep", "--out", str(self.run), *self.options]
@@ -235,9 +243,9 @@ def test_a_worker_that_is_killed_again_and_again_is_given_up(mortal):
 @pytest.mark.parametrize(
     "signals", [[signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGTERM]]
 )
-def test_an_interrupted_sweep_keeps_what_it_measured_and_resumes(sweep, signals):
+def test_an_interrupted_sweep_keeps_what_it_measured_and_resumes(sweep, kept_readings, signals):
     sweep.start()
-    assert sweep.until(lambda: sweep.journal.count(b"\n") >= ROUNDS), sweep.said()
+    assert sweep.until(lambda: sweep.journal.count(b"\n") >= CELLS), sweep.said()
     workers = sweep.workers()
     for one in signals:
         os.kill(sweep.process.pid, one)
@@ -245,33 +253,37 @@ def test_an_interrupted_sweep_keeps_what_it_measured_and_resumes(sweep, signals)
     assert sweep.process.wait(timeout=PATIENCE_S) == 130
     assert gone(workers)
     assert "Traceback" not in sweep.said()
-    before = sweep.journal
+    before, kept = sweep.journal, kept_readings(sweep.run)
     assert sweep.start().wait(timeout=PATIENCE_S) == 0, sweep.said()
     assert sweep.journal.startswith(before)
-    assert_complete(sweep)
+    assert_complete(sweep, kept)
 
 
-def assert_complete(sweep: Sweep) -> None:
-    """Every cell is measured exactly once in each round, and every line is whole."""
+def assert_complete(sweep: Sweep, kept: Mapping[Key, tuple[float, ...]]) -> None:
+    """Every cell has as many rounds as were asked for, and all that was kept, each exactly once."""
     records = read_run(sweep.run).records
-    counts = Counter(key(record) for record in records)
-    assert set(counts.values()) == {1}
-    assert len(counts) == ROUNDS * CELLS
+    found = {key(record): record.samples_s for record in records}
+    assert len(found) == len(records)
     assert {record.status for record in records} == {"measured"}
+    assert {cell: found.get(cell) for cell in kept} == dict(kept)
+    whole = [number for number, have in Counter(one[-1] for one in found).items() if have == CELLS]
+    assert len(whole) >= ROUNDS
+    assert not (sweep.run / PART_FILE).exists()
     lines = (sweep.run / RECORDS_FILE).read_bytes().splitlines()
-    assert len([json.loads(line) for line in lines]) == ROUNDS * CELLS
+    assert len([json.loads(line) for line in lines]) == len(records)
 
 
-def key(record: Record) -> tuple[object, ...]:
+def key(record: Record) -> Key:
     return (record.implementation, record.seq_len, record.d_model, record.round)
 
 
 @pytest.mark.slow
-def test_twenty_random_kills_of_parent_or_worker_lose_and_double_nothing(sweep):
+def test_twenty_random_kills_of_parent_or_worker_lose_and_double_nothing(sweep, kept_readings):
     drawn = random.Random(SEED)
     victims = ["parent", "worker"] * (KILLS // 2)
     drawn.shuffle(victims)
-    kept, fresh = b"", True
+    written, fresh = b"", True
+    kept: dict[Key, tuple[float, ...]] = {}
     for number, victim in enumerate(victims):
         if fresh:
             sweep.start()
@@ -280,33 +292,38 @@ def test_twenty_random_kills_of_parent_or_worker_lose_and_double_nothing(sweep):
         workers = sweep.workers()
         if victim == "parent":
             sweep.end()
+            kept |= kept_readings(sweep.run)
         else:
+            workers = [drawn.choice(workers)]
             workers[0].kill()
         assert gone(workers)
-        assert sweep.journal.startswith(kept)
+        assert sweep.journal.startswith(written)
         assert "Traceback" not in sweep.said()
-        kept, fresh = sweep.journal, victim == "parent"
-        print(f"{number} {victim}: {kept.count(10)} records; {sweep.said().splitlines()[-1:]}")
+        written, fresh = sweep.journal, victim == "parent"
+        print(f"{number} {victim}: {written.count(10)} records, {len(kept)} cells were cut off")
     process = sweep.start() if fresh else sweep.process
 
     assert process.wait(timeout=PATIENCE_S) == 0, sweep.said()
-    assert sweep.journal.startswith(kept)
-    assert_complete(sweep)
+    assert sweep.journal.startswith(written)
+    assert len(kept) > CELLS
+    assert_complete(sweep, kept)
     print(f"{KILLS} kills, {sweep.starts - 1} resumes, {CELLS} cells, {ROUNDS} rounds")
 
 
 def moment(sweep: Sweep, drawn: random.Random, fresh: bool) -> Callable[[], bool]:
-    """A random moment: so long after the start, or so long after so many further records."""
+    """A random moment: so long after the start, or so long after so many further passes."""
     if fresh and drawn.random() < 0.5:
         due = monotonic() + drawn.uniform(0.3, 6.0)
         return lambda: monotonic() >= due
-    wanted = sweep.journal.count(b"\n") + drawn.randint(1, 4)
-    later_s = drawn.uniform(0.0, 0.1)
+    wanted, later_s = drawn.randint(1, 4), drawn.uniform(0.0, 0.1)
+    sizes = [sweep.size]
     reached: list[float] = []
 
-    def due_after_records() -> bool:
-        if not reached and sweep.journal.count(b"\n") >= wanted:
+    def due_after_passes() -> bool:
+        if sweep.size != sizes[-1]:
+            sizes.append(sweep.size)
+        if not reached and len(sizes) > wanted:
             reached.append(monotonic())
         return bool(reached) and monotonic() >= reached[0] + later_s
 
-    return due_after_records
+    return due_after_passes

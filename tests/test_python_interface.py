@@ -93,7 +93,7 @@ def test_verify_of_an_unknown_name_is_a_value_error():
 
 def test_sweep_measures_a_plan_and_gives_the_run(tmp_path, direct_workers):
     series = Series(implementations=("matmul",), seq_lens=(5, 7), d_models=(11,), head_dim=11)
-    plan = Plan(series=(series,), rounds=1, visit_s=1e-4, min_samples=2, threads=1)
+    plan = Plan(series=(series,), rounds=1, turn_s=1e-9, threads=1)
 
     run = attnscale.sweep(plan, tmp_path / "run")
 

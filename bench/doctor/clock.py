@@ -14,7 +14,7 @@ from bench.timing.stopwatch import HarnessCosts
 SOURCE = Path("sys/devices/system/clocksource/clocksource0/current_clocksource")
 # These are read through a device, which takes about a microsecond; the processor's own take 20 ns.
 SLOW_SOURCES = {"hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit"}
-# Readings last at least a millisecond; a thousandth of that is not noticed.
+# Readings last some milliseconds; a thousandth of that is not noticed.
 SLOW_CLOCK_S = 1e-6
 # A thousandth of the shortest calls of attention, some 10 µs.
 LARGEST_LEFT_S = 10e-9
@@ -53,7 +53,7 @@ def clock_source(root: Path) -> Finding:
 
 
 def clock_cost(costs: HarnessCosts) -> Finding:
-    """The smallest step of the clock and what a read of it takes, beside readings of 1 ms."""
+    """The smallest step of the clock and what a read of it takes, beside readings of a few ms."""
     uncertain = costs.clock_resolution_s + costs.clock_cost_s
     slow = uncertain > SLOW_CLOCK_S
     return Finding(
@@ -61,7 +61,7 @@ def clock_cost(costs: HarnessCosts) -> Finding:
         status="warning" if slow else "good",
         found=f"The clock tells {_time(costs.clock_resolution_s)} apart, and a read of it takes "
         f"{_time(costs.clock_cost_s)}.",
-        advice="Readings will be made longer for it; short kernels suffer most." if slow else None,
+        advice="Short kernels suffer most; see what the clock is read from." if slow else None,
         value=round(uncertain * 1e9, 1),
         unit="ns",
     )

@@ -81,8 +81,8 @@ class History:
         """Take in a record of an earlier process, and what it tells of its cell."""
         self.note(record)
         key = (record.implementation, case_of(record))
-        if record.status in ("incorrect", "unsupported", "skipped"):
-            return  # the gate is asked again, and time may be left now
+        if record.worker is None:
+            return  # no process had it: the gate is asked again, and time may be left now
         if record.status != "measured":
             self.learn_loss(key, record.status)
             return

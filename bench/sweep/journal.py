@@ -54,10 +54,7 @@ class Journal:
         before: int | None = None
         try:
             with _uninterrupted():
-                if not os.fstat(self._file.fileno()).st_nlink:
-                    raise RunError(
-                        f"{self._path} was removed while it was written; begin again with --out"
-                    )
+                self._check_there()
                 before = os.fstat(self._file.fileno()).st_size
                 self._file.write(lines.encode())
                 self._file.flush()
@@ -73,12 +70,14 @@ class Journal:
         """Keep what a pass has read until the round's records are written.
 
         Raises:
-            RunError: the disk is full.
+            RunError: the disk is full, or the file is gone.
 
         """
         try:
-            with _uninterrupted(), self._part.open("a", encoding="utf-8") as file:
-                file.write(_line(read))
+            with _uninterrupted():
+                self._check_there()
+                with self._part.open("a", encoding="utf-8") as file:
+                    file.write(_line(read))
         except OSError as problem:
             raise RunError(self._trouble(problem)) from None
 
@@ -90,6 +89,10 @@ class Journal:
                 with contextlib.suppress(ValueError):  # the last line may be torn
                     found.append(json.loads(line))
         return found
+
+    def _check_there(self) -> None:
+        if not os.fstat(self._file.fileno()).st_nlink:
+            raise RunError(f"{self._path} was removed while it was written; begin again with --out")
 
     def _trouble(self, problem: OSError) -> str:
         return (

@@ -55,7 +55,16 @@ class Passes:
         self._number = 0
 
     def next(self, left_s: float = math.inf) -> list[Cell]:
-        """The cells of the next pass in their order, as many as the time that is left allows."""
+        """The cells of the next pass in their order, as many as the time that is left allows.
+
+        None are left only if there is no time for any: a pass that is nobody's is passed over.
+        """
+        for _ in range(LONGEST_PERIOD):
+            if fitting := self._fitting(left_s):
+                return fitting
+        return []
+
+    def _fitting(self, left_s: float) -> list[Cell]:
         chosen = [
             cell for cell, every, offset in self._cells if (self._number + offset) % every == 0
         ]

@@ -66,6 +66,8 @@ class Sweep:
     _info: dict[str, Any] = field(init=False)
     _began: float = field(init=False)
     _spent_before_s: float = field(init=False)
+    _rounds_before: int = field(init=False)
+    _cut_short: int = field(init=False, default=0)  # rounds, by an interrupt or a kill
 
     def __post_init__(self) -> None:
         self.threads = self.plan.threads or environment.usable_cores()
@@ -78,7 +80,9 @@ class Sweep:
         self._began = self.clock() - self.head_start_s
         cells = cells_of(self.plan)
         self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
-        self._spent_before_s = float((self._info.get("schedule") or {}).get("spent_s") or 0.0)
+        schedule = self._info.get("schedule") or {}
+        self._spent_before_s = float(schedule.get("spent_s") or 0.0)
+        self._rounds_before = int(schedule.get("rounds") or 0)
         with Journal(self.folder) as journal, contextlib.ExitStack() as stack:
             workers = [stack.enter_context(self._worker()) for _ in range(PROCESSES)]
             return self._run(cells, journal, workers)
@@ -111,6 +115,7 @@ class Sweep:
                 turns.history.learn(record)
             turns.recover()
             number = turns.history.newest_round + 1
+            self._cut_short = number - self._rounds_before
             ended = self._why_it_ends(number, turns)
             if ended is None:
                 for one in workers:
@@ -120,6 +125,8 @@ class Sweep:
             self._measure(number, turns, ground, workers)
         elif number:
             self.observer.phase(f"nothing is left to measure: {ended}")
+        else:
+            self._note_schedule(number, turns, ended=ended)
         turns.leave_out(f"the sweep took {self._spent_s:.0f} s; give it more")
         return gate
 
@@ -127,8 +134,6 @@ class Sweep:
         self, number: int, turns: Turns, ground: Preparations, workers: Sequence[Worker]
     ) -> None:
         """Make turn after turn until the sweep ends."""
-        left_s = self._deadline - self.clock()
-        turn_s = min(self.plan.turn_s, left_s / (PROCESSES * FEWEST_TURNS))
         ended: str | None = None
         first = number
         try:
@@ -137,6 +142,8 @@ class Sweep:
                 if number - first < PROCESSES:
                     self._note(ceilings=ground.ceilings(turns.cells, workers[slot], self._info))
                 self.observer.measuring(*self._progress(number))
+                owed = max(1, PROCESSES * FEWEST_TURNS - (number - first))
+                turn_s = min(self.plan.turn_s, (self._deadline - self.clock()) / owed)
                 turns.make(number, workers[slot], slot, turn_s)
                 number += 1
                 self._note_schedule(number, turns)
@@ -148,14 +155,15 @@ class Sweep:
 
     def _why_it_ends(self, number: int, turns: Turns) -> str | None:
         """Why there is no further turn; None if there is one."""
-        plan = self.plan
+        plan, made = self.plan, number - self._cut_short
         if not turns.admitted() or (number and not turns.ready()):
             return "no cell could be timed"
-        if plan.rounds is not None and number >= plan.rounds:
+        if plan.rounds is not None and made >= plan.rounds:
             return "all rounds were made"
-        if self.clock() >= self._deadline:
+        left_s = self._deadline - self.clock()
+        if left_s <= 0.0 or (turns.ready() and not turns.fits(left_s)):
             return "the time was spent"
-        cycles, rest = divmod(number, PROCESSES)
+        cycles, rest = divmod(made, PROCESSES)
         if plan.precision is None or rest or cycles < TURNS_TO_KNOW:
             return None
         self.observer.phase("looking at how wide the intervals are")
@@ -168,7 +176,7 @@ class Sweep:
         self._info = {**self._info, **changes}
         write_info(self.folder, self._info)
 
-    def _note_schedule(self, rounds: int, turns: Turns, *, ended: str | None = None) -> None:
+    def _note_schedule(self, number: int, turns: Turns, *, ended: str | None = None) -> None:
         seen = [turns.history.readings[cell.key] for cell in turns.ready()]
         self._note(
             instruments={**self._info.get("instruments", {}), **turns.missing},
@@ -176,7 +184,7 @@ class Sweep:
                 "time_budget_s": self.plan.time_budget_s,
                 "precision": self.plan.precision,
                 "spent_s": self._spent_s,
-                "rounds": rounds,
+                "rounds": number - self._cut_short,
                 "processes": PROCESSES,
                 "fewest_readings": min(seen, default=0),
                 "cells_left_out": len(turns.left_out),

@@ -88,12 +88,16 @@ class Turns:
         """The cells that have had their first call."""
         return [cell for cell in self.admitted() if self.history.was_tried(cell)]
 
+    def fits(self, left_s: float) -> bool:
+        """Whether so many seconds are enough for a visit to any of the ready cells."""
+        return any(visit_s(self.history.call_s(cell)) <= left_s for cell in self.ready())
+
     def make(self, number: int, worker: Worker, slot: int, turn_s: float) -> None:
         """Make one turn of about so many seconds, one pass at least, and write its records.
 
         An interrupt passes through once everything that was read stands in the journal.
         """
-        before = self._usage(worker)
+        before, process = self._usage(worker), worker.started
         try:
             self._try_cells(number, worker, slot)
             self._make_passes(number, worker, slot, turn_s)
@@ -102,7 +106,8 @@ class Turns:
             with contextlib.suppress(RunError):  # what ended the turn is to be told, not this
                 self._write(number, slot, None)
             raise
-        self._write(number, slot, after.since(before) if before and after else None)
+        same = worker.started == process  # the counters of a new one begin anew
+        self._write(number, slot, after.since(before) if same and before and after else None)
         for device in {cell.case.device for cell in self.ready()}:
             self._ask_quietly(worker, "rest", device=device)
 
@@ -127,7 +132,10 @@ class Turns:
             admission = self._admissions[cell.key]
             status, why = admission.status, admission.reason
             if status == "pass":
-                status, why = "skipped", self._objection(cell) or f"{NO_TIME}: {reason}"
+                objection = self._objection(cell)
+                if objection and cell.open_ended:
+                    continue  # no turn was made that would have left it out
+                status, why = "skipped", objection or f"{NO_TIME}: {reason}"
             records.append(replace(self._blank(cell, 0), status=status, reason=why))
         self._journal.append(records)
         for record in records:
@@ -147,7 +155,7 @@ class Turns:
         """Visit the cells in this order; one that is lost costs nothing but its own visit."""
         ahead = [cell for cell in cells if cell.key not in self.history.given_up]
         read: list[tuple[int, Answer]] = []
-        while ahead:
+        while ahead and self._clock() < self._deadline:
             visits = [self._request("visit", cell) for cell in ahead]
             try:
                 for answer in worker.answers(visits, limit_s=self._limit_s()):

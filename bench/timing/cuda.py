@@ -29,12 +29,12 @@ import torch
 from torch import Tensor
 
 from bench.nvml import Unavailable
+from bench.results import POISONED
 from bench.timing.stopwatch import Call, Stopwatch
 
 # Large enough to last longer than handing over a graph, whatever the size of the cache.
 SMALLEST_FLUSH_BYTES = 256 * 2**20
 FLUSH_IN_CACHES = 2
-EVENT_RESOLUTION_S = 0.5e-6  # what CUDA documents
 MOST_QUEUED_CALLS = 64  # below the depth of a stream's queue, at which the processor would wait
 CAPTURE_WARM_UP_CALLS = 3
 LONGEST_REASON = 300
@@ -125,9 +125,6 @@ class CudaStopwatch:
     `flush` overwrites the cache. `queued` leaves the launches out of the readings; see above.
     Calls may share a reading: each is timed by itself, and their sum evens the events' steps out.
     """
-
-    loops = True
-    resolution_s = EVENT_RESOLUTION_S
 
     def __init__(self, device: str, cuda: Cuda, flush: Call, *, queued: bool = False) -> None:
         self._device = device
@@ -294,7 +291,9 @@ def _capture(call: Result, graph: CudaGraph, cuda: Cuda, device: str) -> list[Te
             problems.append(problem)
     cuda.synchronize()
     if problems:
-        words = str(problems[0]).strip().partition("\n")[0][:LONGEST_REASON]
+        # The GPU has answered since: a supervisor must not take it for one that is lost.
+        words = str(problems[0]).strip().replace(f"{POISONED}: ", "")
+        words = words.partition("\n")[0][:LONGEST_REASON]
         return Unavailable(f"cannot be captured in a graph: {words or type(problems[0]).__name__}")
     if any("graph is empty" in str(one.message).lower() for one in warned):
         return Unavailable("cannot be captured in a graph: the call launches nothing on its stream")

@@ -153,20 +153,16 @@ class ReadyCells:
     def captured(self, cell: ReadyCell, case: Case, workspace_bytes: int) -> Captured | None:
         """The cell's graph on a GPU, captured when it is first asked for; None if it cannot be."""
         if cell.replay is None and case.device_type == "cuda":
-            self._make_room(workspace_bytes)
+            self._make_room(workspace_bytes, keep=1)  # its own inputs are the newest
             with cell.prepared.conditions():
                 cell.replay = capture(cell.prepared.run, case.device)
             if isinstance(cell.replay, Captured):
                 next(reversed(self._shared.values())).held_bytes += workspace_bytes
         return cell.replay if isinstance(cell.replay, Captured) else None
 
-    def forget(self) -> None:
-        """Give everything up."""
-        self._make_room(math.inf)
-
-    def _make_room(self, wanted_bytes: float) -> None:
+    def _make_room(self, wanted_bytes: float, keep: int = 0) -> None:
         held = sum(one.held_bytes for one in self._shared.values())
-        while self._shared and held + wanted_bytes > self._most_bytes:
+        while len(self._shared) > keep and held + wanted_bytes > self._most_bytes:
             _, oldest = self._shared.popitem(last=False)
             held -= oldest.held_bytes
             for cell in oldest.cells.values():

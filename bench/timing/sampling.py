@@ -35,18 +35,23 @@ def read(
     stopwatch: Stopwatch,
     once_s: float,
     *,
+    less_waiting: bool = False,
     process: Callable[[], Usage] = read_process,
 ) -> Reading:
     """Read a call that takes some `once_s`: as many calls as fill READING_S.
 
     A short call is made once before, so that every reading finds the caches as warm as the last.
+    With `less_waiting` the time for which this thread was ready and had no core is taken off: it
+    is the machine's, and no call's. What the process computed for bounds that from below.
     """
     if once_s < COLD_S:
         call()
-    calls = calls_a_reading(once_s) if stopwatch.loops else 1
+    calls = calls_a_reading(once_s)
     before = process()
     seconds = stopwatch.measure(call, calls)
     used = process().since(before)
+    if less_waiting and used.waiting_s is not None and used.cpu_time_s is not None:
+        seconds = max(seconds - used.waiting_s, min(seconds, used.cpu_time_s))
     return Reading(
         time_s=seconds / calls,
         calls=calls,

@@ -20,16 +20,6 @@ class Stopwatch(Protocol):
         """Run `call` that many times and return the seconds of all of them together."""
         ...
 
-    @property
-    def loops(self) -> bool:
-        """Whether several calls may share one reading."""
-        ...
-
-    @property
-    def resolution_s(self) -> float:
-        """The shortest time that the clock tells apart."""
-        ...
-
 
 @dataclass(frozen=True, kw_only=True)
 class HarnessCosts:
@@ -77,8 +67,6 @@ def harness_costs() -> HarnessCosts:
 class CpuStopwatch:
     """The monotonic clock around a loop of calls, less what clock and loop cost by themselves."""
 
-    loops = True
-
     def __init__(
         self,
         clock: Callable[[], float] = time.perf_counter,
@@ -86,11 +74,6 @@ class CpuStopwatch:
     ) -> None:
         self._clock = clock
         self._costs = costs or harness_costs()
-
-    @property
-    def resolution_s(self) -> float:
-        """The shortest time that the clock tells apart."""
-        return self._costs.clock_resolution_s + self._costs.clock_cost_s
 
     def measure(self, call: Call, calls: int) -> float:
         """Seconds of `calls` calls, beyond those of as many empty ones."""

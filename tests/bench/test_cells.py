@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.cases import Plan, Series
-from bench.cells import by_implementation, case_of, cells_of, pilot_cells, unmeasured_record
+from bench.cells import by_implementation, case_of, cells_of, unmeasured_record
 from bench.records import Record
 from implementations.catalogue import CatalogueError
 
@@ -27,9 +27,11 @@ def test_every_implementation_meets_every_case():
 def test_a_cell_that_two_series_share_is_there_once():
     overlapping = replace(SERIES, implementations=("sdpa",), seq_lens=(7, 13))
 
-    keys = [cell.key for cell in cells_of(plan(SERIES, overlapping))]
+    cells = cells_of(plan(SERIES, replace(overlapping, open_ended=True)))
 
+    keys = [cell.key for cell in cells]
     assert len(keys) == len(set(keys)) == 12 + 2
+    assert {cell.case.seq_len for cell in cells if cell.open_ended} == {13}
 
 
 def test_growing_heads_and_a_growing_head_are_different_cells():
@@ -51,25 +53,6 @@ def test_kernels_of_ones_own_are_loaded_by_their_spec(write):
 def test_an_unknown_implementation_in_a_plan_is_refused():
     with pytest.raises(CatalogueError, match="no implementation is called 'flashy'"):
         cells_of(plan(replace(SERIES, implementations=("flashy",))))
-
-
-def test_pilots_run_along_the_diagonal_smallest_first():
-    found = [
-        (cell.case.seq_len, cell.case.d_model)
-        for cell in pilot_cells(cells_of(plan(replace(SERIES, implementations=("sdpa",)))))
-    ]
-
-    assert found == [(5, 22), (7, 33), (11, 33)]
-
-
-def test_every_series_of_every_implementation_has_pilots():
-    causal = replace(SERIES, is_causal=True)
-
-    pilots = list(pilot_cells(cells_of(plan(SERIES, causal))))
-
-    kinds = {(cell.implementation.name, cell.case.is_causal) for cell in pilots}
-    assert kinds == {("matmul", False), ("matmul", True), ("sdpa", False), ("sdpa", True)}
-    assert len(pilots) == 4 * 3
 
 
 def test_cells_are_grouped_by_implementation_in_order():

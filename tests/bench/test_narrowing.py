@@ -76,6 +76,14 @@ def test_flags_replace_what_every_series_says():
         )
 
 
+def test_a_series_is_open_ended_only_as_long_as_nobody_names_sizes():
+    plan = a_plan(a_series(open_ended=True))
+
+    assert narrow(plan, dtype="float64").series[0].open_ended
+    for sizes in ({"seq_lens": (13,)}, {"d_models": (22,)}):
+        assert not narrow(plan, **sizes).series[0].open_ended
+
+
 def test_series_that_differ_in_nothing_else_become_one():
     plan = a_plan(
         a_series(), a_series(implementations=["matmul", "sdpa"], seq_lens=[3]), a_series(batch=2)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.cases import PlanError, load_preset, read_plan
+from bench.cases import PlanError, load_preset
 from bench.records import RUN_FILE, RunError
 from bench.request import Request, check_device
 from implementations.catalogue import CatalogueError
@@ -47,10 +47,20 @@ def test_options_narrow_the_preset():
 def test_what_is_said_of_the_measuring_itself_goes_into_the_plan():
     base = load_preset("smoke")
 
-    plan = Request(preset="smoke", allocator="default", time_budget="5min", energy=True).plan()
+    plan = Request(preset="smoke", allocator="default", precision=0.07, energy=True).plan()
 
-    assert plan == replace(base, allocator="default", time_budget_s=300.0, energy=True)
+    assert plan == replace(base, allocator="default", precision=0.07, energy=True)
     assert Request(preset="smoke").plan() == base
+
+
+def test_time_alone_is_used_up_and_a_precision_may_end_it_earlier():
+    base = load_preset("quick")
+
+    alone = Request(time_budget="5min").plan()
+    both = Request(time_budget="5min", precision=0.07).plan()
+
+    assert alone == replace(base, time_budget_s=300.0, precision=None)
+    assert both == replace(base, time_budget_s=300.0, precision=0.07)
 
 
 def test_threads_are_a_number_or_all(monkeypatch):
@@ -106,6 +116,10 @@ def test_a_config_takes_the_place_of_the_preset(write):
         (PlanError, {"device": "tpu"}, "--device: expected cpu or cuda, got 'tpu'"),
         (PlanError, {"device": "meta"}, "--device: expected cpu or cuda, got 'meta'"),
         (PlanError, {"allocator": "jemalloc"}, "allocator must be pinned or default, got 'jem"),
+        *(
+            (PlanError, {"precision": half_width}, "--precision: expected between 0 and 1, such as")
+            for half_width in (0.0, 1.0, -0.1, float("nan"), float("inf"))
+        ),
         (PlanError, {"time_budget": "soon"}, "--time-budget: 'soon' is no duration; durations"),
         (PlanError, {"time_budget": "9s"}, "--time-budget: expected at least 10s, got 9s"),
         (CatalogueError, {"names": ["flashy"]}, "no implementation is called 'flashy'"),
@@ -146,23 +160,19 @@ def test_resuming_without_options_takes_the_plan_of_the_run(tmp_path):
     assert request.name is None
 
 
-def test_resuming_may_bring_more_time_and_is_refused_rubbish(tmp_path):
-    plan = load_preset("smoke")
+def test_resuming_may_bring_more_time_or_another_precision_and_is_refused_rubbish(tmp_path):
+    plan = load_preset("quick")
     (tmp_path / RUN_FILE).write_text(json.dumps({"config": plan.to_dict()}))
+    resumed = {"out": tmp_path, "resume": True}
 
-    found = Request(out=tmp_path, resume=True, time_budget="90s").plan()
-
-    assert found == replace(plan, time_budget_s=90.0)
-    assert "is no duration" in refused(PlanError, out=tmp_path, resume=True, time_budget="x")
+    assert Request(**resumed, time_budget="90s").plan() == replace(
+        plan, time_budget_s=90.0, precision=None
+    )
+    assert Request(**resumed, precision=0.01).plan() == replace(plan, precision=0.01)
+    assert "is no duration" in refused(PlanError, **resumed, time_budget="x")
 
 
 def test_resuming_a_directory_without_a_run_is_one_line(tmp_path):
     assert "leave --resume out to begin one" in refused(RunError, out=tmp_path, resume=True)
     (tmp_path / RUN_FILE).write_text("{}")
     assert "a plan needs at least one" in refused(PlanError, out=tmp_path, resume=True)
-
-
-def test_plans_are_data_that_survive_a_run_json():
-    plan = Request(preset="smoke", names=["sdpa"]).plan()
-
-    assert read_plan(json.loads(json.dumps(plan.to_dict())), "run.json") == plan

@@ -11,7 +11,7 @@ from bench.records import RECORDS_FILE, RUN_FILE, RunError, read_info
 from bench.run_directory import LONGEST_VALUE, check_machine, prepare, resumable_plan
 
 SERIES = Series(implementations=("matmul", "sdpa"), seq_lens=(5, 7), d_models=(11,), head_dim=11)
-PLAN = Plan(series=(SERIES, replace(SERIES, dtype="float64")), threads=3, seed=2)
+PLAN = Plan(series=(SERIES, replace(SERIES, dtype="float64")), rounds=3, threads=3, seed=2)
 
 
 @pytest.fixture(autouse=True)
@@ -111,22 +111,16 @@ def test_long_values_are_cut(folder):
     assert len(shown) < 3 * LONGEST_VALUE
 
 
-def test_more_time_may_be_given_and_is_what_counts_from_then_on(tmp_path):
-    prepare(replace(PLAN, time_budget_s=90.0), tmp_path, resume=False, preset=None)
-    longer = replace(PLAN, time_budget_s=300.0)
+@pytest.mark.parametrize(("before", "now"), [(0.03, None), (None, 0.03), (0.03, 0.01)])
+def test_time_and_precision_may_be_others_and_are_what_counts_from_then_on(tmp_path, before, now):
+    prepare(replace(PLAN, precision=before), tmp_path, resume=False, preset=None)
+    longer = replace(PLAN, time_budget_s=300.0, precision=now)
 
     info = prepare(longer, tmp_path, resume=True, preset=None)
 
-    assert info["config"]["time_budget_s"] == 300.0
+    assert (info["config"]["time_budget_s"], info["config"]["precision"]) == (300.0, now)
     assert info["created"] == read_info(tmp_path)["created"]
-    both = replace(longer, seed=5)
-    assert refused(tmp_path, both) == "seed 2 there, 5 asked for"
-
-
-def test_a_run_of_rounds_does_not_become_one_of_a_time_budget(folder):
-    asked = replace(PLAN, time_budget_s=300.0)
-
-    assert refused(folder, asked) == "time_budget_s None there, 300.0 asked for"
+    assert refused(tmp_path, replace(longer, seed=5)) == "seed 2 there, 5 asked for"
 
 
 def test_a_plan_that_a_later_version_wrote_is_one_line(folder):

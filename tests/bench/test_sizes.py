@@ -27,6 +27,17 @@ def test_a_range_doubles_from_its_start_and_never_passes_its_end(first, last):
     assert all(later == 2 * earlier for earlier, later in pairwise(found))
 
 
+@given(sizes, sizes)
+def test_a_range_by_half_octaves_has_one_size_more_between_two_where_it_is_whole(first, last):
+    assume(first <= last)
+    doubling = parse_sizes(f"{first}:{last}", "--seq-lens")
+
+    found = parse_sizes(f"{first}:{last}/2", "--seq-lens")
+
+    between = {3 * size // 2 for size in doubling if size % 2 == 0 and 3 * size <= 2 * last}
+    assert found == tuple(sorted({*doubling, *between}))
+
+
 @given(st.lists(st.tuples(sizes, st.integers(0, 9)), min_size=1, max_size=5))
 def test_ranges_and_lists_may_be_mixed(parts):
     ranges = [(first, min(first << doublings, MAX_SIZE)) for first, doublings in parts]
@@ -42,11 +53,30 @@ def test_the_example_of_the_manual():
     assert parse_sizes("128:8192", "x") == (128, 256, 512, 1024, 2048, 4096, 8192)
     assert parse_sizes("96,192,500", "x") == (96, 192, 500)
     assert parse_sizes("8:20,5", "x") == (5, 8, 16)
+    assert parse_sizes("192,256:1024/2", "x") == (192, 256, 384, 512, 768, 1024)
+    assert parse_sizes("5 : 20 / 2", "x") == (5, 10, 15, 20)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["12x", "8:4", "0", "", " ", "1,,2", "4:", ":4", "-3", "1.5", "1e3", "1:2:3", "١٢", "12²"],
+    [
+        "12x",
+        "8:4",
+        "0",
+        "",
+        " ",
+        "1,,2",
+        "4:",
+        ":4",
+        "-3",
+        "1.5",
+        "1e3",
+        "1:2:3",
+        "١٢",
+        "12²",
+        "8/2",
+        "4:8/3",
+    ],
 )
 def test_what_is_no_size_is_refused_with_the_option_and_the_part_named(text):
     with pytest.raises(PlanError, match="--seq-lens: '") as refusal:

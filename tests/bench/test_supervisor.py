@@ -3,9 +3,10 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, repeat
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -13,36 +14,49 @@ import pytest
 
 from bench import supervisor
 from bench.situations import check_cases
-from bench.supervisor import MOST_ENDINGS, Worker, WorkerLost, succeeded
+from bench.supervisor import MOST_ENDINGS, Worker, WorkerEnded, WorkerLost, succeeded
 
 # Stands in for bench.worker where a test needs no torch: it does what the request says.
 SCRIPT = """
-import json, os, signal, sys, time
+import json, os, signal, sys
 print("a line of the log", file=sys.stderr, flush=True)
-for line in sys.stdin:
-    request = json.loads(line)
+
+def killed(request):
+    if "folder" in request:
+        before = len(os.listdir(request["folder"]))
+        if before == request["times"]:
+            return
+        open(os.path.join(request["folder"], str(before)), "w").close()
+    os.kill(os.getpid(), request["signal"])
+
+def answer(request):
     if request["op"] == "exit":
         print("the last words", file=sys.stderr, flush=True)
         os._exit(request["code"])
     if request["op"] == "kill":
-        os.kill(os.getpid(), request["signal"])
-    if request["op"] == "killed_at_first":
-        before = len(os.listdir(request["folder"]))
-        if before < request["times"]:
-            open(os.path.join(request["folder"], str(before)), "w").close()
-            os.kill(os.getpid(), request["signal"])
+        killed(request)
     if request["op"] == "hang":
         signal.pause()
-    if request["op"] == "answer_and_exit":
-        print(json.dumps({"status": "done"}), flush=True)
-        os._exit(0)
     if request["op"] == "fail":
-        print(json.dumps({"status": "crashed", **request}), flush=True)
-        continue
+        return {"status": "crashed", **request}
     wanted = {name: os.environ.get(name) for name in request.get("names", ())}
-    print(json.dumps({"status": "done", "pid": os.getpid(), "sid": os.getsid(0), **wanted}))
-    sys.stdout.flush()
+    who = {"pid": os.getpid(), "sid": os.getsid(0), "number": request.get("number")}
+    return {"status": "done", **who, **wanted}
+
+for line in sys.stdin:
+    batch = json.loads(line)
+    for place, request in enumerate(batch["requests"]):
+        if request["op"] == "garble":
+            text = request["text"].replace("BATCH", str(batch["batch"]))
+            print(text.replace("PLACE", str(place)), flush=True)
+            continue
+        found = {"batch": batch["batch"], "place": place, "answer": answer(request)}
+        print(json.dumps(found), flush=True)
+        if request["op"] == "answer_and_exit":
+            os._exit(0)
 """
+
+HELLO = {"op": "hello"}
 
 KERNELS = """
     import os, sys, threading
@@ -86,29 +100,27 @@ def ask(worker: Worker, operation: str, limit_s: float = 60.0, **request: Any) -
 
 
 def lost(worker: Worker, operation: str, limit_s: float = 60.0, **request: Any) -> WorkerLost:
+    """What became of the worker; whoever asks next is answered, by another process."""
     with pytest.raises(WorkerLost) as loss:
         ask(worker, operation, limit_s, **request)
     assert "\n" not in str(loss.value)
+    started = worker.started
+    assert ask(worker, "hello")["status"] == "done"
+    assert worker.started == started + 1
     return loss.value
 
 
-def test_a_process_is_started_on_the_first_request_and_kept(light):
-    assert light.started == 0
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_process_is_started_by_the_first_request_or_before_and_kept(light, begun):
+    if begun:
+        light.begin()
+    assert light.started == begun
 
-    first, second = ask(light, "hello"), ask(light, "hello")
+    first = ask(light, "hello")
+    light.begin()
+    second = ask(light, "hello")
 
     assert first["pid"] == second["pid"]
-    assert light.started == 1
-
-
-def test_a_process_that_was_begun_answers_the_first_request(light):
-    light.begin()
-    assert light.started == 1
-
-    pid = ask(light, "hello")["pid"]
-    light.begin()
-
-    assert ask(light, "hello")["pid"] == pid
     assert light.started == 1
 
 
@@ -119,7 +131,8 @@ def test_what_keeps_a_process_from_starting_is_said_by_the_first_request(light, 
     monkeypatch.setattr(supervisor.tempfile, "TemporaryFile", full)
     light.begin()
 
-    assert str(lost(light, "hello")) == "no measuring process: No space left on device"
+    with pytest.raises(WorkerLost, match="no measuring process: No space left on device"):
+        ask(light, "hello")
 
 
 def test_threads_and_allocator_are_pinned_before_the_process_starts(light):
@@ -145,32 +158,111 @@ def test_ctrl_c_does_not_reach_the_process_by_itself(light):
     assert found["sid"] == found["pid"]
 
 
-def test_a_process_whose_gpu_no_longer_answers_is_replaced_and_another_failing_one_is_not(light):
-    first = ask(light, "hello")["pid"]
+def numbered(*numbers: int) -> list[dict[str, Any]]:
+    return [{"op": "hello", "number": number} for number in numbers]
 
-    ask(light, "fail", reason="ValueError: no such shape")
-    assert ask(light, "hello")["pid"] == first
-    failed = ask(light, "fail", reason="AcceleratorError: CUDA error: misaligned address")
+
+def test_a_batch_is_answered_in_order_and_each_answer_comes_at_once(light):
+    answers = light.answers([*numbered(7, 3, 5), {"op": "hang"}], limit_s=60.0)
+
+    assert [next(answers)["number"] for _ in range(3)] == [7, 3, 5]
+    light.stop()
+    assert [one["number"] for one in light.answers(numbered(11, 2), limit_s=60.0)] == [11, 2]
+
+
+def loss_after(worker: Worker, kept: Sequence[int], request: dict[str, Any]) -> WorkerLost:
+    """How a batch of these numbers, of the request and of another one was lost.
+
+    The numbers are answered, and so is the next batch, by another process.
+    """
+    answers = worker.answers([*numbered(*kept), request, *numbered(13)], limit_s=60.0)
+    assert [next(answers)["number"] for _ in kept] == list(kept)
+    with pytest.raises(WorkerLost) as loss:
+        next(answers)
+    assert list(answers) == []
+    assert [one["number"] for one in worker.answers(numbered(2), limit_s=60.0)] == [2]
+    assert worker.started == 2
+    return loss.value
+
+
+def test_every_answer_of_a_batch_has_the_limit_to_itself(light, monkeypatch):
+    now, step = [0.0], [0.0]
+
+    def clock() -> float:
+        now[0] += step[0]
+        return now[0]
+
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=clock))
+    answers = light.answers([HELLO, HELLO, {"op": "hang"}], limit_s=60.0)
+
+    for _ in range(2):
+        assert next(answers)["status"] == "done"
+        now[0] += 59.0
+    step[0] = 61.0  # from one look to the next
+    with pytest.raises(WorkerLost) as loss:
+        next(answers)
+    assert (loss.value.status, str(loss.value)) == ("timeout", "no answer within 60 s")
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "message"),
+    [
+        ({"op": "exit", "code": 3}, WorkerLost, "the worker exited with 3: the last words"),
+        ({"op": "kill", "signal": 11}, WorkerLost, "the worker died of SIGSEGV"),
+        ({"op": "kill", "signal": 9}, WorkerEnded, "SIGKILL ended the worker"),
+    ],
+    ids=["exit", "fault", "kill"],
+)
+def test_a_process_that_ends_within_a_batch_costs_the_request_it_was_at_and_those_after_it(
+    light, monkeypatch, request_, kind, message
+):
+    kills_told(monkeypatch, 3)
+
+    loss = loss_after(light, [7, 3], request_)
+
+    assert type(loss) is kind
+    assert message in str(loss)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"batch": 0, "place": PLACE, "answer": {"status": "done"}}',
+        '{"batch": BATCH, "place": 0, "answer": {"status": "done"}}',
+        '{"batch": BATCH, "place": PLACE}',
+        '{"status": "done"}',
+        "[1, 2]",
+        "null",
+        "hello",
+        "",
+    ],
+)
+def test_a_line_that_belongs_to_no_request_costs_the_process_and_no_other_answer(light, text):
+    loss = loss_after(light, [7], {"op": "garble", "text": text})
+
+    assert (loss.status, type(loss)) == ("crashed", WorkerLost)
+    assert str(loss) == "the worker gave an answer that belongs to no request"
+
+
+@pytest.mark.parametrize("reason", ["reason", "graph_reason", "energy_reason"])
+def test_a_process_whose_gpu_no_longer_answers_is_replaced_and_the_rest_of_its_batch_left(
+    light, reason
+):
+    failing = {"op": "fail", reason: "AcceleratorError: CUDA error: misaligned address"}
+
+    found = list(light.answers([HELLO, failing, HELLO], limit_s=60.0))
+
+    assert [one["status"] for one in found] == ["done", "crashed"]
+    assert ask(light, "hello")["pid"] != found[0]["pid"]
+
+
+def test_a_process_that_fails_otherwise_goes_on(light):
+    failing = {"op": "fail", "reason": "ValueError: no such shape"}
+
+    first, failed, last = light.answers([HELLO, failing, HELLO], limit_s=60.0)
 
     assert failed["status"] == "crashed"
-    second = ask(light, "hello")["pid"]
-    assert second != first
-    ask(light, "fail", reason=None, graph_reason="AcceleratorError: CUDA error: misaligned address")
-    assert ask(light, "hello")["pid"] not in (first, second)
-    assert light.started == 3
-
-
-def test_an_exit_is_a_crash_with_its_code_and_last_words(light):
-    loss = lost(light, "exit", code=3)
-
-    assert loss.status == "crashed"
-    assert str(loss) == "the worker exited with 3: the last words"
-
-
-def test_a_signal_is_a_crash_with_its_name(light):
-    loss = lost(light, "kill", signal=int(signal.SIGSEGV))
-
-    assert (loss.status, str(loss)) == ("crashed", "the worker died of SIGSEGV")
+    assert first["pid"] == last["pid"]
 
 
 def kills_told(monkeypatch: pytest.MonkeyPatch, *counts: int | None) -> None:
@@ -188,7 +280,7 @@ def test_a_kill_that_the_kernel_counts_is_running_out_of_memory(light, monkeypat
         "out_of_memory",
         "the kernel killed the worker for its memory",
     )
-    assert light.started == 1
+    assert light.started == 2  # with that of the next request
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
@@ -201,7 +293,7 @@ def test_a_worker_that_somebody_ended_is_replaced_and_asked_again(
     before = signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
 
     try:
-        answer = ask(light, "killed_at_first", signal=int(number), times=2, folder=str(tmp_path))
+        answer = ask(light, "kill", signal=int(number), times=2, folder=str(tmp_path))
     finally:
         if before is not None:
             signal.signal(number, before)
@@ -216,7 +308,7 @@ def test_a_worker_that_is_ended_three_times_is_a_crash_that_says_so(light, monke
     loss = lost(light, "kill", signal=int(signal.SIGKILL))
 
     assert (loss.status, str(loss)) == ("crashed", "SIGKILL ended the worker 3 times")
-    assert light.started == MOST_ENDINGS == 3
+    assert light.started == MOST_ENDINGS + 1
 
 
 def test_where_kills_for_memory_are_not_counted_three_of_them_are_taken_for_that(
@@ -228,14 +320,14 @@ def test_where_kills_for_memory_are_not_counted_three_of_them_are_taken_for_that
 
     assert loss.status == "out_of_memory"
     assert "most likely for its memory" in str(loss)
-    assert light.started == 3
+    assert light.started == MOST_ENDINGS + 1
 
 
 def test_a_kernel_that_dies_by_its_own_fault_is_not_tried_again(light):
-    lost(light, "kill", signal=int(signal.SIGSEGV))
-    lost(light, "exit", code=3)
+    assert lost(light, "kill", signal=int(signal.SIGSEGV)).status == "crashed"
+    assert lost(light, "exit", code=3).status == "crashed"
 
-    assert light.started == 2
+    assert light.started == 3
 
 
 def test_no_answer_in_time_is_a_timeout_and_ends_the_process(light):
@@ -245,17 +337,6 @@ def test_no_answer_in_time_is_a_timeout_and_ends_the_process(light):
 
     assert (loss.status, str(loss)) == ("timeout", "no answer within 0.01 s")
     assert not psutil.pid_exists(pid)
-
-
-@pytest.mark.parametrize("how", [("exit", {"code": 1}), ("hang", {"limit_s": 0.01})])
-def test_the_request_after_a_loss_is_answered_by_a_new_process(light, how):
-    before = ask(light, "hello")["pid"]
-    lost(light, how[0], **how[1])
-
-    after = ask(light, "hello")["pid"]
-
-    assert after != before
-    assert light.started == 2
 
 
 def test_a_process_that_ends_between_requests_is_replaced_or_reported(light):

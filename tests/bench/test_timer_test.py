@@ -5,16 +5,11 @@ from itertools import count
 
 import pytest
 
-from bench.counters import Usage
 from bench.timer_test import DURATIONS_S, harness_overhead, spin, timer_test
-from bench.timing.sampling import Budget
 from bench.timing.stopwatch import CpuStopwatch, HarnessCosts
 
 READ_S = 1e-7
 NO_COSTS = HarnessCosts(clock_resolution_s=0.0, clock_cost_s=0.0, loop_cost_s=0.0)
-# Exactly so many samples of each duration.
-BUDGET = Budget(visit_s=1e9, min_samples=7, max_samples=7)
-UNUSED = Usage(wall_s=0.0, cpu_time_s=0.0, minor_faults=0, involuntary_switches=0)
 
 
 class Ticking:
@@ -43,13 +38,7 @@ class Wrong(CpuStopwatch):
 
 
 def read_by(clock: Ticking, factor: float = 1.0, durations_s=DURATIONS_S):
-    return timer_test(
-        durations_s,
-        clock=clock,
-        stopwatch=Wrong(clock, factor),
-        budget=BUDGET,
-        usage=lambda: UNUSED,
-    )
+    return timer_test(durations_s, clock=clock, stopwatch=Wrong(clock, factor), readings=7)
 
 
 def test_on_a_steady_clock_only_the_way_in_and_out_is_read_too_much():
@@ -88,20 +77,14 @@ def test_a_spin_that_loses_the_core_at_its_end_is_stretched_by_as_much():
         clock.now += 2e-3 if kernel_reads % 49_000 == 0 else 0.0
         return clock()
 
-    (found,) = timer_test(
-        [5e-3],
-        clock=reads,
-        stopwatch=CpuStopwatch(clock, NO_COSTS),
-        budget=BUDGET,
-        usage=lambda: UNUSED,
-    )
+    watch = CpuStopwatch(clock, NO_COSTS)
+    (found,) = timer_test([5e-3], clock=reads, stopwatch=watch, readings=7)
 
     assert 0.3 < found.stretched < 0.45
     assert abs(found.error) < 0.005
 
 
-def test_one_disturbed_sample_moves_neither_side():
-    # The harness takes the median of samples, and so must what it is compared with.
+def test_one_disturbed_reading_moves_neither_side():
     clock = Ticking(lambda read: 1.0 if read == 80_000 else 0.0)
 
     (found,) = read_by(clock, durations_s=(500e-6,))
@@ -129,9 +112,6 @@ def test_overhead_is_told_as_the_bare_loop_has_it_and_as_the_stopwatch_reads_it(
     seconds = count(0.0, 3e-5)
 
     class Reads7ns:
-        loops = True
-        resolution_s = 0.0
-
         def measure(self, call: Callable[[], object], calls: int) -> float:
             return calls * 7e-9
 

@@ -1,6 +1,7 @@
 """What a worker answers, asked in this process."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,89 +11,38 @@ import pytest
 import torch
 
 from bench import operations
-from bench.counters import Usage
 from bench.operations import OPERATIONS
 from bench.results import CheckResult
 from bench.situations import agreement_cases, check_cases
 from bench.supervisor import Worker
+from bench.timing.stopwatch import CpuStopwatch
 from bench.verify import verify_case
-from bench.worker import MOST_PRINTED, _answer
+from bench.worker import MOST_PRINTED, _answer, _with_threads_as_they_were
 from implementations.case import Case
 from implementations.catalogue import load
 
 CASES = {one.name: one for one in check_cases(["float32"])}
-BUDGET = {"visit_s": 1e-4, "min_samples": 3, "precision": 0.5}
+SMALL = Case(seq_len=7, head_dim=5)
 
 
-@pytest.fixture(autouse=True)
-def small_operands(direct_workers):
-    """The canary and the ceilings at sizes that cost nothing."""
+def ask(operation: str, **request: Any) -> dict[str, Any]:
+    sent = json.loads(json.dumps(request))
+    return json.loads(json.dumps(_answer(OPERATIONS[operation], sent), allow_nan=False))
 
 
-def measured(spec: str, case: Case, with_workspace: bool = True):
-    request = {"spec": spec, "case": asdict(case), "seed": 0}
-    return _answer(
-        OPERATIONS["measure"], {**request, "budget": BUDGET, "with_workspace": with_workspace}
-    )
+def trial(spec: str, case: Case = SMALL) -> dict[str, Any]:
+    return ask("trial", spec=spec, case=asdict(case), seed=0)
 
 
-def raising(write, problem: str) -> str:
-    path = write(
-        "raising.py", f"import torch\ndef raising(query, key, value):\n    raise {problem}\n"
-    )
-    return f"{path}:raising"
+def test_ceilings_are_measured_with_the_stopwatch_of_the_device(monkeypatch):
+    def measure(dtype: str, device: str, watch: object) -> dict[str, float]:
+        assert (dtype, device) == ("float64", "cpu")
+        assert isinstance(watch, CpuStopwatch)
+        return {"launch_s": 7.0}
 
+    monkeypatch.setattr(operations, "measure_ceilings", measure)
 
-def test_a_measurement_has_all_that_a_record_needs():
-    found = measured("matmul", Case(seq_len=64, head_dim=16))
-
-    assert found["status"] == "measured"
-    assert len(found["samples_s"]) >= 3
-    assert min(found["samples_s"]) <= found["time_s"] <= max(found["samples_s"])
-    assert found["workspace_bytes"] == pytest.approx(2 * 4 * 64**2, rel=0.01)
-    assert all(seconds > 0 for canary in found["canaries"] for seconds in canary)
-    assert len(found["canaries"]) == len(found["samples_s"]) + 1
-    assert set(found["undisturbed_s"]) <= set(found["samples_s"])
-    assert found["calls_per_sample"] >= 1
-    assert Usage(**found["usage"]).wall_s > 0
-    json.dumps(found, allow_nan=False)
-
-
-def test_a_workspace_that_outgrows_the_core_s_own_cache_has_a_canary_of_memory(monkeypatch):
-    monkeypatch.setattr(operations, "own_cache_bytes", lambda: 3 * 4 * 64**2)
-    case, larger = Case(seq_len=64, head_dim=16), Case(seq_len=128, head_dim=16)
-
-    found = [measured("matmul", one) for one in (case, larger)]
-    unseen = measured("matmul", larger, with_workspace=False)
-
-    assert [one["beyond_cache"] for one in (*found, unseen)] == [False, True, False]
-    assert [len(one["canaries"][0]) for one in (*found, unseen)] == [1, 2, 1]
-
-
-def test_workspace_is_measured_only_where_it_is_asked_for_and_can_be_seen():
-    case = Case(seq_len=8, head_dim=4)
-
-    assert measured("matmul", case, with_workspace=False)["workspace_bytes"] is None
-    assert measured("loop", case)["workspace_bytes"] is None
-
-
-def test_a_pilot_gives_seconds_and_workspace():
-    request = {"spec": "matmul", "case": asdict(Case(seq_len=64, head_dim=16)), "seed": 0}
-
-    found = _answer(OPERATIONS["pilot"], request)
-
-    assert found["status"] == "measured"
-    assert found["time_s"] > 0
-    assert found["workspace_bytes"] == pytest.approx(2 * 4 * 64**2, rel=0.01)
-
-
-def test_a_ceiling_is_a_rate_of_operations_and_of_bytes():
-    found = _answer(OPERATIONS["ceiling"], {"device": "cpu", "dtype": "float32"})
-
-    assert found["status"] == "done"
-    assert found["matmul_flops_per_s"] > 0
-    assert found["copy_bytes_per_s"] > 0
-    json.dumps(found, allow_nan=False)
+    assert ask("ceiling", device="cpu", dtype="float64") == {"status": "done", "launch_s": 7.0}
 
 
 def test_a_worker_describes_the_harness_that_it_measures_with():
@@ -101,15 +51,6 @@ def test_a_worker_describes_the_harness_that_it_measures_with():
     assert found["harness"]["clock_resolution_s"] > 0
     assert found["harness"]["loop_cost_s"] >= 0
     assert found["threads"] == torch.get_num_threads()
-
-
-def test_a_gpu_whose_memory_others_hold_does_not_keep_a_worker_from_describing(monkeypatch):
-    def full() -> dict[str, float]:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(operations, "gpu_harness_costs", full)
-
-    assert operations._gpu_costs() == {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
 
 
 @pytest.mark.parametrize(
@@ -135,41 +76,15 @@ def test_a_gpu_that_cannot_be_used_keeps_nobody_from_measuring_on_the_processor(
 
     assert found["status"] == "done"
     assert (found["gpu"], found["gpu_free_bytes"], found["gpu_caches_bytes"]) == (None, None, None)
-    assert found["harness"]["gpu_empty_call_s"] is None
+    costs = {name: found["harness"][name] for name in ("gpu_empty_call_s", "gpu_empty_replay_s")}
+    assert set(costs.values()) == {None}
 
 
-@pytest.mark.parametrize(
-    "problem",
-    [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 256 MiB"),
-        RuntimeError("CUDA error: misaligned address"),
-        SystemExit(3),
-    ],
-)
-def test_samples_are_not_lost_for_a_replay_or_an_energy_that_fails(monkeypatch, problem):
-    def fail(ready: object, device: str) -> Any:
-        raise problem
-
-    monkeypatch.setattr(operations, "replayed", fail)
-    monkeypatch.setattr(operations, "energy", fail)
-    monkeypatch.setattr(operations, "watch_idle", lambda device: None)
-    request = {"spec": "matmul", "case": asdict(Case(seq_len=8, head_dim=4)), "seed": 0}
-
-    found = ask("measure", **request, budget=BUDGET, with_workspace=True, with_energy=True)
-
-    assert found["status"] == "measured"
-    assert found["time_s"] > 0
-    assert found["graph_reason"] == found["energy_reason"] == f"{type(problem).__name__}: {problem}"
-
-
-@pytest.mark.parametrize(
-    "problem", ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"]
-)
-def test_a_gpu_s_own_words_for_want_of_memory_are_known(write, problem):
-    path = raising(write, f"RuntimeError({problem!r})")
-    case = Case(seq_len=8, head_dim=4)
-
-    assert measured(path, case)["status"] == "out_of_memory"
+def raising(write, problem: str) -> str:
+    path = write(
+        "raising.py", f"import torch\ndef raising(query, key, value):\n    raise {problem}\n"
+    )
+    return f"{path}:raising"
 
 
 @pytest.mark.parametrize(
@@ -182,31 +97,29 @@ def test_a_gpu_s_own_words_for_want_of_memory_are_known(write, problem):
             "out_of_memory",
             "DefaultCPUAllocator: can't allocate memory: tried 9 bytes",
         ),
+        *(
+            (f"RuntimeError({words!r})", "out_of_memory", words)
+            for words in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED at")
+        ),
         ("ValueError('first\\nsecond')", "crashed", "ValueError: first"),
+        ("SystemExit(4)", "crashed", "SystemExit: 4"),
     ],
 )
 def test_what_a_kernel_raises_becomes_a_status_and_one_line(write, problem, status, reason):
-    found = measured(raising(write, problem), Case(seq_len=8, head_dim=4))
+    spec = raising(write, problem)
 
-    assert found == {"status": status, "reason": reason}
+    assert trial(spec) == {"status": status, "reason": reason}
 
 
 def test_what_a_kernel_declines_is_unsupported():
-    found = measured("sdpa_flash", Case(seq_len=8, head_dim=4, value_dim=5))
+    found = trial("sdpa_flash", Case(seq_len=8, head_dim=4, value_dim=5))
 
     assert found["status"] == "unsupported"
     assert "FLASH_ATTENTION cannot run this" in found["reason"]
 
 
 def test_an_allocation_beyond_all_memory_is_out_of_memory():
-    found = measured("matmul", Case(seq_len=2**30, head_dim=2**16))
-
-    assert found["status"] == "out_of_memory"
-
-
-def ask(operation: str, **request: Any) -> dict[str, Any]:
-    sent = json.loads(json.dumps(request))
-    return json.loads(json.dumps(_answer(OPERATIONS[operation], sent), allow_nan=False))
+    assert trial("matmul", Case(seq_len=2**30, head_dim=2**16))["status"] == "out_of_memory"
 
 
 def results(answer: dict[str, Any]) -> list[CheckResult]:
@@ -229,6 +142,19 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(before)
+
+
+def test_a_reading_on_other_threads_than_the_record_says_is_incorrect(three_threads):
+    torch.set_num_threads(2)
+    found = _with_threads_as_they_were({"status": "measured", "time_s": 1.0}, 3)
+
+    assert torch.get_num_threads() == 3
+    reason = "changed the number of threads from 3 to 2"
+    assert found == {"status": "incorrect", "reason": reason}
+    torch.set_num_threads(2)
+    crashed = {"status": "crashed", "reason": "x"}
+    assert _with_threads_as_they_were(dict(crashed), 3) == crashed
+    assert torch.get_num_threads() == 3
 
 
 COUNTING = """
@@ -360,3 +286,35 @@ def test_what_is_printed_comes_with_the_answer_and_only_once(real, write):
     assert raw["results"][0]["reason"] == "raised ValueError: no more"
     assert "printed" not in check("matmul")
     assert real.started == 1
+
+
+FORKING = """
+    import os
+    from implementations.attention.matmul import matmul
+
+    children = []
+
+    def forking(query, key, value):
+        if not children:
+            children.append(os.fork())
+            if children[0]:
+                os.waitpid(children[0], 0)
+        return matmul(query, key, value)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_kernel_whose_forked_child_comes_back_shifts_no_answer(real, write):
+    path = write("forking_kernel.py", FORKING)
+    cell = {"spec": f"{path}:forking", "case": asdict(SMALL), "seed": 0}
+    names = ["matmul", "sdpa", "query_chunked", "online_softmax"]
+    loads = [{"op": "load", "spec": name} for name in names]
+    started = real.started
+
+    batches = [[loads[0], {"op": "visit", **cell}, loads[1]], loads[2:]]
+    found = [one for batch in batches for one in real.answers(batch, limit_s=60.0)]
+
+    visited = found.pop(1)
+    assert (visited["status"], visited["calls"] >= 1) == ("measured", True)
+    assert [one["name"] for one in found] == names
+    assert real.started == started

@@ -32,19 +32,52 @@ PROCESSES, TURN_S = 3, 12.0
 VISIT_S, LONG_S, RAREST = 0.003, 0.010, 4
 PRECISION = 0.03
 
-ROUNDS, RETAKES, OLD_VISIT_S, SHORTEST_READING_S = 4, 6, 0.040, 1e-3
+ROUNDS, RETAKES, OLD_VISIT_S, OLD_LONG_S, SHORTEST_READING_S = 4, 6, 0.040, 5e-3, 1e-3
 ENOUGH_QUIET = 3
 CORE_BAND, MEMORY_BAND, USUAL_SHARE = 1.3, 1.15, 0.2
 # Counting in Python takes twice as long at worst, and so does reading memory (docs/measuring.md).
 CORE_CANARY, MEMORY_CANARY = 1.0, 1.4
 
-STATISTICS: dict[str, float] = {"minimum": 0.0, "5 %": 0.05, "10 %": 0.1, "median": 0.5}
+DECIDING = ("old", "new, quickest of 5", "new, stops early", "new, waits off")
+Statistic = Callable[[Floats], float]
+
+
+def quickest_of(count: int) -> Statistic:
+    """The expected quickest of so many readings, if they were drawn from those there are.
+
+    A minimum falls with the number of readings, and long calls have fewer; this one does not. The
+    quickest reading is the quickest drawn with chance count / all, and so on down the ranks.
+    """
+
+    def value(readings: Floats) -> float:
+        ordered = np.sort(readings)
+        drawn = min(count, ordered.size)
+        slower = ordered.size - 1 - np.arange(ordered.size)
+        chances = [math.comb(int(k), drawn - 1) for k in slower]
+        return float(ordered @ np.array(chances, dtype=float)) / math.comb(ordered.size, drawn)
+
+    return value
+
+
+STATISTICS: dict[str, Statistic] = {
+    "quickest of 5": quickest_of(5),
+    "quickest of 10": quickest_of(10),
+    "minimum": lambda readings: float(readings.min()),
+    "5 %": lambda readings: float(np.quantile(readings, 0.05)),
+    "10 %": lambda readings: float(np.quantile(readings, 0.1)),
+    "median": lambda readings: float(np.median(readings)),
+    "mean": lambda readings: float(readings.mean()),
+}
+CHOSEN = quickest_of(5)
 
 
 def passes(
     machine: Machine, cells: Cells, rng: np.random.Generator, seconds: float = MEASURING_S
 ) -> pd.DataFrame:
-    """Every reading of the new method: `cell`, `worker`, `ended_s`, `time_s`."""
+    """Every reading of the new method: `cell`, `worker`, `ended_s`, `time_s`, `waited_s`.
+
+    `waited_s` is the part in which the scheduler let others run, which Linux tells of a thread.
+    """
     own = np.exp(rng.normal(0, LAYOUT, (PROCESSES, len(cells))))
     every = np.minimum(RAREST, np.ceil(cells.cost / LONG_S)).astype(int)
     first = rng.integers(0, every)
@@ -63,17 +96,18 @@ def passes(
             timed = machine.elapsed(begun, calls * call, cells, order)
             took = untimed + timed
         now += float(took.sum())
-        parts.append((order, np.full(order.size, worker), begun + timed, timed / calls))
-    cell, by, ended, read = (np.concatenate(part) for part in zip(*parts, strict=True))
-    read = read * machine.rest(read.size)
-    table = pd.DataFrame({"cell": cell, "worker": by, "ended_s": ended, "time_s": read})
+        waited = machine.lost(begun, calls * call)
+        read = timed / calls * machine.rest(order.size)
+        part = {"cell": order, "worker": worker, "ended_s": begun + timed, "time_s": read}
+        parts.append(pd.DataFrame({**part, "waited_s": waited / calls}))
+    table = pd.concat(parts, ignore_index=True)
     return table[table["ended_s"] <= seconds]
 
 
-def quiet_end(readings: pd.DataFrame, cells: Cells, quantile: float) -> pd.DataFrame:
-    """A row a cell and process: this quantile of its readings."""
-    found = readings.groupby(["cell", "worker"])["time_s"].quantile(quantile).reset_index()
-    return with_sizes(found, cells)
+def quiet_end(readings: pd.DataFrame, cells: Cells, statistic: Statistic = CHOSEN) -> pd.DataFrame:
+    """A row a cell and process: this statistic of its readings."""
+    by = readings.groupby(["cell", "worker"])["time_s"]
+    return with_sizes(by.agg(lambda one: statistic(one.to_numpy())).reset_index(), cells)
 
 
 def with_sizes(rows: pd.DataFrame, cells: Cells) -> pd.DataFrame:
@@ -117,29 +151,29 @@ def rounds(
     def visit(now: float, cell: int, call: float, patience: int) -> tuple[float, float, bool]:
         """When it ends, its value, and whether it is noisy."""
         calls = math.ceil(SHORTEST_READING_S / call)
-        now += machine.took(now, (1 if call > 5e-3 else 3) * calls * call, cell, cells)
+        now += machine.took(now, (1 if call > OLD_LONG_S else 3) * calls * call, cell, cells)
         wait = patience * max(OLD_VISIT_S, call)
         samples, counting, lost, begun = list[float](), list[float](), 0.0, now
         while True:
             while wait > 0 and not at_pace(now, cell):
                 now, wait = now + 5e-4, wait - 5e-4
             took = machine.took(now, calls * call, cell, cells)
-            lost += machine.lost(now, calls * call)
+            lost += machine.lost_one(now, calls * call)
             samples.append(took / calls * float(machine.rest(1)[0]))
             if at_pace(now, cell) and at_pace(now + took, cell):
                 counting.append(samples[-1])
             now += took
             so_far = calls * sum(counting if wait > 0 else samples)
-            most = calls * sum(samples) >= patience * OLD_VISIT_S and len(samples) >= patience
-            if most or (so_far >= OLD_VISIT_S and so_far > 0):
+            spent = calls * sum(samples) >= patience * OLD_VISIT_S
+            least = 2 if call > OLD_LONG_S else 1  # long calls are warm when two agree
+            if len(samples) >= least and (spent or so_far >= OLD_VISIT_S):
                 break
         used = np.array(counting or samples)
         few = used.size < 4
         spread = np.ptp(used) if few else np.diff(np.quantile(used, (0.25, 0.75)))[0]
-        noisy = 3 * len(counting) < len(samples) or spread > (0.25 if few else 0.1) * np.median(
-            used
-        )
-        return now, float(np.median(used)), bool(noisy or lost > 0.05 * (now - begun))
+        noisy = spread > (0.25 if few else 0.1) * np.median(used)
+        noisy |= 3 * len(counting) < len(samples) or lost > 0.05 * (now - begun)
+        return now, float(np.median(used)), bool(noisy)
 
     now, quiet, rows = 0.0, np.zeros(len(cells), dtype=int), []
     for number in range(ROUNDS + RETAKES):
@@ -168,16 +202,16 @@ def half_width(found: Fit, name: str) -> float:
     return math.inf if one.low is None or one.high is None else (one.high - one.low) / 2
 
 
-def stopped(readings: pd.DataFrame, cells: Cells, series: int, quantile: float) -> pd.DataFrame:
+def stopped(readings: pd.DataFrame, cells: Cells, series: int) -> pd.DataFrame:
     """What a series has when its sweep ends as soon as both intervals are narrow."""
     cycle = PROCESSES * TURN_S
     own = readings[cells.series[readings["cell"]] == series]
     for end in np.arange(cycle, MEASURING_S, cycle):
-        table = quiet_end(own[own["ended_s"] <= end], cells, quantile)
+        table = quiet_end(own[own["ended_s"] <= end], cells)
         found = judged(table, TRUE)
         if max(half_width(found, name) for name in SIZES) <= PRECISION:
             return table.assign(until_s=end)
-    return quiet_end(own, cells, quantile).assign(until_s=MEASURING_S)
+    return quiet_end(own, cells).assign(until_s=MEASURING_S)
 
 
 def outcome(table: pd.DataFrame, claim: str) -> dict[str, object]:
@@ -198,23 +232,24 @@ def outcome(table: pd.DataFrame, claim: str) -> dict[str, object]:
     return row
 
 
-def sweep(level: Level, number: int, quantile: float) -> Iterator[dict[str, object]]:
+def sweep(level: Level, number: int) -> Iterator[dict[str, object]]:
     """One sweep measured both ways, and every verdict on it."""
     rng = np.random.default_rng([number, LEVELS.index(level)])
     cells = draw_cells(rng)
     machine = Machine(level, rng, 1.3 * MEASURING_S)
-    readings, old = passes(machine, cells, rng), rounds(machine, cells, rng)
+    readings = passes(machine, cells, rng)
+    values = {"old": rounds(machine, cells, rng)}
+    values |= {f"new, {name}": quiet_end(readings, cells, one) for name, one in STATISTICS.items()}
+    if level.preempted:
+        worked = readings.assign(time_s=readings["time_s"] - readings["waited_s"])
+        values["new, waits off"] = quiet_end(worked, cells)
     false = FALSE[number % len(FALSE)]
-    chosen = next(name for name, one in STATISTICS.items() if one == quantile)
-    values = {name: quiet_end(readings, cells, one) for name, one in STATISTICS.items()}
     for series, kind in cells.judged.items():
-        tables = {f"new, {name}": one[one["series"] == series] for name, one in values.items()}
-        tables["old"] = old[old["series"] == series]
-        early = tables["new, stops early"] = stopped(readings, cells, series, quantile)
+        tables = {name: one[one["series"] == series] for name, one in values.items()}
+        tables["new, stops early"] = stopped(readings, cells, series)
         for method, table in tables.items():
-            deciding = method in (f"new, {chosen}", "old", "new, stops early")
-            for claim in (TRUE, false) if deciding else (TRUE,):
-                until = float(early["until_s"].iloc[0]) if table is early else MEASURING_S
+            until = float(table["until_s"].iloc[0]) if "until_s" in table else MEASURING_S
+            for claim in (TRUE, false) if method in DECIDING else (TRUE,):
                 about = {"level": level.name, "sweep": number, "kind": kind, "method": method}
                 yield {**about, "until_s": until, **outcome(table, claim)}
 
@@ -226,7 +261,7 @@ def table_of(rows: pd.DataFrame) -> str:
         " n ± (median) | until |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for (level, method), those in rows.groupby(["level", "method"], sort=False):
+    for (level, method), those in rows.groupby(["level", "method"], observed=True):
         true, false = those[those["claim"] == TRUE], those[those["claim"] != TRUE]
         wrong = (true["verdict"] == "refuted").sum() + (false["verdict"] == "confirmed").sum()
         refuted = f"{(false['verdict'] == 'refuted').mean():.0%}" if len(false) else "–"
@@ -239,52 +274,60 @@ def table_of(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def likeness(seconds: float = MEASURING_S) -> str:
-    """What readings of an SDPA-like series do on each machine, beside what was measured."""
+def likeness(sweeps: int = 10) -> str:
+    """What an SDPA-like series shows on each machine, beside what was measured."""
     lines = [
-        "| machine | slow for so much of the time: cores, memory | median call over its quickest,"
-        " n = 256, 1024, 4096 | a minute's quickest reading moves by | its median by |",
+        "| machine | neighbours for so much of the time: core, memory | median call over its"
+        " quickest, n = 256, 1024, 4096 | a minute's quickest reading moves by | its median by |",
         "|---|---:|---:|---:|---:|",
-        "| measured (shared) | 54 %, 49 % | 1.41, 1.25, 1.20 | 2 to 3 % | 8 to 10 % |",
+        "| measured, shared | 54 %, 49 % | 1.41, 1.25, 1.20 | 2 to 3 % | 8 to 10 % |",
     ]
     for level in LEVELS:
-        rng = np.random.default_rng(7)
-        cells = draw_cells(rng)
-        machine = Machine(level, rng, 1.3 * seconds)
-        at = rng.uniform(0, seconds, 10_000)
-        slow = [(t.at(at) > 0.1).mean() for t in (machine.core, machine.neighbour)]
-        seen = with_sizes(passes(machine, cells, rng, seconds), cells)
-        seen = seen[(seen["series"] == 0) & (seen["d_model"] == 64)]
-        by = seen.groupby("seq_len")["time_s"]
-        over = [f"{(by.median() / by.min())[n]:.2f}" for n in (256, 1024, 4096)]
-        minutes = seen.groupby(["seq_len", (seen["ended_s"] // 60).clip(upper=2)])["time_s"]
-        moves = [
-            f"{np.log(m.unstack()).std(axis=1).mean():.1%}"
-            for m in (minutes.min(), minutes.median())
-        ]
-        slow_text = ", ".join(f"{one:.0%}" for one in slow)
-        lines.append(f"| {level.name} | {slow_text} | {', '.join(over)} | {' | '.join(moves)} |")
+        seen = pd.DataFrame([_likeness(level, number) for number in range(sweeps)]).mean()
+        lines.append(
+            "| {} | {core:.0%}, {memory:.0%} | {n256:.2f}, {n1024:.2f}, {n4096:.2f} |"
+            " {quickest:.1%} | {median:.1%} |".format(level.name, **seen)
+        )
     return "\n".join(lines)
+
+
+def _likeness(level: Level, number: int) -> dict[str, float]:
+    rng = np.random.default_rng([number, LEVELS.index(level)])
+    cells = draw_cells(rng)
+    machine = Machine(level, rng, 1.3 * MEASURING_S)
+    at = rng.uniform(0, MEASURING_S, 10_000)
+    seen = with_sizes(passes(machine, cells, rng), cells)
+    seen = seen[(seen["series"] == 0) & (seen["d_model"] == 64)]
+    by_size = seen.groupby("seq_len")["time_s"]
+    over = by_size.median() / by_size.min()
+    minutes = seen.groupby(["seq_len", (seen["ended_s"] // 60).clip(upper=2)])["time_s"]
+    moves = {"quickest": minutes.min(), "median": minutes.median()}
+    return {
+        "core": float((machine.core.at(at) > 0).mean()),
+        "memory": float((machine.neighbour.at(at) > 0).mean()),
+        **{f"n{n}": float(over[n]) for n in (256, 1024, 4096)},
+        **{name: float(np.log(m.unstack()).std(axis=1).mean()) for name, m in moves.items()},
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, judge, count and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweeps", type=int, default=40, help="of each level")
-    parser.add_argument("--statistic", choices=STATISTICS, default="minimum")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     found: list[dict[str, object]] = []
-    say: Callable[[str], None] = lambda text: print(text, flush=True)
     for number in range(options.sweeps):
         for level in LEVELS:
-            found += sweep(level, number, STATISTICS[options.statistic])
-        say(f"{number + 1} of {options.sweeps} sweeps")
-        rows = pd.DataFrame(found).sort_values(
-            "level", key=lambda names: names.map([one.name for one in LEVELS].index), kind="stable"
-        )
-        options.out.write_text(f"{table_of(rows)}\n\n{likeness()}\n", encoding="utf-8")
+            found += sweep(level, number)
+        print(f"{number + 1} of {options.sweeps} sweeps", flush=True)
+        rows = pd.DataFrame(found)
+        names = [level.name for level in LEVELS]
+        rows["level"] = pd.Categorical(rows["level"], names)
+        deciding = rows["method"].isin(DECIDING)
+        parts = (table_of(rows[deciding]), table_of(rows[~deciding]), likeness())
+        options.out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         rows.to_csv(options.out.with_suffix(".csv"), index=False)
 
 

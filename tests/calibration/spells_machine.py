@@ -83,13 +83,13 @@ class Track:
     def at_one(self, when: float) -> float:
         """Its value at one time: what numpy does for many is slow for one."""
         edges, values, _ = self._lists
-        return values[bisect_right(edges, when) - 1]
+        return float(values[bisect_right(edges, when) - 1])
 
     def until_one(self, when: float) -> float:
         """Its integral up to one time."""
         edges, values, sums = self._lists
         at = bisect_right(edges, when) - 1
-        return sums[at] + (when - edges[at]) * values[at]
+        return float(sums[at] + (when - edges[at]) * values[at])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,33 +130,27 @@ class Machine:
 
     def elapsed(self, begun: Floats, work: Floats, cells: Cells, which: Numbers) -> Floats:
         """How long so much work takes that is begun then, for many spans of work of some cells."""
-        ends = (
-            self._taken[np.searchsorted(self._taken_at, begun + w, "right") - 1] for w in (work, 0)
-        )
-        return np.asarray(
-            work
-            + self._drift.between(begun, work)
-            + cells.core[which] * self.core.between(begun, work)
-            + cells.memory[which] * self.neighbour.between(begun, work)
-            + next(ends)
-            - next(ends)
-        )
+        slowed = cells.core[which] * self.core.between(begun, work)
+        slowed += cells.memory[which] * self.neighbour.between(begun, work)
+        return work + slowed + self._drift.between(begun, work) + self.lost(begun, work)
 
     def took(self, begun: float, work: float, cell: int, cells: Cells) -> float:
         """The same for one span of work."""
-        end = begun + work
-        parts = (
-            (self._drift, 1.0),
-            (self.core, cells.core[cell]),
-            (self.neighbour, cells.memory[cell]),
-        )
-        slowed = sum(float(by) * (t.until_one(end) - t.until_one(begun)) for t, by in parts if by)
-        return work + slowed + self.lost(begun, work)
+        end, took = begun + work, work
+        feels = (1.0, float(cells.core[cell]), float(cells.memory[cell]))
+        for track, by in zip((self._drift, self.core, self.neighbour), feels, strict=True):
+            took += by * (track.until_one(end) - track.until_one(begun)) if by else 0.0
+        return took + (self.lost_one(begun, work) if self._taken.size > 1 else 0.0)
 
-    def lost(self, begun: float, work: float) -> float:
-        """What the scheduler gives to others meanwhile."""
-        first, last = np.searchsorted(self._taken_at, (begun, begun + work), "right") - 1
-        return float(self._taken[last] - self._taken[first])
+    def lost(self, begun: Floats, work: Floats) -> Floats:
+        """What the scheduler gives to others in each of many spans of work."""
+        first = np.searchsorted(self._taken_at, begun, "right") - 1
+        last = np.searchsorted(self._taken_at, begun + work, "right") - 1
+        return np.asarray(self._taken[last] - self._taken[first])
+
+    def lost_one(self, begun: float, work: float) -> float:
+        """The same for one span of work."""
+        return float(self.lost(np.array([begun]), np.array([work]))[0])
 
     def rest(self, count: int) -> Floats:
         """Factors by which readings scatter in any case."""
@@ -172,12 +166,12 @@ def _log_uniform(rng: np.random.Generator, between: tuple[float, float], seconds
 
 def _on_and_off(
     rng: np.random.Generator, between: tuple[float, float], part: float, seconds: float
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Lengths of spells, in turn on and off, the rarer of them as long as given, and which are."""
+) -> tuple[Floats, Floats]:
+    """Lengths of spells, in turn on and off, the rarer as long as given, and 1 for those on."""
     on, off = _log_uniform(rng, between, seconds), _log_uniform(rng, between, seconds)
     least = min(part, 1 - part)
     lengths = np.column_stack([on * part / least, off * (1 - part) / least]).ravel()
-    is_on = np.arange(lengths.size) % 2 == 0
+    is_on = np.where(np.arange(lengths.size) % 2, 0.0, 1.0)
     skipped = int(rng.integers(2))  # it begins in either
     return lengths[skipped:], is_on[skipped:]
 
@@ -196,16 +190,16 @@ def _neighbour(
     lengths, is_on = _on_and_off(rng, SPELL_S, part, seconds)
     begins = np.cumsum(lengths) - lengths
     heard = stretches.at(begins) > rng.uniform(0, 1, lengths.size) - CALM_SPELLS
-    return Track(lengths, np.where(is_on & heard, rng.uniform(*excess, lengths.size), 0.0))
+    return Track(lengths, np.where(heard, is_on * rng.uniform(*excess, lengths.size), 0.0))
 
 
 def _grid(kind: str) -> tuple[Floats, Floats, float]:
     """Sizes, and seconds per n²·d: SDPA and matmul on a Zen 3, sums of Python's floats."""
-    if kind == "loop":
-        along, across, widths, width, unit = 8, (16, 32, 64, 128), (8, 32, 64, 128), 16, 60e-9
-    else:
-        along, across, widths, width = 256, (256, 512, 1024, 2048), (128, 256, 512, 1024, 2048), 64
-        unit = 0.056e-9 if kind == "sdpa" else 0.067e-9
+    loop = kind == "loop"
+    along, width = (8, 16) if loop else (256, 64)
+    across = (16, 32, 64, 128) if loop else (256, 512, 1024, 2048)
+    widths = (8, 32, 64, 128) if loop else (128, 256, 512, 1024, 2048)
+    unit = {"sdpa": 0.056e-9, "matmul": 0.067e-9, "loop": 60e-9}[kind]
     steps = [along * f * 2**k for k in range(10) for f in (1, 1.5)]
     pairs = [(n, width) for n in steps] + [(n, d) for n in across for d in widths]
     kept = np.array([p for p in pairs if unit * p[0] ** 2 * p[1] <= CALL_LIMIT_S], dtype=float)

@@ -39,6 +39,27 @@ def test_a_case_that_cannot_exist_is_refused_with_the_field_named(values, messag
         Case(**values)
 
 
+SIZES = {"batch": 2, "num_heads": 3, "seq_len": 5, "key_len": 7, "head_dim": 11, "value_dim": 13}
+# Query and output, key and value, each in three heads of two batches.
+ELEMENTS = 6 * (5 * 11 + 5 * 13 + 7 * 11 + 7 * 13)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({}, 4 * ELEMENTS),
+        ({"dtype": "float64"}, 8 * ELEMENTS),
+        ({"dtype": "bfloat16"}, 2 * ELEMENTS),
+        ({"mask": "boolean"}, 4 * ELEMENTS + 5 * 7),
+        ({"mask": "float"}, 4 * (ELEMENTS + 5 * 7)),
+        ({"mask": "float", "pass_": "forward_backward"}, 4 * (2 * ELEMENTS + 5 * 7)),
+        ({"is_causal": True}, 4 * ELEMENTS),
+    ],
+)
+def test_tensors_are_inputs_mask_and_output_and_once_more_their_gradients(conditions, expected):
+    assert Case(**SIZES, **conditions).tensor_bytes == expected
+
+
 def test_a_case_describes_itself_with_everything_that_differs_from_the_default():
     case = Case(
         seq_len=5,
@@ -57,3 +78,19 @@ def test_a_case_describes_itself_with_everything_that_differs_from_the_default()
     )
     assert str(Case(seq_len=5, is_causal=True)) == "n=5 d=64 (1x64) float32 forward causal"
     assert case.device_type == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({}, 2 * 4 * (5 * 2 + 7 * 2) * 11 * 6 // 2),
+        ({"dtype": "bfloat16"}, 2 * (5 * 2 + 7 * 2) * 11 * 6),
+        ({"dtype": "float64", "pass_": "forward_backward"}, 2 * 8 * (5 * 2 + 7 * 2) * 11 * 6),
+        ({"mask": "boolean"}, 4 * (5 * 2 + 7 * 2) * 11 * 6 + 35),
+        ({"mask": "float"}, 4 * (5 * 2 + 7 * 2) * 11 * 6 + 4 * 35),
+    ],
+)
+def test_tensor_bytes_count_inputs_output_mask_and_gradients(condition, expected):
+    point = Case(batch=2, num_heads=3, seq_len=5, key_len=7, head_dim=11, **condition)
+
+    assert point.tensor_bytes == expected

@@ -13,7 +13,6 @@ from reports.cell_table import cell_table
 
 Make = Callable[..., dict[str, Any]]
 
-MIB = 2**20
 COMPLETE = {
     "workspace_bytes": 1,
     "flops": 1,
@@ -73,20 +72,6 @@ def test_how_a_run_ended_is_told_where_it_did_not_make_all_its_rounds(
 def test_a_budget_that_sufficed_left_no_cell_out(record: Make) -> None:
     (line,) = told(cell(record), schedule={"time_budget_s": 90, "spent_s": 9, "ended": "done"})
     assert line == ("The sweep had 90 s, of which 9 s were spent (done); every cell was visited.")
-
-
-def test_the_resident_set_is_held_against_the_workspace_of_large_cells(record: Make) -> None:
-    near = cell(record, seq_len=257, workspace_bytes=10 * MIB, resident_bytes=12 * MIB)
-    small = cell(record, seq_len=31, workspace_bytes=MIB, resident_bytes=3 * MIB)
-    off = cell(record, seq_len=509, workspace_bytes=10 * MIB, resident_bytes=13 * MIB)
-    beside = "The workspace and the rise of a fresh process's resident set"
-    assert told(near) == [f"{beside} agree within 20% in the one cell compared."]
-    assert told([*near, *small]) == told(near)
-    assert told(small) == []
-    assert told([*near, *off]) == [
-        f"{beside} differ by more than 20% in 1 of 2 cells compared: sdpa at n 509, d_model 192 "
-        "(10 MiB and 13 MiB)."
-    ]
 
 
 def test_what_was_not_recorded_is_told_once_and_with_the_reason(record: Make) -> None:

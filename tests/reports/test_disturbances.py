@@ -22,7 +22,6 @@ def told(rows: list[dict[str, Any]]) -> list[str]:
 def test_a_quiet_run_has_nothing_to_tell(record: Make) -> None:
     quiet = {
         "noisy": False,
-        "retakes": 0,
         "waiting_share": 0.04,
         "other_load": 0.2,
         "steal_share": 0.01,
@@ -38,24 +37,24 @@ def test_a_quiet_run_has_nothing_to_tell(record: Make) -> None:
         (
             "other_load",
             (0.1, 0.25, 1.9, None),
-            "In 2 of 3 visits other processes kept at least 0.25 cores busy (up to 1.9).",
+            "In 2 of 3 records other processes kept at least 0.25 cores busy (up to 1.9).",
         ),
         (
             "waiting_share",
             (0.0, 0.049, 0.45),
-            "In 1 of 3 visits threads that were ready waited for a core at least 5% of the time "
+            "In 1 of 3 records threads that were ready waited for a core at least 5% of the time "
             "(up to 45%).",
         ),
         (
             "steal_share",
             (0.13, 0.02),
-            "In 2 of 2 visits the host gave at least 2% of the cores' time to other machines "
+            "In 2 of 2 records the host gave at least 2% of the cores' time to other machines "
             "(up to 13%).",
         ),
         (
             "throttle_reasons",
             (["power limit", "idle"], ["too hot (driver)", "power limit"], [], None),
-            "In 2 of 4 visits the GPU was slowed: power limit (2) and too hot (driver) (1).",
+            "In 2 of 4 records the GPU was slowed: power limit (2) and too hot (driver) (1).",
         ),
     ],
 )
@@ -64,20 +63,6 @@ def test_visits_beyond_a_limit_are_counted_in_one_sentence(
 ) -> None:
     lost = record(status="crashed", time_s=None, time_min_s=None, **{field: values[0]})
     assert told([*(record(**{field: value}) for value in values), lost]) == [line]
-
-
-@pytest.mark.parametrize(
-    ("visits", "line"),
-    [
-        (((2, True), (1, False), (0, True)), "2 visits were measured again because of noise; 1"),
-        (((1, False), (0, False)), "1 visit was measured again because of noise; none"),
-    ],
-)
-def test_what_was_measured_again_is_told_with_what_stayed_noisy(
-    record: Make, visits: tuple[tuple[int, bool], ...], line: str
-) -> None:
-    rows = [record(retakes=retakes, noisy=noisy) for retakes, noisy in visits]
-    assert told(rows)[-1] == f"{line} stayed noisy."
 
 
 def test_causes_of_noise_are_counted_whatever_their_numbers(record: Make) -> None:
@@ -123,27 +108,14 @@ def test_a_harness_that_was_not_measured_is_not_told_of(record: Make, costs: obj
     assert harness(frame.assign(calls_per_sample=None), {"harness": COSTS}) == []
 
 
-def test_samples_set_aside_are_counted_over_all_visits(record):
+def test_what_the_machine_added_is_told_with_the_cell_that_it_added_most_to(record: Make) -> None:
     rows = [
-        record(samples_s=[1.0] * 6, samples_set_aside=3),
-        record(samples_s=[1.0] * 14, samples_set_aside=2),
+        record(seq_len=n, time_s=1.0, typical_s=1.0 + added, readings=readings)
+        for n, added, readings in ((128, 0.05, 17), (257, 0.41, 13), (509, 0.02, 19))
     ]
 
-    (line,) = [one for one in told(rows) if "set aside" in one]
+    (line,) = told(rows)
 
-    assert line.startswith("25% of the samples were set aside")
-
-
-@pytest.mark.parametrize(("slow", "says"), [(50, True), (5, False), (0, False)])
-@pytest.mark.parametrize(
-    ("column", "shared"),
-    [("canaries_s", "shares the cores"), ("memory_canaries_s", "shares memory or the cache")],
-)
-def test_cores_and_memory_that_something_shares_are_told_of(record, slow, says, column, shared):
-    canaries = [1e-4] * (100 - slow) + [1.9e-4] * slow
-    lines = told([record(**{column: canaries})])
-
-    assert any(shared in one for one in lines) is says
-    assert any("those of the usual pace" in one for one in lines) is says
-    if says:
-        assert any(f"In {slow}% of the looks at it" in one for one in lines)
+    assert line.startswith("A typical call took 5% longer than the quiet cost")
+    assert "at worst 41% (sdpa at n 257, d_model 192)" in line
+    assert line.endswith("Each cell was read at least 13 times.")

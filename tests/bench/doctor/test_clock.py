@@ -5,6 +5,7 @@ from itertools import accumulate, chain, cycle
 
 import pytest
 
+from bench.doctor import fixed_work
 from bench.doctor.clock import (
     REPEATS,
     WARM_UPS,
@@ -150,6 +151,18 @@ def test_memory_that_something_shares_is_told_in_the_same_way():
     assert "the same 30 µs of reading memory took" in finding.found
     assert finding.advice is not None
     assert "shared cache" in finding.advice
+
+
+def test_reading_memory_reads_another_part_each_time_and_begins_again(monkeypatch):
+    monkeypatch.setattr(fixed_work, "STREAMED_BYTES", 48)
+    monkeypatch.setattr(fixed_work, "STREAMED_AT_ONCE", 16)
+    stream, parts = fixed_work.Stream(), []
+
+    for _ in range(4):
+        parts.append(stream._at)
+        stream()
+
+    assert parts == [0, 4, 8, 0]
 
 
 def test_moments_that_the_clock_does_not_see_tell_nothing_of_the_core():

@@ -57,6 +57,8 @@ def machine(root: Path) -> Machine:
         sleep=lambda _: None,
         own_cpu_s=lambda: 0.0,
         work=lambda: None,
+        glimpse=lambda: None,
+        stream=lambda: lambda: None,
         allowed_cpus=lambda: frozenset({0, 1, 2}),
         all_cpus=lambda: 3,
         threads=lambda: 3,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench import records
 from bench.records import RECORDS_FILE, Record, RunError, read_records
-from bench.sweep.journal import Journal
+from bench.sweep.journal import PART_FILE, Journal
 
 RECORD = Record(
     implementation="matmul",
@@ -44,25 +44,18 @@ def lines(*written: Record) -> str:
     return "".join(json.dumps(record.to_dict()) + "\n" for record in written)
 
 
-def test_a_journal_is_read_in_the_order_it_was_written(tmp_path, journal_file):
-    appended = [replace(RECORD, round=number) for number in range(5)]
+def test_records_are_in_the_file_in_order_as_soon_as_they_are_appended(tmp_path, journal_file):
+    records = [replace(RECORD, round=number) for number in range(5)]
     with Journal(tmp_path) as journal:
-        for record in appended:
-            journal.append(record)
-
-    assert list(read_records(journal_file)) == appended
-
-
-def test_a_record_is_in_the_file_as_soon_as_it_is_appended(tmp_path, journal_file):
-    with Journal(tmp_path) as journal:
-        journal.append(RECORD)
-        assert list(read_records(journal_file)) == [RECORD]
+        for first, end in ((0, 2), (2, 2), (2, 5)):
+            journal.append(records[first:end])
+            assert list(read_records(journal_file)) == records[:end]
 
 
 def test_a_later_journal_continues_an_earlier_one(tmp_path, journal_file):
     for number in range(3):
         with Journal(tmp_path) as journal:
-            journal.append(replace(RECORD, round=number))
+            journal.append([replace(RECORD, round=number)])
 
     assert [record.round for record in read_records(journal_file)] == [0, 1, 2]
 
@@ -74,9 +67,42 @@ def test_a_tail_torn_at_any_byte_is_cut_off_before_writing_goes_on(tmp_path_fact
     (folder / RECORDS_FILE).write_text(lines(RECORD) + lines(RECORD)[:cut])
 
     with Journal(folder) as journal:
-        journal.append(second)
+        journal.append([second])
 
     assert list(read_records(folder / RECORDS_FILE)) == [RECORD, second]
+
+
+PASSES = [{"round": 1, "answers": [[place, {"time_s": 0.5}]]} for place in range(3)]
+
+
+def test_what_passes_read_is_kept_in_order_until_the_records_of_the_round_are_written(
+    tmp_path, journal_file
+):
+    with Journal(tmp_path) as journal:
+        assert journal.kept() == []
+        for one in PASSES:
+            journal.keep(one)
+    with Journal(tmp_path) as journal:
+        journal.append([RECORD], finishes=False)  # a cell that was lost meanwhile
+        assert journal.kept() == PASSES
+        journal.append([RECORD])
+        assert journal.kept() == []
+
+    assert [one.name for one in tmp_path.iterdir()] == [journal_file.name]
+
+
+@given(cut=st.integers(0, 200))
+def test_a_kill_in_the_middle_of_keeping_costs_the_last_pass_only(tmp_path_factory, cut):
+    folder = tmp_path_factory.mktemp("cut")
+    with Journal(folder) as journal:
+        for one in PASSES:
+            journal.keep(one)
+        written = (folder / PART_FILE).read_bytes()
+        (folder / PART_FILE).write_bytes(written[:cut])
+
+        whole = written[:cut].count(b"\n")
+        # A line without its end may still be whole.
+        assert journal.kept() in (PASSES[:whole], PASSES[: whole + 1])
 
 
 def test_a_second_writer_of_the_same_journal_is_refused(tmp_path):
@@ -85,7 +111,7 @@ def test_a_second_writer_of_the_same_journal_is_refused(tmp_path):
         Journal(tmp_path)
 
     with Journal(tmp_path) as journal:
-        journal.append(RECORD)
+        journal.append([RECORD])
 
 
 def test_a_refused_second_writer_leaves_a_torn_tail_alone(tmp_path, journal_file):
@@ -133,26 +159,39 @@ def test_a_full_disk_is_one_line_and_what_was_written_before_stays_readable(
 ):
     second = replace(RECORD, round=1)
     with Journal(tmp_path) as journal:
-        journal.append(RECORD)
+        journal.append([RECORD])
         whole = journal_file.read_bytes()
         journal._file = FullDisk(journal._file, room)
         with pytest.raises(RunError, match="No space left on device; ") as refusal:
-            journal.append(second)
+            journal.append([second])
 
     assert "\n" not in str(refusal.value)
     assert "what was measured before is kept, --resume continues" in str(refusal.value)
     assert journal_file.read_bytes() == whole  # what was written of the second is taken back
     with Journal(tmp_path) as journal:
-        journal.append(second)
+        journal.append([second])
     assert list(read_records(journal_file)) == [RECORD, second]
+
+
+def test_a_pass_that_cannot_be_kept_is_one_line(tmp_path):
+    with Journal(tmp_path) as journal:
+        (tmp_path / PART_FILE).mkdir()
+        with pytest.raises(RunError, match=r"cannot write .*records\.jsonl: ") as refusal:
+            journal.keep(PASSES[0])
+        assert journal.kept() == []
+
+    assert "\n" not in str(refusal.value)
+    assert "what was measured before is kept, --resume continues" in str(refusal.value)
 
 
 def test_a_journal_whose_file_was_removed_is_one_line(tmp_path, journal_file):
     with Journal(tmp_path) as journal:
-        journal.append(RECORD)
+        journal.append([RECORD])
         journal_file.unlink()
         with pytest.raises(RunError, match="was removed while it was written") as refusal:
-            journal.append(RECORD)
+            journal.append([RECORD])
+        with pytest.raises(RunError, match="was removed while it was written"):
+            journal.keep(PASSES[0])
 
     assert str(journal_file) in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -166,7 +205,7 @@ def test_a_journal_whose_directory_was_removed_is_one_line(tmp_path):
         (folder / RECORDS_FILE).unlink()
         folder.rmdir()
         with pytest.raises(RunError, match="was removed while it was written"):
-            journal.append(RECORD)
+            journal.append([RECORD])
 
 
 def interrupting(monkeypatch: pytest.MonkeyPatch, send: Callable[[], None]) -> list[str]:
@@ -203,9 +242,9 @@ def test_an_interrupt_in_the_middle_of_a_record_waits_until_it_is_on_the_disk(
         with monkeypatch.context() as patch:
             log = interrupting(patch, lambda: signal.raise_signal(interrupt))
             with pytest.raises(KeyboardInterrupt):
-                journal.append(RECORD)
+                journal.append([RECORD])
         assert list(read_records(journal_file)) == [RECORD]
-        journal.append(replace(RECORD, round=1))
+        journal.append([replace(RECORD, round=1)])
 
     assert log == ["writing", "written"]
     assert [record.round for record in read_records(journal_file)] == [None, 1]
@@ -222,7 +261,7 @@ def test_an_interrupt_that_another_thread_receives_waits_too(
     log = interrupting(monkeypatch, lambda: os.kill(os.getpid(), interrupt))
     try:
         with Journal(tmp_path) as journal, pytest.raises(KeyboardInterrupt):
-            journal.append(RECORD)
+            journal.append([RECORD])
     finally:
         ended.set()
         other.join()
@@ -238,6 +277,6 @@ def test_signals_do_after_a_record_what_they_did_before(tmp_path, interrupt):
 
     before = state()
     with Journal(tmp_path) as journal:
-        journal.append(RECORD)
+        journal.append([RECORD])
 
     assert state() == before

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench import ceilings
 from bench.counters import Usage
+from bench.timing import ceilings
 from bench.timing.ceilings import large_block_faults, measure_ceilings
 from bench.timing.stopwatch import CpuStopwatch
 
@@ -20,13 +20,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ceilings, name, 8192)
     monkeypatch.setattr(ceilings, "SMALLEST_SIZE", 4)
     monkeypatch.setattr(ceilings, "LARGEST_SIZE", 16)
+    for name in ("READINGS_S", "TRIAL_S"):
+        monkeypatch.setattr(ceilings, name, 0.0)
 
 
 class Machine:
     """A stopwatch that runs no call and knows what each would take."""
-
-    loops = True
-    resolution_s = 1e-9
 
     def __init__(self, **seconds: float) -> None:
         self.seconds = {"copy_": 2.0, "exp": 3.0, "add": 5.0, **seconds}

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.sweep.forecast import Forecast, Observation, tensor_bytes
+from bench.cells import Cell
+from bench.sweep.forecast import Forecast, Observation
 from implementations.case import Case
 from implementations.catalogue import catalogue
 
@@ -107,7 +108,7 @@ def test_memory_is_tensors_and_the_workspace_grown_by_its_law(forecast):
     see(forecast, 1024, 0.01, workspace_bytes=2**23)
 
     point = case(4096)
-    assert forecast.memory_bytes(MATMUL, point) == tensor_bytes(point) + 16 * 2**23
+    assert forecast.memory_bytes(MATMUL, point) == point.tensor_bytes + 16 * 2**23
 
 
 def test_a_workspace_that_claims_not_to_grow_is_not_grown(forecast):
@@ -115,7 +116,7 @@ def test_a_workspace_that_claims_not_to_grow_is_not_grown(forecast):
     see(forecast, 2048, 0.04, workspace_bytes=2**22, implementation=ONLINE)
 
     point = case(2**15)
-    assert forecast.memory_bytes(ONLINE, point) == tensor_bytes(point) + 2**22
+    assert forecast.memory_bytes(ONLINE, point) == point.tensor_bytes + 2**22
 
 
 def test_a_cell_beyond_the_memory_there_is_is_skipped_with_both_figures(forecast):
@@ -130,7 +131,7 @@ def test_a_cell_beyond_the_memory_there_is_is_skipped_with_both_figures(forecast
 def test_inputs_alone_may_be_too_large_before_anything_was_seen(forecast):
     point = case(2**20)
 
-    assert tensor_bytes(point) == 2**30
+    assert point.tensor_bytes == 2**30
     assert "more than 80% of the" in str(objection(forecast, point, available=2.0**30))
 
 
@@ -138,7 +139,7 @@ def test_a_later_reading_without_workspace_keeps_the_one_that_is_known(forecast)
     see(forecast, 1024, 0.01, workspace_bytes=2**23)
     see(forecast, 1024, 0.02)
 
-    assert forecast.memory_bytes(MATMUL, case(1024)) == tensor_bytes(case(1024)) + 2**23
+    assert forecast.memory_bytes(MATMUL, case(1024)) == case(1024).tensor_bytes + 2**23
 
 
 def test_of_several_readings_of_a_cell_the_quickest_counts(forecast):
@@ -162,17 +163,7 @@ def test_a_loss_takes_larger_cells_with_it_and_no_others(forecast):
     assert objection(forecast, case(1024, num_heads=2), implementation=ONLINE) is None
 
 
-@pytest.mark.parametrize(
-    ("condition", "expected"),
-    [
-        ({}, 2 * 4 * (5 * 2 + 7 * 2) * 11 * 6 // 2),
-        ({"dtype": "bfloat16"}, 2 * (5 * 2 + 7 * 2) * 11 * 6),
-        ({"dtype": "float64", "pass_": "forward_backward"}, 2 * 8 * (5 * 2 + 7 * 2) * 11 * 6),
-        ({"mask": "boolean"}, 4 * (5 * 2 + 7 * 2) * 11 * 6 + 35),
-        ({"mask": "float"}, 4 * (5 * 2 + 7 * 2) * 11 * 6 + 4 * 35),
-    ],
-)
-def test_tensor_bytes_count_inputs_output_mask_and_gradients(condition, expected):
-    point = Case(batch=2, num_heads=3, seq_len=5, key_len=7, head_dim=11, **condition)
+def test_cells_are_compared_by_the_work_that_they_claim(forecast):
+    matmul, online = (Cell(implementation=one, case=case(256)) for one in (MATMUL, ONLINE))
 
-    assert tensor_bytes(point) == expected
+    assert forecast.work(matmul) == forecast.work(online) == 256**2 * 64

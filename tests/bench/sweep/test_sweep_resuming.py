@@ -1,0 +1,108 @@
+"""A sweep that was interrupted or killed goes on, and never mixes what does not belong together."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from bench.cases import PlanError
+from bench.records import RECORDS_FILE, RunError, read_info, read_run
+from bench.run_directory import check_sources
+
+
+def test_a_second_run_in_the_same_directory_is_refused(tmp_path, sweeps):
+    sweeps.run(sweeps.plan(rounds=1), tmp_path)
+
+    with pytest.raises(RunError, match="already holds a run; add --resume, or choose another"):
+        sweeps.run(sweeps.plan(rounds=1), tmp_path)
+
+
+def test_resuming_where_nothing_is_begins(tmp_path, sweeps):
+    sweeps.run(sweeps.plan(rounds=1), tmp_path / "new", resume=True)
+
+    assert len(read_run(tmp_path / "new").records) == sweeps.cells
+
+
+@pytest.mark.parametrize("open_ended", [False, True])
+def test_resuming_a_run_that_is_complete_measures_nothing_and_writes_nothing(
+    tmp_path, sweeps, open_ended
+):
+    series = replace(sweeps.series, seq_lens=(5, 2**20), d_models=(22,), open_ended=open_ended)
+    plan = sweeps.plan(series, rounds=1, call_limit_s=1.0)
+    sweeps.run(plan, tmp_path)
+    before = (tmp_path / RECORDS_FILE).read_bytes()
+    assert before.count(b"\n") == (2 if open_ended else 4)
+    sweeps.workers.asked.clear()
+
+    shown = sweeps.run(plan, tmp_path, resume=True)
+
+    assert shown.phases[-1] == "nothing is left to measure: all rounds were made"
+    assert not {operation for operation, _ in sweeps.workers.asked} & {"trial", "visit", "count"}
+    assert (tmp_path / RECORDS_FILE).read_bytes() == before
+
+
+# Of the calls of an observer: one before each turn, one after each of its passes.
+@pytest.mark.parametrize(
+    ("at", "kept", "torn"), [(1, 0, 0), (2, 1, 1), (3, 1, 200), (4, 2, 0), (6, 3, 40)]
+)
+def test_an_interrupted_sweep_keeps_what_it_read_and_makes_as_many_whole_rounds_as_were_asked_for(
+    tmp_path, sweeps, at, kept, torn
+):
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(sweeps.plan(), tmp_path, interrupt_at=at)
+    journal = tmp_path / RECORDS_FILE
+    before = journal.read_bytes()
+    assert before.count(b"\n") == kept * sweeps.cells
+    assert read_info(tmp_path)["schedule"]["rounds"] == (at - 1) // 2
+    journal.write_bytes(before + before[:torn].rstrip(b"\n"))
+
+    sweeps.run(sweeps.plan(), tmp_path, resume=True)
+
+    records = read_run(tmp_path).records
+    assert journal.read_bytes().startswith(before)
+    assert sweeps.once_a_round(records)
+    assert {r.status for r in records} == {"measured"}
+    cut_short = at % 2 == 0  # in the middle of a turn
+    rounds = Counter(r.round for r in records)
+    assert rounds == dict.fromkeys(range(3 + cut_short), sweeps.cells)
+    schedule = read_info(tmp_path)["schedule"]
+    assert (schedule["rounds"], schedule["ended"]) == (3, "all rounds were made")
+    # First calls are made once a run.
+    known = [r for r in records if r.workspace_bytes is not None]
+    assert len(known) == len(sweeps.workers.operations("trial")) == sweeps.cells
+
+
+def test_first_calls_that_were_made_before_a_kill_are_not_made_again(tmp_path, sweeps):
+    def fault(operation, request):
+        if operation == "trial" and len(sweeps.workers.operations("trial")) == 8:
+            raise KeyboardInterrupt
+
+    sweeps.workers.fault = fault
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(sweeps.plan(rounds=1), tmp_path)
+    assert len(read_run(tmp_path).records) == 7
+
+    sweeps.run(sweeps.plan(rounds=1), tmp_path, resume=True)
+
+    records = read_run(tmp_path).records
+    assert Counter(r.round for r in records) == {0: 7, 1: sweeps.cells}
+    assert sum(r.workspace_bytes is not None for r in records) == sweeps.cells
+
+
+def test_a_changed_kernel_is_not_mixed_into_a_run_of_the_old_one(tmp_path, sweeps, write):
+    info = {"implementations": {"mine": {"source_sha256": "old"}}}
+    check_sources(info, {"mine": "old", "other": "new"}, tmp_path)
+    with pytest.raises(PlanError, match="the file of mine has changed since"):
+        check_sources(info, {"mine": "new"}, tmp_path)
+
+    kernel = "def mine(query, key, value):\n    return matmul(query, key, value)\n"
+    text = "from implementations.attention.matmul import matmul\n" + kernel
+    path = write("kernel_that_changes.py", text)
+    series = replace(sweeps.series, implementations=("mine",), seq_lens=(5,))
+    plan = sweeps.plan(series, rounds=1, specs=(f"{path}:mine",))
+    sweeps.run(plan, tmp_path / "run")
+
+    path.write_text(text + "# and now another one\n")
+
+    with pytest.raises(PlanError, match="the file of mine has changed since"):
+        sweeps.run(plan, tmp_path / "run", resume=True)

@@ -1,0 +1,215 @@
+"""When a sweep ends, on a simulated clock: its time, its rounds, or what is known."""
+
+from collections import Counter
+
+import pytest
+
+from bench.cases import Plan, Series
+from bench.sweep.sweep import PROCESSES
+
+GRID = Series(
+    implementations=("matmul", "sdpa"), seq_lens=(64, 256, 1024), d_models=(64, 128), head_dim=64
+)
+CELLS = 2 * 3 * 2
+LAWS = ["cheap", "dear"]
+
+
+def plan(**changes) -> Plan:
+    fixed = {"series": (GRID,), "call_limit_s": 10.0, "threads": 1, "time_budget_s": 60.0}
+    return Plan(**{**fixed, **changes})
+
+
+def cells(records):
+    return {(one.implementation, one.seq_len, one.d_model) for one in records}
+
+
+SHORT = [(law, budget_s) for law in LAWS for budget_s in (10.0, 15.0, 20.0)]
+ENOUGH = [("cheap", 30.0), ("cheap", 60.0), ("dear", 30.0), ("dear", 60.0), ("dear", 600.0)]
+
+
+@pytest.mark.parametrize(("law", "budget_s"), SHORT + ENOUGH)
+def test_a_time_budget_is_kept_and_every_cell_has_a_record(simulate, machine, budget_s, law):
+    done = simulate(plan(time_budget_s=budget_s), machine(law))
+
+    assert done.seconds <= 1.1 * budget_s
+    assert len(cells(done.records)) == CELLS
+    assert done.once_a_round
+    assert done.measured  # even a short budget measures something
+    # At most one round is made in vain while the last seconds run out.
+    assert done.schedule["rounds"] - len({one.round for one in done.measured}) in (0, 1)
+    assert done.schedule["ended"] == "the time was spent"
+
+
+@pytest.mark.parametrize(("law", "budget_s"), ENOUGH)
+def test_a_time_budget_is_spent_by_three_processes_in_two_turns_at_least(
+    simulate, machine, budget_s, law
+):
+    done = simulate(plan(time_budget_s=budget_s), machine(law))
+
+    assert done.seconds >= 0.9 * budget_s
+    turns = Counter(number for _, number in {(one.round, one.worker) for one in done.measured})
+    assert set(turns) == set(range(PROCESSES))
+    assert min(turns.values()) >= 2
+    assert max(turns.values()) - min(turns.values()) <= 1
+
+
+def test_with_time_enough_every_cell_is_read_many_times_costly_ones_too(simulate, machine):
+    done = simulate(plan(time_budget_s=240.0), machine("dear"))
+
+    assert len(done.readings) == CELLS
+    assert min(done.readings.values()) == done.schedule["fewest_readings"] >= 40
+    # The largest take a quarter of the passes, and would else leave none to the others.
+    assert max(done.readings.values()) > 3 * min(done.readings.values())
+
+
+def test_a_few_costly_cells_alone_are_read_in_every_turn(simulate, machine):
+    alone = Series(implementations=("sdpa",), seq_lens=(1024,), d_models=(128,), head_dim=64)
+
+    done = simulate(plan(series=(alone,)), machine("dear"))
+
+    assert len(done.measured) == done.schedule["rounds"] == 6
+    assert sum(done.readings.values()) > 0.8 * 40 / 0.7  # of some 40 s, 0.7 s a call
+
+
+def test_a_budget_that_the_checks_use_up_leaves_a_record_for_every_cell(simulate, machine):
+    own = machine()
+    own.check_s = 11.0
+
+    done = simulate(plan(time_budget_s=10.0), own)
+
+    assert len(done.records) == len(cells(done.records)) == CELLS
+    assert {record.status for record in done.records} == {"skipped"}
+    assert all("no time was left for it" in record.reason for record in done.records)
+    assert (done.schedule["ended"], done.schedule["rounds"]) == ("the time was spent", 0)
+    assert done.schedule["spent_s"] == done.seconds
+
+
+def test_what_the_command_took_before_counts_as_well(simulate, machine):
+    done = simulate(plan(), machine(), head_start_s=20.0)
+
+    assert 0.9 * 60.0 <= done.seconds + 20.0 <= 1.1 * 60.0
+    assert all(at_most_s == 60.0 for *_, at_most_s in done.told)
+    spent = [spent_s for _, spent_s, _ in done.told]
+    assert spent == sorted(spent)
+    assert 20.0 < spent[0] < spent[-1] <= 60.1
+
+
+def test_cells_without_time_say_so_and_are_measured_when_there_is_more(simulate, machine):
+    own = machine(5e-8)
+    first = simulate(plan(), own)
+    skipped = [record for record in first.records if record.status == "skipped"]
+    assert skipped
+    assert all(one.reason.startswith("no time was left for it") for one in skipped)
+
+    both = simulate(plan(time_budget_s=600.0), own, resume=True)
+
+    assert both.records[: len(first.records)] == first.records
+    assert cells(both.measured) >= cells(skipped)
+    assert first.seconds + both.seconds <= 1.1 * 600.0
+    assert both.schedule["spent_s"] == pytest.approx(first.seconds + both.seconds)
+
+
+def test_a_budget_that_was_spent_is_not_spent_again_on_resuming(simulate, machine):
+    own = machine()
+    first = simulate(plan(time_budget_s=30.0), own)
+
+    again = simulate(plan(time_budget_s=30.0), own, resume=True)
+
+    assert again.records == first.records
+    assert again.seconds <= 6.0
+    assert again.schedule == first.schedule
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_plan_of_rounds_ends_with_them_or_with_its_time(simulate, machine, law):
+    done = simulate(plan(rounds=4, turn_s=2.0), machine(law))
+
+    rounds = {one.round for one in done.measured}
+    assert rounds == {0, 1, 2, 3}
+    assert len(done.measured) == 4 * CELLS
+    assert done.schedule["ended"] == "all rounds were made"
+    assert done.seconds < 40.0
+
+
+@pytest.mark.parametrize("after_s", [4.0, 9.0, 12.0, 17.0, 21.0, 25.0])
+def test_a_sweep_interrupted_at_any_moment_is_completed(simulate, machine, after_s):
+    own = machine("dear")
+    own.interrupted_at = own.now + after_s
+    asked = plan(rounds=4, turn_s=4.0)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(asked, own)
+
+    done = simulate(asked, own, resume=True)
+
+    assert done.once_a_round
+    assert len(done.measured) == len(done.records)
+    complete = [
+        n for n, have in Counter(one.round for one in done.records).items() if have == CELLS
+    ]
+    assert 4 <= len(complete) <= 5
+    assert (done.schedule["rounds"], done.schedule["ended"]) == (4, "all rounds were made")
+
+
+class Known:
+    """Says that the exponents are known when it is asked for the `last`th time."""
+
+    def __init__(self, machine, last: int) -> None:
+        self.asked_after: list[int] = []
+        self.precisions: set[float] = set()
+        self._machine = machine
+        self._last = last
+
+    def __call__(self, folder, precision: float) -> bool:
+        rests = len(self._machine.operations("rest"))  # one ends each turn
+        self.asked_after.append(rests)
+        self.precisions.add(precision)
+        self._machine.now += 0.5
+        return len(self.asked_after) == self._last
+
+
+def test_a_sweep_ends_when_the_exponents_are_known_and_looks_after_whole_cycles_only(
+    simulate, machine
+):
+    own = machine()
+    known = Known(own, last=3)
+
+    done = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=known)
+
+    assert known.asked_after == [6, 9, 12]
+    assert known.precisions == {0.03}
+    assert done.schedule["rounds"] == 12
+    assert done.schedule["ended"].startswith("the exponents are known to ± 0.03")
+    assert done.seconds < 40.0
+
+
+def test_without_a_precision_nobody_looks_and_with_one_the_time_still_ends_it(simulate, machine):
+    own = machine()
+    known = Known(own, last=-1)
+    assert simulate(plan(), own, is_known=known).seconds > 50.0
+    assert known.asked_after == []
+
+
+def test_exponents_that_stay_unknown_do_not_outlast_the_time(simulate, machine):
+    own = machine()
+    known = Known(own, last=-1)
+
+    done = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=known)
+
+    assert len(known.asked_after) > 5
+    assert 54.0 <= done.seconds <= 66.0
+
+
+def test_a_run_whose_exponents_are_known_is_complete_and_a_narrower_wish_goes_on(simulate, machine):
+    own = machine()
+    first = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=lambda *_: True)
+
+    again = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=lambda *_: True, resume=True)
+    assert again.records == first.records
+
+    narrower = simulate(
+        plan(precision=0.01, turn_s=1.0),
+        own,
+        is_known=lambda folder, precision: precision > 0.02,
+        resume=True,
+    )
+    assert narrower.schedule["rounds"] > first.schedule["rounds"] == 6

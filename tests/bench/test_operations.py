@@ -1,0 +1,245 @@
+"""The first call of a cell and the visits after it, asked in this process."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain, repeat
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from bench import operations
+from bench.counters import Usage
+from bench.nvml import Unavailable
+from bench.operations import OPERATIONS
+from bench.timing import prepared_call
+from bench.timing.cuda import Captured
+from bench.worker import _answer
+from implementations.case import Case
+
+SMALL = Case(seq_len=7, head_dim=5)
+
+
+@pytest.fixture(autouse=True)
+def nothing_ready() -> Iterator[None]:
+    """No cells of another test."""
+    operations._ready.cache_clear()
+    yield
+    operations._ready.cache_clear()
+
+
+def ask(operation: str, **request: Any) -> dict[str, Any]:
+    sent = json.loads(json.dumps(request))
+    return json.loads(json.dumps(_answer(OPERATIONS[operation], sent), allow_nan=False))
+
+
+def trial(spec: str, case: Case = SMALL, **more: Any) -> dict[str, Any]:
+    return ask("trial", spec=spec, case=asdict(case), seed=0, **more)
+
+
+def visit(spec: str, case: Case = SMALL, **more: Any) -> dict[str, Any]:
+    return ask("visit", spec=spec, case=asdict(case), seed=0, **more)
+
+
+class ToldStopwatch:
+    """Makes no calls, each of which takes the next of the given seconds, the last one for ever."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = chain(seconds, repeat(seconds[-1]))
+        self.readings: list[int] = []
+
+    def measure(self, call: object, calls: int) -> float:
+        self.readings.append(calls)
+        return calls * next(self._seconds)
+
+
+def test_a_trial_is_a_visit_that_measures_the_workspace_too():
+    case = Case(seq_len=61, head_dim=17)
+
+    tried, visited = trial("matmul", case), visit("matmul", case)
+
+    assert tried["status"] == visited["status"] == "measured"
+    assert tried.pop("workspace_bytes") == pytest.approx(2 * 4 * 61**2, rel=0.01)
+    assert tried.keys() == visited.keys()
+    for found in (tried, visited):
+        assert found["time_s"] > 0
+        assert found["calls"] >= 1
+        assert found["cpu_time_s"] > 0
+        assert "minor_faults" in found
+
+
+def test_a_workspace_that_cannot_be_seen_is_null():
+    assert trial("loop")["workspace_bytes"] is None
+
+
+def test_a_cell_warms_up_at_its_first_visit_and_is_read_by_its_quickest_call_so_far(monkeypatch):
+    watch = ToldStopwatch(9.0, 0.003, 0.0011)  # the first compiles, the second is disturbed
+    monkeypatch.setattr(operations, "stopwatch", lambda device: watch)
+
+    found = [visit("matmul") for _ in range(3)]
+
+    assert watch.readings == [1, 1, 1, 3, 3]
+    assert [(one["calls"], one["time_s"]) for one in found] == [
+        (1, 0.0011),
+        (3, pytest.approx(0.0011)),
+        (3, pytest.approx(0.0011)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        ("value[..., :3]", "gave an output of (1, 1, 7, 3), expected (1, 1, 7, 5)"),
+        ("value * float('nan')", "gave values that are not finite at this size"),
+    ],
+)
+def test_outputs_that_are_unsound_at_a_size_that_no_check_has_seen_are_incorrect(
+    write, monkeypatch, returned, reason
+):
+    watch = ToldStopwatch(1.0)
+    monkeypatch.setattr(operations, "stopwatch", lambda device: watch)
+    path = write("unsound.py", f"def unsound(query, key, value): return {returned}")
+
+    assert trial(f"{path}:unsound") == {"status": "incorrect", "reason": reason}
+    assert watch.readings == []
+
+
+def test_energy_is_read_where_it_is_asked_for_after_idling_before_all_work(monkeypatch):
+    log: list[str] = []
+    monkeypatch.setattr(operations, "watch_idle", lambda device: log.append(f"idle {device}"))
+
+    def energy(ready: object, device: str) -> dict[str, Any]:
+        log.append(f"energy {device}")
+        return {"energy_j": 3.0}
+
+    monkeypatch.setattr(operations, "energy", energy)
+
+    assert trial("matmul", with_energy=True)["energy_j"] == 3.0
+    assert log == ["idle cpu", "energy cpu"]
+    assert "energy_j" not in trial("matmul")
+    assert len(log) == 2
+
+
+FAILURES = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 256 MiB"),
+    RuntimeError("CUDA error: misaligned address"),
+    SystemExit(3),
+]
+
+
+@pytest.mark.parametrize("problem", FAILURES)
+def test_a_reading_is_not_lost_for_an_energy_that_fails(monkeypatch, problem):
+    def fail(ready: object, device: str) -> Any:
+        raise problem
+
+    monkeypatch.setattr(operations, "energy", fail)
+    monkeypatch.setattr(operations, "watch_idle", lambda device: None)
+
+    found = trial("matmul", with_energy=True)
+
+    assert found["status"] == "measured"
+    assert found["time_s"] > 0
+    assert found["energy_reason"] == f"{type(problem).__name__}: {problem}"
+
+
+ON_GPU = Case(seq_len=7, head_dim=5, device="cuda:1")
+
+
+class Gpu:
+    """Stands in for a GPU: a call takes 0.5 s, a replay 0.2 s at first and 0.001 s then."""
+
+    def __init__(self) -> None:
+        self.replays = ToldStopwatch(0.2, 0.001)
+        self.captures = 0
+        self.graph: Captured | Unavailable = Captured(
+            graph=SimpleNamespace(replay=lambda: None), cuda=None, device="cuda:1"
+        )
+
+    def capture(self, call: Any, device: str) -> Captured | Unavailable:
+        self.captures += 1
+        return self.graph
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, borrowed_gpu: list[str]) -> Gpu:
+    found = Gpu()
+    monkeypatch.setattr(operations, "stopwatch", lambda device: ToldStopwatch(0.5))
+    monkeypatch.setattr(operations, "replay_stopwatch", lambda device: found.replays)
+    monkeypatch.setattr(operations, "gpu_state", lambda device: {"clock_hz": 7.0, "of": device})
+    monkeypatch.setattr(operations, "held_limit_bytes", lambda device: 2.0**40)
+    monkeypatch.setattr(prepared_call, "capture", found.capture)
+    return found
+
+
+def test_a_visit_on_a_gpu_reads_a_call_the_state_of_the_gpu_and_a_replay(gpu):
+    first, second = visit("matmul", ON_GPU), visit("matmul", ON_GPU)
+
+    for found in (first, second):
+        assert (found["status"], found["time_s"], found["graph_time_s"]) == ("measured", 0.5, 0.001)
+        assert found["gpu_state"] == {"clock_hz": 7.0, "of": "cuda:1"}
+        assert "graph_reason" not in found
+    assert gpu.captures == 1
+    assert gpu.replays.readings == [1, 1, 3]
+
+
+def test_the_processor_has_no_replays_and_no_state_of_a_gpu():
+    assert not visit("matmul").keys() & {"gpu_state", "graph_time_s", "graph_reason"}
+
+
+def test_a_call_that_cannot_be_captured_is_read_and_says_why_each_time(gpu):
+    gpu.graph = Unavailable("cannot be captured in a graph: it waits")
+
+    for _ in range(2):
+        found = visit("matmul", ON_GPU)
+        assert (found["time_s"], found["graph_reason"]) == (0.5, gpu.graph.reason)
+    assert gpu.captures == 1
+
+
+@pytest.mark.parametrize("problem", FAILURES)
+@pytest.mark.parametrize("where", ["capture", "replay"])
+def test_a_reading_is_not_lost_for_a_replay_that_fails(gpu, monkeypatch, where, problem):
+    def fail(*_: object) -> Any:
+        raise problem
+
+    if where == "capture":
+        monkeypatch.setattr(prepared_call, "capture", fail)
+    else:
+        gpu.replays.measure = fail
+
+    found = visit("matmul", ON_GPU)
+
+    assert (found["status"], found["time_s"]) == ("measured", 0.5)
+    assert found["graph_reason"] == f"{type(problem).__name__}: {problem}"
+
+
+def test_a_graph_holds_the_workspace_that_a_trial_found_or_that_is_told(gpu, monkeypatch):
+    held: list[int] = []
+
+    def captured(cells: object, cell: object, case: Case, workspace_bytes: int) -> None:
+        held.append(workspace_bytes)
+
+    monkeypatch.setattr(operations, "workspace_bytes", lambda call, device: len(call()) * 13)
+    monkeypatch.setattr(operations.ReadyCells, "captured", captured)
+
+    trial("matmul", ON_GPU)
+    visit("matmul", ON_GPU, workspace_bytes=17)
+
+    assert held == [13, 17]
+
+
+def test_before_it_rests_a_process_gives_unused_memory_of_its_gpu_back(monkeypatch):
+    log: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: log.append(f"wait {device}"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: log.append("empty"))
+
+    assert ask("rest", device="cpu") == ask("rest", device="cuda:1") == {"status": "done"}
+    assert log == ["wait cuda:1", "empty"]
+
+
+def test_what_the_system_has_counted_is_told_as_usage():
+    found = ask("usage")
+
+    assert found.pop("status") == "done"
+    assert Usage(**found).since(Usage(**found)).wall_s == 0.0
