@@ -45,9 +45,9 @@ def test_a_directory_that_holds_a_run_is_refused(attnscale_, a_run, plan):
 def test_a_file_in_place_of_the_output_directory_is_refused(attnscale_, plan, write):
     file = write("in_the_way", "")
 
-    outcome = attnscale_("sweep", "--config", plan, "--out", file)
-
-    outcome.assert_refused(f"--out {file}", "cannot write there")
+    for out in (file, file / "below"):
+        outcome = attnscale_("sweep", "--config", plan, "--out", out)
+        outcome.assert_refused(f"--out {out}", "cannot write there")
 
 
 def test_a_directory_without_permission_is_refused(attnscale_, plan, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from bench.cases import PlanError
 from bench.records import RECORDS_FILE, RunError, read_info, read_run
 from bench.run_directory import check_sources
+from bench.sweep.journal import Journal
 
 
 def test_a_second_run_in_the_same_directory_is_refused(tmp_path, sweeps):
@@ -72,21 +73,26 @@ def test_an_interrupted_sweep_keeps_what_it_read_and_makes_as_many_whole_rounds_
     assert len(known) == len(sweeps.workers.operations("trial")) == sweeps.cells
 
 
-def test_first_calls_that_were_made_before_a_kill_are_not_made_again(tmp_path, sweeps):
-    def fault(operation, request):
-        if operation == "trial" and len(sweeps.workers.operations("trial")) == 8:
-            raise KeyboardInterrupt
+def test_what_a_kill_left_of_a_round_is_written_before_measuring_goes_on(
+    tmp_path, sweeps, kept_readings, monkeypatch
+):
+    def killed(*_, **__):
+        raise RunError("killed before anything was written")
 
-    sweeps.workers.fault = fault
-    with pytest.raises(KeyboardInterrupt):
-        sweeps.run(sweeps.plan(rounds=1), tmp_path)
-    assert len(read_run(tmp_path).records) == 7
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", killed)
+        with pytest.raises(RunError, match="killed before"):
+            sweeps.run(sweeps.plan(rounds=1), tmp_path)
+    kept = kept_readings(tmp_path)
+    assert {len(times) for times in kept.values()} == {2}
 
     sweeps.run(sweeps.plan(rounds=1), tmp_path, resume=True)
 
     records = read_run(tmp_path).records
-    assert Counter(r.round for r in records) == {0: 7, 1: sweeps.cells}
-    assert sum(r.workspace_bytes is not None for r in records) == sweeps.cells
+    assert Counter(r.round for r in records) == {0: sweeps.cells, 1: sweeps.cells}
+    found = {(r.implementation, r.seq_len, r.d_model, r.round): r.samples_s for r in records}
+    assert kept.items() <= found.items()
+    assert len(sweeps.workers.operations("trial")) == sweeps.cells
 
 
 def test_a_changed_kernel_is_not_mixed_into_a_run_of_the_old_one(tmp_path, sweeps, write):

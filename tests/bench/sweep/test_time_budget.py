@@ -150,66 +150,45 @@ def test_a_sweep_interrupted_at_any_moment_is_completed(simulate, machine, after
     assert (done.schedule["rounds"], done.schedule["ended"]) == (4, "all rounds were made")
 
 
-class Known:
-    """Says that the exponents are known when it is asked for the `last`th time."""
-
-    def __init__(self, machine, last: int) -> None:
-        self.asked_after: list[int] = []
-        self.precisions: set[float] = set()
-        self._machine = machine
-        self._last = last
-
-    def __call__(self, folder, precision: float) -> bool:
-        rests = len(self._machine.operations("rest"))  # one ends each turn
-        self.asked_after.append(rests)
-        self.precisions.add(precision)
-        self._machine.now += 0.5
-        return len(self.asked_after) == self._last
-
-
 def test_a_sweep_ends_when_the_exponents_are_known_and_looks_after_whole_cycles_only(
     simulate, machine
 ):
-    own = machine()
-    known = Known(own, last=3)
+    own, asked = machine(), []
 
-    done = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=known)
+    def is_known(folder, precision):
+        asked.append((len(own.operations("rest")), precision))  # one ends each turn
+        return len(asked) == 3
 
-    assert known.asked_after == [6, 9, 12]
-    assert known.precisions == {0.03}
+    done = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=is_known)
+
+    assert asked == [(6, 0.03), (9, 0.03), (12, 0.03)]
     assert done.schedule["rounds"] == 12
     assert done.schedule["ended"].startswith("the exponents are known to ± 0.03")
     assert done.seconds < 40.0
 
 
-def test_without_a_precision_nobody_looks_and_with_one_the_time_still_ends_it(simulate, machine):
-    own = machine()
-    known = Known(own, last=-1)
-    assert simulate(plan(), own, is_known=known).seconds > 50.0
-    assert known.asked_after == []
+@pytest.mark.parametrize("precision", [None, 0.03])
+def test_exponents_that_stay_unknown_do_not_outlast_the_time_and_without_a_wish_nobody_looks(
+    simulate, machine, precision
+):
+    own, asked = machine(), []
 
+    def is_known(folder, precision):
+        asked.append(precision)
+        own.now += 0.5
+        return False
 
-def test_exponents_that_stay_unknown_do_not_outlast_the_time(simulate, machine):
-    own = machine()
-    known = Known(own, last=-1)
+    done = simulate(plan(precision=precision, turn_s=2.0), own, is_known=is_known)
 
-    done = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=known)
-
-    assert len(known.asked_after) > 5
     assert 54.0 <= done.seconds <= 66.0
+    assert (len(asked) > 3) == (precision is not None)
 
 
 def test_a_run_whose_exponents_are_known_is_complete_and_a_narrower_wish_goes_on(simulate, machine):
-    own = machine()
-    first = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=lambda *_: True)
+    own, wide = machine(), plan(precision=0.03, turn_s=1.0)
+    known = {"is_known": lambda folder, precision: precision > 0.02}
+    first = simulate(wide, own, **known)
 
-    again = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=lambda *_: True, resume=True)
-    assert again.records == first.records
-
-    narrower = simulate(
-        plan(precision=0.01, turn_s=1.0),
-        own,
-        is_known=lambda folder, precision: precision > 0.02,
-        resume=True,
-    )
+    assert simulate(wide, own, resume=True, **known).records == first.records
+    narrower = simulate(plan(precision=0.01, turn_s=1.0), own, resume=True, **known)
     assert narrower.schedule["rounds"] > first.schedule["rounds"] == 6
