@@ -150,8 +150,10 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout"
 Device = Annotated[str | None, typer.Option("--device", help="cpu or cuda")]
 Preset = Annotated[str | None, typer.Option("--preset", help="quick, full, cuda or smoke")]
 Config = Annotated[Path | None, typer.Option("--config", help="a plan in a TOML file")]
-SeqLens = Annotated[str | None, typer.Option("--seq-lens", metavar="SIZES", help="128:8192 or a,b")]
-Widths = Annotated[str | None, typer.Option("--d-models", metavar="SIZES", help="64:1024 or a,b")]
+SeqLens = Annotated[
+    str | None, typer.Option("--seq-lens", metavar="SIZES", help="128:8192, 128:8192/2, a,b")
+]
+Widths = Annotated[str | None, typer.Option("--d-models", metavar="SIZES", help="64:1024, a,b")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, float64, bfloat16, float16")]
 PassName = Annotated[str | None, typer.Option("--pass", help="forward or forward_backward")]
 LayoutName = Annotated[
@@ -345,7 +347,7 @@ def doctor_command(as_json: Json = False) -> int:
 @app.command(name="sweep")
 @_takes_measuring_options
 def sweep_command(**options: Any) -> int:
-    """Measure: verify first, then time every cell in random order; writes a run."""
+    """Measure: verify first, then time all cells in many short passes; writes a run."""
     folder, failed = _measure(**options)
     if failed:
         return FAILED
@@ -546,11 +548,15 @@ def _tally(folder: Path) -> str:
         if key not in cells or cells[key].status != "measured":
             cells[key] = record
     parts = []
+    lost = [one for one in _records(folder) if one.status in ("crashed", "timeout")]
     for status, count in Counter(one.status for one in cells.values()).most_common():
         reasons = Counter(r.reason for r in cells.values() if r.status == status and r.reason)
         told = reasons and status != "measured"
         why = f" (such as: {reasons.most_common(1)[0][0]})" if told else ""
         parts.append(f"{count} {status}{why}")
+    again = [one for one in lost if cells[one.implementation, case_of(one)].status == "measured"]
+    for one in again[:1]:
+        parts.append(f"{len(again)} of them lost at another time ({one.status}: {one.reason})")
     return f"cells: {', '.join(parts)}"
 
 

@@ -40,7 +40,6 @@ class Usage:
     wall_s: float
     cpu_time_s: float | None
     minor_faults: int | None
-    involuntary_switches: int | None
     waiting_s: float | None = None
     busy_s: float | None = None
     steal_s: float | None = None
@@ -52,7 +51,6 @@ class Usage:
             wall_s=self.wall_s - earlier.wall_s,
             cpu_time_s=_less(self.cpu_time_s, earlier.cpu_time_s),
             minor_faults=_less(self.minor_faults, earlier.minor_faults),
-            involuntary_switches=_less(self.involuntary_switches, earlier.involuntary_switches),
             waiting_s=_less(self.waiting_s, earlier.waiting_s),
             busy_s=_less(self.busy_s, earlier.busy_s),
             steal_s=_less(self.steal_s, earlier.steal_s),
@@ -84,7 +82,6 @@ def read_process() -> Usage:
         wall_s=time.perf_counter(),
         cpu_time_s=time.process_time(),
         minor_faults=None if counters is None else counters.ru_minflt,
-        involuntary_switches=None if counters is None else counters.ru_nivcsw,
         waiting_s=waited_s(),
     )
 
@@ -97,7 +94,6 @@ def read_usage(proc: Path = PROC, cpus: Path = CPUS) -> Usage:
         wall_s=own.wall_s,
         cpu_time_s=own.cpu_time_s,
         minor_faults=own.minor_faults,
-        involuntary_switches=own.involuntary_switches,
         waiting_s=_waiting_s(proc / "self" / "task"),
         busy_s=busy_s,
         steal_s=steal_s,

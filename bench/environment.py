@@ -94,11 +94,6 @@ def usable_cores(root: Path = ROOT) -> int:
     return max(1, cores if quota is None else min(cores, int(quota)))
 
 
-def spare_cores(threads: int) -> int:
-    """The logical cores of the machine that measuring with so many threads leaves to others."""
-    return max(0, (psutil.cpu_count() or 1) - threads)
-
-
 def available_bytes(root: Path = ROOT) -> int:
     """Memory that can be taken without swapping, a container's limit included."""
     memory = psutil.virtual_memory()

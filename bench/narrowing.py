@@ -29,9 +29,9 @@ def narrow(
     """The plan with what the command line asks for put in place of what it says itself.
 
     `names` select implementations; one that the plan does not have, and every user's kernel in
-    `specs` ((name, spec) pairs), joins its first series. Sizes, device, dtype and pass replace
-    those of every series; `settings` replace fields of the plan itself. Naming only kernels of
-    one's own measures them beside the whole plan.
+    `specs` ((name, spec) pairs), joins its first series and those of the same implementations.
+    Sizes, device, dtype and pass replace those of every series; `settings` replace fields of the
+    plan itself. Naming only kernels of one's own measures them beside the whole plan.
 
     Raises:
         PlanError: sizes that do not fit the series.
@@ -40,9 +40,10 @@ def narrow(
     planned = {name for series in plan.series for name in series.implementations}
     joining = [name for name in names if name not in planned] + [name for name, _ in specs]
     chosen = []
-    for index, series in enumerate(plan.series):
+    for series in plan.series:
         kept = tuple(n for n in series.implementations if not names or n in names)
-        members = (*kept, *joining) if index == 0 else kept
+        joined = series.implementations == plan.series[0].implementations
+        members = (*kept, *joining) if joined else kept
         if not members:
             continue
         changes: dict[str, Any] = {

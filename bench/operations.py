@@ -167,6 +167,8 @@ def _replayed(
         if cell.replay_s == math.inf:
             cell.replay_s = watch.measure(graph.replay, 1)
         found = read(graph.replay, watch, cell.replay_s)
+        if graph is not cell.replay:
+            graph.close()
     except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
         return {"graph_reason": _named(problem)}
     cell.replay_s = min(cell.replay_s, found.time_s)
@@ -175,9 +177,8 @@ def _replayed(
 
 def rest(device: str) -> dict[str, Any]:
     """Before other processes have their turn: give unused memory of a GPU back."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-        torch.cuda.empty_cache()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
     return {"status": "done"}
 
 

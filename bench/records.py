@@ -1,7 +1,7 @@
 """The row that a sweep writes and every report reads: schema, reading and writing. No torch.
 
 A run is a directory with `run.json` (configuration, versions, machine) and `records.jsonl`, one
-flat JSON object a line, appended and flushed as each cell finishes.
+flat JSON object a line, appended and flushed as each round ends.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from typing import Any
 SCHEMA = 2
 RECORDS_FILE = "records.jsonl"
 RUN_FILE = "run.json"
-CLOCK_LOWERED = "GPU clock lowered"
-"""How the reason of a noisy visit begins for which the GPU did that."""
 
 STATUSES = (
     "measured",
@@ -46,11 +44,12 @@ class Record:
     """One round of one cell. Absent means None; sizes count elements, units end the names.
 
     `samples_s` are the readings of the round, one a visit, each the mean of `calls_per_sample`
-    calls; `time_s` is their median, `time_min_s` the quickest; `workspace_bytes` the peak
-    live bytes during the call beyond inputs and outputs; `flops` the useful floating-point
-    operations of the call; `pass_` is `forward` or `forward_backward` and is called `pass` in the
-    file; `growth` says how the series makes d_model larger: `heads` (head_dim fixed) or `head_dim`
-    (num_heads fixed); `claim` and `workspace_claim` are the laws that the implementation declares.
+    calls, on a CPU less the time for which the calling thread had no core; `time_s` is their
+    median, `time_min_s` the quickest; `workspace_bytes` the peak live bytes during the call beyond
+    inputs and outputs; `flops` the useful floating-point operations of the call; `pass_` is
+    `forward` or `forward_backward` and is called `pass` in the file; `growth` says how the series
+    makes d_model larger: `heads` (head_dim fixed) or `head_dim` (num_heads fixed); `claim` and
+    `workspace_claim` are the laws that the implementation declares.
 
     Of the whole round: `waiting_share` threads on average were ready and had no core, `other_load`
     cores were busy with other processes, and the host gave `steal_share` cores to other machines.

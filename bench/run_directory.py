@@ -41,7 +41,7 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
         raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
     if exists:
         info = read_info(folder)
-        _same_plan(read_plan(info.get("config", {}), str(folder / RUN_FILE)), plan, folder)
+        _same_plan(stored_plan(info, folder), plan, folder)
         return {**info, "config": plan.to_dict()}
     info = {
         "schema": SCHEMA,
@@ -120,7 +120,21 @@ def resumable_plan(folder: Path) -> Plan:
     """
     if not (folder / RUN_FILE).exists():
         raise RunError(f"{folder} holds no run to resume; leave --resume out to begin one")
-    return read_plan(read_info(folder).get("config", {}), str(folder / RUN_FILE))
+    return stored_plan(read_info(folder), folder)
+
+
+def stored_plan(info: Mapping[str, Any], folder: Path) -> Plan:
+    """The plan in a `run.json`.
+
+    Raises:
+        PlanError: it cannot be read, or was written by an earlier version.
+
+    """
+    if info.get("schema") != SCHEMA:
+        raise PlanError(
+            f"{folder} was begun by an earlier version of attnscale; choose another --out"
+        )
+    return read_plan(info.get("config", {}), str(folder / RUN_FILE))
 
 
 def _same_plan(stored: Plan, asked: Plan, folder: Path) -> None:

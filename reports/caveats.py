@@ -153,7 +153,7 @@ def _rounds(cells: pd.DataFrame) -> list[str]:
         return []
     return [
         f"{few} of {wording.count(len(timed), 'timed cell')} had fewer than {_FEWEST_ROUNDS} "
-        "rounds, so drift of the machine during the run cannot be told from growth there."
+        "rounds or processes, so drift of the machine cannot be told from growth there."
     ]
 
 
@@ -168,7 +168,7 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     made = "" if rounds is None else wording.count(int(rounds), "round")
     ended = wording.one_line(schedule.get("ended") or "")
     unseen = int(_for_want_of_time(cells).sum())
-    if budget is None and not ended:
+    if not ended:
         after = made and f" after {made}"
         return [f"The run was cut short{after}; sweep --resume completes it."]
     if budget is None and "limit" in ended:

@@ -17,7 +17,7 @@ import pandas as pd
 from reports.columns import TableError, measured_rows, numbers, row_of
 from reports.groups import CONDITIONS
 from reports.monomials import Floats
-from reports.readings import READINGS, are_enough, of_stretches, typical
+from reports.readings import READINGS, are_enough, instead, of_stretches
 from reports.scatter import Numbers, Scatter
 from reports.units import unit_of
 from reports.visits import (
@@ -114,7 +114,7 @@ def usual_statistic(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -
 def _by(frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: str) -> pd.DataFrame:
     """The table's readings as a statistic wants them."""
     if READINGS in frame.columns:
-        return typical(frame, value) if statistic == "median" else frame
+        return instead(frame, value, statistic)
     if statistic != "quiet" or unit_of(value).kind != "time":
         return frame
     wanted = measured_rows(frame)

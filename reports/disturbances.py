@@ -1,4 +1,4 @@
-"""What disturbed the visits of a run, and what the measuring itself cost, in plain sentences."""
+"""What disturbed a run, and what the measuring itself cost, in plain sentences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reports.columns import measured_rows
 from reports.readings import TYPICAL
 from reports.visits import marked_noisy
 
-# What a visit may bear before a reader should hear of it, and the words for it.
+# What a record may bear before a reader should hear of it, and the words for it.
 _LIMITS: tuple[tuple[str, float, str], ...] = (
     ("other_load", 0.25, "other processes kept at least {:.2g} cores busy (up to {:.2g})"),
     (
@@ -102,8 +102,8 @@ def _slowed(cells: pd.DataFrame) -> list[str]:
         f"A typical call took {added.median():.0%} longer than the quiet cost that is shown and "
         f"judged, in nine of ten cells at most {added.quantile(0.9):.0%}, at worst "
         f"{added.max():.0%} ({' at '.join([where, ', '.join(sizes)] if sizes else [where])}): that "
-        f"is what other work on this machine, or beside it, added. Each cell was read at least "
-        f"{wording.count(fewest, 'time')}."
+        "is what other work on this machine, or beside it, added, beyond the waiting for a core, "
+        f"which is taken off. Each cell was read at least {wording.count(fewest, 'time')}."
     ]
 
 

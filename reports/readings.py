@@ -36,14 +36,14 @@ _CELL = (
 )
 
 
-def quiet_end(readings: npt.ArrayLike) -> float:
-    """The expected quickest of DRAWN readings, if they were drawn from those there are.
+def quiet_end(readings: npt.ArrayLike, drawn: int = DRAWN) -> float:
+    """The expected quickest of so many readings, if they were drawn from those there are.
 
     Of fewer it is the quickest. The k-th slowest of N is the quickest of m drawn with a chance of
     C(k - 1, m - 1) / C(N, m).
     """
     ordered = np.sort(np.asarray(readings, dtype=np.float64))
-    drawn = min(DRAWN, ordered.size)
+    drawn = min(drawn, ordered.size)
     chances = [math.comb(slower, drawn - 1) for slower in range(ordered.size - 1, -1, -1)]
     return float(ordered @ np.array(chances, dtype=np.float64) / math.comb(ordered.size, drawn))
 
@@ -54,14 +54,15 @@ def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
     `time_s` is the quiet end of the readings, `typical_s` their median, `readings` their number;
     records of schema 1, and rows that are no measurement, stay as they are.
     """
-    if "schema" not in frame or READINGS in frame:
+    if READINGS in frame or not {"schema", "implementation", "samples_s"} <= set(frame):
         return frame
-    wanted = frame["schema"].ge(ROUNDS_SCHEMA) & measured_rows(frame)
+    schema = pd.to_numeric(frame["schema"], errors="coerce")
+    wanted = schema.ge(ROUNDS_SCHEMA) & measured_rows(frame)
     rows = frame[wanted]
-    if rows.empty:
+    if rows.empty or not rows["samples_s"].map(lambda one: isinstance(one, list | tuple)).all():
         return frame
     grouped = rows.groupby([name for name in _CELL if name in rows], dropna=False, sort=False)
-    samples = rows["samples_s"].map(lambda one: list(one or ()))
+    samples = rows["samples_s"].map(list)
     together = samples.groupby(grouped.ngroup()).sum()
     # All as a whole rather than row by row: `first` is the first value that is known.
     quiet = grouped.agg({name: _HOW.get(str(name), "first") for name in rows if name not in _CELL})
@@ -80,15 +81,15 @@ def _all_reasons(lists: pd.Series) -> object:
 
 
 _HOW: dict[str, str | Callable[[pd.Series], object]] = {
-    "time_min_s": "min",
+    **dict.fromkeys(("time_min_s", "graph_time_s"), "min"),
     **dict.fromkeys(
         (
-            *("graph_time_s", "cpu_time_s", "minor_faults", "calls_per_sample"),
-            *("frequency_hz", "gpu_clock_hz", "gpu_power_w"),
+            *("cpu_time_s", "minor_faults", "calls_per_sample", "frequency_hz", "gpu_clock_hz"),
+            *("gpu_power_w", "other_load", "waiting_share", "steal_share"),
         ),
         "median",
     ),
-    **dict.fromkeys(("other_load", "waiting_share", "steal_share", "gpu_temperature_c"), "max"),
+    "gpu_temperature_c": "max",
     "throttle_reasons": _all_reasons,
 }
 
@@ -96,15 +97,19 @@ _HOW: dict[str, str | Callable[[pd.Series], object]] = {
 def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame:
     """Anybody's readings with one row for each cell and stretch: its quiet end.
 
-    `cell` numbers the cell of each row. A stretch is a `worker` where there are at least three;
-    else a third of a cell's readings, in the order of the table.
+    `cell` numbers the cell of each row. A stretch is a `worker` where at least three have readings
+    enough; else a third of a cell's readings in the order of the table, or every third of them
+    where the table is sorted by the value.
     """
-    rank = pd.Series(cell).groupby(cell).cumcount().to_numpy()
-    count = np.bincount(cell)[cell]
-    stretch = rank * STRETCHES // count
-    if "worker" in frame and frame["worker"].nunique() >= STRETCHES:
-        stretch = pd.factorize(frame["worker"])[0]
     found = frame.assign(**{value: numbers(frame, value)}).reset_index(drop=True)
+    by_cell = found.groupby(cell)
+    rank, count = by_cell.cumcount().to_numpy(), np.bincount(cell)[cell]
+    is_sorted = by_cell[value].agg(lambda one: one.is_monotonic_increasing).all()
+    stretch = rank % STRETCHES if is_sorted else rank * STRETCHES // count
+    if "worker" in found and found["worker"].nunique() >= STRETCHES:
+        of_worker = pd.factorize(found["worker"])[0]
+        if found.groupby([cell, of_worker]).size().median() >= DRAWN:
+            stretch = of_worker
     grouped = found.groupby([cell, stretch])
     ends = grouped[value].agg(lambda one: quiet_end(one.to_numpy())).to_numpy()
     quiet = found.loc[[rows[0] for rows in grouped.groups.values()]]
@@ -119,8 +124,9 @@ def are_enough(cell: Numbers, value: str) -> bool:
     return float(np.median(np.bincount(cell))) >= ENOUGH_READINGS
 
 
-def typical(frame: pd.DataFrame, value: str) -> pd.DataFrame:
-    """A table of quiet ends with what is typical in their place, as far as it is known."""
-    if TYPICAL not in frame or value != "time_s":
+def instead(frame: pd.DataFrame, value: str, statistic: str) -> pd.DataFrame:
+    """A table of quiet ends with another statistic in their place, as far as it is known."""
+    column = {"median": TYPICAL, "min": "time_min_s"}.get(statistic)
+    if column not in frame or value != "time_s":
         return frame
-    return frame.assign(time_s=frame[TYPICAL].fillna(frame["time_s"]))
+    return frame.assign(time_s=frame[column].fillna(frame["time_s"]))

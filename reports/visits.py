@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.records import CLOCK_LOWERED
 from reports.monomials import Floats
 from reports.scatter import Numbers, Scatter
 from reports.units import unit_of
@@ -18,6 +17,8 @@ SLOWER = 0.1
 SLOWER_IN_ERRORS = 4.5
 """In standard deviations of a reading: among five honest ones the slowest is seldom so far off."""
 REPLAYED = "graph_time_s"
+CLOCK_LOWERED = "GPU clock lowered"
+"""How the reason of a noisy visit begins, in runs of schema 1, for which the GPU did that."""
 SLOWER_REPLAY = 1.02
 _MEDIAN_ABOVE_QUICKEST = (1.0, 1.0, 0.477, 0.688, 0.918, 1.062, 1.181, 1.278, 1.353, 1.419, 1.476)
 """The median distance from the smallest of so many standard normal values to their median."""

@@ -92,7 +92,7 @@ class Forecast:
         if memory > MEMORY_SHARE * available_bytes:
             return (
                 f"predicted to need {_gib(memory)}, more than {MEMORY_SHARE:.0%} "
-                f"of the {_gib(available_bytes)} available"
+                f"of the {_gib(available_bytes)} that a process may take"
             )
         seconds = self.time_s(implementation, case)
         if seconds is not None and seconds > call_limit_s:

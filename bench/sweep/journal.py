@@ -40,6 +40,9 @@ class Journal:
             raise RunError(f"cannot write {self._path}: {problem.strerror}") from None
         _lock(self._file, self._path)
         _cut_torn_tail(self._file)
+        if self._part.exists():
+            with self._part.open("ab+") as part:
+                _cut_torn_tail(part)
 
     def append(self, records: Sequence[Record], *, finishes: bool = True) -> None:
         """Write records and force them to disk; an interrupt waits until they stand there.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from bench.cells import Cell
+from bench.cells import Cell, Key
 from bench.timing.sampling import COLD_S, READING_S
 
 # A call that takes longer is costly: it takes part in every second to every fourth pass, so that
@@ -45,7 +45,8 @@ class Passes:
     ) -> None:
         costs = {cell.key: call_s(cell) for cell in cells}
         self._visits_s = {key: visit_s(cost) for key, cost in costs.items()}
-        passes = turn_s / max(sum(self._visits_s.values()), 1e-9)
+        several = range(2, LONGEST_PERIOD + 1)
+        passes = max((k for k in several if self._before_s(costs, k) < turn_s), default=1)
         self._random = random.Random(seed)
         self._cells = [
             (cell, every, self._random.randrange(every))
@@ -53,6 +54,13 @@ class Passes:
             for every in (period(costs[cell.key], passes),)
         ]
         self._number = 0
+
+    def _before_s(self, costs: Mapping[Key, float], passes: int) -> float:
+        """What may be spent before the last of so many passes, if no period is longer."""
+        return sum(
+            self._visits_s[key] * math.ceil((passes - 1) / period(cost, passes))
+            for key, cost in costs.items()
+        )
 
     def next(self, left_s: float = math.inf) -> list[Cell]:
         """The cells of the next pass in their order, as many as the time that is left allows.

@@ -34,8 +34,10 @@ from bench.sweep.turns import Turns
 PROCESSES = 3
 # However little time there is, each process has two turns if it can.
 FEWEST_TURNS = 2
-# Nothing is known before every process has had so many turns.
+# Nothing is known before every process has had so many turns, and every cell so many readings of
+# each (docs/calibration.md).
 TURNS_TO_KNOW = 2
+READINGS_TO_KNOW = 4
 
 IsKnown = Callable[[Path, float], bool]
 """Whether the exponents of a run are known to within a precision: by widths, never by verdicts."""
@@ -156,7 +158,8 @@ class Sweep:
     def _why_it_ends(self, number: int, turns: Turns) -> str | None:
         """Why there is no further turn; None if there is one."""
         plan, made = self.plan, number - self._cut_short
-        if not turns.admitted() or (number and not turns.ready()):
+        hopeless = number > 0 and not turns.ready() and not turns.may_still_be_tried()
+        if hopeless or not turns.admitted():
             return "no cell could be timed"
         if plan.rounds is not None and made >= plan.rounds:
             return "all rounds were made"
@@ -166,10 +169,12 @@ class Sweep:
         cycles, rest = divmod(made, PROCESSES)
         if plan.precision is None or rest or cycles < TURNS_TO_KNOW:
             return None
+        if turns.fewest_readings() < PROCESSES * READINGS_TO_KNOW:
+            return None
         self.observer.phase("looking at how wide the intervals are")
         if self.is_known(self.folder, plan.precision):
             return f"the exponents are known to ± {plan.precision:g}, or no better with more time"
-        return None
+        return "the time was spent" if self.clock() >= self._deadline else None
 
     def _note(self, **changes: Any) -> None:
         """Change `run.json`."""
@@ -177,7 +182,6 @@ class Sweep:
         write_info(self.folder, self._info)
 
     def _note_schedule(self, number: int, turns: Turns, *, ended: str | None = None) -> None:
-        seen = [turns.history.readings[cell.key] for cell in turns.ready()]
         self._note(
             instruments={**self._info.get("instruments", {}), **turns.missing},
             schedule={
@@ -186,7 +190,7 @@ class Sweep:
                 "spent_s": self._spent_s,
                 "rounds": number - self._cut_short,
                 "processes": PROCESSES,
-                "fewest_readings": min(seen, default=0),
+                "fewest_readings": turns.fewest_readings(),
                 "cells_left_out": len(turns.left_out),
                 "ended": ended,
             },

@@ -22,6 +22,7 @@ from bench.sweep.round_record import Answer, round_record
 from implementations.case import Case
 
 SHORTEST_LAST_LIMIT_S = 2.0
+BATCH_S = 2.0
 # A first visit warms up, measures the workspace, and looks at the outputs.
 FIRST_VISITS = 4
 USAGE_LIMIT_S = 30.0
@@ -88,6 +89,18 @@ class Turns:
         """The cells that have had their first call."""
         return [cell for cell in self.admitted() if self.history.was_tried(cell)]
 
+    def fewest_readings(self) -> int:
+        """How often the cell was read that was read least."""
+        return min((self.history.readings[cell.key] for cell in self.ready()), default=0)
+
+    def may_still_be_tried(self) -> bool:
+        """Whether a cell has not had its first call and nothing speaks against it."""
+        return any(
+            self._objection(cell) is None
+            for cell in self.admitted()
+            if not self.history.was_tried(cell)
+        )
+
     def fits(self, left_s: float) -> bool:
         """Whether so many seconds are enough for a visit to any of the ready cells."""
         return any(visit_s(self.history.call_s(cell)) <= left_s for cell in self.ready())
@@ -108,7 +121,7 @@ class Turns:
             raise
         same = worker.started == process  # the counters of a new one begin anew
         self._write(number, slot, after.since(before) if same and before and after else None)
-        for device in {cell.case.device for cell in self.ready()}:
+        for device in {cell.case.device for cell in self.ready()} - {"cpu"}:
             self._ask_quietly(worker, "rest", device=device)
 
     def recover(self) -> None:
@@ -154,17 +167,30 @@ class Turns:
     def _make_pass(self, cells: Sequence[Cell], number: int, worker: Worker, slot: int) -> None:
         """Visit the cells in this order; one that is lost costs nothing but its own visit."""
         ahead = [cell for cell in cells if cell.key not in self.history.given_up]
-        read: list[tuple[int, Answer]] = []
         while ahead and self._clock() < self._deadline:
-            visits = [self._request("visit", cell) for cell in ahead]
+            visits = [self._request("visit", cell) for cell in self._batch(ahead)]
+            read: list[tuple[int, Answer]] = []
             try:
                 for answer in worker.answers(visits, limit_s=self._limit_s()):
                     cell = ahead.pop(0)
                     if self._take(cell, number, slot, answer):
                         read.append((self._numbers[cell.key], answer))
+                    elif answer["status"] == "out_of_memory":
+                        worker.stop()  # what is left of its heap is nobody's measure
+                        break
             except WorkerLost as lost:
                 self._lose(ahead.pop(0), number, slot, lost)
-        self._journal.keep({"round": number, "worker": slot, "answers": read})
+            finally:
+                self._journal.keep({"round": number, "worker": slot, "answers": read})
+
+    def _batch(self, cells: Sequence[Cell]) -> Sequence[Cell]:
+        """As many of the cells as take a few seconds: so much is asked for, and kept, at once."""
+        seconds = 0.0
+        for count, cell in enumerate(cells):
+            seconds += visit_s(self.history.call_s(cell))
+            if seconds > BATCH_S:
+                return cells[: count + 1]
+        return cells
 
     def _try_cells(self, number: int, worker: Worker, slot: int) -> None:
         """Call cells for the first time, those that do least work first, as far as they fit.

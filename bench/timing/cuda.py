@@ -234,8 +234,8 @@ def capture(call: Result, device: str, *, cuda: Cuda | None = None) -> Captured 
     A replay takes what the call's work takes on the GPU, its kernels following each other without
     waiting. A call that waits for the GPU, or takes memory past torch's allocator, cannot be
     captured. The device stays usable; an error that it does not recover from is raised. torch may
-    not give back the memory of a capture that failed (seen in its 2.11), so this comes last in a
-    process that measures memory.
+    not give back the memory of a capture that failed (seen in its 2.11); what a later call takes
+    beyond it is measured all the same.
     """
     cuda = cuda or torch_cuda()
     with cuda.device(device):

@@ -22,6 +22,8 @@ from implementations.interface import Implementation
 
 # Three processes hold inputs at the same time, and calls need room beside them.
 HELD_SHARE = 0.1
+# A larger graph is captured, replayed and closed within a visit.
+LARGEST_GRAPH = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,15 +152,30 @@ class ReadyCells:
             shared.cells[spec] = ReadyCell(prepared=prepared)
         return shared.cells[spec]
 
+    def holds(self, workspace_bytes: int) -> bool:
+        """Whether a graph with such a workspace may stay: many of them share the limit."""
+        return workspace_bytes <= LARGEST_GRAPH * self._most_bytes
+
     def captured(self, cell: ReadyCell, case: Case, workspace_bytes: int) -> Captured | None:
-        """The cell's graph on a GPU, captured when it is first asked for; None if it cannot be."""
-        if cell.replay is None and case.device_type == "cuda":
+        """The cell's graph on a GPU, captured when it is first asked for; None if it cannot be.
+
+        One that the cell does not keep is to be closed by who asked for it.
+        """
+        if isinstance(cell.replay, Unavailable) or case.device_type != "cuda":
+            return None
+        if cell.replay is not None:
+            return cell.replay
+        if self.holds(workspace_bytes):
             self._make_room(workspace_bytes, keep=1)  # its own inputs are the newest
-            with cell.prepared.conditions():
-                cell.replay = capture(cell.prepared.run, case.device)
-            if isinstance(cell.replay, Captured):
-                next(reversed(self._shared.values())).held_bytes += workspace_bytes
-        return cell.replay if isinstance(cell.replay, Captured) else None
+        with cell.prepared.conditions():
+            found = capture(cell.prepared.run, case.device)
+        if isinstance(found, Unavailable):
+            cell.replay = found
+            return None
+        if self.holds(workspace_bytes):
+            cell.replay = found
+            next(reversed(self._shared.values())).held_bytes += workspace_bytes
+        return found
 
     def _make_room(self, wanted_bytes: float, keep: int = 0) -> None:
         held = sum(one.held_bytes for one in self._shared.values())

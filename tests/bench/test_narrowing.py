@@ -132,3 +132,11 @@ def test_narrowing_keeps_everything_else():
 
     assert isinstance(found, Plan)
     assert (found.rounds, found.seed, found.precision, found.allocator) == (7, 3, 0.5, "default")
+
+
+def test_a_kernel_of_ones_own_joins_every_series_that_the_first_implementations_have():
+    plan = narrow(load_preset("quick"), specs=[("mine", "mine.py:mine")])
+
+    cases = [case for one in plan.series if "mine" in one.implementations for case in one.cases()]
+    assert len({case.seq_len for case in cases}) >= 8
+    assert len({case.d_model for case in cases}) >= 5

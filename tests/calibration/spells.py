@@ -21,6 +21,7 @@ from spells_machine import LEVELS, Cells, Floats, Level, Machine, draw_cells
 
 from reports.fit import fit
 from reports.judgement import Fit
+from reports.readings import quiet_end
 
 SIZES = {"n": "seq_len", "d": "d_model"}
 TRUE = "n^2*d"
@@ -42,33 +43,16 @@ DECIDING = ("old", "new, quickest of 5", "new, stops early", "new, waits off")
 Statistic = Callable[[Floats], float]
 
 
-def quickest_of(count: int) -> Statistic:
-    """The expected quickest of so many readings, if they were drawn from those there are.
-
-    A minimum falls with the number of readings, and long calls have fewer; this one does not. The
-    quickest reading is the quickest drawn with chance count / all, and so on down the ranks.
-    """
-
-    def value(readings: Floats) -> float:
-        ordered = np.sort(readings)
-        drawn = min(count, ordered.size)
-        slower = ordered.size - 1 - np.arange(ordered.size)
-        chances = [math.comb(int(k), drawn - 1) for k in slower]
-        return float(ordered @ np.array(chances, dtype=float)) / math.comb(ordered.size, drawn)
-
-    return value
-
-
 STATISTICS: dict[str, Statistic] = {
-    "quickest of 5": quickest_of(5),
-    "quickest of 10": quickest_of(10),
+    "quickest of 5": quiet_end,
+    "quickest of 10": partial(quiet_end, drawn=10),
     "minimum": lambda readings: float(readings.min()),
     "5 %": lambda readings: float(np.quantile(readings, 0.05)),
     "10 %": lambda readings: float(np.quantile(readings, 0.1)),
     "median": lambda readings: float(np.median(readings)),
     "mean": lambda readings: float(readings.mean()),
 }
-CHOSEN = quickest_of(5)
+CHOSEN = quiet_end
 
 
 def passes(

@@ -83,7 +83,7 @@ def test_what_was_read_once_stays_known(rounds) -> None:
 
     assert found.loc[0, "workspace_bytes"] == 257
     assert found.loc[0, "throttle_reasons"] == ("power limit", "too hot")
-    assert found["other_load"].to_dict() == {0: 0.7, 1: 0.2}
+    assert found["other_load"].to_dict() == pytest.approx({0: 0.4, 1: 0.2})
 
 
 def test_cells_and_conditions_stay_apart_and_what_was_not_measured_stays(rounds, record) -> None:
@@ -121,11 +121,48 @@ def test_a_table_without_processes_is_cut_in_three_stretches_a_cell() -> None:
 
 
 def test_three_workers_or_more_are_stretches_of_their_own() -> None:
-    frame = pd.DataFrame({"time_s": [7.0, 5.0, 6.0, 3.0], "worker": [11, 13, 17, 11]})
+    readings = {11: [3.0, 7.0, 8.0, 9.0, 9.5], 13: [5.0, 7.5, 8.0, 9.0, 9.5], 17: [6.0] * DRAWN}
+    rows = [
+        (one, worker)
+        for n in range(DRAWN)
+        for worker, own in readings.items()
+        for one in own[n : n + 1]
+    ]
+    frame = pd.DataFrame(rows, columns=["time_s", "worker"])
 
-    found = of_stretches(frame, np.zeros(4, dtype=np.int64), "time_s")
+    found = of_stretches(frame, np.zeros(len(frame), dtype=np.int64), "time_s")
 
     assert dict(zip(found["worker"], found["time_s"], strict=True)) == {11: 3.0, 13: 5.0, 17: 6.0}
+
+
+def test_few_readings_a_worker_are_no_stretch() -> None:
+    frame = pd.DataFrame({"time_s": [7.0, 5.0, 6.0, 3.0, 2.0, 8.0], "worker": range(6)})
+
+    found = of_stretches(frame, np.zeros(6, dtype=np.int64), "time_s")
+
+    assert list(found["time_s"]) == [5.0, 3.0, 2.0]
+
+
+def test_a_sorted_table_is_dealt_out() -> None:
+    frame = pd.DataFrame({"time_s": np.arange(1.0, 31.0)})
+
+    found = of_stretches(frame, np.zeros(30, dtype=np.int64), "time_s")
+
+    assert found["time_s"].max() / found["time_s"].min() < 2
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"schema": ["public", "public"], "samples_s": ["x", "y"]},
+        {"schema": [2, 2], "samples_s": ["[0.1, 0.2]", "[0.3]"]},
+        {"schema": [2, 2]},
+    ],
+)
+def test_a_table_that_only_looks_like_ours_is_left_alone(columns) -> None:
+    frame = pd.DataFrame({"implementation": ["a", "a"], "time_s": [0.1, 0.2], **columns})
+
+    assert of_processes(frame) is frame
 
 
 def spells(readings: int) -> pd.DataFrame:

@@ -194,7 +194,7 @@ class MachineWorker:
 
     def usage(self) -> tuple[float, dict[str, Any]]:
         used = {"wall_s": self._machine.now, "cpu_time_s": 0.0, "minor_faults": 0}
-        return 1e-4, {"status": "done", "involuntary_switches": 0, "waiting_s": 0.0, **used}
+        return 1e-4, {"status": "done", "waiting_s": 0.0, **used}
 
     def trial(
         self, spec: str, case: dict[str, Any], seed: int, with_energy: bool

@@ -21,7 +21,6 @@ def used(wall_s: float) -> Usage:
         wall_s=wall_s,
         cpu_time_s=0.5 * wall_s,
         minor_faults=2,
-        involuntary_switches=1,
         waiting_s=0.1 * wall_s,
         busy_s=1.25 * wall_s,
         steal_s=0.2 * wall_s,

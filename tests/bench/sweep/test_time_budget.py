@@ -126,7 +126,9 @@ def test_a_plan_of_rounds_ends_with_them_or_with_its_time(simulate, machine, law
 
     rounds = {one.round for one in done.measured}
     assert rounds == {0, 1, 2, 3}
-    assert len(done.measured) == 4 * CELLS
+    seen = Counter((one.implementation, one.seq_len, one.d_model) for one in done.measured)
+    assert len(seen) == CELLS
+    assert min(seen.values()) >= 3  # of a turn cut short by dear cells some have no part
     assert done.schedule["ended"] == "all rounds were made"
     assert done.seconds < 40.0
 
@@ -156,7 +158,7 @@ def test_a_sweep_ends_when_the_exponents_are_known_and_looks_after_whole_cycles_
     own, asked = machine(), []
 
     def is_known(folder, precision):
-        asked.append((len(own.operations("rest")), precision))  # one ends each turn
+        asked.append((len(own.operations("usage")) // 2, precision))  # two a turn
         return len(asked) == 3
 
     done = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=is_known)

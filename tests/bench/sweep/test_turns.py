@@ -555,10 +555,10 @@ def test_a_worker_that_tells_nothing_of_itself_is_measured_with_all_the_same(mak
     assert {(one.status, one.waiting_share) for one in found} == {("measured", None)}
 
 
-def test_after_a_turn_each_device_may_rest(making, cheap):
+def test_a_processor_needs_no_rest_after_a_turn(making, cheap):
     making().make(0, ONE_PASS)
 
-    assert cheap.asked[-1] == ("rest", {"device": "cpu"})
+    assert cheap.asked[-1] == ("usage", {})
 
 
 def test_whether_time_is_left_for_any_cell(making):

@@ -46,7 +46,7 @@ def usages(*readings: tuple[float, int | None]) -> Any:
 
     def read() -> Usage:
         wall_s, faults = next(found)
-        return Usage(wall_s=wall_s, cpu_time_s=0.0, minor_faults=faults, involuntary_switches=0)
+        return Usage(wall_s=wall_s, cpu_time_s=0.0, minor_faults=faults)
 
     return read
 

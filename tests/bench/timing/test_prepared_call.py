@@ -251,7 +251,8 @@ def test_a_cell_that_cannot_be_captured_says_why_and_is_not_tried_again(endless,
     assert len(graphs.captured) == 1
 
 
-def test_graphs_count_with_their_workspace_and_are_closed_with_their_inputs(graphs):
+def test_graphs_count_with_their_workspace_and_are_closed_with_their_inputs(graphs, monkeypatch):
+    monkeypatch.setattr(prepared_call, "LARGEST_GRAPH", 1.0)
     small, middle, large = cases(3, 5, 7, device="cuda:1")
     ready = Ready(most_bytes=small.tensor_bytes + middle.tensor_bytes + 1000)
     capture(ready, small, 300)
@@ -265,12 +266,13 @@ def test_graphs_count_with_their_workspace_and_are_closed_with_their_inputs(grap
     assert ready.get(small).replay is None
 
 
-def test_a_graph_beyond_all_limits_is_held_alone_until_another_cell_is_asked_for(graphs):
+def test_a_large_graph_is_not_kept_and_costs_no_other_cell_its_own(graphs):
     small, large = cases(3, 5, device="cuda:1")
-    ready = Ready(most_bytes=small.tensor_bytes + large.tensor_bytes)
-    capture(ready, small, 0)
+    ready = Ready(most_bytes=10 * (small.tensor_bytes + large.tensor_bytes))
+    kept = capture(ready, small, 0)
 
-    assert capture(ready, large, 10**6) is capture(ready, large, 10**6) is not None
-    assert graphs.open == [2]
-    ready.get(small)
-    assert graphs.open == []
+    first = capture(ready, large, 10**6)
+    assert first is not None
+    assert first is not capture(ready, large, 10**6)
+    assert ready.get(large).replay is None
+    assert capture(ready, small, 0) is kept

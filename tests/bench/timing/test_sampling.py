@@ -42,7 +42,7 @@ class ToldStopwatch:
     def count(self) -> Usage:
         self.log.append("count")
         used = 7.0 * self.calls
-        return Usage(wall_s=0.0, cpu_time_s=used, minor_faults=int(used), involuntary_switches=None)
+        return Usage(wall_s=0.0, cpu_time_s=used, minor_faults=int(used))
 
 
 @given(st.floats(1e-7, 10.0))
@@ -77,7 +77,7 @@ def test_a_long_call_is_read_once_and_at_once():
 
 
 def test_counters_that_the_platform_lacks_stay_unknown():
-    unknown = Usage(wall_s=0.0, cpu_time_s=None, minor_faults=None, involuntary_switches=None)
+    unknown = Usage(wall_s=0.0, cpu_time_s=None, minor_faults=None)
 
     found = read(lambda: None, ToldStopwatch(1.0), 1.0, process=lambda: unknown)
 
