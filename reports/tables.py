@@ -217,15 +217,15 @@ def _run(source: Path) -> Contents:
                     f'"attnscale sweep --out {source}" first, or give one of its files'
                 )
             run = read_run(source)
-            return Contents(frame=_frame(run.records), info=run.info)
+            return Contents(frame=frame_of(run.records), info=run.info)
         has_info = source.name == RECORDS_FILE and (source.parent / RUN_FILE).is_file()
         info = read_info(source.parent) if has_info else {}
-        return Contents(frame=_frame(tuple(read_records(source))), info=info)
+        return Contents(frame=frame_of(tuple(read_records(source))), info=info)
     except RunError as problem:
         raise TableError(str(problem)) from None
 
 
-def _frame(records: Sequence[Record]) -> pd.DataFrame:
+def frame_of(records: Sequence[Record]) -> pd.DataFrame:
     """One row a record or process, column by column: row by row takes twice as long."""
     if not records:
         return pd.DataFrame()

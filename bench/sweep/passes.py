@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from bench.cells import Cell, Key
 from bench.timing.sampling import COLD_S, READING_S
 
-# A call that takes longer is costly: it takes part in every second to every fourth pass, so that
+# A call that takes longer is costly: it takes part in every second or third pass, so that
 # the others are not seen the less for it.
 COSTLY_S = 1e-2
-LONGEST_PERIOD = 4
+LONGEST_PERIOD = 3
 # Asking, answering and looking up what is ready.
 BESIDES_S = 3e-4
 

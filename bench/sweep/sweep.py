@@ -37,7 +37,7 @@ FEWEST_TURNS = 2
 # Nothing is known before every process has had so many turns, and every cell so many readings of
 # each (docs/calibration.md).
 TURNS_TO_KNOW = 2
-READINGS_TO_KNOW = 4
+READINGS_TO_KNOW = 3
 
 IsKnown = Callable[[Path, float], bool]
 """Whether the exponents of a run are known to within a precision: by widths, never by verdicts."""

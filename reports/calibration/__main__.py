@@ -26,6 +26,7 @@ from reports.calibration.scenarios import (
 from reports.calibration.tally import Outcome, Trial, tally, trials, tried
 from reports.judgement import Verdict
 
+SPELLS = "\n## A machine whose disturbance comes in spells"
 HEAD = """# Calibration of the verdicts
 
 How often a verdict is wrong, how often it is given at all, and what the 95 % intervals of
@@ -96,8 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         frame = _frame(outcomes)
         rows.append(frame.assign(part=title))
         pages.append(f"## {title}\n\n{_table(outcomes)}\n")
-    options.out.write_text("\n".join(pages), encoding="utf-8")
+    options.out.write_text("\n".join(pages) + _spells(options.out), encoding="utf-8")
     pd.concat(rows).to_csv(options.out.with_suffix(".csv"), index=False)
+
+
+def _spells(page: Path) -> str:
+    """What the page says of spells, which tests/calibration/spells.py simulates."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    return text[text.index(SPELLS) :] if SPELLS in text else ""
 
 
 def _frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:

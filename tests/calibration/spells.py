@@ -13,6 +13,7 @@ import argparse
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ LAYOUT = 0.005  # what a process has of its own in each cell: where its memory l
 
 PROCESSES, TURN_S = 3, 12.0
 VISIT_S, LONG_S, RAREST = 0.003, 0.010, 4
-PRECISION = 0.03
+PRECISION, READINGS_TO_KNOW = 0.03, 4
 
 ROUNDS, RETAKES, OLD_VISIT_S, OLD_LONG_S, SHORTEST_READING_S = 4, 6, 0.040, 5e-3, 1e-3
 ENOUGH_QUIET = 3
@@ -39,7 +40,7 @@ CORE_BAND, MEMORY_BAND, USUAL_SHARE = 1.3, 1.15, 0.2
 # Counting in Python takes twice as long at worst, and so does reading memory (docs/measuring.md).
 CORE_CANARY, MEMORY_CANARY = 1.0, 1.4
 
-DECIDING = ("old", "new, quickest of 5", "new, stops early", "new, waits off")
+DECIDING = ("old", "new, quickest of 5", "new, stops early", "new, waits left in")
 Statistic = Callable[[Floats], float]
 
 
@@ -88,7 +89,7 @@ def passes(
     return table[table["ended_s"] <= seconds]
 
 
-def quiet_end(readings: pd.DataFrame, cells: Cells, statistic: Statistic = CHOSEN) -> pd.DataFrame:
+def values_of(readings: pd.DataFrame, cells: Cells, statistic: Statistic = CHOSEN) -> pd.DataFrame:
     """A row a cell and process: this statistic of its readings."""
     by = readings.groupby(["cell", "worker"])["time_s"]
     return with_sizes(by.agg(lambda one: statistic(one.to_numpy())).reset_index(), cells)
@@ -191,11 +192,14 @@ def stopped(readings: pd.DataFrame, cells: Cells, series: int) -> pd.DataFrame:
     cycle = PROCESSES * TURN_S
     own = readings[cells.series[readings["cell"]] == series]
     for end in np.arange(cycle, MEASURING_S, cycle):
-        table = quiet_end(own[own["ended_s"] <= end], cells)
+        seen = own[own["ended_s"] <= end]
+        if seen.groupby(["cell", "worker"]).size().min() < READINGS_TO_KNOW:
+            continue
+        table = values_of(seen, cells)
         found = judged(table, TRUE)
         if max(half_width(found, name) for name in SIZES) <= PRECISION:
             return table.assign(until_s=end)
-    return quiet_end(own, cells).assign(until_s=MEASURING_S)
+    return values_of(own, cells).assign(until_s=MEASURING_S)
 
 
 def outcome(table: pd.DataFrame, claim: str) -> dict[str, object]:
@@ -223,10 +227,10 @@ def sweep(level: Level, number: int) -> Iterator[dict[str, object]]:
     machine = Machine(level, rng, 1.3 * MEASURING_S)
     readings = passes(machine, cells, rng)
     values = {"old": rounds(machine, cells, rng)}
-    values |= {f"new, {name}": quiet_end(readings, cells, one) for name, one in STATISTICS.items()}
     if level.preempted:
-        worked = readings.assign(time_s=readings["time_s"] - readings["waited_s"])
-        values["new, waits off"] = quiet_end(worked, cells)
+        values["new, waits left in"] = values_of(readings, cells)
+    readings["time_s"] -= readings["waited_s"]
+    values |= {f"new, {name}": values_of(readings, cells, one) for name, one in STATISTICS.items()}
     false = FALSE[number % len(FALSE)]
     for series, kind in cells.judged.items():
         tables = {name: one[one["series"] == series] for name, one in values.items()}

@@ -59,32 +59,17 @@ def test_the_quiet_end_of_many_visits_is_the_undisturbed_cost(spells, rng):
     readings = spells.passes(machine, cells, rng)
     short = ((cells.cost < 0.003) & (cells.memory == 0))[readings["cell"]]
 
-    quiet = spells.quiet_end(readings[short], cells).groupby("cell")["time_s"].median()
+    quiet = spells.values_of(readings[short], cells).groupby("cell")["time_s"].median()
     mean = readings[short].groupby("cell")["time_s"].mean()
 
     np.testing.assert_allclose(quiet, cells.cost[quiet.index], rtol=0.03)
     assert (mean / cells.cost[mean.index]).mean() > 1.1
 
 
-def test_the_expected_quickest_is_the_minimum_of_as_many_and_the_mean_of_one(spells, rng):
-    readings = rng.uniform(1, 2, 7)
-
-    assert spells.quickest_of(7)(readings) == pytest.approx(readings.min())
-    assert spells.quickest_of(11)(readings) == pytest.approx(readings.min())
-    assert spells.quickest_of(1)(readings) == pytest.approx(readings.mean())
-
-
-def test_the_expected_quickest_does_not_fall_with_the_number_of_readings(spells, rng):
-    few = np.mean([spells.quickest_of(5)(rng.normal(1, 0.1, 7)) for _ in range(2000)])
-    many = np.mean([spells.quickest_of(5)(rng.normal(1, 0.1, 47)) for _ in range(2000)])
-
-    assert few == pytest.approx(many, abs=0.005)
-
-
 def test_the_new_method_confirms_the_law_on_a_shared_machine(spells, rng):
     cells = spells.draw_cells(rng)
     machine = spells.Machine(spells.LEVELS[SHARED], rng, 260.0)
-    values = spells.quiet_end(spells.passes(machine, cells, rng), cells)
+    values = spells.values_of(spells.passes(machine, cells, rng), cells)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -62,6 +62,7 @@ def test_the_quiet_end_is_the_expected_quickest_of_five() -> None:
 
     assert quiet_end(few) == pytest.approx(np.mean(draws), rel=0.02)
     assert quiet_end(few[:DRAWN]) == few[:DRAWN].min()
+    assert quiet_end(few, drawn=1) == pytest.approx(few.mean())
 
 
 def test_the_quiet_end_does_not_fall_with_the_number_of_readings() -> None:

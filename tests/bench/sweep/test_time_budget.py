@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from bench.cases import Plan, Series
+from bench.supervisor import WorkerEnded
 from bench.sweep.sweep import PROCESSES
 
 GRID = Series(
@@ -126,9 +127,7 @@ def test_a_plan_of_rounds_ends_with_them_or_with_its_time(simulate, machine, law
 
     rounds = {one.round for one in done.measured}
     assert rounds == {0, 1, 2, 3}
-    seen = Counter((one.implementation, one.seq_len, one.d_model) for one in done.measured)
-    assert len(seen) == CELLS
-    assert min(seen.values()) >= 3  # of a turn cut short by dear cells some have no part
+    assert len(done.measured) == 4 * CELLS
     assert done.schedule["ended"] == "all rounds were made"
     assert done.seconds < 40.0
 
@@ -167,6 +166,51 @@ def test_a_sweep_ends_when_the_exponents_are_known_and_looks_after_whole_cycles_
     assert done.schedule["rounds"] == 12
     assert done.schedule["ended"].startswith("the exponents are known to ± 0.03")
     assert done.seconds < 40.0
+
+
+def test_nobody_looks_before_every_cell_was_read_so_often_that_something_could_be_known(
+    simulate, machine
+):
+    own, read = machine("dear"), []
+
+    def is_known(folder, precision):
+        read.append(min(own.readings.values()))
+        return True
+
+    # A pass a turn: the first call, and one reading of each turn.
+    done = simulate(plan(precision=0.03, turn_s=0.1, time_budget_s=120.0), own, is_known=is_known)
+
+    assert read == [1 + 9]
+    assert done.schedule["rounds"] == 9 > 2 * PROCESSES
+
+
+def test_looking_for_so_long_that_the_time_is_over_is_followed_by_no_further_turn(
+    simulate, machine
+):
+    own = machine()
+
+    def is_known(folder, precision):
+        own.now += 1000.0
+        return False
+
+    done = simulate(plan(precision=0.03, turn_s=1.0), own, is_known=is_known)
+
+    assert (done.schedule["rounds"], done.schedule["ended"]) == (6, "the time was spent")
+
+
+def test_a_turn_whose_processes_were_all_ended_from_outside_is_followed_by_another(
+    simulate, machine
+):
+    own = machine()
+
+    def fault(operation, request):
+        if operation == "trial" and len(own.operations("trial")) <= CELLS:
+            raise WorkerEnded("crashed", "SIGTERM ended the worker 3 times")
+
+    own.fault = fault
+    done = simulate(plan(rounds=3), own)
+
+    assert {(one.status, one.round) for one in done.records} == {("measured", 1), ("measured", 2)}
 
 
 @pytest.mark.parametrize("precision", [None, 0.03])

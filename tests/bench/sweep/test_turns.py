@@ -68,6 +68,9 @@ class Making:
     def records(self):
         return list(read_records(self.journal_file))
 
+    def kept_lines(self):
+        return self.part.read_text().count("\n") if self.part.exists() else 0
+
     def recover(self):
         """What the next process of a run that was killed does first."""
         for record in self.records():
@@ -243,6 +246,17 @@ def test_a_cell_that_was_never_read_is_given_up_and_one_that_was_with_its_second
     assert len(made.turns.ready()) == len(EVERY) - 2
 
 
+def test_a_cell_that_runs_out_of_memory_leaves_its_heap_to_nobody(making, cheap):
+    made = making()
+    made.make(0, ONE_PASS)
+    cheap.fault = at("visit", times=1, answer={"status": "out_of_memory", "reason": "no more"})
+
+    found = made.make(1, ONE_PASS)
+
+    assert Counter(one.status for one in found) == {"measured": 5, "out_of_memory": 1}
+    assert made.worker.started == 2
+
+
 @pytest.mark.parametrize("status", ["timeout", "out_of_memory"])
 def test_what_a_first_call_ran_out_of_larger_cells_of_its_kind_are_not_tried_for(
     making, cheap, status
@@ -410,6 +424,19 @@ def test_an_interrupt_passes_through_once_all_that_was_read_is_written(making, c
     assert not made.part.exists()
 
 
+def test_of_a_long_pass_some_seconds_are_asked_for_and_kept_at_a_time(making, machine):
+    own = machine(1e-5)  # 0.4, 0.7 and 1.5 s a call
+    made = making(replace(PLAN, call_limit_s=10.0), own)
+    made.make(0, ONE_PASS)
+    kept = []
+    own.slowed = lambda spec, case: kept.append(made.kept_lines()) or 1.0
+
+    made.make(1, ONE_PASS)
+
+    assert len(kept) == len(EVERY)
+    assert sorted(set(kept)) in ([0, 1], [0, 1, 2])
+
+
 def test_an_interrupt_in_the_middle_of_a_pass_keeps_the_readings_of_that_pass(making, cheap):
     made = making()
     made.make(0, ONE_PASS)
@@ -555,15 +582,22 @@ def test_a_worker_that_tells_nothing_of_itself_is_measured_with_all_the_same(mak
     assert {(one.status, one.waiting_share) for one in found} == {("measured", None)}
 
 
-def test_a_processor_needs_no_rest_after_a_turn(making, cheap):
+def test_after_a_turn_a_gpu_may_rest_and_a_processor_needs_no_rest(making, cheap):
     making().make(0, ONE_PASS)
+    assert cheap.operations("rest") == []
 
-    assert cheap.asked[-1] == ("usage", {})
+    both = (SERIES, replace(SERIES, device="cuda"))
+    making(replace(PLAN, series=both)).make(0, ONE_PASS)
+    assert cheap.operations("rest") == [{"device": "cuda"}]
 
 
-def test_whether_time_is_left_for_any_cell(making):
+def test_a_sweep_can_ask_whether_it_is_worth_while_to_go_on(making, cheap):
     made = making()
-    assert not made.turns.fits(1.0)
+    assert (made.turns.may_still_be_tried(), made.turns.fits(1.0)) == (True, False)
+    assert made.turns.fewest_readings() == 0
+    cheap.fault = at("visit", times=1, answer={"status": "crashed", "reason": "once"})
     made.make(0, ONE_PASS)
 
+    assert not made.turns.may_still_be_tried()
     assert [made.turns.fits(left_s) for left_s in (1e-3, 1e-2)] == [False, True]
+    assert made.turns.fewest_readings() == 1
