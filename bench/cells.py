@@ -78,7 +78,7 @@ def case_of(record: Record) -> Case:
 
 
 def unmeasured_record(cell: Cell) -> Record:
-    """The record of a visit to the cell before anything is known of it: `skipped`."""
+    """The record of a cell of which nothing is known yet: `skipped`."""
     case, implementation = cell.case, cell.implementation
     return Record(
         implementation=implementation.name,

@@ -139,8 +139,8 @@ def visit(spec: str, case: dict[str, Any], seed: int, workspace_bytes: int = 0) 
     cell = cells.get(_implementation(spec), spec, point, seed)
     with cell.prepared.conditions():
         if cell.once_s == math.inf:
-            # The first call may compile, and takes new memory: the second tells what one takes.
-            cell.once_s = min(watch.measure(cell.prepared.call, 1) for _ in range(2))
+            # The first call may compile, and takes new memory: its reading is a rough one.
+            cell.once_s = watch.measure(cell.prepared.call, 1)
         on_cpu = point.device_type == "cpu"
         found = asdict(read(cell.prepared.call, watch, cell.once_s, less_waiting=on_cpu))
         cell.once_s = min(cell.once_s, found["time_s"])

@@ -158,7 +158,7 @@ def _rounds(cells: pd.DataFrame) -> list[str]:
 
 
 def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
-    """How the run ended where it did not make all its rounds, and what was never visited."""
+    """How the run ended where it did not make all its rounds, and what was never measured."""
     schedule = info.get("schedule")
     if not isinstance(schedule, Mapping):
         return []
@@ -175,12 +175,12 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
         budget = _number(schedule.get("time_limit_s"))
     if budget is None:
         return []
-    left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {_was(unseen)} never visited"
+    left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {_was(unseen)} never measured"
     within = f" in {made}" if made else ""
     used = "" if spent is None else f", of which {spent:,.0f} s were spent{within}"
     return [
         f"The sweep had {budget:,.0f} s{used} ({ended or 'the run was cut short'}); "
-        f"{left if unseen else 'every cell was visited'}."
+        f"{left if unseen else 'every cell was reached'}."
     ]
 
 

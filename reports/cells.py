@@ -1,4 +1,4 @@
-"""From rows to cells: one value a size, the median over its readings, and what surrounds it.
+"""From rows to cells: one value a size, by one of three statistics, and what surrounds it.
 
 The cell is the sampling unit. Readings of one cell share whatever went wrong in it, so their spread
 is only a lower bound on a cell's error, and is never resampled.
@@ -33,7 +33,7 @@ SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 WILD = 3.0
 FARTHEST = 1e60  # squares of products of costs and sizes stay finite
-LEAST_SCATTER = 0.005  # visits that agree to half a per cent do so by luck
+LEAST_SCATTER = 0.005  # readings that agree to half a per cent do so by luck
 FEWEST_QUIET = 2  # among any number of readings marked as disturbed
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
 STATISTICS = ("quiet", "median", "min")
@@ -54,7 +54,7 @@ class Cells:
     `scatter` is how readings of one cell differ, in parts. `covariates` holds workspace_bytes,
     minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
     the fraction of readings set aside or marked noisy, `censored` the number of cells that were
-    wanted and measured at no visit, `unmeasured` the rows that are no measurement.
+    wanted and never measured, `unmeasured` the rows that are no measurement.
     """
 
     sizes: Mapping[str, Floats]

@@ -32,7 +32,7 @@ CLAIM = "n^2*d"
 OTHER: Mapping[str, str] = MappingProxyType({"quiet": "median", "median": "min", "min": "median"})
 """The statistic by which a claim is judged beside each."""
 EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
-"""Costs that are counted: the same at every visit."""
+"""Costs that are counted: the same at every call."""
 
 
 def fit(

@@ -14,9 +14,9 @@ from reports.grouped import fit_groups
 from reports.judgement import Fit
 from reports.tables import frame_of
 
-# Noise alone would narrow an interval to 0.7 of its width with twice the readings. Where they do
+# Noise alone would narrow an interval to 0.71 of its width with twice the readings. Where they do
 # not, cells lie off their law, or processes differ, and more readings would not help.
-NARROWED = 0.8
+NARROWED = 0.75
 # An interval that is wider than any tolerance is waited for as long as there is time.
 WIDEST = 0.1
 

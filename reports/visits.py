@@ -1,4 +1,4 @@
-"""Which readings speak for a cell, and what their scatter tells: the same in fits and figures."""
+"""Which rows speak for a cell, and what their scatter tells: the same in fits and figures."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from implementations.case import Case
 SHORTEST_LAST_LIMIT_S = 2.0
 BATCH_S = 2.0
 # A first visit warms up, measures the workspace, and looks at the outputs.
-FIRST_VISITS = 4
+FIRST_VISITS = 3
 USAGE_LIMIT_S = 30.0
 # How the reason begins of a cell that was left out for want of time.
 NO_TIME = "no time was left for it"

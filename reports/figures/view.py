@@ -48,7 +48,7 @@ class Look:
 class Series:
     """The measured cells of one implementation in one view, and its fits where there are any.
 
-    `records` are the measured visits that the cells summarise.
+    `records` are the measured rows that the cells summarise.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Caveats that need more than the times: the budget, the resident set, missing instruments."""
+"""Caveats that need more than the times: the budget, missing instruments."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_complete_run_without_disturbance_has_no_caveat(record: Make) -> None:
         (
             {"time_budget_s": 90, "spent_s": 88.4, "rounds": 4, "ended": "the time was spent"},
             "The sweep had 90 s, of which 88 s were spent in 4 rounds (the time was spent); "
-            "2 of 3 cells were never visited.",
+            "2 of 3 cells were never measured.",
         ),
         (
             {"time_budget_s": 90, "spent_s": None, "ended": None},
@@ -71,7 +71,7 @@ def test_how_a_run_ended_is_told_where_it_did_not_make_all_its_rounds(
 
 def test_a_budget_that_sufficed_left_no_cell_out(record: Make) -> None:
     (line,) = told(cell(record), schedule={"time_budget_s": 90, "spent_s": 9, "ended": "done"})
-    assert line == ("The sweep had 90 s, of which 9 s were spent (done); every cell was visited.")
+    assert line == ("The sweep had 90 s, of which 9 s were spent (done); every cell was reached.")
 
 
 def test_what_was_not_recorded_is_told_once_and_with_the_reason(record: Make) -> None:

@@ -73,7 +73,7 @@ INFO: dict[str, Any] = {
             for area in ("causal", "masks")
         ],
     },
-    "caveats": ["The canary drifted by 3 %."],
+    "caveats": ["The room was warm by 3 %."],
 }
 
 
@@ -259,7 +259,7 @@ def test_the_page_tells_gate_caveats_environment_and_how_to_read(html: str) -> N
         "predicted 9 s, over the budget | 2 s",
         "Measured with the default allocator",
         "uncommitted changes",
-        "The canary drifted by 3 %.",
+        "The room was warm by 3 %.",
         "Some CPU",
         "16 GiB",
         "inconclusive",
