@@ -130,7 +130,7 @@ def stored_plan(info: Mapping[str, Any], folder: Path) -> Plan:
         PlanError: it cannot be read, or was written by an earlier version.
 
     """
-    if info.get("schema") != SCHEMA:
+    if info.get("schema", SCHEMA) != SCHEMA:
         raise PlanError(
             f"{folder} was begun by an earlier version of attnscale; choose another --out"
         )

@@ -2,7 +2,7 @@
 
 python docs/measuring.py runs FOLDER --times 10     quick runs, one after another
 python docs/measuring.py loaded FOLDER              one beside two busy processes
-python docs/measuring.py allocators FOLDER          matmul, n 256 to 8192, pinned and default
+python docs/measuring.py allocators FOLDER          matmul, n 256 to 4096, pinned and default
 python docs/measuring.py gpu-timer FILE             the events of a GPU, against a wall clock
 python docs/measuring.py table FOLDER...            what the runs say, as Markdown
 """
@@ -32,16 +32,16 @@ PAGE_BYTES = 4096
 SPIN_CYCLES = (100_000, 1_000_000, 10_000_000, 100_000_000)
 SPINS = 10
 MATMUL = """
-title = "matmul over n 256 to 8192"
-time_budget_s = 60
-call_limit_s = 3.0
+title = "matmul over n 256 to 4096"
+time_budget_s = 90
+call_limit_s = 1.0
 threads = 1
 allocator = "{allocator}"
 
 [[series]]
 implementations = ["matmul"]
-seq_lens = "256:8192/2"
-d_models = "64:256"
+seq_lens = "256:4096/2"
+d_models = "64:512"
 """
 
 

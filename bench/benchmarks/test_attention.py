@@ -6,6 +6,7 @@ Every cell is checked against the oracle before it is timed; `extra_info` carrie
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -27,6 +28,15 @@ CELLS = {
 }
 # Together with some 130 cells this keeps the whole session under three minutes.
 SECONDS_PER_CELL = 0.25
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As `quick` measures: on a busy machine two threads wait for each other in every region."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @cache
