@@ -573,8 +573,8 @@ def _seconds_since_start() -> float:
 def _interruptible(how_to_continue: str) -> Iterator[None]:
     """On Ctrl-C tell that all is kept, and exit with 130; on a second one exit at once.
 
-    What a pass has read is in a file before the next pass begins, and a measuring process ends with
-    its parent: there is nothing that a second Ctrl-C could break.
+    What a batch has read is in a file before the next one is asked for, and a measuring process
+    ends with its parent: there is nothing that a second Ctrl-C could break.
     """
     message = f"interrupted; what was measured is kept ({how_to_continue})"
 

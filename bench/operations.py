@@ -164,11 +164,13 @@ def _replayed(
             told = cell.replay
             return {"graph_reason": told.reason} if isinstance(told, Unavailable) else {}
         watch = replay_stopwatch(case.device)
-        if cell.replay_s == math.inf:
-            cell.replay_s = watch.measure(graph.replay, 1)
-        found = read(graph.replay, watch, cell.replay_s)
-        if graph is not cell.replay:
-            graph.close()
+        try:
+            if cell.replay_s == math.inf:
+                cell.replay_s = watch.measure(graph.replay, 1)
+            found = read(graph.replay, watch, cell.replay_s)
+        finally:
+            if graph is not cell.replay:  # too large to be kept
+                graph.close()
     except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
         return {"graph_reason": _named(problem)}
     cell.replay_s = min(cell.replay_s, found.time_s)

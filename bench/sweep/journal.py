@@ -1,7 +1,7 @@
 """Writes `records.jsonl`, one flushed line a record, and keeps what a round has read so far.
 
-Records are written when a round ends. Until then what every pass has read stands in a file beside
-them, so that a kill costs the pass in flight and no more.
+Records are written when a round ends. Until then every batch of readings, some two seconds, stands
+in a file beside them, so that a kill costs the batch in flight and no more.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Journal:
             raise RunError(self._trouble(problem)) from None
 
     def keep(self, read: Mapping[str, Any]) -> None:
-        """Keep what a pass has read until the round's records are written.
+        """Keep what a batch has read until the round's records are written.
 
         Raises:
             RunError: the disk is full, or the file is gone.
@@ -85,7 +85,7 @@ class Journal:
             raise RunError(self._trouble(problem)) from None
 
     def kept(self) -> list[dict[str, Any]]:
-        """What was kept of a round whose records were never written, a line a pass."""
+        """What was kept of a round whose records were never written, a line a batch."""
         found = []
         with contextlib.suppress(OSError):
             for line in self._part.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -32,11 +32,9 @@ from bench.sweep.turns import Turns
 
 # What a process does not share with the next, such as the layout of memory, is seen as scatter.
 PROCESSES = 3
-# However little time there is, each process has two turns if it can.
+# However little time there is, each process has two turns if it can; and nothing is known before
+# that, nor before every cell has so many readings of each process.
 FEWEST_TURNS = 2
-# Nothing is known before every process has had so many turns, and every cell so many readings of
-# each (docs/calibration.md).
-TURNS_TO_KNOW = 2
 READINGS_TO_KNOW = 3
 
 IsKnown = Callable[[Path, float], bool]
@@ -68,7 +66,6 @@ class Sweep:
     _info: dict[str, Any] = field(init=False)
     _began: float = field(init=False)
     _spent_before_s: float = field(init=False)
-    _rounds_before: int = field(init=False)
     _cut_short: int = field(init=False, default=0)  # rounds, by an interrupt or a kill
 
     def __post_init__(self) -> None:
@@ -82,9 +79,7 @@ class Sweep:
         self._began = self.clock() - self.head_start_s
         cells = cells_of(self.plan)
         self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
-        schedule = self._info.get("schedule") or {}
-        self._spent_before_s = float(schedule.get("spent_s") or 0.0)
-        self._rounds_before = int(schedule.get("rounds") or 0)
+        self._spent_before_s = float(self._schedule.get("spent_s") or 0.0)
         with Journal(self.folder) as journal, contextlib.ExitStack() as stack:
             workers = [stack.enter_context(self._worker()) for _ in range(PROCESSES)]
             return self._run(cells, journal, workers)
@@ -117,7 +112,7 @@ class Sweep:
                 turns.history.learn(record)
             turns.recover()
             number = turns.history.newest_round + 1
-            self._cut_short = number - self._rounds_before
+            self._cut_short = number - int(self._schedule.get("rounds") or 0)
             ended = self._why_it_ends(number, turns)
             if ended is None:
                 for one in workers:
@@ -167,7 +162,7 @@ class Sweep:
         if left_s <= 0.0 or (turns.ready() and not turns.fits(left_s)):
             return "the time was spent"
         cycles, rest = divmod(made, PROCESSES)
-        if plan.precision is None or rest or cycles < TURNS_TO_KNOW:
+        if plan.precision is None or rest or cycles < FEWEST_TURNS:
             return None
         if turns.fewest_readings() < PROCESSES * READINGS_TO_KNOW:
             return None
@@ -195,6 +190,11 @@ class Sweep:
                 "ended": ended,
             },
         )
+
+    @property
+    def _schedule(self) -> dict[str, Any]:
+        """What `run.json` says of the turns so far."""
+        return self._info.get("schedule") or {}
 
     @property
     def _spent_s(self) -> float:
