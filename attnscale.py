@@ -380,7 +380,7 @@ def fit_command(
     """Judge claimed laws on any table of sizes and costs."""
     from reports.answers import Questions, check_answerable, documents, print_answers
     from reports.grouped import fit_groups
-    from reports.tables import read_tables
+    from reports.tables.read import read_tables
 
     for option, number, low, high in (
         ("--confidence", confidence, 0.5, 1.0),
@@ -442,8 +442,8 @@ def run_command(
 ) -> int:
     """Verify, sweep, fit and report in one go."""
     folder, failed = _measure(**options)
-    from reports.columns import TableError
     from reports.page import report
+    from reports.tables.columns import TableError
 
     try:
         with _warnings_as_lines():

@@ -25,7 +25,7 @@ import torch
 from bench.timing.cuda import CudaStopwatch, gpu_harness_costs
 from reports.grouped import fit_groups
 from reports.readings import TYPICAL
-from reports.tables import read_table
+from reports.tables.read import read_table
 
 PAGE_BYTES = 4096
 # Some 50 µs to 50 ms at 2 GHz.

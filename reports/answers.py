@@ -23,7 +23,7 @@ from reports.prediction import (
     parse_sizes,
     predict,
 )
-from reports.units import in_unit, unit_of
+from reports.tables.units import in_unit, unit_of
 from reports.verdict_table import verdict_rows
 
 MEMORY = "workspace_bytes"

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.columns import TableError, measured_rows, numbers, row_of
 from reports.groups import CONDITIONS
 from reports.monomials import Floats
 from reports.readings import READINGS, are_enough, instead, of_stretches
 from reports.scatter import Numbers, Scatter
-from reports.units import unit_of
+from reports.tables.columns import TableError, measured_rows, numbers, row_of
+from reports.tables.units import unit_of
 from reports.visits import (
     REPLAYED,
     chosen_visits,

@@ -23,7 +23,7 @@ from reports.ensemble import Ensemble
 from reports.models import Mask
 from reports.monomials import Floats, Monomial
 from reports.prediction import LARGEST_SIZE
-from reports.units import NO_UNIT, show
+from reports.tables.units import NO_UNIT, show
 
 LEAST_SHARE = 0.05
 """What both terms must be of the cost of some measured cell, unless they cross among the cells."""

@@ -11,8 +11,8 @@ import pandas as pd
 
 from reports import wording
 from reports.cell_table import measured
-from reports.columns import measured_rows
 from reports.readings import TYPICAL
+from reports.tables.columns import measured_rows
 from reports.visits import marked_noisy
 
 # What a record may bear before a reader should hear of it, and the words for it.

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, usual_statistic
-from reports.columns import TableError
 from reports.judgement import Fit, Verdict
 from reports.judging import Judgement, judge
 from reports.laws import Law, LawError, parse
 from reports.readings import of_processes
 from reports.refutation import REFUTING
+from reports.tables.columns import TableError
 
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""

@@ -12,14 +12,14 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from reports.cells import SIZE_COLUMNS, cells_of
-from reports.columns import TableError, no_column
 from reports.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
 from reports.groups import CONDITIONS, groups
 from reports.judgement import Fit, Verdict
 from reports.judging import check_leading
 from reports.laws import LawError, parse_declared
 from reports.readings import ENOUGH_READINGS
-from reports.units import unit_of
+from reports.tables.columns import TableError, no_column
+from reports.tables.units import unit_of
 from reports.wording import one_line
 
 MOST_COMPARED = 30

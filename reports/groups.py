@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from reports.columns import no_column
+from reports.tables.columns import no_column
 
 CONDITIONS = (
     "run",

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from reports.cells import Cells
-from reports.columns import TableError
 from reports.explanations import (
     Fitted,
     fit_model,
@@ -45,6 +44,7 @@ from reports.profiles import MOST_VARIABLES
 from reports.refutation import refutation
 from reports.regimes import describe
 from reports.setting import Setting
+from reports.tables.columns import TableError
 
 MOST_LEADING = 3
 OVERHEAD_SHARE = 0.5

@@ -27,7 +27,7 @@ from reports.grouped import fit_groups
 from reports.headline import findings
 from reports.judgement import Fit
 from reports.pictures import groups_of, left_out, write_csv
-from reports.tables import Table, read_tables
+from reports.tables.read import Table, read_tables
 from reports.verdict_table import (
     MOST_COLUMNS,
     SIGNS,

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.records import read_run
 from reports.grouped import fit_groups
 from reports.judgement import Fit
-from reports.tables import frame_of
+from reports.tables.read import frame_of
 
 # Noise alone would narrow an interval to 0.71 of its width with twice the readings. Where they do
 # not, cells lie off their law, or processes differ, and more readings would not help.

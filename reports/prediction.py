@@ -23,7 +23,7 @@ from scipy.special import stdtr, stdtrit
 
 from reports.ensemble import Ensemble
 from reports.monomials import Floats
-from reports.units import NO_UNIT, Quantity, Unit, UnitError, parse_quantity, show
+from reports.tables.units import NO_UNIT, Quantity, Unit, UnitError, parse_quantity, show
 
 LARGEST_SIZE = 2**60
 _CLOSE = 1e-9  # of a logarithm

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.columns import measured_rows, numbers
 from reports.scatter import Numbers
-from reports.units import unit_of
+from reports.tables.columns import measured_rows, numbers
+from reports.tables.units import unit_of
 
 READINGS = "readings"
 """Column: how many readings stand behind a row, which is their quiet end."""

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as t_distribution
 
-from reports.columns import TableError, measured_rows, numbers
 from reports.groups import groups
+from reports.tables.columns import TableError, measured_rows, numbers
 from reports.visits import chosen_visits, marked_noisy, readings
 
 _SIZES = ("seq_len", "key_len", "d_model", "num_heads", "head_dim", "batch")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.monomials import Floats
 from reports.scatter import Numbers, Scatter
-from reports.units import unit_of
+from reports.tables.units import unit_of
 
 Mask = npt.NDArray[np.bool_]
 SLOWER = 0.1

@@ -47,7 +47,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def test_there_is_something_to_look_at():
     assert all(len(modules(package)) > 5 for package in PACKAGES)
-    assert "bench.records.read_run" in set(imports(ROOT / "reports" / "tables.py"))
+    assert "bench.records.read_run" in set(imports(ROOT / "reports" / "tables" / "read.py"))
 
 
 @pytest.mark.parametrize("path", EVERY, ids=name_of)

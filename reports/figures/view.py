@@ -12,9 +12,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from reports.cell_table import UNNAMED, cell_table, measured
-from reports.columns import measured_rows
 from reports.judgement import Fit
 from reports.labels import label_of, text_of, worded
+from reports.tables.columns import measured_rows
 
 Line = Literal["-", "--", "-.", ":"]
 

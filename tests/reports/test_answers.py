@@ -12,7 +12,7 @@ from reports.answers import Questions, documents, print_answers
 from reports.fit import fit
 from reports.judgement import Fit, Verdict
 from reports.prediction import Largest, Prediction, PredictionError
-from reports.units import UnitError
+from reports.tables.units import UnitError
 
 Sweep = Callable[..., pd.DataFrame]
 

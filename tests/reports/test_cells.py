@@ -4,8 +4,8 @@ import pytest
 
 from reports.cell_table import cell_table
 from reports.cells import cells_of
-from reports.columns import TableError
 from reports.slopes import local_slopes
+from reports.tables.columns import TableError
 
 SIZES = {"n": "seq_len"}
 

@@ -9,7 +9,7 @@ import pytest
 from reports.grouped import fit_groups
 from reports.judgement import Verdict
 from reports.judging import judge
-from reports.tables import read_table
+from reports.tables.read import read_table
 
 GALLERY = Path(__file__).resolve().parents[2] / "reports" / "gallery"
 RUNS = sorted(file.parent for file in GALLERY.glob("*/run.json"))

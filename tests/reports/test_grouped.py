@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.columns import TableError
 from reports.grouped import ClaimWarning, fit_groups
 from reports.judgement import Verdict
 from reports.laws import LawError
+from reports.tables.columns import TableError
 
 Sweep = Callable[..., pd.DataFrame]
 

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from reports.columns import TableError
 from reports.groups import group_columns, groups
+from reports.tables.columns import TableError
 
 
 def test_conditions_split_groups_only_when_they_vary_within_an_implementation() -> None:

@@ -24,7 +24,7 @@ from reports.grouped import ClaimWarning
 from reports.headline import fastest, findings
 from reports.judgement import Fit, Interval, Verdict
 from reports.page import Report, ReportError, default_directory, report, write_report
-from reports.tables import Table, read_table
+from reports.tables.read import Table, read_table
 from reports.verdict_table import print_verdicts, verdict_frame, verdict_rows
 from reports.wording import byte_size, interval, markdown, one_line, percent, seconds
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from reports.page import Report, write_report
-from reports.tables import Table
+from reports.tables.read import Table
 
 Make = Callable[..., dict[str, Any]]
 

@@ -20,7 +20,7 @@ from reports.prediction import (
     predict,
 )
 from reports.setting import Setting
-from reports.units import unit_of
+from reports.tables.units import unit_of
 
 Sweep = Callable[..., pd.DataFrame]
 TERMS = [(1.0, "n^2*d"), (300.0, "n*d"), (2e7, "1")]

@@ -16,7 +16,7 @@ from bench.records import Record
 from reports.cell_table import CASE_COLUMNS, COUNT_COLUMNS, READINGS, SIZE_COLUMNS, cell_table
 from reports.cells import cells_of
 from reports.groups import CONDITIONS, group_columns
-from reports.tables import NUMBER_COLUMNS
+from reports.tables.read import NUMBER_COLUMNS
 
 OF_A_PROCESS = {"typical_s", "readings"}
 """What stands in the place of a process's records of a cell; see `reports.readings`."""

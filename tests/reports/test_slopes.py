@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.columns import TableError
 from reports.slopes import COLUMNS, local_slopes
+from reports.tables.columns import TableError
 
 Sweep = Callable[..., pd.DataFrame]
 

@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from reports.columns import TableError
+from reports.tables.columns import TableError
 
 # Where two would do, the rarer one in text and numbers is meant.
 _SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma"}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from reports.units import UnitError, parse_quantity
+from reports.tables.units import UnitError, parse_quantity
 
 FILES = "files"
 """Key of `DataFrame.attrs`: pairs of the first row's label and the file that it was read from."""

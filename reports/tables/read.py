@@ -2,7 +2,7 @@
 
 One row is one record, or all records of a cell and process (`reports.readings`), and the columns
 are those of `bench.records.Record` as the file names them (`pass`, not `pass_`); a foreign table
-keeps its own columns. Files are told apart by their content (see `reports.formats`).
+keeps its own columns. Files are told apart by their content (see `reports.tables.formats`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from bench.records import (
     read_records,
     read_run,
 )
-from reports.columns import FILES, TableError, measured_rows, numbers, row_of
-from reports.formats import KINDS, Contents, is_journal, read_contents
 from reports.readings import TYPICAL, of_processes
+from reports.tables.columns import FILES, TableError, measured_rows, numbers, row_of
+from reports.tables.formats import KINDS, Contents, is_journal, read_contents
 from reports.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.columns import TableError
-from reports.delimited import read_delimited
+from reports.tables.columns import TableError
+from reports.tables.delimited import read_delimited
 
 words = st.text("abc ;,\t\"'-\n", min_size=1, max_size=6).map(lambda text: f"w{text}w")
 

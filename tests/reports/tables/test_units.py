@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.units import NO_UNIT, Quantity, Unit, UnitError, in_unit, parse_quantity, show, unit_of
+from reports.tables.units import (
+    NO_UNIT,
+    Quantity,
+    Unit,
+    UnitError,
+    in_unit,
+    parse_quantity,
+    show,
+    unit_of,
+)
 
 SUFFIXES = {
     "_s": ("time", 1.0),

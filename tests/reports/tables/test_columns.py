@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.columns import FILES, TableError, no_column, numbers, row_of
+from reports.tables.columns import FILES, TableError, no_column, numbers, row_of
 
 
 def frame_of(values: Any) -> pd.DataFrame:

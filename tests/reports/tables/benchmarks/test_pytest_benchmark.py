@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from reports.benchmark_json import (
+from reports.tables.benchmarks.pytest_benchmark import (
     LeftOutWarning,
     benchmark_info,
     benchmark_parameters,

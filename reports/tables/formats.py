@@ -10,20 +10,20 @@ from typing import Any
 
 import pandas as pd
 
-from reports.benchmark_json import (
-    benchmark_info,
-    benchmark_parameters,
-    benchmark_rows,
-    is_benchmark_json,
-)
-from reports.columns import TableError
-from reports.delimited import read_delimited
-from reports.google_benchmark import (
+from reports.tables.benchmarks.google_benchmark import (
     google_info,
     google_parameters,
     google_rows,
     is_google_benchmark,
 )
+from reports.tables.benchmarks.pytest_benchmark import (
+    benchmark_info,
+    benchmark_parameters,
+    benchmark_rows,
+    is_benchmark_json,
+)
+from reports.tables.columns import TableError
+from reports.tables.delimited import read_delimited
 
 KINDS = (
     "a run directory, CSV, JSON lines, Parquet, or the JSON of pytest-benchmark or google/benchmark"

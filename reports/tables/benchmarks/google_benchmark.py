@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from reports.benchmark_json import LeftOutWarning
-from reports.columns import TableError
+from reports.tables.benchmarks.pytest_benchmark import LeftOutWarning
+from reports.tables.columns import TableError
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _STATISTICS = ("median", "mean", "stddev", "cv", "BigO", "RMS")

@@ -8,8 +8,8 @@ import pytest
 
 import attnscale
 from bench.records import CorruptRecordWarning
-from reports.columns import TableError, measured_rows, numbers
-from reports.tables import Table, read_table, read_tables
+from reports.tables.columns import TableError, measured_rows, numbers
+from reports.tables.read import Table, read_table, read_tables
 
 Make = Callable[..., dict[str, Any]]
 

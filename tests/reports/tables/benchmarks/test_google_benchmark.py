@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from reports.benchmark_json import LeftOutWarning
-from reports.columns import TableError
-from reports.google_benchmark import google_rows, parse_name
-from reports.tables import Table, read_table
+from reports.tables.benchmarks.google_benchmark import google_rows, parse_name
+from reports.tables.benchmarks.pytest_benchmark import LeftOutWarning
+from reports.tables.columns import TableError
+from reports.tables.read import Table, read_table
 
 CONTEXT = {
     "date": "2026-03-05T07:11:13+00:00",

@@ -1,0 +1,1 @@
+"""How anybody's file becomes one table, with its columns and their units."""

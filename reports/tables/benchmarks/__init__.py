@@ -1,0 +1,1 @@
+"""The files that benchmark programs write, one format a module."""
