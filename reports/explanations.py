@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 from scipy.stats import f as f_distribution
 
 from reports import jumps
 from reports.breaks import FEWEST_CELLS, Break
+from reports.judge.one_jump import one_jump_reaches
 from reports.models import MOST_LOWER, Held, Model, Solution
 from reports.monomials import Floats, Law, Monomial
 from reports.profiles import Search, intervals, search
@@ -40,8 +42,7 @@ class Fitted:
     """A model with its exponents searched, and their intervals; None where an end is unknown.
 
     `broken` and `rival` (terms that outgrow it) say which explanation it is: neither is the claimed
-    law alone. `price` is what each lower-order term had to lower the sum of squares by, `change`
-    the criterion of the best change of the cost that is too small for a regime.
+    law alone. `price` is what each lower-order term had to lower the sum of squares by.
     """
 
     model: Model
@@ -54,7 +55,6 @@ class Fitted:
     price: float
     broken: Break | None = None
     rival: tuple[Monomial, ...] = ()
-    change: float = math.inf
 
     def share(self, leading: int) -> float:
         """The most that one leading term weighs in any cell."""
@@ -184,9 +184,10 @@ def choose(setting: Setting) -> Choice:
     """Fit the explanations and choose; the simplest unless another leads by the strict margin."""
     cells, law, names = setting.cells, setting.law, setting.names
     plain = fit_plain(setting)
-    starts = [plain.model.claimed, plain.found.best]
-    breaks = jumps.best_breaks(setting, starts)
-    small = [one for one in breaks if 1 / SMALLEST_JUMP < one.factor < SMALLEST_JUMP]
+    if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
+        return Choice(fitted=plain, tie=False)  # nothing richer could lead
+    breaks = jumps.best_breaks(setting, [plain.model.claimed, plain.found.best])
+    small = [one for one in breaks if _is_small(one)]
     leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
     rival = best_rival(setting)
     if rival is not None and rival[1] > plain.score - STRICT:
@@ -201,12 +202,22 @@ def choose(setting: Setting) -> Choice:
         near = rival is not None and rival[1] < one.standing + STRICT
         return Choice(fitted=fitted, tie=near)
     change = min((one.standing for one in small), default=math.inf)
-    if rival is not None and change <= rival[1] + STRICT:
-        rival = None  # a change that is no other law explains as much
-    if rival is not None:
-        model = Model(cells, law, names=names, extra=rival[0])
-        return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
-    return Choice(fitted=replace(plain, change=change), tie=False)
+    if rival is None or change <= rival[1] + STRICT:  # no other law explains as much
+        return Choice(fitted=plain, tie=False)
+    model = Model(cells, law, names=names, extra=rival[0])
+    return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
+
+
+def small_change(setting: Setting, chosen: Fitted) -> float:
+    """The criterion of the best change of the cost that is too small for a regime."""
+    if chosen.broken is not None or chosen.rival:
+        return math.inf
+    breaks = jumps.best_breaks(setting, [chosen.model.claimed, chosen.found.best])
+    return min((one.standing for one in breaks if _is_small(one)), default=math.inf)
+
+
+def _is_small(one: jumps.Divided) -> bool:
+    return 1 / SMALLEST_JUMP < one.factor < SMALLEST_JUMP
 
 
 def jump_explains(
@@ -225,14 +236,14 @@ def jump_explains(
         thetas.append(np.clip(best, model.claimed - tolerance, model.claimed + tolerance))
     # Noise can make two cells look like a regime of their own; counts have none.
     fewest = FEWEST_CELLS if setting.exact else 2
-    score = min(jumps.step_criterion(setting, model, thetas, fewest, one) for one in held)
-    if not absent:
-        return score < chosen.score + STRICT
-    # A term that is nowhere to be seen could only hide behind a jump that cancels it: that has to
-    # explain more than the cost without the term does.
-    without = min(model.value(model.claimed, drop=j) for j in absent)
-    spent = min(MOST_LOWER, len(model.lower)) + model.overheads
-    return score < min(chosen.score, setting.criterion(without, spent))
+    score = chosen.score + STRICT
+    if absent:
+        # A term that is nowhere to be seen could only hide behind a jump that cancels it: that
+        # has to explain more than the cost without the term does.
+        without = min(model.value(model.claimed, drop=j) for j in absent)
+        spent = min(MOST_LOWER, len(model.lower)) + model.overheads
+        score = min(chosen.score, setting.criterion(without, spent))
+    return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in held)
 
 
 def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -> bool:
@@ -244,10 +255,11 @@ def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -
     """
     tried = rivals(setting)
     later = chosen.model.later
+    change = cache(lambda: small_change(setting, chosen))
     for term in tried:
         model = Model(setting.cells, setting.law, names=setting.names, extra=(term,), later=later)
         beside = model.solve(_claimed(chosen))
-        change = chosen.change <= setting.criterion(beside.sse, beside.active + 1) + STRICT
+        beside_score = setting.criterion(beside.sse, beside.active + 1)
         for theta in (_claimed(chosen), chosen.found.best):
             solution = model.solve(theta, chosen.price)
             free = max(len(setting.cells) - solution.active, 1)
@@ -257,7 +269,9 @@ def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -
             share = float(solution.shares[:, model.overheads].max())
             if share < visible or gain <= quantile * setting.error(solution.sse, free) ** 2:
                 continue
-            if share >= present or (not change and shows_beyond(setting, term)):
+            if share >= present or (
+                shows_beyond(setting, term) and change() > beside_score + STRICT
+            ):
                 return True
     return False
 

@@ -1,7 +1,6 @@
 """Models with a jump: the claimed law, and beyond some threshold a cost that is higher.
 
-`best_breaks` looks for those that explain the cells best, their exponents free. `step_criterion`
-asks how well the claim itself explains them with any one jump, before it may be refuted.
+`best_breaks` looks for those that explain the cells best, their exponents free.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.breaks import Break, candidates, ramps, spills
-from reports.models import Held, Mask, Model, Solution, least, lower_terms
+from reports.breaks import Break, candidates, spills
+from reports.models import Model, Solution, lower_terms
 from reports.monomials import Floats, Monomial
 from reports.profiles import descend
 from reports.setting import REACH, Setting
@@ -24,10 +23,7 @@ FEWEST_FREE = 5  # degrees of freedom that a break must leave: fewer, and it exp
 MOST_TRIED = 24  # breaks that are tried at the starts, after all were ranked
 MOST_FITTED = 4  # breaks whose exponents are searched
 CAPACITIES = 2  # of a cache, on either side of the best: half to twice
-LARGEST_JUMP = 5.0  # page faults cost 2.6 to 4; caches less
 _LOG_JUMPS = tuple(math.log(f) for f in (0.33, 0.7, 1.2, 1.5, 2.2, 3.3))
-_ROUGH_JUMPS = (1 / 3.2, 1 / 1.6, 1.6, 3.2)
-_FINE_JUMPS = tuple(float(LARGEST_JUMP**e) for e in np.linspace(-1, 1, 25))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,7 +91,7 @@ def best_breaks(setting: Setting, starts: Sequence[Floats]) -> list[Divided]:
     for one, onset in _ranked(setting, starts):
         model = _model(setting, one, onset)
         thetas = np.array([t for start in starts for t in _with_jumps(model, start)])
-        first = float(model.values(thetas, screen=True).min())
+        first = float(model.values(thetas).min())
         score = setting.criterion(first, int(onset is None)) - _bonus(one)
         tried.append((score, len(tried), one, model))
     ordered = sorted(tried, key=lambda entry: entry[:2])
@@ -184,72 +180,3 @@ def near(model: Model, start: Floats, price: float = 0.0) -> Floats:
     low, high = model.bounds(REACH)
     step = np.full(start.size, 0.1)
     return descend(lambda thetas: model.values(thetas, price), start, step, low, high)[0]
-
-
-def step_criterion(
-    setting: Setting,
-    model: Model,
-    thetas: Sequence[Floats],
-    fewest: int,
-    held: Held | None = None,
-) -> float:
-    """The best criterion with these exponents and one jump of the cost somewhere.
-
-    The jump is a factor between 1/5 and 5 at a threshold, at once or with one size half-way; or
-    one lower-order term costs more from there on; or all cells before the threshold read one
-    value. Each side has the `fewest` cells; `held` gives a leading term a fixed share. Before a
-    law is refuted, these much simpler explanations must have failed.
-    """
-    cells = setting.cells
-    best = math.inf
-    found = candidates(cells, model.law, fewest)
-    steps = [one.later.astype(np.float64) for one in found]
-    steps += [ramp for ramp in ramps(cells, model.law) if 0 < ramp.min() + ramp.max() < 2]
-    for theta in thetas:
-        for one in found:
-            best = min(best, _above_floor(model, theta, one.later, held))
-            for term in model.lower:
-                best = min(best, _with_onset(model, theta, one.later, term, held))
-        rough = [
-            min(_explained(model, theta, held, factor**step) for factor in _ROUGH_JUMPS)
-            for step in steps
-        ]
-        for k in np.argsort(rough)[:6]:
-            fine = (_explained(model, theta, held, f ** steps[k]) for f in _FINE_JUMPS)
-            best = min(best, *fine)
-    if not math.isfinite(best):
-        return math.inf
-    parameters = model.solve(thetas[0]).active + 2
-    return setting.criterion(best, parameters)
-
-
-def _explained(
-    model: Model, theta: Floats, held: Held | None, scale: Floats, more: Floats | None = None
-) -> float:
-    """The squared residuals with every cost but the overhead scaled, and perhaps a further column.
-
-    Where a term is held at a share, what is left is to be explained by the others.
-    """
-    matrix = model.columns_at(theta)
-    matrix[:, model.overheads :] *= scale[:, None]
-    target = model.target
-    if held is not None:
-        matrix, target = model.held(matrix, held)
-    return least(matrix if more is None else np.column_stack([matrix, more]), target)
-
-
-def _with_onset(
-    model: Model, theta: Floats, later: Mask, term: Monomial, held: Held | None
-) -> float:
-    """A term costs more from a threshold on, as page faults do."""
-    onset = _relative(model, term) * later
-    return _explained(model, theta, held, np.ones_like(model.target), onset)
-
-
-def _above_floor(model: Model, theta: Floats, later: Mask, held: Held | None) -> float:
-    """All cells before the threshold read one value, whatever their size.
-
-    Waiting does that: for a scheduler's slice, or for a launch that hides the work.
-    """
-    floor = np.where(later, 0.0, model.target / model.cells.cost)
-    return _explained(model, theta, held, later.astype(np.float64), floor)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -26,17 +26,15 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.cells import Cells
+from reports.judge.non_negative import FixedColumns, Mask
 from reports.monomials import Floats, Law, Monomial
-
-Mask = npt.NDArray[np.bool_]
 
 MOST_LOWER = 3
 """Lower-order terms that may be there at once; two, where there are so many that it takes long."""
 MOST_SUBSETS = 160
+_MOST_KEPT = 32  # jumps whose columns are kept solved
 LEAST_GAP = Fraction(1, 2)
 """By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
-_RIDGE = 1e-12
-_CHUNK = 40_000  # matrices solved at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +117,9 @@ class Model:
         self._base = scale * np.column_stack([np.empty((cells.cost.size, 0)), *values])
         self._log_parts = scale * self._log_parts
         self._target = cells.weights
-        self._squares = float(self._target @ self._target)
         shape = (self.overheads, len(self.extra), len(self.lower), len(self.leading))
-        self._subsets, self._priced = _subsets(*shape)
-        self._all, self._whole, self._partly, self._without = _systems(*shape)
-        self._bound: dict[float, float] = {}
+        self._sets, self._priced = _sets(*shape)
+        self._fixed_columns: dict[float, FixedColumns] = {}
 
     @property
     def overheads(self) -> int:
@@ -138,7 +134,9 @@ class Model:
     @property
     def subsets(self) -> tuple[Mask, Floats]:
         """The sets of columns that are tried, a row each, and how many priced terms each has."""
-        return self._subsets, self._priced
+        leads = list(itertools.product((False, True), repeat=len(self.leading)))
+        rows = [np.concatenate([one, lead]) for one in self._sets for lead in leads]
+        return np.array(rows), np.repeat(self._priced, len(leads))
 
     @property
     def start(self) -> Floats:
@@ -160,44 +158,42 @@ class Model:
         gradual = bool(((self.later > 0) & (self.later < 1)).any())
         return np.append(low, 0.0 if gradual else -math.log(10)), np.append(high, math.log(10))
 
-    def values(
-        self,
-        thetas: Floats,
-        price: float = 0.0,
-        drop: int | None = None,
-        *,
-        screen: bool = False,
-    ) -> Floats:
+    def values(self, thetas: Floats, price: float = 0.0, drop: int | None = None) -> Floats:
         """The priced sums of squared relative residuals at each row of θ, coefficients at best.
 
-        `drop` leaves out one leading term, by its number; `screen` never tries to, for a quick
-        look.
+        `drop` leaves out one leading term, by its number.
         """
-        if drop is not None:
-            return self._over(thetas, price, self._without[drop])
-        found = self._over(thetas, price, self._whole)
-        if screen:
-            return found
-        # Without a leading term, a cost may be explained better only where it is explained badly.
-        worse = found > self._bound_of(price)
-        if worse.any():
-            found[worse] = np.minimum(found[worse], self._over(thetas[worse], price, self._partly))
+        found = np.empty(len(thetas))
+        for jump, rows in self._by_jump(thetas):
+            best = self._columns_with(jump).best(self._grown(thetas[rows]), price, without=drop)
+            found[rows] = best.values
         return found
 
-    def _bound_of(self, price: float) -> float:
-        """Below what leaving out a leading term can reach, about."""
-        if price not in self._bound:
-            steps = itertools.product((-1.0, 0.0, 1.0), repeat=self.start.size)
-            self._bound[price] = 0.8 * float(
-                self._over(self.start + np.array(list(steps)), price, self._partly).min()
-            )
-        return self._bound[price]
+    def _by_jump(self, thetas: Floats) -> Iterator[tuple[float, npt.NDArray[np.intp] | slice]]:
+        """The points, by how much more everything but the overhead costs beyond the threshold."""
+        if self.later is None:
+            yield 0.0, slice(None)
+            return
+        jumps, which = np.unique(thetas[:, -1], return_inverse=True)
+        for k, jump in enumerate(jumps.tolist()):
+            yield jump, np.flatnonzero(which == k)
 
-    def _over(self, thetas: Floats, price: float, systems: _Systems) -> Floats:
-        """The best priced values over some of the subsets."""
-        step = max(1, _CHUNK // max(len(systems.numbers), 1))
-        parts = [thetas[k : k + step] for k in range(0, len(thetas), step)]
-        return np.concatenate([self._best(part, price, systems)[0] for part in parts])
+    def _columns_with(self, jump: float) -> FixedColumns:
+        """The columns without exponents, with that jump."""
+        if jump not in self._fixed_columns:
+            if len(self._fixed_columns) >= _MOST_KEPT:
+                self._fixed_columns.clear()
+            self._fixed_columns[jump] = FixedColumns(
+                self._jumped(self._base, jump), self._target, self._sets, self._priced
+            )
+        return self._fixed_columns[jump]
+
+    def _jumped(self, columns: Floats, jump: float) -> Floats:
+        if self.later is None:
+            return columns
+        more = columns.copy()
+        more[:, self.overheads :] *= np.exp(jump * self.later)[:, None]
+        return more
 
     def value(self, theta: Floats, price: float = 0.0, drop: int | None = None) -> float:
         """`values` at one θ."""
@@ -205,9 +201,11 @@ class Model:
 
     def solve(self, theta: Floats, price: float = 0.0) -> Solution:
         """The coefficients at these exponents."""
-        _, chosen = self._best(theta[None], price, self._all)
-        kept = self._subsets[chosen[0]]
-        columns = self._matrix(theta[None])[0]
+        jump = 0.0 if self.later is None else float(theta[-1])
+        best = self._columns_with(jump).best(self._grown(theta[None]), price)
+        leads = [bool(best.changing[0] >> j & 1) for j in range(len(self.leading))]
+        kept = np.concatenate([self._sets[best.fixed[0]], leads])
+        columns = self.columns_at(theta)
         norms = _norms(columns)
         coefficients = np.zeros(self.size)
         if kept.any():
@@ -220,7 +218,7 @@ class Model:
         return Solution(
             theta=theta,
             sse=sse,
-            priced=sse + price * float(self._priced[chosen[0]]),
+            priced=sse + price * float(self._priced[best.fixed[0]]),
             coefficients=coefficients / self._leading_scale(theta),
             shares=parts / safe[:, None],
             fitted=fitted,
@@ -238,7 +236,8 @@ class Model:
 
     def columns_at(self, theta: Floats) -> Floats:
         """The columns, relative to the measured cost and weighted, at these exponents."""
-        return np.asarray(self._matrix(theta[None])[0])
+        jump = 0.0 if self.later is None else float(theta[-1])
+        return np.hstack([self._jumped(self._base, jump), self._grown(theta[None])[0]])
 
     @property
     def target(self) -> Floats:
@@ -258,27 +257,6 @@ class Model:
             parts.append(value * (1.0 if k < self.overheads else factor))
         return np.stack(np.broadcast_arrays(*parts), axis=-1)
 
-    def _best(
-        self, thetas: Floats, price: float, systems: _Systems
-    ) -> tuple[Floats, npt.NDArray[np.intp]]:
-        """The best priced value at each θ over some of the subsets, and the subset's number."""
-        columns = self._matrix(thetas)
-        gram = np.matmul(columns.transpose(0, 2, 1), columns)
-        squares = np.diagonal(gram, axis1=1, axis2=2)
-        each = 1.0 / np.sqrt(np.where(squares > 0, squares, 1.0))
-        gram *= each[:, :, None] * each[:, None, :]
-        right = np.matmul(self._target, columns) * each
-        system = gram[:, None] * systems.both
-        system += systems.fill
-        wanted = right[:, None] * systems.kept
-        found = np.linalg.solve(system, wanted[..., None])[..., 0]
-        value = self._squares - np.einsum("tsk,tsk->ts", found, wanted)
-        np.maximum(value, 0.0, out=value)
-        value += price * systems.priced
-        value[(found < -1e-9).any(axis=2)] = np.inf
-        chosen = value.argmin(axis=1)
-        return value[np.arange(len(thetas)), chosen], systems.numbers[chosen]
-
     def _at(self, term: Monomial, j: int, theta: Floats) -> Monomial:
         for v, name in enumerate(self.names):
             if self._free[j, v]:
@@ -289,16 +267,13 @@ class Model:
     def _exponents(self, thetas: Floats) -> Floats:
         return np.asarray(thetas[:, None, : len(self.names)] * self._free + self._held)
 
-    def _matrix(self, thetas: Floats) -> Floats:
-        """The weighted relative columns at each θ: (θ, cells, columns)."""
+    def _grown(self, thetas: Floats) -> Floats:
+        """The leading terms' weighted relative columns at each θ: (θ, cells, leading terms)."""
         psi = np.exp(np.matmul(self._logs, self._exponents(thetas).transpose(0, 2, 1)))
-        matrix = np.empty((len(thetas), *self._base.shape[:1], self.size))
-        matrix[:, :, : len(self.terms)] = self._base
-        matrix[:, :, len(self.terms) :] = psi * self._log_parts
+        psi *= self._log_parts
         if self.later is not None:
-            jump = np.exp(thetas[:, -1, None] * self.later[None])
-            matrix[:, :, self.overheads :] *= jump[:, :, None]
-        return matrix
+            psi *= np.exp(thetas[:, -1, None] * self.later)[:, :, None]
+        return np.asarray(psi)
 
     def _leading_scale(self, theta: Floats) -> Floats:
         """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
@@ -307,66 +282,21 @@ class Model:
 
 
 @cache
-def _subsets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask, Floats]:
-    """The subsets of columns, a row each, and how many lower-order terms each has."""
-    size = overheads + extra + lower + leading
-    places = range(overheads + extra, overheads + extra + lower)
-    others = [k for k in range(size) if k not in places]
-    free = list(itertools.product((False, True), repeat=len(others)))
+def _sets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask, Floats]:
+    """The subsets of columns without exponents, a row each, and how many are lower-order terms."""
+    first = overheads + extra
+    free = list(itertools.product((False, True), repeat=first))
     picks: list[tuple[int, ...]] = []
     for most in range(MOST_LOWER + 1):
-        more = list(itertools.combinations(places, most))
-        if most > 2 and (len(picks) + len(more)) * len(free) > MOST_SUBSETS:
+        more = list(itertools.combinations(range(first, first + lower), most))
+        if most > 2 and (len(picks) + len(more)) * len(free) * 2**leading > MOST_SUBSETS:
             break
         picks += more
-    rows = np.zeros((len(picks) * len(free), size), dtype=np.bool_)
+    rows = np.zeros((len(picks) * len(free), first + lower), dtype=np.bool_)
     for row, (pick, flags) in zip(rows, itertools.product(picks, free), strict=True):
         row[list(pick)] = True
-        row[others] = flags
-    return rows, rows[:, list(places)].sum(axis=1).astype(np.float64)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Systems:
-    """What makes the normal equations of some subsets, by their `numbers`.
-
-    `kept` are the columns of each, `both` the products of its columns; columns that a subset has
-    not are given the equation x = 0 by `fill`.
-    """
-
-    numbers: npt.NDArray[np.intp]
-    kept: Floats
-    both: Floats
-    fill: Floats
-    priced: Floats
-
-    @classmethod
-    def of(cls, subsets: Mask, priced: Floats, rows: Mask) -> _Systems:
-        """Those of the subsets in some rows."""
-        kept = subsets[rows]
-        return cls(
-            numbers=np.flatnonzero(rows),
-            kept=kept.astype(np.float64),
-            both=(kept[:, :, None] & kept[:, None, :]).astype(np.float64),
-            fill=np.eye(kept.shape[1]) * np.where(kept, _RIDGE, 1.0)[:, :, None],
-            priced=priced[rows],
-        )
-
-
-@cache
-def _systems(
-    overheads: int, extra: int, lower: int, leading: int
-) -> tuple[_Systems, _Systems, _Systems, tuple[_Systems, ...]]:
-    """Of all subsets; of those with every leading term; of the others; of those without each."""
-    subsets, priced = _subsets(overheads, extra, lower, leading)
-    leads = subsets[:, overheads + extra + lower :]
-    whole: Mask = np.asarray(leads.all(axis=1))
-
-    def some(rows: Mask) -> _Systems:
-        return _Systems.of(subsets, priced, rows)
-
-    without = tuple(some(np.asarray(~leads[:, j])) for j in range(leading))
-    return some(np.ones_like(whole)), some(whole), some(np.asarray(~whole)), without
+        row[:first] = flags
+    return rows, rows[:, first:].sum(axis=1).astype(np.float64)
 
 
 @cache

@@ -24,6 +24,8 @@ _COARSE_POINTS = {1: 41, 2: 13, 3: 9}
 MOST_VARIABLES = 3
 _WORTH = 1 - 1e-5  # a smaller gain is none: valleys along which nothing is known are long
 _NEAR = 0.05
+_NEARBY = 0.02  # along a valley that is known
+_FAR_ABOVE = 4.0  # by the root of the sum of squares, 1 being the threshold
 _PRECISION = 1e-3  # of an exponent: a hundredth of the default tolerance
 
 
@@ -63,40 +65,65 @@ def descend(
     high: Floats,
     least_step: float = _PRECISION / 4,
 ) -> tuple[Floats, float]:
-    """The nearest minimum, by trying a cube of points and making it smaller, to `least_step`.
+    """The nearest minimum, by trying a cube of points and making it smaller, to `least_step`."""
+    best, values = _descend(objective, start[None], step[None], low, high, least_step)
+    return best[0], float(values[0])
 
-    Where no corner is lower, the vertex of the parabola through the cube is tried, if it promises
-    anything: valleys are narrow, and seldom along an axis.
+
+def _descend(
+    objective: Objective,
+    starts: Floats,
+    steps: Floats,
+    low: Floats,
+    high: Floats,
+    least_step: float,
+) -> tuple[Floats, Floats]:
+    """The minima nearest to some starts, all at once: a call costs much more than a point.
+
+    An entry whose step is 0 is held; in each row equally many are. Where no corner of a row's cube
+    is lower, the vertex of the parabola through the cube is tried, if it promises anything:
+    valleys are narrow, and seldom along an axis.
     """
-    best = start.copy()
-    free = np.flatnonzero(step > 0)
-    value = float(objective(best[None])[0])
-    if not free.size:
-        return best, value
-    offsets = _cube(free.size)
-    step = step / 2
-    while step.max() > least_step:
-        moves = np.zeros((len(offsets), start.size))
-        moves[:, free] = offsets * step[free]
-        trial = np.clip(best + moves, low, high)
-        values = objective(trial)
-        k = int(values.argmin())
-        lower = values[k] < value * _WORTH
-        if lower:
-            further = np.clip(2 * trial[k] - best, low, high)
-            best, value, gain = trial[k], float(values[k]), math.inf
-        else:
-            move, gain = _vertex(values, free.size)
-            further = best.copy()
-            further[free] += move * step[free]
-            further = np.clip(further, low, high)
-        there = float(objective(further[None])[0]) if gain > value * (1 - _WORTH) else math.inf
-        if there < value * _WORTH:
-            best, value = further, there
-        elif not lower:  # closer, and the more so the nearer the vertex
-            near = gain > 0 and (np.abs(further - best) <= step / 4).all()
-            step = step / (4 if near else 2)
-    return best, value
+    best, values = starts.copy(), objective(starts)
+    count = int((steps[0] > 0).sum())
+    if not count:
+        return best, values
+    free = np.array([np.flatnonzero(one > 0) for one in steps])
+    step = np.take_along_axis(steps, free, axis=1) / 2
+    offsets = _cube(count)
+    rows = np.flatnonzero(step.max(axis=1) > least_step)
+    while rows.size:
+        here, places = best[rows], free[rows]
+        moves = np.zeros((rows.size, len(offsets), starts.shape[1]))
+        along = np.broadcast_to(places[:, None], (rows.size, len(offsets), count))
+        np.put_along_axis(moves, along, offsets * step[rows, None], axis=2)
+        trial = np.clip(here[:, None] + moves, low, high)
+        found = objective(trial.reshape(-1, starts.shape[1])).reshape(rows.size, -1)
+        at = np.arange(rows.size)
+        corner = found.argmin(axis=1)
+        lower = found[at, corner] < values[rows] * _WORTH
+        vertex, gain = _vertices(found, count)
+        ahead = here.copy()
+        np.put_along_axis(
+            ahead, places, np.take_along_axis(here, places, 1) + vertex * step[rows], axis=1
+        )
+        ahead = np.where(lower[:, None], 2 * trial[at, corner] - here, ahead)
+        ahead = np.clip(ahead, low, high)
+        best[rows] = np.where(lower[:, None], trial[at, corner], here)
+        values[rows] = np.where(lower, found[at, corner], values[rows])
+        worth = lower | (gain > values[rows] * (1 - _WORTH))
+        there = np.full(rows.size, np.inf)
+        if worth.any():
+            there[worth] = objective(ahead[worth])
+        better = there < values[rows] * _WORTH
+        near = (gain > 0) & (np.abs(ahead - here).max(axis=1) <= step[rows].max(axis=1) / 4)
+        best[rows] = np.where(better[:, None], ahead, best[rows])
+        values[rows] = np.where(better, there, values[rows])
+        # Closer, and the more so the nearer the vertex.
+        smaller = np.where(better | lower, 1.0, np.where(near, 0.25, 0.5))
+        step[rows] *= smaller[:, None]
+        rows = rows[step[rows].max(axis=1) > least_step]
+    return best, values
 
 
 @cache
@@ -104,22 +131,29 @@ def _cube(size: int) -> Floats:
     return np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=size)))
 
 
-def _vertex(values: Floats, size: int) -> tuple[Floats, float]:
-    """The lowest point of the parabola through the values on a cube, and how much lower it is.
+def _vertices(values: Floats, size: int) -> tuple[Floats, Floats]:
+    """The lowest point of the parabola through each row's cube, and how much lower it is.
 
     In steps from the cube's middle, at most eight; the middle where the parabola has none.
     """
-    if not np.isfinite(values).all():
-        return np.zeros(size), 0.0
-    found = _inverse(size) @ values
-    slope, bends = found[1 : 1 + size], np.zeros((size, size))
-    bends[np.triu_indices(size)] = found[1 + size :]
-    bends = bends + bends.T
-    if (bends[0, 0] if size == 1 else np.linalg.eigvalsh(bends)[0]) <= 0:
-        return np.zeros(size), 0.0
-    move = -slope / bends[0, 0] if size == 1 else -np.linalg.solve(bends, slope)
-    gain = -float(slope @ move) / 2
-    return np.asarray(move * min(1.0, 8.0 / max(float(np.abs(move).max()), 1e-300))), gain
+    slopes, bends = _parabolas(values, size)
+    least = bends[:, 0, 0] if size == 1 else np.linalg.eigvalsh(bends)[:, 0]
+    bowl = least > 0
+    moves = np.zeros_like(slopes)
+    moves[bowl] = -np.linalg.solve(bends[bowl], slopes[bowl][..., None])[..., 0]
+    gains = -(slopes * moves).sum(axis=1) / 2
+    return moves * np.minimum(1.0, 8.0 / np.maximum(np.abs(moves).max(axis=1), 1e-300))[
+        :, None
+    ], gains
+
+
+def _parabolas(values: Floats, size: int) -> tuple[Floats, Floats]:
+    """The slopes and the matrix of second derivatives of the parabola through each row's cube."""
+    found = values @ _inverse(size).T
+    rows, columns = np.triu_indices(size)
+    bends = np.zeros((len(values), size, size))
+    bends[:, rows, columns] = found[:, 1 + size :]
+    return found[:, 1 : 1 + size], bends + bends.transpose(0, 2, 1)
 
 
 @cache
@@ -135,73 +169,108 @@ def intervals(
     objective: Objective, found: Search, threshold: float, count: int
 ) -> tuple[tuple[float | None, float | None], ...]:
     """The ends of the profile of each of the first `count` entries; None where the box ends."""
-    return tuple(
-        (_edge(objective, found, threshold, v, -1), _edge(objective, found, threshold, v, 1))
-        for v in range(count)
-    )
+    spread = _spread(objective, found)
+    edges = [
+        _Edge(found, threshold, v, direction, spread) for v in range(count) for direction in (-1, 1)
+    ]
+    while asked := [(edge, at) for edge in edges if (at := edge.next()) is not None]:
+        starts = np.clip([edge.start(at) for edge, at in asked], found.low, found.high)
+        steps = np.full(starts.shape, _NEARBY)
+        for row, (edge, at) in enumerate(asked):
+            starts[row, edge.v], steps[row, edge.v] = at, 0.0
+        # The last parabola is good to far less than its cube.
+        points, values = _descend(
+            objective, starts, steps, found.low, found.high, least_step=4 * _PRECISION
+        )
+        for (edge, at), point, value in zip(asked, points, values, strict=True):
+            edge.tell(at, point, float(value))
+    return tuple((edges[2 * v].end, edges[2 * v + 1].end) for v in range(count))
 
 
-def _edge(
-    objective: Objective, found: Search, threshold: float, v: int, direction: int
-) -> float | None:
-    inside, at = float(found.best[v]), found.best
-    # The region may have another part further out: start from the outermost grid point inside it.
-    within = np.flatnonzero(found.grid <= threshold)
-    if within.size:
-        far = within[int((direction * found.points[within, v]).argmax())]
-        if direction * (found.points[far, v] - inside) > 0:
-            inside, at = float(found.points[far, v]), found.points[far]
-    limit = float(found.high[v] if direction > 0 else found.low[v])
-    if _fixed(objective, found, at, v, limit)[1] <= threshold:
-        return None
-    rise = _rise(objective(at[None])[0], found, threshold)
-    stride = _PRECISION * 8
-    while True:
-        if abs(limit - inside) <= _PRECISION:
+def _spread(objective: Objective, found: Search) -> Floats:
+    """The inverse of the second derivatives at the minimum; 0 where it is no bowl."""
+    size = found.best.size
+    trial = np.clip(found.best + 4 * _PRECISION * _cube(size), found.low, found.high)
+    bends = _parabolas(objective(trial)[None], size)[1][0] / (4 * _PRECISION) ** 2
+    if np.linalg.eigvalsh(bends)[0] <= 0:
+        return np.zeros((size, size))
+    return np.asarray(np.linalg.inv(bends))
+
+
+class _Edge:
+    """The search for one end of one profile: which value to hold next, and what came of it."""
+
+    def __init__(
+        self, found: Search, threshold: float, v: int, direction: int, spread: Floats
+    ) -> None:
+        self.v, self.end = v, None
+        self._direction, self._found, self._threshold = direction, found, threshold
+        self._inside, self._at, self._rise = float(found.best[v]), found.best, 0.0
+        # The region may have another part further out: start from its outermost grid point.
+        within = np.flatnonzero(found.grid <= threshold)
+        if within.size:
+            far = within[int((direction * found.points[within, v]).argmax())]
+            if direction * (found.points[far, v] - self._inside) > 0:
+                self._inside, self._at = float(found.points[far, v]), found.points[far]
+                self._rise = self._rise_of(float(found.grid[far]))
+        self._limit = float(found.high[v] if direction > 0 else found.low[v])
+        self._outside: float | None = None
+        self._beyond, self._halved = math.inf, True
+        own = float(spread[v, v])
+        self._valley = spread[v] / own if own > 0 else np.zeros(found.best.size)
+        margin = max(threshold - found.value, 0.0)
+        guess = 1.05 * math.sqrt(2 * margin * own) * (1 - self._rise)
+        self._stride = min(max(guess, 8 * _PRECISION), 0.25)
+        at_limit = found.grid[found.points[:, v] == self._limit]
+        # Where the grid lies far above it all along the box's end, the profile does not reach it.
+        self._asked_limit = bool(at_limit.size) and self._rise_of(float(at_limit.min())) > _FAR_ABOVE
+        self._done = False
+
+    end: float | None
+
+    def next(self) -> float | None:
+        """The value to hold; None if there is nothing more to ask."""
+        if self._done:
             return None
-        outside = inside + direction * min(stride, abs(limit - inside))
-        there, value = _fixed(objective, found, at, v, outside)
-        if value > threshold:
-            break
-        inside, at, rise = outside, _ahead(at, there, v), _rise(value, found, threshold)
-        stride = min(2 * stride, 0.25)
-    beyond, halved = _rise(value, found, threshold), True
-    while (gap := abs(outside - inside)) > _PRECISION:
+        if not self._asked_limit:
+            return self._limit
+        if self._outside is None:
+            if abs(self._limit - self._inside) <= _PRECISION:
+                self._done = True
+                return None
+            step = min(self._stride, abs(self._limit - self._inside))
+            return self._inside + self._direction * step
+        gap = abs(self._outside - self._inside)
+        if gap <= _PRECISION:
+            self.end, self._done = (self._inside + self._outside) / 2, True
+            return None
         # The rise is about linear, as that of a parabola; where it misleads, the middle is tried.
-        part = (1.0 - rise) / (beyond - rise) if halved and math.isfinite(beyond) else 0.5
+        linear = self._halved and math.isfinite(self._beyond)
+        part = (1.0 - self._rise) / (self._beyond - self._rise) if linear else 0.5
         step = min(max(part * gap, _PRECISION / 2), gap - _PRECISION / 2)
-        middle = inside + direction * step
-        there, value = _fixed(objective, found, at, v, middle)
-        if value > threshold:
-            outside, beyond = middle, _rise(value, found, threshold)
+        return self._inside + self._direction * step
+
+    def start(self, at: float) -> Floats:
+        """Where to look for the rest: along the valley."""
+        return np.asarray(self._at + (at - self._inside) * self._valley)
+
+    def tell(self, at: float, point: Floats, value: float) -> None:
+        """What the profile is there."""
+        if not self._asked_limit:
+            self._asked_limit, self._done = True, value <= self._threshold
+            return
+        before = None if self._outside is None else abs(self._outside - self._inside)
+        if value > self._threshold:
+            self._outside, self._beyond = at, self._rise_of(value)
         else:
-            inside, at, rise = middle, there, _rise(value, found, threshold)
-        halved = abs(outside - inside) <= gap / 2
-    return (inside + outside) / 2
+            if abs(at - self._inside) > 0:
+                self._valley = (point - self._at) / (at - self._inside)
+            self._inside, self._at, self._rise = at, point, self._rise_of(value)
+            self._stride = min(2 * self._stride, 0.25)
+        if before is not None and self._outside is not None:
+            self._halved = abs(self._outside - self._inside) <= before / 2
 
-
-def _rise(value: float, found: Search, threshold: float) -> float:
-    """The root of what a value lies above the minimum: 0 there, 1 at the threshold."""
-    margin = max(threshold - found.value, 1e-300)
-    return math.sqrt(max(value - found.value, 0.0) / margin)
-
-
-def _ahead(before: Floats, now: Floats, v: int) -> Floats:
-    """The point to start from next: as far again along the valley, at the same place on axis v."""
-    ahead = 2 * now - before
-    ahead[v] = now[v]
-    return ahead
-
-
-def _fixed(
-    objective: Objective, found: Search, near: Floats, v: int, value: float
-) -> tuple[Floats, float]:
-    """The minimum with one exponent held, sought near a point."""
-    start = np.clip(near, found.low, found.high)
-    start[v] = value
-    low, high = found.low.copy(), found.high.copy()
-    low[v] = high[v] = value
-    step = np.full(start.size, 0.04)
-    step[v] = 0.0
-    # The last parabola is good to far less than its cube.
-    return descend(objective, start, step, low, high, least_step=4 * _PRECISION)
+    def _rise_of(self, value: float) -> float:
+        """The root of what a value lies above the minimum: 0 there, 1 at the threshold."""
+        margin = max(self._threshold - self._found.value, 1e-300)
+        return math.sqrt(max(value - self._found.value, 0.0) / margin)

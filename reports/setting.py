@@ -77,6 +77,12 @@ class Setting:
         """`criterion` of these cells."""
         return criterion(sse, len(self.cells), parameters, self.floor)
 
+    def squares_below(self, score: float, parameters: int) -> float:
+        """The sum of squares below which `criterion` is less than a score; 0 or less if none is."""
+        count = len(self.cells)
+        room = (score - parameters * math.log(count)) / count
+        return count * (math.exp(min(room, 700.0)) - self.floor**2)
+
     def best_criterion(self, parameters: int) -> float:
         """The least that a model with so many parameters and one term could reach.
 

@@ -1,0 +1,1 @@
+"""Which law holds, and how surely."""

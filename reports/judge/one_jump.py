@@ -1,0 +1,86 @@
+"""Whether a claim with one jump of the cost explains the cells: asked before it may be refuted.
+
+The exponents are given. The jump is a factor between 1/5 and 5 at a threshold, at once or with one
+size half-way; or one lower-order term costs more from there on; or all cells before the threshold
+read one value, as waiting for a scheduler's slice, or a launch that hides the work, makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from reports.breaks import candidates, ramps
+from reports.models import Held, Model, least
+from reports.monomials import Floats
+from reports.setting import Setting
+
+LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4; caches less
+_FACTORS = tuple(float(LARGEST_FACTOR**e) for e in np.linspace(-1, 1, 25))
+
+
+def one_jump_reaches(
+    setting: Setting,
+    model: Model,
+    thetas: Sequence[Floats],
+    fewest: int,
+    score: float,
+    held: Held | None = None,
+) -> bool:
+    """Whether some jump, with any of these exponents, has a criterion below a score.
+
+    Each side of it has the `fewest` cells; `held` gives a leading term a fixed share.
+    """
+    limit = setting.squares_below(score, model.solve(thetas[0]).active + 2)
+    if limit <= 0:
+        return False
+    cells = setting.cells
+    sudden = [one.later.astype(np.float64) for one in candidates(cells, model.law, fewest)]
+    gradual = [ramp for ramp in ramps(cells, model.law) if 0 < ramp.min() + ramp.max() < 2]
+    jumps = [_Jumps(model, theta, held) for theta in thetas]
+    return any(
+        squares < limit for one in jumps for squares in one.squares(sudden, gradual, limit)
+    )
+
+
+class _Jumps:
+    """The squared residuals at some exponents, with a jump of the cost."""
+
+    def __init__(self, model: Model, theta: Floats, held: Held | None) -> None:
+        self._columns, self._target = model.columns_at(theta), model.target
+        if held is not None:
+            self._columns, self._target = model.held(self._columns, held)
+        self._fixed, self._growing = np.split(self._columns, [model.overheads], axis=1)
+        scale = model.target / model.cells.cost
+        self._floor = scale
+        self._lower = [term.evaluate(model.cells.sizes) * scale for term in model.lower]
+
+    def squares(
+        self, sudden: Sequence[Floats], gradual: Sequence[Floats], limit: float
+    ) -> Iterator[float]:
+        """Those of every jump, but for thresholds at which none can come below the limit."""
+        for later in sudden:
+            yield self._least(self._growing * later[:, None], self._floor * (1 - later))
+            if self._apart(later) >= limit:
+                continue
+            for term in self._lower:
+                yield self._least(self._growing, term * later)
+            yield from self._with_factors(later)
+        for step in gradual:
+            if self._apart(step) < limit:
+                yield from self._with_factors(step)
+
+    def _with_factors(self, step: Floats) -> Iterator[float]:
+        for factor in _FACTORS:
+            yield self._least(self._growing * (factor**step)[:, None])
+
+    def _apart(self, step: Floats) -> float:
+        """With coefficients of any sign, and others on each level of the step: a lower bound."""
+        levels = [self._growing * (step == level)[:, None] for level in np.unique(step)]
+        basis, *_ = np.linalg.qr(np.hstack([self._fixed, *levels]))
+        return float(self._target @ self._target - np.square(basis.T @ self._target).sum())
+
+    def _least(self, growing: Floats, more: Floats | None = None) -> float:
+        columns = (self._fixed, growing, *(() if more is None else (more[:, None],)))
+        return least(np.hstack(columns), self._target)
