@@ -361,6 +361,10 @@ def fit_command(
     size: Annotated[list[str] | None, typer.Option(metavar="n=column", help="repeatable")] = None,
     value: Annotated[str | None, typer.Option(help="the cost column (time_s)")] = None,
     by: Annotated[list[str] | None, typer.Option(help="one group per value of this column")] = None,
+    average: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="take the effect of this setting out; repeatable"),
+    ] = None,
     claim: Annotated[str | None, typer.Option(help="a law such as n^2*d")] = None,
     confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
     tolerance: Annotated[float, typer.Option(help="on an exponent")] = 0.1,
@@ -401,6 +405,7 @@ def fit_command(
             sizes=sizes,
             value=cost,
             by=[name for text in by for name in text.split(",")] if by else None,
+            average=[name for text in average or () for name in text.split(",")],
             claim=claim,
             confidence=confidence,
             tolerance=tolerance,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.cells import Cells
-from reports.models import Mask, lower_terms
+from reports.judge.non_negative import Mask
+from reports.models import lower_terms
 from reports.monomials import Floats, Law, Monomial
 
 FEWEST_CELLS = 4  # on each side: fewer cannot show a coefficient apart from a lower-order term

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reports.ensemble import Ensemble
-from reports.models import Mask
+from reports.judge.non_negative import Mask
 from reports.monomials import Floats, Monomial
 from reports.prediction import LARGEST_SIZE
 from reports.tables.units import NO_UNIT, show

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.explanations import Fitted
-from reports.models import Mask
+from reports.judge.non_negative import Mask
 from reports.monomials import Floats, Monomial
 from reports.setting import Setting
 

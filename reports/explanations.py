@@ -18,7 +18,7 @@ from scipy.stats import f as f_distribution
 from reports import jumps
 from reports.breaks import FEWEST_CELLS, Break
 from reports.judge.one_jump import one_jump_reaches
-from reports.models import MOST_LOWER, Held, Model, Solution
+from reports.models import MOST_LOWER, Held, Model, Solution, lower_terms, near_terms
 from reports.monomials import Floats, Law, Monomial
 from reports.profiles import Search, intervals, search
 from reports.rivals import best_rival, rivals, shows_beyond
@@ -32,6 +32,7 @@ FARTHEST_REACH = 8.0  # sought so far above, while the best exponent lies at the
 AT_THE_END = 0.001
 FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
 MOST_OF_IT = 0.5
+AS_GOOD = float(__import__("os").environ.get("AG", "10"))
 SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
 TWIN_CONFIDENCE = 0.999
 OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
@@ -186,6 +187,12 @@ def choose(setting: Setting) -> Choice:
     plain = fit_plain(setting)
     if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
         return Choice(fitted=plain, tie=False)  # nothing richer could lead
+    unlogged = near_terms(law)
+    if unlogged:
+        model = Model(cells, law, names=names, lower=(*lower_terms(law), *unlogged))
+        beside = fit_priced(setting, model)
+        if beside.score < plain.score - STRICT:
+            plain = beside
     breaks = jumps.best_breaks(setting, [plain.model.claimed, plain.found.best])
     small = [one for one in breaks if _is_small(one)]
     leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
@@ -234,9 +241,9 @@ def jump_explains(
     thetas = [model.claimed]
     if not absent:
         thetas.append(np.clip(best, model.claimed - tolerance, model.claimed + tolerance))
-    # Noise can make two cells look like a regime of their own; counts have none.
-    fewest = FEWEST_CELLS if setting.exact else 2
-    score = chosen.score + STRICT
+    # One cell may be dearer for a cause of its own, the largest too; counts have no such cells.
+    fewest = FEWEST_CELLS if setting.exact else 1
+    score = chosen.score + AS_GOOD
     if absent:
         # A term that is nowhere to be seen could only hide behind a jump that cancels it: that
         # has to explain more than the cost without the term does.

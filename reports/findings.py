@@ -25,6 +25,7 @@ WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
 class Findings:
     """What a verdict rests on.
 
+    `claim_fits` says that the law fits with the claimed exponents too.
     `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
     to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
     the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs
@@ -40,6 +41,7 @@ class Findings:
     usual_overhead: float
     weak: bool
     inside: bool
+    claim_fits: bool
     outside: tuple[str, ...]
 
     @property
@@ -66,6 +68,7 @@ def findings_of(
         overhead=float(fixed[largest_cell(setting)]),
         usual_overhead=float(np.median(fixed)),
         weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
+        claim_fits=_claim_misfit(chosen) <= setting.largest_misfit,
         inside=there
         and all(
             low is not None
@@ -104,6 +107,14 @@ def _tolerances(chosen: Fitted, tolerance: float) -> tuple[float, ...]:
     )
 
 
+def _claim_misfit(chosen: Fitted) -> float:
+    """The residual standard error with the claimed exponents."""
+    theta = chosen.found.best.copy()
+    theta[: chosen.model.claimed.size] = chosen.model.claimed
+    claimed = chosen.model.solve(theta)
+    return math.sqrt(claimed.sse / max(chosen.model.cells.cost.size - claimed.active, 1))
+
+
 def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Leading terms shown to be absent, and those shown to be neither absent nor present."""
     model = chosen.model
@@ -116,10 +127,17 @@ def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[
     base = model.solve(theta)
     threshold = setting.threshold(base.sse, len(setting.cells) - base.active)
     region = chosen.found.value + setting.margin(chosen.solution.sse, chosen.free, theta.size + 1)
+    # A jump, and what counts allocate in blocks, can hide a term that is there.
+    told = chosen.broken is None and not setting.exact
+    fits = told and math.sqrt(base.sse / len(setting.cells)) <= setting.largest_misfit
     for j in range(len(model.leading)):
-        if model.value(theta, chosen.price, drop=j) <= region:
-            held = least(*model.held(model.columns_at(theta), Held(term=j, share=VISIBLE_SHARE)))
-            (absent if held > threshold else unseen).append(j)
+        held = least(*model.held(model.columns_at(theta), Held(term=j, share=VISIBLE_SHARE)))
+        share = float(base.shares[:, len(model.terms) + j].max())
+        negligible = share < VISIBLE_SHARE and held > threshold
+        if negligible and (fits or model.value(theta, chosen.price, drop=j) <= region):
+            absent.append(j)
+        elif model.value(theta, chosen.price, drop=j) <= region:
+            unseen.append(j)
     return tuple(absent), tuple(unseen)
 
 

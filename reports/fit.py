@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 
 from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, usual_statistic
+from reports.conditions.unnamed_columns import Mixed, Moving, moving_sizes, settings_taken_out
+from reports.groups import CONDITIONS
 from reports.judgement import Fit, Verdict
 from reports.judging import Judgement, judge
 from reports.laws import Law, LawError, parse
-from reports.readings import of_processes
+from reports.readings import TYPICAL, of_processes
 from reports.refutation import REFUTING
-from reports.tables.columns import TableError
+from reports.tables.columns import TableError, measured_rows, no_column, numbers
 
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""
@@ -31,6 +33,8 @@ KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
 CLAIM = "n^2*d"
 OTHER: Mapping[str, str] = MappingProxyType({"quiet": "median", "median": "min", "min": "median"})
 """The statistic by which a claim is judged beside each."""
+MIXED = "mixed_readings"
+OF_READINGS = ("time_s", "time_min_s", TYPICAL)
 EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
 """Costs that are counted: the same at every call."""
 
@@ -45,6 +49,7 @@ def fit(
     tolerance: float = 0.1,
     statistic: str | None = None,
     other: bool = True,
+    average: Sequence[str] = (),
     group: Mapping[str, Any] = MappingProxyType({}),
     info: Mapping[str, Any] = MappingProxyType({}),
 ) -> Fit:
@@ -56,6 +61,9 @@ def fit(
     where there are enough readings), median (the default else) or min. With `other`, the claim is
     judged by another one too, and the fit says if the verdicts differ. What would be refuted is so
     always, and left open where the other statistic confirms it.
+    A setting that varies among rows of the same sizes, and changes the cost, leaves the claim open
+    until it is a size, makes groups, or is in `average`: its effect is taken out, so that the cost
+    is that of its values in the mean. So does a size that falls as a claimed one rises.
     `group` is carried into the result; `info` is the object of `run.json`, whose caches and
     ceilings name the regimes.
 
@@ -77,6 +85,8 @@ def fit(
     law = parse(claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
     table = of_processes(table)
     columns = columns_of(table, law, sizes)
+    mixed, table = _without_settings(table, columns, value, average)
+    moving = _moving(table, columns, value)
     statistic = statistic or usual_statistic(table, columns, value)
     devices = sorted(set(table["device"].astype(str))) if "device" in table else []
 
@@ -98,6 +108,11 @@ def fit(
         second = judged(OTHER[statistic]).verdict
     if found.verdict is Verdict.REFUTED and second is Verdict.CONFIRMED:
         found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=_contradicted(found.reasons))
+    unnamed = [MIXED] * any(one.factor > 1 and not one.averaged for one in mixed)
+    unnamed += ["sizes_collinear"] * bool(moving)
+    if unnamed:
+        notes = [one for one in found.reasons if one not in REFUTING]
+        found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=(*unnamed, *notes))
     return Fit(
         group=dict(group),
         claim=str(law),
@@ -122,8 +137,59 @@ def fit(
         set_aside=found.cells.set_aside,
         censored=found.cells.censored,
         scatter=found.cells.scatter,
+        mixed=mixed,
+        moving=moving,
+        held=found.held,
         basis=found.basis,
     )
+
+
+def _without_settings(
+    table: pd.DataFrame, columns: Mapping[str, str], value: str, average: Sequence[str]
+) -> tuple[tuple[Mixed, ...], pd.DataFrame]:
+    """The settings that vary among rows of the same sizes, and the table without their effects.
+
+    Raises:
+        TableError: there is no column of that name to average over.
+
+    """
+    for column in average:
+        if column not in table.columns:
+            raise no_column(table, column)
+    if value not in table.columns or not columns:
+        return (), table
+    cost = numbers(table, value)
+    usable = measured_rows(table) & np.isfinite(cost) & (cost > 0)
+    rows = table[usable]
+    if rows.empty:
+        return (), table
+    mixed, without = settings_taken_out(
+        rows,
+        cost[usable],
+        sizes=list(columns.values()),
+        without={value, *_measured(table)},
+        averaged=average,
+    )
+    if not any(one.factor > 1 or one.averaged for one in mixed):
+        return mixed, table
+    ratio = pd.Series(1.0, index=table.index)
+    ratio[usable] = without / cost[usable]
+    same = [value, *(name for name in OF_READINGS if value == "time_s" and name in table.columns)]
+    return mixed, table.assign(**{name: numbers(table, name) * ratio for name in same})
+
+
+def _moving(table: pd.DataFrame, columns: Mapping[str, str], value: str) -> tuple[Moving, ...]:
+    rows = table[measured_rows(table)]
+    if rows.empty or not columns:
+        return ()
+    return moving_sizes(rows, list(columns.values()), {value, *_measured(table)})
+
+
+def _measured(table: pd.DataFrame) -> set[str]:
+    """The columns of our own records that no claim could name: of others nothing is known."""
+    if "schema" not in table.columns:
+        return set()
+    return {str(column) for column in table.columns} - {*CONDITIONS, *SIZE_COLUMNS}
 
 
 def _contradicted(reasons: Sequence[str]) -> tuple[str, ...]:
@@ -150,6 +216,12 @@ def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[
                 f"(the table has {have}); name it with --size {name}=COLUMN, or claim another "
                 "law with --claim"
             )
+    if not columns:
+        have = ", ".join(map(str, table.columns[:12]))
+        raise TableError(
+            f"expected a size, but the claim {law} names none and the table has no usual one (it "
+            f"has {have}); name it with --size n=COLUMN"
+        )
     return columns
 
 

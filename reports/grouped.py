@@ -13,7 +13,7 @@ from pandas.api.types import is_numeric_dtype
 
 from reports.cells import SIZE_COLUMNS, cells_of
 from reports.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
-from reports.groups import CONDITIONS, groups
+from reports.groups import groups
 from reports.judgement import Fit, Verdict
 from reports.judging import check_leading
 from reports.laws import LawError, parse_declared
@@ -24,8 +24,6 @@ from reports.wording import one_line
 
 MOST_COMPARED = 30
 """Up to so many groups are judged by the other statistic too, which takes as long again."""
-NOT_TELLING = frozenset({"round", "worker", "status", "reason", "name", "params", "run"})
-"""Columns that may differ between the readings of one cell."""
 _CLAIM_COLUMNS: Mapping[str, str] = MappingProxyType({"workspace_bytes": "workspace_claim"})
 
 
@@ -44,6 +42,7 @@ def fit_groups(
     tolerance: float = 0.1,
     statistic: str | None = None,
     compare: bool = True,
+    average: Sequence[str] = (),
     parameters: Sequence[str] = (),
     info: Mapping[str, Any] | None = None,
 ) -> list[Fit]:
@@ -101,7 +100,9 @@ def fit_groups(
                 fits.append(_with_cells(unjudged, rows, given))
                 continue
         found = fit(
-            _unrepeated(rows, group, columns, cost, parameters),
+            _unrepeated(
+                rows, group, columns, cost, [one for one in parameters if one not in average]
+            ),
             sizes=columns,
             value=cost,
             claim=law,
@@ -109,9 +110,18 @@ def fit_groups(
             tolerance=tolerance,
             statistic=statistic,
             other=compare and len(parts) <= MOST_COMPARED,
+            average=average,
             group=group,
             info=info or {},
         )
+        for one in found.mixed:
+            if one.factor <= 1 and not one.averaged:
+                warnings.warn(
+                    f"{one.text(f' of {_called(group)}')}: they count as repeated readings; if they "
+                    f"are not, add --by {one.column}",
+                    ClaimWarning,
+                    stacklevel=2,
+                )
         fits.append(found if declared is None else replace(found, claim=declared))
     return fits
 
@@ -142,10 +152,6 @@ def _called(group: Mapping[str, Any]) -> str:
     return one_line(", ".join(f"{name} {of}" for name, of in group.items())) or "this table"
 
 
-def _is_nested(value: object) -> bool:
-    return isinstance(value, list | dict | set)
-
-
 def _unrepeated(
     rows: pd.DataFrame,
     group: Mapping[str, Any],
@@ -170,22 +176,13 @@ def _unrepeated(
     if not known or "schema" in rows.columns:  # our own records say what belongs together
         return rows
     cells = rows.groupby(known, dropna=False, sort=False)
-    for column in rows.columns:
-        own = column in (*known, *group, *CONDITIONS, *SIZE_COLUMNS, cost, *NOT_TELLING)
-        if own or rows[column].map(_is_nested).any():
-            continue
-        if not (cells[column].nunique(dropna=False) > 1).any():
-            continue
-        varies = f"{column} varies among rows of {_called(group)} that have the same sizes"
-        if column in parameters:
+    for column in parameters:
+        own = column in (*known, *group, cost)
+        if not own and column in rows and (cells[column].nunique(dropna=False) > 1).any():
             raise TableError(
-                f"{varies}; name it with --size LETTER={column}, or group by it with --by {column}"
-            )
-        if not is_numeric_dtype(rows[column]):
-            warnings.warn(
-                f"{varies}: they count as repeated readings; if they are not, add --by {column}",
-                ClaimWarning,
-                stacklevel=3,
+                f"{column} varies among rows of {_called(group)} that have the same sizes; name "
+                f"it with --size LETTER={column}, group by it with --by {column}, or average over "
+                f"it with --average {column}"
             )
     copies = rows.astype(str).duplicated()
     if cells.size().median() >= ENOUGH_READINGS:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from reports.conditions.unnamed_columns import moving_sizes
 from reports.tables.columns import no_column
 
 CONDITIONS = (
@@ -32,7 +33,8 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
     Columns in `without`, which a law uses as sizes, do not split groups.
 
     A condition that only ever differs between implementations (a loop's smaller batch, say) does
-    not split any of them, and is left out.
+    not split any of them, and is left out. So is one that falls as a size rises, as a batch of
+    constant tokens does: it is a size itself.
     """
     named = "implementation" in frame.columns
     columns = ["implementation"] if named else []
@@ -41,6 +43,8 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
             continue
         if column == "run" and is_numeric_dtype(frame[column]):
             continue  # a counter of repetitions; runs of ours are named
+        if column == "batch" and _moves(frame, without):
+            continue
         filled = frame[column].notna()
         parts = frame.loc[filled]
         if named:
@@ -51,6 +55,15 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
         if varies:
             columns.append(column)
     return columns
+
+
+def _moves(frame: pd.DataFrame, sizes: Collection[str]) -> bool:
+    """Whether the batch is a size that falls as another one rises."""
+    known = [column for column in sizes if column in frame.columns]
+    named = ["implementation"] if "implementation" in frame.columns else []
+    parts = [part for _, part in frame.groupby(named)] if named else [frame]
+    rest = {str(column) for column in frame.columns} - {"batch", *known}
+    return bool(known) and any(moving_sizes(part, known, rest) for part in parts)
 
 
 def groups(

@@ -16,6 +16,7 @@ from reports.laws import parse_monomial
 from reports.scatter import Scatter
 
 if TYPE_CHECKING:
+    from reports.conditions.unnamed_columns import Mixed, Moving
     from reports.crossovers import Crossover
     from reports.ensemble import Ensemble
     from reports.explanations import Fitted
@@ -97,7 +98,9 @@ class Fit:
     `readings` readings (of `quiet`: of processes), of which `set_aside` were not used;
     `other_verdict` is what the other statistic would have led to, where that is another verdict.
     `scatter` is how readings of a cell differ. `overhead` is the fixed part of the cost at the
-    largest cell.
+    largest cell. `mixed` are settings that vary among readings of the same sizes, and `moving`
+    sizes that the claim does not name and that fall as its own rise; `held` names sizes whose
+    power was taken as claimed, since others leave them no freedom.
     """
 
     group: Mapping[str, Any]
@@ -123,6 +126,9 @@ class Fit:
     set_aside: int = 0
     censored: int = 0
     scatter: Scatter = field(default_factory=Scatter)
+    mixed: tuple[Mixed, ...] = ()
+    moving: tuple[Moving, ...] = ()
+    held: tuple[str, ...] = ()
     basis: Basis | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -229,6 +235,12 @@ class Fit:
                 "between_rounds": _number(self.scatter.rounds),
                 "between_workers": _number(self.scatter.workers),
             },
+            "mixed": [
+                {"column": one.column, "values": list(one.values), "factor": _number(one.factor)}
+                for one in self.mixed
+            ],
+            "moving": [{"column": one.column, "against": one.against} for one in self.moving],
+            "held": list(self.held),
             "local_slopes": [one.to_dict() for one in self.local_slopes],
             "crossovers": [one.to_dict() for one in self.crossovers],
         }

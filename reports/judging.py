@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from reports.findings import (
 from reports.judged_cells import FEWEST_FREE, discounted, judgeable
 from reports.judgement import Basis, Interval, Leading, Regime, Term, Verdict
 from reports.models import Model, Solution
-from reports.monomials import Law, Monomial
+from reports.monomials import Factor, Floats, Law, Monomial
 from reports.profiles import MOST_VARIABLES
 from reports.refutation import refutation
 from reports.regimes import describe
@@ -67,6 +68,7 @@ class Judgement:
     regimes: tuple[Regime, ...] = ()
     rms_residual: float | None = None
     basis: Basis | None = None
+    held: tuple[str, ...] = ()
 
 
 def judge(
@@ -90,6 +92,8 @@ def judge(
     """
     notes = _notes(cells, exact)
     tested = _tested(cells, law, names)
+    held = _held(cells, law, tested)
+    tested = tuple(name for name in tested if name not in held.names)
     if len(tested) > MOST_VARIABLES:
         raise TableError(
             f"at most {MOST_VARIABLES} sizes can be judged at once, got {len(tested)} that vary "
@@ -102,7 +106,7 @@ def judge(
         return _undecided(cells, [first, *notes], unknown)
     _possible(cells, law)
     setting = Setting(
-        cells=cells,
+        cells=replace(cells, cost=cells.cost / held.evaluate(cells.sizes)),
         law=law.only(frozenset(tested)),
         names=tested,
         confidence=confidence,
@@ -129,6 +133,7 @@ def judge(
         exponents={**unknown, **(_exponents(setting, shown) if identified else {})},
         info=info,
         first_regime=1 if left_out is None else 2,
+        held=held,
     )
     return answer if left_out is None else replace(answer, regimes=(left_out, *answer.regimes))
 
@@ -193,8 +198,10 @@ def _verdict(
             if noisy and not findings.weak
             else "models_undecided"
         ]
-    elif outgrown(setting, chosen, VISIBLE_SHARE, PRESENT_SHARE) or twin_is_better(
-        setting, chosen, tolerance
+    elif (
+        not findings.claim_fits
+        or outgrown(setting, chosen, VISIBLE_SHARE, PRESENT_SHARE)
+        or twin_is_better(setting, chosen, tolerance)
     ):
         reasons = ["models_undecided"]
     else:
@@ -252,6 +259,7 @@ def _answer(
     exponents: Mapping[str, Interval],
     info: Mapping[str, Any],
     first_regime: int,
+    held: Monomial,
 ) -> Judgement:
     """The printed answer; a confirmed claim is printed with the claimed exponents."""
     model = shown.model
@@ -265,16 +273,17 @@ def _answer(
         verdict=verdict,
         reasons=reasons,
         exponents=exponents,
-        terms=_terms(setting, shown, solution),
-        leading=_leading(setting, chosen, exponents),
+        terms=_terms(setting, shown, solution, held),
+        leading=_leading(setting, chosen, exponents, held),
         overhead=float(overhead[largest_cell(setting)]),
         regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
-        basis=Basis(setting=setting, fitted=shown),
+        basis=None if held.names else Basis(setting=setting, fitted=shown),
+        held=held.names,
     )
 
 
-def _terms(setting: Setting, shown: Fitted, solution: Solution) -> tuple[Term, ...]:
+def _terms(setting: Setting, shown: Fitted, solution: Solution, held: Monomial) -> tuple[Term, ...]:
     """The terms that hold at the largest cell, in falling order of their share there."""
     model, largest = shown.model, largest_cell(setting)
     later = 1.0 if model.later is None else shown.factor ** float(model.later[largest])
@@ -289,13 +298,13 @@ def _terms(setting: Setting, shown: Fitted, solution: Solution) -> tuple[Term, .
             terms[term] = (before[0] + coefficient, before[1] + share)
     ordered = sorted(terms.items(), key=lambda entry: -entry[1][1])
     return tuple(
-        Term(term=str(term), coefficient=coefficient, share_at_largest=share)
+        Term(term=str(term.times(held)), coefficient=coefficient, share_at_largest=share)
         for term, (coefficient, share) in ordered
     )
 
 
 def _leading(
-    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval]
+    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval], held: Monomial
 ) -> tuple[Leading, ...]:
     """The claimed leading terms: their exponents, and their parts of the cost."""
     model, found = chosen.model, []
@@ -304,7 +313,7 @@ def _leading(
         free = {name for v, name in enumerate(setting.names) if model.carriers(v)[j]}
         found.append(
             Leading(
-                term=str(term),
+                term=str(term.times(held)),
                 exponents={name: exponents[name] if name in free else None for name in term.names},
                 share=float(shares[largest_cell(setting)]),
                 most=float(shares.max()),
@@ -341,10 +350,33 @@ def _tested(cells: Cells, law: Law, names: Sequence[str]) -> tuple[str, ...]:
     return (*own, *(name for name in others if not _follows(cells, name, own)))
 
 
+def _held(cells: Cells, law: Law, tested: Sequence[str]) -> Monomial:
+    """The sizes, as a factor, whose power is taken as claimed: those that others leave no freedom.
+
+    Where batch is 16384 / n, nothing tells its power from that of n. It is taken to be 1 if every
+    leading term claims that: the cost is then judged for one item of a batch.
+    """
+    held: list[str] = []
+    for name in reversed(tested):
+        rest = [other for other in tested if other != name and other not in held]
+        plain = Factor(name=name, power=Fraction(1))
+        if rest and all(term.factor(name) == plain for term in law.leading):
+            slopes = _slopes_of(cells, name, rest)
+            if slopes is not None and slopes.max() < 1e-6:
+                held.append(name)
+    return Monomial.of(dict.fromkeys(held, 1))
+
+
 def _follows(cells: Cells, name: str, own: Sequence[str]) -> bool:
     """Whether log size is a linear function of the law's log sizes, as d = 64 h is of h."""
+    return bool(own) and _slopes_of(cells, name, own) is not None
+
+
+def _slopes_of(cells: Cells, name: str, others: Sequence[str]) -> Floats | None:
+    """The slopes of one log size over others, where it is a linear function of them."""
     target = np.log(cells.sizes[name])
-    columns = [np.ones(target.size), *(np.log(cells.sizes[other]) for other in own)]
+    columns = [np.ones(target.size), *(np.log(cells.sizes[other]) for other in others)]
     matrix = np.column_stack(columns)
     solution = np.linalg.lstsq(matrix, target, rcond=None)[0]
-    return bool(own) and float(np.abs(target - matrix @ solution).max()) < 1e-6
+    linear = float(np.abs(target - matrix @ solution).max()) < 1e-6
+    return np.asarray(solution[1:]) if linear else None

@@ -314,6 +314,16 @@ def lower_terms(law: Law) -> tuple[Monomial, ...]:
     return tuple(kept)
 
 
+def near_terms(law: Law) -> tuple[Monomial, ...]:
+    """The leading terms without their logarithms: as much n is often there beside n·log n."""
+    found = []
+    for lead in law.leading:
+        plain = Monomial.of({f.name: f.power for f in lead.factors})
+        if plain != lead and plain.names:
+            found.append(plain)
+    return tuple(dict.fromkeys(found))
+
+
 def _gap(term: Monomial, lead: Monomial) -> Fraction:
     return sum((f.power - term.power(f.name) for f in lead.factors), start=Fraction(0))
 

@@ -223,7 +223,9 @@ class _Edge:
         self._stride = min(max(guess, 8 * _PRECISION), 0.25)
         at_limit = found.grid[found.points[:, v] == self._limit]
         # Where the grid lies far above it all along the box's end, the profile does not reach it.
-        self._asked_limit = bool(at_limit.size) and self._rise_of(float(at_limit.min())) > _FAR_ABOVE
+        self._asked_limit = (
+            bool(at_limit.size) and self._rise_of(float(at_limit.min())) > _FAR_ABOVE
+        )
         self._done = False
 
     end: float | None

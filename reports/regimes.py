@@ -14,8 +14,8 @@ import numpy as np
 from reports.breaks import FAULTS, MINOR_PART, PAGE_BYTES, Break
 from reports.caches import caches_of
 from reports.cells import Cells
+from reports.judge.non_negative import Mask
 from reports.judgement import Regime
-from reports.models import Mask
 from reports.monomials import Floats
 from reports.wording import byte_size
 

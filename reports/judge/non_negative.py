@@ -55,9 +55,7 @@ class FixedColumns:
         self._left = float(target @ target) - self._alone @ right
         self._possible = (self._alone >= _LEAST).all(axis=1)
 
-    def best(
-        self, changing: Floats, price: float = 0.0, *, without: int | None = None
-    ) -> Best:
+    def best(self, changing: Floats, price: float = 0.0, *, without: int | None = None) -> Best:
         """The least priced sum of squares beside changing columns, (points, rows, L).
 
         `without` numbers one changing column that may not be taken. `changing` in the result is
@@ -110,12 +108,12 @@ def _solved(bent: Floats, left: Floats, some: tuple[int, ...]) -> tuple[Floats, 
         square, wanted = bent[:, :, k, k], left[:, :, k]
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(square > _INDEPENDENT, wanted / square, np.nan)
-        return found[..., None], found * wanted
+        return np.asarray(found[..., None]), np.asarray(found * wanted)
     places = np.array(some)
     block, wanted = bent[:, :, places[:, None], places], left[:, :, places]
     block = block + np.eye(places.size) * _INDEPENDENT
     found = np.linalg.solve(block, wanted[..., None])[..., 0]
-    return found, (found * wanted).sum(axis=2)
+    return np.asarray(found), np.asarray((found * wanted).sum(axis=2))
 
 
 def _combinations(count: int, without: int | None) -> list[tuple[int, ...]]:

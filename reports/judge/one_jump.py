@@ -39,9 +39,7 @@ def one_jump_reaches(
     sudden = [one.later.astype(np.float64) for one in candidates(cells, model.law, fewest)]
     gradual = [ramp for ramp in ramps(cells, model.law) if 0 < ramp.min() + ramp.max() < 2]
     jumps = [_Jumps(model, theta, held) for theta in thetas]
-    return any(
-        squares < limit for one in jumps for squares in one.squares(sudden, gradual, limit)
-    )
+    return any(squares < limit for one in jumps for squares in one.squares(sudden, gradual, limit))
 
 
 class _Jumps:

@@ -122,7 +122,8 @@ def test_a_size_that_the_file_states_is_no_repetition(small: pd.DataFrame) -> No
     with pytest.raises(TableError, match="block varies among rows of this table") as refused:
         fit_groups(table, parameters=("block",))
     assert str(refused.value).endswith(
-        "name it with --size LETTER=block, or group by it with --by block"
+        "name it with --size LETTER=block, group by it with --by block, or average over it with "
+        "--average block"
     )
     assert len(fit_groups(table, parameters=("block",), by=["block"])) == 3
     sizes = {"n": "seq_len", "d": "d_model", "b": "block"}
@@ -140,7 +141,9 @@ def test_a_refusal_names_the_group(small: pd.DataFrame) -> None:
 
 def test_words_that_differ_between_readings_of_a_cell_are_a_warning(small: pd.DataFrame) -> None:
     table = small.assign(backend=["math", "flash", "math"] * 6)
-    with pytest.warns(ClaimWarning, match="backend varies among rows of this table") as said:
+    with pytest.warns(
+        ClaimWarning, match=r"backend \(math, flash\) varies among rows of this table"
+    ) as said:
         (found,) = fit_groups(table)
     assert str(said[0].message).endswith("if they are not, add --by backend")
     assert (len(said), found.cells, found.readings) == (1, 6, 18)

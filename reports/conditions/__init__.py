@@ -1,0 +1,1 @@
+"""Under what circumstances was it measured, and what else varied?"""

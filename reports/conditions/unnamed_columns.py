@@ -1,0 +1,184 @@
+"""Columns that vary although the claim does not name them: settings, and sizes that move with it.
+
+A setting (heads, a dtype, a causal flag) that varies among rows of the same sizes changes the cost
+by some factor. Such rows are no repeated readings, and their differences no scatter. A size that
+falls as another one rises (batch = 16384 / n) takes a part of the growth away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from scipy.stats import f as f_distribution
+
+from reports.monomials import Floats
+from reports.scatter import Numbers
+
+NOT_TELLING = frozenset({"round", "worker", "status", "reason", "name", "params", "run"})
+"""Columns that may differ between the readings of one cell."""
+_REPETITION = re.compile(
+    r"(?:^|_)(?:i|id|idx|index|iters?|iterations?|loops?|calls?|number|n_?runs?|runs?|reps?|repeats?"
+    r"|repetitions?|trials?|samples?|seeds?|folds?|rounds?|attempts?|replicates?|forks?|invocations?"
+    r"|times?|timestamps?|date|count)(?:_|$)",
+    flags=re.IGNORECASE,
+)
+"""Names of columns that number readings, or say how many calls one of them had."""
+_EXPLAINED = 0.5  # of the scatter within cells, by the values of one column
+_LEAST_FACTOR = 1.05
+_LEVEL = 0.001
+_ROUNDS = 30  # of taking effects of cells and values out in turn
+_MOST_VALUES = 50
+_SHOWN, _LONGEST = 4, 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed:
+    """A setting that varies among rows of the same sizes, and what it does to the cost.
+
+    `factor` is how many times the dearest of its `values` costs what the cheapest does; 1 where no
+    consistent difference is seen. `averaged` says that this was asked for.
+    """
+
+    column: str
+    values: tuple[str, ...]
+    factor: float
+    averaged: bool = False
+
+    def text(self, rows: str) -> str:
+        """What varies, among the rows of which group."""
+        shown = ", ".join(self.values[:_SHOWN]) + ", …" * (len(self.values) > _SHOWN)
+        return f"{self.column} ({shown}) varies among rows{rows} that have the same sizes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moving:
+    """A size that the claim does not name, and that falls as one of its own sizes rises."""
+
+    column: str
+    against: str
+
+
+def settings_taken_out(
+    rows: pd.DataFrame,
+    cost: Floats,
+    *,
+    sizes: Sequence[str],
+    without: Collection[str],
+    averaged: Collection[str],
+) -> tuple[tuple[Mixed, ...], Floats]:
+    """The settings that vary among rows of the same `sizes`, and the costs without their effects.
+
+    An effect is a factor that a value has in every cell, in the mean over values; it is taken out
+    where it explains most of the scatter within cells, and where that is asked for (`averaged`).
+    Columns in `without`, those that number readings, and those with a value of its own for nearly
+    every row, which are measured themselves, are no settings.
+    """
+    cell = np.asarray(rows.groupby(list(sizes), sort=False, dropna=False).ngroup())
+    logs = np.log(cost)
+    found = []
+    for column in rows.columns:
+        codes, values = _setting(rows, column, cell, {*sizes, *without})
+        if codes is None:
+            continue
+        effects, explained = _effects(logs, cell, codes)
+        factor = float(np.exp(effects.max() - effects.min()))
+        mixed = Mixed(
+            column=column,
+            values=tuple(" ".join(str(value).split())[:_LONGEST] for value in values),
+            factor=factor if explained and factor >= _LEAST_FACTOR else 1.0,
+            averaged=column in averaged,
+        )
+        found.append(mixed)
+        if mixed.factor > 1 or mixed.averaged:
+            logs = logs - effects[codes]
+    return tuple(found), np.exp(logs)
+
+
+def _setting(
+    rows: pd.DataFrame, column: str, cell: Numbers, without: Collection[str]
+) -> tuple[Numbers | None, Sequence[object]]:
+    """The value of each row, numbered, and the values, where the column is a setting."""
+    if column in {*without, *NOT_TELLING} or _REPETITION.search(column):
+        return None, ()
+    try:
+        codes, values = pd.factorize(rows[column], sort=is_numeric_dtype(rows[column]))
+    except TypeError:  # lists and objects
+        return None, ()
+    if not 2 <= len(values) <= _MOST_VALUES or (codes < 0).any():
+        return None, ()
+    pairs = np.unique(np.column_stack([cell, codes]), axis=0)
+    varied = np.bincount(pairs[:, 0]) > 1
+    cells_a_value = np.bincount(pairs[varied[pairs[:, 0]], 1], minlength=len(values))
+    if varied.sum() < 2 or 2 * varied.sum() < varied.size or np.median(cells_a_value) < 2:
+        return None, ()
+    return np.asarray(codes), list(values)
+
+
+def _effects(logs: Floats, cell: Numbers, codes: Numbers) -> tuple[Floats, bool]:
+    """The effect of each value on the logarithm of the cost, and whether they explain the scatter.
+
+    A two-way layout without interaction, by taking means out in turn.
+    """
+    about = logs - _means(logs, cell)[cell]
+    total = float(about @ about)
+    effects, rest = np.zeros(int(codes.max()) + 1), about
+    for _ in range(_ROUNDS):
+        more = _means(rest, codes)
+        effects, rest = effects + more, rest - more[codes]
+        rest = rest - _means(rest, cell)[cell]
+        if np.abs(more).max() < 1e-6:
+            break
+    left = float(rest @ rest)
+    free = logs.size - int(cell.max()) - 1 - (effects.size - 1)
+    if total <= 0 or free < 1:
+        return effects - effects.mean(), False
+    ratio = (total - left) / (effects.size - 1) / max(left / free, 1e-12)
+    sure = f_distribution.sf(ratio, effects.size - 1, free) < _LEVEL
+    return effects - effects.mean(), bool(sure and total - left > _EXPLAINED * total)
+
+
+def _means(values: Floats, of: Numbers) -> Floats:
+    return np.asarray(np.bincount(of, weights=values) / np.maximum(np.bincount(of), 1))
+
+
+def moving_sizes(
+    rows: pd.DataFrame, sizes: Sequence[str], without: Collection[str]
+) -> tuple[Moving, ...]:
+    """The columns of whole numbers that fall, and never rise, as one of the `sizes` rises."""
+    known = [column for column in sizes if is_numeric_dtype(rows[column])]
+    found = []
+    for column in rows.columns:
+        values = rows[column]
+        if column in {*sizes, *without, *NOT_TELLING} or _REPETITION.search(str(column)):
+            continue
+        if not _is_whole(values):
+            continue
+        against = next((one for one in known if _falls(rows, column, one, known)), None)
+        if against is not None:
+            found.append(Moving(column=column, against=against))
+    return tuple(found)
+
+
+def _is_whole(values: pd.Series) -> bool:
+    if is_bool_dtype(values) or not is_numeric_dtype(values) or values.isna().any():
+        return False
+    numbers = values.to_numpy(dtype=np.float64)
+    return bool((numbers >= 1).all() and (numbers == np.round(numbers)).all())
+
+
+def _falls(rows: pd.DataFrame, column: str, size: str, sizes: Sequence[str]) -> bool:
+    """Whether a column is fixed by the sizes and falls with one of them, the others held."""
+    others = [one for one in sizes if one != size]
+    pairs = rows[[*sizes, column]].drop_duplicates()
+    if pairs.duplicated(subset=list(sizes)).any():
+        return False  # it varies among rows of the same sizes
+    ordered = pairs.sort_values(size)
+    steps = ordered.groupby(others)[column].diff() if others else ordered[column].diff()
+    known: npt.NDArray[np.float64] = steps.dropna().to_numpy(dtype=np.float64)
+    return bool(known.size >= 2 and (known <= 0).all() and (known < 0).sum() >= 2)
