@@ -36,7 +36,7 @@ from reports.findings import (
     largest_cell,
     limits_of,
 )
-from reports.judged_cells import FEWEST_FREE, discounted, judgeable
+from reports.judged_cells import discounted, fewest_cells, judgeable
 from reports.judgement import Basis, Interval, Leading, Regime, Term, Verdict
 from reports.models import Model, Solution
 from reports.monomials import Law, Monomial
@@ -108,10 +108,7 @@ def judge(
         confidence=confidence,
         exact=exact,
     )
-    fewest = len(tested) + FEWEST_FREE
-    if tested:
-        fewest += Model(cells, setting.law, names=tested).size
-    if not tested or len(cells) < fewest:
+    if not tested or len(cells) < fewest_cells(setting.law, tested):
         limits = limits_of(setting, law)
         return _undecided(cells, ["too_few_sizes", *limits, *notes], unknown)
     setting, choice, left_out = judgeable(discounted(setting))
@@ -129,6 +126,7 @@ def judge(
         exponents={**unknown, **(_exponents(setting, shown) if identified else {})},
         info=info,
         first_regime=1 if left_out is None else 2,
+        given=cells,
     )
     return answer if left_out is None else replace(answer, regimes=(left_out, *answer.regimes))
 
@@ -252,6 +250,7 @@ def _answer(
     exponents: Mapping[str, Interval],
     info: Mapping[str, Any],
     first_regime: int,
+    given: Cells,
 ) -> Judgement:
     """The printed answer; a confirmed claim is printed with the claimed exponents."""
     model = shown.model
@@ -270,7 +269,7 @@ def _answer(
         overhead=float(overhead[largest_cell(setting)]),
         regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
-        basis=Basis(setting=setting, fitted=shown),
+        basis=Basis(cells=given, setting=setting, fitted=shown),
     )
 
 
