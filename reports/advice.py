@@ -167,7 +167,7 @@ def _power(term: str, name: str) -> float:
 
 def _few(fit: Fit) -> str | None:
     if not fit.cells:
-        return "No cell has a cost above 0."
+        return None
     try:
         claimed = parse_declared(fit.claim, fit.sizes)
     except LawError:
@@ -206,7 +206,8 @@ def _noisy(fit: Fit) -> str | None:
     if fit.scatter.rounds:
         parts.append(f"rounds differ by {percent(fit.scatter.rounds)}")
     if fit.set_aside:
-        parts.append(f"{fit.set_aside} of {count(fit.readings, 'reading')} are set aside")
+        are = "is" if fit.set_aside == 1 else "are"
+        parts.append(f"{fit.set_aside} of {count(fit.readings, 'reading')} {are} set aside")
     elif fit.readings and fit.readings <= fit.cells:
         parts.append("no cell was measured twice")
     if fit.rms_residual:
@@ -249,7 +250,8 @@ def _misfit(fit: Fit) -> str | None:
         measured = 1 / max(float(fitted[worst]), 1e-300) - 1
         side = "above" if measured > 0 else "below"
         text += f"; the farthest, {where}, lies {percent(abs(measured))} {side} it"
-    once = fit.readings and fit.readings <= fit.cells
+    exact = fit.basis is not None and fit.basis.setting.exact
+    once = fit.readings and fit.readings <= fit.cells and not exact
     return f"{text}.{' No cell was measured twice, so this may be noise.' if once else ''}"
 
 

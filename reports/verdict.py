@@ -119,11 +119,17 @@ _EARLY_OVERHEAD = Reason(
 """What overhead that dominates means where it does so no longer at the largest size."""
 
 
-def reason_of(fit: Fit, code: str) -> Reason:
-    """What a reason code means for this fit: the cause of a regime change, the place of overhead.
+_NO_CELLS = Reason(
+    sentence="No cell has a cost above 0, so there is nothing to judge.",
+    next_step="See whether --value names the column that is meant.",
+)
+"""What too few sizes mean where there are none."""
 
-    A regime change says its cause where that is known.
-    """
+
+def reason_of(fit: Fit, code: str) -> Reason:
+    """What a reason code means for this fit; a regime change says its cause where that is known."""
+    if code == "too_few_sizes" and not fit.cells:
+        return _NO_CELLS
     if code == "overhead_dominates" and fit.overhead is not None and fit.overhead < MOSTLY:
         return _EARLY_OVERHEAD
     last = fit.regimes[-1].name if fit.regimes else ""

@@ -134,7 +134,6 @@ def test_too_few_sizes_are_counted(levels: dict[str, int], claim: str, words: st
             1,
             "n takes 1 value; measure 5 or more; 1 cell is too few for n^2, which needs 7 or more.",
         ),
-        ("n^2", {"n": 0}, 0, "No cell has a cost above 0."),
     ],
 )
 def test_the_number_of_cells_is_the_one_that_the_claim_needs(
@@ -362,5 +361,9 @@ def test_a_misfit_names_the_cell_that_lies_farthest_off_and_by_how_much() -> Non
 def test_a_misfit_of_cells_that_were_measured_once_may_be_noise() -> None:
     once = fitted(rms_residual=0.124, readings=20)
     twice = fitted(rms_residual=0.124, readings=40)
+    rows = pd.DataFrame({"n": DOUBLINGS, "flops": [2 * n**2 + 9e6 * (n > 999) for n in DOUBLINGS]})
+    counted = fit(rows, sizes={"n": "n"}, value="flops", claim="n^2")
+    assert counted.reasons[0] == "lack_of_fit"
+    assert "noise" not in (advice(counted, "lack_of_fit") or "")
     assert (advice(once, "lack_of_fit") or "").endswith(" so this may be noise.")
     assert "noise" not in (advice(twice, "lack_of_fit") or "")

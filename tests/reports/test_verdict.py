@@ -110,6 +110,11 @@ def test_overhead_that_is_small_at_the_largest_size_is_not_said_to_hide_the_grow
     assert reason.next_step == step
 
 
+def test_where_there_is_no_cell_at_all_more_sizes_are_not_asked_for() -> None:
+    assert "nothing to judge" in reason_of(fitted(cells=0), "too_few_sizes").sentence
+    assert reason_of(fitted(cells=5), "too_few_sizes") == REASONS["too_few_sizes"]
+
+
 def test_nothing_that_is_said_points_to_what_the_terminal_does_not_print() -> None:
     for reason in REASONS.values():
         for unseen in ("terms list", "slopes", "regimes", "their reasons", "exponents show"):
