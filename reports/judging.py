@@ -183,7 +183,9 @@ def _verdict(
         reasons = []
     elif findings.weak or not findings.inside:
         noisy = _noisy(setting, setting.error(chosen.solution.sse, chosen.free))
-        drowned = not setting.exact and findings.usual_overhead >= OVERHEAD_SHARE
+        # What is little at the largest size does not dominate, though it does at most others.
+        there = findings.overhead >= PRESENT_SHARE
+        drowned = there and findings.usual_overhead >= OVERHEAD_SHARE and not setting.exact
         reasons = [
             "overhead_dominates"
             if drowned
