@@ -84,16 +84,12 @@ _NO_PROPOSAL = "No law of half powers near these exponents passes on these cells
 
 
 def _outside(fit: Fit) -> str | None:
-    """Which exponents lie outside: the numbers stand in the table."""
-    try:
-        claimed = parse_declared(fit.claim, fit.sizes)
-    except LawError:
-        return None
+    """Which exponents lie on which side of the claim: the numbers stand in the table."""
     outside = []
-    for name, interval in fit.exponents.items():
-        power = max(float(term.power(name)) for term in claimed.leading)
-        above = interval.low is not None and interval.low > power
-        below = interval.high is not None and interval.high < power
+    for name, power in _claimed_powers(fit).items():
+        interval = fit.exponents[name]
+        above = interval.low is not None and interval.low > power + fit.tolerance
+        below = interval.high is not None and interval.high < power - fit.tolerance
         if above or below:
             side = "above" if above else "below"
             outside.append(f"that of {name} lies {side} the claimed {power:g}")
@@ -217,26 +213,34 @@ def _noisy(fit: Fit) -> str | None:
 
 
 def _undecided(fit: Fit) -> str | None:
-    wide = [
-        f"the exponent of {name} may be anything from {interval.low:.2f} to {interval.high:.2f}"
-        for name, interval in fit.exponents.items()
-        if interval.low is not None
-        and interval.high is not None
-        and interval.high - interval.low > fit.tolerance
+    beyond = [
+        name
+        for name, power in _claimed_powers(fit).items()
+        if (interval := fit.exponents.get(name)) and interval.low is not None
+        if interval.high is not None
+        if interval.low < power - fit.tolerance or interval.high > power + fit.tolerance
     ]
-    small = [
+    parts = [
         f"the term {one.term} is at most {percent(one.most)} of any cell"
         for one in fit.leading
         if one.most < ENOUGH
     ]
-    parts = [*wide, *small]
-    further = _further(fit)
-    if not parts and not further:
-        return None
+    if beyond:
+        reach = "the interval of {} reaches" if len(beyond) == 1 else "the intervals of {} reach"
+        parts.insert(0, f"{reach.format(listed(beyond))} beyond the claim ± {fit.tolerance:g}")
+    if further := _further(fit):
+        parts.append(f"extend {further}")
     text = "; ".join(parts)
-    extend = f"extend {further}" if further else ""
-    joined = "; ".join(part for part in (text, extend) if part)
-    return f"{joined[:1].upper()}{joined[1:]}."
+    return f"{text[:1].upper()}{text[1:]}." if text else None
+
+
+def _claimed_powers(fit: Fit) -> dict[str, float]:
+    """The claimed exponent of each size that has one; none where the claim is no law."""
+    try:
+        leading = parse_declared(fit.claim, fit.sizes).leading
+    except LawError:
+        return {}
+    return {name: max(float(term.power(name)) for term in leading) for name in fit.exponents}
 
 
 def _misfit(fit: Fit) -> str | None:

@@ -206,6 +206,26 @@ def test_noise_is_told_in_its_parts(changes: dict[str, Any], words: str | None) 
     assert advice(fitted(**changes), "noisy_measurements") == words
 
 
+def test_of_the_exponents_those_outside_the_tolerance_are_named_with_their_side() -> None:
+    exponents = {
+        "n": Interval(estimate=2.2, low=2.15, high=2.3),
+        "d": Interval(estimate=0.94, low=0.92, high=0.97),
+        "b": Interval(estimate=-0.4, low=-0.5, high=-0.3),
+    }
+    assert advice(fitted(exponents=exponents), "exponent_outside_tolerance") == (
+        "That of n lies above the claimed 2 and that of b lies below the claimed 0."
+    )
+
+
+def test_intervals_within_the_tolerance_are_not_what_leaves_laws_undecided() -> None:
+    wide = Interval(estimate=2.0, low=1.85, high=2.2)
+    narrow = Interval(estimate=1.0, low=0.91, high=1.09)
+    assert advice(fitted(exponents={"n": wide, "d": wide}), "models_undecided") == (
+        "The intervals of n and d reach beyond the claim ± 0.1."
+    )
+    assert advice(fitted(exponents={"d": narrow}), "models_undecided") is None
+
+
 def test_what_leaves_laws_undecided_is_told_and_what_would_decide() -> None:
     found = fitted(
         exponents={
@@ -217,7 +237,7 @@ def test_what_leaves_laws_undecided_is_told_and_what_would_decide() -> None:
         terms=terms({"1": 1e10, "n^2*d": 1.0}),
     )
     assert advice(found, "models_undecided") == (
-        "The exponent of n may be anything from 1.93 to 2.16; "
+        "The interval of n reaches beyond the claim ± 0.1; "
         "the term n^2*d is at most 30 % of any cell; extend n to 8192."
     )
 
