@@ -87,7 +87,7 @@ def verify(
         ValueError: there is no implementation of that name, or no such dtype.
 
     """
-    from bench.refusals import settled
+    from bench.refusals import settled, witnesses
     from bench.situations import check_cases
     from bench.verify import verify as check
     from implementations.catalogue import from_function, in_layout
@@ -100,7 +100,9 @@ def verify(
         implementation = fn if isinstance(fn, Implementation) else from_function(fn)
     implementation = in_layout(implementation, layout)
     cases = check_cases(dtypes, device=device, passes=passes)
-    return settled(implementation, list(check(implementation, cases, seed=seed)))
+    found = list(check(implementation, cases, seed=seed))
+    elsewhere = list(check(implementation, witnesses(implementation, found), seed=seed))
+    return settled(implementation, found, elsewhere)
 
 
 def sweep(plan: Plan | str, out: str | Path, *, resume: bool = False) -> Run:

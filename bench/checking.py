@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from bench.check_case import CheckCase
-from bench.refusals import settled
+from bench.refusals import settled, witnesses
 from bench.results import LOST, POISONED, UNCHECKED, CheckResult, Status
 from bench.shrink import LIMIT_S
 from bench.situations import agreement_cases
@@ -45,7 +45,10 @@ def run_checks(
         on_progress(implementation.name)
         checking = _Checking(implementation, worker, seed, case_limit_s, clock)
         found = [one for case in cases for one in checking.results(case)]
-        yield from settled(implementation, found)
+        elsewhere = [
+            one for case in witnesses(implementation, found) for one in checking.results(case)
+        ]
+        yield from settled(implementation, found, elsewhere)
 
 
 @dataclass

@@ -13,7 +13,8 @@ LEAST_HEAD, WIDEST_HEAD = 16, 128
 MOST_ITEMS = 64
 
 
-def _dtype(case: CheckCase) -> str | None:
+def dtype(case: CheckCase) -> str | None:
+    """The dtype, which is a kind of its own in every situation."""
     return case.case.dtype
 
 
@@ -108,7 +109,7 @@ def _zero_scale(case: CheckCase) -> str | None:
 
 # Of several that fit, the widest comes first.
 KINDS: tuple[Kind, ...] = (
-    _dtype,
+    dtype,
     _lengths,
     _longer,
     _causal_lengths,

@@ -4,37 +4,76 @@ A function given on the command line has no list of what it supports. If it rais
 situation of one kind, such as three dimensions or bfloat16, and answers in others, it does not
 support that kind: it is loud about it, and nobody gets a wrong number. A keyword that stands in the
 signature is a promise; it may be taken back by ValueError or an assertion in every case, and by
-nothing else.
+nothing else. Where it raises in all that is asked, `witnesses` names what to ask beside it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.check_case import CheckCase
-from bench.kinds import FEATURES, KINDS, PROMISED, Kind
+from bench.kinds import FEATURES, KINDS, PROMISED, Kind, dtype
 from bench.probes.gradients import WHERE_ASKED
 from bench.probes.trial import GRADIENTS
 from bench.results import POISONED, CheckResult
+from implementations.case import DTYPES
 from implementations.interface import Feature, Implementation
 
 MASKS = (Feature.BOOLEAN_MASK, Feature.FLOAT_MASK)
 RAISED = ("output", *GRADIENTS)
 
 
-def settled(implementation: Implementation, results: Sequence[CheckResult]) -> list[CheckResult]:
-    """The results, with what an undeclared kernel refuses marked `unsupported`."""
-    found = list(results)
+def witnesses(implementation: Implementation, results: Sequence[CheckResult]) -> list[CheckCase]:
+    """What to ask in other dtypes where an undeclared kernel raised in all of its own.
+
+    A kernel for half precision alone raises in all of float32, as a broken kernel does. It refuses
+    float32 if it answers elsewhere. Each mask is asked once, in the most regular of its situations.
+    """
+    asked = [one for one in results if one.status != "unsupported" and _is_telling(one.case)]
+    if implementation.declared or not all(map(_raised, asked)):
+        return []
+    regular: dict[tuple[str, bool], CheckCase] = {}
+    for one in asked:
+        if one.case.probe == "values":
+            best = regular.setdefault(_mask(one), one.case)
+            regular[_mask(one)] = max(best, one.case, key=_regularity)
+    others = [name for name in DTYPES if name not in {one.case.case.dtype for one in asked}]
+    return [
+        replace(case, case=replace(case.case, dtype=name))
+        for case in regular.values()
+        for name in others
+    ]
+
+
+def _regularity(case: CheckCase) -> tuple[bool, int]:
+    """Four dimensions, and sizes that are multiples of much, are what most kernels take."""
+    one = case.case
+    divisor = math.gcd(one.seq_len, one.key_len, one.head_dim, one.value_dim)
+    return len(case.leading) == 2 and not case.arrange, divisor
+
+
+def settled(
+    implementation: Implementation,
+    results: Sequence[CheckResult],
+    elsewhere: Sequence[CheckResult] = (),
+) -> list[CheckResult]:
+    """The results, with what an undeclared kernel refuses marked `unsupported`.
+
+    `elsewhere` are results of `witnesses`: they tell what is refused, and are not returned.
+    """
+    found = [*results, *elsewhere]
     if implementation.declared:
-        return found
+        return list(results)
     found = _without_gradients(implementation.name, found)
     if implementation.supports.isdisjoint(MASKS):
         found = [_without_keys(one) for one in found]
-    for kind in (*FEATURES, *KINDS):
+    # Who refuses a dtype was never asked for a feature in it.
+    for kind in (dtype, *FEATURES, *KINDS):
         for words in dict.fromkeys(filter(None, (kind(one.case) for one in found))):
             found = _settle(implementation.name, found, kind, words)
-    return found
+    return found[: len(results)]
 
 
 def _without_gradients(name: str, results: list[CheckResult]) -> list[CheckResult]:

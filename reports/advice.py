@@ -1,4 +1,4 @@
-"""What to do next, with the numbers of one fit: which size to extend, how far, what to repeat."""
+"""The numbers of one fit behind its reasons, and what they say to do next."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from reports.judgement import Fit
+import numpy as np
+
+from reports.findings import FEWEST_SIZES, VISIBLE_SHARE
+from reports.judged_cells import fewest_cells
+from reports.judgement import Basis, Fit, Verdict
 from reports.laws import LawError, parse_declared, parse_monomial
-from reports.wording import count, percent, shortened
+from reports.proposals import proposed
+from reports.refutation import REFUTING
+from reports.wording import count, listed, percent, shortened
 
 ENOUGH = 0.5
 """The part of the cost that the claimed terms should have at the largest size."""
 FARTHEST = 2.0**20  # times the largest size: beyond, no advice is worth giving
-WANTED_LEVELS, WANTED_DOUBLINGS = 6, 5
+WANTED_LEVELS = FEWEST_SIZES + 1  # the judge trusts four values of a size least
+WANTED_DOUBLINGS = 5
 _LONGEST = 320  # characters of evidence, which ends with what to do
 
 
 def advice(fit: Fit, code: str) -> str | None:
-    """One sentence for a reason code with this fit's own numbers; None where it has nothing to add.
+    """What this fit's own numbers add to a reason code; None where they add nothing.
 
     "extend n to 16384: the claimed term is 18 % of the cost at the largest size measured".
     """
@@ -29,20 +36,85 @@ def advice(fit: Fit, code: str) -> str | None:
 def _overhead(fit: Fit) -> str | None:
     if not fit.leading or fit.overhead is None:
         return None
-    flat = bool(fit.exponents) and all(
-        i.estimate is not None and abs(i.estimate) < fit.tolerance / 2
-        for i in fit.exponents.values()
-    )
-    if flat or [term.term for term in fit.terms] == ["1"]:
-        return "The cost hardly grows over these sizes; the claim 1 would say so."
+    if fit.basis is not None and _flat(fit, growth := _growth(fit.basis)):
+        text = f"The dearest cell costs {percent(growth)} more than the cheapest."
+        other = proposed(fit)
+        if other is None or other.verdict is not Verdict.CONFIRMED:
+            return text
+        return f"{text} These cells confirm the claim {other.law}."
     share = sum(one.share for one in fit.leading)
     claimed = "claimed term is" if len(fit.leading) == 1 else "claimed terms are"
     state = (
-        f"the {claimed} {percent(share)} of the cost at the largest size measured, "
-        f"fixed overhead {percent(fit.overhead)}"
+        f"At the largest size measured the {claimed} {percent(share)} of the cost, "
+        f"fixed overhead {percent(fit.overhead)}."
     )
     further = _further(fit)
-    return f"Extend {further}: {state}." if further else f"Here {state}."
+    return f"{state} Extend {further}." if further else state
+
+
+def _growth(basis: Basis) -> float:
+    """How much more the dearest cell costs than the cheapest."""
+    cost = basis.setting.cells.cost
+    return float(cost.max() / cost.min()) - 1
+
+
+def _flat(fit: Fit, growth: float) -> bool:
+    """Whether there is too little growth to extrapolate."""
+    return growth < VISIBLE_SHARE or (
+        bool(fit.exponents)
+        and all(
+            i.estimate is not None and abs(i.estimate) < fit.tolerance
+            for i in fit.exponents.values()
+        )
+    )
+
+
+def _refuted(evidence: Callable[[Fit], str | None], code: str) -> Callable[[Fit], str | None]:
+    """The evidence; below the first of several codes also which law to claim instead."""
+
+    def found(fit: Fit) -> str | None:
+        first = next((one for one in fit.reasons if one in REFUTING), code)
+        law = str(proposed(fit) or _NO_PROPOSAL) if fit.basis and first == code else None
+        return " ".join(filter(None, (evidence(fit), law))) or None
+
+    return found
+
+
+_NO_PROPOSAL = "No law of half powers near these exponents passes on these cells."
+
+
+def _outside(fit: Fit) -> str | None:
+    """Which exponents lie on which side of the claim: the numbers stand in the table."""
+    outside = []
+    for name, power in _claimed_powers(fit).items():
+        interval = fit.exponents[name]
+        above = interval.low is not None and interval.low > power + fit.tolerance
+        below = interval.high is not None and interval.high < power - fit.tolerance
+        if above or below:
+            side = "above" if above else "below"
+            outside.append(f"that of {name} lies {side} the claimed {power:g}")
+    text = listed(outside)
+    return f"{text[:1].upper()}{text[1:]}." if text else None
+
+
+def _absent(fit: Fit) -> str | None:
+    small = [
+        f"{one.term} is at most {percent(one.most)} of any cell"
+        for one in fit.leading
+        if one.most < ENOUGH
+    ]
+    text = listed(small)
+    return f"{text}." if text else None
+
+
+def _outgrowing(fit: Fit) -> str | None:
+    if fit.basis is None or not (rivals := fit.basis.fitted.rival):
+        return None
+    shares = {one.term: one.share_at_largest for one in fit.terms}
+    text = listed(
+        [f"{term} is {percent(shares[str(term)])}" for term in rivals if str(term) in shares]
+    )
+    return f"{text} of the cost at the largest sizes." if text else None
 
 
 def _further(fit: Fit) -> str | None:
@@ -90,19 +162,27 @@ def _power(term: str, name: str) -> float:
 
 
 def _few(fit: Fit) -> str | None:
+    if not fit.cells:
+        return None
     try:
-        claimed = parse_declared(fit.claim, fit.sizes).names
+        claimed = parse_declared(fit.claim, fit.sizes)
     except LawError:
         return None
-    short = [
-        f"{name} takes {count(fit.levels[name], 'value')}"
-        for name in dict.fromkeys((*claimed, *fit.levels))
-        if name in fit.levels and (name in claimed or fit.levels[name] > 1)
-        if fit.levels[name] < WANTED_LEVELS
+    names = [n for n in dict.fromkeys((*claimed.names, *fit.levels)) if n in fit.levels]
+    names = [name for name in names if name in claimed.names or fit.levels[name] > 1]
+    if not names:
+        return None
+    parts = [
+        f"{name} takes {count(fit.levels[name], 'value')}; measure {WANTED_LEVELS} or more"
+        for name in names
+        if fit.levels[name] < FEWEST_SIZES
     ]
-    if not short:
-        return f"There {'is' if fit.cells == 1 else 'are'} {count(fit.cells, 'cell')}."
-    return f"{' and '.join(short)} in {count(fit.cells, 'cell')}; measure {WANTED_LEVELS} or more."
+    fewest = fewest_cells(claimed.only(frozenset(names)), names)
+    if fit.cells < fewest:
+        are = "is" if fit.cells == 1 else "are"
+        few = f"{count(fit.cells, 'cell')} {are} too few for {fit.claim}"
+        parts.append(f"{few}, which needs {fewest} or more")
+    return f"{'; '.join(parts)}." if parts else None
 
 
 def _short(fit: Fit) -> str | None:
@@ -122,7 +202,8 @@ def _noisy(fit: Fit) -> str | None:
     if fit.scatter.rounds:
         parts.append(f"rounds differ by {percent(fit.scatter.rounds)}")
     if fit.set_aside:
-        parts.append(f"{fit.set_aside} of {count(fit.readings, 'reading')} are set aside")
+        are = "is" if fit.set_aside == 1 else "are"
+        parts.append(f"{fit.set_aside} of {count(fit.readings, 'reading')} {are} set aside")
     elif fit.readings and fit.readings <= fit.cells:
         parts.append("no cell was measured twice")
     if fit.rms_residual:
@@ -132,32 +213,50 @@ def _noisy(fit: Fit) -> str | None:
 
 
 def _undecided(fit: Fit) -> str | None:
-    wide = [
-        f"the exponent of {name} may be anything from {interval.low:.2f} to {interval.high:.2f}"
-        for name, interval in fit.exponents.items()
-        if interval.low is not None
-        and interval.high is not None
-        and interval.high - interval.low > fit.tolerance
+    beyond = [
+        name
+        for name, power in _claimed_powers(fit).items()
+        if (interval := fit.exponents.get(name)) and interval.low is not None
+        if interval.high is not None
+        if interval.low < power - fit.tolerance or interval.high > power + fit.tolerance
     ]
-    small = [
+    parts = [
         f"the term {one.term} is at most {percent(one.most)} of any cell"
         for one in fit.leading
         if one.most < ENOUGH
     ]
-    parts = [*wide, *small]
-    further = _further(fit)
-    if not parts and not further:
-        return None
+    if beyond:
+        reach = "the interval of {} reaches" if len(beyond) == 1 else "the intervals of {} reach"
+        parts.insert(0, f"{reach.format(listed(beyond))} beyond the claim ± {fit.tolerance:g}")
+    if further := _further(fit):
+        parts.append(f"extend {further}")
     text = "; ".join(parts)
-    extend = f"extend {further}" if further else ""
-    joined = "; ".join(part for part in (text, extend) if part)
-    return f"{joined[:1].upper()}{joined[1:]}."
+    return f"{text[:1].upper()}{text[1:]}." if text else None
+
+
+def _claimed_powers(fit: Fit) -> dict[str, float]:
+    """The claimed exponent of each size that has one; none where the claim is no law."""
+    try:
+        leading = parse_declared(fit.claim, fit.sizes).leading
+    except LawError:
+        return {}
+    return {name: max(float(term.power(name)) for term in leading) for name in fit.exponents}
 
 
 def _misfit(fit: Fit) -> str | None:
     if fit.rms_residual is None:
         return None
-    return f"The best law of this form is off by {percent(fit.rms_residual)} in a typical cell."
+    text = f"The best law of this form is off by {percent(fit.rms_residual)} in a typical cell"
+    if fit.basis is not None:
+        cells, fitted = fit.basis.setting.cells, fit.basis.fitted.solution.fitted
+        worst = int(np.abs(np.log(np.maximum(fitted, 1e-300))).argmax())
+        where = ", ".join(f"{name} = {values[worst]:g}" for name, values in cells.sizes.items())
+        measured = 1 / max(float(fitted[worst]), 1e-300) - 1
+        side = "above" if measured > 0 else "below"
+        text += f"; the farthest, {where}, lies {percent(abs(measured))} {side} it"
+    exact = fit.basis is not None and fit.basis.setting.exact
+    once = fit.readings and fit.readings <= fit.cells and not exact
+    return f"{text}.{' No cell was measured twice, so this may be noise.' if once else ''}"
 
 
 def _regimes(fit: Fit) -> str | None:
@@ -178,6 +277,9 @@ def _censored(fit: Fit) -> str | None:
 
 _ADVICE: Mapping[str, Callable[[Fit], str | None]] = MappingProxyType(
     {
+        "exponent_outside_tolerance": _refuted(_outside, "exponent_outside_tolerance"),
+        "claimed_term_absent": _refuted(_absent, "claimed_term_absent"),
+        "faster_growing_term": _refuted(_outgrowing, "faster_growing_term"),
         "overhead_dominates": _overhead,
         "too_few_sizes": _few,
         "range_too_short": _short,

@@ -24,7 +24,8 @@ from reports.prediction import (
     predict,
 )
 from reports.tables.units import in_unit, unit_of
-from reports.verdict_table import verdict_rows
+from reports.verdict_rows import labels
+from reports.wording import listed
 
 MEMORY = "workspace_bytes"
 
@@ -128,21 +129,24 @@ def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]
 
 
 def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -> None:
-    """A line for each crossover, prediction and budget, below the verdicts.
+    """A line for each crossover, prediction and budget, below the verdicts; the same ones once.
 
     Raises:
         UnitError: a budget is in another unit than the cost.
 
     """
     check_answerable(fits, questions)
-    for row, fit in zip(verdict_rows(fits), fits, strict=True):
+    said: dict[str, list[str]] = {}
+    for label, fit in zip(labels(fits), fits, strict=True):
         claimed = {one.term for one in fit.leading}
         for crossover in fit.crossovers:  # `--json` has all of them
             if crossover.faster in claimed and crossover.where == "inside":
-                console.print(Text.assemble((row.label, "bold"), f": {crossover.text}"))
+                said.setdefault(crossover.text, []).append(label)
         answers, problems = _answered(fit, questions)
         for text in [*(answer.text for answer in answers), *problems]:
-            console.print(Text.assemble((row.label, "bold"), f": {text}"))
+            said.setdefault(text, []).append(label)
+    for text, who in said.items():
+        console.print(Text.assemble((listed(who), "bold"), f": {text}"))
 
 
 def _answered(fit: Fit, questions: Questions) -> tuple[list[Prediction | Largest], list[str]]:

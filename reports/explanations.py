@@ -32,7 +32,9 @@ FARTHEST_REACH = 8.0  # sought so far above, while the best exponent lies at the
 AT_THE_END = 0.001
 FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
 MOST_OF_IT = 0.5
-AS_GOOD = 2.0  # a jump saves a claim that it explains as well; 2 is hardly evidence (Kass & Raftery 1995)
+AS_GOOD = (
+    2.0  # a jump saves a claim that it explains as well; 2 is hardly evidence (Kass & Raftery 1995)
+)
 SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
 TWIN_CONFIDENCE = 0.999
 OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation

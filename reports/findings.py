@@ -160,7 +160,7 @@ def limits_of(setting: Setting, claimed: Law) -> tuple[str, ...]:
     wanted = {*claimed.names, *setting.names}
     if any(cells.distinct(name).size < FEWEST_SIZES for name in wanted):
         limits.append("too_few_sizes")
-    if any(not long_enough(cells, name) for name in setting.names):
+    if any(_doublings(cells, name) < FEWEST_DOUBLINGS for name in setting.names):
         limits.append("range_too_short")
     if len(setting.names) > 1:
         logs = np.array([np.log(cells.sizes[name]) for name in setting.names])
@@ -171,9 +171,14 @@ def limits_of(setting: Setting, claimed: Law) -> tuple[str, ...]:
 
 def long_enough(cells: Cells, name: str) -> bool:
     """Whether a size takes enough values, over enough doublings, for its exponent to be told."""
+    enough = cells.distinct(name).size >= FEWEST_SIZES
+    return enough and _doublings(cells, name) >= FEWEST_DOUBLINGS
+
+
+def _doublings(cells: Cells, name: str) -> float:
+    """Over how many doublings the values of a size reach."""
     values = cells.distinct(name)
-    doublings = math.log2(values[-1] / values[0])
-    return values.size >= FEWEST_SIZES and doublings >= FEWEST_DOUBLINGS - 1e-9
+    return math.log2(values[-1] / values[0]) + 1e-9
 
 
 def largest_cell(setting: Setting) -> int:

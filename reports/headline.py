@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports import wording
 from reports.figures.view import View
 from reports.judgement import Verdict
-from reports.verdict_table import VerdictRow, sections
+from reports.verdict_rows import VerdictRow, sections
 
 _MOST_NAMED = 10  # rows; more would bury the finding under names
 _ORDER = (Verdict.CONFIRMED, Verdict.REFUTED, Verdict.INCONCLUSIVE)

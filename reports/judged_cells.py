@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,24 @@ import numpy as np
 from reports.explanations import Choice, choose
 from reports.findings import long_enough
 from reports.judgement import Regime
-from reports.models import Model
+from reports.models import Model, lower_terms
+from reports.monomials import Law, Monomial
 from reports.plain import solve_plain
 from reports.setting import STRICT, Setting
 
 FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
 OVERHEAD_ERROR = 0.1
+
+
+def fewest_cells(law: Law, names: Sequence[str]) -> int:
+    """How many cells a law needs at least to be judged, where these sizes vary.
+
+    One for each exponent and coefficient of its model, and FEWEST_FREE beyond: 7 for n^2, 8 for
+    n^3, 11 for n^2*d.
+    """
+    leading = law.leading
+    overheads = int(leading != (Monomial(),))
+    return len(names) + overheads + len(lower_terms(law)) + len(leading) + FEWEST_FREE
 
 
 def discounted(setting: Setting) -> Setting:

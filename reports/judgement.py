@@ -16,6 +16,7 @@ from reports.laws import parse_monomial
 from reports.scatter import Scatter
 
 if TYPE_CHECKING:
+    from reports.cells import Cells
     from reports.conditions.unnamed_columns import Mixed, Moving
     from reports.crossovers import Crossover
     from reports.ensemble import Ensemble
@@ -67,8 +68,12 @@ class Leading:
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """What a fit was judged on, from which predictions are drawn."""
+    """What a fit was judged on, from which predictions are drawn.
 
+    `cells` are those that came to the judge, `setting` has those that it chose and weighed.
+    """
+
+    cells: Cells
     setting: Setting
     fitted: Fitted
 

@@ -37,7 +37,7 @@ from reports.findings import (
     largest_cell,
     limits_of,
 )
-from reports.judged_cells import FEWEST_FREE, discounted, judgeable
+from reports.judged_cells import discounted, fewest_cells, judgeable
 from reports.judgement import Basis, Interval, Leading, Regime, Term, Verdict
 from reports.models import Model, Solution
 from reports.monomials import Factor, Floats, Law, Monomial
@@ -112,10 +112,7 @@ def judge(
         confidence=confidence,
         exact=exact,
     )
-    fewest = len(tested) + FEWEST_FREE
-    if tested:
-        fewest += Model(cells, setting.law, names=tested).size
-    if not tested or len(cells) < fewest:
+    if not tested or len(cells) < fewest_cells(setting.law, tested):
         limits = limits_of(setting, law)
         return _undecided(cells, ["too_few_sizes", *limits, *notes], unknown)
     setting, choice, left_out = judgeable(discounted(setting))
@@ -134,6 +131,7 @@ def judge(
         info=info,
         first_regime=1 if left_out is None else 2,
         held=held,
+        given=cells,
     )
     return answer if left_out is None else replace(answer, regimes=(left_out, *answer.regimes))
 
@@ -190,7 +188,9 @@ def _verdict(
         reasons = []
     elif findings.weak or not findings.inside:
         noisy = _noisy(setting, setting.error(chosen.solution.sse, chosen.free))
-        drowned = not setting.exact and findings.usual_overhead >= OVERHEAD_SHARE
+        # What is little at the largest size does not dominate, though it does at most others.
+        there = findings.overhead >= PRESENT_SHARE
+        drowned = there and findings.usual_overhead >= OVERHEAD_SHARE and not setting.exact
         reasons = [
             "overhead_dominates"
             if drowned
@@ -260,6 +260,7 @@ def _answer(
     info: Mapping[str, Any],
     first_regime: int,
     held: Monomial,
+    given: Cells,
 ) -> Judgement:
     """The printed answer; a confirmed claim is printed with the claimed exponents."""
     model = shown.model
@@ -278,7 +279,7 @@ def _answer(
         overhead=float(overhead[largest_cell(setting)]),
         regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
-        basis=None if held.names else Basis(setting=setting, fitted=shown),
+        basis=None if held.names else Basis(cells=given, setting=setting, fitted=shown),
         held=held.names,
     )
 

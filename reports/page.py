@@ -28,15 +28,8 @@ from reports.headline import findings
 from reports.judgement import Fit
 from reports.pictures import groups_of, left_out, write_csv
 from reports.tables.read import Table, read_tables
-from reports.verdict_table import (
-    MOST_COLUMNS,
-    SIGNS,
-    VerdictRow,
-    causes,
-    sections,
-    verdict_frame,
-    verdict_rows,
-)
+from reports.verdict_rows import VerdictRow, causes, sections, verdict_rows
+from reports.verdict_table import MOST_COLUMNS, SIGNS, verdict_frame
 
 _TEMPLATES = Path(__file__).with_name("templates")
 ALSO_JUDGED = ("graph_time_s", "workspace_bytes")

@@ -1,4 +1,8 @@
-"""Says in plain words what a fit found: a sentence and a next step for every reason."""
+"""Says in plain words what a fit found: a sentence and a next step for every reason.
+
+What a reason says of one fit, with its numbers, is `reports.advice`; a reason itself holds for all
+fits that have it, so that it is said once.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from reports.advice import advice
 from reports.judgement import Fit, Interval, Verdict
 from reports.laws import LawError, parse, parse_declared
 from reports.regimes import MEMORY_BOUND, PAGE_FAULT
@@ -21,6 +24,8 @@ COSTS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What the cost columns are called, in a sentence."""
+MOSTLY = 0.5
+"""The part of the cost from which on overhead is said to be most of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +40,19 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
     {
         "exponent_outside_tolerance": Reason(
             sentence="A measured exponent lies outside the claimed one and its tolerance.",
-            next_step="Claim the law that the exponents show, or look for what the code does more.",
+            next_step="Look for what the code does more, or less, than the claim says.",
         ),
         "claimed_term_absent": Reason(
             sentence="A claimed term is a negligible part of the cost at every measured size.",
-            next_step="Claim a law that grows less, or measure sizes at which it should lead.",
+            next_step="Measure sizes at which it should lead, or claim no such term.",
         ),
         "faster_growing_term": Reason(
             sentence="A term that outgrows the claim is a large part of the cost.",
-            next_step="Claim the law with that term added; the terms list names it.",
+            next_step="Look for what in the code costs so much.",
         ),
         "lack_of_fit": Reason(
             sentence="No law of this form describes the cells, so no exponent can be stated.",
-            next_step="Look at the local slopes and the regimes, and judge a narrower range.",
+            next_step="Measure the farthest cells again, then judge a narrower range of sizes.",
         ),
         "overhead_dominates": Reason(
             sentence="Fixed overhead is so much of the cost that its growth hardly shows.",
@@ -55,7 +60,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "too_few_sizes": Reason(
             sentence="There are too few cells, or a size takes fewer than four different values.",
-            next_step="Measure a grid with five values of each size, or eight of one size alone.",
+            next_step="Measure more sizes.",
         ),
         "range_too_short": Reason(
             sentence="A size spans fewer than three doublings, too short to tell an exponent.",
@@ -81,7 +86,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "censored_cells": Reason(
             sentence="Some cells have no value: wrong, unsupported, out of memory or time, "
             "skipped or crashed.",
-            next_step="Read their reasons; the verdict speaks for the measured cells alone.",
+            next_step="Take the verdict for one on the measured cells alone.",
         ),
     }
 )
@@ -106,33 +111,58 @@ _CHANGES: Mapping[str, Reason] = MappingProxyType(
 """What a regime change means where its cause was recorded, by the name of the last regime."""
 
 
+_EARLY_OVERHEAD = Reason(
+    sentence="If the claim is right, fixed overhead is most of the cost in half of the cells, so "
+    "that few cells show the growth.",
+    next_step="Measure more of the large sizes.",
+)
+"""What overhead that dominates means where it does so no longer at the largest size."""
+
+
+_NO_CELLS = Reason(
+    sentence="No cell has a cost above 0, so there is nothing to judge.",
+    next_step="See whether --value names the column that is meant.",
+)
+"""What too few sizes mean where there are none."""
+
+
 def reason_of(fit: Fit, code: str) -> Reason:
     """What a reason code means for this fit; a regime change says its cause where that is known."""
+    if code == "too_few_sizes" and not fit.cells:
+        return _NO_CELLS
+    if code == "overhead_dominates" and fit.overhead is not None and fit.overhead < MOSTLY:
+        return _EARLY_OVERHEAD
     last = fit.regimes[-1].name if fit.regimes else ""
     return _CHANGES.get(last, REASONS[code]) if code == "regime_change" else REASONS[code]
 
 
 def explain(fit: Fit) -> str:
-    """A few plain sentences with the numbers: growth, verdict, why, and what to do next."""
+    """Growth and verdict with the numbers, and what is special about them; no reasons."""
     try:
         claim = parse_declared(fit.claim, fit.sizes).unicode()
-    except LawError as problem:
-        return f"The declared claim cannot be read, so nothing was judged: {problem}."
+    except LawError:
+        return remark(fit)
     cost = COSTS.get(fit.value, fit.value)
     sentences = []
     known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}
     if known and "faster_growing_term" not in fit.reasons:
         growth = " · ".join(_power(fit.claim, name, i) for name, i in known.items())
-        sentences.append(f"{capital(cost)} grows as {growth}{_range(fit)}.")
+        sentences.append(f"{capital(cost)} grows as {growth}{span(fit)}.")
     sentences.append(f"{_verdict(fit, claim)}.")
-    for code in fit.reasons:
-        if code == fit.reasons[0] and code in REASONS:
-            sentences.append(reason_of(fit, code).sentence)
-        sentences.append(advice(fit, code) or "")
-    if fit.other_verdict is not None:
-        other = "minimum" if fit.statistic == "median" else "median"
-        sentences.append(f"By the {other} of readings it would be {fit.other_verdict}.")
+    sentences.append(remark(fit))
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def remark(fit: Fit) -> str:
+    """What is special about a verdict: a claim that is no law, another statistic's verdict."""
+    try:
+        parse_declared(fit.claim, fit.sizes)
+    except LawError as problem:
+        return f"The declared claim cannot be read, so nothing was judged: {problem}."
+    if fit.other_verdict is None:
+        return ""
+    other = "minimum" if fit.statistic == "median" else "median"
+    return f"By the {other} of readings it would be {fit.other_verdict}."
 
 
 def _power(claim: str, name: str, interval: Interval) -> str:
@@ -153,7 +183,8 @@ def _two(value: float | None) -> str:
     return "?" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
-def _range(fit: Fit) -> str:
+def span(fit: Fit) -> str:
+    """The judged range of each size that varies, ` over n 128–32768`."""
     spans = [f"{name} {low:g}–{high:g}" for name, (low, high) in fit.ranges.items() if high > low]
     return f" over {', '.join(spans)}" if spans else ""
 

@@ -84,6 +84,20 @@ def test_what_an_undeclared_kernel_refuses_is_unsupported():
     assert reasons == {"four refuses 3 dimensions: raised AssertionError: four dimensions"}
 
 
+def test_a_dtype_that_an_undeclared_kernel_refuses_is_unsupported_though_no_other_was_asked_for():
+    def half_only(query, key, value):
+        if query.element_size() > 2:
+            raise RuntimeError("only half precision")
+        return matmul(query, key, value)
+
+    results = attnscale.verify(half_only, dtypes=["float32"])
+
+    assert {result.status for result in results} == {"unsupported"}
+    assert {result.case.case.dtype for result in results} == {"float32"}
+    reasons = {result.reason for result in results if result.case.name == "plain"}
+    assert reasons == {"half_only refuses float32: raised RuntimeError: only half precision"}
+
+
 def test_verify_of_an_unknown_name_is_a_value_error():
     with pytest.raises(CatalogueError, match="no implementation is called 'flashy'"):
         attnscale.verify("flashy")

@@ -353,6 +353,37 @@ def test_what_an_undeclared_kernel_refuses_throughout_comes_back_as_unsupported(
     ]
 
 
+def test_a_kernel_that_raises_throughout_is_asked_in_other_dtypes_and_these_are_not_reported(
+    direct_workers, write
+):
+    path = write(
+        "half_only.py",
+        """
+        from implementations.attention.matmul import matmul
+        def half_only(query, key, value):
+            if query.element_size() > 2:
+                raise RuntimeError("only half precision")
+            return matmul(query, key, value)
+        def broken(query, key, value):
+            raise RuntimeError("a bug")
+        """,
+    )
+    tried = cases("plain", "more_keys", "plain_64")
+    kernels = [load(f"{path}:half_only"), load(f"{path}:broken")]
+
+    results = list(run_checks(kernels, tried, direct_workers(threads=1)))
+
+    assert {(one.implementation, one.status, one.reason) for one in results} == {
+        (
+            "half_only",
+            "unsupported",
+            "half_only refuses float32: raised RuntimeError: only half precision",
+        ),
+        ("broken", "error", "raised RuntimeError: a bug"),
+    }
+    assert [one.case for one in results] == [*tried, *tried]
+
+
 def test_a_process_that_a_failed_call_left_useless_is_replaced(direct_workers):
     poisoned = f"raised RuntimeError: {checking.POISONED}: an illegal memory access"
 

@@ -218,3 +218,26 @@ def test_two_leading_terms_have_the_exponents_that_they_carry(sweep: Sweep) -> N
     assert second.share == pytest.approx(0.5, abs=0.05)
     assert first.most == pytest.approx(4096 / (4096 + 2 * 64), abs=0.05)
     assert second.most == pytest.approx(2 * 2048 / (128 + 2 * 2048), abs=0.05)
+
+
+def test_a_size_of_few_values_over_a_long_range_has_too_few_of_them_and_no_short_range(
+    sweep: Sweep,
+) -> None:
+    table = sweep([(1.0, "n^2*d")])
+    found = fit(table[table["d_model"].isin([64, 1024])])
+    assert "too_few_sizes" in found.reasons
+    assert "range_too_short" not in found.reasons
+
+
+def test_overhead_that_is_little_at_the_largest_size_is_not_said_to_dominate() -> None:
+    rng = np.random.default_rng(5)
+    rows = [
+        {"n": 2.0**k, "time_s": (1 + 0.1 * 4.0 ** (k - 10)) * np.exp(rng.normal(0, 0.05))}
+        for k in range(6, 15)
+        for _ in range(3)
+    ]
+    found = fit(pd.DataFrame(rows), sizes={"n": "n"}, claim="n^2")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.overhead is not None
+    assert found.overhead < 0.05
+    assert found.reasons == ("models_undecided",)

@@ -25,7 +25,8 @@ from reports.headline import fastest, findings
 from reports.judgement import Fit, Interval, Verdict
 from reports.page import Report, ReportError, default_directory, report, write_report
 from reports.tables.read import Table, read_table
-from reports.verdict_table import print_verdicts, verdict_frame, verdict_rows
+from reports.verdict_rows import verdict_rows
+from reports.verdict_table import print_verdicts, verdict_frame
 from reports.wording import byte_size, interval, markdown, one_line, percent, seconds
 
 HOSTILE = "<script>alert('x')</script>|`a`*b*"

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from reports.judgement import Fit, Regime, Verdict
 from reports.verdict import REASONS
-from reports.verdict_table import causes, print_verdicts, verdict_rows
+from reports.verdict_rows import causes, sections, verdict_rows
+from reports.verdict_table import print_verdicts
 
 
 def changed(name: str, last: str, *codes: str, **changes: Any) -> Fit:
@@ -50,3 +51,70 @@ def test_the_terminal_explains_a_recorded_cause_even_where_the_claim_is_confirme
     assert "evidence for alpha" in text
     assert "evidence for beta" not in text
     assert "Measure with --allocator pinned, which keeps the memory" in text
+
+
+def test_what_holds_for_eighteen_groups_is_said_once_with_whom_it_holds_for() -> None:
+    few = [
+        Fit(
+            group={"kernel": f"k{number:02d}"},
+            claim="n^2",
+            verdict=Verdict.INCONCLUSIVE,
+            reasons=("too_few_sizes",),
+            sizes={"n": "n"},
+            levels={"n": 5},
+            cells=5,
+        )
+        for number in range(18)
+    ]
+    (section,) = sections(verdict_rows(few))
+    ((who, row),) = section.explanations
+    assert who == "k00, k01, k02, k03, k04, k05, k06, k07 and 10 more"
+    assert row.explanation == "The claim n² is neither confirmed nor refuted (5 cells)."
+    text = printed(few)
+    assert text.count("5 cells are too few for n^2, which needs 7 or more.") == 1
+    assert text.count("neither") == 0
+    assert text.count("k09") == 1
+
+
+def test_numbers_that_differ_have_a_line_each_below_the_sentence_that_is_said_once() -> None:
+    few = [
+        Fit(
+            group={"kernel": name},
+            claim="n^2",
+            verdict=Verdict.INCONCLUSIVE,
+            reasons=("too_few_sizes",),
+            levels={"n": cells},
+            cells=cells,
+        )
+        for name, cells in (("a", 5), ("b", 6), ("c", 5))
+    ]
+    (cause,) = causes(verdict_rows(few))
+    assert cause.who == "a, b and c"
+    assert cause.shared == ""
+    assert [(one.who, one.text) for one in cause.several] == [
+        ("a and c", "5 cells are too few for n^2, which needs 7 or more."),
+        ("b", "6 cells are too few for n^2, which needs 7 or more."),
+    ]
+    text = printed(few)
+    assert text.count(REASONS["too_few_sizes"].sentence) == 1
+    assert f"{REASONS['too_few_sizes'].next_step} a and c: 5 cells are" in text
+
+
+def test_another_statistics_verdict_is_said_once_for_those_that_it_holds_for() -> None:
+    disputed = [
+        changed(name, "regime 2", other_verdict=Verdict.INCONCLUSIVE) for name in ("alpha", "beta")
+    ]
+    said = "alpha and beta: By the minimum of readings it would be inconclusive."
+    assert printed(disputed).count(said) == 1
+
+
+def test_the_range_that_all_groups_share_stands_above_the_table() -> None:
+    wide = [changed(name, "regime 2", ranges={"n": (128.0, 8192.0)}) for name in "ab"]
+    assert printed(wide).startswith("Time over n 128–8192 ")
+    assert printed([*wide, changed("c", "regime 2")]).startswith("Time implementation")
+
+
+def printed(fits: list[Fit]) -> str:
+    console = Console(width=80, record=True, file=StringIO())
+    print_verdicts(fits, console)
+    return " ".join(console.export_text().split())

@@ -18,6 +18,11 @@ KERNELS = """
         if query.shape[-2] == 6:
             raise ValueError("six queries are too many")
         return matmul(query, key, value)
+
+    def half_only(query, key, value):
+        if query.element_size() > 2:
+            raise RuntimeError("only half precision")
+        return matmul(query, key, value)
 """
 
 
@@ -42,6 +47,24 @@ def test_a_wrong_kernel_is_incorrect_everywhere_and_never_timed(tmp_path, kernel
     timed = [r["spec"] for op, r in sweeps.workers.asked if op in ("trial", "visit")]
     assert set(timed) == {"matmul"}
     assert read_info(tmp_path)["verification"]["failures"][0].startswith("wrong: output in case")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "status"), [("float32", "unsupported"), ("bfloat16", "measured")]
+)
+def test_a_kernel_for_half_precision_is_unsupported_in_float32_and_measured_in_its_own(
+    tmp_path, kernels, sweeps, dtype, status
+):
+    series = replace(sweeps.series, implementations=("half_only",), dtype=dtype)
+
+    sweeps.run(sweeps.plan(series, specs=(f"{kernels}:half_only",)), tmp_path)
+
+    reason = "half_only refuses float32: raised RuntimeError: only half precision"
+    said = reason if status == "unsupported" else None
+    records = read_run(tmp_path).records
+    assert {(r.status, r.reason) for r in records} == {(status, said)}
+    assert all((r.time_s is None) == (status == "unsupported") for r in records)
+    assert not read_info(tmp_path)["verification"]["failures"]
 
 
 def test_a_kernel_that_raises_at_one_size_crashes_there_once_and_nowhere_else(

@@ -1,0 +1,115 @@
+"""The law to claim next: only such as the same judge does not refute on the same cells."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from reports.judgement import Basis, Fit, Verdict
+from reports.judging import judge
+from reports.laws import LawError, parse_declared
+from reports.monomials import Law, Monomial
+from reports.tables.columns import TableError
+
+MOST_TRIED = 3  # each takes as long as judging the claim did
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A law, and what the judge says of it on the cells of the fit."""
+
+    law: Law
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        """One sentence that promises no more than the verdict."""
+        if self.verdict is Verdict.CONFIRMED:
+            return f"Claim {self.law}: these cells confirm it."
+        return f"{self.law} is left open by these cells, neither confirmed nor refuted."
+
+
+def proposed(fit: Fit) -> Proposal | None:
+    """The nearest law of half powers that is confirmed, else one that is not refuted, or None."""
+    if fit.basis is None:
+        return None
+    open_ones = []
+    for law in itertools.islice(_candidates(fit, fit.basis), MOST_TRIED):
+        verdict = _verdict_on(law, fit, fit.basis)
+        if verdict is Verdict.CONFIRMED:
+            return Proposal(law=law, verdict=verdict)
+        if verdict is Verdict.INCONCLUSIVE:
+            open_ones.append(Proposal(law=law, verdict=verdict))
+    return open_ones[0] if open_ones else None
+
+
+def _verdict_on(law: Law, fit: Fit, basis: Basis) -> Verdict:
+    try:
+        return judge(
+            basis.cells,
+            law,
+            names=tuple(fit.sizes),
+            confidence=fit.confidence,
+            tolerance=fit.tolerance,
+            exact=basis.setting.exact,
+            info={},
+        ).verdict
+    except TableError:  # the logarithm of a size below 1, say
+        return Verdict.REFUTED
+
+
+def _candidates(fit: Fit, basis: Basis) -> Iterator[Law]:
+    """What the fit suggests: the claim with the terms that outgrow it, or its exponents rounded."""
+    try:
+        claimed = parse_declared(fit.claim, fit.sizes).leading
+    except LawError:
+        return
+    if basis.fitted.rival:
+        yield Law.of(Law.of((*claimed, *basis.fitted.rival)).leading)
+    elif len(claimed) == 1:
+        yield from _rounded(fit, claimed[0])
+        if fit.verdict is Verdict.INCONCLUSIVE and claimed != (Monomial(),):
+            yield Law.of((Monomial(),))
+
+
+def _rounded(fit: Fit, claimed: Monomial) -> Iterator[Law]:
+    """Half powers, with one logarithm beside a whole power or none, the nearest first.
+
+    Only such as lie within the tolerance of the intervals: the judge would refute others.
+    """
+    choices = []
+    for name in dict.fromkeys((*claimed.names, *fit.exponents)):
+        low, high = fit.ranges.get(name, (1.0, 1.0))
+        if low == high:
+            choices.append([(0.0, Monomial(factors=(claimed.factor(name),)))])
+            continue
+        found = fit.exponents.get(name)
+        if found is None or found.estimate is None or found.low is None or found.high is None:
+            return
+        bent = _log_slope(low, high) if low >= 1 and high > 2 else 0.0
+        own = float(claimed.factor(name).log_power) * bent
+        near = []
+        for log in (0, 1) if bent else (0,):
+            power = Fraction(round(2 * (found.estimate + own - log * bent)), 2)
+            slope = float(power) + log * bent - own
+            within = found.low - fit.tolerance <= slope <= found.high + fit.tolerance
+            if within and (not log or (power >= 1 and power.denominator == 1)):
+                off = abs(slope - found.estimate)
+                near.append((off, Monomial.of({name: power}, {name: log})))
+        choices.append(near)
+    laws = []
+    for picked in itertools.product(*choices):
+        term = Monomial()
+        for _, factor in picked:
+            term = term.times(factor)
+        if sum(bool(factor.log_power) for factor in term.factors) < 2:
+            laws.append((sum(off for off, _ in picked), Law.of((term,))))
+    yield from (law for _, law in sorted(laws, key=lambda pair: pair[0]))
+
+
+def _log_slope(low: float, high: float) -> float:
+    """How much a logarithm adds to the exponent over a range of sizes."""
+    first = max(low, 2.0)
+    return math.log(math.log(high) / math.log(first)) / math.log(high / first)
