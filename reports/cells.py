@@ -36,6 +36,8 @@ FARTHEST = 1e60  # squares of products of costs and sizes stay finite
 LEAST_SCATTER = 0.005  # readings that agree to half a per cent do so by luck
 FEWEST_QUIET = 2  # among any number of readings marked as disturbed
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
+MOST_DIGITS, MOST_LOOKED_AT = 7, 1000
+ROUNDED = 1e-9
 STATISTICS = ("quiet", "median", "min")
 """How the readings of a cell become its value: `quiet` is the median of the processes' ends."""
 CENSORED = ("out_of_memory", "timeout", "crashed", "skipped")
@@ -54,7 +56,8 @@ class Cells:
     `scatter` is how readings of one cell differ, in parts. `covariates` holds workspace_bytes,
     minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
     the fraction of readings set aside or marked noisy, `censored` the number of cells that were
-    wanted and never measured, `unmeasured` the rows that are no measurement.
+    wanted and never measured, `unmeasured` the rows that are no measurement. `step` is the last
+    decimal place of the costs, 0 where they have more digits than anybody reads.
     """
 
     sizes: Mapping[str, Floats]
@@ -67,6 +70,7 @@ class Cells:
     noisy: float
     censored: int
     unmeasured: int
+    step: float = 0.0
 
     def __len__(self) -> int:
         return int(self.cost.size)
@@ -84,6 +88,11 @@ class Cells:
         # The median of three or more normal values is less efficient than their mean.
         factor = np.where(self.visits >= 3, 1.2533, 1.0)
         return self.scatter.reading * math.sqrt(float(np.mean(factor**2 / self.visits)))
+
+    @property
+    def rounding(self) -> Floats:
+        """The relative standard deviation of each cost's rounding to its last decimal place."""
+        return np.asarray(self.step / math.sqrt(12) / self.cost)
 
     def only(self, kept: npt.NDArray[np.bool_]) -> Cells:
         """The cells where `kept` is true; what concerns the whole group stays."""
@@ -194,7 +203,21 @@ def cells_of(
         noisy=float(disturbed.mean()) if disturbed.size else 0.0,
         censored=_censored(frame, list(sizes.values())),
         unmeasured=len(frame) - len(measured),
+        step=_last_place(cost),
     )
+
+
+def _last_place(cost: Floats) -> float:
+    """The largest power of ten of which all costs are multiples; 0 if they have many digits."""
+    if not cost.size:
+        return 0.0
+    some = cost[:MOST_LOOKED_AT]
+    top = math.floor(math.log10(float(some.max())))
+    for place in range(top, top - MOST_DIGITS, -1):
+        parts = some / 10.0**place
+        if (np.abs(parts - np.round(parts)) < ROUNDED * np.maximum(parts, 1.0)).all():
+            return float(10.0**place)
+    return 0.0
 
 
 def _usable(rows: pd.DataFrame, cost: Floats, value: str) -> npt.NDArray[np.bool_]:

@@ -116,11 +116,10 @@ def fit_groups(
         )
         for one in found.mixed:
             if one.factor <= 1 and not one.averaged:
+                what = one.text(f" of {_called(group)}")
+                advice = f"if they are not, add --by {one.column}"
                 warnings.warn(
-                    f"{one.text(f' of {_called(group)}')}: they count as repeated readings; if they "
-                    f"are not, add --by {one.column}",
-                    ClaimWarning,
-                    stacklevel=2,
+                    f"{what}: they count as repeated readings; {advice}", ClaimWarning, stacklevel=2
                 )
         fits.append(found if declared is None else replace(found, claim=declared))
     return fits

@@ -32,10 +32,11 @@ def fewest_cells(law: Law, names: Sequence[str]) -> int:
 
 
 def discounted(setting: Setting) -> Setting:
-    """The cells, each the less weighty the more of its cost is overhead.
+    """The cells, each the less weighty the more of its cost is overhead, or rounding.
 
     Overhead is fitted as a constant and is none: what is launched, and how many threads wake for
-    it, changes with the sizes. A tenth of it is therefore an error of the cell, beside its own.
+    it, changes with the sizes. A tenth of it is therefore an error of the cell, beside its own. So
+    is what rounding took from a cost of few digits.
     """
     if setting.exact:
         return setting
@@ -44,7 +45,8 @@ def discounted(setting: Setting) -> Setting:
     part = plain.shares[:, : model.overheads].sum(axis=1)
     free = max(len(setting.cells) - plain.active - len(setting.names), 1)
     error = max(setting.error(plain.sse, free), setting.floor)
-    weights = 1.0 / np.sqrt(1.0 + (OVERHEAD_ERROR * part / error) ** 2)
+    others = (OVERHEAD_ERROR * part) ** 2 + setting.cells.rounding**2
+    weights = 1.0 / np.sqrt(1.0 + others / error**2)
     weights = setting.cells.weights * weights / np.sqrt((weights**2).mean())
     return replace(setting, cells=replace(setting.cells, weights=weights))
 

@@ -48,6 +48,9 @@ from reports.setting import Setting
 from reports.tables.columns import TableError
 
 MOST_LEADING = 3
+MOST_LACKING = 3
+"""Cells that a claim may lack and still be refuted: tables in print often have five sizes."""
+ERROR_OF_FEW = 0.01  # so few residuals may be small by luck
 OVERHEAD_SHARE = 0.5
 NOISY_ERROR = 0.05
 NOISY_SPREAD = 0.15
@@ -112,13 +115,18 @@ def judge(
         confidence=confidence,
         exact=exact,
     )
-    if not tested or len(cells) < fewest_cells(setting.law, tested):
+    lacking = fewest_cells(setting.law, tested) - len(cells) if tested else math.inf
+    if lacking > MOST_LACKING:
         limits = limits_of(setting, law)
         return _undecided(cells, ["too_few_sizes", *limits, *notes], unknown)
+    if lacking > 0:
+        setting = replace(setting, least_error=ERROR_OF_FEW)
     setting, choice, left_out = judgeable(discounted(setting))
     findings = findings_of(setting, choice.fitted, choice.tie, law, tolerance)
     verdict, reasons = _verdict(setting, choice.fitted, findings, tolerance)
     shown, identified = _shown(setting, choice.fitted, findings)
+    if lacking > 0 and verdict is not Verdict.REFUTED:
+        verdict, reasons = Verdict.INCONCLUSIVE, ["too_few_sizes", *findings.limits]
     if left_out is not None:
         reasons.append("regime_change")
     answer = _answer(

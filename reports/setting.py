@@ -27,6 +27,7 @@ class Setting:
     """What is judged: cells, the law in the sizes that vary, those sizes, and the error scale.
 
     `exact` says that the cost is counted (bytes, operations): no clock, and no cache, disturbs it.
+    `least_error` is what no cell's error is believed to be below.
     """
 
     cells: Cells
@@ -34,6 +35,7 @@ class Setting:
     names: tuple[str, ...]
     confidence: float
     exact: bool
+    least_error: float = ERROR_FLOOR
 
     @property
     def design_effect(self) -> float:
@@ -58,7 +60,7 @@ class Setting:
 
     def error(self, sse: float, free: int) -> float:
         """The relative standard error of a cell: the largest of the sensible estimates."""
-        least = min(self.floor, ERROR_FLOOR)
+        least = min(self.floor, self.least_error) if self.exact else self.least_error
         residual = math.sqrt(self.design_effect * sse / max(free, 1))
         return max(residual, self.cells.median_error or 0.0, least)
 

@@ -7,6 +7,7 @@ read one value, as waiting for a scheduler's slice, or a launch that hides the w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,7 +18,8 @@ from reports.monomials import Floats
 from reports.setting import Setting
 
 LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4; caches less
-_FACTORS = tuple(float(LARGEST_FACTOR**e) for e in np.linspace(-1, 1, 25))
+_LOG_FACTORS = np.linspace(-math.log(LARGEST_FACTOR), math.log(LARGEST_FACTOR), 17)
+_REFINED = 3
 
 
 def one_jump_reaches(
@@ -64,14 +66,21 @@ class _Jumps:
                 continue
             for term in self._lower:
                 yield self._least(self._growing, term * later)
-            yield from self._with_factors(later)
+            yield self._with_factors(later)
         for step in gradual:
             if self._apart(step) < limit:
-                yield from self._with_factors(step)
+                yield self._with_factors(step)
 
-    def _with_factors(self, step: Floats) -> Iterator[float]:
-        for factor in _FACTORS:
-            yield self._least(self._growing * (factor**step)[:, None])
+    def _with_factors(self, step: Floats) -> float:
+        """With the best factor: sought on a grid, then between its neighbours there."""
+        logs, found = _LOG_FACTORS, math.inf
+        for _ in range(_REFINED):
+            squares = [self._least(self._growing * np.exp(log * step)[:, None]) for log in logs]
+            best = int(np.argmin(squares))
+            found = min(found, squares[best])
+            below, above = logs[max(best - 1, 0)], logs[min(best + 1, logs.size - 1)]
+            logs = np.linspace(below, above, 6)[1:-1]
+        return found
 
     def _apart(self, step: Floats) -> float:
         """With coefficients of any sign, and others on each level of the step: a lower bound."""
