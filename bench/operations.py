@@ -232,6 +232,15 @@ def count(spec: str, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"status": "done", "counts": found}
 
 
+def workspace_law(spec: str, case: dict[str, Any]) -> dict[str, Any]:
+    """The workspace as a polynomial, under the conditions of a case; None where none was found."""
+    found = Counter(_implementation(spec)).search(Case(**case)).formula("workspace_bytes").fitted
+    if found is None:
+        return {"status": "done", "law": None}
+    polynomial = {"text": str(found.polynomial), "terms": found.polynomial.to_plain()}
+    return {"status": "done", "law": {**polynomial, "valid": found.lattice.to_plain()}}
+
+
 def counts(
     spec: str, dtype: str, pass_: Pass, is_causal: bool, at: dict[str, int]
 ) -> dict[str, Any]:
@@ -289,6 +298,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "rest": rest,
     "usage": usage,
     "count": count,
+    "workspace_law": workspace_law,
     "counts": counts,
     "ceiling": ceiling,
 }

@@ -17,12 +17,15 @@ import pandas as pd
 from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, usual_statistic
 from reports.conditions.unnamed_columns import Mixed, Moving, moving_sizes, settings_taken_out
 from reports.groups import CONDITIONS
+from reports.judge.counted import polynomial_of
+from reports.judge.recorded_law import recorded_law
 from reports.judgement import Fit, Verdict
 from reports.judging import Judgement, judge
 from reports.laws import Law, LawError, parse
 from reports.readings import TYPICAL, of_processes
 from reports.refutation import REFUTING
 from reports.tables.columns import TableError, measured_rows, no_column, numbers
+from reports.tables.units import unit_of
 
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""
@@ -101,7 +104,7 @@ def fit(
             info={**info, "device": devices[0]} if len(devices) == 1 else info,
         )
 
-    found = judged(statistic)
+    found = _by_count(judged(statistic), table, law, columns, value, info)
     repeated = len(found.cells) > 0 and bool((found.cells.visits > 1).any())
     second = None
     if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
@@ -140,8 +143,30 @@ def fit(
         mixed=mixed,
         moving=moving,
         held=found.held,
+        counted=found.counted,
         basis=found.basis,
     )
+
+
+def _by_count(
+    found: Judgement,
+    table: pd.DataFrame,
+    law: Law,
+    columns: Mapping[str, str],
+    value: str,
+    info: Mapping[str, Any],
+) -> Judgement:
+    """What a polynomial says of a cost without noise, where there is one."""
+    cells = found.given
+    scatter = cells.scatter.reading or 0.0
+    if not len(cells) or not (value in EXACT or unit_of(value).kind == "memory") or scatter > 0:
+        return found
+    polynomial = recorded_law(table, cells, columns, info) if value == "workspace_bytes" else None
+    if polynomial is None:
+        varying = tuple(name for name in columns if cells.distinct(name).size > 1)
+        law = law.only(frozenset(varying))
+        polynomial = polynomial_of(cells, law, varying) if varying else None
+    return found if polynomial is None else polynomial.judgement(found, law)
 
 
 def _without_settings(

@@ -105,7 +105,8 @@ class Fit:
     `scatter` is how readings of a cell differ. `overhead` is the fixed part of the cost at the
     largest cell. `mixed` are settings that vary among readings of the same sizes, and `moving`
     sizes that the claim does not name and that fall as its own rise; `held` names sizes whose
-    power was taken as claimed, since others leave them no freedom.
+    power was taken as claimed, since others leave them no freedom. `counted` is the polynomial
+    of a cost without noise, and where it holds.
     """
 
     group: Mapping[str, Any]
@@ -134,6 +135,7 @@ class Fit:
     mixed: tuple[Mixed, ...] = ()
     moving: tuple[Moving, ...] = ()
     held: tuple[str, ...] = ()
+    counted: str | None = None
     basis: Basis | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -246,6 +248,7 @@ class Fit:
             ],
             "moving": [{"column": one.column, "against": one.against} for one in self.moving],
             "held": list(self.held),
+            "counted": self.counted,
             "local_slopes": [one.to_dict() for one in self.local_slopes],
             "crossovers": [one.to_dict() for one in self.crossovers],
         }

@@ -59,8 +59,12 @@ NOISY_PART = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What `judge` finds on the cells that it could judge; the rest is as in `Fit`."""
+    """What `judge` finds; what is not told here is as in `Fit`.
 
+    `given` are the cells that came to it, `cells` those that it chose and weighed.
+    """
+
+    given: Cells
     cells: Cells
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -72,6 +76,7 @@ class Judgement:
     rms_residual: float | None = None
     basis: Basis | None = None
     held: tuple[str, ...] = ()
+    counted: str | None = None
 
 
 def judge(
@@ -278,6 +283,7 @@ def _answer(
     solution = model.solve(theta, shown.price)
     overhead = solution.shares[:, : model.overheads].sum(axis=1)
     return Judgement(
+        given=given,
         cells=setting.cells,
         verdict=verdict,
         reasons=reasons,
@@ -333,6 +339,7 @@ def _leading(
 
 def _undecided(cells: Cells, reasons: list[str], exponents: Mapping[str, Interval]) -> Judgement:
     return Judgement(
+        given=cells,
         cells=cells,
         verdict=Verdict.INCONCLUSIVE,
         reasons=tuple(dict.fromkeys(reasons)),

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from reports.models import Model
-from reports.monomials import Monomial
+from reports.monomials import Law, Monomial
 from reports.plain import solve_plain
 from reports.setting import STRICT, Setting
 
 
 def rivals(setting: Setting) -> list[Monomial]:
     """Terms that outgrow the claim in some size, by one whole power, or up to the square."""
-    leading = setting.law.leading
-    tops = [max(*(math.ceil(t.power(name)) + 1 for t in leading), 2) for name in setting.names]
+    return outgrowing(setting.law, setting.names)
+
+
+def outgrowing(law: Law, names: Sequence[str]) -> list[Monomial]:
+    """The products of whole powers of these sizes that a law does not cover."""
+    tops = [max(*(math.ceil(t.power(name)) + 1 for t in law.leading), 2) for name in names]
     terms = [
-        Monomial.of(dict(zip(setting.names, powers, strict=True)))
+        Monomial.of(dict(zip(names, powers, strict=True)))
         for powers in product(*(range(top + 1) for top in tops))
     ]
-    return [term for term in terms if not setting.law.covers(term)]
+    return [term for term in terms if not law.covers(term)]
 
 
 def shows_beyond(setting: Setting, term: Monomial) -> bool:

@@ -84,6 +84,8 @@ class DirectWorker:
         if op == "count":
             counts = [dict(self._workers.COUNTED) for _ in request["cases"]]
             return {"status": "done", "counts": counts}
+        if op == "workspace_law":
+            return {"status": "done", "law": None}
         if op == "ceiling":
             return {"status": "done", **self._workers.CEILINGS}
         return _answer(OPERATIONS[op], dict(request))

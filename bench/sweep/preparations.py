@@ -114,6 +114,26 @@ class Preparations:
                 found |= {cell.key: one for cell, one in zip(own, answer["counts"], strict=True)}
         return found
 
+    def workspace_laws(self, cells: Sequence[Cell], worker: Worker) -> list[dict[str, Any]]:
+        """The workspace of each implementation as a polynomial, wherever its sizes may lie."""
+        found = []
+        for implementation, own in by_implementation(cells):
+            cases = {tuple(_conditions(cell.case).items()): cell.case for cell in own}
+            for conditions, case in cases.items():
+                try:
+                    answer = worker.ask(
+                        "workspace_law",
+                        limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
+                        spec=implementation.spec,
+                        case=asdict(case),
+                    )
+                except WorkerLost:
+                    continue
+                if succeeded(answer) and answer["law"] is not None:
+                    named = {"implementation": implementation.name, **dict(conditions)}
+                    found.append({**named, **answer["law"]})
+        return found
+
     def ceilings(
         self, cells: Sequence[Cell], worker: Worker, info: Mapping[str, Any]
     ) -> dict[str, dict[str, float]]:
@@ -132,6 +152,17 @@ class Preparations:
                 name = f"{device}/{dtype}"
                 found[name] = _best({k: v for k, v in answer.items() if v}, found.get(name, {}))
         return found
+
+
+def _conditions(case: Case) -> dict[str, Any]:
+    """All but the sizes of a case, by the names that records have."""
+    return {
+        "pass": case.pass_,
+        "device": case.device,
+        "dtype": case.dtype,
+        "is_causal": case.is_causal,
+        "mask": case.mask,
+    }
 
 
 def available_bytes(case: Case, info: Mapping[str, Any]) -> float:

@@ -118,6 +118,7 @@ class Sweep:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
                 turns.fields = ground.count(turns.admitted(), worker)
+                self._note(workspace_laws=ground.workspace_laws(turns.admitted(), worker))
         if ended is None:
             self._measure(number, turns, ground, workers)
         elif number:

@@ -1,0 +1,189 @@
+"""Judges a cost without noise by its polynomial: memory, bytes and operations, counted.
+
+Such a cost is a polynomial in the sizes, from some size on, where blocks are full and buffers have
+the size that they keep. A polynomial that gives every cell to its last decimal place, with one cell
+more than it has coefficients, leaves no room for another law, and needs no interval: which terms
+it has is known, however small a part of the cost they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reports.cells import Cells
+from reports.judge.non_negative import Mask
+from reports.judgement import Interval, Leading, Regime, Term, Verdict
+from reports.judging import Judgement
+from reports.monomials import Floats, Law, Monomial
+from reports.rivals import outgrowing
+
+_LAST_PLACE = 1e-9  # of a cost: what floating point leaves of whole numbers
+FEWEST_MORE = 2  # values of a size than its highest power: one to tell it by, one to check it
+_SHOWN = 4.0  # last places by which leaving a term out must change some cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial:
+    """The terms of a cost with their coefficients, and the cells that they give exactly.
+
+    `start` has the smallest size of each letter among those cells, and `where` says in words
+    where the polynomial holds, if that was counted too.
+    """
+
+    terms: tuple[tuple[Monomial, float], ...]
+    cells: Mask
+    start: dict[str, float]
+    where: str = ""
+
+    @property
+    def leading(self) -> Law:
+        """The terms that no other one covers."""
+        return Law.of(Law.of(tuple(term for term, _ in self.terms)).leading)
+
+    def ruling(self, law: Law) -> tuple[Verdict, tuple[str, ...]]:
+        """What it says of a claim: nothing but the leading terms counts."""
+        mine, claimed = set(self.leading.terms), set(law.leading)
+        if mine == claimed:
+            return Verdict.CONFIRMED, ()
+        grounds = []
+        if any(not law.covers(term) for term in mine):
+            grounds.append("faster_growing_term")
+        if claimed - {term for term, _ in self.terms}:
+            grounds.append("claimed_term_absent")
+        return Verdict.REFUTED, tuple(grounds)
+
+    @property
+    def text(self) -> str:
+        """The cost in words, with where it holds."""
+        parts = []
+        for term, coefficient in self.terms:
+            number = f"{abs(coefficient):.10g}"
+            body = number if not term.names else f"{number}·{term.unicode()}"
+            parts.append((" − " if coefficient < 0 else " + ") + body)
+        sides = [f"{name} at least {size:g}" for name, size in self.start.items()]
+        whole = "".join(parts).removeprefix(" + ").strip() or "0"
+        return f"{whole} ({self.where or ', '.join(sides)})"
+
+    def judgement(self, found: Judgement, law: Law) -> Judgement:
+        """What was found of a cost by fitting it, with what its polynomial says instead."""
+        verdict, grounds = self.ruling(law)
+        notes = [code for code in found.reasons if code == "censored_cells"]
+        cells = found.given.only(self.cells)
+        sizes = cells.sizes
+        ones = np.ones(len(cells))
+        parts = np.column_stack([c * term.evaluate(sizes) * ones for term, c in self.terms])
+        shares = parts / parts.sum(axis=1, keepdims=True)
+        largest = int(parts.sum(axis=1).argmax())
+        place = {term: k for k, (term, _) in enumerate(self.terms)}
+        power = {
+            name: max(float(term.power(name)) for term in self.leading.terms)
+            for name in found.exponents
+        }
+        exact = {name: Interval(estimate=p, low=p, high=p) for name, p in power.items()}
+        first = next(iter(sizes.values()))
+        return replace(
+            found,
+            cells=cells,
+            verdict=verdict,
+            reasons=(*grounds, *notes),
+            exponents=exact,
+            terms=tuple(
+                Term(term=str(t), coefficient=c, share_at_largest=float(shares[largest, k]))
+                for k, (t, c) in sorted(
+                    enumerate(self.terms), key=lambda one: -float(shares[largest, one[0]])
+                )
+            ),
+            leading=tuple(
+                Leading(
+                    term=str(term),
+                    exponents={name: exact[name] for name in term.names},
+                    share=float(shares[largest, place[term]]),
+                    most=float(shares[:, place[term]].max()),
+                )
+                for term in law.leading
+                if term in place
+            ),
+            overhead=float(sum(shares[largest, k] for t, k in place.items() if not t.names)),
+            regimes=(
+                Regime(
+                    name="counted",
+                    start=float(first.min()),
+                    end=float(first.max()),
+                    evidence=f"the cost is exactly {self.text}",
+                ),
+            ),
+            rms_residual=0.0,
+            counted=self.text,
+        )
+
+
+def polynomial_of(cells: Cells, law: Law, names: Sequence[str]) -> Polynomial | None:
+    """The polynomial of the cells from the smallest sizes on that allow one; None if none does.
+
+    Its terms are those of the claim, all that it covers, and one that outgrows it.
+    """
+    if any(f.log_power or f.power.denominator > 1 for t in law.terms for f in t.factors):
+        return None
+    own = tuple(dict.fromkeys((*law.leading, *law.divisors())))
+    for kept in _beginnings(cells, names):
+        part = cells.only(kept)
+        for extra in (None, *outgrowing(law, names)):
+            terms = own if extra is None else (*own, extra)
+            found = _exact(part, terms, names)
+            if found is not None:
+                start = {name: float(values.min()) for name, values in part.sizes.items()}
+                return Polynomial(terms=found, cells=kept, start=start)
+    return None
+
+
+def _beginnings(cells: Cells, names: Sequence[str]) -> Iterator[Mask]:
+    """All cells, then those from each size of each letter on."""
+    yield np.ones(len(cells), dtype=np.bool_)
+    for name in names:
+        for start in cells.distinct(name)[1:]:
+            yield cells.sizes[name] >= start
+
+
+def _exact(
+    cells: Cells, terms: Sequence[Monomial], names: Sequence[str]
+) -> tuple[tuple[Monomial, float], ...] | None:
+    """The terms that are there, with coefficients, if they give each cell to its last place."""
+    powers = {name: max(int(term.power(name)) for term in terms) for name in names}
+    few = any(cells.distinct(name).size < power + FEWEST_MORE for name, power in powers.items())
+    if few or len(cells) <= len(terms):
+        return None
+    allowed = np.maximum(cells.step / 2, _LAST_PLACE * cells.cost)
+    ones = np.ones(len(cells))
+    columns = np.column_stack([term.evaluate(cells.sizes) * ones for term in terms])
+    columns = columns / allowed[:, None]
+    target = cells.cost / allowed
+    scale = np.abs(columns).max(axis=0)
+    found, _, rank, _ = np.linalg.lstsq(columns / scale, target, rcond=1e-14)
+    if rank < len(terms) or np.abs(columns / scale @ found - target).max() > 1.5:
+        return None
+    seen = np.abs(found) > _SHOWN  # by what it adds where it adds most, in last places
+    least = _needed(columns / scale, target, seen)
+    if (found[least] <= 0).all():
+        return None
+    return tuple(
+        (term, float(value))
+        for term, value, there in zip(terms, found / scale, least, strict=True)
+        if there
+    )
+
+
+def _needed(columns: Floats, target: Floats, seen: Mask) -> Mask:
+    """The terms without which some cell is missed."""
+    needed = seen.copy()
+    for k in np.flatnonzero(seen):
+        rest = needed.copy()
+        rest[k] = False
+        if not rest.any():
+            continue
+        without = np.linalg.lstsq(columns[:, rest], target, rcond=None)[0]
+        if np.abs(columns[:, rest] @ without - target).max() <= 1.5:
+            needed = rest
+    return needed
