@@ -7,6 +7,7 @@ keeps its own columns. Files are told apart by their content (see `reports.table
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -27,13 +28,21 @@ from bench.records import (
     read_run,
 )
 from reports.readings import TYPICAL, of_processes
-from reports.tables.columns import FILES, TableError, measured_rows, numbers, row_of
+from reports.tables.columns import (
+    FILES,
+    STATUSES,
+    TableError,
+    measured_rows,
+    numbers,
+    row_of,
+)
 from reports.tables.formats import KINDS, Contents, is_journal, read_contents
 from reports.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
 
 TIME_COLUMNS = ("time_s", "time_min_s", TYPICAL)
+_MOST_INSIDE = 200
 NUMBER_COLUMNS = (
     *TIME_COLUMNS,
     "batch",
@@ -65,7 +74,7 @@ NUMBER_COLUMNS = (
     "gpu_temperature_c",
     "gpu_power_w",
 )
-"""Columns of a record that hold numbers; text in them is an error, wherever the table came from."""
+"""Columns of a record that hold numbers; text in them is an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +110,9 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     A line of a journal that is not a record is left out with a `CorruptRecordWarning`.
 
     Raises:
-        TableError: the file is missing, empty, of another kind or broken, a number column holds
-            text, a time is not positive and finite, or no row is measured.
+        TableError: the file is missing, empty, of another kind or broken, or no row is measured;
+            in records of ours, also if a number column holds text, or a time is not positive and
+            finite. Of other tables `reports.tables.asked` looks at the columns that are judged.
 
     """
     source = Path(path)
@@ -181,27 +191,46 @@ def _contents(source: Path) -> Contents:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with lists, objects and text that cannot be printed as plain text.
+    """The table with objects as columns, and lists and text that cannot be printed as plain text.
 
     Records of ours are left alone: they have lists where lists belong.
     """
     if "schema" in frame.columns:
         return frame
-    changed = {}
+    changed: dict[str, Any] = {}
     for column in frame.columns:
         values = frame[column]
-        text = types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)
-        if not text:
+        if not (types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)):
             continue
-        found = values.map(_scalar, na_action="ignore")
-        if not found.equals(values):
-            changed[column] = found
+        cells = list(values)
+        plain = [_scalar(cell) for cell in cells]
+        if any(map(operator.is_not, plain, cells)):
+            changed[column] = plain
+        inside = _inside(cells)
+        for name, found in inside.items():
+            for free in (f"{column}.{name}", name):
+                if free not in frame.columns:
+                    changed.setdefault(free, found)
     return frame.assign(**changed) if changed else frame
+
+
+def _inside(cells: Sequence[Any]) -> dict[str, list[Any]]:
+    """The columns that a column of objects, such as `params`, holds, if they are not too many."""
+    objects = [cell if isinstance(cell, dict) else {} for cell in cells]
+    if not any(objects):
+        return {}
+    if len({name for one in objects for name in one}) > _MOST_INSIDE:
+        return {}
+    inner = pd.json_normalize(objects)
+    return {str(name): [_scalar(cell) for cell in inner[name]] for name in inner.columns}
 
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, list | dict | set | tuple | np.ndarray):
         return one_line(value)
     return value
@@ -237,19 +266,22 @@ def frame_of(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def _check(frame: pd.DataFrame, source: Path) -> None:
+    """See that there is something to judge; records of ours hold numbers where numbers belong."""
     if frame.empty:
         raise TableError(f"{source} has no rows; measure something first, then judge it")
-    for column in NUMBER_COLUMNS:
-        if column in frame.columns:
-            numbers(frame, column)
     measured = measured_rows(frame)
-    if not measured.any():
+    if not measured.any() and frame["status"].dropna().isin(STATUSES).all():
         found = ", ".join(
             f"{count} {what}" for what, count in frame["status"].value_counts().items()
         )
         raise TableError(
             f"{source} has no measured row, only {found}; see their reasons, then measure again"
         )
+    if "schema" not in frame.columns:
+        return
+    for column in NUMBER_COLUMNS:
+        if column in frame.columns:
+            numbers(frame, column)
     for column in TIME_COLUMNS:
         if column in frame.columns:
             values = numbers(frame, column)
