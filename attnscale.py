@@ -524,7 +524,12 @@ def _as_one_line(problem: Exception) -> str | None:
     if callable(shown):
         # Without any argument the help is shown, and the message is empty.
         return f"{' '.join(str(shown()).split()) or 'a command is needed'} (attnscale --help)"
-    return str(problem) if type(problem).__name__ in USER_ERRORS else None
+    return _printable(problem) if type(problem).__name__ in USER_ERRORS else None
+
+
+def _printable(text: object) -> str:
+    """The text on one line, also where it quotes a file with line ends inside of its names."""
+    return "".join(one if one.isprintable() else " " for one in str(text))
 
 
 def _measure(**options: Any) -> tuple[Path, bool]:
@@ -718,7 +723,7 @@ def _warnings_as_lines() -> Iterator[None]:
             yield
         finally:
             for one in caught:
-                _say(f"warning: {one.message}")
+                _say(f"warning: {_printable(one.message)}")
 
 
 def _print_json(document: Mapping[str, Any]) -> None:

@@ -90,6 +90,7 @@ def asked(
         if column in frame.columns and not types.is_numeric_dtype(frame[column]):
             changed.setdefault(column, spelled(frame[column]).numbers)
     read = {*spoken, *(cost.unit_column for cost in costs)} - {None, "status", *own}
+    read -= {cost.column for cost in costs}
     prepared = frame.assign(**changed).drop(columns=list(read))
     if len(costs) > 1:
         return _melted(prepared, costs, statuses, found, grouped)

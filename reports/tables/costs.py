@@ -109,7 +109,7 @@ def cost_in(frame: pd.DataFrame, column: str) -> Cost:
     own = (None if column.casefold() in _NO_UNITS else _meaning(column)) or NO_UNIT
     texts, beside = cells.units, None
     if own == NO_UNIT or isinstance(own, Rate):
-        stated, beside = _stated_beside(frame)
+        stated, beside = _stated_beside(frame.drop(columns=column))
         texts = np.where(texts == "", stated, texts)
     codes, distinct = pd.factorize(texts)
     known = [own if text == "" else _meaning(text) for text in distinct]
