@@ -8,13 +8,14 @@ plain numbers, one unit, which the name of the cost column states, and a status 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from reports.cells import COVARIATES
+from reports.cells import COVARIATES, SIZE_COLUMNS
 from reports.fit import EXACT, KNOWN_SIZES, SIZES
 from reports.groups import CONDITIONS, group_columns
 from reports.laws import LawError, parse
@@ -26,6 +27,8 @@ from reports.tables.spelled import spelled
 
 COST = "time_s"
 """The cost that is judged unless another is named."""
+_MOST_CELLS = 20_000_000
+"""Of a wide table once it is a long one, so that it fits into memory."""
 _USUAL = ("implementation", *CONDITIONS, COST, *KNOWN_SIZES.values(), "head_dim")
 
 
@@ -71,7 +74,7 @@ def asked(
     own = {*(found or {}).values(), *(grouped or ())}
     costs = [cost_in(frame, column) for column in columns_meant(frame, values, own)]
     notes = [note for cost in costs for note in cost.notes]
-    usable, spoken = by_status(frame)
+    usable, statuses_in = by_status(frame)
     changed = {}
     for column in _size_columns(frame, found, claim):
         cells = size_in(frame, column)
@@ -89,13 +92,13 @@ def asked(
     for column in COVARIATES:
         if column in frame.columns and not types.is_numeric_dtype(frame[column]):
             changed.setdefault(column, spelled(frame[column]).numbers)
-    read = {*spoken, *(cost.unit_column for cost in costs)} - {None, "status", *own}
+    read = {*statuses_in, *(cost.unit_column for cost in costs)} - {None, "status", *own}
     read -= {cost.column for cost in costs}
     prepared = frame.assign(**changed).drop(columns=list(read))
     if len(costs) > 1:
         return _melted(prepared, costs, statuses, found, grouped)
     (cost,) = costs
-    prepared = _with_status(prepared.assign(**{cost.name: cost.numbers}), statuses[0], spoken)
+    prepared = _with_status(prepared.assign(**{cost.name: cost.numbers}), statuses[0], own)
     return Asked(frame=prepared, sizes=found, value=cost.name, by=grouped)
 
 
@@ -130,7 +133,7 @@ def _size_columns(
     usual = {name: column for name, column in SIZES.items() if column in frame.columns}
     columns = dict(sizes or usual or {name: name for name in SIZES})
     try:
-        names = parse(claim or "1", names={*columns, *KNOWN_SIZES, *map(str, frame.columns)}).names
+        names = parse(claim or "1", names={*columns, *KNOWN_SIZES, *SIZE_COLUMNS}).names
     except LawError:  # whoever judges says so
         names = ()
     for name in names:
@@ -143,10 +146,14 @@ def _with_costs(frame: pd.DataFrame, cost: Cost, usable: Statuses) -> Statuses:
     return without_number(frame, cost.column, cost.numbers, cost.words, usable, zero=zero)
 
 
-def _with_status(frame: pd.DataFrame, statuses: Statuses, spoken: Sequence[str]) -> pd.DataFrame:
-    """The table with a status in each row, if there is anything to say."""
-    lost = bool((statuses != "measured").any())
-    return frame.assign(status=statuses) if lost or "status" in spoken else frame
+def _with_status(frame: pd.DataFrame, statuses: Statuses, used: Collection[str]) -> pd.DataFrame:
+    """The table with a status in each row; where `status` makes groups, without lost rows."""
+    measured = statuses == "measured"
+    if "status" in used:
+        rows: pd.DataFrame = frame[measured]
+        return rows
+    says = "status" in frame.columns and not types.is_numeric_dtype(frame["status"])
+    return frame.assign(status=statuses) if says or not measured.all() else frame
 
 
 def _melted(
@@ -171,17 +178,20 @@ def _melted(
     unit = costs[0].unit
     value = f"{unit.kind} ({unit.symbol})" if unit.kind else "value"
     rest = frame.drop(columns=[cost.column for cost in costs])
+    if rest.size * len(costs) > _MOST_CELLS:
+        raise TableError(
+            f"--value means {len(costs)} columns beside {len(rest.columns)} others in "
+            f"{len(rest)} rows, which is too much at once; name fewer, or choose rows with --where"
+        )
     key = next(one for one in ("implementation", "column", "of column") if one not in rest.columns)
     if by is not None:
         by = [*by, key]
     elif key != "implementation":
         by = [*group_columns(rest, (sizes or SIZES).values()), key]
-    parts = [
-        rest.assign(status=status).assign(**{value: cost.numbers}).assign(**{key: cost.column})
-        for cost, status in zip(costs, statuses, strict=True)
-    ]
+    while value in rest.columns:
+        value = f"cost, {value}"
+    parts = [rest.assign(**{value: cost.numbers}).assign(**{key: cost.column}) for cost in costs]
     melted = pd.concat(parts, ignore_index=True)
     melted.attrs = {}  # its rows are no longer those of the file
-    if (melted["status"] == "measured").all():
-        melted = melted.drop(columns="status")
+    melted = _with_status(melted, np.concatenate(statuses), by or ())
     return Asked(frame=melted, sizes=sizes, value=value, by=by)

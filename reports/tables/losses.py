@@ -63,8 +63,8 @@ def by_status(frame: pd.DataFrame) -> tuple[Statuses, list[str]]:
     spoken = []
     for column in map(str, frame.columns):
         name = column.casefold().strip()
-        values = frame[column]
-        if name not in _WORD_COLUMNS or not isinstance(values, pd.Series):
+        values = frame[column] if name in _WORD_COLUMNS else None
+        if not isinstance(values, pd.Series):
             continue
         if types.is_numeric_dtype(values) and not types.is_bool_dtype(values):
             if name not in _TRUTH_COLUMNS or not values.dropna().isin([0, 1]).all():

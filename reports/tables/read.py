@@ -211,7 +211,11 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
             for free in (f"{column}.{name}", name):
                 if free not in frame.columns:
                     changed.setdefault(free, found)
-    return frame.assign(**changed) if changed else frame
+    if not changed:
+        return frame
+    # As a whole: hundreds of columns, one put in after another, are slow.
+    whole = {column: changed.pop(str(column), frame[column]) for column in frame.columns}
+    return pd.DataFrame(whole | changed)
 
 
 def _inside(cells: Sequence[Any]) -> dict[str, list[Any]]:

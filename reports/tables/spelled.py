@@ -1,4 +1,4 @@
-"""Numbers as people spell them in a cell: `64K`, `2^10`, `n=256`, `1_000`, `1,024`, `12.5 ms`."""
+"""Numbers as people spell them in a cell: `64K`, `2^10`, `n=256`, `1_000`, `12.5 ± 0.3 ms`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from reports.tables.notation import Mark, decimal_mark, in_points, is_number
 _CELL = re.compile(
     r"(?:[A-Za-z_]\w{0,40}\s*[=:]\s*)?"
     r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?)\s*"
+    r"(?:(?:±|\+/?-)\s*[0-9.]+\s*)?"
     r"(?:(?:\^|\*\*)\s*(?P<power>[0-9]{1,4})|(?P<thousand>[kKMGT]i?)|(?P<unit>[A-Za-zµμ][A-Za-z_/µμ]*))?"
+    r"(?:\s*(?:±|\+/?-).*)?"
 )
 _LONGEST = 80
 _THOUSANDS = ("", "K", "M", "G", "T")

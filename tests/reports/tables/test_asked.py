@@ -136,6 +136,14 @@ def test_a_word_that_nobody_knows_is_told() -> None:
     assert verdicts(found) == [CONFIRMED]
 
 
+def test_a_status_may_make_groups() -> None:
+    frame = table(SECONDS, status=["a", "b"] * 5)
+    frame = pd.concat([frame, frame.assign(status="failed")], ignore_index=True)
+    found, _ = ask(frame, by=["status"])
+    assert set(found.frame["status"]) == {"a", "b"}
+    assert len(verdicts(found)) == 2
+
+
 def test_a_number_called_status_says_nothing() -> None:
     _, said = ask(table(SECONDS, status=[0] * 9 + [1]))
     assert said == []
@@ -291,6 +299,21 @@ def test_a_column_for_each_implementation_is_a_group_for_each(values: list[str])
         "time_b_us": Verdict.REFUTED,
     }
     assert fits[0].exponents["n"].estimate == pytest.approx(2, abs=0.01)
+
+
+def test_a_column_of_a_wide_table_is_never_written_over() -> None:
+    frame = table(SECONDS, "a_s", b_s=SECONDS, value=N, **{"time (s)": 1.0})
+    found, _ = ask(frame, "?_s")
+    assert found.value == "cost, time (s)"
+    assert set(found.frame["time (s)"]) == {1.0}
+
+
+def test_a_wide_table_that_is_long_too_is_refused_before_it_fills_the_memory() -> None:
+    frame = pd.concat([table(SECONDS)] * 2000, ignore_index=True)
+    more = [f"x{i}" for i in range(20)] + [f"t{i}" for i in range(99)]
+    frame = pd.concat([frame, pd.DataFrame(1.0, index=frame.index, columns=more)], axis=1)
+    with pytest.raises(TableError, match="99 columns beside 22 others in 20000 rows"):
+        ask(frame, "t?", "t??")
 
 
 def test_a_wide_table_keeps_its_own_groups() -> None:

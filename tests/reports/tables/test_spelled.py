@@ -74,9 +74,9 @@ def test_a_k_is_1024_among_powers_of_two(
 
 
 def test_the_unit_of_each_cell_is_told() -> None:
-    found = read("12.5 ms", "3us", "7", None, "5 GB/s")
-    assert found.units.tolist() == ["ms", "us", "", "", "GB/s"]
-    assert found.numbers.tolist()[:3] == [12.5, 3, 7]
+    found = read("12.5 ms", "3us", "7", None, "5 GB/s", "2.5 ± 0.1 ms", "7 us +- 3 us")
+    assert found.units.tolist() == ["ms", "us", "", "", "GB/s", "ms", "us"]
+    assert found.numbers[[0, 1, 2, 4, 5, 6]].tolist() == [12.5, 3, 7, 5, 2.5, 7]
 
 
 def test_thousands_that_may_be_decimals_are_told() -> None:
