@@ -52,7 +52,7 @@ def shown_mark(values: Iterable[str]) -> Mark | None:
 
 
 def decimal_mark(
-    values: Sequence[str], *, elsewhere: Mark | None = None, separator: str = ","
+    values: Sequence[str], *, elsewhere: Mark | None = None, separator: str = ""
 ) -> Mark | None:
     """The mark before decimals in a column; None where it may be either.
 

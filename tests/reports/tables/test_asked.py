@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from reports.grouped import fit_groups
 from reports.judgement import Verdict
 from reports.tables.asked import Asked, asked
 from reports.tables.columns import FILES, TableError, TableWarning
+from reports.tables.read import read_table
 
 N = [2**k for k in range(5, 15)]
 SECONDS = [3e-9 * n * n + 1e-6 for n in N]
@@ -277,6 +279,13 @@ def test_sizes_that_may_have_points_between_thousands_are_refused_and_never_gues
         "column \"n\" holds '1.024', which may have decimals or thousands; write 1024 if it is "
         "that many, else 1.0240"
     )
+
+
+def test_commas_that_a_file_does_not_explain_are_never_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "german.csv"
+    path.write_text("n;time_ms\n128;1,024\n256;4,096\n512;16,384\n")
+    with pytest.raises(TableError, match="holds '1,024', which may have decimals or thousands"):
+        ask(read_table(path).frame, "time_ms")
 
 
 def wide(**more: Any) -> pd.DataFrame:

@@ -15,7 +15,7 @@ def read(*values: object) -> Spelled:
     ("written", "number"),
     [
         ("1_000", 1000),
-        ("1,024", 1024),
+        ("1,024,000", 1024000),
         ("1 024", 1024),
         ("2^10", 1024),
         ("2**10", 1024),
@@ -81,6 +81,8 @@ def test_the_unit_of_each_cell_is_told() -> None:
 
 def test_thousands_that_may_be_decimals_are_told() -> None:
     assert read("512", "1.024").mark is None
+    assert read("1,024", "2,048").mark is None
+    assert read("512", "1,024").numbers.tolist() == [512, 1024]
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=12), st.integers(), st.floats())))
