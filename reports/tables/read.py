@@ -7,7 +7,6 @@ keeps its own columns. Files are told apart by their content (see `reports.table
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
 from bench.records import (
     RECORDS_FILE,
@@ -36,13 +34,13 @@ from reports.tables.columns import (
     numbers,
     row_of,
 )
+from reports.tables.flattened import flattened
 from reports.tables.formats import KINDS, Contents, is_journal, read_contents
 from reports.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
 
 TIME_COLUMNS = ("time_s", "time_min_s", TYPICAL)
-_MOST_INSIDE = 200
 NUMBER_COLUMNS = (
     *TIME_COLUMNS,
     "batch",
@@ -122,7 +120,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         contents = _contents(source)
     except OSError as problem:
         raise TableError(f"{source} cannot be read: {problem.strerror or problem}") from None
-    frame = _plain(contents.frame.reset_index(drop=True))
+    frame = flattened(contents.frame.reset_index(drop=True))
     frame.attrs[FILES] = [(0, str(source))]
     _check(frame, source)
     return Table(
@@ -188,56 +186,6 @@ def _contents(source: Path) -> Contents:
         # Whatever a parser makes of a file that nobody thought of, it is the file's fault.
         what = one_line(f"{type(problem).__name__}: {problem}")
         raise TableError(f"{source} cannot be read ({what}); give {KINDS}") from None
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with objects as columns, and lists and text that cannot be printed as plain text.
-
-    Records of ours are left alone: they have lists where lists belong.
-    """
-    if "schema" in frame.columns:
-        return frame
-    changed: dict[str, Any] = {}
-    for column in frame.columns:
-        values = frame[column]
-        if not (types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)):
-            continue
-        cells = list(values)
-        plain = [_scalar(cell) for cell in cells]
-        if any(map(operator.is_not, plain, cells)):
-            changed[column] = plain
-        inside = _inside(cells)
-        for name, found in inside.items():
-            for free in (f"{column}.{name}", name):
-                if free not in frame.columns:
-                    changed.setdefault(free, found)
-    if not changed:
-        return frame
-    # As a whole: hundreds of columns, one put in after another, are slow.
-    whole = {column: changed.pop(str(column), frame[column]) for column in frame.columns}
-    return pd.DataFrame(whole | changed)
-
-
-def _inside(cells: Sequence[Any]) -> dict[str, list[Any]]:
-    """The columns that a column of objects, such as `params`, holds, if they are not too many."""
-    objects = [cell if isinstance(cell, dict) else {} for cell in cells]
-    if not any(objects):
-        return {}
-    if len({name for one in objects for name in one}) > _MOST_INSIDE:
-        return {}
-    inner = pd.json_normalize(objects)
-    return {str(name): [_scalar(cell) for cell in inner[name]] for name in inner.columns}
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list | dict | set | tuple | np.ndarray):
-        return one_line(value)
-    return value
 
 
 def _run(source: Path) -> Contents:

@@ -246,6 +246,14 @@ def test_more_names_in_objects_than_people_write_stay_text(tmp_path: Path) -> No
     assert list(read_table(path).frame.columns) == ["params", "time_s"]
 
 
+def test_objects_that_are_nested_deeply_are_text_at_some_depth(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text('[{"n": 3, "a": ' + '{"b": ' * 400 + "7" + "}" * 401 + "]")
+    frame = read_table(path).frame
+    assert frame["n"].tolist() == [3]
+    assert max(name.count(".") for name in frame.columns) == 5
+
+
 def test_a_status_of_somebody_else_leaves_no_row_out(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("n,elapsed,status\n3,0.5,ok\n5,2.5,late\n")
