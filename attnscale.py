@@ -361,11 +361,18 @@ def sweep_command(**options: Any) -> int:
 def fit_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="runs or tables")],
     size: Annotated[list[str] | None, typer.Option(metavar="n=column", help="repeatable")] = None,
-    value: Annotated[str | None, typer.Option(help="the cost column (time_s)")] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(help="the cost column (time_s); repeatable, or 'time_*': one group each"),
+    ] = None,
     by: Annotated[list[str] | None, typer.Option(help="one group per value of this column")] = None,
     average: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="take the effect of this setting out; repeatable"),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="column=value", help="only such rows; != for all others; repeatable"),
     ] = None,
     claim: Annotated[str | None, typer.Option(help="a law such as n^2*d")] = None,
     confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
@@ -386,6 +393,7 @@ def fit_command(
     """Judge claimed laws on any table of sizes and costs."""
     from reports.answers import Questions, check_answerable, documents, print_answers
     from reports.grouped import fit_groups
+    from reports.tables.asked import asked
     from reports.tables.read import read_tables
 
     for option, number, low, high in (
@@ -398,15 +406,22 @@ def fit_command(
         raise RequestError(f"--statistic: expected quiet, median or min, got {statistic}")
     sizes = _sizes(size)
     questions = Questions.of(predict or (), budget or (), sizes)
-    cost = (questions.cost or "time_s") if value is None else value
-    questions.check(cost)
     with _warnings_as_lines():
         table = read_tables(files)
-        fits = fit_groups(
+        request = asked(
             table.frame,
             sizes=sizes,
-            value=cost,
+            values=value or [questions.cost or "time_s"],
             by=[name for text in by for name in text.split(",")] if by else None,
+            where=where or (),
+            claim=claim,
+        )
+        questions.check(request.value)
+        fits = fit_groups(
+            request.frame,
+            sizes=request.sizes,
+            value=request.value,
+            by=request.by,
             average=[name for text in average or () for name in text.split(",")],
             claim=claim,
             confidence=confidence,
@@ -516,7 +531,12 @@ def _as_one_line(problem: Exception) -> str | None:
     if callable(shown):
         # Without any argument the help is shown, and the message is empty.
         return f"{' '.join(str(shown()).split()) or 'a command is needed'} (attnscale --help)"
-    return str(problem) if type(problem).__name__ in USER_ERRORS else None
+    return _printable(problem) if type(problem).__name__ in USER_ERRORS else None
+
+
+def _printable(text: object) -> str:
+    """The text on one line, also where it quotes a file with line ends inside of its names."""
+    return "".join(one if one.isprintable() else " " for one in str(text))
 
 
 def _measure(**options: Any) -> tuple[Path, bool]:
@@ -710,7 +730,7 @@ def _warnings_as_lines() -> Iterator[None]:
             yield
         finally:
             for one in caught:
-                _say(f"warning: {one.message}")
+                _say(f"warning: {_printable(one.message)}")
 
 
 def _print_json(document: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ users, so every text is escaped for where it goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +27,7 @@ from reports.grouped import fit_groups
 from reports.headline import findings
 from reports.judgement import Fit
 from reports.pictures import groups_of, left_out, write_csv
+from reports.tables.asked import asked
 from reports.tables.read import Table, read_tables
 from reports.verdict_rows import VerdictRow, causes, sections, verdict_rows
 from reports.verdict_table import MOST_COLUMNS, SIGNS, verdict_frame
@@ -78,6 +79,7 @@ def report(paths: Sequence[Path], out: Path | None = None) -> Report:
 
     """
     table = read_tables([Path(path) for path in paths])
+    table = replace(table, frame=asked(table.frame).frame)
     try:
         fits, unjudged = judge_table(table), None
     except ValueError as problem:

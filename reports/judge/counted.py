@@ -130,12 +130,16 @@ def polynomial_of(cells: Cells, law: Law, names: Sequence[str]) -> Polynomial | 
     own = tuple(dict.fromkeys((*law.leading, *law.divisors())))
     for kept in _beginnings(cells, names):
         part = cells.only(kept)
-        for extra in (None, *outgrowing(law, names)):
+        # Where a part of the cells follows another polynomial, what outgrows the claim may end.
+        for extra in (None, *(outgrowing(law, names) if kept.all() else ())):
             terms = own if extra is None else (*own, extra)
             found = _exact(part, terms, names)
-            if found is not None:
-                start = {name: float(values.min()) for name, values in part.sizes.items()}
-                return Polynomial(terms=found, cells=kept, start=start)
+            if found is None:
+                continue
+            start = {name: float(values.min()) for name, values in part.sizes.items()}
+            polynomial = Polynomial(terms=found, cells=kept, start=start)
+            if kept.all() or polynomial.ruling(law)[0] is Verdict.CONFIRMED:
+                return polynomial
     return None
 
 
