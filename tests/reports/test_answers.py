@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -160,3 +161,10 @@ def test_crossovers_of_lower_order_terms_are_left_to_the_document(sweep: Sweep) 
     shown = lines([found], Questions())
     assert len(shown) == 2
     assert all("n²·d overtakes" in line for line in shown)
+
+
+def test_what_is_answered_alike_is_said_once_with_whom_it_holds_for() -> None:
+    many = [replace(NOTHING, group={"kernel": f"k{number}"}) for number in range(3)]
+    assert lines(many, Questions.of(["n=7"], [], {"n": "n"})) == [
+        "k0, k1 and k2: nothing was fitted, so nothing can be predicted"
+    ]

@@ -596,6 +596,19 @@ def test_labels_name_only_what_varies_among_the_fits() -> None:
     assert [row.label for row in verdict_rows(fits)] == ["a [float32]", "a [float64]"]
 
 
+def test_the_page_says_what_is_the_same_for_many_groups_once_and_with_its_numbers(
+    tmp_path: Path,
+) -> None:
+    lines = [f"k{k},{n},{n * n},n^2" for k in range(3) for n in (128, 256, 512, 1024, 2048)]
+    (tmp_path / "mine.csv").write_text("\n".join(["implementation,seq_len,time_s,claim", *lines]))
+    found = report([tmp_path / "mine.csv"], tmp_path / "out")
+    for page in (found.index, found.summary):
+        text = page.read_text(encoding="utf-8").replace("\\", "")
+        assert text.count("The claim n² is neither confirmed nor refuted (5 cells).") == 1
+        assert text.count("5 cells are too few for n^2, which needs 7 or more.") == 1
+        assert text.count("There are too few cells, or") == 1
+
+
 def test_the_terminals_table_fits_80_columns_and_takes_names_literally() -> None:
     fits = [
         fit("[bold]x[/bold] :smile:", Verdict.INCONCLUSIVE, reasons=("overhead_dominates",)),
