@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bench.sweep.progress import LiveProgress, PlainProgress
     from implementations.case import Case, Pass
     from implementations.interface import Implementation, Layout
+    from reports.judge.together import Together
     from reports.judgement import Fit
 
 __version__ = "0.1.0"
@@ -393,6 +394,7 @@ def fit_command(
     """Judge claimed laws on any table of sizes and costs."""
     from reports.answers import Questions, check_answerable, documents, print_answers
     from reports.grouped import fit_groups
+    from reports.judge.together import together
     from reports.tables.asked import asked
     from reports.tables.read import read_tables
 
@@ -430,13 +432,17 @@ def fit_command(
             parameters=table.parameters,
             info=table.shared_info,
         )
+        joint = together(fits)
         if as_json:
-            _print_json({"fits": documents(fits, questions)})
+            more = {} if joint is None else {"together": joint.to_dict()}
+            _print_json({"fits": documents(fits, questions), **more})
         else:
             check_answerable(fits, questions)
             _show_verdicts(fits)
+            if joint is not None:
+                _console().print(joint.text)
             print_answers(fits, questions, _console())
-    return _verdict_code(fits)
+    return _verdict_code(fits, joint)
 
 
 @app.command(name="report")
@@ -672,8 +678,13 @@ def _show_verdicts(fits: Sequence[Fit]) -> None:
     print_verdicts(fits, _console())
 
 
-def _verdict_code(fits: Sequence[Fit]) -> int:
+def _verdict_code(fits: Sequence[Fit], joint: Together | None = None) -> int:
     verdicts = {str(one.verdict) for one in fits}
+    if joint is not None and joint.verdict != "inconclusive":
+        # What groups have too few sizes to say, they say together.
+        thin = ["too_few_sizes" in one.reasons for one in fits]
+        verdicts = {str(one.verdict) for one, few in zip(fits, thin, strict=True) if not few}
+        verdicts.add(str(joint.verdict))
     if "refuted" in verdicts:
         return FAILED
     return DONE if verdicts == {"confirmed"} else INCONCLUSIVE

@@ -23,6 +23,7 @@ from reports.prediction import (
     parse_sizes,
     predict,
 )
+from reports.proposals import compatible
 from reports.tables.units import in_unit, unit_of
 from reports.verdict_rows import labels
 from reports.wording import listed
@@ -117,6 +118,11 @@ def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]
     found = []
     for fit in fits:
         document = fit.to_dict()
+        laws = compatible(fit) if "too_few_sizes" in fit.reasons else None
+        if laws is not None:
+            open_laws, excluded = laws
+            document["consistent_with"] = [str(law) for law in open_laws]
+            document["excluded"] = [str(law) for law in excluded]
         answers, problems = _answered(fit, questions)
         if problems:
             document["unanswered"] = "; ".join(problems)

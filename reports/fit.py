@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, usual_statistic
-from reports.conditions.unnamed_columns import Mixed, Moving, moving_sizes, settings_taken_out
+from reports.conditions.unnamed_columns import Mixed, Moving, moving_sizes, without_settings
 from reports.groups import CONDITIONS
 from reports.judge.counted import polynomial_of
 from reports.judge.recorded_law import recorded_law
@@ -116,6 +116,7 @@ def fit(
     if unnamed:
         notes = [one for one in found.reasons if one not in REFUTING]
         found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=(*unnamed, *notes))
+        second = None
     return Fit(
         group=dict(group),
         claim=str(law),
@@ -185,22 +186,21 @@ def _without_settings(
         return (), table
     cost = numbers(table, value)
     usable = measured_rows(table) & np.isfinite(cost) & (cost > 0)
-    rows = table[usable]
+    rows = table[usable].assign(**{value: cost[usable]})
     if rows.empty:
         return (), table
-    mixed, without = settings_taken_out(
+    mixed, rest = without_settings(
         rows,
-        cost[usable],
+        value,
         sizes=list(columns.values()),
         without={value, *_measured(table)},
         averaged=average,
     )
     if not any(one.factor > 1 or one.averaged for one in mixed):
         return mixed, table
-    ratio = pd.Series(1.0, index=table.index)
-    ratio[usable] = without / cost[usable]
-    same = [value, *(name for name in OF_READINGS if value == "time_s" and name in table.columns)]
-    return mixed, table.assign(**{name: numbers(table, name) * ratio for name in same})
+    # What a run knows of its readings beside their quiet end is not that of the mean.
+    rest = rest.drop(columns=[name for name in OF_READINGS if name != value and name in rest])
+    return mixed, pd.concat([rest, table[~usable]])
 
 
 def _moving(table: pd.DataFrame, columns: Mapping[str, str], value: str) -> tuple[Moving, ...]:

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from reports.findings import PRESENT_SHARE
 from reports.judgement import Basis, Fit, Verdict
 from reports.judging import judge
-from reports.laws import LawError, parse_declared
+from reports.laws import LawError, parse, parse_declared
 from reports.monomials import Law, Monomial
 from reports.tables.columns import TableError
 
+USUAL = ("1", "{n}", "{n}*log({n})", "{n}^2", "{n}^3")
 MOST_TRIED = 3  # each takes as long as judging the claim did
 
 
@@ -37,7 +39,7 @@ def proposed(fit: Fit) -> Proposal | None:
         return None
     open_ones = []
     for law in itertools.islice(_candidates(fit, fit.basis), MOST_TRIED):
-        verdict = _verdict_on(law, fit, fit.basis)
+        verdict = verdict_on(law, fit, fit.basis)
         if verdict is Verdict.CONFIRMED:
             return Proposal(law=law, verdict=verdict)
         if verdict is Verdict.INCONCLUSIVE:
@@ -45,7 +47,31 @@ def proposed(fit: Fit) -> Proposal | None:
     return open_ones[0] if open_ones else None
 
 
-def _verdict_on(law: Law, fit: Fit, basis: Basis) -> Verdict:
+def compatible(fit: Fit) -> tuple[tuple[Law, ...], tuple[Law, ...]] | None:
+    """Of the usual laws of one size, those that its cells leave open, and those that they exclude.
+
+    For a group with too few sizes to confirm anything; None where nothing was fitted.
+    """
+    if fit.basis is None or len(fit.basis.setting.names) != 1:
+        return None
+    (name,) = fit.basis.setting.names
+    laws = [parse(text.format(n=name), names={name}) for text in USUAL]
+    steps = max((one.high for one in fit.local_slopes[-2:]), default=math.inf)
+    refuted = [
+        # Beside terms of a power less, a leading one that is more than a part adds that to the
+        # growth from size to size.
+        steps < float(law.terms[0].power(name)) - 1 + PRESENT_SHARE
+        or verdict_on(law, fit, fit.basis) is Verdict.REFUTED
+        for law in laws
+    ]
+    return (
+        tuple(law for law, out in zip(laws, refuted, strict=True) if not out),
+        tuple(law for law, out in zip(laws, refuted, strict=True) if out),
+    )
+
+
+def verdict_on(law: Law, fit: Fit, basis: Basis) -> Verdict:
+    """What the judge says of another claim on the same cells."""
     try:
         return judge(
             basis.cells,

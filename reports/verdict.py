@@ -83,6 +83,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             sentence="More than one law describes these cells, the claimed one or another.",
             next_step="Widen the range of sizes, or measure more of them.",
         ),
+        "mixed_readings": Reason(
+            sentence="A column that is neither a size nor a group varies among rows of the same "
+            "sizes, and changes the cost: these rows are no repeated readings.",
+            next_step="Say what the column is: a size, a group, or a setting to average over.",
+        ),
         "censored_cells": Reason(
             sentence="Some cells have no value: wrong, unsupported, out of memory or time, "
             "skipped or crashed.",
@@ -126,8 +131,18 @@ _NO_CELLS = Reason(
 """What too few sizes mean where there are none."""
 
 
+_MOVING = Reason(
+    sentence="A size that the claim does not name falls as one of its own rises, which takes a "
+    "part of the growth away.",
+    next_step="Judge with that size, or measure with it held.",
+)
+"""What sizes that move together mean where the claim names one of them only."""
+
+
 def reason_of(fit: Fit, code: str) -> Reason:
     """What a reason code means for this fit; a regime change says its cause where that is known."""
+    if code == "sizes_collinear" and fit.moving:
+        return _MOVING
     if code == "too_few_sizes" and not fit.cells:
         return _NO_CELLS
     if code == "overhead_dominates" and fit.overhead is not None and fit.overhead < MOSTLY:
@@ -154,15 +169,24 @@ def explain(fit: Fit) -> str:
 
 
 def remark(fit: Fit) -> str:
-    """What is special about a verdict: a claim that is no law, another statistic's verdict."""
+    """What is special about a verdict: how it was come by, and another statistic's verdict."""
     try:
         parse_declared(fit.claim, fit.sizes)
     except LawError as problem:
         return f"The declared claim cannot be read, so nothing was judged: {problem}."
-    if fit.other_verdict is None:
-        return ""
-    other = "minimum" if fit.statistic == "median" else "median"
-    return f"By the {other} of readings it would be {fit.other_verdict}."
+    parts = []
+    if fit.counted is not None:
+        parts.append(f"By count it is {fit.counted}.")
+    if fit.held:
+        names = " and ".join(fit.held)
+        parts.append(f"Other sizes leave {names} no freedom: its power is taken as claimed.")
+    averaged = [one.column for one in fit.mixed if one.averaged]
+    if averaged:
+        parts.append(f"The cost is that of the mean over {' and '.join(averaged)}.")
+    if fit.other_verdict is not None:
+        other = "minimum" if fit.statistic == "median" else "median"
+        parts.append(f"By the {other} of readings it would be {fit.other_verdict}.")
+    return " ".join(parts)
 
 
 def _power(claim: str, name: str, interval: Interval) -> str:

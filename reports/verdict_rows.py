@@ -127,7 +127,7 @@ def sections(rows: Sequence[VerdictRow]) -> list[Section]:
     for value in values:
         part = tuple(row for row in rows if row.value == value)
         letters = dict.fromkeys(letter for row in part for letter in row.exponents)
-        title = capital(COSTS.get(value, value))
+        title = capital(COSTS[value]) if value in COSTS else value
         found.append(Section(title=title, rows=part, letters=tuple(letters)))
     return found
 

@@ -17,6 +17,8 @@ from reports.verdict_rows import Section, VerdictRow, causes, concerned, section
 SIGNS = {Verdict.CONFIRMED: "✓", Verdict.REFUTED: "✗", Verdict.INCONCLUSIVE: "?"}
 MOST_COLUMNS = 2
 """Columns of exponents that a table has room for; more letters are listed in one column."""
+MOST_SAID = 6
+"""Texts that differ in their numbers, below one reason."""
 _COLOURS = {Verdict.CONFIRMED: "green", Verdict.REFUTED: "red", Verdict.INCONCLUSIVE: "yellow"}
 
 
@@ -70,8 +72,10 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
     for cause in causes(rows, told=_told):
         words = " ".join(filter(None, (cause.sentence, cause.shared, cause.next_step)))
         console.print(Text.assemble((cause.code, "bold"), f" ({cause.who}): {words}"))
-        for one in cause.several:
+        for one in cause.several[:MOST_SAID]:
             console.print(Text.assemble("  ", (one.who, "bold"), f": {one.text}"))
+        if len(cause.several) > MOST_SAID:
+            console.print(f"  and {len(cause.several) - MOST_SAID} more such; --json has them all")
 
 
 def _told(row: VerdictRow) -> bool:

@@ -64,40 +64,56 @@ class Moving:
     against: str
 
 
-def settings_taken_out(
+def without_settings(
     rows: pd.DataFrame,
-    cost: Floats,
+    value: str,
     *,
     sizes: Sequence[str],
     without: Collection[str],
     averaged: Collection[str],
-) -> tuple[tuple[Mixed, ...], Floats]:
-    """The settings that vary among rows of the same `sizes`, and the costs without their effects.
+) -> tuple[tuple[Mixed, ...], pd.DataFrame]:
+    """The settings that vary among rows of the same `sizes`, and the rows without their effects.
 
-    An effect is a factor that a value has in every cell, in the mean over values; it is taken out
-    where it explains most of the scatter within cells, and where that is asked for (`averaged`).
+    A setting has an effect if a factor for each of its values, the same in all cells, explains most
+    of the scatter within cells. Where it has, or where that is asked for (`averaged`), rows that
+    differ in it only become one, with the mean cost: the mean of laws is a law. Where not all
+    values are there at all sizes, the factors are taken out instead.
     Columns in `without`, those that number readings, and those with a value of its own for nearly
     every row, which are measured themselves, are no settings.
     """
-    cell = np.asarray(rows.groupby(list(sizes), sort=False, dropna=False).ngroup())
-    logs = np.log(cost)
     found = []
-    for column in rows.columns:
+    for column in list(rows.columns):
+        cell = np.asarray(rows.groupby(list(sizes), sort=False, dropna=False).ngroup())
         codes, values = _setting(rows, column, cell, {*sizes, *without})
         if codes is None:
             continue
-        effects, explained = _effects(logs, cell, codes)
+        cost = rows[value].to_numpy(dtype=np.float64)
+        effects, explained = _effects(np.log(cost), cell, codes)
         factor = float(np.exp(effects.max() - effects.min()))
         mixed = Mixed(
             column=column,
-            values=tuple(" ".join(str(value).split())[:_LONGEST] for value in values),
+            values=tuple(" ".join(str(one).split())[:_LONGEST] for one in values),
             factor=factor if explained and factor >= _LEAST_FACTOR else 1.0,
             averaged=column in averaged,
         )
         found.append(mixed)
         if mixed.factor > 1 or mixed.averaged:
-            logs = logs - effects[codes]
-    return tuple(found), np.exp(logs)
+            mean = _averages(rows, value, cell, codes)
+            factors = np.exp(effects[codes])
+            rows = rows.assign(**{value: cost / factors}) if mean is None else mean
+    return tuple(found), rows
+
+
+def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> pd.DataFrame | None:
+    """One row for the k-th readings of all values in a cell; None where a cell lacks some."""
+    count = int(codes.max()) + 1
+    place = rows.groupby([cell, codes]).cumcount().to_numpy()
+    together = rows[value].groupby([cell, place])
+    whole = together.transform("size").to_numpy() == count
+    if np.unique(cell[whole]).size < np.unique(cell).size:
+        return None
+    means = rows.assign(**{value: together.transform("mean")})
+    return means.loc[whole & (codes == 0)]
 
 
 def _setting(

@@ -1,0 +1,186 @@
+"""Groups that are too small to be judged alone, judged together: one exponent for all of them.
+
+Published tables have five sizes a group and many groups. Every group keeps coefficients of its
+own, and the exponents are shared: each group then adds its cells to what is known of them, if it
+may be thought that all follow one law, which is tested first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import f as f_distribution
+from scipy.stats import t as t_distribution
+
+from reports.explanations import PRICE
+from reports.findings import PRESENT_SHARE, long_enough
+from reports.judgement import Fit, Interval, Verdict
+from reports.models import Model
+from reports.monomials import Floats
+from reports.profiles import intervals, search
+from reports.setting import REACH, Setting
+
+FEWEST_GROUPS = 3
+FEWEST_FREE = 5
+LEVEL = 0.01  # at which groups are said not to share their exponents
+MOST_MISSING = 0.2  # of the groups may lack the claimed term
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """What groups say together; `text` tells it in a sentence."""
+
+    claim: str
+    groups: int
+    cells: int
+    verdict: Verdict
+    exponents: Mapping[str, Interval]
+    shared: bool
+
+    @property
+    def text(self) -> str:
+        """One sentence."""
+        if not self.shared:
+            return f"The {self.groups} groups do not share their exponents: judge them apart."
+        parts = []
+        for name, one in self.exponents.items():
+            if one.estimate is not None and one.low is not None and one.high is not None:
+                half = (one.high - one.low) / 2
+                parts.append(f"{name}^{one.estimate:.2f} ± {half:.2f}")
+        growth = " · ".join(parts) or "an exponent that is not known"
+        words = {
+            Verdict.CONFIRMED: "which confirms the claim",
+            Verdict.REFUTED: "which refutes the claim",
+            Verdict.INCONCLUSIVE: "which leaves the claim open",
+        }[self.verdict]
+        return f"All {self.groups} groups together: {growth}, {words} {self.claim}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON numbers or null."""
+        return {
+            "claim": self.claim,
+            "groups": self.groups,
+            "cells": self.cells,
+            "verdict": str(self.verdict),
+            "shared": self.shared,
+            "exponents": {
+                name: {"estimate": one.estimate, "low": one.low, "high": one.high}
+                for name, one in self.exponents.items()
+            },
+        }
+
+
+def together(fits: Sequence[Fit]) -> Together | None:
+    """The groups' joint verdict; None where they need none, or are no groups of one kind.
+
+    It is asked for where some group has too few sizes. All must claim the same law of the same
+    sizes and costs.
+    """
+    if not any("too_few_sizes" in one.reasons for one in fits):
+        return None
+    settings = [one.basis.setting for one in fits if one.basis is not None]
+    kinds = {(one.claim, one.value, tuple(one.sizes)) for one in fits}
+    if len(kinds) > 1 or len(settings) < max(FEWEST_GROUPS, math.ceil(0.8 * len(fits))):
+        return None
+    names = settings[0].names
+    if any(one.names != names or one.law != settings[0].law for one in settings):
+        return None
+    first = fits[0]
+    pooled = _Pooled(settings)
+    if pooled.free < FEWEST_FREE:
+        return None
+    verdict = Verdict.INCONCLUSIVE
+    found = pooled.intervals(first.confidence) if pooled.is_shared else ()
+    claimed = pooled.models[0].claimed
+    ends = [(low, high) for low, high in found if low is not None and high is not None]
+    if found and len(ends) == len(found):
+        pairs = list(zip(ends, claimed, strict=True))
+        tolerance = first.tolerance
+        if all(low >= c - tolerance and high <= c + tolerance for (low, high), c in pairs):
+            verdict = Verdict.CONFIRMED if pooled.claim_is_there() else verdict
+        elif any(low > c + tolerance or high < c - tolerance for (low, high), c in pairs):
+            verdict = Verdict.REFUTED if _without_ends(settings, first) else verdict
+    return Together(
+        claim=first.claim,
+        groups=len(settings),
+        cells=sum(len(one.cells) for one in settings),
+        verdict=verdict,
+        exponents={
+            name: Interval(estimate=float(best), low=low, high=high)
+            for name, best, (low, high) in zip(names, pooled.best, found, strict=False)
+        },
+        shared=pooled.is_shared,
+    )
+
+
+def _without_ends(settings: Sequence[Setting], fit: Fit) -> bool:
+    """Whether some exponent lies outside without the largest and without the smallest sizes too.
+
+    A cache that all groups leave at one size is no growth.
+    """
+    for v, name in enumerate(settings[0].names):
+        sides = set()
+        for end in (None, np.min, np.max):
+            parts = settings
+            if end is not None:
+                kept = [one.cells.sizes[name] != end(one.cells.sizes[name]) for one in settings]
+                parts = [
+                    replace(one, cells=one.cells.only(mask))
+                    for one, mask in zip(settings, kept, strict=True)
+                ]
+            pooled = _Pooled(parts)
+            low, high = pooled.intervals(fit.confidence)[v] if pooled.free > 0 else (None, None)
+            claim = float(pooled.models[0].claimed[v])
+            above = low is not None and low > claim + fit.tolerance
+            below = high is not None and high < claim - fit.tolerance
+            sides.add((above, below))
+        if sides in ({(True, False)}, {(False, True)}):
+            return True
+    return False
+
+
+class _Pooled:
+    """The claimed law on every group, each with its own coefficients."""
+
+    def __init__(self, settings: Sequence[Setting]) -> None:
+        self.settings = settings
+        self.models = [Model(one.cells, one.law, names=one.names) for one in settings]
+        low, high = self.models[0].bounds(REACH)
+        alone = [search(model.values, low, high) for model in self.models]
+        first = search(self._values, low, high)
+        spent = sum(model.solve(first.best).active for model in self.models)
+        self.free = sum(len(one.cells) for one in settings) - spent - low.size
+        self._least = max(one.least_error for one in settings)
+        apart = sum(one.value for one in alone)
+        more = low.size * (len(settings) - 1)
+        left = max(self.free - more, 1)
+        error = max(apart / left, self._least**2)
+        ratio = (first.value - apart) / max(more, 1) / error
+        self.is_shared = bool(f_distribution.sf(ratio, max(more, 1), left) > LEVEL)
+        self._error = math.sqrt(max(first.value / max(self.free, 1), self._least**2))
+        self._price = PRICE * self._error**2
+        self._found = search(self._values, low, high, first.best)
+        self.best = self._found.best
+
+    def _values(self, thetas: Floats) -> Floats:
+        price = getattr(self, "_price", 0.0)
+        return np.asarray(np.sum([model.values(thetas, price) for model in self.models], axis=0))
+
+    def intervals(self, confidence: float) -> tuple[tuple[float | None, float | None], ...]:
+        """Profile intervals of the shared exponents."""
+        quantile = float(t_distribution.ppf((1 + confidence) / 2, max(self.free, 1)))
+        threshold = self._found.value + (self._error * quantile) ** 2
+        return intervals(self._values, self._found, threshold, len(self.models[0].names))
+
+    def claim_is_there(self) -> bool:
+        """Whether the sizes reach far enough, and nearly all groups have the claimed terms."""
+        there = []
+        for model in self.models:
+            shares = model.solve(self.best, self._price).shares[:, len(model.terms) :]
+            there.append(float(shares.sum(axis=1).max()) >= PRESENT_SHARE)
+        long = all(long_enough(one.cells, name) for one in self.settings for name in one.names)
+        return long and sum(there) >= (1 - MOST_MISSING) * len(there)
