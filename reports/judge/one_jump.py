@@ -1,7 +1,7 @@
 """Whether a claim with one jump of the cost explains the cells: asked before it may be refuted.
 
-The exponents are given. The jump is a factor between 1/5 and 5 at a threshold, at once or with one
-size half-way; or one lower-order term costs more from there on; or all cells before the threshold
+The exponents are given. The jump is a factor of up to 5 at a threshold, at once or with one size
+half-way; or one lower-order term costs more from there on; or all cells before the threshold
 read one value, as waiting for a scheduler's slice, or a launch that hides the work, makes them.
 """
 
@@ -17,8 +17,8 @@ from reports.models import Held, Model, least
 from reports.monomials import Floats
 from reports.setting import Setting
 
-LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4; caches less
-_LOG_FACTORS = np.linspace(-math.log(LARGEST_FACTOR), math.log(LARGEST_FACTOR), 17)
+LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4, caches less; neither makes a cost fall
+_LOG_FACTORS = np.linspace(0.0, math.log(LARGEST_FACTOR), 9)
 _REFINED = 3
 
 
