@@ -1,0 +1,85 @@
+"""Turns the JSON of hyperfine into rows: each run of a command is one reading."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reports.tables.benchmarks.rows import (
+    Benchmark,
+    LeftOutWarning,
+    a_list,
+    an_object,
+    contents_of,
+    is_number,
+    is_time,
+    sizes_in,
+    to_number,
+)
+from reports.tables.contents import Contents
+
+
+def is_hyperfine(document: Mapping[str, Any]) -> bool:
+    """Whether a parsed document is an export of hyperfine."""
+    results = document.get("results")
+    return isinstance(results, list) and all("command" in an_object(one) for one in results)
+
+
+def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
+    """One row a run of a command, from `times`; its median where there are none.
+
+    Every run is a process of its own, so that it counts as a reading. `implementation` is the
+    command with the name of a numeric parameter in place of its value (`sort {n}.txt`); without
+    parameters, the numbers in which the commands differ are the sizes.
+    """
+    results: list[dict[str, Any]] = document["results"]
+    commands = [str(one["command"]) for one in results]
+    params = [
+        {key: _read(value) for key, value in an_object(one.get("parameters")).items()}
+        for one in results
+    ]
+    if not any(params):
+        named = sizes_in(commands)
+    else:
+        named = [(_template(c, own), {}) for c, own in zip(commands, params, strict=True)]
+    failed = sum(
+        is_number(code) and code != 0 for one in results for code in a_list(one.get("exit_codes"))
+    )
+    if failed:
+        warnings.warn(
+            f"{failed} runs ended with an exit code other than 0, and count all the same",
+            LeftOutWarning,
+            stacklevel=2,
+        )
+    return contents_of(
+        [
+            Benchmark(
+                test=test,
+                params=own | sizes,
+                readings=[{"time_s": time} for time in _times(one)],
+                reason="hyperfine recorded no time",
+            )
+            for one, own, (test, sizes) in zip(results, params, named, strict=True)
+        ]
+    )
+
+
+def _times(result: Mapping[str, Any]) -> Sequence[float]:
+    times = [time for time in a_list(result.get("times")) if is_time(time)]
+    return (
+        times or [time for time in (result.get("median"), result.get("mean")) if is_time(time)][:1]
+    )
+
+
+def _read(value: object) -> object:
+    """A parameter; hyperfine writes numbers as text."""
+    number = to_number(value)
+    return value if number is None else number
+
+
+def _template(command: str, params: Mapping[str, object]) -> str:
+    numbers = {str(value): key for key, value in params.items() if is_number(value)}
+    for text in sorted(numbers, key=len, reverse=True):
+        command = command.replace(text, f"{{{numbers[text]}}}")
+    return command
