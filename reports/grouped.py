@@ -18,7 +18,7 @@ from reports.judgement import Fit, Verdict
 from reports.judging import check_leading
 from reports.laws import LawError, parse_declared
 from reports.readings import ENOUGH_READINGS
-from reports.tables.columns import TableError, no_column
+from reports.tables.columns import TableError, measured_rows, no_column
 from reports.tables.units import unit_of
 from reports.wording import one_line
 
@@ -74,9 +74,9 @@ def fit_groups(
     if sizes is not None:
         _distinct(sizes, cost, by or ())
     keep = None if by is None else list(by)
-    given = _present(table) if sizes is None else sizes
+    given = present_sizes(table) if sizes is None else sizes
     fits = []
-    parts = list(groups(table, keep, without=taken))
+    parts = _having(cost, list(groups(table, keep, without=taken)))
     for group, rows in parts:
         declared = _declared(rows, cost) if claim is None else None
         law, columns = CLAIM if claim is None else claim, given
@@ -114,6 +114,21 @@ def fit_groups(
         )
         fits.append(found if declared is None else replace(found, claim=declared))
     return fits
+
+
+def _having(
+    cost: str, parts: list[tuple[dict[str, Any], pd.DataFrame]]
+) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """The groups of a foreign table that were measured and have a value of this cost, if any has.
+
+    A file of benchmarks may have the time of some and the memory of others.
+    """
+    having = []
+    for group, rows in parts:
+        read = rows[measured_rows(rows)]
+        if "schema" in rows or read.empty or read[cost].notna().any():
+            having.append((group, rows))
+    return having or parts
 
 
 def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:
@@ -224,7 +239,7 @@ def _growth(
     return str(law), columns
 
 
-def _present(table: pd.DataFrame) -> Mapping[str, str]:
+def present_sizes(table: pd.DataFrame) -> Mapping[str, str]:
     """The usual columns of n and d; where there is none, a column of the letter's own name."""
     found = {name: column for name, column in SIZES.items() if column in table.columns}
     if not found:

@@ -120,10 +120,8 @@ def _document(document: dict[str, Any]) -> Contents:
     )
 
 
-_DOCUMENTS: tuple[
-    tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any]], Contents]], ...
-]
-_DOCUMENTS = (
+_Document = dict[str, Any]
+_DOCUMENTS: tuple[tuple[Callable[[_Document], bool], Callable[[_Document], Contents]], ...] = (
     (is_nvbench, nvbench_contents),
     (is_google_benchmark, google_contents),
     (is_benchmark_json, benchmark_contents),
