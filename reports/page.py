@@ -22,7 +22,8 @@ from reports.cell_table import cell_table
 from reports.checks import check_table
 from reports.correctness import ALLOWED, correctness
 from reports.environment import environment
-from reports.figures.view import OUR_SIZES, SizeName, views
+from reports.figures.size_names import OUR_SIZES, SizeName
+from reports.figures.view import views
 from reports.grouped import fit_groups
 from reports.headline import findings
 from reports.judgement import Fit

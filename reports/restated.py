@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from reports.figures.view import OUR_SIZES, SizeName
+from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.grouped import present_sizes
 from reports.tables.columns import no_column, numbers
 from reports.tables.read import Table
@@ -67,15 +67,21 @@ def restated(table: Table, question: Question) -> Restated:
         )
         question = replace(question, value="time_s")
     else:
-        without = (
-            f"Time: the column {cost} states no unit of time; call it {cost}_s, {cost}_ms or the "
-            "like if it is a time."
-        )
+        without = _why_not_drawn(cost)
     return Restated(
         table=replace(table, frame=frame.assign(**changed)),
         question=replace(question, sizes=sizes | shown),
         names={column: _name(letter, sizes[letter], column) for letter, column in shown.items()},
         without_figures=without,
+    )
+
+
+def _why_not_drawn(cost: str) -> str:
+    if unit_of(cost).kind is not None:
+        return f"Time: the cost in question, {cost}, is no time, and figures show times."
+    return (
+        f"Time: the column {cost} states no unit; if it is a time, call it {cost}_s, {cost}_ms or "
+        "the like."
     )
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from reports import wording
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
-from reports.figures.view import OUR_SIZES, Series, View
+from reports.figures.size_names import OUR_SIZES
+from reports.figures.view import Series, View
 from reports.judgement import Fit, Verdict
 
 _BAND = 2.0  # rms residuals on each side of the fitted curve
@@ -124,7 +125,7 @@ def caption(view: View, axis: Axis) -> str:
     where = f" at {axis.fixed_name} {kept}" if kept else ""
     parts = [
         f"Time per call against {axis.name}{where}; both axes logarithmic.",
-        f"Conditions: {view.described()}.",
+        *view.stated(),
     ]
     table = data(view, axis)
     if (table["rounds"] > 1).any():

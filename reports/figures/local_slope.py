@@ -17,7 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from reports import wording
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
-from reports.figures.view import OUR_SIZES, Series, View
+from reports.figures.size_names import OUR_SIZES
+from reports.figures.view import Series, View
 from reports.laws import LawError, parse_declared
 from reports.slopes import local_slopes
 
@@ -97,7 +98,7 @@ def caption(view: View) -> str:
         f"Change of log(time) over change of log({view.sizes['seq_len'].letter}) between "
         "neighbouring sizes, at their geometric mean. Overhead bends the left end down; a change "
         "of regime is a bump.",
-        f"Conditions: {view.described()}.",
+        *view.stated(),
     ]
     if (table["slope_low"] < table["slope_high"]).any():
         parts.append("Bars are 95 % intervals by the spread between rounds or processes.")

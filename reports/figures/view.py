@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
 
 from reports.cell_table import UNNAMED, cell_table, measured
+from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judgement import Fit
 from reports.labels import label_of, text_of, worded
 from reports.tables.columns import measured_rows
@@ -34,37 +34,6 @@ _GROWTHS = {
     "head_dim": ("num_heads", "wider heads, num_heads {}"),
 }
 _LINES: tuple[Line, ...] = ("-", "--", "-.", ":")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SizeName:
-    """What a figure calls a size: the letter in laws, the words, and the column as the user has it.
-
-    Sizes of ours are counted in `elements`; what a foreign table counts is not known.
-    """
-
-    letter: str
-    name: str
-    column: str
-    unit: str = ""
-
-    @property
-    def label(self) -> str:
-        """The title of an axis: `sequence length, n = seq_len (elements)`, `n = length`."""
-        known = f"{self.name}, " if self.name != self.column else ""
-        letter = f"{self.letter} = " if self.letter != self.column else ""
-        return f"{known}{letter}{self.column}{self.unit}"
-
-
-OUR_SIZES: Mapping[str, SizeName] = MappingProxyType(
-    {
-        "seq_len": SizeName(
-            letter="n", name="sequence length", column="seq_len", unit=" (elements)"
-        ),
-        "d_model": SizeName(letter="d", name="model width", column="d_model", unit=" (elements)"),
-    }
-)
-"""By the columns that figures draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +100,11 @@ class View:
         if "run" in shown:
             words.append(f"run {shown['run']}")
         return ", ".join(word for word in words if word)
+
+    def stated(self) -> list[str]:
+        """The sentence on the conditions for a caption; none where none is known."""
+        described = self.described()
+        return [f"Conditions: {described}."] if described else []
 
     def _growth(self) -> str:
         """How d_model grows, with what stays fixed; the two ways cost differently."""
