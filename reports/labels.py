@@ -18,7 +18,7 @@ def label_of(values: Mapping[str, object]) -> str:
 
 
 def worded(name: str, value: object) -> str:
-    """One condition in words: `batch 2`, `forward + backward`, `more heads`; a number has a name."""
+    """One condition in words: `batch 2`, `forward + backward`, `more heads`."""
     if name == "growth":
         return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
     if name in ("run", "is_causal", "mask") or isinstance(value, numbers.Number):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 
 import pandas as pd
@@ -76,23 +76,27 @@ def read_aligned(text: str) -> pd.DataFrame | None:
     for split in (_WIDE.split, str.split):
         for start in range(min(_MOST_TITLES, len(lines) - 1) + 1):
             header = split(lines[start].lstrip("#").strip()) if lines else []
-            rows = [split(line) for line in lines[start + 1 :] if not line.startswith("#")]
-            if _fits(header, rows):
-                return _table([header, *(fields[-len(header) :] for fields in rows)])
+            rows = [line for line in lines[start + 1 :] if not line.startswith("#")]
+            if _fits(header, rows, split):
+                return _table([header, *(split(line)[-len(header) :] for line in rows)])
     return None
 
 
-def _fits(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+def _fits(header: Sequence[str], lines: Sequence[str], split: Callable[[str], list[str]]) -> bool:
     """Whether these are the names and rows of a table of numbers."""
-    if not rows or not header or any(map(_begins_number, header)):
+    if not lines or not header or any(map(_begins_number, header)):
         return False
-    numbered = all(fields[0] == str(place) for place, fields in enumerate(rows))
-    width = len(header) + (len(rows[0]) == len(header) + 1 and numbered)
-    return (
-        width > 1
-        and all(len(fields) == width for fields in rows)
-        and all(any(map(_begins_number, fields)) for fields in rows)
-    )
+    first = split(lines[0])
+    numbered = len(first) == len(header) + 1 and first[0] == "0"
+    width = len(header) + numbered
+    if width < 2:
+        return False
+    for place, line in enumerate(lines):
+        fields = split(line)
+        told = len(fields) == width and any(map(_begins_number, fields[numbered:]))
+        if not told or (numbered and fields[0] != str(place)):
+            return False
+    return True
 
 
 def _begins_number(field: str) -> bool:

@@ -21,7 +21,7 @@ from reports.tables.contents import Contents
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "hr": 3600.0, "day": 86400.0}
 _HEADER = re.compile(
-    r"^Benchmark[ \t].{0,400}?Mode[ \t]+(?:Cnt|Samples)[ \t]+Score.*$", re.MULTILINE
+    r"^Benchmark[ \t](?:.{0,400}?[ \t])?Mode[ \t]+(?:Cnt|Samples)[ \t]+Score.*$", re.MULTILINE
 )
 _LOOKED_AT = 65536
 _MODES = frozenset({"thrpt", "avgt", "sample", "ss"})

@@ -30,7 +30,7 @@ def is_nvbench(document: Mapping[str, Any]) -> bool:
 def nvbench_contents(document: Mapping[str, Any]) -> Contents:
     """One row a state: its axes are parameters, its device is a column, skipped ones say why."""
     devices = {
-        an_object(one).get("id"): str(an_object(one).get("name"))
+        str(an_object(one).get("id")): str(an_object(one).get("name"))
         for one in a_list(document.get("devices"))
     }
     return contents_of(
@@ -43,14 +43,14 @@ def nvbench_contents(document: Mapping[str, Any]) -> Contents:
     )
 
 
-def _benchmark(test: str, state: Mapping[str, Any], devices: Mapping[object, str]) -> Benchmark:
+def _benchmark(test: str, state: Mapping[str, Any], devices: Mapping[str, str]) -> Benchmark:
     params: dict[str, object] = {}
     for axis in map(an_object, a_list(state.get("axis_values"))):
         value = axis.get("value")
         number = to_number(value) if axis.get("type") in ("int64", "float64") else None
         params[str(axis.get("name"))] = value if number is None else number
     found = {
-        one.get("tag"): to_number(item.get("value"))
+        str(one.get("tag")): to_number(item.get("value"))
         for one in map(an_object, a_list(state.get("summaries")))
         for item in map(an_object, a_list(one.get("data")))
         if item.get("name") == "value"
@@ -64,5 +64,7 @@ def _benchmark(test: str, state: Mapping[str, Any], devices: Mapping[object, str
         readings=[{"time_s": time} for time in times[:1] if time is not None and not skipped],
         status="skipped" if skipped else "measured",
         reason=str(state.get("skip_reason") or "nvbench recorded no time"),
-        columns={"device": devices.get(device, str(device))} if isinstance(device, int) else {},
+        columns={"device": devices.get(str(device), str(device))}
+        if isinstance(device, int)
+        else {},
     )

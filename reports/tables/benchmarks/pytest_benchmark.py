@@ -26,8 +26,7 @@ from reports.tables.contents import Contents
 _UNWRITTEN = re.compile(r"UNSERIALIZABLE\[(?P<text>.*)\]", flags=re.DOTALL)
 _NUMBER = re.compile(r"(?:[\w.]+\()?'?(?P<number>[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)'?\)?")
 _OBJECT = re.compile(
-    r"<(?:(?:built-in )?function |class |(?:bound|built-in) method )?'?(?P<name>[\w.<>]+).*>",
-    flags=re.DOTALL,
+    r"<(?:(?:built-in )?function |class |(?:bound|built-in) method )?'?(?P<name>[\w.<>]{1,200})"
 )
 _ADDRESS = re.compile(r" at (?P<address>0x[0-9a-fA-F]+)")
 _LONGEST_SHAPE = 8  # a longer list of numbers is what was sorted, not how large it was
@@ -265,7 +264,7 @@ def _plain(value: object) -> object:
     if number:
         read = float(number["number"])
         return int(read) if read.is_integer() else read
-    named = _OBJECT.fullmatch(unwritten["text"])
+    named = _OBJECT.match(unwritten["text"])
     name = named["name"] if named else unwritten["text"]
     address = _ADDRESS.search(unwritten["text"])
     if address is None:

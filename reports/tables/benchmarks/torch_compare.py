@@ -9,16 +9,16 @@ from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in, to_
 from reports.tables.columns import TableError
 from reports.tables.contents import Contents
 
-_TITLE = re.compile(r"^\[-{2,}(?: (?P<title>[^\n]{0,200}?))? ?-{2,}\]\s*$", re.MULTILINE)
 _THREADS = re.compile(r"^(?P<threads>[0-9]{1,6}) threads?: -")
 _UNIT = re.compile(r"^Times are in \w+ \((?P<unit>[^)\n]{1,8})\)", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,12}m")
+_LOOKED_AT = 8192
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 def is_compare(text: str) -> bool:
     """Whether a text has such a table near its beginning."""
-    return _TITLE.search(_COLOUR.sub("", text[:8192])) is not None
+    return any(map(_is_title, _COLOUR.sub("", text[:_LOOKED_AT]).splitlines()))
 
 
 def compare_contents(text: str) -> Contents:
@@ -39,32 +39,29 @@ def compare_contents(text: str) -> Contents:
             "add it: Times are in microseconds (us)."
         )
     found: list[tuple[str, str, int, str, str]] = []
-    titles = list(_TITLE.finditer(text))
-    ends = [*(one.start() for one in titles[1:]), len(text)]
-    for title, end in zip(titles, ends, strict=True):
-        lines = text[title.end() : end].splitlines()
-        columns: list[str] = []
-        threads = 1
-        for line in lines:
-            about = _THREADS.match(line)
-            if about:
-                threads = int(about["threads"])
-            label, *cells = (part.strip() for part in line.split("|"))
-            if cells and not columns:
-                columns = cells
-            elif cells:
-                named = title["title"] or ""
-                found += [
-                    (named, column, threads, label, cell)
-                    for column, cell in zip(columns, cells, strict=False)
-                    if cell
-                ]
+    title, threads = "", 1
+    columns: list[str] = []
+    for line in text.splitlines():
+        about = _THREADS.match(line)
+        label, *cells = (part.strip() for part in line.split("|"))
+        if _is_title(line):
+            title, threads, columns = line.strip("[]- "), 1, []
+        elif about:
+            threads = int(about["threads"])
+        elif cells and not columns:
+            columns = cells
+        elif cells:
+            found += [
+                (title, column, threads, label, cell)
+                for column, cell in zip(columns, cells, strict=False)
+                if cell
+            ]
     labels = sizes_in([label for *_, label, _ in found])
     factor = _SECONDS[unit["unit"]]
     benchmarks = []
-    for (title_, column, threads, _, cell), (rest, sizes) in zip(found, labels, strict=True):
+    for (title, column, threads, _, cell), (rest, sizes) in zip(found, labels, strict=True):
         time = to_number(cell.split()[0])
-        words: Mapping[str, object] = {"title": title_, "label": rest}
+        words: Mapping[str, object] = {"title": title, "label": rest}
         benchmarks.append(
             Benchmark(
                 test=column,
@@ -75,3 +72,7 @@ def compare_contents(text: str) -> Contents:
             )
         )
     return contents_of(benchmarks)
+
+
+def _is_title(line: str) -> bool:
+    return line.startswith("[--") and line.rstrip().endswith("--]")
