@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reports.tables.benchmarks.asv import asv_contents, is_asv
-from reports.tables.benchmarks.criterion import critcmp_contents, is_critcmp, is_single_estimate
+from reports.tables.benchmarks.criterion import critcmp_contents, is_critcmp, is_half_a_benchmark
 from reports.tables.benchmarks.extra_p import (
     extra_p_contents,
     extra_p_lines_contents,
@@ -104,9 +104,9 @@ def _document(document: dict[str, Any]) -> Contents:
             'is JSON with a list "benchmarks", but neither of pytest-benchmark nor of '
             f"google/benchmark or nvbench; give {KINDS}"
         )
-    if is_single_estimate(document):
+    if is_half_a_benchmark(document):
         raise TableError(
-            "is one estimate of criterion, which does not say of what; give the directory "
+            "is one of the two files that criterion has for a benchmark; give the directory "
             "target/criterion, or the output of critcmp --export"
         )
     if "schema" in document and "machine" in document:

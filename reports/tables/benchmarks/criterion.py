@@ -36,11 +36,10 @@ def is_critcmp(document: Mapping[str, Any]) -> bool:
     )
 
 
-def is_single_estimate(document: Mapping[str, Any]) -> bool:
-    """Whether a parsed document is one `estimates.json`, which does not say of what."""
-    return {"mean", "median", "std_dev"} <= document.keys() and "point_estimate" in an_object(
-        document["median"]
-    )
+def is_half_a_benchmark(document: Mapping[str, Any]) -> bool:
+    """Whether a parsed document is one `estimates.json`, or the `benchmark.json` beside it."""
+    keys = document.keys()
+    return keys >= {"mean", "median", "std_dev"} or keys >= {"group_id", "directory_name"}
 
 
 def critcmp_contents(document: Mapping[str, Any]) -> Contents:

@@ -39,10 +39,9 @@ def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
         {key: _read(value) for key, value in an_object(one.get("parameters")).items()}
         for one in results
     ]
-    if not any(params):
-        named = sizes_in(commands)
-    else:
-        named = [(_template(c, own), {}) for c, own in zip(commands, params, strict=True)]
+    named = sizes_in(commands)
+    if any(params):
+        named = [(test, {}) for test in _with_parameters(named, params)]
     failed = sum(
         is_number(code) and code != 0 for one in results for code in a_list(one.get("exit_codes"))
     )
@@ -78,8 +77,21 @@ def _read(value: object) -> object:
     return value if number is None else number
 
 
-def _template(command: str, params: Mapping[str, object]) -> str:
-    numbers = {str(value): key for key, value in params.items() if is_number(value)}
-    for text in sorted(numbers, key=len, reverse=True):
-        command = command.replace(text, f"{{{numbers[text]}}}")
-    return command
+def _with_parameters(
+    named: Sequence[tuple[str, Mapping[str, float]]], params: Sequence[Mapping[str, object]]
+) -> list[str]:
+    """The commands without their sizes, each called by the parameter that it always equals."""
+    equal: dict[tuple[str, str], list[str]] = {}
+    for (test, sizes), own in zip(named, params, strict=True):
+        for place, size in sizes.items():
+            same = [key for key, value in own.items() if value == size]
+            known = equal.setdefault((test, place), same)
+            equal[test, place] = [key for key in known if key in same]
+    found = []
+    for test, sizes in named:
+        called = test
+        for place in sizes:
+            for key in equal[test, place][:1]:
+                called = called.replace(f"{{{place}}}", f"{{{key}}}", 1)
+        found.append(called)
+    return found

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reports.tables.benchmarks.google_benchmark import google_rows, parse_name
-from reports.tables.benchmarks.pytest_benchmark import LeftOutWarning
+from reports.tables.benchmarks.rows import LeftOutWarning
 from reports.tables.columns import TableError
 from reports.tables.read import Table, read_table
 
