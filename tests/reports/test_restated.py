@@ -6,6 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from reports.figures import time_against_d
+from reports.figures.view import views
+from reports.judgement import Fit, Verdict
 from reports.laws import LawError
 from reports.page import Report, report
 from reports.restated import Question, restated
@@ -93,10 +96,21 @@ def test_a_third_size_tells_series_apart(tmp_path: Path) -> None:
         time_s=[1e-6 + 1e-10 * n * n * d * h for n, d, h in grid],
     )
     sizes = {"h": "heads", "n": "n", "d": "d"}
-    found = report([path], question=Question(sizes=sizes, claim="n^2*d*h"))
-    drawn = pd.read_csv(found.path / "tables" / "time_against_n.csv")
-    assert set(drawn["series"]) == {"heads 2", "heads 8"}
-    assert "time_against_d" in {figure.stem for figure in found.figures}
+    shown = restated(read_table(path), Question(sizes=sizes))
+    assert shown.question.sizes == {"n": "seq_len", "d": "d_model", "h": "heads"}
+    unjudged = Fit(
+        group={},
+        claim="n^2*d*h",
+        verdict=Verdict.INCONCLUSIVE,
+        confidence=0.95,
+        tolerance=0.1,
+        value="time_s",
+        sizes=shown.question.sizes,
+    )
+    (view,) = views(shown.table.frame, [unjudged], sizes=shown.names)
+    assert [series.label for series in view.series] == ["heads 2", "heads 8"]
+    assert all(series.fit is unjudged for series in view.series)
+    assert time_against_d.missing(view) is None
 
 
 def test_a_wrong_question_is_one_line(tmp_path: Path) -> None:
