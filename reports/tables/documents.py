@@ -41,8 +41,9 @@ def read_json(text: str) -> Contents:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as problem:
+        what = problem.msg.removesuffix(" at")
         raise TableError(
-            f"is not JSON: {problem.msg} at line {problem.lineno} column {problem.colno}; "
+            f"is not JSON: {what} at line {problem.lineno} column {problem.colno}; "
             "write the file again if it is cut off"
         ) from None
     except RecursionError:

@@ -24,7 +24,7 @@ from reports.tables.documents import read_json
 from reports.tables.text_tables import has_pipes, read_aligned, read_pipes
 from reports.tables.unread import unread
 
-MOST_BYTES = 512 * 2**20
+MOST_BYTES = 256 * 2**20
 """Larger files are refused: a table takes many times its bytes in memory."""
 MOST_TEXT = 64 * 2**20
 """As much of text tables, every field of which is a string at first."""
@@ -69,7 +69,7 @@ def read_contents(data: bytes) -> Contents:
     if what is not None:
         raise TableError(f"is {what}")
     text = _text(data)
-    begin = text.lstrip()[:1] if text[:_LOOKED_AT].strip() else text.strip()[:1]
+    begin = text[:_LOOKED_AT].lstrip()[:1] or text.lstrip()[:1]
     if not begin:
         raise TableError(f"is empty; give {KINDS} with at least one row")
     if is_compare(text):  # begins with a bracket, as JSON may

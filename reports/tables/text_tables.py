@@ -69,34 +69,49 @@ def read_aligned(text: str) -> pd.DataFrame | None:
 
     Columns may have two spaces between them, or one if no name or value has any. A column of row
     numbers without a name, as pandas prints it, is left out.
+
+    Raises:
+        TableError: a line has more or fewer fields than those above it, or a name occurs twice.
+
     """
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not set(line) <= _RULE]
-    lines = [line for line in lines if not _SUMMARY.fullmatch(line)]
+    numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = [
+        (number, line)
+        for number, line in numbered
+        if not set(line) <= _RULE and not _SUMMARY.fullmatch(line)
+    ]
+    torn = None
     for split in (_WIDE.split, str.split):
-        for start in range(min(_MOST_TITLES, len(lines) - 1) + 1):
-            header = split(lines[start].lstrip("#").strip()) if lines else []
-            rows = [line for line in lines[start + 1 :] if not line.startswith("#")]
-            if _fits(header, rows, split):
-                return _table([header, *(split(line)[-len(header) :] for line in rows)])
+        for start in range(min(_MOST_TITLES, len(lines) - 1)):
+            header = split(lines[start][1].lstrip("#").strip())
+            rows = [one for one in lines[start + 1 :] if not one[1].startswith("#")]
+            fitting = _fitting(header, [line for _, line in rows], split)
+            if fitting and fitting == len(rows):
+                return _table([header, *(split(line)[-len(header) :] for _, line in rows)])
+            if fitting and torn is None:
+                number, line = rows[fitting]
+                torn = TableError(
+                    f"line {number} does not have the {len(header)} columns of the lines above it: "
+                    f"{line:.60}; give every line as many"
+                )
+    if torn is not None:
+        raise torn
     return None
 
 
-def _fits(header: Sequence[str], lines: Sequence[str], split: Callable[[str], list[str]]) -> bool:
-    """Whether these are the names and rows of a table of numbers."""
-    if not lines or not header or any(map(_begins_number, header)):
-        return False
+def _fitting(header: Sequence[str], lines: Sequence[str], split: Callable[[str], list[str]]) -> int:
+    """How many of the first lines are rows of a table of numbers with these names."""
+    if not lines or any(map(_begins_number, header)):
+        return 0
     first = split(lines[0])
     numbered = len(first) == len(header) + 1 and first[0] == "0"
     width = len(header) + numbered
-    if width < 2:
-        return False
     for place, line in enumerate(lines):
         fields = split(line)
-        told = len(fields) == width and any(map(_begins_number, fields[numbered:]))
+        told = len(fields) == width > 1 and any(map(_begins_number, fields[numbered:]))
         if not told or (numbered and fields[0] != str(place)):
-            return False
-    return True
+            return place
+    return len(lines)
 
 
 def _begins_number(field: str) -> bool:

@@ -47,7 +47,7 @@ def unread(data: bytes) -> str | None:
         return _archive(head)
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return _pickle(head)
-    if head.lstrip().startswith(b"<"):
+    if head.lstrip().startswith((b"<?xml", b"<!", b"<html", b"<table")):
         return "XML or HTML; of a page with a table, " + _pandas("read_html('FILE')[0]")
     return None
 

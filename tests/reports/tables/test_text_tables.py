@@ -54,6 +54,11 @@ def test_one_space_is_enough_where_no_field_has_any() -> None:
     assert found.to_dict("list") == {"n": [64, 128], "time_s": [0.5, 2.25]}
 
 
+def test_a_line_with_other_columns_than_those_above_it_is_named() -> None:
+    with pytest.raises(TableError, match=r"line 3 does not have the 2 columns .*: 1  128; give"):
+        read_aligned("   n  time_s\n0  64  0.5\n1  128\n")
+
+
 @pytest.mark.parametrize("text", ["hello", "hello there\nall of you\n", "n\n3\n5\n", "1 2\n3 4\n"])
 def test_other_text_is_no_table(text: str) -> None:
     assert read_aligned(text) is None
