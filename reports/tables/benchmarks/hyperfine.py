@@ -8,14 +8,13 @@ from typing import Any
 
 from reports.tables.benchmarks.rows import (
     Benchmark,
-    LeftOutWarning,
     a_list,
     an_object,
     contents_of,
     is_number,
     is_time,
+    number_or_text,
     sizes_in,
-    to_number,
 )
 from reports.tables.contents import Contents
 
@@ -36,7 +35,7 @@ def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
     results: list[dict[str, Any]] = document["results"]
     commands = [str(one["command"]) for one in results]
     params = [
-        {key: _read(value) for key, value in an_object(one.get("parameters")).items()}
+        {key: number_or_text(value) for key, value in an_object(one.get("parameters")).items()}
         for one in results
     ]
     named = sizes_in(commands)
@@ -48,7 +47,6 @@ def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
     if failed:
         warnings.warn(
             f"{failed} runs ended with an exit code other than 0, and count all the same",
-            LeftOutWarning,
             stacklevel=2,
         )
     return contents_of(
@@ -69,12 +67,6 @@ def _times(result: Mapping[str, Any]) -> Sequence[float]:
     return (
         times or [time for time in (result.get("median"), result.get("mean")) if is_time(time)][:1]
     )
-
-
-def _read(value: object) -> object:
-    """A parameter; hyperfine writes numbers as text."""
-    number = to_number(value)
-    return value if number is None else number
 
 
 def _with_parameters(

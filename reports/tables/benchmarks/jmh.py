@@ -14,6 +14,7 @@ from reports.tables.benchmarks.rows import (
     an_object,
     contents_of,
     is_time,
+    number_or_text,
     to_number,
 )
 from reports.tables.columns import TableError
@@ -69,8 +70,8 @@ def jmh_text_contents(text: str) -> Contents:
     for line in text[header.end() :].splitlines():
         fields = [field for field in line.split() if field != "±"]
         at = next((i for i, field in enumerate(fields) if field in _MODES), 0)
-        if at != len(params) + 1:
-            continue  # a percentile of a sample, a secondary metric such as gc, or a remark
+        if at != len(params) + 1 or ":" in fields[0]:
+            continue  # a remark, a percentile of a sample, or a secondary metric such as gc
         rest = fields[at + 1 : -1]
         # Cnt and Error are left empty where there was one iteration.
         written = rest[0] if len(rest) == 1 else rest[1] if len(rest) > 1 else ""
@@ -79,7 +80,7 @@ def jmh_text_contents(text: str) -> Contents:
     benchmarks = []
     for test, (name, values, mode, written, unit) in zip(tests, found, strict=True):
         score = to_number(written)
-        read = {key: _read(value) for key, value in zip(params, values, strict=True)}
+        read = {key: number_or_text(value) for key, value in zip(params, values, strict=True)}
         benchmarks.append(
             Benchmark(
                 test=test,
@@ -93,7 +94,7 @@ def jmh_text_contents(text: str) -> Contents:
 
 def _benchmark(entry: Mapping[str, Any], test: str) -> Benchmark:
     metric = an_object(entry.get("primaryMetric"))
-    params = {key: _read(value) for key, value in an_object(entry.get("params")).items()}
+    params = {key: number_or_text(value) for key, value in an_object(entry.get("params")).items()}
     threads = entry.get("threads")
     forks = [
         [score for score in a_list(fork) if is_time(score)]
@@ -130,11 +131,6 @@ def _seconds(score: float, unit: object, benchmark: object) -> float:
         f"{benchmark!s:.80} has the score unit {str(unit)!r:.40}; expected a time such as us/op, "
         "or a throughput such as ops/ms"
     )
-
-
-def _read(value: object) -> object:
-    number = to_number(value)
-    return value if number is None else number
 
 
 def _short(names: Sequence[str]) -> list[str]:

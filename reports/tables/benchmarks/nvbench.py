@@ -52,7 +52,7 @@ def _benchmark(test: str, state: Mapping[str, Any], devices: Mapping[str, str]) 
     found = {
         str(one.get("tag")): to_number(item.get("value"))
         for one in map(an_object, a_list(state.get("summaries")))
-        for item in map(an_object, a_list(one.get("data")))
+        for item in _items(one.get("data"))
         if item.get("name") == "value"
     }
     times = [found[tag] for tag in _TIMES if is_time(found.get(tag))]
@@ -68,3 +68,10 @@ def _benchmark(test: str, state: Mapping[str, Any], devices: Mapping[str, str]) 
         if isinstance(device, int)
         else {},
     )
+
+
+def _items(data: object) -> list[dict[str, Any]]:
+    """The values of a summary: a list of objects with names, in older files an object of them."""
+    if isinstance(data, dict):
+        return [{"name": name, **an_object(item)} for name, item in data.items()]
+    return [an_object(item) for item in a_list(data)]

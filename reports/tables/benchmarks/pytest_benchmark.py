@@ -26,7 +26,8 @@ from reports.tables.contents import Contents
 _UNWRITTEN = re.compile(r"UNSERIALIZABLE\[(?P<text>.*)\]", flags=re.DOTALL)
 _NUMBER = re.compile(r"(?:[\w.]+\()?'?(?P<number>[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)'?\)?")
 _OBJECT = re.compile(
-    r"<(?:(?:built-in )?function |class |(?:bound|built-in) method )?'?(?P<name>[\w.<>]{1,200})"
+    r"<(?:(?:built-in )?function |class |(?:bound|built-in) method )?'?"
+    r"(?P<name>(?:[\w.]|<\w{1,40}>){1,200})"
 )
 _ADDRESS = re.compile(r" at (?P<address>0x[0-9a-fA-F]+)")
 _LONGEST_SHAPE = 8  # a longer list of numbers is what was sorted, not how large it was

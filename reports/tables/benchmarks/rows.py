@@ -149,6 +149,12 @@ def to_number(text: object) -> int | float | None:
     return int(text) if text.lstrip("+-").isdecimal() else number
 
 
+def number_or_text(value: object) -> object:
+    """A parameter that its program writes as text, as a number where it is one."""
+    number = to_number(value)
+    return value if number is None else number
+
+
 def word(key: str, value: object) -> str:
     """A parameter that is no number, as it stands in the name of a group."""
     if isinstance(value, str):

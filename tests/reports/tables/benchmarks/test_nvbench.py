@@ -39,6 +39,12 @@ def test_a_state_is_a_row_with_its_axes_its_device_and_its_gpu_time() -> None:
     assert contents.info["machine"]["gpu"] == "A GPU"
 
 
+def test_summaries_of_older_files_are_read_too() -> None:
+    old = state("64", "F32", None)
+    old["summaries"] = [{"tag": "nv/cold/time/gpu/mean", "data": {"value": {"value": "2e-6"}}}]
+    assert list(nvbench_contents(document(old)).frame["time_s"]) == pytest.approx([2e-6])
+
+
 def test_a_skipped_state_and_one_without_a_time_say_why() -> None:
     skipped = state("64", "F32", "1e-6", is_skipped=True, skip_reason="out of memory")
     contents = nvbench_contents(document(skipped, state("128", "F32", None)))

@@ -140,6 +140,21 @@ def test_names_that_the_user_gave_to_sizes_are_no_part_of_the_groups_name() -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("<built-in function sorted>", "sorted"),
+        ("<class 'numpy.float32'>", "numpy.float32"),
+        ("<function make.<locals>.<lambda> at 0x7f81>", "make.<locals>.<lambda>"),
+        ("<bound method Sort.run of <a.Sort object at 0x7f81>>", "Sort.run"),
+        ("torch.float32", "torch.float32"),
+    ],
+)
+def test_without_an_id_an_object_is_called_by_its_own_name(written: str, name: str) -> None:
+    (row,) = rows(with_id(None, how=f"UNSERIALIZABLE[{written}]"))
+    assert row["how"] == name
+
+
 def test_an_address_tells_lambdas_apart_where_no_id_does() -> None:
     entries = [
         with_id(None, n=n, fn=function("<lambda>", address))
