@@ -173,7 +173,18 @@ Precision = Annotated[
     typer.Option("--precision", metavar="0.03", help="stop once exponents are known to so much"),
 ]
 Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="n=column", help="repeatable")]
-Value = Annotated[str | None, typer.Option("--value", help="the cost column (time_s)")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value", help="the cost column (time_s); repeatable, or 'time_*': one group each"
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", metavar="column=value", help="only such rows; != for all others; repeatable"
+    ),
+]
 By = Annotated[list[str] | None, typer.Option("--by", help="one group per value of this column")]
 Claim = Annotated[str | None, typer.Option("--claim", help="a law such as n^2*d")]
 Energy = Annotated[bool, typer.Option("--energy", help="joules a call too; seconds a cell more")]
@@ -363,8 +374,9 @@ def sweep_command(**options: Any) -> int:
 def fit_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="runs or tables")],
     size: Sizes = None,
-    value: Value = None,
+    value: Values = None,
     by: By = None,
+    where: Where = None,
     claim: Claim = None,
     confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
     tolerance: Annotated[float, typer.Option(help="on an exponent")] = 0.1,
@@ -384,6 +396,7 @@ def fit_command(
     """Judge claimed laws on any table of sizes and costs."""
     from reports.answers import Questions, check_answerable, documents, print_answers
     from reports.grouped import fit_groups
+    from reports.tables.asked import asked
     from reports.tables.read import read_tables
 
     for option, number, low, high in (
@@ -396,15 +409,22 @@ def fit_command(
         raise RequestError(f"--statistic: expected quiet, median or min, got {statistic}")
     sizes = _sizes(size)
     questions = Questions.of(predict or (), budget or (), sizes)
-    cost = (questions.cost or "time_s") if value is None else value
-    questions.check(cost)
     with _warnings_as_lines():
         table = read_tables(files)
-        fits = fit_groups(
+        request = asked(
             table.frame,
             sizes=sizes,
-            value=cost,
+            values=value or [questions.cost or "time_s"],
             by=_columns(by),
+            where=where or (),
+            claim=claim,
+        )
+        questions.check(request.value)
+        fits = fit_groups(
+            request.frame,
+            sizes=request.sizes,
+            value=request.value,
+            by=request.by,
             claim=claim,
             confidence=confidence,
             tolerance=tolerance,
@@ -425,8 +445,9 @@ def fit_command(
 def report_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="runs or tables")],
     size: Sizes = None,
-    value: Value = None,
+    value: Values = None,
     by: By = None,
+    where: Where = None,
     claim: Claim = None,
     out: Out = None,
 ) -> int:
@@ -434,7 +455,9 @@ def report_command(
     from reports.page import report
     from reports.restated import Question
 
-    question = Question(sizes=_sizes(size), value=value, by=_columns(by), claim=claim)
+    question = Question(
+        sizes=_sizes(size), values=value, by=_columns(by), where=where or (), claim=claim
+    )
     with _warnings_as_lines():
         written = report(runs, out, question)
     _say(f"report: {written.index}")
@@ -519,7 +542,12 @@ def _as_one_line(problem: Exception) -> str | None:
     if callable(shown):
         # Without any argument the help is shown, and the message is empty.
         return f"{' '.join(str(shown()).split()) or 'a command is needed'} (attnscale --help)"
-    return str(problem) if type(problem).__name__ in USER_ERRORS else None
+    return _printable(problem) if type(problem).__name__ in USER_ERRORS else None
+
+
+def _printable(text: object) -> str:
+    """The text on one line, also where it quotes a file with line ends inside of its names."""
+    return "".join(one if one.isprintable() else " " for one in str(text))
 
 
 def _measure(**options: Any) -> tuple[Path, bool]:
@@ -717,7 +745,7 @@ def _warnings_as_lines() -> Iterator[None]:
             yield
         finally:
             for one in caught:
-                _say(f"warning: {one.message}")
+                _say(f"warning: {_printable(one.message)}")
 
 
 def _print_json(document: Mapping[str, Any]) -> None:

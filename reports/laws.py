@@ -4,19 +4,34 @@
     sum      = product { "+" product }
     product  = factor { [ "*" | "·" | "×" | "/" ] factor }      two factors side by side multiply
     factor   = base [ ("^" | "**") exponent | superscript ]
-    base     = number | name | "log" "(" name ")" | "log" name | "sqrt" "(" product ")"
+    base     = number | name | log "(" name ")" | log name | "sqrt" "(" product ")"
+    log      = "log" | "ln" | "lg" | "log2" | "log10"
     exponent = [ "-" ] number | "(" [ "-" ] number [ "/" number ] ")"
 
-Only growth is claimed, so positive coefficients are read and dropped: `4*n^2*d` is `n^2*d`.
+A log may stand between its neighbours (`nlogn`), and a size in the other case (`N^2`) is the one
+that is declared. Only growth is claimed, so positive coefficients are read and dropped: `4*n^2*d`
+is `n^2*d`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from fractions import Fraction
 
+from reports.law_tokens import (
+    EXAMPLE,
+    LOGS,
+    SINGLE_LETTERS,
+    SUPERSCRIPT_DIGITS,
+    LawError,
+    Token,
+    declared,
+    error_at,
+    printable,
+    tokens,
+    unexpected,
+)
 from reports.monomials import Factor, Floats, Law, Monomial
 
 __all__ = [
@@ -30,36 +45,12 @@ __all__ = [
     "parse_monomial",
 ]
 
-EXAMPLE = "laws look like n^2*d + n*d^2"
-SINGLE_LETTERS = frozenset("ndhbwkmr")
-"""Sizes that may be written side by side (`nd^2`) when no names are declared."""
-
 # No program is measured over a range where more would not overflow, nor read by a person.
 _LONGEST = 200
 _LARGEST_POWER = 12
 
-_SUPERSCRIPT_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_TOKEN = re.compile(
-    r"(?P<space>\s+)"
-    r"|(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3}(?![0-9A-Za-z_]))?|\.[0-9]+)"
-    r"|(?P<word>[A-Za-z_][A-Za-z_0-9]*|Θ)"
-    r"|(?P<superscript>⁻?[" + _SUPERSCRIPT_DIGITS + r"]+)"
-    r"|(?P<sign>\*\*|[-+*/^()·⋅×])"
-)
 _ORDERS = frozenset({"O", "Θ", "Theta"})
-_LOGS = frozenset({"log", "ln", "log2", "log10"})
 _TIMES = frozenset({"*", "·", "⋅", "×"})
-
-
-class LawError(ValueError):
-    """A text that is not a law; the message is one line and shows the column."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Token:
-    kind: str
-    text: str
-    column: int
 
 
 def parse(text: str, names: Collection[str] | None = None) -> Law:
@@ -108,12 +99,13 @@ class _Parser:
             raise LawError(f"a law has at most {_LONGEST} characters, got {len(text)}; {EXAMPLE}")
         self._text = text
         self._names = None if names is None else frozenset(names)
-        self._tokens = self._tokenize()
+        self._known = SINGLE_LETTERS if self._names is None else self._names
+        self._tokens = tokens(text, self._names)
         self._at = 0
 
     def law(self) -> tuple[Monomial, ...]:
         if self._peek().kind == "end":
-            raise LawError(f'expected a law, got "{_printable(self._text)}"; {EXAMPLE}')
+            raise LawError(f'expected a law, got "{printable(self._text)}"; {EXAMPLE}')
         wrapped = self._peek().text in _ORDERS and self._peek(1).text == "("
         if wrapped:
             self._at += 2
@@ -166,7 +158,7 @@ class _Parser:
             return Monomial()
         if token.kind != "word":
             raise self._unexpected(token)
-        if token.text in _LOGS:
+        if token.text in LOGS:
             bracket = self._take("(")
             name = self._name()
             if bracket:
@@ -190,17 +182,17 @@ class _Parser:
             raise self._error(f'expected one size, got "{token.text}"', token)
         return letters[0]
 
-    def _is_name(self, token: _Token) -> bool:
-        reserved = token.text in _LOGS or token.text == "sqrt" or token.text in _ORDERS
+    def _is_name(self, token: Token) -> bool:
+        reserved = token.text in LOGS or token.text == "sqrt" or token.text in _ORDERS
         return not reserved or (self._names is not None and token.text in self._names)
 
-    def _letters(self, token: _Token) -> tuple[str, ...]:
+    def _letters(self, token: Token) -> tuple[str, ...]:
         word = token.text
-        known = SINGLE_LETTERS if self._names is None else self._names
-        if word in known:
+        if word in self._known:
             return (word,)
-        if all(letter in known for letter in word):
-            return tuple(word)
+        letters = tuple(declared(letter, self._names) for letter in word)
+        if all(letter in self._known for letter in letters):
+            return letters
         if self._names is not None:
             sizes = ", ".join(sorted(self._names)) or "none"
             raise self._error(f'unknown size "{word}" (known: {sizes})', token)
@@ -213,7 +205,7 @@ class _Parser:
         if token.kind == "superscript":
             self._at += 1
             digits = token.text.removeprefix("⁻")
-            power = Fraction(int("".join(str(_SUPERSCRIPT_DIGITS.index(d)) for d in digits)))
+            power = Fraction(int("".join(str(SUPERSCRIPT_DIGITS.index(d)) for d in digits)))
             return self._small(-power if token.text.startswith("⁻") else power, token)
         if not (self._take("^") or self._take("**")):
             return Fraction(1)
@@ -237,32 +229,18 @@ class _Parser:
         self._at += 1
         return sign * Fraction(token.text)
 
-    def _small(self, power: Fraction, token: _Token) -> Fraction:
+    def _small(self, power: Fraction, token: Token) -> Fraction:
         if abs(power) > _LARGEST_POWER:
             raise self._error(f"an exponent is at most {_LARGEST_POWER}", token)
         return power
 
-    def _checked(self, product: Monomial, token: _Token) -> Monomial:
+    def _checked(self, product: Monomial, token: Token) -> Monomial:
         for factor in product.factors:
             self._small(factor.power, token)
             self._small(factor.log_power, token)
         return product
 
-    def _tokenize(self) -> list[_Token]:
-        tokens: list[_Token] = []
-        at = 0
-        while at < len(self._text):
-            found = _TOKEN.match(self._text, at)
-            if found is None or found.lastgroup is None:
-                wrong = _Token(kind="wrong", text=self._text[at], column=at + 1)
-                raise self._unexpected(wrong)
-            if found.lastgroup != "space":
-                tokens.append(_Token(kind=found.lastgroup, text=found.group(), column=at + 1))
-            at = found.end()
-        tokens.append(_Token(kind="end", text="", column=len(self._text) + 1))
-        return tokens
-
-    def _peek(self, ahead: int = 0) -> _Token:
+    def _peek(self, ahead: int = 0) -> Token:
         return self._tokens[min(self._at + ahead, len(self._tokens) - 1)]
 
     def _take(self, sign: str) -> bool:
@@ -274,17 +252,11 @@ class _Parser:
     def _expect(self, sign: str) -> None:
         token = self._peek()
         if not self._take(sign):
-            got = f'"{_printable(token.text)}"' if token.kind != "end" else "the end"
+            got = f'"{printable(token.text)}"' if token.kind != "end" else "the end"
             raise self._error(f'expected "{sign}", got {got}', token)
 
-    def _unexpected(self, token: _Token) -> LawError:
-        what = "unexpected end" if token.kind == "end" else f'unexpected "{_printable(token.text)}"'
-        return self._error(what, token)
+    def _unexpected(self, token: Token) -> LawError:
+        return unexpected(token, self._text)
 
-    def _error(self, what: str, token: _Token) -> LawError:
-        return LawError(f'{what} at column {token.column} of "{_printable(self._text)}"; {EXAMPLE}')
-
-
-def _printable(text: str) -> str:
-    """The text on one line, whatever it holds."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    def _error(self, what: str, token: Token) -> LawError:
+        return error_at(what, token, self._text)

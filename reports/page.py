@@ -123,7 +123,7 @@ def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
     fits = fit_groups(
         table.frame,
         sizes=question.sizes,
-        value=question.value,
+        value=question.values[0] if question.values else None,
         by=question.by,
         claim=question.claim,
         parameters=table.parameters,

@@ -9,7 +9,8 @@ import pandas as pd
 
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.grouped import present_sizes
-from reports.tables.columns import no_column, numbers
+from reports.tables.asked import COST, asked
+from reports.tables.columns import numbers
 from reports.tables.read import Table
 from reports.tables.units import unit_of
 
@@ -19,8 +20,9 @@ class Question:
     """What a report is asked to judge; what is None is as `reports.grouped.fit_groups` has it."""
 
     sizes: Mapping[str, str] | None = None
-    value: str | None = None
+    values: Sequence[str] | None = None
     by: Sequence[str] | None = None
+    where: Sequence[str] = ()
     claim: str | None = None
 
 
@@ -42,35 +44,38 @@ class Restated:
 
 
 def restated(table: Table, question: Question) -> Restated:
-    """The table with its first two sizes as `seq_len` and `d_model`, and its cost as `time_s`.
+    """The rows in question, with the first two sizes as `seq_len` and `d_model`, time as `time_s`.
 
-    A table that has these columns, and is asked about them, stays as it is.
+    A table that has these columns, and is asked about them, keeps them.
 
     Raises:
-        TableError: a column does not exist, or the cost is no number.
+        TableError: what is asked does not fit the table (see `reports.tables.asked`).
 
     """
-    frame = table.frame
-    cost = question.value or "time_s"
-    for column in (*(question.sizes or {}).values(), cost, *(question.by or ())):
-        if column not in frame.columns:
-            raise no_column(frame, column)
-    sizes = dict(present_sizes(frame) if question.sizes is None else question.sizes)
+    request = asked(
+        table.frame,
+        sizes=question.sizes,
+        values=question.values or (COST,),
+        by=question.by,
+        where=question.where,
+        claim=question.claim,
+    )
+    frame, cost = request.frame, request.value
+    table = replace(table, frame=frame)
+    sizes = dict(present_sizes(frame) if request.sizes is None else request.sizes)
     shown = _shown(sizes)
-    if cost == "time_s" and all(sizes[letter] == column for letter, column in shown.items()):
-        return Restated(table=table, question=question)
     changed = {column: frame[sizes[letter]] for letter, column in shown.items()}
     without = ""
     if unit_of(cost).kind == "time":
-        changed["time_s"] = pd.Series(
-            numbers(frame, cost) * unit_of(cost).factor, index=frame.index
-        )
-        question = replace(question, value="time_s")
+        changed[COST] = pd.Series(numbers(frame, cost) * unit_of(cost).factor, index=frame.index)
+        values = [COST]
     else:
-        without = _why_not_drawn(cost)
+        without, values = _why_not_drawn(cost), [cost]
+    if question == EVERYTHING and all(sizes[letter] == one for letter, one in shown.items()):
+        return Restated(table=table, question=question)
     return Restated(
         table=replace(table, frame=frame.assign(**changed)),
-        question=replace(question, sizes=sizes | shown),
+        question=replace(question, sizes=sizes | shown, values=values, by=request.by),
         names={column: _name(letter, sizes[letter], column) for letter, column in shown.items()},
         without_figures=without,
     )

@@ -314,3 +314,54 @@ def test_a_size_that_a_benchmark_states_is_asked_for_by_name(fit: Run, write) ->
     line = refused(fit(path, *names))
     assert "varies among rows of" in line
     assert "--size LETTER=" in line
+
+
+def test_rows_are_chosen_and_lost_ones_are_said(fit: Run, write) -> None:
+    rows = [
+        f"{n},{heads},{cost},{status}"
+        for n in (2**k for k in range(5, 14))
+        for heads, cost, status in (
+            (16, 1e-9 * n**2, "ok"),
+            (16, 1e-9, "failed"),
+            (4, 1e-9 * n**3, "ok"),
+        )
+    ]
+    path = write("table.csv", "\n".join(["n,heads,time_s,status", *rows, "16384,16,OOM,ok"]))
+    chosen = ["--size", "n=n", "--claim", "N^2", "--where", "heads=16", "--where", "status=ok"]
+    shown = fit(path, *chosen, "--json")
+    assert (document_of(shown)["verdict"], shown.code) == ("confirmed", attnscale.DONE)
+    assert document_of(shown)["reasons"] == ["censored_cells"]
+    (line,) = shown.err.splitlines()
+    assert line.endswith("1 row has no usable time_s and is left out, such as 'OOM' in row 28")
+    failed = fit(path, *chosen[:-2], "--json")
+    assert "9 rows have no measurement by their status and are left out" in failed.err
+    assert "--where heads=8 leaves no row; heads is 16 in 19 rows, 4 in 9 rows" in refused(
+        fit(path, "--where", "heads=8")
+    )
+
+
+def test_every_column_of_a_wide_table_is_judged_in_one_unit(fit: Run, write) -> None:
+    rows = [f"{n},{1e-6 * n**2},{1e-6 * n}" for n in (2**k for k in range(5, 14))]
+    path = write("wide.csv", "\n".join(["n,time_a_ms,time_b_s", *rows]))
+    shown = fit(path, "--size", "n=n", "--value", "time_*", "--claim", "n^2", "--json")
+    fits = json.loads(shown.out)["fits"]
+    assert [(one["group"]["implementation"], one["verdict"]) for one in fits] == [
+        ("time_a_ms", "confirmed"),
+        ("time_b_s", "refuted"),
+    ]
+    assert {one["value"] for one in fits} == {"time (s)"}
+    assert shown.code == attnscale.FAILED
+
+
+def test_a_budget_is_asked_in_the_unit_of_another_column(fit: Run, write) -> None:
+    rows = [f"{n},{1e-3 * n**2},us/op" for n in (2**k for k in range(5, 14))]
+    path = write("jmh.csv", "\n".join(["n,Score,Unit", *rows]))
+    arguments = ["--size", "n=n", "--value", "score", "--claim", "n^2", "--budget", "4ms"]
+    (largest,) = document_of(fit(path, *arguments, "--json"))["budgets"]
+    assert largest["estimate"] == pytest.approx(2000, rel=0.01)
+
+
+def test_a_rate_is_refused_and_its_name_cannot_break_the_line(fit: Run, write) -> None:
+    path = write("rate.csv", '"n","big\nTFLOPS"\n3,5\n7,11\n')
+    line = refused(fit(path, "--size", "n=n", "--value", "big\nTFLOPS", "--claim", "n"))
+    assert line.startswith('column "big TFLOPS" is a rate, which is no cost')

@@ -39,6 +39,10 @@ class TableError(ValueError):
     """A table that cannot be read or judged; the message is one line for the user."""
 
 
+class TableWarning(UserWarning):
+    """What a user should know of how a table was read, in one line."""
+
+
 def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     """A column as floats, NaN where it is empty.
 
@@ -68,12 +72,7 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     try:
         return _floats(values)
     except (ValueError, TypeError, OverflowError):
-        at = _first_wrong(values)
-        file, row = row_of(frame, at)
-        raise TableError(
-            f'{file}column "{column}" must hold numbers, got {_shown(values.iloc[at])}{row}; '
-            f"{_advice(values.iloc[at])}"
-        ) from None
+        raise no_number(frame, column, _first_wrong(values)) from None
 
 
 def measured_rows(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -84,6 +83,30 @@ def measured_rows(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     if "status" not in frame.columns or not frame["status"].isin(STATUSES).any():
         return np.ones(len(frame), dtype=np.bool_)
     return (frame["status"] == "measured").to_numpy(dtype=np.bool_)
+
+
+def no_number(frame: pd.DataFrame, column: str, position: int) -> TableError:
+    """The error for a value that is no number: where it stands, and what to write."""
+    value = frame[column].iloc[position]
+    file, row = row_of(frame, position)
+    return TableError(
+        f'{file}column "{column}" must hold numbers, got {shown(value)}{row}; {_advice(value)}'
+    )
+
+
+def column_called(frame: pd.DataFrame, name: str) -> str:
+    """The column of that name, else the only one that differs from it in case alone.
+
+    Raises:
+        TableError: there is none.
+
+    """
+    if name in frame.columns:
+        return name
+    same = [str(one) for one in frame.columns if str(one).casefold() == name.casefold()]
+    if len(same) != 1:
+        raise no_column(frame, name)
+    return same[0]
 
 
 def no_column(frame: pd.DataFrame, column: str) -> TableError:
@@ -137,8 +160,9 @@ def _advice(value: object) -> str:
     return "write the number alone, and its unit in the header, such as time (ms)"
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def shown(value: object) -> str:
+    """A value of a cell as a message shows it, on one line."""
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
 from bench.records import (
     RECORDS_FILE,
@@ -27,8 +26,16 @@ from bench.records import (
     read_run,
 )
 from reports.readings import TYPICAL, of_processes
-from reports.tables.columns import FILES, TableError, measured_rows, numbers, row_of
+from reports.tables.columns import (
+    FILES,
+    STATUSES,
+    TableError,
+    measured_rows,
+    numbers,
+    row_of,
+)
 from reports.tables.contents import KINDS, Contents
+from reports.tables.flattened import flattened
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
 from reports.wording import one_line
 
@@ -66,7 +73,7 @@ NUMBER_COLUMNS = (
     "gpu_temperature_c",
     "gpu_power_w",
 )
-"""Columns of a record that hold numbers; text in them is an error, wherever the table came from."""
+"""Columns of a record that hold numbers; text in them is an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +109,9 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     A line of a journal that is not a record is left out with a `CorruptRecordWarning`.
 
     Raises:
-        TableError: the file is missing, empty, of another kind or broken, a number column holds
-            text, a time is not positive and finite, or no row is measured.
+        TableError: the file is missing, empty, of another kind or broken, or no row is measured;
+            in records of ours, also if a number column holds text, or a time is not positive and
+            finite. Of other tables `reports.tables.asked` looks at the columns that are judged.
 
     """
     source = Path(path)
@@ -113,7 +121,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         contents = _contents(source)
     except OSError as problem:
         raise TableError(f"{source} cannot be read: {problem.strerror or problem}") from None
-    frame = _plain(contents.frame.reset_index(drop=True))
+    frame = flattened(contents.frame.reset_index(drop=True))
     frame.attrs[FILES] = [(0, str(source))]
     _check(frame, source)
     return Table(
@@ -185,33 +193,6 @@ def _contents(source: Path) -> Contents:
         raise TableError(f"{source} cannot be read ({what}); give {KINDS}") from None
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with lists, objects and text that cannot be printed as plain text.
-
-    Records of ours are left alone: they have lists where lists belong.
-    """
-    if "schema" in frame.columns:
-        return frame
-    changed = {}
-    for column in frame.columns:
-        values = frame[column]
-        text = types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)
-        if not text:
-            continue
-        found = values.map(_scalar, na_action="ignore")
-        if not found.equals(values):
-            changed[column] = found
-    return frame.assign(**changed) if changed else frame
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list | dict | set | tuple | np.ndarray):
-        return one_line(value)
-    return value
-
-
 def _run(source: Path) -> Contents:
     """A run directory, or a journal with or without its `run.json` beside it."""
     try:
@@ -242,19 +223,22 @@ def frame_of(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def _check(frame: pd.DataFrame, source: Path) -> None:
+    """See that there is something to judge; records of ours hold numbers where numbers belong."""
     if frame.empty:
         raise TableError(f"{source} has no rows; measure something first, then judge it")
-    for column in NUMBER_COLUMNS:
-        if column in frame.columns:
-            numbers(frame, column)
     measured = measured_rows(frame)
-    if not measured.any():
+    if not measured.any() and frame["status"].dropna().isin(STATUSES).all():
         found = ", ".join(
             f"{count} {what}" for what, count in frame["status"].value_counts().items()
         )
         raise TableError(
             f"{source} has no measured row, only {found}; see their reasons, then measure again"
         )
+    if "schema" not in frame.columns:
+        return
+    for column in NUMBER_COLUMNS:
+        if column in frame.columns:
+            numbers(frame, column)
     for column in TIME_COLUMNS:
         if column in frame.columns:
             values = numbers(frame, column)

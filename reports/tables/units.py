@@ -99,13 +99,18 @@ def unit_of(column: str) -> Unit:
     bracketed = _BRACKETED.search(column)
     if bracketed:
         plural = bracketed["unit"] == "s" and bracketed["space"] is None
-        return NO_UNIT if plural else _named(bracketed["unit"]) or NO_UNIT
+        return NO_UNIT if plural else unit_named(bracketed["unit"]) or NO_UNIT
     before, _, end = column.strip().rpartition("_")
     if not before:  # a whole name such as "seconds"; a letter or two may stand for a size
         return _SUFFIXES.get(end.lower(), NO_UNIT) if len(end) > 3 else NO_UNIT
     if re.search(r"(?:^|[_\W])per$", before, flags=re.IGNORECASE):
         return NO_UNIT
     return _SUFFIXES.get(end if len(end) == 1 else end.lower(), NO_UNIT)
+
+
+def unit_named(text: str) -> Unit | None:
+    """The unit of that spelling; capitals matter only in short symbols."""
+    return _UNITS.get(text.lower() if len(text) > 3 else text)
 
 
 def parse_quantity(text: str) -> Quantity:
@@ -124,7 +129,7 @@ def parse_quantity(text: str) -> Quantity:
         )
     unit = NO_UNIT
     if found["unit"]:
-        named = _named(found["unit"])
+        named = unit_named(found["unit"])
         if named is None:
             raise UnitError(
                 f"{shown!r} has an unknown unit {found['unit'][:12]!r}; expected one of "
@@ -180,11 +185,6 @@ def show(value: float, unit: Unit) -> str:
     fitting = [scale for scale in scales if abs(_rounded(base / scale[1])) >= 1] or scales[-1:]
     symbol, factor = fitting[0]
     return f"{_rounded(base / factor):.10g} {symbol}"
-
-
-def _named(text: str) -> Unit | None:
-    """The unit of that spelling; capitals matter only in short symbols."""
-    return _UNITS.get(text.lower() if len(text) > 3 else text)
 
 
 def _same_family(symbol: str, wanted: str) -> bool:

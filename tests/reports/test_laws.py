@@ -36,6 +36,14 @@ whole = st.integers(min_value=0, max_value=4)
         ("n^1.98*d^1.02", "n^1.98*d^1.02"),
         ("seq_len^2", "seq_len^2"),
         ("1", "1"),
+        ("nlogn", "n*log(n)"),
+        ("n lg n", "n*log(n)"),
+        ("n*lg(n)", "n*log(n)"),
+        ("n^2logn", "n^2*log(n)"),
+        ("nlog(n)", "n*log(n)"),
+        ("dnlog2n", "n*log(n)*d"),
+        ("catalog", "catalog"),
+        ("N", "N"),
     ],
 )
 def test_laws_are_read_however_people_write_them(text: str, plain: str) -> None:
@@ -69,6 +77,30 @@ def test_what_is_not_a_law_is_refused_where_it_stands(text: str, column: int, wh
     assert what in message
     assert "\n" not in message
     assert message.endswith("laws look like n^2*d + n*d^2")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("N", "n"),
+        ("N^2", "n^2"),
+        ("N log N", "n*log(n)"),
+        ("NlogN", "n*log(n)"),
+        ("O(N lgd)", "n*LgD"),
+        ("ND^2", "n*d^2"),
+        ("Seq_Len^2*D", "d*seq_len^2"),
+        ("seq_len log seq_len", "seq_len*log(seq_len)"),
+        ("logseq_len", "log(seq_len)"),
+        ("K*k", "K*k"),
+    ],
+)
+def test_a_size_in_another_case_is_the_declared_one(text: str, plain: str) -> None:
+    assert str(parse(text, names=["n", "d", "seq_len", "K", "k", "LgD"])) == plain
+
+
+def test_an_error_in_words_written_together_stands_where_it_is() -> None:
+    with pytest.raises(LawError, match='unexpected "d" at column 9'):
+        parse("n*nlogn^d", names=["n", "d"])
 
 
 def test_the_error_reads_as_documented() -> None:

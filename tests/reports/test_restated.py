@@ -35,7 +35,7 @@ def sorted_times(tmp_path_factory: pytest.TempPathFactory) -> Report:
         kernel=["naive", "fast"] * len(LENGTHS),
         elapsed_ms=[t for n in LENGTHS for t in (square_ms(n), 1e-4 * n)],
     )
-    question = Question(sizes={"k": "length"}, value="elapsed_ms", by=["kernel"], claim="k^2")
+    question = Question(sizes={"k": "length"}, values=["elapsed_ms"], by=["kernel"], claim="k^2")
     return report([path], question=question)
 
 
@@ -79,7 +79,7 @@ def test_a_cost_that_is_no_time_is_judged_and_drawn_nowhere(
     tmp_path: Path, column: str, said: str
 ) -> None:
     path = write(tmp_path / "t.csv", n=LENGTHS, **{column: [square_ms(n) for n in LENGTHS]})
-    found = report([path], question=Question(value=column, claim="n^2"))
+    found = report([path], question=Question(values=[column], claim="n^2"))
     assert [str(fit.verdict) for fit in found.fits] == ["confirmed"]
     assert found.figures == ()
     assert len(found.left_out) == 1
@@ -118,9 +118,9 @@ def test_a_wrong_question_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TableError, match='no column "time_s"; did you mean "time_ms"'):
         report([path])
     with pytest.raises(TableError, match='no column "length"'):
-        report([path], question=Question(sizes={"n": "length"}, value="time_ms"))
+        report([path], question=Question(sizes={"n": "length"}, values=["time_ms"]))
     with pytest.raises(LawError, match="unexpected"):
-        report([path], question=Question(value="time_ms", claim="n^^2"))
+        report([path], question=Question(values=["time_ms"], claim="n^^2"))
 
 
 def test_a_table_that_has_our_columns_stays_as_it_is(tmp_path: Path) -> None:

@@ -66,8 +66,63 @@ def test_commas_in_names_and_numbers_do_not_hide_the_semicolon() -> None:
     assert list(frame.columns) == ["n", "time, mean"]
 
 
-def test_a_decimal_comma_stays_text_for_whoever_asks_for_numbers() -> None:
-    assert read_delimited("n;time_s\n3;0,5\n")["time_s"].tolist() == ["0,5"]
+@pytest.mark.parametrize(
+    ("text", "n", "t"),
+    [
+        ("n;t\n1;0,5\n1.024;2,25\n", [1, 1024], [0.5, 2.25]),
+        ("n;t\n512;3\n1.024;5\n1.024.000;7\n", [512, 1024, 1024000], [3, 5, 7]),
+        ("n;t\n512;0.5\n1,024;2.5\n", [512, 1024], [0.5, 2.5]),
+        ("n;t\n1,024;0.5\n2,048;2.5\n", [1024, 2048], [0.5, 2.5]),
+        ('n,t\n"1,024",3\n"2,048,000",5\n', [1024, 2048000], [3, 5]),
+        ('n,t\n"1,024.5",3\n7,5\n', [1024.5, 7], [3, 5]),
+        ("n\tt\n1 024\t3\n7\t5\n", [1024, 7], [3, 5]),
+        ("n,t\n1_024,3\n7,5\n", [1024, 7], [3, 5]),
+        ("n,t\n1.125,3\n1.25,5\n", [1.125, 1.25], [3, 5]),
+        ("n,t\n1.125,3\n2.250,5\n", [1.125, 2.25], [3, 5]),
+        ("n,t\n1.125,3\n4096,5\n", [1.125, 4096], [3, 5]),
+        ("n;t\n3;1,5e-3\n5;2,5E-3\n", [3, 5], [1.5e-3, 2.5e-3]),
+    ],
+)
+def test_thousands_and_decimals_are_told_apart(text: str, n: list[float], t: list[float]) -> None:
+    frame = read_delimited(text)
+    assert (frame["n"].tolist(), frame["t"].tolist()) == (n, t)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("n;t\n512;3\n1.024;5\n", ["512", "1.024"]),
+        ("n;t\n1,024;3\n2,048;5\n", ["1,024", "2,048"]),
+        ('n,t\n"1,024",3\n"1.024",5\n', ["1,024", "1.024"]),
+    ],
+)
+def test_numbers_that_may_have_thousands_or_decimals_stay_text(
+    text: str, values: list[str]
+) -> None:
+    assert read_delimited(text)["n"].tolist() == values
+
+
+def test_words_among_numbers_with_decimal_commas_stay_and_the_numbers_are_numbers() -> None:
+    assert read_delimited("n;t\n3;0,512\n5;1,024\n7;OOM\n")["t"].tolist() == [0.512, 1.024, "OOM"]
+
+
+def test_comments_are_skipped_but_not_inside_of_quotes() -> None:
+    text = '# made "by\n// hand\nn,who\n3,"a\n#b"\n # 4,c\n5,d\n'
+    assert read_delimited(text).to_dict("list") == {"n": [3, 5], "who": ["a\n#b", "d"]}
+
+
+def test_a_comment_above_numbers_alone_names_the_columns() -> None:
+    assert read_delimited("# 7 runs\n# n, t\n3,0.5\n5,2.5\n").to_dict("list") == {
+        "n": [3, 5],
+        "t": [0.5, 2.5],
+    }
+
+
+def test_lines_may_end_with_separators_that_the_header_lacks() -> None:
+    assert read_delimited("n,t\n3,0.5,\n5,2.5, ,\n").to_dict("list") == {
+        "n": [3, 5],
+        "t": [0.5, 2.5],
+    }
 
 
 @pytest.mark.parametrize(
@@ -80,6 +135,7 @@ def test_a_decimal_comma_stays_text_for_whoever_asks_for_numbers() -> None:
         ('n,t\n"1,2\n', "is not CSV: unexpected end of data"),
         ("hello\nworld\n", "there is no comma, semicolon or tab in its header 'hello'"),
         (",,\n", "is no table"),
+        ("# n,t\n", "is no table"),
     ],
 )
 def test_a_broken_table_is_one_clear_line(text: str, expected: str) -> None:

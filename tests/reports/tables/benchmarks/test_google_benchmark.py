@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from reports.tables.asked import asked
 from reports.tables.benchmarks.google_benchmark import google_rows, parse_name
 from reports.tables.benchmarks.rows import LeftOutWarning
-from reports.tables.columns import TableError
+from reports.tables.columns import TableError, TableWarning
 from reports.tables.read import Table, read_table
 
 CONTEXT = {
@@ -196,9 +197,11 @@ def test_a_benchmark_that_failed_has_a_reason_and_no_time(
     assert list(frame["arg0"]) == [8, 16]
 
 
-def test_a_time_of_zero_is_an_error_with_its_row(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match=r"bench.txt: time_s must be positive .* got 0 in row 2"):
-        read(tmp_path, run("BM_x/8"), run("BM_x/16", 0.0))
+def test_a_time_of_zero_is_left_out_with_its_row(tmp_path: Path) -> None:
+    table = read(tmp_path, run("BM_x/8"), run("BM_x/16", 0.0))
+    with pytest.warns(TableWarning, match=r"bench.txt: 1 row has no usable time_s .* 0.0 in row 2"):
+        found = asked(table.frame, sizes={"n": "arg0"})
+    assert list(found.frame["status"]) == ["measured", "skipped"]
 
 
 def test_the_machine_is_told_in_the_shape_of_a_run(tmp_path: Path) -> None:

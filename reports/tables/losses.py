@@ -1,0 +1,150 @@
+"""Rows that carry no measurement: without a size, without a cost, or with a status that says so.
+
+Such rows get one of the words of `bench.records` as their status, so that they are counted as
+cells that were wanted and have no value, and the verdict says so (`censored_cells`).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+
+from reports.tables.columns import STATUSES, TableWarning, no_number, row_of, shown
+from reports.wording import count
+
+Statuses = npt.NDArray[np.object_]
+
+_TRUTH_COLUMNS = frozenset(
+    {
+        *("success", "successful", "succeeded", "ok", "passed"),
+        *("finite", "finite_output", "correct", "valid"),
+    }
+)
+_WORD_COLUMNS = frozenset({"status", "state", "outcome", "result"}) | _TRUTH_COLUMNS
+_MEMORY = re.compile(r"\boom\b|out.of.memory", re.IGNORECASE)
+_LATE = re.compile(r"\btime[d-]?[ _-]?out\b", re.IGNORECASE)
+_NOT_DONE = re.compile(r"skip(?:ped)?|n/?a|na|none|null|-+|–|—|\.+|\?+|x|/", re.IGNORECASE)
+_FAILED = re.compile(
+    r"false|no|not ok|nok|bad|fail(?:ed|ure|s)?|err(?:or(?:ed|s)?)?|crash(?:ed)?|killed|"
+    r"abort(?:ed)?|invalid|incorrect|wrong|unsupported|[-+]?nan|[-+]?inf(?:inity)?|exception",
+    re.IGNORECASE,
+)
+_DONE = re.compile(
+    r"true|yes|ok|okay|pass(?:ed)?|success(?:ful)?|succeeded|done|measured|completed?|finished|"
+    r"valid|correct|good|1|1\.0",
+    re.IGNORECASE,
+)
+
+
+def failure_in(text: str) -> str | None:
+    """The status that a word says if it plainly says that there is no measurement; else None."""
+    text = text.strip()
+    if _MEMORY.search(text):
+        return "out_of_memory"
+    if _LATE.search(text):
+        return "timeout"
+    if _NOT_DONE.fullmatch(text):
+        return "skipped"
+    return "crashed" if _FAILED.fullmatch(text) else None
+
+
+def by_status(frame: pd.DataFrame) -> tuple[Statuses, list[str]]:
+    """Each row's status by what the table's own columns of statuses say, and these columns.
+
+    Rows that plainly failed are said, and so are words of which nobody knows what they say.
+    """
+    statuses = np.full(len(frame), "measured", dtype=object)
+    spoken = []
+    for column in map(str, frame.columns):
+        name = column.casefold().strip()
+        values = frame[column] if name in _WORD_COLUMNS else None
+        if not isinstance(values, pd.Series):
+            continue
+        if types.is_numeric_dtype(values) and not types.is_bool_dtype(values):
+            if name not in _TRUTH_COLUMNS or not values.dropna().isin([0, 1]).all():
+                continue
+            values = values.map({0: "False", 1: "True"})
+        texts = values.map(lambda one: "" if pd.isna(one) else str(one).strip())
+        ours = bool(texts.eq("measured").any())
+        known = {text: _status_of(text, ours=ours) for text in texts.unique()}
+        unknown = [text for text, status in known.items() if status is None and text]
+        if not any(known.values()) and (name != "status" or len(unknown) < 2):
+            continue
+        spoken.append(column)
+        found = texts.map({text: status or "measured" for text, status in known.items()})
+        lost = (found != "measured").to_numpy(dtype=np.bool_) & (statuses == "measured")
+        statuses[lost] = found.to_numpy(dtype=object)[lost]
+        if lost.any() and not ours:
+            _say_lost(frame, column, lost, f"have no measurement by their {column}")
+        if unknown:
+            what = ", ".join(shown(text) for text in unknown[:3])
+            warnings.warn(
+                f"{column} varies and says {what}, whose rows are judged with the others; "
+                f"if they should not, add --where {column}=VALUE",
+                TableWarning,
+                stacklevel=4,
+            )
+    return statuses, spoken
+
+
+def _status_of(text: str, *, ours: bool) -> str | None:
+    if ours and text in STATUSES:
+        return text
+    return "measured" if _DONE.fullmatch(text) else failure_in(text) if text else None
+
+
+def without_number(
+    frame: pd.DataFrame,
+    column: str,
+    numbers: npt.NDArray[np.float64],
+    words: npt.NDArray[np.bool_],
+    statuses: Statuses,
+    *,
+    zero: bool = False,
+) -> Statuses:
+    """The statuses, with those rows lost whose number is missing, infinite, a word or negative.
+
+    Rows with a 0 are lost too, unless `zero` is a number like any other.
+
+    Raises:
+        TableError: at least half of the cells that are filled hold words that say no failure.
+
+    """
+    values = frame[column]
+    wanted = statuses == "measured"
+    usable = ~words & np.isfinite(numbers) & ((numbers > 0) | (zero & (numbers == 0)))
+    lost = wanted & ~usable
+    if not lost.any():
+        return statuses
+    at = np.flatnonzero(lost).tolist()
+    reasons: Mapping[int, str | None] = {
+        i: failure_in(str(values.iloc[i])) if words[i] else "skipped" for i in at
+    }
+    odd = [i for i in at if reasons[i] is None]
+    filled = int((wanted & ~np.isnan(np.where(words, 0.0, numbers))).sum())
+    if odd and 2 * len(odd) >= filled:
+        raise no_number(frame, column, odd[0])
+    statuses = statuses.copy()
+    statuses[at] = [reasons[i] or "crashed" for i in at]
+    _say_lost(frame, column, lost, f"have no usable {column}")
+    return statuses
+
+
+def _say_lost(frame: pd.DataFrame, column: str, lost: npt.NDArray[np.bool_], told: str) -> None:
+    at = int(np.argmax(lost))
+    file, row = row_of(frame, at)
+    value = frame[column].iloc[at]
+    example = "an empty cell" if pd.isna(value) or value == "" else shown(value)
+    some = int(lost.sum())
+    told, verb = (told, "are") if some > 1 else (told.replace("have ", "has ", 1), "is")
+    warnings.warn(
+        f"{file}{count(some, 'row')} {told} and {verb} left out, such as {example}{row}",
+        TableWarning,
+        stacklevel=5,
+    )

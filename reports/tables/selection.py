@@ -1,0 +1,101 @@
+"""Which rows and columns of a table are meant: `--where` conditions, and patterns of `--value`."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+
+from reports.tables.columns import TableError, column_called, no_column, shown
+from reports.tables.spelled import spelled
+from reports.wording import count, one_line, shortened
+
+MOST_VALUES = 100
+"""Columns of costs that one request may name."""
+_MOST_SHOWN = 6
+_CONDITION = re.compile(r"(?P<column>[^!=]+?)\s*(?P<sign>!=|==?)\s*(?P<value>.*)", re.DOTALL)
+
+
+def chosen(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+    """The rows that fulfil every condition, such as `status=ok` or `heads!=16`.
+
+    Values are compared as numbers where both are, else as text, without regard to case where
+    nothing else is equal. `column=` is for rows without a value.
+
+    Raises:
+        TableError: a condition cannot be read, names no column, or leaves no row.
+
+    """
+    for condition in conditions:
+        found = _CONDITION.fullmatch(condition.strip())
+        if found is None:
+            raise TableError(
+                f"--where: expected COLUMN=VALUE or COLUMN!=VALUE such as status=ok, got "
+                f"{shown(condition)}"
+            )
+        column = column_called(frame, found["column"].strip())
+        equal = _equals(frame[column], found["value"].strip())
+        rows = frame[~equal if found["sign"] == "!=" else equal]
+        if rows.empty:
+            raise TableError(
+                f"--where {condition} leaves no row; {column} is {_values_in(frame[column])}"
+            )
+        frame = rows
+    return frame
+
+
+def _equals(values: pd.Series, wanted: str) -> npt.NDArray[np.bool_]:
+    """Which values are the wanted one."""
+    if not wanted:
+        return np.asarray(values.isna() | values.eq(""), dtype=np.bool_)
+    texts = values.astype(str).str.strip()
+    number = spelled(pd.Series([wanted], dtype=object)).numbers[0]
+    if not np.isnan(number) and not types.is_bool_dtype(values.dtype):
+        numeric = types.is_numeric_dtype(values.dtype)
+        cells = values.to_numpy(np.float64, na_value=np.nan) if numeric else spelled(values).numbers
+        return np.asarray((cells == number) | (texts == wanted), dtype=np.bool_)
+    equal = texts == wanted
+    if not equal.any():
+        equal = texts.str.casefold() == wanted.casefold()
+    return np.asarray(equal, dtype=np.bool_)
+
+
+def _values_in(values: pd.Series) -> str:
+    counts = values.astype(str).value_counts()
+    parts = [
+        f"{one_line(shortened(str(value)))} in {count(rows, 'row')}"
+        for value, rows in counts.head(_MOST_SHOWN).items()
+    ]
+    more = len(counts) - len(parts)
+    return ", ".join(parts) + (f" and something else in others ({more} values)" if more else "")
+
+
+def columns_meant(frame: pd.DataFrame, wanted: Sequence[str], used: Collection[str]) -> list[str]:
+    """The columns that names and patterns such as `time_*` mean, each once, without those in use.
+
+    Raises:
+        TableError: a name or pattern means no column, or all mean more than MOST_VALUES.
+
+    """
+    found: dict[str, None] = {}
+    for name in wanted:
+        if name not in frame.columns and any(sign in name for sign in "*?["):
+            pattern = re.compile(fnmatch.translate(name.casefold()))
+            names = [str(one) for one in frame.columns if pattern.match(str(one).casefold())]
+            names = [one for one in names if one not in used]
+            if not names:
+                raise no_column(frame, name)
+            found |= dict.fromkeys(names)
+        else:
+            found[column_called(frame, name)] = None
+    if len(found) > MOST_VALUES:
+        raise TableError(
+            f"--value means {len(found)} columns; at most {MOST_VALUES} can be judged at once, "
+            "name fewer"
+        )
+    return list(found)
