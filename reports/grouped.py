@@ -13,12 +13,12 @@ from pandas.api.types import is_numeric_dtype
 
 from reports.cells import SIZE_COLUMNS, cells_of
 from reports.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
-from reports.groups import CONDITIONS, groups
+from reports.groups import CONDITIONS, groups, with_cost
 from reports.judgement import Fit, Verdict
 from reports.judging import check_leading
 from reports.laws import LawError, parse_declared
 from reports.readings import ENOUGH_READINGS
-from reports.tables.columns import TableError, measured_rows, no_column
+from reports.tables.columns import TableError, no_column
 from reports.tables.units import unit_of
 from reports.wording import one_line
 
@@ -76,7 +76,7 @@ def fit_groups(
     keep = None if by is None else list(by)
     given = present_sizes(table) if sizes is None else sizes
     fits = []
-    parts = _having(cost, list(groups(table, keep, without=taken)))
+    parts = list(groups(with_cost(table, cost), keep, without=taken))
     for group, rows in parts:
         declared = _declared(rows, cost) if claim is None else None
         law, columns = CLAIM if claim is None else claim, given
@@ -114,21 +114,6 @@ def fit_groups(
         )
         fits.append(found if declared is None else replace(found, claim=declared))
     return fits
-
-
-def _having(
-    cost: str, parts: list[tuple[dict[str, Any], pd.DataFrame]]
-) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """The groups of a foreign table that were measured and have a value of this cost, if any has.
-
-    A file of benchmarks may have the time of some and the memory of others.
-    """
-    having = []
-    for group, rows in parts:
-        read = rows[measured_rows(rows)]
-        if "schema" in rows or read.empty or read[cost].notna().any():
-            having.append((group, rows))
-    return having or parts
 
 
 def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:
