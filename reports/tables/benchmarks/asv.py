@@ -128,8 +128,8 @@ def _benchmarks(
     found = []
     # As many as there are results: a product of long axes may have no end.
     for values, result in zip(islice(product(*axes), len(results)), results, strict=False):
-        usable = is_time(result) if column == "time_s" else is_number(result) and result == result
-        skipped = is_number(result) and result != result  # NaN, in asv's own words
+        usable = is_time(result) if column == "time_s" else is_number(result)
+        skipped = isinstance(result, float) and result != result  # NaN, in asv's own words
         found.append(
             Benchmark(
                 test=name,

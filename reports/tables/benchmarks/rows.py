@@ -140,7 +140,7 @@ def column_of(key: str) -> str:
 def to_number(text: object) -> int | float | None:
     """A text as a finite number, or a number as it is; None for what is neither."""
     if is_number(text):
-        return text if math.isfinite(text) else None
+        return text
     if not isinstance(text, str) or len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         return None
     number = float(text)
@@ -163,13 +163,13 @@ def word(key: str, value: object) -> str:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def is_time(value: object) -> TypeGuard[int | float]:
     """Whether a value is a positive, finite number, as a time must be."""
-    return is_number(value) and 0 < value < math.inf
+    return is_number(value) and value > 0
 
 
 def an_object(value: object) -> dict[str, Any]:
