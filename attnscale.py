@@ -175,6 +175,21 @@ Precision = Annotated[
     float | None,
     typer.Option("--precision", metavar="0.03", help="stop once exponents are known to so much"),
 ]
+Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="n=column", help="repeatable")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value", help="the cost column (time_s); repeatable, or 'time_*': one group each"
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", metavar="column=value", help="only such rows; != for all others; repeatable"
+    ),
+]
+By = Annotated[list[str] | None, typer.Option("--by", help="one group per value of this column")]
+Claim = Annotated[str | None, typer.Option("--claim", help="a law such as n^2*d")]
 Energy = Annotated[bool, typer.Option("--energy", help="joules a call too; seconds a cell more")]
 Out = Annotated[Path | None, typer.Option("--out", help="the directory to write")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --out")]
@@ -361,21 +376,15 @@ def sweep_command(**options: Any) -> int:
 @app.command(name="fit")
 def fit_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="runs or tables")],
-    size: Annotated[list[str] | None, typer.Option(metavar="n=column", help="repeatable")] = None,
-    value: Annotated[
-        list[str] | None,
-        typer.Option(help="the cost column (time_s); repeatable, or 'time_*': one group each"),
-    ] = None,
-    by: Annotated[list[str] | None, typer.Option(help="one group per value of this column")] = None,
+    size: Sizes = None,
+    value: Values = None,
+    by: By = None,
     average: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="take the effect of this setting out; repeatable"),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="column=value", help="only such rows; != for all others; repeatable"),
-    ] = None,
-    claim: Annotated[str | None, typer.Option(help="a law such as n^2*d")] = None,
+    where: Where = None,
+    claim: Claim = None,
     confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
     tolerance: Annotated[float, typer.Option(help="on an exponent")] = 0.1,
     statistic: Annotated[
@@ -414,7 +423,7 @@ def fit_command(
             table.frame,
             sizes=sizes,
             values=value or [questions.cost or "time_s"],
-            by=[name for text in by for name in text.split(",")] if by else None,
+            by=_columns(by),
             where=where or (),
             claim=claim,
         )
@@ -448,13 +457,22 @@ def fit_command(
 @app.command(name="report")
 def report_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="runs or tables")],
+    size: Sizes = None,
+    value: Values = None,
+    by: By = None,
+    where: Where = None,
+    claim: Claim = None,
     out: Out = None,
 ) -> int:
-    """Write figures, tables, HTML and Markdown from records alone."""
+    """Write figures, tables, HTML and Markdown from records or any table alone."""
     from reports.page import report
+    from reports.restated import Question
 
+    question = Question(
+        sizes=_sizes(size), values=value, by=_columns(by), where=where or (), claim=claim
+    )
     with _warnings_as_lines():
-        written = report(runs, out)
+        written = report(runs, out, question)
     _say(f"report: {written.index}")
     return DONE
 
@@ -704,6 +722,10 @@ def _sizes(texts: list[str] | None) -> dict[str, str] | None:
             raise RequestError(f"--size: {letter} is given twice, {found[letter]} and {column}")
         found[letter] = column
     return found
+
+
+def _columns(texts: list[str] | None) -> list[str] | None:
+    return [name for text in texts for name in text.split(",")] if texts else None
 
 
 def _whole_sizes(text: str | None) -> dict[str, int]:

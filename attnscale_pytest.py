@@ -250,6 +250,7 @@ def _marked(item: pytest.Item, marks: Sequence[pytest.Mark]) -> MarkedTest:
     within = item.parent.nodeid if item.parent else ""
     return MarkedTest(
         test=f"{within}::{name}",
+        ident=callspec.id if callspec else "",
         params=params,
         claims=tuple(claims),
     )

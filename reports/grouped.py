@@ -13,7 +13,7 @@ from pandas.api.types import is_numeric_dtype
 
 from reports.cells import SIZE_COLUMNS, cells_of
 from reports.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
-from reports.groups import groups
+from reports.groups import groups, with_cost
 from reports.judgement import Fit, Verdict
 from reports.judging import check_leading
 from reports.laws import LawError, parse_declared
@@ -73,9 +73,9 @@ def fit_groups(
     if sizes is not None:
         _distinct(sizes, cost, by or ())
     keep = None if by is None else list(by)
-    given = _present(table) if sizes is None else sizes
+    given = present_sizes(table) if sizes is None else sizes
     fits = []
-    parts = list(groups(table, keep, without=taken))
+    parts = list(groups(with_cost(table, cost), keep, without=taken))
     for group, rows in parts:
         declared = _declared(rows, cost) if claim is None else None
         law, columns = CLAIM if claim is None else claim, given
@@ -220,7 +220,7 @@ def _growth(
     return str(law), columns
 
 
-def _present(table: pd.DataFrame) -> Mapping[str, str]:
+def present_sizes(table: pd.DataFrame) -> Mapping[str, str]:
     """The usual columns of n and d; where there is none, a column of the letter's own name."""
     found = {name: column for name, column in SIZES.items() if column in table.columns}
     if not found:

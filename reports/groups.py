@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from reports.conditions.unnamed_columns import moving_sizes
-from reports.tables.columns import no_column
+from reports.tables.columns import measured_rows, no_column
 
 CONDITIONS = (
     "run",
@@ -85,6 +85,21 @@ def groups(
     for key, part in frame.groupby(columns, sort=False, dropna=False):
         values = key if isinstance(key, tuple) else (key,)
         yield {c: _plain(v) for c, v in zip(columns, values, strict=True)}, part
+
+
+def with_cost(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """A foreign table without the implementations of which other costs were measured, not this.
+
+    A file of benchmarks may have the time of some and the memory of others. Where no
+    implementation has the cost, all are kept.
+    """
+    if "schema" in frame.columns or not {"implementation", "status"} <= set(frame.columns):
+        return frame
+    read = measured_rows(frame)
+    names = frame["implementation"].astype(str)
+    others = set(names[read]) - set(names[frame[cost].notna()])
+    kept = ~names.isin(others)
+    return frame[kept] if (kept & read).any() else frame
 
 
 def _plain(value: Any) -> Any:

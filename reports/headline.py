@@ -82,9 +82,9 @@ def fastest(views: Sequence[View]) -> str:
     conditions = f" ({described})" if (described := best.described()) else ""
     pace = f"{ratio:.2f} times as fast as {wording.shortened(str(second['series']))}"
     level = " (their readings overlap)" if first["time_high_s"] >= second["time_low_s"] else ""
-    where = f"n = {largest['seq_len']:g}"
-    if "d_model" in sizes and largest["d_model"] == largest["d_model"]:
-        where += f", d_model {largest['d_model']:g}"
+    where = f"{best.sizes['seq_len'].letter} = {largest['seq_len']:g}"
+    if "d_model" in sizes and "d_model" in best.sizes and largest["d_model"] == largest["d_model"]:
+        where += f", {best.sizes['d_model'].column} {largest['d_model']:g}"
     return (
         f"Fastest at {where}{conditions}: {wording.shortened(str(first['series']))} with "
         f"{wording.seconds(first['time_s'])}, {pace}{level}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 
 from reports.wording import one_line
@@ -20,7 +21,7 @@ def worded(name: str, value: object) -> str:
     """One condition in words: `batch 2`, `forward + backward`, `more heads`."""
     if name == "growth":
         return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
-    if name in ("batch", "threads", "num_heads", "head_dim", "run", "is_causal", "mask"):
+    if name in ("run", "is_causal", "mask") or isinstance(value, numbers.Number):
         return f"{name} {text_of(value)}"
     return text_of(value).replace("_", " + ") if name == "pass" else text_of(value)
 

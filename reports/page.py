@@ -7,7 +7,7 @@ users, so every text is escaped for where it goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -22,12 +22,14 @@ from reports.cell_table import cell_table
 from reports.checks import check_table
 from reports.correctness import ALLOWED, correctness
 from reports.environment import environment
+from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.figures.view import views
 from reports.grouped import fit_groups
 from reports.headline import findings
 from reports.judgement import Fit
+from reports.laws import LawError
 from reports.pictures import groups_of, left_out, write_csv
-from reports.tables.asked import asked
+from reports.restated import EVERYTHING, Question, restated
 from reports.tables.read import Table, read_tables
 from reports.verdict_rows import VerdictRow, causes, sections, verdict_rows
 from reports.verdict_table import MOST_COLUMNS, SIGNS, verdict_frame
@@ -66,32 +68,44 @@ class _Setting:
     rows: list[tuple[str, str]]
 
 
-def report(paths: Sequence[Path], out: Path | None = None) -> Report:
+def report(
+    paths: Sequence[Path], out: Path | None = None, question: Question | None = None
+) -> Report:
     """Read runs or tables, judge every group in them, and write the report.
 
-    `out` is by default `report` in the first run's directory, and `<name>-report` beside a file.
-    A table that has times over seq_len but cannot be judged is shown without verdicts, and the
-    page says why.
+    `question` says what to judge of a table that does not say so itself. `out` is by default
+    `report` in the first run's directory, and `<name>-report` beside a file. A table that has
+    times over seq_len but cannot be judged is shown without verdicts, and the page says why.
 
     Raises:
         ValueError: an input cannot be read or judged, or the report cannot be written; the
             message is one line for the user.
 
     """
-    table = read_tables([Path(path) for path in paths])
-    table = replace(table, frame=asked(table.frame).frame)
+    shown = restated(read_tables([Path(path) for path in paths]), question or EVERYTHING)
     try:
-        fits, unjudged = judge_table(table), None
+        fits, unjudged = judge_table(shown.table, shown.question), None
+    except LawError:
+        raise
     except ValueError as problem:
-        if not {"seq_len", "time_s"} <= set(table.frame.columns):
+        if not {"seq_len", "time_s"} <= set(shown.table.frame.columns):
             raise
         fits, unjudged = [], str(problem)  # the figures still say something
     target = out if out is not None else default_directory(Path(paths[0]))
-    return write_report(table, fits, target, unjudged=unjudged)
+    return write_report(
+        shown.table,
+        fits,
+        target,
+        unjudged=unjudged,
+        sizes=shown.names,
+        without_figures=shown.without_figures,
+    )
 
 
-def judge_table(table: Table) -> list[Fit]:
-    """Every group of a table judged on time, then on whatever else of ALSO_JUDGED was recorded.
+def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
+    """Every group of a table judged on the cost in question, or on all that was recorded.
+
+    Those are the time, then whatever there is of ALSO_JUDGED.
 
     Groups that have no value of it, as those that need no workspace at all, are left out there.
 
@@ -99,7 +113,17 @@ def judge_table(table: Table) -> list[Fit]:
         ValueError: a claim or a column cannot be read; the message is one line for the user.
 
     """
-    fits = fit_groups(table.frame, info=table.shared_info)
+    fits = fit_groups(
+        table.frame,
+        sizes=question.sizes,
+        value=question.values[0] if question.values else None,
+        by=question.by,
+        claim=question.claim,
+        parameters=table.parameters,
+        info=table.shared_info,
+    )
+    if question != EVERYTHING:
+        return fits
     for value in ALSO_JUDGED:
         if value in table.frame and table.frame[value].notna().any():
             grown = fit_groups(table.frame, value=value, info=table.shared_info)
@@ -117,11 +141,18 @@ def default_directory(source: Path) -> Path:
 
 
 def write_report(
-    table: Table, fits: Sequence[Fit], out: Path, *, unjudged: str | None = None
+    table: Table,
+    fits: Sequence[Fit],
+    out: Path,
+    *,
+    unjudged: str | None = None,
+    sizes: Mapping[str, SizeName] = OUR_SIZES,
+    without_figures: str = "",
 ) -> Report:
     """Write index.html, summary.md, figures/ and tables/ into `out`, made if it is missing.
 
-    `unjudged` says why there are no fits, where there are none.
+    `unjudged` says why there are no fits, where there are none; `sizes` what the sizes in the
+    columns `seq_len` and `d_model` are called, and `without_figures` why the cost is not drawn.
 
     Files of an earlier report in the same directory are replaced where they have the same name.
 
@@ -130,7 +161,7 @@ def write_report(
 
     """
     try:
-        return _write(table, fits, out, unjudged)
+        return _write(table, fits, out, unjudged, sizes, without_figures)
     except OSError as problem:
         raise ReportError(
             f"cannot write the report to {out}: {problem.strerror or problem}; "
@@ -138,13 +169,21 @@ def write_report(
         ) from None
 
 
-def _write(table: Table, fits: Sequence[Fit], out: Path, unjudged: str | None) -> Report:
+def _write(
+    table: Table,
+    fits: Sequence[Fit],
+    out: Path,
+    unjudged: str | None,
+    sizes: Mapping[str, SizeName],
+    without_figures: str,
+) -> Report:
     for folder in (out, out / "figures", out / "tables"):
         folder.mkdir(parents=True, exist_ok=True)
-    by = [name for fit in fits for name in fit.group if name in table.frame.columns]
+    grouping = [name for fit in fits for name in (*fit.group, *fit.sizes.values())]
+    by = [name for name in dict.fromkeys(grouping) if name in table.frame.columns]
     cells = cell_table(table.frame, by=by)
     rows = verdict_rows(fits)
-    seen = views(table.frame, fits, table.info, table.runs)
+    seen = views(table.frame, fits, table.info, table.runs, sizes)
     infos: Mapping[str, Mapping[str, object]] = table.runs or {table.path.name: table.info}
     checks = check_table(infos)
     tables = [
@@ -162,8 +201,11 @@ def _write(table: Table, fits: Sequence[Fit], out: Path, unjudged: str | None) -
     pictures += [picture for group in groups for picture in group.figures]
     tables += [picture.table for picture in pictures]
     found = findings(rows, seen)
-    absent = [*(run.left_out for run in checked if run.left_out), *left_out(seen)]
+    absent = [run.left_out for run in checked if run.left_out]
+    absent += [without_figures] if without_figures and not seen else left_out(seen)
+    subject = "attention scales" if sizes == OUR_SIZES else "the cost grows"
     words = _words(table, infos, fits, rows, cells) | {
+        "title": f"How {subject}: {wording.listed([wording.one_line(n) for n in infos])}",
         "findings": found,
         "checked": checked,
         "allowed": ALLOWED,
@@ -199,7 +241,6 @@ def _words(
     """What both templates show, apart from the figures."""
     without = untimed(cells)
     return {
-        "title": f"How attention scales: {wording.listed([wording.one_line(n) for n in infos])}",
         "sections": sections(rows),
         "rows": rows,
         "signs": {str(verdict): sign for verdict, sign in SIGNS.items()},

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from reports.pytest_claims import EXTRA, Claim, size_of
+from reports.pytest_ids import shared_part
 
 REPEATS = frozenset({"__pytest_repeat_step_number"})
 """Parameters that repeat a test, as pytest-repeat has them: they make visits, not groups."""
@@ -31,11 +32,12 @@ class Outcome(StrEnum):
 class MarkedTest:
     """One test with one set of parameters, what it claims, and what came of it so far.
 
-    `test` is the nodeid without parameters; `times` has the statistics of the readings in seconds,
-    once they were measured.
+    `test` is the nodeid without parameters, `ident` what stands in its brackets; `times` has the
+    statistics of the readings in seconds, once they were measured.
     """
 
     test: str
+    ident: str = ""
     params: Mapping[str, object] = field(default_factory=dict)
     claims: tuple[Claim, ...]
     outcome: Outcome = Outcome.NOT_RUN
@@ -108,18 +110,35 @@ def _one_to_one(left: Sequence[Hashable], right: Sequence[Hashable]) -> bool:
 
 
 def _words(source: str, tests: Sequence[MarkedTest]) -> list[Plain]:
-    """What a source is in each test; functions and classes by name, other objects by number."""
+    """What a source is in each test; objects as the test ids call them, else by name or number."""
     values = [test.value(source) for test in tests]
     keys = [repr(_plain(value)) if _is_plain(value) else id(value) for value in values]
     different = dict(zip(keys, values, strict=True))
+    told = {
+        key: shared_part(
+            [test.ident for test, own in zip(tests, keys, strict=True) if own == key],
+            [
+                [value for value in test.params.values() if _is_plain(value)]
+                for test, own in zip(tests, keys, strict=True)
+                if own == key
+            ],
+        )
+        for key, value in different.items()
+        if not _is_plain(value)
+    }
     names = {key: getattr(value, "__name__", None) for key, value in different.items()}
     words: dict[Hashable, Plain] = {}
     for number, (key, value) in enumerate(different.items()):
-        name = names[key]
+        if _is_plain(value):
+            words[key] = _plain(value)
+            continue
         # Two modules may have a function `sort` each.
-        unique = isinstance(name, str) and list(names.values()).count(name) == 1
-        numbered = f"{source.removeprefix(EXTRA)}{number}"
-        words[key] = _plain(value) if _is_plain(value) else name if unique else numbered
+        unique = [
+            name
+            for name, among in ((told[key], told), (names[key], names))
+            if isinstance(name, str) and name and list(among.values()).count(name) == 1
+        ]
+        words[key] = unique[0] if unique else f"{source.removeprefix(EXTRA)}{number}"
     return [words[key] for key in keys]
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from reports import wording
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
+from reports.figures.size_names import OUR_SIZES
 from reports.figures.view import Series, View
 from reports.judgement import Fit, Verdict
 
@@ -31,9 +32,24 @@ class Axis:
     letter: str
     column: str
     name: str
+    label: str
     fixed_letter: str
     fixed_column: str
     fixed_name: str
+
+    @classmethod
+    def of(cls, view: View, *, along: str, fixed: str) -> Axis:
+        """The axis over a column of a view, as the view calls its sizes."""
+        size, other = (view.sizes.get(column, OUR_SIZES[column]) for column in (along, fixed))
+        return cls(
+            letter=size.letter,
+            column=along,
+            name=size.name,
+            label=size.label,
+            fixed_letter=other.letter,
+            fixed_column=fixed,
+            fixed_name=other.column,
+        )
 
 
 def panels_of(view: View, axis: Axis) -> tuple[Panel, ...]:
@@ -43,11 +59,14 @@ def panels_of(view: View, axis: Axis) -> tuple[Panel, ...]:
 
 def missing(view: View, axis: Axis) -> str | None:
     """Why the figure cannot be drawn, in one sentence; None where it can."""
+    if axis.column not in view.sizes:
+        return f"the table has no size besides {axis.fixed_name}"
     if axis.column not in view.cells or view.cells[axis.column].isna().all():
         return f"the records have no {axis.column} column"
     if not panels_of(view, axis):
-        fixed = f" at one {axis.fixed_column}" if axis.fixed_column in view.cells else ""
-        return f"no implementation was measured at three or more values of {axis.column}{fixed}"
+        fixed = f" at one {axis.fixed_name}" if axis.fixed_column in view.cells else ""
+        column = view.sizes[axis.column].column
+        return f"no implementation was measured at three or more values of {column}{fixed}"
     return None
 
 
@@ -106,7 +125,7 @@ def caption(view: View, axis: Axis) -> str:
     where = f" at {axis.fixed_name} {kept}" if kept else ""
     parts = [
         f"Time per call against {axis.name}{where}; both axes logarithmic.",
-        f"Conditions: {view.described()}.",
+        *view.stated(),
     ]
     table = data(view, axis)
     if (table["rounds"] > 1).any():
@@ -162,10 +181,7 @@ def draw(view: View, axis: Axis) -> Figure:
             rows = _rows_of(table, axis, panel)
             times = [*rows["time_low_s"], *rows["time_high_s"], *rows["time_s"]]
             canvas.seconds_axis(one, times, "time per call (seconds)" if one is axes[0] else "")
-            letter = f"{axis.letter} = " if axis.letter != axis.name else ""
-            canvas.size_axis(
-                one, rows[axis.column].tolist(), f"{axis.name}, {letter}{axis.column} (elements)"
-            )
+            canvas.size_axis(one, rows[axis.column].tolist(), axis.label)
     return figure
 
 

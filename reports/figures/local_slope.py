@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from reports import wording
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
+from reports.figures.size_names import OUR_SIZES
 from reports.figures.view import Series, View
 from reports.laws import LawError, parse_declared
 from reports.slopes import local_slopes
@@ -34,7 +35,11 @@ def missing(view: View) -> str | None:
     if "seq_len" not in cells or cells["seq_len"].isna().all():
         return "the records have no seq_len column"
     if not _panels(view):
-        return "no implementation was measured at three or more values of seq_len and one d_model"
+        length, width = (
+            view.sizes.get(name, OUR_SIZES[name]).column for name in ("seq_len", "d_model")
+        )
+        fixed = f" and one {width}" if "d_model" in view.sizes else ""
+        return f"no implementation was measured at three or more values of {length}{fixed}"
     return None
 
 
@@ -56,19 +61,19 @@ def _table(view: View) -> pd.DataFrame:
             part = _slopes(series, panel)
             part.insert(0, "d_model", panel.value)
             part.insert(0, "series", series.label)
-            part["claimed"] = claimed_exponent(series)
+            part["claimed"] = claimed_exponent(series, view.sizes["seq_len"].letter)
             parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 
-def claimed_exponent(series: Series) -> float | None:
-    """The greatest exponent of n among the leading terms of the claim; None without a claim."""
+def claimed_exponent(series: Series, letter: str = "n") -> float | None:
+    """The greatest exponent of a size in the leading terms of the claim; None without a claim."""
     text = series.fit.claim if series.fit else _own_claim(series)
     if text is None:
         return None
     try:
         law = parse_declared(text, series.fit.sizes if series.fit else ())
-        return max(float(term.power("n")) for term in law.leading)
+        return max(float(term.power(letter)) for term in law.leading)
     except LawError:
         return None
 
@@ -82,16 +87,18 @@ def title(view: View) -> str:
     ]
     claims = sorted({f"{value:g}" for value in last["claimed"].dropna()})
     claimed = f"; claimed {wording.listed(claims)}" if claims else ""
-    return f"Local exponent of n at the largest sizes: {wording.listed(slopes)}{claimed}"
+    letter = view.sizes["seq_len"].letter
+    return f"Local exponent of {letter} at the largest sizes: {wording.listed(slopes)}{claimed}"
 
 
 def caption(view: View) -> str:
     """What is plotted, and the conditions."""
     table = data(view)
     parts = [
-        "Change of log(time) over change of log(n) between neighbouring sizes, at their geometric "
-        "mean. Overhead bends the left end down; a change of regime is a bump.",
-        f"Conditions: {view.described()}.",
+        f"Change of log(time) over change of log({view.sizes['seq_len'].letter}) between "
+        "neighbouring sizes, at their geometric mean. Overhead bends the left end down; a change "
+        "of regime is a bump.",
+        *view.stated(),
     ]
     if (table["slope_low"] < table["slope_high"]).any():
         parts.append("Bars are 95 % intervals by the spread between rounds or processes.")
@@ -110,12 +117,13 @@ def alt(view: View) -> str:
     """The figure in words."""
     ends = []
     for label, one in _widest(data(view)):
-        at = "" if one["d_model"].isna().any() else f" at d = {one['d_model'].iloc[0]:g}"
+        fixed = view.sizes.get("d_model", OUR_SIZES["d_model"]).letter
+        at = "" if one["d_model"].isna().any() else f" at {fixed} = {one['d_model'].iloc[0]:g}"
         ends.append(
             f"{label}{at}: {one['slope'].iloc[0]:.2f} at the smallest sizes, "
             f"{one['slope'].iloc[-1]:.2f} at the largest"
         )
-    return f"Local log-log slope of time against sequence length. {'; '.join(ends)}."
+    return f"Local log-log slope of time against {view.sizes['seq_len'].name}. {'; '.join(ends)}."
 
 
 def draw(view: View) -> Figure:
@@ -130,6 +138,7 @@ def draw(view: View) -> Figure:
         raise ValueError(f"cannot draw the local slope: {reason}")
     panels = _panels(view)
     table = data(view)
+    size, fixed = view.sizes["seq_len"], view.sizes.get("d_model", OUR_SIZES["d_model"])
     entries = [
         canvas.series_entry(one.look, wording.shortened(one.label))
         for one in view.series
@@ -142,17 +151,17 @@ def draw(view: View) -> Figure:
         figure, axes = canvas.framed(
             title=title(view),
             subtitle=view.described(),
-            panels=["" if one.value is None else f"d_model {one.value:g}" for one in panels],
+            panels=["" if one.value is None else f"{fixed.column} {one.value:g}" for one in panels],
             entries=entries,
         )
         for panel, one in zip(panels, axes, strict=True):
-            _draw_panel(one, panel, table)
+            _draw_panel(one, panel, table, size.label)
             if one is axes[0]:
-                one.set_ylabel("local exponent of n (no unit)")
+                one.set_ylabel(f"local exponent of {size.letter} (no unit)")
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, table: pd.DataFrame) -> None:
+def _draw_panel(axes: Axes, panel: Panel, table: pd.DataFrame, label: str) -> None:
     at = table if panel.value is None else table[table["d_model"] == panel.value]
     for series, _ in panel.members:
         rows = at[at["series"] == series.label]
@@ -178,7 +187,7 @@ def _draw_panel(axes: Axes, panel: Panel, table: pd.DataFrame) -> None:
     axes.set_ylim(low, max(high, low + 0.5))
     axes.yaxis.set_major_locator(MaxNLocator(7))
     sizes = sorted({size for _, rows in panel.members for size in rows["seq_len"].tolist()})
-    canvas.size_axis(axes, sizes, "sequence length, n = seq_len (elements)")
+    canvas.size_axis(axes, sizes, label)
 
 
 def _panels(view: View) -> tuple[Panel, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def _panel(
 def _usable(one: Series, along: str, reading: str) -> pd.DataFrame:
     if along not in one.cells or reading not in one.cells:
         return one.cells.iloc[0:0]
-    return one.cells[(one.cells[reading] > 0) & (one.cells[along] > 0)]
+    within = one.cells[[reading, along]].gt(0) & one.cells[[reading, along]].lt(math.inf)
+    return one.cells[within.all(axis=1)]
 
 
 def _slices(rows: pd.DataFrame, fixed: str) -> list[tuple[float | None, pd.DataFrame]]:

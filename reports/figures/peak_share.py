@@ -72,7 +72,7 @@ def caption(view: View) -> str:
         "Useful floating-point operations per second over the speed of a large matrix product "
         f"measured in the same run ({peak / 1e9:,.0f} GFLOP/s).",
         "Recomputed scores are not counted as useful.",
-        f"Conditions: {view.described()}.",
+        *view.stated(),
     ]
     hidden = not_shown(view.series, _panels(view))
     if hidden:

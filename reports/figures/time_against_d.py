@@ -9,41 +9,37 @@ from reports.figures import curves
 from reports.figures.view import View
 
 STEM = "time_against_d"
-_AXIS = curves.Axis(
-    letter="d",
-    column="d_model",
-    name="model width",
-    fixed_letter="n",
-    fixed_column="seq_len",
-    fixed_name="seq_len",
-)
 
 
 def missing(view: View) -> str | None:
     """Why the figure cannot be drawn; None where it can."""
-    return curves.missing(view, _AXIS)
+    return curves.missing(view, _axis(view))
 
 
 def data(view: View) -> pd.DataFrame:
     """The points and the fitted times; see `curves.data` for the columns (seconds)."""
-    return curves.data(view, _AXIS)
+    return curves.data(view, _axis(view))
 
 
 def title(view: View) -> str:
     """The fitted exponents of d."""
-    return curves.title(view, _AXIS)
+    return curves.title(view, _axis(view))
 
 
 def caption(view: View) -> str:
     """What is plotted, and the conditions."""
-    return curves.caption(view, _AXIS)
+    return curves.caption(view, _axis(view))
 
 
 def alt(view: View) -> str:
     """The figure in words."""
-    return curves.alt(view, _AXIS)
+    return curves.alt(view, _axis(view))
 
 
 def draw(view: View) -> Figure:
     """The figure. ValueError where `missing` gives a reason."""
-    return curves.draw(view, _AXIS)
+    return curves.draw(view, _axis(view))
+
+
+def _axis(view: View) -> curves.Axis:
+    return curves.Axis.of(view, along="d_model", fixed="seq_len")

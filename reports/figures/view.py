@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from reports.cell_table import UNNAMED, cell_table, measured
+from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judgement import Fit
 from reports.labels import label_of, text_of, worded
 from reports.tables.columns import measured_rows
@@ -65,7 +66,8 @@ class View:
 
     `conditions` are the columns that its cells share, as text (where series differ, what most
     have: the others say so in their labels); `name` and `suffix` tell the view and its files from
-    others, and are empty where there is only one; `info` is `run.json`.
+    others, and are empty where there is only one; `info` is `run.json`; `sizes` says what the
+    columns `seq_len` and `d_model` are called, which hold other sizes in a foreign table.
     """
 
     series: tuple[Series, ...]
@@ -73,6 +75,7 @@ class View:
     suffix: str
     name: str
     info: Mapping[str, Any] = field(repr=False)
+    sizes: Mapping[str, SizeName] = field(default_factory=lambda: OUR_SIZES, repr=False)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -98,6 +101,11 @@ class View:
             words.append(f"run {shown['run']}")
         return ", ".join(word for word in words if word)
 
+    def stated(self) -> list[str]:
+        """The sentence on the conditions for a caption; none where none is known."""
+        described = self.described()
+        return [f"Conditions: {described}."] if described else []
+
     def _growth(self) -> str:
         """How d_model grows, with what stays fixed; the two ways cost differently."""
         growth = self.conditions.get("growth", "")
@@ -116,14 +124,21 @@ def views(
     fits: Sequence[Fit] = (),
     info: Mapping[str, Any] | None = None,
     runs: Mapping[str, Mapping[str, Any]] | None = None,
+    sizes: Mapping[str, SizeName] = OUR_SIZES,
 ) -> tuple[View, ...]:
     """Split records into what can honestly share a figure.
 
     Device, dtype, pass, mask and run always make figures apart; growth, batch, threads and kind
     do where one implementation has several of them, and are told in the labels otherwise. `info`
-    is `run.json`; where `runs` has one for the view's own run, that one is used.
+    is `run.json`; where `runs` has one for the view's own run, that one is used. Sizes of the fits
+    that are no axis of a figure tell series apart.
     """
-    by = [name for fit in fits for name in fit.group if name in records.columns]
+    by = [
+        name
+        for fit in fits
+        for name in (*fit.group, *fit.sizes.values())
+        if name in records.columns and name not in OUR_SIZES
+    ]
     timed = measured(cell_table(records, by=by))
     if timed.empty:
         return ()
@@ -132,7 +147,7 @@ def views(
         visits = visits.assign(implementation=UNNAMED)
     extra = [
         name
-        for name in dict.fromkeys(key for fit in fits for key in fit.group)
+        for name in dict.fromkeys(by)
         if name in timed.columns and name not in (*_ALWAYS_APART, *_APART_WITHIN)
     ]
     names = list(dict.fromkeys(("implementation", *extra)))
@@ -170,7 +185,16 @@ def views(
         suffix = "-".join(_slug(conditions.get(name, "unknown")) for name in apart)
         own = (runs or {}).get(conditions.get("run", ""), info or {})
         name = ", ".join(worded(one, conditions.get(one, "unknown")) for one in apart)
-        found.append(View(series=series, conditions=conditions, suffix=suffix, name=name, info=own))
+        found.append(
+            View(
+                series=series,
+                conditions=conditions,
+                suffix=suffix,
+                name=name,
+                info=own,
+                sizes=sizes,
+            )
+        )
     return _with_distinct_suffixes(found)
 
 
@@ -187,6 +211,8 @@ def _label(rows: pd.DataFrame, names: Sequence[str], usual: Mapping[str, str]) -
     """The name of a series, with the conditions in which it is not like most others."""
     first = rows.iloc[0]
     values = {name: first[name] for name in names if not pd.isna(first[name])}
+    if values.get("implementation") == UNNAMED and len(values) > 1:
+        del values["implementation"]
     odd = {name: first[name] for name, value in usual.items() if text_of(first[name]) != value}
     return label_of(values | {name: value for name, value in odd.items() if not pd.isna(value)})
 

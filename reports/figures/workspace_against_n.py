@@ -80,7 +80,7 @@ def caption(view: View) -> str:
     panels = _panels(view)
     parts = [
         "Peak live bytes during a call beyond its inputs and outputs; both axes logarithmic.",
-        f"Conditions: {view.described()}.",
+        *view.stated(),
         "The grey lines show what growth as n and as n^2 looks like; only their slope matters.",
     ]
     empty = [

@@ -17,7 +17,7 @@ from pandas.api import types
 
 from reports.cells import COVARIATES, SIZE_COLUMNS
 from reports.fit import EXACT, KNOWN_SIZES, SIZES
-from reports.groups import CONDITIONS, group_columns
+from reports.groups import CONDITIONS, group_columns, with_cost
 from reports.laws import LawError, parse
 from reports.tables.columns import TableError, TableWarning, column_called
 from reports.tables.costs import Cost, cost_in, size_in, thousands_note
@@ -72,7 +72,10 @@ def asked(
     grouped = None if by is None else [column_called(frame, name) for name in by]
     found = _sizes(frame, sizes)
     own = {*(found or {}).values(), *(grouped or ())}
-    costs = [cost_in(frame, column) for column in columns_meant(frame, values, own)]
+    columns = columns_meant(frame, values, own)
+    if len(columns) == 1:
+        frame = with_cost(frame, columns[0])
+    costs = [cost_in(frame, column) for column in columns]
     notes = [note for cost in costs for note in cost.notes]
     usable, statuses_in = by_status(frame)
     changed = {}

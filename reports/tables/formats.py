@@ -4,66 +4,60 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
-from reports.tables.benchmarks.google_benchmark import (
-    google_info,
-    google_parameters,
-    google_rows,
-    is_google_benchmark,
-)
-from reports.tables.benchmarks.pytest_benchmark import (
-    benchmark_info,
-    benchmark_parameters,
-    benchmark_rows,
-    is_benchmark_json,
-)
+from reports.tables.benchmarks.asv import asv_folder_contents, is_asv_folder
+from reports.tables.benchmarks.criterion import criterion_contents, criterion_folders
+from reports.tables.benchmarks.extra_p import extra_p_text_contents, is_extra_p_text
+from reports.tables.benchmarks.go_benchmark import go_contents, is_go_benchmark
+from reports.tables.benchmarks.google_benchmark import google_contents
+from reports.tables.benchmarks.jmh import is_jmh_text, jmh_text_contents
+from reports.tables.benchmarks.torch_compare import compare_contents, is_compare
 from reports.tables.columns import TableError
+from reports.tables.contents import KINDS, Contents
 from reports.tables.delimited import read_delimited
+from reports.tables.documents import read_json
+from reports.tables.text_tables import has_pipes, read_aligned, read_pipes
+from reports.tables.unread import unread
 
-KINDS = (
-    "a run directory, CSV, JSON lines, Parquet, or the JSON of pytest-benchmark or google/benchmark"
-)
+MOST_BYTES = 256 * 2**20
+"""Larger files are refused: a table takes many times its bytes in memory."""
+MOST_TEXT = 64 * 2**20
+"""As much of text tables, every field of which is a string at first."""
 
 _PARQUET = b"PAR1"
-_NO_TABLES = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV"),
-    (b"\x1f\x8b", "compressed with gzip; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"),
-    (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
-    (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
-)
+_LOOKED_AT = 65536
 _JOURNAL = frozenset({"schema", "implementation", "status"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """What a file holds: its rows, what it tells of the machine, and which columns it calls sizes.
-
-    `parameters` are the numeric columns that the format itself states to be parameters or
-    arguments of the benchmark; a table that says no such thing has none.
-    """
-
-    frame: pd.DataFrame = field(repr=False)
-    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    parameters: tuple[str, ...] = ()
+_LONGEST_RECORD = 2**24
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_GOOGLE_CSV = frozenset({"name", "iterations", "real_time", "cpu_time", "time_unit"})
+_TEXTS: tuple[tuple[Callable[[str], bool], Callable[[str], Contents]], ...] = (
+    (is_extra_p_text, extra_p_text_contents),
+    (is_compare, compare_contents),
+    (is_go_benchmark, go_contents),
+    (is_jmh_text, jmh_text_contents),
+    (has_pipes, lambda text: Contents(frame=read_pipes(text))),
+)
 
 
 def is_journal(data: bytes) -> bool:
     """Whether the first line is a record of a run."""
+    first = data[:_LONGEST_RECORD].lstrip().partition(b"\n")[0]
+    if not first.startswith(b"{"):
+        return False
     try:
-        first = json.loads(data.lstrip().partition(b"\n")[0].decode("utf-8"))
+        record = json.loads(first.decode("utf-8"))
     except (ValueError, RecursionError):
         return False
-    return isinstance(first, dict) and first.keys() >= _JOURNAL
+    return isinstance(record, dict) and record.keys() >= _JOURNAL
 
 
 def read_contents(data: bytes) -> Contents:
-    """Read CSV, JSON lines, a list of JSON objects, Parquet, or the JSON of a benchmark.
+    """Read any table, or the file of a benchmark program.
 
     Raises:
         TableError: the bytes are none of these, or are broken; the message lacks the file's name.
@@ -71,12 +65,39 @@ def read_contents(data: bytes) -> Contents:
     """
     if data.startswith(_PARQUET):
         return Contents(frame=_parquet(data))
+    what = unread(data)
+    if what is not None:
+        raise TableError(f"is {what}")
     text = _text(data)
-    if not text.strip():
+    begin = text[:_LOOKED_AT].lstrip()[:1] or text.lstrip()[:1]
+    if not begin:
         raise TableError(f"is empty; give {KINDS} with at least one row")
-    if text.lstrip()[0] in "{[":
-        return _json(text)
-    return Contents(frame=read_delimited(text))
+    if is_compare(text):  # begins with a bracket, as JSON may
+        return compare_contents(text)
+    if begin in "{[":
+        return read_json(text)
+    if len(text) > MOST_TEXT:
+        raise TableError(
+            f"is a text of {len(text) >> 20} MiB, and {MOST_TEXT >> 20} are read at most; keep one "
+            "row for each size, such as the median of its readings"
+        )
+    for is_it, read in _TEXTS:
+        if is_it(text):
+            return read(text)
+    return _table(text)
+
+
+def read_folder(folder: Path) -> Contents | None:
+    """The results in a folder of criterion or asv; None where it is neither.
+
+    Raises:
+        TableError: it is one of them and broken.
+
+    """
+    estimates = criterion_folders(folder)
+    if estimates:
+        return criterion_contents(estimates)
+    return asv_folder_contents(folder) if is_asv_folder(folder) else None
 
 
 def _parquet(data: bytes) -> pd.DataFrame:
@@ -92,95 +113,45 @@ def _parquet(data: bytes) -> pd.DataFrame:
 
 
 def _text(data: bytes) -> str:
-    for start, what in _NO_TABLES:
-        if data.startswith(start):
-            raise TableError(f"is {what}")
-    if b"\x00" in data[:4096]:
-        raise TableError(f"is a binary file of an unknown kind; give {KINDS}")
+    """The bytes as text: UTF-8, UTF-16 where they begin with its mark, else Windows-1252."""
+    if data.startswith(_UTF_16):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            raise TableError("is broken text in UTF-16; save it as UTF-8") from None
+    if b"\x00" in data[:_LOOKED_AT]:
+        raise TableError(
+            f"is a binary file of an unknown kind; give {KINDS}; a report of Nsight Systems "
+            'becomes one with "nsys stats --format csv"'
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
+        if any(byte < 32 and byte not in b"\t\n\r\f" for byte in data[:_LOOKED_AT]):
+            raise TableError(f"is a binary file of an unknown kind; give {KINDS}") from None
         line = data.count(b"\n", 0, problem.start) + 1
-        raise TableError(
-            f"is not UTF-8: byte 0x{data[problem.start]:02x} in line {line}; save it as UTF-8"
-        ) from None
-
-
-def _json(text: str) -> Contents:
-    lines = text.strip().split("\n")
-    if len(lines) > 1 and _is_json(lines[0]):
-        return Contents(frame=pd.DataFrame(_json_lines(text)))
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as problem:
-        raise TableError(
-            f"is not JSON: {problem.msg} at line {problem.lineno} column {problem.colno}; "
-            "write the file again if it is cut off"
-        ) from None
-    except RecursionError:
-        raise TableError(f"is JSON nested too deeply for a table; give {KINDS}") from None
-    if isinstance(document, list):
-        return _objects(document)
-    if isinstance(document.get("benchmarks"), list):
-        return _benchmarks(document)
-    if "schema" in document and "machine" in document:
-        raise TableError("describes a run, but holds no records; give its directory instead")
-    if document and not any(isinstance(value, dict | list) for value in document.values()):
-        return Contents(frame=pd.DataFrame([document]))
-    raise TableError(f'is JSON, but has no list "benchmarks" and is no list of rows; give {KINDS}')
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _json_lines(text: str) -> list[dict[str, Any]]:
-    rows = []
-    # Not splitlines(): JSON may hold other line ends than these inside its strings.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as problem:
-            raise TableError(
-                f"line {number} is not JSON: {problem!s:.100}; correct or remove it"
-            ) from None
-        if not isinstance(row, dict):
-            raise TableError(f"line {number} must hold one JSON object, got {line.strip():.40}")
-        rows.append(row)
-    return rows
-
-
-def _objects(rows: list[Any]) -> Contents:
-    wrong = next((at for at, row in enumerate(rows) if not isinstance(row, dict)), None)
-    if wrong is not None:
-        raise TableError(
-            f"is a JSON list whose item {wrong + 1} is no object, but "
-            f"{json.dumps(rows[wrong]):.40}; give a list of rows such as "
-            '[{"n": 128, "time_s": 0.5}]'
+        warnings.warn(
+            f"line {line} is not UTF-8 (byte 0x{data[problem.start]:02x}): the text is read as "
+            "Windows-1252, which has µ and letters of western Europe",
+            ForeignTextWarning,
+            stacklevel=2,
         )
-    return Contents(frame=pd.DataFrame(rows))
+        return data.decode("cp1252", "replace")
 
 
-def _benchmarks(document: dict[str, Any]) -> Contents:
-    if is_google_benchmark(document):
-        return Contents(
-            frame=pd.DataFrame(google_rows(document)),
-            info=google_info(document),
-            parameters=google_parameters(document),
+class ForeignTextWarning(UserWarning):
+    """A text in another encoding than UTF-8."""
+
+
+def _table(text: str) -> Contents:
+    """CSV, or columns that stand under each other."""
+    first = text[: _LOOKED_AT + 1].strip().partition("\n")[0]
+    frame = None if any(one in first for one in ",;\t") else read_aligned(text)
+    if frame is None:
+        frame = read_delimited(text)
+    if set(frame.columns) >= _GOOGLE_CSV:
+        rows = frame.astype(object).to_dict("records")
+        return google_contents(
+            {"benchmarks": [{k: v for k, v in row.items() if not pd.isna(v)} for row in rows]}
         )
-    if is_benchmark_json(document):
-        return Contents(
-            frame=pd.DataFrame(benchmark_rows(document)),
-            info=benchmark_info(document),
-            parameters=benchmark_parameters(document),
-        )
-    raise TableError(
-        'is JSON with a list "benchmarks", but neither of pytest-benchmark nor of '
-        f"google/benchmark; give {KINDS}"
-    )
+    return Contents(frame=frame)

@@ -1,4 +1,4 @@
-"""Reads what was measured into one table: runs, journals, CSV, JSON lines, Parquet, benchmarks.
+"""Reads what was measured into one table: runs, journals, tables, files of benchmark programs.
 
 One row is one record, or all records of a cell and process (`reports.readings`), and the columns
 are those of `bench.records.Record` as the file names them (`pass`, not `pass_`); a foreign table
@@ -34,8 +34,9 @@ from reports.tables.columns import (
     numbers,
     row_of,
 )
+from reports.tables.contents import KINDS, Contents
 from reports.tables.flattened import flattened
-from reports.tables.formats import KINDS, Contents, is_journal, read_contents
+from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
 from reports.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
@@ -103,7 +104,7 @@ class Table:
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
-    """Read a run directory, a journal, CSV, JSON lines, Parquet, or a benchmark's JSON.
+    """Read a run directory, a journal, a table, or what a benchmark program wrote.
 
     A line of a journal that is not a record is left out with a `CorruptRecordWarning`.
 
@@ -173,13 +174,17 @@ def read_tables(paths: Sequence[str | os.PathLike[str]]) -> Table:
 
 
 def _contents(source: Path) -> Contents:
-    if source.is_dir() or source.name == RECORDS_FILE:
-        return _run(source)
-    data = source.read_bytes()
-    if is_journal(data):
+    is_folder = source.is_dir() and not (source / RECORDS_FILE).is_file()
+    if not is_folder and (source.is_dir() or source.name == RECORDS_FILE):
         return _run(source)
     try:
-        return read_contents(data)
+        if is_folder:
+            return read_folder(source) or _run(source)
+        size = source.stat().st_size
+        if size > MOST_BYTES:
+            raise TableError(f"has {size >> 20} MiB, expected at most {MOST_BYTES >> 20}")
+        data = source.read_bytes()
+        return _run(source) if is_journal(data) else read_contents(data)
     except TableError as problem:
         raise TableError(f"{source} {problem}") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as problem:
@@ -194,7 +199,7 @@ def _run(source: Path) -> Contents:
         if source.is_dir():
             if not (source / RECORDS_FILE).is_file():
                 raise TableError(
-                    f"{source} is a directory, but no run: it has no {RECORDS_FILE}; run "
+                    f"is a directory, but no run: it has no {RECORDS_FILE}; run "
                     f'"attnscale sweep --out {source}" first, or give one of its files'
                 )
             run = read_run(source)

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from reports.groups import group_columns, groups
+from reports.groups import group_columns, groups, with_cost
 from reports.tables.columns import TableError
 
 
@@ -45,3 +45,19 @@ def test_values_of_groups_are_plain_json_and_missing_is_none() -> None:
 def test_grouping_by_an_unknown_column_names_the_known_ones() -> None:
     with pytest.raises(TableError, match='no column "dtyp"; did you mean "dtype"'):
         list(groups(pd.DataFrame({"dtype": ["float32"]}), ["dtyp"]))
+
+
+def test_implementations_of_which_another_cost_was_measured_are_left_out():
+    table = pd.DataFrame(
+        {
+            "implementation": ["time_a", "time_a", "mem_a", "time_b"],
+            "status": ["measured", "crashed", "measured", "crashed"],
+            "time_s": [0.5, None, None, None],
+            "memory_bytes": [None, None, 4096.0, None],
+        }
+    )
+
+    assert list(with_cost(table, "time_s")["implementation"]) == ["time_a", "time_a", "time_b"]
+    assert list(with_cost(table, "memory_bytes")["implementation"]) == ["mem_a", "time_b"]
+    assert len(with_cost(table.assign(energy_j=None), "energy_j")) == 4
+    assert len(with_cost(table.drop(columns="status"), "time_s")) == 4

@@ -72,6 +72,20 @@ def test_by_names_the_groups_and_may_look_into_extra_info():
     assert shared(claim, tests) == [({"kind": "odd"}, 3), ({"kind": "even"}, 3)]
 
 
+def test_lambdas_make_groups_that_are_called_what_the_test_ids_call_them():
+    def timed(ident: str, fn: object, n: int) -> MarkedTest:
+        test = measured(1.0, n=n, fn=fn)
+        test.ident = f"{ident}-{n}"
+        return test
+
+    square, line = (lambda n: n * n), (lambda n: n)
+    default = [timed(f"<lambda>{i}", fn, n) for i, fn in enumerate((square, line)) for n in (3, 5)]
+    chosen = [timed(ident, fn, n) for ident, fn in (("sq", square), ("ln", line)) for n in (3, 5)]
+
+    assert shared(SQUARE, default) == [({"fn": "<lambda>0"}, 2), ({"fn": "<lambda>1"}, 2)]
+    assert shared(SQUARE, chosen) == [({"fn": "sq"}, 2), ({"fn": "ln"}, 2)]
+
+
 def test_objects_are_named_by_their_names_where_these_tell_them_apart():
     class Other:
         """Stands for another module with a function of the same name."""

@@ -13,8 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from reports.tables.benchmarks.pytest_benchmark import LeftOutWarning
+import pandas as pd
+
+from reports.tables.benchmarks.rows import LeftOutWarning
 from reports.tables.columns import TableError
+from reports.tables.contents import Contents
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _STATISTICS = ("median", "mean", "stddev", "cv", "BigO", "RMS")
@@ -50,11 +53,22 @@ class Name:
 
 
 def is_google_benchmark(document: Mapping[str, Any]) -> bool:
-    """Whether a parsed document, known to have a list `benchmarks`, is of google/benchmark."""
+    """Whether a parsed document is of google/benchmark."""
+    if not isinstance(document.get("benchmarks"), list):
+        return False
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
     own = ("run_type", "real_time", "cpu_time", "error_occurred", *_FITTED)
     return any(key in entry for entry in entries for key in own) or (
         not entries and "num_cpus" in _object(document.get("context"))
+    )
+
+
+def google_contents(document: Mapping[str, Any]) -> Contents:
+    """The rows of a parsed document, its sizes, and what it tells of the machine."""
+    return Contents(
+        frame=pd.DataFrame(google_rows(document)),
+        info=google_info(document),
+        parameters=google_parameters(document),
     )
 
 

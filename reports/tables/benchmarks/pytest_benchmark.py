@@ -6,23 +6,57 @@ import json
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
+
+from reports.pytest_ids import shared_part
+from reports.tables.benchmarks.rows import (
+    LeftOutWarning,
+    an_object,
+    is_number,
+    telling_names,
+    word,
+)
+from reports.tables.contents import Contents
 
 # What pytest-benchmark writes for a parameter that JSON cannot hold, such as a numpy integer.
 _UNWRITTEN = re.compile(r"UNSERIALIZABLE\[(?P<text>.*)\]", flags=re.DOTALL)
 _NUMBER = re.compile(r"(?:[\w.]+\()?'?(?P<number>[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)'?\)?")
-_OBJECT = re.compile(r"<(?:function |class )?'?(?P<name>[\w.]+).*>", flags=re.DOTALL)
+_OBJECT = re.compile(
+    r"<(?:(?:built-in )?function |class |(?:bound|built-in) method )?'?"
+    r"(?P<name>(?:[\w.]|<\w{1,40}>){1,200})"
+)
+_ADDRESS = re.compile(r" at (?P<address>0x[0-9a-fA-F]+)")
+_LONGEST_SHAPE = 8  # a longer list of numbers is what was sorted, not how large it was
 
 
-class LeftOutWarning(UserWarning):
-    """Benchmarks that were left out of a table."""
+@dataclass(frozen=True, kw_only=True)
+class _Object:
+    """A parameter that JSON could not hold, such as a lambda: its own name, and where it was."""
+
+    name: str
+    address: str
+    is_function: bool
 
 
 def is_benchmark_json(document: Mapping[str, Any]) -> bool:
-    """Whether a parsed document, known to have a list `benchmarks`, is of pytest-benchmark."""
+    """Whether a parsed document is of pytest-benchmark."""
+    if not isinstance(document.get("benchmarks"), list):
+        return False
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
     return any("stats" in entry for entry in entries) or "machine_info" in document
+
+
+def benchmark_contents(document: Mapping[str, Any]) -> Contents:
+    """The rows of a parsed document, its sizes, and what it tells of the machine."""
+    return Contents(
+        frame=pd.DataFrame(benchmark_rows(document)),
+        info=benchmark_info(document),
+        parameters=benchmark_parameters(document),
+    )
 
 
 def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -32,10 +66,11 @@ def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     `extra_info` is a column. A benchmark whose `extra_info` has no `seq_len` also gets its
     `params` as columns, so that `--size n=...` can name them; a list of numbers `shape` becomes
     `shape_0`, `shape_1`. `implementation` is then the test's name with those parameters that are
-    no numbers and not the same everywhere, such as `test_sort[merge]`. `name` is the benchmark's
-    name, `param` its id, `params` its parameters as JSON. One without usable statistics has status
-    `crashed`. Where some benchmarks carry a case and others do not, the others are left out with a
-    LeftOutWarning: they time something else.
+    no numbers and not the same everywhere, such as `test_sort[merge]`; lambdas and other objects
+    are called what the test ids call them. `name` is the benchmark's name, `param` its id,
+    `params` its parameters as JSON. One without usable statistics has status `crashed`. Where some
+    benchmarks carry a case and others do not, the others are left out with a LeftOutWarning: they
+    time something else.
 
     One row and not one for each reading in `stats.data`, although those are there: the rounds of a
     benchmark are calls in a row within one process, so that whatever disturbs one disturbs all.
@@ -44,7 +79,7 @@ def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     keep. Replicates are sessions: several files.
     """
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
-    cases = [entry for entry in entries if "seq_len" in _object(entry.get("extra_info"))]
+    cases = [entry for entry in entries if "seq_len" in an_object(entry.get("extra_info"))]
     if cases and len(cases) < len(entries):
         others = [str(entry.get("name")) for entry in entries if entry not in cases]
         warnings.warn(
@@ -53,29 +88,37 @@ def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             stacklevel=2,
         )
     entries = cases or entries
+    tests = _tests(entries)
+    params = _with_names(tests, entries)
+    words = [
+        {key: word(key, value) for key, value in one.items() if not is_number(value)}
+        for one in params
+    ]
     return [
-        _row(entry, implementation)
-        for entry, implementation in zip(entries, _implementations(entries), strict=True)
+        _row(entry, implementation, one)
+        for entry, implementation, one in zip(
+            entries, telling_names(tests, words), params, strict=True
+        )
     ]
 
 
 def benchmark_parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the parameters that hold numbers: each is a size, until somebody says no."""
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
-    if any("seq_len" in _object(entry.get("extra_info")) for entry in entries):
+    if any("seq_len" in an_object(entry.get("extra_info")) for entry in entries):
         return ()  # the case tells the sizes
     found: dict[str, None] = {}
     for entry in entries:
         params = _params(entry)
-        found |= {key: None for key, value in params.items() if _is_number(value)}
+        found |= {key: None for key, value in params.items() if is_number(value)}
     return tuple(found)
 
 
 def benchmark_info(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the document tells of the machine, in the shape of `run.json`; absent means null."""
-    machine = _object(document.get("machine_info"))
-    commit = _object(document.get("commit_info"))
-    cpu = _object(machine.get("cpu"))
+    machine = an_object(document.get("machine_info"))
+    commit = an_object(document.get("commit_info"))
+    cpu = an_object(machine.get("cpu"))
     system = [machine.get(key) for key in ("system", "release", "machine")]
     return {
         "schema": 1,
@@ -93,45 +136,99 @@ def benchmark_info(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(entry: Mapping[str, Any], implementation: str) -> dict[str, Any]:
-    stats = _object(entry.get("stats"))
-    case = _object(entry.get("extra_info"))
-    written = _object(entry.get("params"))
+def _row(
+    entry: Mapping[str, Any], implementation: str, params: Mapping[str, object]
+) -> dict[str, Any]:
+    stats = an_object(entry.get("stats"))
+    case = an_object(entry.get("extra_info"))
+    written = an_object(entry.get("params"))
     row: dict[str, Any] = {
         "name": str(entry.get("name", "")),
         "param": entry.get("param"),
         "params": json.dumps(written, sort_keys=True, default=str) if written else None,
     }
     if "seq_len" not in case:
-        params = _params(entry)
         row |= {key: value for key, value in params.items() if not isinstance(value, dict | list)}
         row["implementation"] = implementation
     row |= case
     row["time_s"] = stats.get("median")
     row["time_min_s"] = stats.get("min")
-    usable = _is_number(row["time_s"])
+    usable = is_number(row["time_s"])
     row["status"] = "measured" if usable else "crashed"
     row.setdefault("reason", None if usable else "the benchmark has no median")
     return row
 
 
-def _implementations(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each benchmark's test, and in brackets what tells its benchmarks apart beside numbers."""
-    tests = _tests(entries)
-    words: list[dict[str, str]] = [
-        {key: _word(key, value) for key, value in _params(entry).items() if not _is_number(value)}
-        for entry in entries
-    ]
-    seen: dict[tuple[str, str], set[str | None]] = defaultdict(set)
-    keys = {key for one in words for key in one}
-    for test, one in zip(tests, words, strict=True):
-        for key in keys:
-            seen[test, key].add(one.get(key))
-    named = []
-    for test, one in zip(tests, words, strict=True):
-        telling = [word for key, word in one.items() if len(seen[test, key]) > 1]
-        named.append(f"{test}[{', '.join(telling)}]" if telling else test)
-    return named
+def _with_names(
+    tests: Sequence[str], entries: Sequence[Mapping[str, Any]]
+) -> list[dict[str, object]]:
+    """The parameters of each benchmark, with names for the objects that JSON could not hold.
+
+    An object is told from others by its address. It is called what the test ids call it
+    (`<lambda>0`, or what the user chose), else by its own name, with the address where two would
+    be called the same.
+    """
+    params = [_params(entry) for entry in entries]
+    found: dict[tuple[str, str], dict[_Object, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, (test, one) in enumerate(zip(tests, params, strict=True)):
+        for key, value in one.items():
+            if isinstance(value, _Object):
+                found[test, key][value].append(place)
+    for (_, key), places_of in found.items():
+        if _name_the_sizes(places_of, params, entries):
+            names = {value: value.name for value in places_of}
+        else:
+            names = _distinct_names(places_of, params, entries)
+        for value, places in places_of.items():
+            for place in places:
+                params[place][key] = names[value]
+    return params
+
+
+def _distinct_names(
+    places_of: Mapping[_Object, Sequence[int]],
+    params: Sequence[Mapping[str, object]],
+    entries: Sequence[Mapping[str, Any]],
+) -> dict[_Object, str]:
+    names = {}
+    for value, places in places_of.items():
+        idents = [_ident(entries[place]) for place in places]
+        plain = [
+            [v for v in params[place].values() if isinstance(v, str) or is_number(v)]
+            for place in places
+        ]
+        names[value] = shared_part(idents, plain) or value.name
+    twice = [name for name in names.values() if list(names.values()).count(name) > 1]
+    return {
+        value: f"{name} at {value.address}" if name in twice else name
+        for value, name in names.items()
+    }
+
+
+def _name_the_sizes(
+    places_of: Mapping[_Object, Sequence[int]],
+    params: Sequence[Mapping[str, object]],
+    entries: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Whether objects (not functions) are the inputs, one for each size that a number states."""
+    if len(places_of) < 2 or any(value.is_function for value in places_of):
+        return False
+    sizes: list[set[Hashable]] = []
+    for places in places_of.values():
+        of_object: set[Hashable] = set()
+        for place in places:
+            case = {**params[place], **an_object(entries[place].get("extra_info"))}
+            of_object.add(tuple((key, v) for key, v in case.items() if is_number(v)))
+        sizes.append(of_object)
+    return all(len(one) == 1 for one in sizes) and len(set.union(*sizes)) == len(sizes)
+
+
+def _ident(entry: Mapping[str, Any]) -> str:
+    """The id of a test: `<lambda>0-1024`."""
+    param = entry.get("param")
+    if isinstance(param, str):
+        return param
+    return str(entry.get("name", "")).partition("[")[2].removesuffix("]")
 
 
 def _tests(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -150,8 +247,9 @@ def _tests(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 def _params(entry: Mapping[str, Any]) -> dict[str, object]:
     """The parameters as they were meant: lists of numbers apart, numpy's integers as integers."""
     found: dict[str, object] = {}
-    for key, value in _object(entry.get("params")).items():
-        if isinstance(value, list) and value and all(map(_is_number, map(_plain, value))):
+    for key, value in an_object(entry.get("params")).items():
+        shape = isinstance(value, list) and 0 < len(value) <= _LONGEST_SHAPE
+        if shape and all(map(is_number, map(_plain, value))):
             found |= {f"{key}_{place}": _plain(item) for place, item in enumerate(value)}
         else:
             found[key] = _plain(value)
@@ -159,7 +257,7 @@ def _params(entry: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    """A parameter, with what JSON could not hold read as a number or a name where it is one."""
+    """A parameter, with what JSON could not hold read as a number, a name or an object."""
     unwritten = _UNWRITTEN.fullmatch(value) if isinstance(value, str) else None
     if unwritten is None:
         return value
@@ -167,19 +265,10 @@ def _plain(value: object) -> object:
     if number:
         read = float(number["number"])
         return int(read) if read.is_integer() else read
-    named = _OBJECT.fullmatch(unwritten["text"])
-    return named["name"] if named else unwritten["text"]
-
-
-def _word(key: str, value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{key}={json.dumps(value, sort_keys=True, default=str)}"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    named = _OBJECT.match(unwritten["text"])
+    name = named["name"] if named else unwritten["text"]
+    address = _ADDRESS.search(unwritten["text"])
+    if address is None:
+        return name
+    is_function = bool(re.match(r"<(?:function|bound method|built-in)", unwritten["text"]))
+    return _Object(name=name, address=address["address"], is_function=is_function)

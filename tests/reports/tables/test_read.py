@@ -1,4 +1,5 @@
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 
 import attnscale
 from bench.records import CorruptRecordWarning
+from reports.tables import formats, read
 from reports.tables.columns import TableError, measured_rows, numbers
+from reports.tables.formats import ForeignTextWarning
 from reports.tables.read import Table, read_table, read_tables
 
 Make = Callable[..., dict[str, Any]]
@@ -84,6 +87,39 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path, text: st
     path = tmp_path / "table.csv"
     path.write_text(text, encoding="utf-8-sig")
     assert list(read_table(path).frame.columns) == ["n", "time_s"]
+
+
+def test_text_in_other_encodings_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes("n,time (µs)\n3,0.5\n".encode("utf-16"))
+    assert list(read_table(path).frame.columns) == ["n", "time (µs)"]
+    path.write_bytes("n,time (µs)\n3,0.5\n".encode("latin-1"))
+    with pytest.warns(ForeignTextWarning, match=r"line 1 is not UTF-8 \(byte 0xb5\)"):
+        assert list(read_table(path).frame.columns) == ["n", "time (µs)"]
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.pkl"
+    path.write_bytes(b"\x80\x04\x8c\x1ctorch.utils.benchmark.utils\x94")
+    with pytest.raises(TableError, match=r"a pickle of torch.utils.benchmark, .* m.sub_label"):
+        read_table(path)
+    path.write_bytes(pickle.dumps([1.0]))
+    with pytest.raises(TableError, match="a pickle or was saved by torch, and opening one runs"):
+        read_table(path)
+
+
+def test_a_file_that_is_too_large_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("n,time_s\n3,0.5\n")
+    monkeypatch.setattr(formats, "MOST_TEXT", 4)
+    with pytest.raises(TableError, match="is a text of 0 MiB, and 0 are read at most"):
+        read_table(path)
+    monkeypatch.setattr(read, "MOST_BYTES", 4)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("opened"))
+    with pytest.raises(TableError, match="has 0 MiB, expected at most 0"):
+        read_table(path)
 
 
 def test_line_ends_inside_of_json_strings_end_no_line(tmp_path: Path) -> None:
@@ -162,8 +198,20 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "header.csv": ("seq_len,time_s\n", "has no rows"),
     "fields.csv": ("seq_len,time_s\n1,024,1\n", "line 2 has 3 fields, expected 2"),
     "twice.csv": ("n,n\n1,2\n", 'two columns called "n"'),
-    "latin.csv": ("n,größe\n".encode("latin-1"), "is not UTF-8: byte 0xf6 in line 1"),
-    "wide.csv": ("n,t\n1,2\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
+    "wide.csv": (b"\xff\xfen", "broken text in UTF-16; save it as UTF-8"),
+    "noise.csv": (b"n,t\n\x01\xf6", "is a binary file"),
+    "report.html": ("<html><table>", "XML or HTML; of a page with a table, in Python: import pa"),
+    "night.db": (b"SQLite format 3\x00", "an SQLite database, as Nsight Systems exports; in Pyt"),
+    "perf.data": (b"PERFILE2", "data of Linux perf; run"),
+    "hyperfine.json": ('{"results": []}', "has no rows"),
+    "jmh.json": ('[{"benchmark": "A", "primaryMetric": {"score": 1, "scoreUnit": "#"}}]', "unit"),
+    "estimates.json": (
+        '{"mean": {}, "median": {"point_estimate": 1.0}, "std_dev": {}}',
+        "is one of the two files that criterion has for a benchmark; give the directory",
+    ),
+    "extra_p.txt": ("PARAMETER n\nPOINTS 64\nDATA 1\nDATA 2\n", "line 4 is DATA number 2 of"),
+    "compare.txt": ("[--- a ---]\n | x\n", "without its last line, which states the unit"),
+    "two.md": ("|n|t|\n|-|-|\n|1|2|\n\n|n|t|\n|-|-|\n|1|2|\n", "holds 2 tables, in lines 1, 5"),
     "skipped.csv": ("status,time_s\nskipped,\n", "has no measured row, only 1 skipped"),
     "broken.json": ('{\n "a": }', "is not JSON: Expecting value at line 2 column 7"),
     "deep.json": ("[" * 100_000, "JSON nested too deeply"),

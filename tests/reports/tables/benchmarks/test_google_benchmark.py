@@ -6,7 +6,7 @@ import pytest
 
 from reports.tables.asked import asked
 from reports.tables.benchmarks.google_benchmark import google_rows, parse_name
-from reports.tables.benchmarks.pytest_benchmark import LeftOutWarning
+from reports.tables.benchmarks.rows import LeftOutWarning
 from reports.tables.columns import TableError, TableWarning
 from reports.tables.read import Table, read_table
 

@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 
 from reports.tables.benchmarks.pytest_benchmark import (
-    LeftOutWarning,
     benchmark_info,
     benchmark_parameters,
     benchmark_rows,
     is_benchmark_json,
 )
+from reports.tables.benchmarks.rows import LeftOutWarning
 
 RAW = [0.25, 0.125, 0.5]
 
@@ -89,11 +89,102 @@ def test_numbers_that_json_cannot_hold_or_holds_in_lists_are_sizes(
     assert column in benchmark_parameters(document)
 
 
+def with_id(ident: str | None, **params: Any) -> dict[str, Any]:
+    name = "test_sort" if ident is None else f"test_sort[{ident}]"
+    return benchmark(**params) | {"param": ident, "name": name, "fullname": f"test_a.py::{name}"}
+
+
+def function(name: str, address: str) -> str:
+    return f"UNSERIALIZABLE[<function {name} at {address}>]"
+
+
+def implementations(*entries: dict[str, Any]) -> list[str]:
+    return [row["implementation"] for row in rows(*entries)]
+
+
 def test_functions_as_parameters_are_called_by_their_names() -> None:
-    functions = [f"UNSERIALIZABLE[<function {name} at 0x7f81>]" for name in ("merge", "quick")]
-    found = rows(*(benchmark(n=7, fn=function) for function in functions))
-    assert [row["implementation"] for row in found] == ["test_sort[merge]", "test_sort[quick]"]
-    assert [row["fn"] for row in found] == ["merge", "quick"]
+    entries = [
+        with_id(f"7-{name}", n=7, fn=function(name, address))
+        for name, address in (("merge", "0x7f81"), ("quick", "0x7f82"))
+    ]
+    assert implementations(*entries) == ["test_sort[merge]", "test_sort[quick]"]
+    assert [row["fn"] for row in rows(*entries)] == ["merge", "quick"]
+
+
+@pytest.mark.parametrize("sizes_first", [True, False])
+def test_lambdas_are_told_apart_and_called_what_the_test_ids_call_them(sizes_first: bool) -> None:
+    entries = []
+    for name, address in (("<lambda>0", "0x7f81"), ("<lambda>1", "0x7f82")):
+        for n in (64, 128):
+            parts = [str(n), name] if sizes_first else [name, str(n)]
+            entries.append(with_id("-".join(parts), n=n, fn=function("<lambda>", address)))
+    assert implementations(*entries) == [
+        "test_sort[<lambda>0]",
+        "test_sort[<lambda>0]",
+        "test_sort[<lambda>1]",
+        "test_sort[<lambda>1]",
+    ]
+
+
+def test_names_that_the_user_gave_to_sizes_are_no_part_of_the_groups_name() -> None:
+    entries = [
+        with_id(f"{size}-{own}-float32", n=n, fn=function("<lambda>", address), dtype="float32")
+        for own, address in (("by-merging", "0x7f81"), ("naive", "0x7f82"))
+        for size, n in (("small", 64), ("large", 4096))
+    ]
+    assert implementations(*entries) == [
+        "test_sort[by-merging]",
+        "test_sort[by-merging]",
+        "test_sort[naive]",
+        "test_sort[naive]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("<built-in function sorted>", "sorted"),
+        ("<class 'numpy.float32'>", "numpy.float32"),
+        ("<function make.<locals>.<lambda> at 0x7f81>", "make.<locals>.<lambda>"),
+        ("<bound method Sort.run of <a.Sort object at 0x7f81>>", "Sort.run"),
+        ("torch.float32", "torch.float32"),
+    ],
+)
+def test_without_an_id_an_object_is_called_by_its_own_name(written: str, name: str) -> None:
+    (row,) = rows(with_id(None, how=f"UNSERIALIZABLE[{written}]"))
+    assert row["how"] == name
+
+
+def test_an_address_tells_lambdas_apart_where_no_id_does() -> None:
+    entries = [
+        with_id(None, n=n, fn=function("<lambda>", address))
+        for address in ("0x7f81", "0x7f82")
+        for n in (64, 128)
+    ]
+    assert sorted(set(implementations(*entries))) == [
+        "test_sort[<lambda> at 0x7f81]",
+        "test_sort[<lambda> at 0x7f82]",
+    ]
+
+
+def test_objects_are_told_apart_unless_each_is_the_input_of_one_size() -> None:
+    sorters = [
+        with_id(f"how{i}-{n}", n=n, how=f"UNSERIALIZABLE[<a.Sorter object at 0x{i}>]")
+        for i in (0, 1)
+        for n in (64, 128)
+    ]
+    assert sorted(set(implementations(*sorters))) == ["test_sort[how0]", "test_sort[how1]"]
+    inputs = [
+        with_id(f"data{i}", data=f"UNSERIALIZABLE[<a.Data object at 0x{i}>]")
+        | {"extra_info": {"count": count}}
+        for i, count in enumerate((64, 128, 256))
+    ]
+    assert set(implementations(*inputs)) == {"test_sort"}
+
+
+def test_a_long_list_of_numbers_is_data_and_no_shape() -> None:
+    (row,) = rows(benchmark(n=7, data=list(range(100))))
+    assert not [column for column in row if column.startswith("data_")]
 
 
 def test_only_numbers_are_parameters_of_size() -> None:

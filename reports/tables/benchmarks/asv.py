@@ -1,0 +1,177 @@
+"""Turns the results of airspeed velocity (asv) into rows: one a combination of parameters."""
+
+from __future__ import annotations
+
+import ast
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+from reports.tables.benchmarks.rows import (
+    Benchmark,
+    LeftOutWarning,
+    a_list,
+    an_object,
+    contents_of,
+    is_number,
+    is_time,
+    to_number,
+)
+from reports.tables.columns import TableError
+from reports.tables.contents import Contents
+
+_INDEX = "benchmarks.json"
+_TIMES = ("time_", "timeraw_")
+_BYTES = ("mem_", "peakmem_")
+
+
+def is_asv(document: Mapping[str, Any]) -> bool:
+    """Whether a parsed document has the results of one commit."""
+    return "commit_hash" in document and isinstance(document.get("results"), dict)
+
+
+def asv_contents(documents: Sequence[Mapping[str, Any]], index: Mapping[str, Any]) -> Contents:
+    """One row a combination of parameters that was measured.
+
+    `time_s` is the result of benchmarks called `time_…`, `memory_bytes` of those called `mem_…`
+    and `peakmem_…`, and `value` of others. `index` is `benchmarks.json`, which alone has the names
+    of parameters; without it they are called by their place, `arg0` and on. A failed combination
+    is `crashed`, a skipped one `skipped`.
+    """
+    benchmarks = [
+        one
+        for document in documents
+        for name, entry in document["results"].items()
+        for one in _benchmarks(name, entry, document, index, alone=len(documents) == 1)
+    ]
+    machine = an_object(documents[0].get("params")) if len(documents) == 1 else {}
+    return contents_of(
+        benchmarks,
+        {
+            "machine": {"cpu": machine.get("cpu"), "os": machine.get("os")},
+            "versions": {"python": machine.get("python")},
+        },
+    )
+
+
+def is_asv_folder(folder: Path) -> bool:
+    """Whether a folder is the `results` of asv, or one machine's folder in it."""
+    return any((one / _INDEX).is_file() for one in (folder, folder.parent)) and bool(
+        _result_files(folder)
+    )
+
+
+def asv_folder_contents(folder: Path) -> Contents:
+    """The results of the latest commit for each machine and environment, as `asv_contents`.
+
+    Raises:
+        TableError: a file is no JSON, or there are no results.
+
+    """
+    index = _read((folder if (folder / _INDEX).is_file() else folder.parent) / _INDEX)
+    latest: dict[tuple[str, str], Mapping[str, Any]] = {}
+    files = _result_files(folder)
+    for path in files:
+        document = _read(path)
+        if not is_asv(document):
+            continue
+        machine = str(an_object(document.get("params")).get("machine"))
+        key = machine, str(document.get("env_name"))
+        if key not in latest or _date(document) >= _date(latest[key]):
+            latest[key] = document
+    if not latest:
+        raise TableError("has no results of asv; run asv first, or give one of its files")
+    older = len(files) - len(latest)
+    if older:
+        warnings.warn(
+            f"the results of {older} other commits left out; give their files to judge those",
+            LeftOutWarning,
+            stacklevel=2,
+        )
+    return asv_contents(list(latest.values()), index)
+
+
+def _result_files(folder: Path) -> list[Path]:
+    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    return sorted(path for path in found if path.name not in (_INDEX, "machine.json"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise TableError(f"has {path.name}, which is not JSON: {problem!s:.100}") from None
+    return an_object(found)
+
+
+def _date(document: Mapping[str, Any]) -> float:
+    date = document.get("date")
+    return date if is_number(date) else 0.0
+
+
+def _benchmarks(
+    name: str,
+    entry: object,
+    document: Mapping[str, Any],
+    index: Mapping[str, Any],
+    *,
+    alone: bool,
+) -> list[Benchmark]:
+    results, axes = _layout(entry, document)
+    names = [str(one) for one in a_list(an_object(index.get(name)).get("param_names"))]
+    names += [f"arg{place}" for place in range(len(names), len(axes))]
+    words = {} if alone else {"environment": str(document.get("env_name"))}
+    column = _column(name)
+    found = []
+    # As many as there are results: a product of long axes may have no end.
+    for values, result in zip(islice(product(*axes), len(results)), results, strict=False):
+        usable = is_time(result) if column == "time_s" else is_number(result)
+        skipped = isinstance(result, float) and result != result  # NaN, in asv's own words
+        found.append(
+            Benchmark(
+                test=name,
+                params={key: _parameter(v) for key, v in zip(names, values, strict=False)} | words,
+                readings=[{column: float(result)}] if usable else [],
+                status="skipped" if skipped else "measured",
+                reason="asv skipped it" if skipped else "the benchmark failed",
+            )
+        )
+    return found
+
+
+def _layout(entry: object, document: Mapping[str, Any]) -> tuple[list[Any], list[list[Any]]]:
+    """The results and the values of each parameter, in any of the layouts that asv has had."""
+    if isinstance(entry, list):
+        columns = [str(one) for one in a_list(document.get("result_columns"))]
+        entry = dict(zip(columns or ("result", "params"), entry, strict=False))
+    if isinstance(entry, dict):
+        axes = [a_list(axis) for axis in a_list(entry.get("params"))]
+        result = entry.get("result")
+        if result is None:  # all combinations failed in the same way
+            return [None], [axis[:1] for axis in axes]
+        return result if isinstance(result, list) else [result], axes
+    return [entry], []
+
+
+def _column(name: str) -> str:
+    last = name.rpartition(".")[2].lower()
+    if last.startswith(_TIMES):
+        return "time_s"
+    return "memory_bytes" if last.startswith(_BYTES) else "value"
+
+
+def _parameter(written: object) -> object:
+    """A parameter from its repr."""
+    number = to_number(written)
+    if number is not None or not isinstance(written, str):
+        return written if number is None else number
+    quoted = len(written) > 1 and written[0] == written[-1] and written[0] in "'\""
+    if quoted:
+        try:
+            return str(ast.literal_eval(written))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return written
+    return written

@@ -1,0 +1,126 @@
+"""Turns what criterion.rs measured into rows: an export of critcmp, or the tree of its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from reports.tables.benchmarks.rows import (
+    Benchmark,
+    an_object,
+    contents_of,
+    is_number,
+    is_time,
+    sizes_in,
+    to_number,
+)
+from reports.tables.columns import TableError
+from reports.tables.contents import Contents
+
+_ESTIMATES = "estimates.json"
+_BENCHMARK = "benchmark.json"
+# target/criterion/GROUP/FUNCTION/VALUE/new, from any folder of it; nothing deeper is looked at.
+_DEEPEST = 6
+
+
+def is_critcmp(document: Mapping[str, Any]) -> bool:
+    """Whether a parsed document is an export of critcmp."""
+    entries = document.get("benchmarks")
+    return (
+        isinstance(entries, dict)
+        and "name" in document
+        and all("criterion_estimates_v1" in an_object(one) for one in entries.values())
+    )
+
+
+def is_half_a_benchmark(document: Mapping[str, Any]) -> bool:
+    """Whether a parsed document is one `estimates.json`, or the `benchmark.json` beside it."""
+    keys = document.keys()
+    return keys >= {"mean", "median", "std_dev"} or keys >= {"group_id", "directory_name"}
+
+
+def critcmp_contents(document: Mapping[str, Any]) -> Contents:
+    """One row a benchmark: the median of its samples.
+
+    The samples of a benchmark are taken in a row within one process and are no replicates.
+    `input` is the parameter of the benchmark's id; the units of its throughput, where it has one,
+    are `elements` or `bytes`.
+    """
+    return _contents(
+        [
+            (an_object(one["criterion_benchmark_v1"]), an_object(one["criterion_estimates_v1"]))
+            for one in document["benchmarks"].values()
+            if "criterion_benchmark_v1" in one
+        ]
+    )
+
+
+def criterion_folders(folder: Path) -> list[Path]:
+    """The folders in `target/criterion`, or in any folder below, that hold the latest estimates."""
+    patterns = [_ESTIMATES, *("*/" * depth + f"new/{_ESTIMATES}" for depth in range(_DEEPEST))]
+    found = chain.from_iterable(folder.glob(pattern) for pattern in patterns)
+    return sorted({path.parent for path in found if (path.parent / _BENCHMARK).is_file()})
+
+
+def criterion_contents(folders: Sequence[Path]) -> Contents:
+    """One row a benchmark, as `critcmp_contents`, from folders with its two files.
+
+    Raises:
+        TableError: one of the files is no JSON object.
+
+    """
+    return _contents([(_read(one / _BENCHMARK), _read(one / _ESTIMATES)) for one in folders])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise TableError(f"{path} is not JSON: {problem!s:.100}; run cargo bench again") from None
+    if not isinstance(found, dict):
+        raise TableError(f"{path} holds no JSON object; run cargo bench again")
+    return found
+
+
+def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Contents:
+    names = ["/".join(_parts(benchmark)) for benchmark, _ in entries]
+    if all(benchmark.get("value_str") is None for benchmark, _ in entries):
+        named = sizes_in(names)
+    else:
+        named = [(name, {}) for name in names]
+    return contents_of(
+        [
+            Benchmark(
+                test=name,
+                params=_params(benchmark) | sizes,
+                readings=[{"time_s": 1e-9 * time} for time in _medians(estimates)],
+                reason="criterion recorded no median",
+            )
+            for (benchmark, estimates), (name, sizes) in zip(entries, named, strict=True)
+        ]
+    )
+
+
+def _parts(benchmark: Mapping[str, Any]) -> list[str]:
+    parts = [benchmark.get("group_id"), benchmark.get("function_id")]
+    return [str(part) for part in parts if part]
+
+
+def _params(benchmark: Mapping[str, Any]) -> dict[str, object]:
+    params: dict[str, object] = {}
+    value = benchmark.get("value_str")
+    if value is not None:
+        number = to_number(value)
+        params["input"] = str(value) if number is None else number
+    for unit, amount in an_object(benchmark.get("throughput")).items():
+        if is_number(amount):
+            params[unit.lower()] = amount
+    return params
+
+
+def _medians(estimates: Mapping[str, Any]) -> list[float]:
+    found = an_object(estimates.get("median")).get("point_estimate")
+    return [found] if is_time(found) else []

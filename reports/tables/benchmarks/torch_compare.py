@@ -1,0 +1,78 @@
+"""Reads the table that torch.utils.benchmark.Compare prints: a row a call, a column a variant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in, to_number
+from reports.tables.columns import TableError
+from reports.tables.contents import Contents
+
+_THREADS = re.compile(r"^(?P<threads>[0-9]{1,6}) threads?: -")
+_UNIT = re.compile(r"^Times are in \w+ \((?P<unit>[^)\n]{1,8})\)", re.MULTILINE)
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,12}m")
+_LOOKED_AT = 8192
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+
+
+def is_compare(text: str) -> bool:
+    """Whether a text has such a table near its beginning."""
+    return any(map(_is_title, _COLOUR.sub("", text[:_LOOKED_AT]).splitlines()))
+
+
+def compare_contents(text: str) -> Contents:
+    """One row a number in the table: its column is the implementation.
+
+    The label of its row gives the sizes, as in `n=64` or `[64, 32]`, where they vary; the threads
+    are a column.
+
+    Raises:
+        TableError: the last line, which states the unit, is missing.
+
+    """
+    text = _COLOUR.sub("", text)
+    unit = _UNIT.search(text)
+    if unit is None or unit["unit"] not in _SECONDS:
+        raise TableError(
+            "is a table of torch.utils.benchmark without its last line, which states the unit; "
+            "add it: Times are in microseconds (us)."
+        )
+    found: list[tuple[str, str, int, str, str]] = []
+    title, threads = "", 1
+    columns: list[str] = []
+    for line in text.splitlines():
+        about = _THREADS.match(line)
+        label, *cells = (part.strip() for part in line.split("|"))
+        if _is_title(line):
+            title, threads, columns = line.strip("[]- "), 1, []
+        elif about:
+            threads = int(about["threads"])
+        elif cells and not columns:
+            columns = cells
+        elif cells:
+            found += [
+                (title, column, threads, label, cell)
+                for column, cell in zip(columns, cells, strict=False)
+                if cell
+            ]
+    labels = sizes_in([label for *_, label, _ in found])
+    factor = _SECONDS[unit["unit"]]
+    benchmarks = []
+    for (title, column, threads, _, cell), (rest, sizes) in zip(found, labels, strict=True):
+        time = to_number(cell.split()[0])
+        words: Mapping[str, object] = {"title": title, "label": rest}
+        benchmarks.append(
+            Benchmark(
+                test=column,
+                params={**words, **sizes},
+                readings=[{"time_s": time * factor}] if time is not None and time > 0 else [],
+                reason=f"the table has {cell:.40}",
+                columns={"threads": threads},
+            )
+        )
+    return contents_of(benchmarks)
+
+
+def _is_title(line: str) -> bool:
+    return line.startswith("[--") and line.rstrip().endswith("--]")
