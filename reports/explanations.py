@@ -17,6 +17,7 @@ from scipy.stats import f as f_distribution
 
 from reports import jumps
 from reports.breaks import FEWEST_CELLS, Break
+from reports.cells import Cells
 from reports.judge.one_jump import one_jump_reaches
 from reports.models import MOST_LOWER, Held, Model, Solution, lower_terms, near_terms
 from reports.monomials import Floats, Law, Monomial
@@ -32,9 +33,10 @@ FARTHEST_REACH = 8.0  # sought so far above, while the best exponent lies at the
 AT_THE_END = 0.001
 FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
 MOST_OF_IT = 0.5
-AS_GOOD = (
-    2.0  # a jump saves a claim that it explains as well; 2 is hardly evidence (Kass & Raftery 1995)
-)
+LONG = 10.0  # doublings
+AS_GOOD = 2.0
+"""A jump saves a claim that it explains as well: so much, in the criterion, is hardly evidence
+(Kass & Raftery 1995)."""
 SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
 TWIN_CONFIDENCE = 0.999
 OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
@@ -190,7 +192,9 @@ def choose(setting: Setting) -> Choice:
     if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
         return Choice(fitted=plain, tie=False)  # nothing richer could lead
     unlogged = near_terms(law)
-    if unlogged:
+    if unlogged and all(
+        _doublings(cells, name) >= LONG for term in unlogged for name in term.names
+    ):
         model = Model(cells, law, names=names, lower=(*lower_terms(law), *unlogged))
         beside = fit_priced(setting, model)
         if beside.score < plain.score - STRICT:
@@ -215,6 +219,12 @@ def choose(setting: Setting) -> Choice:
         return Choice(fitted=plain, tie=False)
     model = Model(cells, law, names=names, extra=rival[0])
     return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
+
+
+def _is_long(cells: Cells, name: str) -> bool:
+    """Whether a size spans so much that a logarithm is no cache that is left by degrees."""
+    values = cells.sizes[name]
+    return math.log2(float(values.max() / values.min())) >= LONG
 
 
 def small_change(setting: Setting, chosen: Fitted) -> float:
@@ -297,7 +307,11 @@ def twin_is_better(setting: Setting, chosen: Fitted, tolerance: float) -> bool:
     if excess <= noise * margin / setting.error(0.0, chosen.free) ** 2:
         return False
     off = np.abs(chosen.found.best[: len(setting.names)] - chosen.model.claimed)
-    far = {name for name, by in zip(setting.names, off, strict=True) if by > tolerance / 2}
+    far = {
+        name
+        for name, by in zip(setting.names, off, strict=True)
+        if by > tolerance / (4 if _is_long(setting.cells, name) else 2)
+    }
     for law in twins(setting.law, far):
         later = chosen.model.later
         model = Model(setting.cells, law, names=setting.names, later=later)

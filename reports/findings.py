@@ -11,13 +11,14 @@ from reports.cells import Cells
 from reports.explanations import Fitted
 from reports.models import Held, least
 from reports.monomials import Floats, Law
-from reports.setting import Setting
+from reports.setting import MISFIT_IN_ERRORS, Setting
 
 FEWEST_SIZES = 4
 FEWEST_DOUBLINGS = 3.0
 COLLINEAR = 0.05  # smallest eigenvalue of the correlations of log sizes; two sizes: r = 0.95
 PRESENT_SHARE = 0.2
 VISIBLE_SHARE = 0.1
+LARGEST_DRIFT = 0.05  # of the cost about a law whose exponents lie a little off
 WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
 
 
@@ -25,7 +26,7 @@ WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
 class Findings:
     """What a verdict rests on.
 
-    `claim_fits` says that the law fits with the claimed exponents too.
+    `claim_fits` says that the law fits with the claimed exponents about as well as with others.
     `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
     to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
     the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs
@@ -68,7 +69,7 @@ def findings_of(
         overhead=float(fixed[largest_cell(setting)]),
         usual_overhead=float(np.median(fixed)),
         weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
-        claim_fits=_claim_misfit(chosen) <= setting.largest_misfit,
+        claim_fits=_claim_misfit(chosen) <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit),
         inside=there
         and all(
             low is not None

@@ -6,6 +6,7 @@ from reports.explanations import Fitted, fit_model, jump_explains
 from reports.findings import FEWEST_SIZES, PRESENT_SHARE, VISIBLE_SHARE, Findings, long_enough
 from reports.judgement import Verdict
 from reports.models import Model
+from reports.rivals import rests_on_largest
 from reports.setting import Setting
 
 REFUTING = ("faster_growing_term", "claimed_term_absent", "exponent_outside_tolerance")
@@ -27,7 +28,8 @@ def refutation(
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     if few and all(few) and findings.limits and not setting.exact:
         return Verdict.INCONCLUSIVE, []
-    if chosen.rival and chosen.rival_share < PRESENT_SHARE:
+    small = chosen.rival_share < PRESENT_SHARE
+    if chosen.rival and (small or rests_on_largest(setting, chosen.rival)):
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     if findings.outside and not _outside_without_ramp(setting, chosen, findings, tolerance):
         return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from reports.judge.non_negative import Mask
 from reports.models import Model
 from reports.monomials import Law, Monomial
 from reports.plain import solve_plain
@@ -42,13 +43,39 @@ def shows_beyond(setting: Setting, term: Monomial) -> bool:
     for name in setting.names:
         if term.power(name) < min(lead.power(name) for lead in setting.law.leading):
             kept &= cells.sizes[name] > cells.sizes[name].min()
-    rest = replace(setting, cells=cells.only(kept))
-    model = Model(rest.cells, setting.law, names=setting.names, extra=(term,))
-    if kept.all() or len(rest.cells) <= model.size + len(setting.names):
-        return True
+    few = int(kept.sum()) <= _columns(setting, (term,))
+    return bool(kept.all()) or few or _leads(setting, (term,), kept, STRICT)
+
+
+def rests_on_largest(setting: Setting, terms: Sequence[Monomial]) -> bool:
+    """Whether outgrowing terms show at the largest sizes alone, where one cell may just be dearer.
+
+    What is left without the largest value of a size in which they outgrow the claim has to speak
+    for them too.
+    """
+    cells, law = setting.cells, setting.law
+    for name in setting.names:
+        if any(t.power(name) > max(one.power(name) for one in law.leading) for t in terms):
+            kept = cells.sizes[name] < cells.sizes[name].max()
+            if not _leads(setting, terms, kept, STRICT):
+                return True
+    return False
+
+
+def _leads(setting: Setting, terms: Sequence[Monomial], kept: Mask, by: float) -> bool:
+    """Whether these terms beside the claim explain some of the cells better than exponents do."""
+    rest = replace(setting, cells=setting.cells.only(kept))
+    if len(rest.cells) <= _columns(setting, terms):
+        return False
+    model = Model(rest.cells, setting.law, names=setting.names, extra=terms)
     plain, beside = solve_plain(rest), model.solve(model.claimed)
     without = rest.criterion(plain.sse, plain.active + len(setting.names))
-    return rest.criterion(beside.sse, beside.active + 1) < without - STRICT
+    return rest.criterion(beside.sse, beside.active + len(terms)) < without - by
+
+
+def _columns(setting: Setting, terms: Sequence[Monomial]) -> int:
+    model = Model(setting.cells, setting.law, names=setting.names, extra=terms)
+    return model.size + len(setting.names)
 
 
 def best_rival(setting: Setting) -> tuple[tuple[Monomial, ...], float] | None:

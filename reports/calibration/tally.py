@@ -6,13 +6,14 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from reports.calibration.scenarios import Design, Disturbance, Truth
 from reports.calibration.simulate import COLUMNS, simulate
 from reports.fit import fit
-from reports.judgement import Verdict
+from reports.judgement import Fit, Verdict
 from reports.laws import parse
 
 
@@ -32,14 +33,25 @@ class Trial:
         return self.claim == self.truth.true
 
 
+class Tried(Protocol):
+    """A claim on simulated costs."""
+
+    @property
+    def true(self) -> bool:
+        """Whether the claim is true of them."""
+
+
+T = TypeVar("T", bound=Tried, covariant=True)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Generic[T]):
     """What came of a trial: `covered` and `stated` count intervals with both ends, if it is true.
 
     A window has no exponent that holds everywhere, so that its intervals are not counted.
     """
 
-    trial: Trial
+    trial: T
     verdict: Verdict
     reasons: tuple[str, ...]
     covered: int
@@ -56,7 +68,7 @@ class Tally:
     covered: int = 0
     stated: int = 0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome[Tried]) -> None:
         """Count one more."""
         (self.true if outcome.trial.true else self.false)[outcome.verdict] += 1
         self.covered += outcome.covered
@@ -106,25 +118,31 @@ def trials(
                         yield Trial(truth=truth, design=design, noise=noise, seed=seed, claim=claim)
 
 
-def tried(trial: Trial) -> Outcome:
+def tried(trial: Trial) -> Outcome[Trial]:
     """Simulate, judge, and compare."""
     sizes = {name: COLUMNS[name] for name in trial.design.sizes}
     table = simulate(trial.truth, trial.design, trial.noise, trial.seed)
     found = fit(table, sizes=sizes, claim=trial.claim, other=False)
-    covered = stated = 0
-    if trial.true and not trial.truth.window:
-        law = parse(trial.claim)
-        for name, interval in found.exponents.items():
-            if interval.low is not None and interval.high is not None:
-                power = max(float(term.power(name)) for term in law.leading)
-                stated += 1
-                covered += bool(interval.low <= power <= interval.high)
+    told = trial.true and not trial.truth.window
+    covered, stated = covered_by(found, trial.claim) if told else (0, 0)
     return Outcome(
         trial=trial, verdict=found.verdict, reasons=found.reasons, covered=covered, stated=stated
     )
 
 
-def tally(outcomes: Iterable[Outcome]) -> Tally:
+def covered_by(found: Fit, claim: str) -> tuple[int, int]:
+    """How many intervals with both ends hold the claimed exponent, and how many there are."""
+    law = parse(claim)
+    covered = stated = 0
+    for name, interval in found.exponents.items():
+        if interval.low is not None and interval.high is not None:
+            power = max(float(term.power(name)) for term in law.leading)
+            stated += 1
+            covered += bool(interval.low <= power <= interval.high)
+    return covered, stated
+
+
+def tally(outcomes: Iterable[Outcome[Tried]]) -> Tally:
     """Count them."""
     found = Tally()
     for outcome in outcomes:
