@@ -7,10 +7,10 @@ Each is fitted with its exponents free; a richer one must lead by the strict mar
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from scipy.stats import f as f_distribution
@@ -42,9 +42,13 @@ TWIN_CONFIDENCE = 0.999
 OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
 
 
+Ends = tuple[tuple[float | None, float | None], ...]
+"""The interval of each exponent; None where an end is unknown."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A model with its exponents searched, and their intervals; None where an end is unknown.
+    """A model with its exponents searched.
 
     `broken` and `rival` (terms that outgrow it) say which explanation it is: neither is the claimed
     law alone. `price` is what each lower-order term had to lower the sum of squares by.
@@ -53,13 +57,18 @@ class Fitted:
     model: Model
     found: Search
     solution: Solution
-    intervals: tuple[tuple[float | None, float | None], ...]
+    find_intervals: Callable[[], Ends] = field(repr=False, compare=False)
     free: int
     misfit: float
     score: float
     price: float
     broken: Break | None = None
     rival: tuple[Monomial, ...] = ()
+
+    @cached_property
+    def intervals(self) -> Ends:
+        """The interval of each exponent; sought when somebody asks, since it takes longest."""
+        return self.find_intervals()
 
     def share(self, leading: int) -> float:
         """The most that one leading term weighs in any cell."""
@@ -114,21 +123,23 @@ def fit_model(
     solution = model.solve(found.best, price)
     spent = solution.active + found.best.size + (broken is not None) + len(rival)
     free = len(setting.cells) - spent + len(rival)
-    if free >= 1:
+
+    def ends() -> Ends:
+        if free < 1:
+            return tuple((None, None) for _ in setting.names)
         margin = setting.threshold(solution.sse, free) - solution.sse
-        ends = intervals(
+        return intervals(
             lambda thetas: np.min([one.values(thetas, price) for one in (model, *also)], axis=0),
             found,
             found.value + margin,
             len(setting.names),
         )
-    else:
-        ends = tuple((None, None) for _ in setting.names)
+
     return Fitted(
         model=model,
         found=found,
         solution=solution,
-        intervals=ends,
+        find_intervals=ends,
         free=max(free, 1),
         misfit=math.sqrt(solution.sse / max(free, 1)),
         score=setting.criterion(solution.sse, spent),
@@ -192,9 +203,7 @@ def choose(setting: Setting) -> Choice:
     if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
         return Choice(fitted=plain, tie=False)  # nothing richer could lead
     unlogged = near_terms(law)
-    if unlogged and all(
-        _doublings(cells, name) >= LONG for term in unlogged for name in term.names
-    ):
+    if unlogged and all(_is_long(cells, name) for term in unlogged for name in term.names):
         model = Model(cells, law, names=names, lower=(*lower_terms(law), *unlogged))
         beside = fit_priced(setting, model)
         if beside.score < plain.score - STRICT:

@@ -14,7 +14,7 @@ import numpy as np
 from reports.breaks import Break, candidates, spills
 from reports.models import Model, Solution, lower_terms
 from reports.monomials import Floats, Monomial
-from reports.profiles import descend
+from reports.profiles import LEAST_STEP, descend
 from reports.setting import REACH, Setting
 
 PHYSICAL_BONUS = 6.0
@@ -23,6 +23,7 @@ FEWEST_FREE = 5  # degrees of freedom that a break must leave: fewer, and it exp
 MOST_TRIED = 24  # breaks that are tried at the starts, after all were ranked
 MOST_FITTED = 4  # breaks whose exponents are searched
 CAPACITIES = 2  # of a cache, on either side of the best: half to twice
+ROUGH_STEP = 8 * LEAST_STEP  # of those that are compared; the chosen one is sought anew
 _LOG_JUMPS = tuple(math.log(f) for f in (0.33, 0.7, 1.2, 1.5, 2.2, 3.3))
 
 
@@ -172,11 +173,16 @@ def _with_jumps(model: Model, exponents: Floats) -> list[Floats]:
 def _descended(model: Model, starts: Sequence[Floats]) -> Floats:
     """The best exponents and jump near the starts."""
     first = np.array([t for start in starts for t in _with_jumps(model, start)])
-    return near(model, first[int(model.values(first).argmin())])
+    start = first[int(model.values(first).argmin())]
+    return near(model, start, least_step=ROUGH_STEP)
 
 
-def near(model: Model, start: Floats, price: float = 0.0) -> Floats:
+def near(model: Model, start: Floats, price: float = 0.0, least_step: float = LEAST_STEP) -> Floats:
     """The minimum next to a start."""
     low, high = model.bounds(REACH)
     step = np.full(start.size, 0.1)
-    return descend(lambda thetas: model.values(thetas, price), start, step, low, high)[0]
+
+    def objective(thetas: Floats) -> Floats:
+        return model.values(thetas, price)
+
+    return descend(objective, start, step, low, high, least_step)[0]

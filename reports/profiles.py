@@ -27,6 +27,7 @@ _NEAR = 0.05
 _NEARBY = 0.02  # along a valley that is known
 _FAR_ABOVE = 4.0  # by the root of the sum of squares, 1 being the threshold
 _PRECISION = 1e-3  # of an exponent: a hundredth of the default tolerance
+LEAST_STEP = _PRECISION / 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def descend(
     step: Floats,
     low: Floats,
     high: Floats,
-    least_step: float = _PRECISION / 4,
+    least_step: float = LEAST_STEP,
 ) -> tuple[Floats, float]:
     """The nearest minimum, by trying a cube of points and making it smaller, to `least_step`."""
     best, values = _descend(objective, start[None], step[None], low, high, least_step)
