@@ -69,11 +69,11 @@ def fit_groups(
     for column in (cost, *(sizes or {}).values()):
         if column not in table.columns:
             raise no_column(table, column)
-    taken = set((sizes or SIZES).values())
     if sizes is not None:
         _distinct(sizes, cost, by or ())
     keep = None if by is None else list(by)
     given = _present(table) if sizes is None else sizes
+    taken = set((given or SIZES).values())
     fits = []
     parts = list(groups(table, keep, without=taken))
     for group, rows in parts:
