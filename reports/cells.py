@@ -57,7 +57,7 @@ class Cells:
     minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
     the fraction of readings set aside or marked noisy, `censored` the number of cells that were
     wanted and never measured, `unmeasured` the rows that are no measurement. `step` is the last
-    decimal place of the costs, 0 where they have more digits than anybody reads.
+    decimal place of the costs, 0 of fractions with more digits than anybody reads.
     """
 
     sizes: Mapping[str, Floats]
@@ -208,7 +208,7 @@ def cells_of(
 
 
 def _last_place(cost: Floats) -> float:
-    """The largest power of ten of which all costs are multiples; 0 if they have many digits."""
+    """The largest power of ten of which all costs are multiples; 0 of fractions of many digits."""
     if not cost.size:
         return 0.0
     some = cost[:MOST_LOOKED_AT]
@@ -217,7 +217,7 @@ def _last_place(cost: Floats) -> float:
         parts = some / 10.0**place
         if (np.abs(parts - np.round(parts)) < ROUNDED * np.maximum(parts, 1.0)).all():
             return float(10.0**place)
-    return 0.0
+    return float((some == np.round(some)).all())  # whole numbers, of however many digits
 
 
 def _usable(rows: pd.DataFrame, cost: Floats, value: str) -> npt.NDArray[np.bool_]:

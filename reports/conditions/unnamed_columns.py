@@ -119,7 +119,7 @@ def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> 
     if np.unique(cell[whole]).size < np.unique(cell).size:
         return None
     means = rows.assign(**{value: together.transform("mean")})
-    return means.loc[whole & (codes == 0)]
+    return pd.DataFrame(means[whole & (codes == 0)])
 
 
 def _setting(
