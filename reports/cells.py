@@ -213,11 +213,13 @@ def _last_place(cost: Floats) -> float:
         return 0.0
     some = cost[:MOST_LOOKED_AT]
     top = math.floor(math.log10(float(some.max())))
+    if (some == np.round(some)).all():
+        return float(10.0 ** next(k for k in range(top, -1, -1) if not (some % 10.0**k).any()))
     for place in range(top, top - MOST_DIGITS, -1):
         parts = some / 10.0**place
         if (np.abs(parts - np.round(parts)) < ROUNDED * np.maximum(parts, 1.0)).all():
             return float(10.0**place)
-    return float((some == np.round(some)).all())  # whole numbers, of however many digits
+    return 0.0
 
 
 def _usable(rows: pd.DataFrame, cost: Floats, value: str) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from reports.rivals import outgrowing
 _LAST_PLACE = 1e-9  # of a cost: what floating point leaves of whole numbers
 FEWEST_MORE = 2  # values of a size than its highest power: one to tell it by, one to check it
 _SHOWN = 4.0  # halves of the last place that a leading term must add to some cell
+HALF = Fraction(1, 2)
 _MISSED = 1.5  # of the half that rounding may take: least squares do not minimise the largest
 
 
@@ -173,11 +175,24 @@ def _exact(
         return None
     there = [term for term, kept in zip(terms, needed, strict=True) if kept]
     found = _solved((columns / scale)[:, needed], target)
-    leading = Law.of(tuple(there)).leading
-    # Each coefficient is what its term adds where it adds most, in halves of the last place.
-    if any(c <= _SHOWN for term, c in zip(there, found, strict=True) if term in leading):
-        return None
+    for term in Law.of(tuple(there)).leading:
+        place = there.index(term)
+        # A coefficient is what its term adds where it adds most, in halves of the last place.
+        if found[place] <= _SHOWN:
+            return None
+        rest = np.delete(columns[:, needed], place, axis=1)
+        for twin in _twins(term):
+            if _fits(np.column_stack([rest, twin.evaluate(cells.sizes) / allowed]), target):
+                return None  # rounding leaves room for another law
     return tuple((term, float(c)) for term, c in zip(there, found / scale[needed], strict=True))
+
+
+def _twins(term: Monomial) -> Iterator[Monomial]:
+    """What grows nearly like a term: half a power more or less, a logarithm for a power or more."""
+    powers = {factor.name: factor.power for factor in term.factors}
+    for name, power in powers.items():
+        for step, log in ((-HALF, 0), (HALF, 0), (-2 * HALF, 1), (0, 1)):
+            yield Monomial.of({**powers, name: power + step}, {name: log})
 
 
 def _degree(term: Monomial) -> float:
@@ -201,6 +216,7 @@ def _needed(columns: Floats, target: Floats, degrees: Sequence[float]) -> Mask |
 
 
 def _fits(columns: Floats, target: Floats) -> bool:
+    columns = columns / np.abs(columns).max(axis=0)
     return bool(np.abs(columns @ _solved(columns, target) - target).max() <= _MISSED)
 
 

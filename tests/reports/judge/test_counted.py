@@ -80,6 +80,33 @@ def test_a_leading_term_below_what_rounding_leaves_is_not_confirmed() -> None:
     assert judged(cost, "n").verdict is Verdict.CONFIRMED
 
 
+@pytest.mark.parametrize(
+    ("lengths", "cost"),
+    [
+        ((16, 32, 64, 128, 256), (60, 80, 140, 270, 560)),
+        ((100, 200, 400, 800, 1600, 3200), (7000, 15000, 32000, 70000, 153000, 335000)),
+    ],
+)
+def test_n_log_n_rounded_so_coarsely_that_n_squared_gives_it_too_is_not_n_squared(
+    lengths: tuple[int, ...], cost: tuple[int, ...]
+) -> None:
+    table = pd.DataFrame({"n": lengths, "memory_mib": cost})
+    found = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2")
+
+    assert found.verdict is not Verdict.CONFIRMED
+    assert found.counted is None
+
+
+def test_whole_numbers_of_many_digits_are_rounded_ones() -> None:
+    n = np.array([128.0 * 4**k for k in range(7)])
+    cost = np.round(0.125 * n**2 + 600 * n + 50, -2)
+    table = pd.DataFrame({"n": n, "memory_mib": cost})
+
+    square = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2")
+    cubic = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^3")
+    assert (square.verdict, cubic.verdict) == (Verdict.CONFIRMED, Verdict.REFUTED)
+
+
 def test_buffers_of_one_size_below_some_n_are_left_out() -> None:
     n, d = np.array(GRID, dtype=float).T
     buffered = np.maximum(4 * n**2 + 8 * n * d, 4 * 128**2 + 8 * 128 * d)
