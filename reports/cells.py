@@ -57,7 +57,7 @@ class Cells:
     minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
     the fraction of readings set aside or marked noisy, `censored` the number of cells that were
     wanted and never measured, `unmeasured` the rows that are no measurement. `step` is the last
-    decimal place of the costs, 0 where they have more digits than anybody reads.
+    decimal place of the costs, 0 of fractions with more digits than anybody reads.
     """
 
     sizes: Mapping[str, Floats]
@@ -208,11 +208,13 @@ def cells_of(
 
 
 def _last_place(cost: Floats) -> float:
-    """The largest power of ten of which all costs are multiples; 0 if they have many digits."""
+    """The largest power of ten of which all costs are multiples; 0 of fractions of many digits."""
     if not cost.size:
         return 0.0
     some = cost[:MOST_LOOKED_AT]
     top = math.floor(math.log10(float(some.max())))
+    if (some == np.round(some)).all():
+        return float(10.0 ** next(k for k in range(top, -1, -1) if not (some % 10.0**k).any()))
     for place in range(top, top - MOST_DIGITS, -1):
         parts = some / 10.0**place
         if (np.abs(parts - np.round(parts)) < ROUNDED * np.maximum(parts, 1.0)).all():

@@ -69,11 +69,11 @@ def fit_groups(
     for column in (cost, *(sizes or {}).values()):
         if column not in table.columns:
             raise no_column(table, column)
-    taken = set((sizes or SIZES).values())
     if sizes is not None:
         _distinct(sizes, cost, by or ())
     keep = None if by is None else list(by)
     given = present_sizes(table) if sizes is None else sizes
+    taken = set((given or SIZES).values())
     fits = []
     parts = list(groups(with_cost(table, cost), keep, without=taken))
     for group, rows in parts:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.stats import f as f_distribution
@@ -82,8 +81,8 @@ def without_settings(
     every row, which are measured themselves, are no settings.
     """
     found = []
+    cell = _cells(rows, sizes)
     for column in list(rows.columns):
-        cell = np.asarray(rows.groupby(list(sizes), sort=False, dropna=False).ngroup())
         codes, values = _setting(rows, column, cell, {*sizes, *without})
         if codes is None:
             continue
@@ -101,7 +100,14 @@ def without_settings(
             mean = _averages(rows, value, cell, codes)
             factors = np.exp(effects[codes])
             rows = rows.assign(**{value: cost / factors}) if mean is None else mean
+            cell = _cells(rows, sizes)
     return tuple(found), rows
+
+
+def _cells(rows: pd.DataFrame, sizes: Sequence[str]) -> Numbers:
+    """The number of each row's cell; the sizes alone are grouped, whatever else there is."""
+    columns = list(dict.fromkeys(sizes))
+    return np.asarray(rows[columns].groupby(columns, sort=False, dropna=False).ngroup())
 
 
 def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> pd.DataFrame | None:
@@ -113,8 +119,7 @@ def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> 
     if np.unique(cell[whole]).size < np.unique(cell).size:
         return None
     means = rows.assign(**{value: together.transform("mean")})
-    kept: pd.DataFrame = means.loc[whole & (codes == 0)]
-    return kept
+    return pd.DataFrame(means[whole & (codes == 0)])
 
 
 def _setting(
@@ -169,16 +174,17 @@ def moving_sizes(
 ) -> tuple[Moving, ...]:
     """The columns of whole numbers that fall, and never rise, as one of the `sizes` rises."""
     known = [column for column in sizes if is_numeric_dtype(rows[column])]
+    if not known:
+        return ()
+    ladders = _Ladders(rows, known)
     found = []
     for column in rows.columns:
-        values = rows[column]
         if column in {*sizes, *without, *NOT_TELLING} or _REPETITION.search(str(column)):
             continue
-        if not _is_whole(values):
-            continue
-        against = next((one for one in known if _falls(rows, column, one, known)), None)
-        if against is not None:
-            found.append(Moving(column=column, against=against))
+        values = rows[column]
+        if _is_whole(values):
+            against = ladders.against(values.to_numpy(dtype=np.float64))
+            found += [] if against is None else [Moving(column=column, against=against)]
     return tuple(found)
 
 
@@ -189,13 +195,27 @@ def _is_whole(values: pd.Series) -> bool:
     return bool((numbers >= 1).all() and (numbers == np.round(numbers)).all())
 
 
-def _falls(rows: pd.DataFrame, column: str, size: str, sizes: Sequence[str]) -> bool:
-    """Whether a column is fixed by the sizes and falls with one of them, the others held."""
-    others = [one for one in sizes if one != size]
-    pairs = rows[[*sizes, column]].drop_duplicates()
-    if pairs.duplicated(subset=list(sizes)).any():
-        return False  # it varies among rows of the same sizes
-    ordered = pairs.sort_values(size)
-    steps = ordered.groupby(others)[column].diff() if others else ordered[column].diff()
-    known: npt.NDArray[np.float64] = steps.dropna().to_numpy(dtype=np.float64)
-    return bool(known.size >= 2 and (known <= 0).all() and (known < 0).sum() >= 2)
+class _Ladders:
+    """The cells of some rows, in steps of each size while the other sizes stand still."""
+
+    def __init__(self, rows: pd.DataFrame, sizes: Sequence[str]) -> None:
+        self._cell = _cells(rows, sizes)
+        self._first = np.unique(self._cell, return_index=True)[1]
+        one = rows[list(dict.fromkeys(sizes))].iloc[self._first]
+        self._steps = {}
+        for size in sizes:
+            others = [name for name in sizes if name != size]
+            ladder = _cells(one, others) if others else np.zeros(len(one), dtype=np.int64)
+            order = np.lexsort((one[size].to_numpy(), ladder))
+            self._steps[size] = order, np.diff(ladder[order]) == 0
+
+    def against(self, values: Floats) -> str | None:
+        """The first size with which the values fall, if the sizes fix them at all."""
+        of_cells = values[self._first]
+        if (of_cells[self._cell] != values).any():
+            return None
+        for size, (order, within) in self._steps.items():
+            steps = np.diff(of_cells[order])[within]
+            if steps.size >= 2 and (steps <= 0).all() and (steps < 0).sum() >= 2:
+                return size
+        return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -22,7 +23,9 @@ from reports.rivals import outgrowing
 
 _LAST_PLACE = 1e-9  # of a cost: what floating point leaves of whole numbers
 FEWEST_MORE = 2  # values of a size than its highest power: one to tell it by, one to check it
-_SHOWN = 4.0  # last places by which leaving a term out must change some cell
+_SHOWN = 4.0  # halves of the last place that a leading term must add to some cell
+HALF = Fraction(1, 2)
+_MISSED = 1.5  # of the half that rounding may take: least squares do not minimise the largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,29 +168,57 @@ def _exact(
     columns = columns / allowed[:, None]
     target = cells.cost / allowed
     scale = np.abs(columns).max(axis=0)
-    found, _, rank, _ = np.linalg.lstsq(columns / scale, target, rcond=1e-14)
-    if rank < len(terms) or np.abs(columns / scale @ found - target).max() > 1.5:
+    if np.linalg.matrix_rank(columns / scale) < len(terms):
         return None
-    seen = np.abs(found) > _SHOWN  # by what it adds where it adds most, in last places
-    least = _needed(columns / scale, target, seen)
-    if (found[least] <= 0).all():
+    needed = _needed(columns / scale, target, [_degree(term) for term in terms])
+    if needed is None:
         return None
-    return tuple(
-        (term, float(value))
-        for term, value, there in zip(terms, found / scale, least, strict=True)
-        if there
-    )
+    there = [term for term, kept in zip(terms, needed, strict=True) if kept]
+    found = _solved((columns / scale)[:, needed], target)
+    for term in Law.of(tuple(there)).leading:
+        place = there.index(term)
+        # A coefficient is what its term adds where it adds most, in halves of the last place.
+        if found[place] <= _SHOWN:
+            return None
+        rest = np.delete(columns[:, needed], place, axis=1)
+        for twin in _twins(term):
+            if _fits(np.column_stack([rest, twin.evaluate(cells.sizes) / allowed]), target):
+                return None  # rounding leaves room for another law
+    return tuple((term, float(c)) for term, c in zip(there, found / scale[needed], strict=True))
 
 
-def _needed(columns: Floats, target: Floats, seen: Mask) -> Mask:
-    """The terms without which some cell is missed."""
-    needed = seen.copy()
-    for k in np.flatnonzero(seen):
+def _twins(term: Monomial) -> Iterator[Monomial]:
+    """What grows nearly like a term: half a power more or less, a logarithm for a power or more."""
+    powers = {factor.name: factor.power for factor in term.factors}
+    for name, power in powers.items():
+        for step, log in ((-HALF, 0), (HALF, 0), (-2 * HALF, 1), (0, 1)):
+            yield Monomial.of({**powers, name: power + step}, {name: log})
+
+
+def _degree(term: Monomial) -> float:
+    return sum(float(factor.power) for factor in term.factors)
+
+
+def _needed(columns: Floats, target: Floats, degrees: Sequence[float]) -> Mask | None:
+    """The terms without which some cell is missed, in the polynomial of the lowest degree.
+
+    None where all of them together miss one.
+    """
+    needed = np.ones(len(degrees), dtype=np.bool_)
+    if not _fits(columns, target):
+        return None
+    for k in np.argsort(degrees, kind="stable")[::-1]:
         rest = needed.copy()
         rest[k] = False
-        if not rest.any():
-            continue
-        without = np.linalg.lstsq(columns[:, rest], target, rcond=None)[0]
-        if np.abs(columns[:, rest] @ without - target).max() <= 1.5:
+        if rest.any() and _fits(columns[:, rest], target):
             needed = rest
     return needed
+
+
+def _fits(columns: Floats, target: Floats) -> bool:
+    columns = columns / np.abs(columns).max(axis=0)
+    return bool(np.abs(columns @ _solved(columns, target) - target).max() <= _MISSED)
+
+
+def _solved(columns: Floats, target: Floats) -> Floats:
+    return np.asarray(np.linalg.lstsq(columns, target, rcond=1e-14)[0])

@@ -186,6 +186,9 @@ class MachineWorker:
         counted = [{"flops_executed": 17} for _ in cases]
         return self._machine.COUNT_S, {"status": "done", "counts": counted}
 
+    def workspace_law(self, spec: str, case: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+        return self._machine.COUNT_S, {"status": "done", "law": None}
+
     def ceiling(self, **_: Any) -> tuple[float, dict[str, Any]]:
         return self._machine.CEILING_S, {"status": "done", "matmul_flops_per_s": 1e11}
 

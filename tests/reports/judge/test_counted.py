@@ -1,0 +1,190 @@
+"""Costs without noise, judged by their polynomial: which terms they have is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.fit import fit
+from reports.judgement import Fit, Verdict
+from reports.monomials import Floats
+
+PUBLISHED = (36, 104, 336, 1184, 4416, 17024)
+LENGTHS = (128, 256, 512, 1024, 2048, 4096)
+GRID = tuple((n, d) for n in (64, 128, 256, 512, 1024) for d in (32, 64, 128, 256, 512))
+
+
+def judged(cost: Floats | tuple[int, ...], claim: str, value: str = "memory_mib") -> Fit:
+    table = pd.DataFrame({"n": LENGTHS[: len(cost)], value: cost})
+    return fit(table, sizes={"n": "n"}, value=value, claim=claim)
+
+
+def on_grid(cost: Floats, claim: str) -> Fit:
+    n, d = np.array(GRID).T
+    table = pd.DataFrame({"n": n, "d": d, "workspace_bytes": cost})
+    return fit(table, sizes={"n": "n", "d": "d"}, value="workspace_bytes", claim=claim)
+
+
+@pytest.mark.parametrize("value", ["memory_mib", "peak_memory_mb", "workspace_bytes"])
+def test_six_published_cells_of_memory_are_n_squared_and_nothing_else(value: str) -> None:
+    confirmed = judged(PUBLISHED, "n^2", value)
+    assert (confirmed.verdict, confirmed.reasons) == (Verdict.CONFIRMED, ())
+    assert confirmed.exponents["n"].estimate == 2
+    assert {term.term for term in confirmed.terms} == {"n^2", "n"}
+    assert confirmed.predict({"n": LENGTHS}) == pytest.approx(PUBLISHED)
+
+    linear, cubic = judged(PUBLISHED, "n", value), judged(PUBLISHED, "n^3", value)
+    assert (linear.verdict, linear.reasons) == (Verdict.REFUTED, ("faster_growing_term",))
+    assert (cubic.verdict, cubic.reasons) == (Verdict.REFUTED, ("claimed_term_absent",))
+
+
+def test_the_polynomial_is_told_with_where_it_holds() -> None:
+    told = judged(PUBLISHED, "n^2").counted
+    assert told is not None
+    assert "0.0009765625·n²" in told
+    assert "0.15625·n" in told
+    assert "n at least 128" in told
+
+
+@given(
+    square=st.floats(0.5, 9.0),
+    linear=st.floats(0.0, 50.0),
+    constant=st.floats(0.0, 1e4),
+)
+def test_rounding_to_whole_numbers_hides_no_leading_term(
+    square: float, linear: float, constant: float
+) -> None:
+    n = np.array(LENGTHS, dtype=float)
+    cost = np.round(square * n**2 + linear * n + constant)
+
+    assert judged(cost, "n^2").verdict is Verdict.CONFIRMED
+    assert judged(cost, "n").verdict is Verdict.REFUTED
+    assert judged(cost, "n^3").verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize("digits", [-1, -2])
+def test_coarse_rounding_is_no_lack_of_fit(digits: int) -> None:
+    n = np.array(LENGTHS, dtype=float)
+    cost = np.round(n**2 / 64 + 3 * n + 500, digits)
+
+    assert judged(cost, "n^2").verdict is Verdict.CONFIRMED
+    assert judged(cost, "n^3").verdict is Verdict.REFUTED
+
+
+def test_a_leading_term_below_what_rounding_leaves_is_not_confirmed() -> None:
+    n = np.array(LENGTHS, dtype=float)
+    cost = np.round(3 * n + 1e-9 * n**2)
+
+    assert judged(cost, "n^2").verdict is not Verdict.CONFIRMED
+    assert judged(cost, "n").verdict is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("lengths", "cost"),
+    [
+        ((16, 32, 64, 128, 256), (60, 80, 140, 270, 560)),
+        ((100, 200, 400, 800, 1600, 3200), (7000, 15000, 32000, 70000, 153000, 335000)),
+    ],
+)
+def test_n_log_n_rounded_so_coarsely_that_n_squared_gives_it_too_is_not_n_squared(
+    lengths: tuple[int, ...], cost: tuple[int, ...]
+) -> None:
+    table = pd.DataFrame({"n": lengths, "memory_mib": cost})
+    found = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2")
+
+    assert found.verdict is not Verdict.CONFIRMED
+    assert found.counted is None
+
+
+def test_whole_numbers_of_many_digits_are_rounded_ones() -> None:
+    n = np.array([128.0 * 4**k for k in range(7)])
+    cost = np.round(0.125 * n**2 + 600 * n + 50, -2)
+    table = pd.DataFrame({"n": n, "memory_mib": cost})
+
+    square = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2")
+    cubic = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^3")
+    assert (square.verdict, cubic.verdict) == (Verdict.CONFIRMED, Verdict.REFUTED)
+
+
+def test_buffers_of_one_size_below_some_n_are_left_out() -> None:
+    n, d = np.array(GRID, dtype=float).T
+    buffered = np.maximum(4 * n**2 + 8 * n * d, 4 * 128**2 + 8 * 128 * d)
+    found = on_grid(buffered, "n^2 + n*d")
+
+    assert found.verdict is Verdict.CONFIRMED
+    assert found.counted is not None
+    assert "n at least 128" in found.counted
+    assert found.ranges["n"][0] == 128
+    assert on_grid(buffered, "n^2*d").verdict is not Verdict.CONFIRMED
+
+
+def test_every_part_of_a_law_of_two_sizes_is_asked_for() -> None:
+    n, d = np.array(GRID, dtype=float).T
+    cost = 4 * n**2 + 8 * n * d + 1000
+
+    assert on_grid(cost, "n^2 + n*d").verdict is Verdict.CONFIRMED
+    assert on_grid(cost, "n^2").verdict is Verdict.REFUTED
+    assert on_grid(cost, "n*d").verdict is Verdict.REFUTED
+    assert on_grid(cost, "n^2*d").verdict is Verdict.REFUTED
+
+
+def test_a_small_term_that_leads_is_asked_for_too() -> None:
+    """A count has no noise, so that a thousandth of the cost is there as surely as all of it."""
+    n = np.array(LENGTHS, dtype=float)
+    cost = 4096 * n + n**2 / 1024
+
+    assert judged(cost, "n^2").verdict is Verdict.CONFIRMED
+    assert judged(cost, "n").verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize("power", [1.5, 2.5])
+def test_a_cost_that_follows_no_polynomial_is_fitted(power: float) -> None:
+    n = 2.0 ** np.arange(5, 17)
+    table = pd.DataFrame({"n": n, "workspace_bytes": 64 * n**power})
+    true = fit(table, sizes={"n": "n"}, value="workspace_bytes", claim=f"n^{power}")
+    false = fit(table, sizes={"n": "n"}, value="workspace_bytes", claim="n^2")
+
+    assert (true.verdict, true.counted) == (Verdict.CONFIRMED, None)
+    assert (false.verdict, false.counted) == (Verdict.REFUTED, None)
+
+
+def test_a_claim_with_a_logarithm_is_fitted() -> None:
+    found = judged(PUBLISHED, "n^2*log(n)")
+
+    assert found.counted is None
+    assert found.verdict is not Verdict.CONFIRMED
+
+
+def test_fewer_cells_than_unknowns_and_one_say_nothing_exactly() -> None:
+    found = judged(PUBLISHED[:3], "n^2")
+
+    assert found.counted is None
+    assert (found.verdict, found.reasons[0]) == (Verdict.INCONCLUSIVE, "too_few_sizes")
+
+
+def test_four_cells_tell_three_coefficients_and_check_them() -> None:
+    found = judged(PUBLISHED[:4], "n^2")
+
+    assert (found.verdict, found.counted is not None) == (Verdict.CONFIRMED, True)
+
+
+def test_readings_that_scatter_are_no_count() -> None:
+    rng = np.random.default_rng(1)
+    cost = np.tile(np.array(PUBLISHED, dtype=float), 3) * np.exp(rng.normal(0, 0.02, 18))
+    table = pd.DataFrame({"n": LENGTHS * 3, "memory_mib": cost})
+
+    assert fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2").counted is None
+
+
+def test_times_are_never_counted() -> None:
+    table = pd.DataFrame({"n": LENGTHS, "time_s": PUBLISHED})
+
+    assert fit(table, sizes={"n": "n"}, claim="n^2").counted is None
+
+
+def test_a_size_that_stands_still_is_no_obstacle() -> None:
+    table = pd.DataFrame({"n": LENGTHS, "d": 64, "memory_mib": PUBLISHED})
+    found = fit(table, sizes={"n": "n", "d": "d"}, value="memory_mib", claim="n^2")
+
+    assert found.verdict is Verdict.CONFIRMED
