@@ -229,8 +229,7 @@ def _few(fit: Fit) -> str | None:
         few = f"{count(fit.cells, 'cell')} {are} too few for {fit.claim}"
         parts.append(f"{few}, which needs {fewest} or more")
     parts += _thin(fit)
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else None
+    return f"{'; '.join(parts)}." if parts else None
 
 
 def _short(fit: Fit) -> str | None:

@@ -7,8 +7,8 @@ Each is fitted with its exponents free; a richer one must lead by the strict mar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
 
@@ -51,13 +51,15 @@ class Fitted:
     """A model with its exponents searched.
 
     `broken` and `rival` (terms that outgrow it) say which explanation it is: neither is the claimed
-    law alone. `price` is what each lower-order term had to lower the sum of squares by.
+    law alone. `price` is what each lower-order term had to lower the sum of squares by, and
+    `margin` what a sum of squares may have more within the intervals.
     """
 
     model: Model
     found: Search
     solution: Solution
-    find_intervals: Callable[[], Ends] = field(repr=False, compare=False)
+    margin: float
+    also: tuple[Model, ...]
     free: int
     misfit: float
     score: float
@@ -67,8 +69,20 @@ class Fitted:
 
     @cached_property
     def intervals(self) -> Ends:
-        """The interval of each exponent; sought when somebody asks, since it takes longest."""
-        return self.find_intervals()
+        """The interval of each exponent; sought when somebody asks, since it takes longest.
+
+        It holds what any of the models `also` leaves open too.
+        """
+        count = len(self.model.names)
+        if self.margin <= 0:
+            return tuple((None, None) for _ in range(count))
+        models = (self.model, *self.also)
+        return intervals(
+            lambda thetas: np.min([one.values(thetas, self.price) for one in models], axis=0),
+            self.found,
+            self.found.value + self.margin,
+            count,
+        )
 
     def share(self, leading: int) -> float:
         """The most that one leading term weighs in any cell."""
@@ -123,23 +137,12 @@ def fit_model(
     solution = model.solve(found.best, price)
     spent = solution.active + found.best.size + (broken is not None) + len(rival)
     free = len(setting.cells) - spent + len(rival)
-
-    def ends() -> Ends:
-        if free < 1:
-            return tuple((None, None) for _ in setting.names)
-        margin = setting.threshold(solution.sse, free) - solution.sse
-        return intervals(
-            lambda thetas: np.min([one.values(thetas, price) for one in (model, *also)], axis=0),
-            found,
-            found.value + margin,
-            len(setting.names),
-        )
-
     return Fitted(
         model=model,
         found=found,
         solution=solution,
-        find_intervals=ends,
+        margin=0.0 if free < 1 else setting.threshold(solution.sse, free) - solution.sse,
+        also=tuple(also),
         free=max(free, 1),
         misfit=math.sqrt(solution.sse / max(free, 1)),
         score=setting.criterion(solution.sse, spent),

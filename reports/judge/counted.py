@@ -91,7 +91,7 @@ class Polynomial:
             found,
             cells=cells,
             verdict=verdict,
-            reasons=(*grounds, *notes),
+            reasons=(*grounds, *["regime_change"] * (not self.cells.all()), *notes),
             exponents=exact,
             terms=tuple(
                 Term(term=str(t), coefficient=c, share_at_largest=float(shares[largest, k]))
@@ -111,8 +111,9 @@ class Polynomial:
             ),
             overhead=float(sum(shares[largest, k] for t, k in place.items() if not t.names)),
             regimes=(
+                *self._left_out(found.given),
                 Regime(
-                    name="counted",
+                    name="counted range",
                     start=float(first.min()),
                     end=float(first.max()),
                     evidence=f"the cost is exactly {self.text}",
@@ -120,6 +121,23 @@ class Polynomial:
             ),
             rms_residual=0.0,
             counted=self.text,
+        )
+
+    def _left_out(self, cells: Cells) -> Iterator[Regime]:
+        """The range that another polynomial, or none, holds in."""
+        if self.cells.all():
+            return
+        first = next(iter(cells.sizes.values()))[~self.cells]
+        sides = [
+            f"{name} = {start:g}"
+            for name, start in self.start.items()
+            if start > float(cells.sizes[name].min())
+        ]
+        yield Regime(
+            name="regime 1",
+            start=float(first.min()),
+            end=float(first.max()),
+            evidence=f"left out: another polynomial, or none, fits below {' or '.join(sides)}",
         )
 
 

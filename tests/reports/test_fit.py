@@ -231,7 +231,7 @@ def test_a_workspace_that_stops_growing_at_a_block_is_constant_from_there_on() -
     assert "regime_change" in found.reasons
     assert [(r.name, r.start, r.end) for r in found.regimes] == [
         ("regime 1", 64, 128),
-        ("regime 2", 256, 4096),
+        ("counted range", 256, 4096),
     ]
     assert found.ranges["n"] == (256, 4096)
 

@@ -17,6 +17,7 @@ CODES = (
     "noisy_measurements",
     "regime_change",
     "models_undecided",
+    "mixed_readings",
     "censored_cells",
 )
 
