@@ -8,7 +8,7 @@ may be thought that all follow one law, which is tested first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +17,9 @@ from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
 from reports.explanations import PRICE
-from reports.findings import PRESENT_SHARE, long_enough
+from reports.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough
 from reports.judgement import Fit, Interval, Verdict
-from reports.models import Model
+from reports.models import Held, Model, least
 from reports.monomials import Floats
 from reports.profiles import intervals, search
 from reports.setting import REACH, Setting
@@ -104,6 +104,8 @@ def together(fits: Sequence[Fit]) -> Together | None:
             verdict = Verdict.CONFIRMED if pooled.claim_is_there() else verdict
         elif any(low > c + tolerance or high < c - tolerance for (low, high), c in pairs):
             verdict = Verdict.REFUTED if _without_ends(settings, first) else verdict
+    if verdict is Verdict.INCONCLUSIVE and pooled.is_shared and _always_absent(settings, first):
+        verdict = Verdict.REFUTED
     return Together(
         claim=first.claim,
         groups=len(settings),
@@ -124,15 +126,7 @@ def _without_ends(settings: Sequence[Setting], fit: Fit) -> bool:
     """
     for v, name in enumerate(settings[0].names):
         sides = set()
-        for end in (None, np.min, np.max):
-            parts = settings
-            if end is not None:
-                kept = [one.cells.sizes[name] != end(one.cells.sizes[name]) for one in settings]
-                parts = [
-                    replace(one, cells=one.cells.only(mask))
-                    for one, mask in zip(settings, kept, strict=True)
-                ]
-            pooled = _Pooled(parts)
+        for pooled in map(_Pooled, _ends(settings, name)):
             low, high = pooled.intervals(fit.confidence)[v] if pooled.free > 0 else (None, None)
             claim = float(pooled.models[0].claimed[v])
             above = low is not None and low > claim + fit.tolerance
@@ -141,6 +135,26 @@ def _without_ends(settings: Sequence[Setting], fit: Fit) -> bool:
         if sides in ({(True, False)}, {(False, True)}):
             return True
     return False
+
+
+def _always_absent(settings: Sequence[Setting], fit: Fit) -> bool:
+    """Whether a claimed term is absent, without the largest and without the smallest sizes too."""
+    return all(
+        pooled.free > 0 and pooled.claim_is_absent(fit.confidence)
+        for name in settings[0].names
+        for pooled in map(_Pooled, _ends(settings, name))
+    )
+
+
+def _ends(settings: Sequence[Setting], name: str) -> Iterator[Sequence[Setting]]:
+    """The groups whole, then each without its smallest size, then without its largest."""
+    yield settings
+    for end in (np.min, np.max):
+        kept = [one.cells.sizes[name] != end(one.cells.sizes[name]) for one in settings]
+        yield [
+            replace(one, cells=one.cells.only(mask))
+            for one, mask in zip(settings, kept, strict=True)
+        ]
 
 
 class _Pooled:
@@ -184,3 +198,23 @@ class _Pooled:
             there.append(float(shares.sum(axis=1).max()) >= PRESENT_SHARE)
         long = all(long_enough(one.cells, name) for one in self.settings for name in one.names)
         return long and sum(there) >= (1 - MOST_MISSING) * len(there)
+
+    def claim_is_absent(self, confidence: float) -> bool:
+        """Whether some claimed term is a negligible part of the cost, at its claimed exponents.
+
+        It is, if it is that in nearly all groups, and a visible part in each misses the cells.
+        """
+        quantile = float(t_distribution.ppf((1 + confidence) / 2, max(self.free, 1)))
+        for j in range(len(self.models[0].leading)):
+            free, held, small = 0.0, 0.0, 0
+            for model in self.models:
+                columns = model.columns_at(model.claimed)
+                free += least(columns, model.target)
+                held += least(*model.held(columns, Held(term=j, share=VISIBLE_SHARE)))
+                share = model.solve(model.claimed).shares[:, len(model.terms) + j]
+                small += float(share.max()) < VISIBLE_SHARE
+            error = max(free / max(self.free, 1), self._least**2)
+            few = small >= (1 - MOST_MISSING) * len(self.models)
+            if few and held > free + error * quantile**2:
+                return True
+        return False

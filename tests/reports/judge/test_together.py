@@ -1,0 +1,152 @@
+"""Groups with too few sizes to say anything alone, judged together."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.grouped import fit_groups
+from reports.judge.together import Together, together
+from reports.judgement import Fit, Verdict
+
+SIZES = (512, 1024, 2048, 4096, 8192)
+
+
+def shapes(
+    power: float | Sequence[float] = 2.0,
+    *,
+    groups: int = 18,
+    seed: int = 0,
+    noise: float = 0.015,
+    last: float = 1.0,
+    overhead: float = 0.0,
+    sizes: Sequence[int] = SIZES,
+) -> pd.DataFrame:
+    """A published table: one coefficient a shape, noise, times of three significant digits."""
+    rng = np.random.default_rng(seed)
+    powers = [power] if isinstance(power, float) else list(power)
+    rows = []
+    for group in range(groups):
+        coefficient, own = 10 ** rng.uniform(-9, -7), powers[group % len(powers)]
+        for n in sizes:
+            cost = coefficient * (n**own + overhead * sizes[0] ** own)
+            cost *= np.exp(rng.normal(0, noise)) * (last if n == sizes[-1] else 1.0)
+            rows.append({"shape": f"shape {group}", "n": n, "time_s": float(f"{cost:.3g}")})
+    return pd.DataFrame(rows)
+
+
+def fits_of(table: pd.DataFrame, claim: str) -> list[Fit]:
+    return fit_groups(table, sizes={"n": "n"}, by=["shape"], claim=claim)
+
+
+def joint(table: pd.DataFrame, claim: str) -> Together:
+    found = together(fits_of(table, claim))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_eighteen_groups_of_five_sizes_confirm_together_what_none_can_alone(seed: int) -> None:
+    table = shapes(seed=seed)
+    fits = fits_of(table, "n^2")
+    assert {(one.verdict, one.reasons[0]) for one in fits} == {
+        (Verdict.INCONCLUSIVE, "too_few_sizes")
+    }
+
+    found = together(fits)
+
+    assert found is not None
+    assert (found.verdict, found.groups, found.cells) == (Verdict.CONFIRMED, 18, 90)
+    interval = found.exponents["n"]
+    assert interval.low is not None
+    assert interval.high is not None
+    assert 1.9 < interval.low < 2.02 < 2.1 > interval.high
+    assert interval.high - interval.low < 0.06
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_they_refute_n_cubed_together(seed: int) -> None:
+    assert joint(shapes(seed=seed), "n^3").verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_n_is_refuted_by_each_or_by_all_and_confirmed_by_nobody(seed: int) -> None:
+    fits = fits_of(shapes(seed=seed), "n")
+    found = together(fits)
+    told = {one.verdict for one in fits} if found is None else {found.verdict}
+    assert told == {Verdict.REFUTED}
+
+
+@pytest.mark.parametrize("power", [1.0, 3.0])
+def test_other_true_laws_are_confirmed_together_too(power: float) -> None:
+    assert joint(shapes(power), f"n^{power:g}").verdict is Verdict.CONFIRMED
+
+
+def test_overhead_of_each_group_is_its_own() -> None:
+    found = joint(shapes(overhead=3.0), "n^2")
+    assert found.verdict is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize("claim", ["n^2", "n^1.5"])
+def test_groups_of_different_powers_do_not_share_them(claim: str) -> None:
+    found = joint(shapes((1.5, 2.0)), claim)
+    assert (found.shared, found.verdict) == (False, Verdict.INCONCLUSIVE)
+    assert dict(found.exponents) == {}
+    assert "judge them apart" in found.text
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("last", [0.7, 1.25, 2.0])
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_a_last_cell_that_is_off_in_all_groups_refutes_no_true_law(
+    power: float, last: float, seed: int
+) -> None:
+    found = together(fits_of(shapes(power, last=last, seed=seed), f"n^{power:g}"))
+    assert found is None or found.verdict is not Verdict.REFUTED
+
+
+def test_two_groups_are_no_crowd() -> None:
+    assert together(fits_of(shapes(groups=2), "n^2")) is None
+
+
+def test_groups_that_can_speak_for_themselves_are_not_asked() -> None:
+    long = tuple(2**k for k in range(7, 17))
+    fits = fits_of(shapes(groups=4, sizes=long), "n^2")
+    assert {one.verdict for one in fits} == {Verdict.CONFIRMED}
+    assert together(fits) is None
+
+
+def test_groups_that_claim_different_laws_are_not_put_together() -> None:
+    table = shapes(groups=6)
+    mixed = [*fits_of(table, "n^2")[:3], *fits_of(table, "n^3")[3:]]
+    assert together(mixed) is None
+
+
+def test_three_doublings_are_asked_of_each_group() -> None:
+    short = joint(shapes(sizes=(1024, 1280, 1536, 1792, 2048)), "n^2")
+    assert short.verdict is Verdict.INCONCLUSIVE
+
+
+def test_no_groups_say_nothing() -> None:
+    assert together([]) is None
+
+
+def test_the_sentence_and_the_document_say_the_same() -> None:
+    found = joint(shapes(), "n^2")
+    interval = found.exponents["n"]
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+
+    assert found.text.startswith("All 18 groups together: n^2.0")
+    assert found.text.endswith("which confirms the claim n^2.")
+    assert document == {
+        "claim": "n^2",
+        "groups": 18,
+        "cells": 90,
+        "verdict": "confirmed",
+        "shared": True,
+        "exponents": {
+            "n": {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+        },
+    }
