@@ -91,7 +91,11 @@ class Polynomial:
             found,
             cells=cells,
             verdict=verdict,
-            reasons=(*grounds, *["regime_change"] * (not self.cells.all()), *notes),
+            reasons=(
+                *grounds,
+                *["regime_change"] * (not self.where and not self.cells.all()),
+                *notes,
+            ),
             exponents=exact,
             terms=tuple(
                 Term(term=str(t), coefficient=c, share_at_largest=float(shares[largest, k]))
@@ -125,7 +129,7 @@ class Polynomial:
 
     def _left_out(self, cells: Cells) -> Iterator[Regime]:
         """The range that another polynomial, or none, holds in."""
-        if self.cells.all():
+        if self.where or self.cells.all():
             return
         first = next(iter(cells.sizes.values()))[~self.cells]
         sides = [
