@@ -7,22 +7,20 @@ Each is fitted with its exponents free; a richer one must lead by the strict mar
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
-from scipy.stats import f as f_distribution
 
 from reports import jumps
 from reports.breaks import FEWEST_CELLS, Break
 from reports.cells import Cells
 from reports.judge.one_jump import one_jump_reaches
 from reports.models import MOST_LOWER, Held, Model, Solution, lower_terms, near_terms
-from reports.monomials import Floats, Law, Monomial
+from reports.monomials import Floats, Monomial
 from reports.profiles import Search, intervals, search
-from reports.rivals import best_rival, rivals, shows_beyond
+from reports.rivals import best_rival
 from reports.setting import REACH, STRICT, Setting
 
 PRICE = 0.5
@@ -38,8 +36,6 @@ AS_GOOD = 2.0
 """A jump saves a claim that it explains as well: so much, in the criterion, is hardly evidence
 (Kass & Raftery 1995)."""
 SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
-TWIN_CONFIDENCE = 0.999
-OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
 
 
 Ends = tuple[tuple[float | None, float | None], ...]
@@ -206,7 +202,7 @@ def choose(setting: Setting) -> Choice:
     if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
         return Choice(fitted=plain, tie=False)  # nothing richer could lead
     unlogged = near_terms(law)
-    if unlogged and all(_is_long(cells, name) for term in unlogged for name in term.names):
+    if unlogged and all(is_long(cells, name) for term in unlogged for name in term.names):
         model = Model(cells, law, names=names, lower=(*lower_terms(law), *unlogged))
         beside = fit_priced(setting, model)
         if beside.score < plain.score - STRICT:
@@ -233,7 +229,7 @@ def choose(setting: Setting) -> Choice:
     return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
 
 
-def _is_long(cells: Cells, name: str) -> bool:
+def is_long(cells: Cells, name: str) -> bool:
     """Whether a size spans so much that a logarithm is no cache that is left by degrees."""
     values = cells.sizes[name]
     return math.log2(float(values.max() / values.min())) >= LONG
@@ -275,89 +271,3 @@ def jump_explains(
         spent = min(MOST_LOWER, len(model.lower)) + model.overheads
         score = min(chosen.score, setting.criterion(without, spent))
     return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in held)
-
-
-def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -> bool:
-    """Whether some outgrowing term is significantly there and weighs a visible share of some cell.
-
-    It has to explain more than free exponents do: a drift that stays within the tolerance is not
-    another term. And as in `choose`, below the share at which it is plainly present, no small
-    change of the cost may explain as much, and it has to show beyond the smallest sizes.
-    """
-    tried = rivals(setting)
-    later = chosen.model.later
-    change = cache(lambda: small_change(setting, chosen))
-    for term in tried:
-        model = Model(setting.cells, setting.law, names=setting.names, extra=(term,), later=later)
-        beside = model.solve(_claimed(chosen))
-        beside_score = setting.criterion(beside.sse, beside.active + 1)
-        for theta in (_claimed(chosen), chosen.found.best):
-            solution = model.solve(theta, chosen.price)
-            free = max(len(setting.cells) - solution.active, 1)
-            # One of many is tried, so the level is shared among them (Bonferroni).
-            quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(tried), 1, free))
-            gain = chosen.found.value - solution.priced
-            share = float(solution.shares[:, model.overheads].max())
-            if share < visible or gain <= quantile * setting.error(solution.sse, free) ** 2:
-                continue
-            if share >= present or (
-                shows_beyond(setting, term) and change() > beside_score + STRICT
-            ):
-                return True
-    return False
-
-
-def twin_is_better(setting: Setting, chosen: Fitted, tolerance: float) -> bool:
-    """Whether the law with a logarithm more or less explains the cells where the claim does not.
-
-    n^2.2 and n²·log n lie within a tolerance of each other. The claim is not confirmed where its
-    own exponents are excluded and such a twin, its exponents free, explains the cells as well.
-    """
-    excess = chosen.model.value(_claimed(chosen), chosen.price) - chosen.found.value
-    margin = setting.threshold(0.0, chosen.free, confidence=TWIN_CONFIDENCE)
-    noise = setting.error(chosen.solution.sse, chosen.free) ** 2
-    if excess <= noise * margin / setting.error(0.0, chosen.free) ** 2:
-        return False
-    off = np.abs(chosen.found.best[: len(setting.names)] - chosen.model.claimed)
-    far = {
-        name
-        for name, by in zip(setting.names, off, strict=True)
-        if by > tolerance / (4 if _is_long(setting.cells, name) else 2)
-    }
-    for law in twins(setting.law, far):
-        later = chosen.model.later
-        model = Model(setting.cells, law, names=setting.names, later=later)
-        value = model.value(jumps.near(model, chosen.found.best, chosen.price), chosen.price)
-        if value <= chosen.found.value + noise:
-            return True
-    return False
-
-
-def twins(law: Law, far: Collection[str]) -> list[Law]:
-    """The law with one size's logarithm dropped, or added.
-
-    It is added beside a power that is no half, and for the sizes in `far`, whose exponent was
-    found well off: n·log n is refuted as n by its exponent, but not beside as much n.
-    """
-    found = []
-    for name in law.names:
-        terms = []
-        for term in law.leading:
-            logs = {f.name: f.log_power for f in term.factors}
-            powers = {f.name: f.power for f in term.factors}
-            odd = (2 * term.power(name)).denominator > 1
-            if logs.get(name):
-                logs[name] = Fraction(0)
-            elif powers.get(name) and (odd or name in far):
-                logs[name] = Fraction(1)
-            terms.append(Monomial.of(powers, logs))
-        if Law.of(tuple(terms)) != Law.of(law.leading):
-            found.append(Law.of(tuple(terms)))
-    return found
-
-
-def _claimed(chosen: Fitted) -> Floats:
-    """The claimed exponents, at the jump that was found."""
-    theta = chosen.found.best.copy()
-    theta[: chosen.model.claimed.size] = chosen.model.claimed
-    return theta

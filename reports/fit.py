@@ -19,8 +19,8 @@ from reports.conditions.unnamed_columns import Mixed, Moving, moving_sizes, with
 from reports.groups import CONDITIONS
 from reports.judge.counted import polynomial_of
 from reports.judge.recorded_law import recorded_law
-from reports.judgement import Fit, Verdict
-from reports.judging import Judgement, judge
+from reports.judgement import Fit, Judgement, Verdict
+from reports.judging import judge
 from reports.laws import Law, LawError, parse
 from reports.readings import TYPICAL, of_processes
 from reports.refutation import REFUTING

@@ -93,6 +93,28 @@ class Regime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What `judge` finds; what is not told here is as in `Fit`.
+
+    `given` are the cells that came to it, `cells` those that it chose and weighed.
+    """
+
+    given: Cells
+    cells: Cells
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    exponents: Mapping[str, Interval] = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
+    leading: tuple[Leading, ...] = ()
+    overhead: float | None = None
+    regimes: tuple[Regime, ...] = ()
+    rms_residual: float | None = None
+    basis: Basis | None = None
+    held: tuple[str, ...] = ()
+    counted: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """A claim judged on one group of cells.
 

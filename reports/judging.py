@@ -16,34 +16,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from reports.cells import Cells
-from reports.explanations import (
-    Fitted,
-    fit_model,
-    outgrown,
-    twin_is_better,
-)
-from reports.findings import (
-    PRESENT_SHARE,
-    VISIBLE_SHARE,
-    Findings,
-    findings_of,
-    largest_cell,
-    limits_of,
-)
+from reports.explanations import Fitted
+from reports.findings import PRESENT_SHARE, VISIBLE_SHARE, Findings, findings_of, limits_of
+from reports.judge.answer import answer, shown_fit, stated_exponents
+from reports.judge.other_laws import outgrown, twin_is_better
+from reports.judge.sizes import held_sizes, tested_sizes
 from reports.judged_cells import discounted, fewest_cells, judgeable
-from reports.judgement import Basis, Interval, Leading, Regime, Term, Verdict
-from reports.models import Model, Solution
-from reports.monomials import Factor, Floats, Law, Monomial
+from reports.judgement import Interval, Judgement, Verdict
+from reports.monomials import Law
 from reports.profiles import MOST_VARIABLES
 from reports.refutation import refutation
-from reports.regimes import describe
 from reports.setting import Setting
 from reports.tables.columns import TableError
 
@@ -55,28 +41,6 @@ OVERHEAD_SHARE = 0.5
 NOISY_ERROR = 0.05
 NOISY_SPREAD = 0.15
 NOISY_PART = 0.25
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """What `judge` finds; what is not told here is as in `Fit`.
-
-    `given` are the cells that came to it, `cells` those that it chose and weighed.
-    """
-
-    given: Cells
-    cells: Cells
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    exponents: Mapping[str, Interval] = field(default_factory=dict)
-    terms: tuple[Term, ...] = ()
-    leading: tuple[Leading, ...] = ()
-    overhead: float | None = None
-    regimes: tuple[Regime, ...] = ()
-    rms_residual: float | None = None
-    basis: Basis | None = None
-    held: tuple[str, ...] = ()
-    counted: str | None = None
 
 
 def judge(
@@ -99,8 +63,8 @@ def judge(
 
     """
     notes = _notes(cells, exact)
-    tested = _tested(cells, law, names)
-    held = _held(cells, law, tested)
+    tested = tested_sizes(cells, law, names)
+    held = held_sizes(cells, law, tested)
     tested = tuple(name for name in tested if name not in held.names)
     if len(tested) > MOST_VARIABLES:
         raise TableError(
@@ -129,24 +93,24 @@ def judge(
     setting, choice, left_out = judgeable(discounted(setting))
     findings = findings_of(setting, choice.fitted, choice.tie, law, tolerance)
     verdict, reasons = _verdict(setting, choice.fitted, findings, tolerance)
-    shown, identified = _shown(setting, choice.fitted, findings)
+    shown, identified = shown_fit(setting, choice.fitted, findings)
     if lacking > 0 and verdict is not Verdict.REFUTED:
         verdict, reasons = Verdict.INCONCLUSIVE, ["too_few_sizes", *findings.limits]
     if left_out is not None:
         reasons.append("regime_change")
-    answer = _answer(
+    found = answer(
         setting,
         shown,
         choice.fitted,
         verdict=verdict,
         reasons=(*dict.fromkeys([*reasons, *notes]),),
-        exponents={**unknown, **(_exponents(setting, shown) if identified else {})},
+        exponents={**unknown, **(stated_exponents(setting, shown) if identified else {})},
         info=info,
         first_regime=1 if left_out is None else 2,
         held=held,
         given=cells,
     )
-    return answer if left_out is None else replace(answer, regimes=(left_out, *answer.regimes))
+    return found if left_out is None else replace(found, regimes=(left_out, *found.regimes))
 
 
 def check_leading(law: Law) -> None:
@@ -232,111 +196,6 @@ def _noisy(setting: Setting, error: float) -> bool:
     return error > NOISY_ERROR and (known is None or known > error / 4)
 
 
-def _shown(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:
-    """The fit to print, and whether its exponents may be stated.
-
-    Where the claimed term is not there to carry an exponent, or weighs too little to be the growth
-    of the cost, overhead and one power law describe it, if they fit.
-    """
-    stated = findings.identified and not findings.weak
-    if stated or chosen.broken or chosen.rival or findings.misfit:
-        return chosen, stated
-    model = Model(setting.cells, setting.law, names=setting.names, lower=())
-    single = fit_model(setting, model)
-    fits = single.misfit <= setting.largest_misfit and len(model.leading) == 1
-    fits = fits and single.share(0) >= PRESENT_SHARE
-    return (single, True) if fits else (chosen, False)
-
-
-def _exponents(setting: Setting, shown: Fitted) -> dict[str, Interval]:
-    exponents = {}
-    for v, name in enumerate(setting.names):
-        low, high = shown.intervals[v]
-        estimate = float(shown.found.best[v])
-        known = low is not None and high is not None
-        exponents[name] = Interval(
-            estimate=estimate if known else None,
-            low=None if low is None else float(low),
-            high=None if high is None else float(high),
-        )
-    return exponents
-
-
-def _answer(
-    setting: Setting,
-    shown: Fitted,
-    chosen: Fitted,
-    *,
-    verdict: Verdict,
-    reasons: tuple[str, ...],
-    exponents: Mapping[str, Interval],
-    info: Mapping[str, Any],
-    first_regime: int,
-    held: Monomial,
-    given: Cells,
-) -> Judgement:
-    """The printed answer; a confirmed claim is printed with the claimed exponents."""
-    model = shown.model
-    theta = np.round(shown.found.best, 4)
-    if verdict is Verdict.CONFIRMED:
-        theta[: model.claimed.size] = model.claimed
-    solution = model.solve(theta, shown.price)
-    overhead = solution.shares[:, : model.overheads].sum(axis=1)
-    return Judgement(
-        given=given,
-        cells=setting.cells,
-        verdict=verdict,
-        reasons=reasons,
-        exponents=exponents,
-        terms=_terms(setting, shown, solution, held),
-        leading=_leading(setting, chosen, exponents, held),
-        overhead=float(overhead[largest_cell(setting)]),
-        regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
-        rms_residual=math.sqrt(solution.sse / len(setting.cells)),
-        basis=None if held.names else Basis(cells=given, setting=setting, fitted=shown),
-        held=held.names,
-    )
-
-
-def _terms(setting: Setting, shown: Fitted, solution: Solution, held: Monomial) -> tuple[Term, ...]:
-    """The terms that hold at the largest cell, in falling order of their share there."""
-    model, largest = shown.model, largest_cell(setting)
-    later = 1.0 if model.later is None else shown.factor ** float(model.later[largest])
-    terms: dict[Monomial, tuple[float, float]] = {}
-    for k, term in enumerate(model.described(solution.theta)):
-        coefficient = float(solution.coefficients[k])
-        share = float(solution.shares[largest, k])
-        if k >= model.overheads:
-            coefficient *= later
-        if coefficient > 0 and share > 0:
-            before = terms.get(term, (0.0, 0.0))
-            terms[term] = (before[0] + coefficient, before[1] + share)
-    ordered = sorted(terms.items(), key=lambda entry: -entry[1][1])
-    return tuple(
-        Term(term=str(term.times(held)), coefficient=coefficient, share_at_largest=share)
-        for term, (coefficient, share) in ordered
-    )
-
-
-def _leading(
-    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval], held: Monomial
-) -> tuple[Leading, ...]:
-    """The claimed leading terms: their exponents, and their parts of the cost."""
-    model, found = chosen.model, []
-    for j, term in enumerate(model.leading):
-        shares = chosen.solution.shares[:, len(model.terms) + j]
-        free = {name for v, name in enumerate(setting.names) if model.carriers(v)[j]}
-        found.append(
-            Leading(
-                term=str(term.times(held)),
-                exponents={name: exponents[name] if name in free else None for name in term.names},
-                share=float(shares[largest_cell(setting)]),
-                most=float(shares.max()),
-            )
-        )
-    return tuple(found)
-
-
 def _undecided(cells: Cells, reasons: list[str], exponents: Mapping[str, Interval]) -> Judgement:
     return Judgement(
         given=cells,
@@ -357,42 +216,3 @@ def _notes(cells: Cells, exact: bool) -> list[str]:
     if cells.censored:
         notes.append("censored_cells")
     return notes
-
-
-def _tested(cells: Cells, law: Law, names: Sequence[str]) -> tuple[str, ...]:
-    """The sizes that vary: the law's own, and others unless they only follow the law's own."""
-    own = [name for name in law.names if cells.distinct(name).size > 1]
-    others = [name for name in names if name not in law.names and cells.distinct(name).size > 1]
-    return (*own, *(name for name in others if not _follows(cells, name, own)))
-
-
-def _held(cells: Cells, law: Law, tested: Sequence[str]) -> Monomial:
-    """The sizes, as a factor, whose power is taken as claimed: those that others leave no freedom.
-
-    Where batch is 16384 / n, nothing tells its power from that of n. It is taken to be 1 if every
-    leading term claims that: the cost is then judged for one item of a batch.
-    """
-    held: list[str] = []
-    for name in reversed(tested):
-        rest = [other for other in tested if other != name and other not in held]
-        plain = Factor(name=name, power=Fraction(1))
-        if rest and all(term.factor(name) == plain for term in law.leading):
-            slopes = _slopes_of(cells, name, rest)
-            if slopes is not None and slopes.max() < 1e-6:
-                held.append(name)
-    return Monomial.of(dict.fromkeys(held, 1))
-
-
-def _follows(cells: Cells, name: str, own: Sequence[str]) -> bool:
-    """Whether log size is a linear function of the law's log sizes, as d = 64 h is of h."""
-    return bool(own) and _slopes_of(cells, name, own) is not None
-
-
-def _slopes_of(cells: Cells, name: str, others: Sequence[str]) -> Floats | None:
-    """The slopes of one log size over others, where it is a linear function of them."""
-    target = np.log(cells.sizes[name])
-    columns = [np.ones(target.size), *(np.log(cells.sizes[other]) for other in others)]
-    matrix = np.column_stack(columns)
-    solution = np.linalg.lstsq(matrix, target, rcond=None)[0]
-    linear = float(np.abs(target - matrix @ solution).max()) < 1e-6
-    return np.asarray(solution[1:]) if linear else None

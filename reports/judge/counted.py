@@ -16,8 +16,7 @@ import numpy as np
 
 from reports.cells import Cells
 from reports.judge.non_negative import Mask
-from reports.judgement import Interval, Leading, Regime, Term, Verdict
-from reports.judging import Judgement
+from reports.judgement import Interval, Judgement, Leading, Regime, Term, Verdict
 from reports.monomials import Floats, Law, Monomial
 from reports.rivals import outgrowing
 
