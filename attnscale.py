@@ -52,8 +52,11 @@ def fit(
     confidence: float = 0.95,
     tolerance: float = 0.1,
     statistic: str | None = None,
+    average: Sequence[str] = (),
 ) -> Fit:
     """Judge one claim on one group of cells: a row a reading, `sizes` maps letters to columns.
+
+    `average` names settings that vary among rows of the same sizes, and that the mean is taken of.
 
     Raises:
         ValueError: the claim is no law, a column is missing, or a value cannot be a size or a cost.
@@ -70,6 +73,7 @@ def fit(
         confidence=confidence,
         tolerance=tolerance,
         statistic=statistic,
+        average=average,
     )
 
 
