@@ -186,6 +186,10 @@ Values = Annotated[
         "--value", help="the cost column (time_s); repeatable, or 'time_*': one group each"
     ),
 ]
+Average = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="take the mean over this setting; repeatable"),
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(
@@ -383,10 +387,7 @@ def fit_command(
     size: Sizes = None,
     value: Values = None,
     by: By = None,
-    average: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="take the effect of this setting out; repeatable"),
-    ] = None,
+    average: Average = None,
     where: Where = None,
     claim: Claim = None,
     confidence: Annotated[float, typer.Option(help="of the intervals")] = 0.95,
@@ -437,7 +438,7 @@ def fit_command(
             sizes=request.sizes,
             value=request.value,
             by=request.by,
-            average=[name for text in average or () for name in text.split(",")],
+            average=_columns(average) or (),
             claim=claim,
             confidence=confidence,
             tolerance=tolerance,
@@ -464,6 +465,7 @@ def report_command(
     size: Sizes = None,
     value: Values = None,
     by: By = None,
+    average: Average = None,
     where: Where = None,
     claim: Claim = None,
     out: Out = None,
@@ -473,7 +475,12 @@ def report_command(
     from reports.restated import Question
 
     question = Question(
-        sizes=_sizes(size), values=value, by=_columns(by), where=where or (), claim=claim
+        sizes=_sizes(size),
+        values=value,
+        by=_columns(by),
+        average=_columns(average) or (),
+        where=where or (),
+        claim=claim,
     )
     with _warnings_as_lines():
         written = report(runs, out, question)

@@ -23,6 +23,7 @@ class Question:
     values: Sequence[str] | None = None
     by: Sequence[str] | None = None
     where: Sequence[str] = ()
+    average: Sequence[str] = ()
     claim: str | None = None
 
 
@@ -67,7 +68,10 @@ def restated(table: Table, question: Question) -> Restated:
     changed = {column: frame[sizes[letter]] for letter, column in shown.items()}
     without = ""
     if unit_of(cost).kind == "time":
-        changed[COST] = pd.Series(numbers(frame, cost) * unit_of(cost).factor, index=frame.index)
+        frame = frame.drop(columns=[cost] if cost != COST else [])  # it would be a setting beside
+        changed[COST] = pd.Series(
+            numbers(request.frame, cost) * unit_of(cost).factor, index=frame.index
+        )
         values = [COST]
     else:
         without, values = _why_not_drawn(cost), [cost]

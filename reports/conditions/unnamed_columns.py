@@ -18,6 +18,7 @@ from scipy.stats import f as f_distribution
 
 from reports.monomials import Floats
 from reports.scatter import Numbers
+from reports.tables.units import unit_of
 
 NOT_TELLING = frozenset({"round", "worker", "status", "reason", "name", "params", "run"})
 """Columns that may differ between the readings of one cell."""
@@ -28,6 +29,13 @@ _REPETITION = re.compile(
     flags=re.IGNORECASE,
 )
 """Names of columns that number readings, or say how many calls one of them had."""
+_MEASURED = re.compile(
+    r"^(?:min|max)$|(?:^|_)(?:mean|median|avg|average|std|stddev|stdev|var|iqr|[pq][0-9]+|error"
+    r"|[mgt]?flops|throughput|bandwidth|speedup|ratio|util|utilization|power|temp|temperature"
+    r"|clock|freq|frequency)(?:_|$)",
+    flags=re.IGNORECASE,
+)
+"""Names of columns that are measured themselves, as those with a unit are."""
 _EXPLAINED = 0.5  # of the scatter within cells, by the values of one column
 _LEAST_FACTOR = 1.05
 _LEVEL = 0.001
@@ -110,6 +118,13 @@ def _cells(rows: pd.DataFrame, sizes: Sequence[str]) -> Numbers:
     return np.asarray(rows[columns].groupby(columns, sort=False, dropna=False).ngroup())
 
 
+def _tells_nothing(column: str) -> bool:
+    """Whether a column, by its name, numbers readings or is measured itself."""
+    if column in NOT_TELLING or unit_of(column).kind is not None:
+        return True
+    return bool(_REPETITION.search(column) or _MEASURED.search(column))
+
+
 def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> pd.DataFrame | None:
     """One row for the k-th readings of all values in a cell; None where a cell lacks some."""
     count = int(codes.max()) + 1
@@ -126,7 +141,7 @@ def _setting(
     rows: pd.DataFrame, column: str, cell: Numbers, without: Collection[str]
 ) -> tuple[Numbers | None, Sequence[object]]:
     """The value of each row, numbered, and the values, where the column is a setting."""
-    if column in {*without, *NOT_TELLING} or _REPETITION.search(column):
+    if column in without or _tells_nothing(column):
         return None, ()
     try:
         codes, values = pd.factorize(rows[column], sort=is_numeric_dtype(rows[column]))
@@ -179,7 +194,7 @@ def moving_sizes(
     ladders = _Ladders(rows, known)
     found = []
     for column in rows.columns:
-        if column in {*sizes, *without, *NOT_TELLING} or _REPETITION.search(str(column)):
+        if column in {*sizes, *without} or _tells_nothing(str(column)):
             continue
         values = rows[column]
         if _is_whole(values):
