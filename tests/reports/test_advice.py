@@ -381,7 +381,9 @@ def test_a_misfit_names_the_cell_that_lies_farthest_off_and_by_how_much() -> Non
 def test_a_misfit_of_cells_that_were_measured_once_may_be_noise() -> None:
     once = fitted(rms_residual=0.124, readings=20)
     twice = fitted(rms_residual=0.124, readings=40)
-    rows = pd.DataFrame({"n": DOUBLINGS, "flops": [2 * n**2 + 9e6 * (n > 999) for n in DOUBLINGS]})
+    rows = pd.DataFrame(
+        {"n": DOUBLINGS, "flops": [2 * n**2 + n**2 // 2 * (k % 2) for k, n in enumerate(DOUBLINGS)]}
+    )
     counted = fit(rows, sizes={"n": "n"}, value="flops", claim="n^2")
     assert counted.reasons[0] == "lack_of_fit"
     assert "noise" not in (advice(counted, "lack_of_fit") or "")
