@@ -73,7 +73,9 @@ class Polynomial:
     def judgement(self, found: Judgement, law: Law) -> Judgement:
         """What was found of a cost by fitting it, with what its polynomial says instead."""
         verdict, grounds = self.ruling(law)
-        notes = [code for code in found.reasons if code == "censored_cells"]
+        left_out = self._left_out(found.given)
+        notes = ["regime_change"] * len(left_out)
+        notes += [code for code in found.reasons if code == "censored_cells"]
         cells = found.given.only(self.cells)
         sizes = cells.sizes
         ones = np.ones(len(cells))
@@ -111,8 +113,9 @@ class Polynomial:
             ),
             overhead=float(sum(shares[largest, k] for t, k in place.items() if not t.names)),
             regimes=(
+                *left_out,
                 Regime(
-                    name="counted",
+                    name="regime 2" if left_out else "counted",
                     start=float(first.min()),
                     end=float(first.max()),
                     evidence=f"the cost is exactly {self.text}",
@@ -120,6 +123,27 @@ class Polynomial:
             ),
             rms_residual=0.0,
             counted=self.text,
+        )
+
+    def _left_out(self, given: Cells) -> tuple[Regime, ...]:
+        """The cells that it does not give, if there are any."""
+        out = ~self.cells
+        if not out.any():
+            return ()
+        first = next(iter(given.sizes.values()))[out]
+        below = [
+            f"{n} = {least:g}" for n, least in self.start.items() if least > given.sizes[n].min()
+        ]
+        why = f"the polynomial holds for {self.where}"
+        if not self.where:
+            why = f"no polynomial of the claimed form fits below {' and '.join(below)}"
+        return (
+            Regime(
+                name="regime 1",
+                start=float(first.min()),
+                end=float(first.max()),
+                evidence=f"left out: {why}",
+            ),
         )
 
 
