@@ -14,6 +14,7 @@ from reports.judgement import Basis, Fit, Verdict
 from reports.laws import LawError, parse_declared, parse_monomial
 from reports.proposals import compatible, proposed
 from reports.refutation import REFUTING
+from reports.verdict import capital
 from reports.wording import count, listed, percent, shortened
 
 ENOUGH = 0.5
@@ -179,9 +180,10 @@ def _moving(fit: Fit) -> str | None:
     for one in fit.moving:
         letter = _letter(one.column, fit)
         size = next((n for n, column in fit.sizes.items() if column == one.against), one.against)
+        claim = " + ".join(f"{letter}*{term}" for term in fit.claim.split(" + "))
         parts.append(
             f"{one.column} falls as {size} grows: judge with it by --size {letter}={one.column} "
-            f'--claim "{letter}*{fit.claim}"'
+            f'--claim "{claim}"'
         )
     return f"{'; '.join(parts)}." if parts else None
 
@@ -228,8 +230,11 @@ def _few(fit: Fit) -> str | None:
         are = "is" if fit.cells == 1 else "are"
         few = f"{count(fit.cells, 'cell')} {are} too few for {fit.claim}"
         parts.append(f"{few}, which needs {fewest} or more")
-    parts += _thin(fit)
-    return f"{'; '.join(parts)}." if parts else None
+    thin = _thin(fit)
+    if not parts:  # a letter that stands for a size has no capital
+        thin = [capital(text) for text in thin]
+    text = "; ".join([*parts, *thin])
+    return f"{text}." if text else None
 
 
 def _short(fit: Fit) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from reports.explanations import Choice, choose
+from reports.explanations import Choice, choose, fit_plain, twins
 from reports.findings import long_enough
 from reports.judgement import Regime
 from reports.models import Model, lower_terms
@@ -57,6 +57,7 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
     Growth is about large sizes, so small ones that follow another law (a window that is not full,
     blocks that do not fill, slices of a scheduler) may be left out, while the rest spans the range
     that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
+    None is where n·log n describes what n does beyond some size only.
     """
     choice = choose(setting)
     best, leader = choice.fitted.score - STRICT, None
@@ -75,7 +76,7 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
             score = setting.criterion(plain.sse, spent)
             if score < best and misfit <= rest.largest_misfit:
                 best, leader = score, (rest, name, start)
-    if leader is None:
+    if leader is None or _twin_gives_all(setting, best):
         return setting, choice, None
     rest, name, start = leader
     first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
@@ -86,6 +87,14 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
         evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
     )
     return rest, choose(rest), left_out
+
+
+def _twin_gives_all(setting: Setting, score: float) -> bool:
+    """Whether the law with a logarithm more or less does about as well, and leaves nothing out."""
+    return any(
+        fit_plain(replace(setting, law=law)).score < score + STRICT
+        for law in twins(setting.law, setting.law.names)
+    )
 
 
 def _enough(setting: Setting) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -365,3 +366,117 @@ def test_a_rate_is_refused_and_its_name_cannot_break_the_line(fit: Run, write) -
     path = write("rate.csv", '"n","big\nTFLOPS"\n3,5\n7,11\n')
     line = refused(fit(path, "--size", "n=n", "--value", "big\nTFLOPS", "--claim", "n"))
     assert line.startswith('column "big TFLOPS" is a rate, which is no cost')
+
+
+def test_readings_of_two_kinds_are_judged_once_the_kind_is_averaged_over(fit: Run, write) -> None:
+    rows = [f"{2**k},{h},{0.02 + 4**k * h * 1e-7}" for k in range(8, 16) for h in (4, 16)]
+    path = write("mixed.csv", "\n".join(["n,heads,time_s", *rows]))
+    arguments = [path, "--size", "n=n", "--claim", "n^2"]
+
+    mixed = fit(*arguments, "--json")
+    assert (mixed.code, document_of(mixed)["verdict"]) == (attnscale.INCONCLUSIVE, "inconclusive")
+    assert document_of(mixed)["reasons"] == ["mixed_readings"]
+    (setting,) = document_of(mixed)["mixed"]
+    assert (setting["column"], setting["values"]) == ("heads", ["4", "16"])
+    assert "--average heads" in fit(*arguments).out
+
+    averaged = fit(*arguments, "--average", "heads")
+    assert averaged.code == attnscale.DONE
+    assert "mean over heads" in averaged.out
+    named = ["--size", "h=heads", "--by", "heads", "--claim", "n^2"]
+    assert fit(*arguments, "--by", "heads").code == attnscale.DONE
+    assert "heads" in refused(fit(path, "--size", "n=n", *named))
+
+
+def test_several_columns_are_averaged_over_by_commas_or_by_repeating(fit: Run, write) -> None:
+    rows = [
+        f"{2**k},{h},{kind},{0.02 + 4**k * h * by * 1e-7}"
+        for k in range(8, 16)
+        for h in (4, 16)
+        for kind, by in (("float16", 1), ("float32", 2.5))
+    ]
+    path = write("mixed.csv", "\n".join(["n,heads,dtype,time_s", *rows]))
+    arguments = [path, "--size", "n=n", "--claim", "n^2"]
+
+    once = fit(*arguments, "--average", "heads,dtype", "--json")
+    twice = fit(*arguments, "--average", "heads", "--average", "dtype", "--json")
+    assert {one["verdict"] for one in json.loads(once.out)["fits"]} == {"confirmed"}
+    assert once.out == twice.out
+
+
+def test_a_column_to_average_over_that_is_not_there_is_one_line(fit: Run, grid: Grid) -> None:
+    line = refused(fit(grid(), "--average", "nosuch"))
+    assert 'there is no column "nosuch"; the table has seq_len, d_model' in line
+
+
+@pytest.fixture
+def shapes(write) -> Callable[..., Path]:
+    """Eighteen shapes of five sizes: a published table with three digits and some noise."""
+
+    def make(power: float = 2) -> Path:
+        rng = np.random.default_rng(3)
+        rows = []
+        for shape in range(18):
+            scale = 10 ** rng.uniform(-9, -7)
+            for n in (512, 1024, 2048, 4096, 8192):
+                cost = scale * n**power * np.exp(rng.normal(0, 0.015))
+                rows.append(f"s{shape},{n},{cost:.3g}")
+        return write("shapes.csv", "\n".join(["shape,n,time_s", *rows]))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict", "code"),
+    [("n^2", "confirmed", attnscale.DONE), ("n^3", "refuted", attnscale.FAILED)],
+)
+def test_thin_groups_give_one_verdict_together(
+    fit: Run, shapes, claim: str, verdict: str, code: int
+) -> None:
+    arguments = [shapes(), "--size", "n=n", "--by", "shape", "--claim", claim]
+    shown, told = fit(*arguments, "--json"), fit(*arguments)
+    document = json.loads(shown.out)
+
+    assert (shown.code, told.code) == (code, code)
+    assert len(document["fits"]) == 18
+    assert {key: document["together"][key] for key in ("claim", "groups", "cells", "verdict")} == {
+        "claim": claim,
+        "groups": 18,
+        "cells": 90,
+        "verdict": verdict,
+    }
+    assert "All 18 groups together: " in told.out
+    words = {"confirmed": "confirms", "refuted": "refutes"}
+    assert f"which {words[verdict]} the claim {claim}." in told.out
+
+
+def test_groups_that_need_no_others_are_not_judged_together(fit: Run, write) -> None:
+    rows = [f"{g},{2**k},{g * 1e-9 * 4**k}" for g in (1, 2, 3, 4) for k in range(7, 17)]
+    path = write("long.csv", "\n".join(["group,n,time_s", *rows]))
+    arguments = [path, "--size", "n=n", "--by", "group", "--claim", "n^2"]
+
+    shown = fit(*arguments, "--json")
+    assert (list(json.loads(shown.out)), shown.code) == (["fits"], attnscale.DONE)
+    assert "together" not in fit(*arguments).out
+
+
+def test_a_claim_without_sizes_on_an_unknown_column_is_one_line(fit: Run, write) -> None:
+    path = write("three.csv", "size,time_s\n1,1\n2,1\n4,1\n")
+
+    assert "name it with --size n=COLUMN" in refused(fit(path, "--claim", "1"))
+    named = fit(path, "--claim", "1", "--size", "n=size", "--json")
+    assert (named.code, document_of(named)["verdict"]) == (attnscale.INCONCLUSIVE, "inconclusive")
+
+
+def test_what_thin_cells_are_consistent_with_stands_in_the_document(fit: Run, write) -> None:
+    rows = [f"{2**k},{1e-9 * 4**k}" for k in range(8, 13)]
+    path = write("five.csv", "\n".join(["n,time_s", *rows]))
+    arguments = [path, "--size", "n=n", "--claim"]
+
+    shown = fit(*arguments, "n^2", "--json")
+    document = document_of(shown)
+    assert (shown.code, document["reasons"]) == (attnscale.INCONCLUSIVE, ["too_few_sizes"])
+    assert document["consistent_with"] == ["n^2"]
+    assert {"1", "n", "n^3"} <= set(document["excluded"])
+    assert "consistent with n²" in fit(*arguments, "n^2").out
+    assert fit(*arguments, "n").code == attnscale.FAILED

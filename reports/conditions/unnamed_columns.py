@@ -84,7 +84,7 @@ def without_settings(
     A setting has an effect if a factor for each of its values, the same in all cells, explains most
     of the scatter within cells. Where it has, or where that is asked for (`averaged`), rows that
     differ in it only become one, with the mean cost: the mean of laws is a law. Where not all
-    values are there at all sizes, the factors are taken out instead.
+    values are there at all sizes, the factors are taken out instead. The column goes with them.
     Columns in `without`, those that number readings, and those with a value of its own for nearly
     every row, which are measured themselves, are no settings.
     """
@@ -108,6 +108,7 @@ def without_settings(
             mean = _averages(rows, value, cell, codes)
             factors = np.exp(effects[codes])
             rows = rows.assign(**{value: cost / factors}) if mean is None else mean
+            rows = rows.drop(columns=[column])  # it tells no cells apart any more
             cell = _cells(rows, sizes)
     return tuple(found), rows
 

@@ -203,3 +203,63 @@ def test_cuda_where_the_process_sees_none_is_refused(tmp_path):
 
     with pytest.raises(PlanError, match="torch sees no CUDA device here"):
         ground.describe(INFO, saying(**DESCRIBED))
+
+
+LAW = {"text": "8·n²", "terms": [{"coefficient": 8, "powers": {"n": 2}}], "valid": {"text": "all"}}
+
+
+def laws(answer: Callable[[str], dict[str, Any]]) -> Answering:
+    return Answering(lambda operation, request: answer(request["spec"]))
+
+
+def test_a_workspace_law_stands_with_the_conditions_it_was_counted_under(ground):
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def answer(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        asked.append((operation, request))
+        return {"status": "done", "law": LAW}
+
+    found = ground.workspace_laws(CELLS, Answering(answer))
+
+    conditions = {"pass": "forward", "device": "cpu", "dtype": "float32"}
+    conditions |= {"is_causal": False, "mask": "none"}
+    assert found == [{"implementation": name, **conditions, **LAW} for name in ("matmul", "sdpa")]
+    assert [operation for operation, _ in asked] == ["workspace_law"] * 2  # once, not once a cell
+
+
+def test_every_condition_is_asked_for_its_own_law(ground):
+    causal = replace(SERIES, is_causal=True)
+    cells = cells_of(Plan(series=(SERIES, causal)))
+
+    found = ground.workspace_laws(cells, saying(law=LAW))
+
+    assert [(one["implementation"], one["is_causal"]) for one in found] == [
+        (name, is_causal) for name in ("matmul", "sdpa") for is_causal in (False, True)
+    ]
+
+
+def test_a_lost_worker_or_no_polynomial_loses_that_law_only(ground):
+    def gone(spec: str) -> dict[str, Any]:
+        if spec == "matmul":
+            raise WorkerLost("timeout", "gone")
+        return {"status": "done", "law": LAW}
+
+    def none(spec: str) -> dict[str, Any]:
+        return {"status": "done", "law": None if spec == "matmul" else LAW}
+
+    def failed(spec: str) -> dict[str, Any]:
+        return {"status": "crashed", "reason": "no"} if spec == "matmul" else gone(spec)
+
+    for answer in (gone, none, failed):
+        found = ground.workspace_laws(CELLS, laws(answer))
+        assert [one["implementation"] for one in found] == ["sdpa"]
+
+
+def test_a_workspace_law_may_take_its_share_of_the_time_that_is_left(ground):
+    hurried, patient = saying(law=None), saying(law=None)
+
+    assert replace(ground, time_left_s=lambda: 30.0).workspace_laws(CELLS, hurried) == []
+    ground.workspace_laws(CELLS, patient)
+
+    assert hurried.limits == [pytest.approx(3.0)] * 2
+    assert patient.limits == [COUNTING_LIMIT_S] * 2

@@ -48,6 +48,34 @@ def test_workspaces_and_counts_are_asked_for_once(tmp_path, sweeps):
     assert [r["spec"] for r in sweeps.workers.operations("count")] == ["matmul", "sdpa"]
 
 
+def test_workspace_laws_stand_in_run_json_and_a_lost_worker_loses_only_its_own(tmp_path, sweeps):
+    law = {"text": "8·n²", "terms": [{"coefficient": 8, "powers": {"n": 2}}], "valid": {}}
+
+    def fault(operation, request):
+        if operation != "workspace_law":
+            return None
+        if request["spec"] == "matmul":
+            raise WorkerLost("crashed", "gone")
+        return {"status": "done", "law": law}
+
+    sweeps.workers.fault = fault
+    sweeps.run(sweeps.plan(), tmp_path)
+
+    (found,) = read_info(tmp_path)["workspace_laws"]
+    assert found["implementation"] == "sdpa"
+    assert {name: found[name] for name in law} == law
+    records = read_run(tmp_path).records
+    assert len(records) == sweeps.cells * 3
+    assert {record.status for record in records} == {"measured"}
+
+
+def test_a_run_without_any_polynomial_has_no_laws(tmp_path, sweeps):
+    sweeps.run(sweeps.plan(), tmp_path)
+
+    assert read_info(tmp_path)["workspace_laws"] == []
+    assert len(sweeps.workers.operations("workspace_law")) == 2
+
+
 def test_the_gate_comes_before_every_timing(tmp_path, sweeps):
     sweeps.run(sweeps.plan(), tmp_path)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.fit import fit
@@ -47,6 +47,7 @@ def test_the_polynomial_is_told_with_where_it_holds() -> None:
     assert "n at least 128" in told
 
 
+@settings(max_examples=40)
 @given(
     square=st.floats(0.5, 9.0),
     linear=st.floats(0.0, 50.0),
@@ -116,6 +117,8 @@ def test_buffers_of_one_size_below_some_n_are_left_out() -> None:
     assert found.counted is not None
     assert "n at least 128" in found.counted
     assert found.ranges["n"][0] == 128
+    assert found.reasons == ("regime_change",)
+    assert found.regimes[0].evidence.endswith("fits below n = 128")
     assert on_grid(buffered, "n^2*d").verdict is not Verdict.CONFIRMED
 
 
