@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from reports.explanations import Choice, choose, fit_plain, twins
+from reports.explanations import Choice, choose, fit_plain
 from reports.findings import long_enough
+from reports.judge.other_laws import twins
 from reports.judgement import Regime
 from reports.models import Model, lower_terms
 from reports.monomials import Law, Monomial
