@@ -128,7 +128,7 @@ class Polynomial:
 
     def _left_out(self, cells: Cells) -> Iterator[Regime]:
         """The range that another polynomial, or none, holds in."""
-        if self.where or self.cells.all():
+        if self.cells.all():
             return
         first = next(iter(cells.sizes.values()))[~self.cells]
         sides = [
@@ -140,7 +140,9 @@ class Polynomial:
             name="regime 1",
             start=float(first.min()),
             end=float(first.max()),
-            evidence=f"left out: another polynomial, or none, fits below {' or '.join(sides)}",
+            evidence=f"left out: the polynomial holds for {self.where}"
+            if self.where
+            else f"left out: another polynomial, or none, fits below {' or '.join(sides)}",
         )
 
 
