@@ -183,9 +183,10 @@ def _unrepeated(
                 f"it with --size LETTER={column}, group by it with --by {column}, or average over "
                 f"it with --average {column}"
             )
-    copies = rows.astype(str).duplicated()
-    if cells.size().median() >= ENOUGH_READINGS:
+    readings = cells.size()
+    if readings.max() < 2 or readings.median() >= ENOUGH_READINGS:
         return rows  # among so many a coarse clock gives the same time again
+    copies = rows.astype(str).duplicated()
     if copies.any() and unit_of(cost).kind == "time":
         warnings.warn(
             f"{int(copies.sum())} rows of {_called(group)} are copies of others and count once",

@@ -81,9 +81,11 @@ def without_settings(
     Columns in `without`, those that number readings, and those with a value of its own for nearly
     every row, which are measured themselves, are no settings.
     """
-    found = []
+    found: list[Mixed] = []
+    cell = _cells(rows, sizes)
+    if np.unique(cell).size == cell.size:
+        return (), rows
     for column in list(rows.columns):
-        cell = np.asarray(rows.groupby(list(sizes), sort=False, dropna=False).ngroup())
         codes, values = _setting(rows, column, cell, {*sizes, *without})
         if codes is None:
             continue
@@ -101,7 +103,14 @@ def without_settings(
             mean = _averages(rows, value, cell, codes)
             factors = np.exp(effects[codes])
             rows = rows.assign(**{value: cost / factors}) if mean is None else mean
+            cell = _cells(rows, sizes)
     return tuple(found), rows
+
+
+def _cells(rows: pd.DataFrame, sizes: Sequence[str]) -> Numbers:
+    """The cell of each row, numbered."""
+    found = rows[list(sizes)].groupby(list(sizes), sort=False, dropna=False).ngroup()
+    return np.asarray(found)
 
 
 def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> pd.DataFrame | None:
