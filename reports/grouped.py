@@ -25,6 +25,8 @@ from reports.wording import one_line
 
 MOST_CELLS = 1000
 """So many cells of a group are judged at most: what they say is no more exact with others."""
+MOST_TOLD = 5
+"""So many columns that vary among repeated readings are named."""
 MOST_COMPARED = 30
 """Up to so many groups are judged by the other statistic too, which takes as long again."""
 _CLAIM_COLUMNS: Mapping[str, str] = MappingProxyType({"workspace_bytes": "workspace_claim"})
@@ -116,15 +118,22 @@ def fit_groups(
             group=group,
             info=info or {},
         )
-        for one in found.mixed:
-            if one.factor <= 1 and not one.averaged:
-                what = one.text(f" of {_called(group)}")
-                advice = f"if they are not, add --by {one.column}"
-                warnings.warn(
-                    f"{what}: they count as repeated readings; {advice}", ClaimWarning, stacklevel=2
-                )
+        _tell_repeated(found, group)
         fits.append(found if declared is None else replace(found, claim=declared))
     return fits
+
+
+def _tell_repeated(fit: Fit, group: Mapping[str, Any]) -> None:
+    """Say which columns vary among rows that count as repeated readings."""
+    silent = [one for one in fit.mixed if one.factor <= 1 and not one.averaged]
+    for place, one in enumerate(silent[:MOST_TOLD], start=1):
+        more = len(silent) - MOST_TOLD if place == MOST_TOLD else 0
+        warnings.warn(
+            f"{one.text(f' of {_called(group)}')}{f', as do {more} more columns' * (more > 0)}: "
+            f"they count as repeated readings; if they are not, add --by {one.column}",
+            ClaimWarning,
+            stacklevel=3,
+        )
 
 
 def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:

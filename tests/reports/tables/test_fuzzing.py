@@ -30,7 +30,7 @@ FOLDERS = (SAMPLES / "criterion", SAMPLES / "asv" / "results", SAMPLES / "asv", 
 FILES = sorted(
     path
     for path in SAMPLES.rglob("*")
-    if path.is_file() and "criterion" not in path.parts and "benchmarks.json" != path.name
+    if path.is_file() and "criterion" not in path.parts and path.name != "benchmarks.json"
 )
 USUAL = {
     "google.json": ("--size", "n=arg0"),
@@ -57,17 +57,71 @@ LAWS = ("n", "n^2", "n^3", "n*log(n)", "1", "n^2*d", "n^2*d + n*d^2", "sqrt(n)",
 NO_LAWS = ("", "n^^2", "2^n", "n!", "n^999", "n^-1", "n^1e9", "n^nan", "n^2@d", "é", "n" * 999)
 NO_LAWS += ("(" * 999, "x*y*z", "n^2\nd", "+".join(f"n^{power}" for power in range(1, 40)), "\x00n")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "--size": ("n=n", "n=N", "n=size", "n=arg0", "d=d", "b=batch", "h=heads", "n=nope", "n=")
-    + ("=n", "1=n", "n=time_s", "n=kernel", "n=status", "é=n", "n=x\ny"),
-    "--value": ("time_s", "time_ms", "time*", "*", "memory_bytes", "GB/s", "nope", "", "[", "n")
-    + ("kernel", "*" * 50, "heads"),
+    "--size": (
+        "n=n",
+        "n=N",
+        "n=size",
+        "n=arg0",
+        "d=d",
+        "b=batch",
+        "h=heads",
+        "n=nope",
+        "n=",
+        "=n",
+        "1=n",
+        "n=time_s",
+        "n=kernel",
+        "n=status",
+        "é=n",
+        "n=x\ny",
+    ),
+    "--value": (
+        "time_s",
+        "time_ms",
+        "time*",
+        "*",
+        "memory_bytes",
+        "GB/s",
+        "nope",
+        "",
+        "[",
+        "n",
+        "kernel",
+        "*" * 50,
+        "heads",
+    ),
     "--by": ("kernel", "dtype", "heads", "kernel,dtype", "nope", "n", "time_s", "", ",", "status"),
-    "--where": ("status=ok", "heads=16", "n!=2", "dtype=", "=", "!", "nope=1", "n=1e400", "n==64")
-    + ("kernel=a", "heads!=", "n=2^10", "time_s=nan"),
+    "--where": (
+        "status=ok",
+        "heads=16",
+        "n!=2",
+        "dtype=",
+        "=",
+        "!",
+        "nope=1",
+        "n=1e400",
+        "n==64",
+        "kernel=a",
+        "heads!=",
+        "n=2^10",
+        "time_s=nan",
+    ),
     "--average": ("heads", "dtype", "nope", "n", "time_s", "kernel,heads", ""),
-    "--claim": LAWS + NO_LAWS,
-    "--predict": ("n=65536", "n=65536,d=1024", "n=1e400", "n=-1", "n=", "x", "n=0", "n=1e300")
-    + ("d=5", "n=nan", "n=1,n=2", "batch=3"),
+    "--claim": (*LAWS, *NO_LAWS),
+    "--predict": (
+        "n=65536",
+        "n=65536,d=1024",
+        "n=1e400",
+        "n=-1",
+        "n=",
+        "x",
+        "n=0",
+        "n=1e300",
+        "d=5",
+        "n=nan",
+        "n=1,n=2",
+        "batch=3",
+    ),
     "--budget": ("2s", "24GiB", "2s,d=1024", "-1s", "1e400s", "x", "0s", "1e-300s", "1e300s", "5"),
     "--confidence": ("0.95", "0.5", "0.51", "nan", "x", "0.999999999", "1e400", "0.99"),
     "--tolerance": ("0.1", "0.01", "nan", "0.4999", "0", "1e-12"),
@@ -77,12 +131,38 @@ OF_REPORT = ("--size", "--value", "--by", "--where", "--claim")
 
 CELLS = ("", "nan", "inf", "-inf", "-", "OOM", "0", "-1", "1e400", "1e-400", "5e-324", "1.7e308")
 CELLS += ("9" * 400, "9" * 5000, "1_000", "1k", "64K", "2^10", "2^5000", "n=256", "1,024", "1.024")
-CELLS += ("0,5", "true", "\x00", "😀", '"', "a\nb", "µs", "12 ms", "3 GB/s", "0x10", "١٢", "½", "1 PB")
+CELLS += (
+    "0,5",
+    "true",
+    "\x00",
+    "😀",
+    '"',
+    "a\nb",
+    "µs",
+    "12 ms",
+    "3 GB/s",
+    "0x10",
+    "١٢",
+    "½",
+    "1 PB",
+)
 CELLS += ("=1+1", "|", "\u2028", "#", "[1, 2]", '{"a": 1}', "1e309 ms", "\x1b[31m", "[red]", "[/]")
 CELLS += ("1" * 17, "1e-310 s", "Infinity", "1e15", "9007199254740993", "3 h", "4 parsecs", "$x$")
 OBJECTS = (None, [], {}, [[]], {"a": {}}, True, float("nan"), float("inf"), 10**30, 10**400, -1, 0)
 OBJECTS += (1e-320, 1.7e308, "x", [1, 2], {"a": [{"b": 1}]}, {"n": 3}, "😀", "\ud800")
-NAMES = ("n", "d", "N", "time_s", "time_ms", "time (µs)", "GB/s", "heads", "dtype", "kernel", "unit")
+NAMES = (
+    "n",
+    "d",
+    "N",
+    "time_s",
+    "time_ms",
+    "time (µs)",
+    "GB/s",
+    "heads",
+    "dtype",
+    "kernel",
+    "unit",
+)
 NAMES += ("status", "seq_len", "schema", "claim", "run", "batch", "", "a b", "é", "n,d", "name")
 NAMES += ("implementation", "memory_bytes", "value", "threads", "round", "$x$", "[red]", "%s", "{}")
 ENCODINGS = ("utf-8",) * 12 + ("utf-8-sig", "utf-16", "utf-16-le", "cp1252", "utf-32", "utf-7")
@@ -134,7 +214,9 @@ def odd_rows(draw: st.DrawFn) -> Rows:
     table = draw(plain_rows())[1]
     names, rows = list(table.names), [list(row) for row in table.rows]
     for name in draw(st.lists(st.sampled_from(NAMES[2:]), max_size=3)):
-        kinds = draw(st.sampled_from((("4", "16"), ("a", "b"), ("ok", "OOM"), ("True", "False"), SIZES)))
+        kinds = draw(
+            st.sampled_from((("4", "16"), ("a", "b"), ("ok", "OOM"), ("True", "False"), SIZES))
+        )
         by_cell = draw(st.booleans())
         for at, row in enumerate(rows):
             row.insert(-1, str(kinds[(at // 12 if by_cell else at) % len(kinds)]))
@@ -199,7 +281,7 @@ JSON_KINDS = ("list", "lines", "nested") * 4
 
 @st.composite
 def json_files(draw: st.DrawFn) -> bytes:
-    """The rows as JSON: a list, lines, columns, or objects within; with odd things and deep ones."""
+    """The rows as JSON: a list, lines, columns, or objects within; with odd things and depths."""
     table = draw(odd_rows())
     rows: list[Any] = [
         {name: number_or_text(cell) for name, cell in zip(table.names, row, strict=True)}
@@ -276,14 +358,22 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 
 SWAPS = ((b"{", b"["), (b'"', b"'"), (b",", b";"), (b".", b","), (b"\n", b"\r\n"), (b": ", b": -"))
 SWAPS += ((b"[", b"[null, "), (b"{", b'{"n": {}, '), (b"e-", b"e+"), (b" ", b""), (b"\n", b""))
-SWAPS += ((b'": ', b'": [') , (b"median", b"mean"), (b"name", b"nome"), (b"_", b"__"), (b"n", b"\xc3\xb1"))
+SWAPS += (
+    (b'": ', b'": ['),
+    (b"median", b"mean"),
+    (b"name", b"nome"),
+    (b"_", b"__"),
+    (b"n", b"\xc3\xb1"),
+)
 
 
 @st.composite
 def asked(draw: st.DrawFn, names: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
     """The usual options of a file, and sometimes others, sound or not."""
     found = [*usual, "--claim", draw(st.sampled_from(LAWS[:5]))]
-    for name in draw(st.lists(st.sampled_from(names), max_size=draw(st.sampled_from((0, 0, 0, 1, 1, 3))))):
+    for name in draw(
+        st.lists(st.sampled_from(names), max_size=draw(st.sampled_from((0, 0, 0, 1, 1, 3))))
+    ):
         sound = OPTIONS[name][: max(2, len(OPTIONS[name]) // 3)]
         found += [name, draw(st.sampled_from(sound if draw(st.integers(0, 3)) else OPTIONS[name]))]
     return tuple(found)
@@ -471,7 +561,12 @@ def test_five_hundred_files_get_a_report_or_one_line(tmp_path: Path, batch: int)
 
 
 @many(25, batch=0)
-@given(plain_rows(), st.sampled_from(DELIMITERS[:5]), st.sampled_from(("utf-8", "utf-8-sig", "utf-16")), st.data())
+@given(
+    plain_rows(),
+    st.sampled_from(DELIMITERS[:5]),
+    st.sampled_from(("utf-8", "utf-8-sig", "utf-16")),
+    st.data(),
+)
 def test_a_law_is_confirmed_and_the_next_one_refuted_however_the_table_is_written(
     tmp_path: Path, planted: tuple[int, Rows], delimiter: str, encoding: str, data: st.DataObject
 ) -> None:
