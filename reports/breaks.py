@@ -24,6 +24,7 @@ MINOR_PART = 0.5
 """Of the workspace: page faults of so many bytes a call tell memory that is taken anew in each."""
 FAULTS = "minor faults a call"
 WORKSPACE = "workspace bytes"
+MOST_LEVELS = 200  # of one quantity: thresholds between all of a hundred thousand would fill memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ def spills(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
 def _by_degrees(
     values: Floats, cause: str, fewest: int, dearer: Monomial | None
 ) -> Iterator[Break]:
-    for below, above in itertools.pairwise(np.unique(values).tolist()):
+    for below, above in itertools.pairwise(_levels(values).tolist()):
         later = values > below
         if min(int(later.sum()), int((~later).sum())) < fewest or below <= 0:
             continue
@@ -110,7 +111,7 @@ def ramps(cells: Cells, law: Law) -> Iterator[Floats]:
     """Jumps that take one level on the way, in the logarithm of what passes the threshold."""
     for values in _causes(cells, law):
         logs = np.log(values)
-        levels = np.unique(logs)
+        levels = _levels(logs)
         for below, above in zip(levels[:-2], levels[2:], strict=True):
             yield np.clip((logs - below) / (above - below), 0.0, 1.0)
 
@@ -174,8 +175,7 @@ def _working_sets(cells: Cells, law: Law) -> list[Monomial]:
 
 
 def _thresholds(values: Floats, cause: str, *, physical: bool) -> Iterator[Break]:
-    levels = np.unique(values)
-    for below, above in itertools.pairwise(levels.tolist()):
+    for below, above in itertools.pairwise(_levels(values).tolist()):
         yield Break(
             later=values > below,
             cause=cause,
@@ -183,3 +183,11 @@ def _thresholds(values: Floats, cause: str, *, physical: bool) -> Iterator[Break
             above=above,
             physical=physical,
         )
+
+
+def _levels(values: Floats) -> Floats:
+    """The values between which a threshold is sought, at most MOST_LEVELS of them."""
+    levels = np.unique(values)
+    if levels.size <= MOST_LEVELS:
+        return levels
+    return levels[np.linspace(0, levels.size - 1, MOST_LEVELS).astype(np.intp)]

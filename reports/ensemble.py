@@ -38,6 +38,7 @@ HOPELESS = 30.0  # sets of terms that are worse by so many variances are not pur
 MOST_ATTEMPTS = 40
 _RIDGE = 1e-11
 _HIGHEST = 600.0  # the logarithm of a value that stands for all higher ones, so that none is ∞
+_MOST_GROWN = 300.0  # and of a column, whose square is finite too
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,7 +206,8 @@ class _Columns:
 
     def _products(self, thetas: Floats) -> tuple[Floats, Floats, Floats]:
         model = self._model
-        grown = np.exp(np.einsum("nv,tjv->tnj", self._logs, self.powers(thetas)))
+        logs = np.einsum("nv,tjv->tnj", self._logs, self.powers(thetas))
+        grown = np.exp(np.clip(logs, -_MOST_GROWN, _MOST_GROWN))
         base = np.broadcast_to(self._base, (len(thetas), *self._base.shape))
         columns = np.concatenate([base, grown * self._log_parts], axis=2)
         if model.later is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -22,6 +23,10 @@ from reports.tables.columns import TableError, no_column
 from reports.tables.units import unit_of
 from reports.wording import one_line
 
+MOST_CELLS = 1000
+"""So many cells of a group are judged at most: what they say is no more exact with others."""
+MOST_TOLD = 5
+"""So many columns that vary among repeated readings are named."""
 MOST_COMPARED = 30
 """Up to so many groups are judged by the other statistic too, which takes as long again."""
 _CLAIM_COLUMNS: Mapping[str, str] = MappingProxyType({"workspace_bytes": "workspace_claim"})
@@ -99,10 +104,9 @@ def fit_groups(
                 )
                 fits.append(_with_cells(unjudged, rows, given))
                 continue
+        told_apart = [one for one in parameters if one not in average]
         found = fit(
-            _unrepeated(
-                rows, group, columns, cost, [one for one in parameters if one not in average]
-            ),
+            _drawn(_unrepeated(rows, group, columns, cost, told_apart), group, columns),
             sizes=columns,
             value=cost,
             claim=law,
@@ -114,15 +118,22 @@ def fit_groups(
             group=group,
             info=info or {},
         )
-        for one in found.mixed:
-            if one.factor <= 1 and not one.averaged:
-                what = one.text(f" of {_called(group)}")
-                advice = f"if they are not, add --by {one.column}"
-                warnings.warn(
-                    f"{what}: they count as repeated readings; {advice}", ClaimWarning, stacklevel=2
-                )
+        _tell_repeated(found, group)
         fits.append(found if declared is None else replace(found, claim=declared))
     return fits
+
+
+def _tell_repeated(fit: Fit, group: Mapping[str, Any]) -> None:
+    """Say which columns vary among rows that count as repeated readings."""
+    silent = [one for one in fit.mixed if one.factor <= 1 and not one.averaged]
+    for place, one in enumerate(silent[:MOST_TOLD], start=1):
+        more = len(silent) - MOST_TOLD if place == MOST_TOLD else 0
+        warnings.warn(
+            f"{one.text(f' of {_called(group)}')}{f', as do {more} more columns' * (more > 0)}: "
+            f"they count as repeated readings; if they are not, add --by {one.column}",
+            ClaimWarning,
+            stacklevel=3,
+        )
 
 
 def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:
@@ -183,9 +194,10 @@ def _unrepeated(
                 f"it with --size LETTER={column}, group by it with --by {column}, or average over "
                 f"it with --average {column}"
             )
-    copies = rows.astype(str).duplicated()
-    if cells.size().median() >= ENOUGH_READINGS:
+    readings = cells.size()
+    if readings.max() < 2 or readings.median() >= ENOUGH_READINGS:
         return rows  # among so many a coarse clock gives the same time again
+    copies = rows.astype(str).duplicated()
     if copies.any() and unit_of(cost).kind == "time":
         warnings.warn(
             f"{int(copies.sum())} rows of {_called(group)} are copies of others and count once",
@@ -194,6 +206,33 @@ def _unrepeated(
         )
         return rows[~copies.to_numpy()]
     return rows
+
+
+def _drawn(
+    rows: pd.DataFrame, group: Mapping[str, Any], columns: Mapping[str, str]
+) -> pd.DataFrame:
+    """The rows of MOST_CELLS cells where there are more: ends of sizes, and others by chance.
+
+    Every k-th one instead could leave a single value of a size in a grid of two.
+    """
+    known = [column for column in columns.values() if column in rows.columns]
+    if not known or len(rows) <= MOST_CELLS:
+        return rows
+    cell = rows[known].groupby(known, dropna=False, sort=True).ngroup().to_numpy()
+    every, first = np.unique(cell, return_index=True)
+    if every.size <= MOST_CELLS:
+        return rows
+    sizes = rows[known].iloc[first].apply(pd.to_numeric, errors="coerce")
+    ends = ((sizes == sizes.min()) | (sizes == sizes.max())).any(axis=1).to_numpy()
+    order = np.random.default_rng(0).permutation(every.size)
+    kept = every[order[np.argsort(~ends[order], kind="stable")][:MOST_CELLS]]
+    warnings.warn(
+        f"{_called(group)} has {every.size} different sizes, of which {MOST_CELLS}, drawn at "
+        "random, are judged; choose others with --where",
+        ClaimWarning,
+        stacklevel=3,
+    )
+    return rows[np.isin(cell, kept)]
 
 
 def _growth(

@@ -88,8 +88,10 @@ def without_settings(
     Columns in `without`, those that number readings, and those with a value of its own for nearly
     every row, which are measured themselves, are no settings.
     """
-    found = []
+    found: list[Mixed] = []
     cell = _cells(rows, sizes)
+    if np.unique(cell).size == cell.size:
+        return (), rows
     for column in list(rows.columns):
         codes, values = _setting(rows, column, cell, {*sizes, *without})
         if codes is None:

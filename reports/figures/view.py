@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.cell_table import UNNAMED, cell_table, measured
+from reports.cell_table import SIZE_COLUMNS, UNNAMED, cell_table, measured
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judgement import Fit
 from reports.labels import label_of, text_of, worded
@@ -145,6 +145,13 @@ def views(
     visits = records[measured_rows(records)]
     if "implementation" not in visits:
         visits = visits.assign(implementation=UNNAMED)
+    visits = visits.assign(  # as cells have them, or they would not be found again
+        **{
+            name: pd.to_numeric(visits[name], errors="coerce").astype(float)
+            for name in SIZE_COLUMNS
+            if name in visits
+        }
+    )
     extra = [
         name
         for name in dict.fromkeys(by)

@@ -28,7 +28,11 @@ MOST_BYTES = 256 * 2**20
 """Larger files are refused: a table takes many times its bytes in memory."""
 MOST_TEXT = 64 * 2**20
 """As much of text tables, every field of which is a string at first."""
+MOST_FIELDS = 5_000_000
+"""Fields of a table, or values in JSON, each of which takes some hundred bytes of memory."""
 
+_SHORTER = "keep one row for each size, such as the median of its readings"
+_BETWEEN = "\n,;\t|[{"
 _PARQUET = b"PAR1"
 _LOOKED_AT = 65536
 _JOURNAL = frozenset({"schema", "implementation", "status"})
@@ -72,14 +76,17 @@ def read_contents(data: bytes) -> Contents:
     begin = text[:_LOOKED_AT].lstrip()[:1] or text.lstrip()[:1]
     if not begin:
         raise TableError(f"is empty; give {KINDS} with at least one row")
+    fields = sum(map(text.count, _BETWEEN))
+    if fields > MOST_FIELDS:
+        raise _too_many(fields)
     if is_compare(text):  # begins with a bracket, as JSON may
         return compare_contents(text)
     if begin in "{[":
         return read_json(text)
     if len(text) > MOST_TEXT:
         raise TableError(
-            f"is a text of {len(text) >> 20} MiB, and {MOST_TEXT >> 20} are read at most; keep one "
-            "row for each size, such as the median of its readings"
+            f"is a text of {len(text) >> 20} MiB, and {MOST_TEXT >> 20} are read at most; "
+            f"{_SHORTER}"
         )
     for is_it, read in _TEXTS:
         if is_it(text):
@@ -100,12 +107,22 @@ def read_folder(folder: Path) -> Contents | None:
     return asv_folder_contents(folder) if is_asv_folder(folder) else None
 
 
+def _too_many(fields: int) -> TableError:
+    return TableError(f"has {fields} fields, expected at most {MOST_FIELDS}; {_SHORTER}")
+
+
 def _parquet(data: bytes) -> pd.DataFrame:
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]  # it has no types
+
     try:
-        frame = pd.read_parquet(io.BytesIO(data))
+        shape = ParquetFile(io.BytesIO(data)).metadata
+        fields = shape.num_rows * shape.num_columns  # a few bytes may stand for a million of them
+        frame = None if fields > MOST_FIELDS else pd.read_parquet(io.BytesIO(data))
     except (ValueError, OSError) as problem:  # what pyarrow raises is one or the other
         reason = " ".join(str(problem).split())
         raise TableError(f"is not Parquet: {reason:.150}; write the file again") from None
+    if frame is None:
+        raise _too_many(fields)
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     frame.columns = frame.columns.map(str)

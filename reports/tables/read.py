@@ -182,7 +182,10 @@ def _contents(source: Path) -> Contents:
             return read_folder(source) or _run(source)
         size = source.stat().st_size
         if size > MOST_BYTES:
-            raise TableError(f"has {size >> 20} MiB, expected at most {MOST_BYTES >> 20}")
+            raise TableError(
+                f"has {size >> 20} MiB, expected at most {MOST_BYTES >> 20}; keep one row for each "
+                "size, such as the median of its readings"
+            )
         data = source.read_bytes()
         return _run(source) if is_journal(data) else read_contents(data)
     except TableError as problem:
