@@ -19,9 +19,9 @@ from reports.tables.benchmarks.jmh import is_jmh_text, jmh_text_contents
 from reports.tables.benchmarks.torch_compare import compare_contents, is_compare
 from reports.tables.columns import TableError
 from reports.tables.contents import KINDS, Contents
-from reports.tables.delimited import read_delimited
 from reports.tables.documents import read_json
-from reports.tables.text_tables import has_pipes, read_aligned, read_pipes
+from reports.tables.text.delimited import read_delimited
+from reports.tables.text.text_tables import has_pipes, read_aligned, read_pipes
 from reports.tables.unread import unread
 
 MOST_BYTES = 256 * 2**20

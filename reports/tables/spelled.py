@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.monomials import Floats
-from reports.tables.notation import Mark, decimal_mark, in_points, is_number
+from reports.tables.text.notation import Mark, decimal_mark, in_points, is_number
 
 _CELL = re.compile(
     r"(?:[A-Za-z_]\w{0,40}\s*[=:]\s*)?"

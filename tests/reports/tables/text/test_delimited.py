@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.tables.columns import TableError
-from reports.tables.delimited import read_delimited
+from reports.tables.text.delimited import read_delimited
 
 words = st.text("abc ;,\t\"'-\n", min_size=1, max_size=6).map(lambda text: f"w{text}w")
 

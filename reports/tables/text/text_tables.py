@@ -1,6 +1,6 @@
 """Reads tables that were made for people: Markdown and other pipes, and columns under each other.
 
-Their fields are found here; what a field says is for `reports.tables.delimited`.
+Their fields are found here; what a field says is for `reports.tables.text.delimited`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 import pandas as pd
 
 from reports.tables.columns import TableError
-from reports.tables.delimited import read_delimited
+from reports.tables.text.delimited import read_delimited
 
 _PIPE = re.compile(r"(?<!\\)\|")
 _RULE = frozenset("|+-=: \t")

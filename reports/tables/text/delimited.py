@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.tables.columns import TableError
-from reports.tables.notation import (
+from reports.tables.text.notation import (
     Mark,
     decimal_mark,
     in_points,

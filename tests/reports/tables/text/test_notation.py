@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.tables.notation import decimal_mark, in_points, marks_elsewhere, shown_mark
+from reports.tables.text.notation import decimal_mark, in_points, marks_elsewhere, shown_mark
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from reports.tables.columns import TableError
-from reports.tables.text_tables import has_pipes, read_aligned, read_pipes
+from reports.tables.text.text_tables import has_pipes, read_aligned, read_pipes
 
 FRAME = pd.DataFrame({"n": [64, 128], "time (ms)": [0.5, 2.25]})
 MARKDOWN = (
