@@ -182,8 +182,8 @@ def _moving(fit: Fit) -> str | None:
         size = next((n for n, column in fit.sizes.items() if column == one.against), one.against)
         claim = " + ".join(f"{letter}*{term}" for term in fit.claim.split(" + "))
         parts.append(
-            f"{one.column} falls as {size} grows: judge with it by --size {letter}={one.column} "
-            f'--claim "{claim}"'
+            f"{one.column} {'rises' if one.rises else 'falls'} as {size} grows: judge with it "
+            f'by --size {letter}={one.column} --claim "{claim}"'
         )
     return f"{'; '.join(parts)}." if parts else None
 

@@ -38,6 +38,7 @@ FEWEST_QUIET = 2  # among any number of readings marked as disturbed
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts
 MOST_DIGITS, MOST_LOOKED_AT = 7, 1000
 ROUNDED = 1e-9
+MOST_WHOLE = 2.0**53
 STATISTICS = ("quiet", "median", "min")
 """How the readings of a cell become its value: `quiet` is the median of the processes' ends."""
 CENSORED = ("out_of_memory", "timeout", "crashed", "skipped")
@@ -205,6 +206,13 @@ def cells_of(
         unmeasured=len(frame) - len(measured),
         step=_last_place(cost),
     )
+
+
+def pages(cost: Floats) -> float:
+    """The largest whole number that divides all costs; 0 where they are no whole numbers."""
+    if not cost.size or cost.max() > MOST_WHOLE or (cost != np.round(cost)).any():
+        return 0.0
+    return float(np.gcd.reduce(cost.astype(np.int64)))
 
 
 def _last_place(cost: Floats) -> float:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, usual_statistic
-from reports.conditions.unnamed_columns import Mixed, Moving, moving_sizes, without_settings
+from reports.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, pages, usual_statistic
+from reports.conditions.moving_sizes import Moving, moving_sizes
+from reports.conditions.unnamed_columns import Mixed, without_settings
 from reports.groups import CONDITIONS
 from reports.judge.counted import polynomial_of
 from reports.judge.recorded_law import recorded_law
@@ -66,7 +67,8 @@ def fit(
     always, and left open where the other statistic confirms it.
     A setting that varies among rows of the same sizes, and changes the cost, leaves the claim open
     until it is a size, makes groups, or is in `average`: its effect is taken out, so that the cost
-    is that of its values in the mean. So does a size that falls as a claimed one rises.
+    is that of its values in the mean. So does a size that falls as a claimed one rises, or a batch
+    or heads that move with it.
     `group` is carried into the result; `info` is the object of `run.json`, whose caches and
     ceilings name the regimes.
 
@@ -115,7 +117,9 @@ def fit(
     unnamed += ["sizes_collinear"] * bool(moving)
     if unnamed:
         notes = [one for one in found.reasons if one not in REFUTING]
-        found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=(*unnamed, *notes))
+        found = replace(
+            found, verdict=Verdict.INCONCLUSIVE, reasons=tuple(dict.fromkeys((*unnamed, *notes)))
+        )
         second = None
     return Fit(
         group=dict(group),
@@ -163,6 +167,11 @@ def _by_count(
     if not len(cells) or not (value in EXACT or unit_of(value).kind == "memory") or scatter > 0:
         return found
     polynomial = recorded_law(table, cells, columns, info) if value == "workspace_bytes" else None
+    if polynomial is None and value not in EXACT:
+        # Whoever reads memory of a process reads pages, whose size hides a law.
+        cells = replace(cells, step=max(cells.step, pages(cells.cost)))
+        if cells.cost.max() <= cells.cost.min() + cells.step:
+            return found
     if polynomial is None:
         varying = tuple(name for name in columns if cells.distinct(name).size > 1)
         law = law.only(frozenset(varying))

@@ -14,7 +14,7 @@ from pandas.api.types import is_numeric_dtype
 
 from reports.cells import SIZE_COLUMNS, cells_of
 from reports.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
-from reports.groups import groups, with_cost
+from reports.groups import group_columns, groups, with_cost
 from reports.judgement import Fit, Verdict
 from reports.judging import check_leading
 from reports.laws import LawError, parse_declared
@@ -75,11 +75,13 @@ def fit_groups(
         if column not in table.columns:
             raise no_column(table, column)
     if sizes is not None:
-        _distinct(sizes, cost, by or ())
+        _distinct(sizes, cost, [*(by or ()), *average])
     keep = None if by is None else list(by)
     given = present_sizes(table) if sizes is None else sizes
     taken = set((given or SIZES).values())
     fits = []
+    if keep is None and average:
+        keep = [one for one in group_columns(table, taken) if one not in average]
     parts = list(groups(with_cost(table, cost), keep, without=taken))
     for group, rows in parts:
         declared = _declared(rows, cost) if claim is None else None

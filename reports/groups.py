@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from reports.conditions.unnamed_columns import moving_sizes
+from reports.conditions.moving_sizes import moving_sizes
 from reports.tables.columns import measured_rows, no_column
 
 CONDITIONS = (

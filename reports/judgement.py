@@ -17,7 +17,8 @@ from reports.scatter import Scatter
 
 if TYPE_CHECKING:
     from reports.cells import Cells
-    from reports.conditions.unnamed_columns import Mixed, Moving
+    from reports.conditions.moving_sizes import Moving
+    from reports.conditions.unnamed_columns import Mixed
     from reports.crossovers import Crossover
     from reports.ensemble import Ensemble
     from reports.explanations import Fitted
@@ -126,7 +127,7 @@ class Fit:
     `other_verdict` is what the other statistic would have led to, where that is another verdict.
     `scatter` is how readings of a cell differ. `overhead` is the fixed part of the cost at the
     largest cell. `mixed` are settings that vary among readings of the same sizes, and `moving`
-    sizes that the claim does not name and that fall as its own rise; `held` names sizes whose
+    sizes that the claim does not name and that move as its own rise; `held` names sizes whose
     power was taken as claimed, since others leave them no freedom. `counted` is the polynomial
     of a cost without noise, and where it holds.
     """
@@ -172,7 +173,7 @@ class Fit:
     @cached_property
     def crossovers(self) -> tuple[Crossover, ...]:
         """Where one term of the fitted law overtakes another, with intervals."""
-        if self.ensemble is None:
+        if self.ensemble is None or self.counted is not None:
             return ()
         from reports.crossovers import crossovers
 
@@ -268,7 +269,10 @@ class Fit:
                 {"column": one.column, "values": list(one.values), "factor": _number(one.factor)}
                 for one in self.mixed
             ],
-            "moving": [{"column": one.column, "against": one.against} for one in self.moving],
+            "moving": [
+                {"column": one.column, "against": one.against, "rises": one.rises}
+                for one in self.moving
+            ],
             "held": list(self.held),
             "counted": self.counted,
             "local_slopes": [one.to_dict() for one in self.local_slopes],

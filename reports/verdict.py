@@ -132,8 +132,8 @@ _NO_CELLS = Reason(
 
 
 _MOVING = Reason(
-    sentence="A size that the claim does not name falls as one of its own rises, which takes a "
-    "part of the growth away.",
+    sentence="A size that the claim does not name moves as one of its own rises, and has a part "
+    "in the growth.",
     next_step="Judge with that size, or measure with it held.",
 )
 """What sizes that move together mean where the claim names one of them only."""

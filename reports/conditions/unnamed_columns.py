@@ -1,8 +1,7 @@
-"""Columns that vary although the claim does not name them: settings, and sizes that move with it.
+"""Settings: columns that vary among rows of the same sizes, and that are no readings' numbers.
 
 A setting (heads, a dtype, a causal flag) that varies among rows of the same sizes changes the cost
-by some factor. Such rows are no repeated readings, and their differences no scatter. A size that
-falls as another one rises (batch = 16384 / n) takes a part of the growth away.
+by some factor. Such rows are no repeated readings, and their differences no scatter.
 """
 
 from __future__ import annotations
@@ -13,14 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_numeric_dtype
 from scipy.stats import f as f_distribution
 
 from reports.monomials import Floats
 from reports.scatter import Numbers
 from reports.tables.units import unit_of
 
-NOT_TELLING = frozenset({"round", "worker", "status", "reason", "name", "params", "run"})
+NAME = "name"
+NOT_TELLING = frozenset({"round", "worker", "status", "reason", "params", "run"})
 """Columns that may differ between the readings of one cell."""
 _REPETITION = re.compile(
     r"(?:^|_)(?:i|id|idx|index|iters?|iterations?|loops?|calls?|number|n_?runs?|runs?|reps?|repeats?"
@@ -28,7 +28,7 @@ _REPETITION = re.compile(
     r"|times?|timestamps?|date|count)(?:_|$)",
     flags=re.IGNORECASE,
 )
-"""Names of columns that number readings, or say how many calls one of them had."""
+"""Names of columns that number readings, or say how many calls one had, until they tell more."""
 _MEASURED = re.compile(
     r"^(?:min|max)$|(?:^|_)(?:mean|median|avg|average|std|stddev|stdev|var|iqr|[pq][0-9]+|error"
     r"|[mgt]?flops|throughput|bandwidth|speedup|ratio|util|utilization|power|temp|temperature"
@@ -63,14 +63,6 @@ class Mixed:
         return f"{self.column} ({shown}) varies among rows{rows} that have the same sizes"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moving:
-    """A size that the claim does not name, and that falls as one of its own sizes rises."""
-
-    column: str
-    against: str
-
-
 def without_settings(
     rows: pd.DataFrame,
     value: str,
@@ -86,10 +78,11 @@ def without_settings(
     differ in it only become one, with the mean cost: the mean of laws is a law. Where not all
     values are there at all sizes, the factors are taken out instead. The column goes with them.
     Columns in `without`, those that number readings, and those with a value of its own for nearly
-    every row, which are measured themselves, are no settings.
+    every row, which are measured themselves, are no settings. One that is called as if it numbered
+    readings (num_samples) is one if its values explain the scatter.
     """
     found: list[Mixed] = []
-    cell = _cells(rows, sizes)
+    cell = cells_by(rows, sizes)
     if np.unique(cell).size == cell.size:
         return (), rows
     for column in list(rows.columns):
@@ -105,27 +98,40 @@ def without_settings(
             factor=factor if explained and factor >= _LEAST_FACTOR else 1.0,
             averaged=column in averaged,
         )
-        found.append(mixed)
+        if mixed.factor > 1 or mixed.averaged or not tells_nothing(column):
+            found.append(mixed)
         if mixed.factor > 1 or mixed.averaged:
             mean = _averages(rows, value, cell, codes)
             factors = np.exp(effects[codes])
             rows = rows.assign(**{value: cost / factors}) if mean is None else mean
             rows = rows.drop(columns=[column])  # it tells no cells apart any more
-            cell = _cells(rows, sizes)
+            cell = cells_by(rows, sizes)
     return tuple(found), rows
 
 
-def _cells(rows: pd.DataFrame, sizes: Sequence[str]) -> Numbers:
+def cells_by(rows: pd.DataFrame, sizes: Sequence[str]) -> Numbers:
     """The number of each row's cell; the sizes alone are grouped, whatever else there is."""
     columns = list(dict.fromkeys(sizes))
     return np.asarray(rows[columns].groupby(columns, sort=False, dropna=False).ngroup())
 
 
-def _tells_nothing(column: str) -> bool:
+def tells_nothing(column: str) -> bool:
     """Whether a column, by its name, numbers readings or is measured itself."""
-    if column in NOT_TELLING or unit_of(column).kind is not None:
-        return True
-    return bool(_REPETITION.search(column) or _MEASURED.search(column))
+    return column == NAME or _is_measured(column) or bool(_REPETITION.search(column))
+
+
+def _is_measured(column: str) -> bool:
+    known = column in NOT_TELLING or unit_of(column).kind is not None
+    return known or bool(_MEASURED.search(column))
+
+
+def _counts_up(values: Sequence[object]) -> bool:
+    """Whether the values are 0, 1, 2, … or 1, 2, 3, …, as the numbers of readings are."""
+    numbers = [one for one in values if isinstance(one, int | float | np.number)]
+    if len(numbers) < len(values):
+        return False
+    ordered = sorted(float(one) for one in numbers)
+    return ordered[0] in (0.0, 1.0) and bool((np.diff(ordered) == 1.0).all())
 
 
 def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> pd.DataFrame | None:
@@ -144,7 +150,7 @@ def _setting(
     rows: pd.DataFrame, column: str, cell: Numbers, without: Collection[str]
 ) -> tuple[Numbers | None, Sequence[object]]:
     """The value of each row, numbered, and the values, where the column is a setting."""
-    if column in without or _tells_nothing(column):
+    if column in without or _is_measured(column):
         return None, ()
     try:
         codes, values = pd.factorize(rows[column], sort=is_numeric_dtype(rows[column]))
@@ -155,7 +161,9 @@ def _setting(
     pairs = np.unique(np.column_stack([cell, codes]), axis=0)
     varied = np.bincount(pairs[:, 0]) > 1
     cells_a_value = np.bincount(pairs[varied[pairs[:, 0]], 1], minlength=len(values))
-    if varied.sum() < 2 or 2 * varied.sum() < varied.size or np.median(cells_a_value) < 2:
+    if varied.sum() < 2 or np.median(cells_a_value) < 2:
+        return None, ()
+    if _REPETITION.search(column) and _counts_up(list(values)):
         return None, ()
     return np.asarray(codes), list(values)
 
@@ -185,55 +193,3 @@ def _effects(logs: Floats, cell: Numbers, codes: Numbers) -> tuple[Floats, bool]
 
 def _means(values: Floats, of: Numbers) -> Floats:
     return np.asarray(np.bincount(of, weights=values) / np.maximum(np.bincount(of), 1))
-
-
-def moving_sizes(
-    rows: pd.DataFrame, sizes: Sequence[str], without: Collection[str]
-) -> tuple[Moving, ...]:
-    """The columns of whole numbers that fall, and never rise, as one of the `sizes` rises."""
-    known = [column for column in sizes if is_numeric_dtype(rows[column])]
-    if not known:
-        return ()
-    ladders = _Ladders(rows, known)
-    found = []
-    for column in rows.columns:
-        if column in {*sizes, *without} or _tells_nothing(str(column)):
-            continue
-        values = rows[column]
-        if _is_whole(values):
-            against = ladders.against(values.to_numpy(dtype=np.float64))
-            found += [] if against is None else [Moving(column=column, against=against)]
-    return tuple(found)
-
-
-def _is_whole(values: pd.Series) -> bool:
-    if is_bool_dtype(values) or not is_numeric_dtype(values) or values.isna().any():
-        return False
-    numbers = values.to_numpy(dtype=np.float64)
-    return bool((numbers >= 1).all() and (numbers == np.round(numbers)).all())
-
-
-class _Ladders:
-    """The cells of some rows, in steps of each size while the other sizes stand still."""
-
-    def __init__(self, rows: pd.DataFrame, sizes: Sequence[str]) -> None:
-        self._cell = _cells(rows, sizes)
-        self._first = np.unique(self._cell, return_index=True)[1]
-        one = rows[list(dict.fromkeys(sizes))].iloc[self._first]
-        self._steps = {}
-        for size in sizes:
-            others = [name for name in sizes if name != size]
-            ladder = _cells(one, others) if others else np.zeros(len(one), dtype=np.int64)
-            order = np.lexsort((one[size].to_numpy(), ladder))
-            self._steps[size] = order, np.diff(ladder[order]) == 0
-
-    def against(self, values: Floats) -> str | None:
-        """The first size with which the values fall, if the sizes fix them at all."""
-        of_cells = values[self._first]
-        if (of_cells[self._cell] != values).any():
-            return None
-        for size, (order, within) in self._steps.items():
-            steps = np.diff(of_cells[order])[within]
-            if steps.size >= 2 and (steps <= 0).all() and (steps < 0).sum() >= 2:
-                return size
-        return None

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from reports.cells import Cells
+from reports.findings import long_enough
 from reports.judge.non_negative import Mask
 from reports.judgement import Interval, Judgement, Leading, Regime, Term, Verdict
 from reports.monomials import Floats, Law, Monomial
@@ -156,6 +157,8 @@ def polynomial_of(cells: Cells, law: Law, names: Sequence[str]) -> Polynomial | 
     own = tuple(dict.fromkeys((*law.leading, *law.divisors())))
     for kept in _beginnings(cells, names):
         part = cells.only(kept)
+        if not kept.all() and not all(long_enough(part, name) for name in names):
+            continue  # so few cells have a polynomial by chance
         # Where a part of the cells follows another polynomial, what outgrows the claim may end.
         for extra in (None, *(outgrowing(law, names) if kept.all() else ())):
             terms = own if extra is None else (*own, extra)

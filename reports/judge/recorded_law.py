@@ -50,7 +50,8 @@ def recorded_law(
         (c * _product(sizes, powers) * ones for powers, c in whole), start=np.zeros(len(cells))
     )
     off = np.abs(counted - cells.cost)[inside]
-    if not inside.any() or (off > np.maximum(_SCALARS, 1e-3 * cells.cost[inside])).any():
+    told = inside.sum() > 1 and (cells.cost[inside] > _SCALARS).any()
+    if not told or (off > np.maximum(_SCALARS, 1e-3 * cells.cost[inside])).any():
         return None
     terms: dict[Monomial, float] = {}
     for powers, coefficient in whole:

@@ -21,7 +21,7 @@ from reports.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough
 from reports.judgement import Fit, Interval, Verdict
 from reports.models import Held, Model, least
 from reports.monomials import Floats
-from reports.profiles import intervals, search
+from reports.profiles import MOST_VARIABLES, intervals, search
 from reports.setting import REACH, Setting
 
 FEWEST_GROUPS = 3
@@ -103,7 +103,8 @@ def together(fits: Sequence[Fit]) -> Together | None:
         if all(low >= c - tolerance and high <= c + tolerance for (low, high), c in pairs):
             verdict = Verdict.CONFIRMED if pooled.claim_is_there() else verdict
         elif any(low > c + tolerance or high < c - tolerance for (low, high), c in pairs):
-            verdict = Verdict.REFUTED if _without_ends(settings, first) else verdict
+            outside = _without_ends(settings, first) and _beside_jumps(settings, first)
+            verdict = Verdict.REFUTED if outside else verdict
     if verdict is Verdict.INCONCLUSIVE and pooled.is_shared and _always_absent(settings, first):
         verdict = Verdict.REFUTED
     return Together(
@@ -127,14 +128,27 @@ def _without_ends(settings: Sequence[Setting], fit: Fit) -> bool:
     for v, name in enumerate(settings[0].names):
         sides = set()
         for pooled in map(_Pooled, _ends(settings, name)):
-            low, high = pooled.intervals(fit.confidence)[v] if pooled.free > 0 else (None, None)
-            claim = float(pooled.models[0].claimed[v])
-            above = low is not None and low > claim + fit.tolerance
-            below = high is not None and high < claim - fit.tolerance
-            sides.add((above, below))
-        if sides in ({(True, False)}, {(False, True)}):
+            sides.add(pooled.side(v, fit))
+        if sides in ({1}, {-1}):
             return True
     return False
+
+
+def _beside_jumps(settings: Sequence[Setting], fit: Fit) -> bool:
+    """Whether some exponent lies outside with a jump of all groups at any size, too."""
+    names = settings[0].names
+    if len(names) == MOST_VARIABLES:
+        return False
+    starts = [
+        (name, start)
+        for name in names
+        for start in np.unique(np.concatenate([one.cells.sizes[name] for one in settings]))[1:]
+    ]
+    sides = [
+        [pooled.side(v, fit) for v in range(len(names))]
+        for pooled in (_Pooled(settings, jump) for jump in starts)
+    ]
+    return any({one[v] for one in sides} in ({1}, {-1}) for v in range(len(names)))
 
 
 def _always_absent(settings: Sequence[Setting], fit: Fit) -> bool:
@@ -158,11 +172,22 @@ def _ends(settings: Sequence[Setting], name: str) -> Iterator[Sequence[Setting]]
 
 
 class _Pooled:
-    """The claimed law on every group, each with its own coefficients."""
+    """The claimed law on every group, each with its own coefficients.
 
-    def __init__(self, settings: Sequence[Setting]) -> None:
+    With a `jump`, a size and where it begins, the cost beyond is a factor dearer in all groups.
+    """
+
+    def __init__(self, settings: Sequence[Setting], jump: tuple[str, float] | None = None) -> None:
         self.settings = settings
-        self.models = [Model(one.cells, one.law, names=one.names) for one in settings]
+        self.models = [
+            Model(
+                one.cells,
+                one.law,
+                names=one.names,
+                later=None if jump is None else one.cells.sizes[jump[0]] >= jump[1],
+            )
+            for one in settings
+        ]
         low, high = self.models[0].bounds(REACH)
         alone = [search(model.values, low, high) for model in self.models]
         first = search(self._values, low, high)
@@ -189,6 +214,16 @@ class _Pooled:
         quantile = float(t_distribution.ppf((1 + confidence) / 2, max(self.free, 1)))
         threshold = self._found.value + (self._error * quantile) ** 2
         return intervals(self._values, self._found, threshold, len(self.models[0].names))
+
+    def side(self, v: int, fit: Fit) -> int:
+        """1 where the interval of an exponent lies above the claim, -1 below it, else 0."""
+        if self.free < 1:
+            return 0
+        low, high = self.intervals(fit.confidence)[v]
+        claim = float(self.models[0].claimed[v])
+        above = low is not None and low > claim + fit.tolerance
+        below = high is not None and high < claim - fit.tolerance
+        return int(above) - int(below)
 
     def claim_is_there(self) -> bool:
         """Whether the sizes reach far enough, and nearly all groups have the claimed terms."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from reports.advice import advice
-from reports.conditions.unnamed_columns import moving_sizes
+from reports.conditions.moving_sizes import moving_sizes
 from reports.fit import fit
 from reports.grouped import ClaimWarning, fit_groups
 from reports.judgement import Fit, Verdict
