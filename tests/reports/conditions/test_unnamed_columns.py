@@ -330,7 +330,25 @@ def moving(**columns: Sequence[float]) -> list[tuple[str, str]]:
 def test_only_whole_numbers_that_fall_and_never_rise_are_a_moving_size(
     values: list[float], moves: bool
 ) -> None:
-    assert moving(n=[1, 2, 3, 4], batch=values) == [("batch", "n")] * moves
+    assert moving(n=[1, 2, 3, 4], tiles=values) == [("tiles", "n")] * moves
+
+
+@pytest.mark.parametrize("column", ["heads", "num_heads", "batch", "batch_size"])
+def test_heads_and_batches_that_rise_with_a_length_are_told(column: str) -> None:
+    (found,) = moving_sizes(pd.DataFrame({"n": [1, 2, 3, 4], column: [2, 2, 8, 8]}), ["n"], ())
+    assert (found.column, found.against, found.rises) == (column, "n", True)
+
+
+def test_heads_that_rise_with_the_width_are_in_the_law_already() -> None:
+    rows = [{"n": n, "d_model": 64 * h, "num_heads": h} for n in (1, 2, 4) for h in (1, 2, 4)]
+    assert moving_sizes(pd.DataFrame(rows), ["n", "d_model"], ()) == ()
+
+
+@pytest.mark.parametrize("column", ["tokens_per_s", "ops/s", "clock_mhz"])
+def test_what_is_measured_beside_the_time_moves_nothing(column: str) -> None:
+    assert moving(n=[1, 2, 3, 4], **{column: [1980, 1960, 1940, 1905]}) == []
+    if column != "clock_mhz":
+        assert moving(n=[1, 2, 3, 4], **{column: [8000, 4000, 2000, 1000]}) == []
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -150,3 +150,16 @@ def test_the_sentence_and_the_document_say_the_same() -> None:
             "n": {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
         },
     }
+
+
+def test_a_cache_that_all_groups_leave_at_one_size_refutes_no_true_law() -> None:
+    rng = np.random.default_rng(11)
+    rows = []
+    for group in range(6):
+        first, second = rng.uniform(0.5, 2, 2)
+        for n in 512 * 2 ** np.arange(5):
+            cost = (0.02 * first + second * n**2 * 1e-7) * (1.6 if n >= 4096 else 1.0)
+            rows.append({"g": group, "n": n, "time_s": cost * np.exp(rng.normal(0, 0.02))})
+    fits = fit_groups(pd.DataFrame(rows), sizes={"n": "n"}, by=["g"], claim="n^2")
+    joint = together(fits)
+    assert joint is None or joint.verdict is not Verdict.REFUTED
