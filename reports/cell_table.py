@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from reports.cells import FARTHEST
 from reports.visits import chosen_visits, marked_noisy, readings
 
 # What tells one cell from another; a table may have any of these columns, or none.
@@ -117,8 +118,12 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def measured(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells that have a positive time."""
-    return cells[(cells["status"] == "measured") & (cells["time_s"] > 0)].reset_index(drop=True)
+    """The cells that have a positive time, and sizes and times that an axis can show."""
+    shown = cells["status"] == "measured"
+    for name in {"time_s", "seq_len", "d_model"} & set(cells.columns):
+        within = cells[name].between(1 / FARTHEST, FARTHEST)
+        shown &= within if name == "time_s" else within | cells[name].isna()
+    return cells[shown].reset_index(drop=True)
 
 
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +26,8 @@ from reports.wording import one_line
 
 MOST_CELLS = 1000
 """So many cells of a group are judged at most: what they say is no more exact with others."""
+MOST_GROUPS = 1000
+"""Groups of one table that are judged at once."""
 MOST_TOLD = 5
 """So many columns that vary among repeated readings are named."""
 MOST_COMPARED = 30
@@ -66,7 +69,8 @@ def fit_groups(
 
     Raises:
         LawError: the claim given is not a law.
-        TableError: a column is missing or broken, or a group declares two claims.
+        TableError: a column is missing or broken, there are more than MOST_GROUPS groups, or one
+            declares two claims.
         ValueError: confidence or tolerance is out of range.
 
     """
@@ -82,7 +86,13 @@ def fit_groups(
     fits = []
     if keep is None and average:
         keep = [one for one in group_columns(table, taken) if one not in average]
-    parts = list(groups(with_cost(table, cost), keep, without=taken))
+    parts = list(islice(groups(with_cost(table, cost), keep, without=taken), MOST_GROUPS + 1))
+    if len(parts) > MOST_GROUPS:
+        names = ", ".join(parts[0][0])
+        raise TableError(
+            f"{names} makes more than {MOST_GROUPS} groups, each of which takes a moment; group by "
+            "other columns with --by, or choose rows with --where"
+        )
     for group, rows in parts:
         declared = _declared(rows, cost) if claim is None else None
         law, columns = CLAIM if claim is None else claim, given

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.grouped import MOST_CELLS
+from reports.grouped import MOST_CELLS, MOST_GROUPS
 from reports.tables.formats import MOST_FIELDS
 
 Run = Callable[..., Any]
@@ -113,6 +113,13 @@ def test_a_grid_of_two_sizes_keeps_values_of_both_where_some_cells_are_judged(
     pd.DataFrame({"n": n, "d": d, "time_s": 1e-9 * n**2 * d * noise}).to_csv(path, index=False)
     assert bounded("fit", path, "--claim", "n^2*d").code == 0
     assert bounded("fit", path, "--claim", "n*d^2").code == 1
+
+
+def test_more_groups_than_can_be_judged_are_refused(bounded: Run, tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    table = times(np.arange(10, 100_010))
+    table.assign(implementation=[f"f{k}" for k in range(100_000)]).to_csv(path, index=False)
+    bounded("fit", path).assert_refused(f"makes more than {MOST_GROUPS} groups")
 
 
 @pytest.mark.slow
