@@ -486,7 +486,7 @@ def test_a_report_takes_text_in_a_column_where_ours_have_numbers(
     bounded: Run, tmp_path: Path
 ) -> None:
     path = tmp_path / "table.csv"
-    lines = [f"{n},{time_s:g},{kind}" for kind in "ab" for n, time_s in QUADRATIC]
+    lines = [f"{n},{time_s:g},{kind}" for kind in ("a", "1", "2") for n, time_s in QUADRATIC]
     path.write_text("\n".join(["n,time_s,batch", *lines]))
     assert_reported(bounded, Input(contents=(path.read_bytes(),)), tmp_path)
 
