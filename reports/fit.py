@@ -93,7 +93,7 @@ def fit(
     mixed, table = _without_settings(table, columns, value, average)
     moving = _moving(table, columns, value)
     statistic = statistic or usual_statistic(table, columns, value)
-    devices = sorted(set(table["device"].astype(str))) if "device" in table else []
+    devices = sorted(set(table["device"].dropna().astype(str))) if "device" in table else []
 
     def judged(by: str) -> Judgement:
         return judge(

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 LONGEST_LINE = 2000
-SIGNS = {0: ("confirmed",), 1: ("refuted",), 3: ("inconclusive",)}
+SIGNS = {0: ("confirmed", "confirms"), 1: ("refuted", "refutes"), 3: ("inconclusive",)}
 ANSWERS = ("confirmed", "refuted", "inconclusive")
 
 SAMPLES = Path(__file__).with_name("samples")
@@ -470,3 +470,28 @@ def test_a_law_is_confirmed_and_the_next_one_refuted_however_the_table_is_writte
     path.write_bytes(text.replace("\n", end).encode(encoding))
     assert bounded("fit", path, "--claim", f"n^{power}").code == 0
     assert bounded("fit", path, "--claim", f"n^{power + 1}").code == 1
+
+
+QUADRATIC = [(n, 1e-9 * n**2) for n in SIZES]
+
+
+def test_rows_without_a_device_are_judged_with_the_others(bounded: Run, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    lines = [f"{n},{time_s:g},{'gpu' if n > 64 else ''}" for n, time_s in QUADRATIC]
+    path.write_text("\n".join(["n,time_s,device", *lines]))
+    assert bounded("fit", path, "--claim", "n^2").code == 0
+
+
+def test_a_report_takes_text_in_a_column_where_ours_have_numbers(
+    bounded: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    lines = [f"{n},{time_s:g},{kind}" for kind in ("a", "1", "2") for n, time_s in QUADRATIC]
+    path.write_text("\n".join(["n,time_s,batch", *lines]))
+    assert_reported(bounded, Input(contents=(path.read_bytes(),)), tmp_path)
+
+
+def test_a_report_leaves_out_a_size_that_no_axis_can_show(bounded: Run, tmp_path: Path) -> None:
+    lines = [f"{n},{time_s:g}" for n, time_s in [*QUADRATIC, ("1e-310", 1.0)]]
+    content = "\n".join(["n,time_s", *lines]).encode()
+    assert_reported(bounded, Input(contents=(content,), asked=("--claim", "n^2")), tmp_path)
