@@ -180,7 +180,7 @@ def _moving(fit: Fit) -> str | None:
     for one in fit.moving:
         letter = _letter(one.column, fit)
         size = next((n for n, column in fit.sizes.items() if column == one.against), one.against)
-        claim = " + ".join(f"{letter}*{term}" for term in fit.claim.split(" + "))
+        claim = " + ".join(f"{letter}*{term}" for term in parse_declared(fit.claim, fit.sizes))
         parts.append(
             f"{one.column} falls as {size} grows: judge with it by --size {letter}={one.column} "
             f'--claim "{claim}"'

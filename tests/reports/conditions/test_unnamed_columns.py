@@ -275,6 +275,14 @@ def test_each_term_of_a_claim_is_given_the_moving_size() -> None:
     assert '--claim "b*n^2*d + b*n*d^2"' in told
 
 
+def test_each_term_of_a_declared_claim_is_given_the_moving_size_however_it_is_written() -> None:
+    table = constant_tokens().assign(claim="O(n^2*d+n*d^2)")
+    (found,) = fit_groups(table, sizes=TWO)
+
+    assert found.claim == "O(n^2*d+n*d^2)"
+    assert '--claim "b*n^2*d + b*n*d^2"' in (advice(found, "sizes_collinear") or "")
+
+
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])
 def test_judged_with_the_batch_the_true_law_is_confirmed_and_a_false_one_refuted(
     seed: int | None,
