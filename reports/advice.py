@@ -14,6 +14,7 @@ from reports.judgement import Basis, Fit, Verdict
 from reports.laws import LawError, parse_declared, parse_monomial
 from reports.proposals import compatible, proposed
 from reports.refutation import REFUTING
+from reports.tables.text.notation import is_number
 from reports.verdict import capital
 from reports.wording import count, listed, percent, shortened
 
@@ -167,10 +168,12 @@ def _mixed(fit: Fit) -> str | None:
     for one in fit.mixed:
         if one.factor > 1 and not one.averaged:
             letter = _letter(one.column, fit)
+            times = f"{float(f'{one.factor:.2g}'):,.10g}"
+            ways = [f"name it with --size {letter}={one.column}"] * all(map(is_number, one.values))
+            ways.append(f"group by it with --by {one.column}")
             parts.append(
-                f"{one.text('')}, and its values cost up to {one.factor:.2g} times as much: name "
-                f"it with --size {letter}={one.column}, group by it with --by {one.column}, or "
-                f"average over it with --average {one.column}"
+                f"{one.text('')}, and its values cost up to {times} times as much: "
+                f"{', '.join(ways)}, or average over it with --average {one.column}"
             )
     return f"{'; '.join(parts)}." if parts else None
 

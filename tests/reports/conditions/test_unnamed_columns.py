@@ -75,9 +75,18 @@ def test_what_to_do_about_a_setting_is_told_by_its_name(column: str) -> None:
 
     assert told is not None
     assert told.startswith(f"{column} (")
-    assert f"={column}, " in told
-    assert f"--by {column}" in told
+    assert (f"={column}, " in told) == (column in ("heads", "batch", "block"))
+    assert f"--by {column}, or " in told
     assert f"--average {column}" in told
+
+
+def test_a_factor_of_thousands_is_told_in_digits() -> None:
+    rows = mixed_rows("heads", overhead=0.0)
+    rows.loc[rows["heads"] == 16, "time_s"] *= 725
+    told = advice(judged(rows), "mixed_readings")
+
+    assert told is not None
+    assert "cost up to 2,900 times as much: name it with --size h=heads, " in told
 
 
 @EACH
