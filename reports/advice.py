@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -192,9 +193,9 @@ def _moving(fit: Fit) -> str | None:
 
 
 def _letter(column: str, fit: Fit) -> str:
-    """A letter for a column that is no size yet: its usual one, or the first that is free."""
+    """A letter for a column that is no size yet: its usual one, or the first free one of a law."""
     usual = {"num_heads": "h", "heads": "h", "batch": "b", "batch_size": "b", "key_len": "m"}
-    letters = [usual.get(column, ""), *(c for c in column.lower() if c.isalpha()), *"xyzuvw"]
+    letters = [usual.get(column, ""), *re.findall("[a-z]", column.lower()), *"xyzuvw"]
     return next(str(one) for one in letters if one and one not in fit.sizes)
 
 
