@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 
 from reports.advice import advice
-from reports.conditions.unnamed_columns import Moving
 from reports.fit import fit
 from reports.judgement import Fit, Interval, Leading, Regime, Term, Verdict
-from reports.laws import parse, parse_monomial
+from reports.laws import parse_monomial
 from reports.verdict import REASONS
 from reports.visits import Scatter
 
@@ -390,15 +389,3 @@ def test_a_misfit_of_cells_that_were_measured_once_may_be_noise() -> None:
     assert "noise" not in (advice(counted, "lack_of_fit") or "")
     assert (advice(once, "lack_of_fit") or "").endswith(" so this may be noise.")
     assert "noise" not in (advice(twice, "lack_of_fit") or "")
-
-
-@pytest.mark.parametrize(
-    ("column", "letter"), [("état", "t"), ("größe", "g"), ("大小", "x"), ("nd", "x"), ("µ_b", "b")]
-)
-def test_the_letter_of_a_column_is_one_that_a_claim_may_have(column: str, letter: str) -> None:
-    found = fitted(moving=(Moving(column=column, against="seq_len"),))
-    text = advice(found, "sizes_collinear") or ""
-    (claim,) = re.findall('--claim "(.*)"', text)
-
-    assert f"--size {letter}={column} " in text
-    assert parse(claim, names={"n", "d", letter}) == parse(f"{letter}*n^2*d", names={*"nd", letter})
