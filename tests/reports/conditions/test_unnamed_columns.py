@@ -1,5 +1,6 @@
 """Columns that the claim does not name: settings among rows of the same sizes, and moving sizes."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from reports.conditions.unnamed_columns import moving_sizes
 from reports.fit import fit
 from reports.grouped import ClaimWarning, fit_groups
 from reports.judgement import Fit, Verdict
+from reports.laws import parse
 
 LENGTHS = tuple(2**k for k in range(8, 16))
 SIZES = {"n": "n"}
@@ -290,6 +292,19 @@ def test_each_term_of_a_declared_claim_is_given_the_moving_size_however_it_is_wr
 
     assert found.claim == "O(n^2*d+n*d^2)"
     assert '--claim "b*n^2*d + b*n*d^2"' in (advice(found, "sizes_collinear") or "")
+
+
+@pytest.mark.parametrize(
+    ("column", "letter"), [("état", "t"), ("größe", "g"), ("大小", "x"), ("nd", "x"), ("µ_b", "b")]
+)
+def test_the_letter_of_a_moving_size_is_one_that_a_claim_may_have(column: str, letter: str) -> None:
+    table = constant_tokens().rename(columns={"batch": column})
+    told = advice(judged(table, "n^2*d", sizes=TWO), "sizes_collinear") or ""
+    (claim,) = re.findall('--claim "(.*)"', told)
+
+    assert f"--size {letter}={column} " in told
+    named = judged(table, claim, sizes={**TWO, letter: column})
+    assert (named.verdict, named.claim) == (Verdict.CONFIRMED, str(parse(claim)))
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])
