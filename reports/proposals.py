@@ -58,7 +58,8 @@ def compatible(fit: Fit) -> tuple[tuple[Law, ...], tuple[Law, ...]] | None:
     if fit.basis is None or len(fit.basis.setting.names) != 1:
         return None
     (name,) = fit.basis.setting.names
-    left_open, excluded = [], []
+    left_open: list[Law] = []
+    excluded: list[Law] = []
     for text in USUAL:
         law = parse(text.format(n=name), names={name})
         verdict = verdict_on(law, fit, fit.basis)

@@ -62,12 +62,9 @@ class Together:
 
     @property
     def _who(self) -> str:
-        whole = self.groups == self.asked
-        return (
-            f"{'All' if self.shared else 'The'} {self.groups}"
-            if whole
-            else f"{self.groups} of {self.asked}"
-        )
+        if self.groups < self.asked:
+            return f"{self.groups} of {self.asked}"
+        return f"All {self.groups}" if self.shared else f"The {self.groups}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON numbers or null."""

@@ -134,25 +134,6 @@ def test_no_groups_say_nothing() -> None:
     assert together([]) is None
 
 
-def test_the_sentence_and_the_document_say_the_same() -> None:
-    found = joint(shapes(), "n^2")
-    interval = found.exponents["n"]
-    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-
-    assert found.text.startswith("All 18 groups together: n^2.0")
-    assert found.text.endswith("which confirms the claim n^2.")
-    assert document == {
-        "claim": "n^2",
-        "groups": 18,
-        "cells": 90,
-        "verdict": "confirmed",
-        "shared": True,
-        "exponents": {
-            "n": {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-        },
-    }
-
-
 def test_a_group_that_nothing_was_fitted_to_is_not_among_all() -> None:
     table = shapes()
     table = table[(table["shape"] != "shape 17") | (table["n"] == SIZES[0])]
@@ -172,3 +153,22 @@ def test_groups_that_leave_a_claim_open_say_so() -> None:
 def test_groups_that_share_no_exponents_are_counted_too(asked: int, who: str) -> None:
     apart = replace(joint(shapes((1.5, 2.0)), "n^2"), asked=asked)
     assert apart.text.startswith(who)
+
+
+def test_the_sentence_and_the_document_say_the_same() -> None:
+    found = joint(shapes(), "n^2")
+    interval = found.exponents["n"]
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+
+    assert found.text.startswith("All 18 groups together: n^2.0")
+    assert found.text.endswith("which confirms the claim n^2.")
+    assert document == {
+        "claim": "n^2",
+        "groups": 18,
+        "cells": 90,
+        "verdict": "confirmed",
+        "shared": True,
+        "exponents": {
+            "n": {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+        },
+    }
