@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -14,6 +15,7 @@ from reports.judgement import Basis, Fit, Verdict
 from reports.laws import LawError, parse_declared, parse_monomial
 from reports.proposals import compatible, proposed
 from reports.refutation import REFUTING
+from reports.tables.text.notation import is_number
 from reports.verdict import capital
 from reports.wording import count, listed, percent, shortened
 
@@ -167,10 +169,12 @@ def _mixed(fit: Fit) -> str | None:
     for one in fit.mixed:
         if one.factor > 1 and not one.averaged:
             letter = _letter(one.column, fit)
+            times = f"{float(f'{one.factor:.2g}'):,.10g}"
+            ways = [f"name it with --size {letter}={one.column}"] * all(map(is_number, one.values))
+            ways.append(f"group by it with --by {one.column}")
             parts.append(
-                f"{one.text('')}, and its values cost up to {one.factor:.2g} times as much: name "
-                f"it with --size {letter}={one.column}, group by it with --by {one.column}, or "
-                f"average over it with --average {one.column}"
+                f"{one.text('')}, and its values cost up to {times} times as much: "
+                f"{', '.join(ways)}, or average over it with --average {one.column}"
             )
     return f"{'; '.join(parts)}." if parts else None
 
@@ -180,7 +184,7 @@ def _moving(fit: Fit) -> str | None:
     for one in fit.moving:
         letter = _letter(one.column, fit)
         size = next((n for n, column in fit.sizes.items() if column == one.against), one.against)
-        claim = " + ".join(f"{letter}*{term}" for term in fit.claim.split(" + "))
+        claim = " + ".join(f"{letter}*{term}" for term in parse_declared(fit.claim, fit.sizes))
         parts.append(
             f"{one.column} {'rises' if one.rises else 'falls'} as {size} grows: judge with it "
             f'by --size {letter}={one.column} --claim "{claim}"'
@@ -189,9 +193,9 @@ def _moving(fit: Fit) -> str | None:
 
 
 def _letter(column: str, fit: Fit) -> str:
-    """A letter for a column that is no size yet: its usual one, or the first that is free."""
+    """A letter for a column that is no size yet: its usual one, or the first free one of a law."""
     usual = {"num_heads": "h", "heads": "h", "batch": "b", "batch_size": "b", "key_len": "m"}
-    letters = [usual.get(column, ""), *(c for c in column.lower() if c.isalpha()), *"xyzuvw"]
+    letters = [usual.get(column, ""), *re.findall("[a-z]", column.lower()), *"xyzuvw"]
     return next(str(one) for one in letters if one and one not in fit.sizes)
 
 

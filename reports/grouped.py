@@ -22,7 +22,7 @@ from reports.laws import LawError, parse_declared
 from reports.readings import ENOUGH_READINGS
 from reports.tables.columns import TableError, no_column
 from reports.tables.units import unit_of
-from reports.wording import one_line
+from reports.wording import listed, one_line
 
 MOST_CELLS = 1000
 """So many cells of a group are judged at most: what they say is no more exact with others."""
@@ -138,14 +138,20 @@ def fit_groups(
 def _tell_repeated(fit: Fit, group: Mapping[str, Any]) -> None:
     """Say which columns vary among rows that count as repeated readings."""
     silent = [one for one in fit.mixed if one.factor <= 1 and not one.averaged]
-    for place, one in enumerate(silent[:MOST_TOLD], start=1):
-        more = len(silent) - MOST_TOLD if place == MOST_TOLD else 0
-        warnings.warn(
-            f"{one.text(f' of {_called(group)}')}{f', as do {more} more columns' * (more > 0)}: "
-            f"they count as repeated readings; if they are not, add --by {one.column}",
-            ClaimWarning,
-            stacklevel=3,
-        )
+    if not silent:
+        return
+    first, among = silent[0], f" of {_called(group)}"
+    if len(silent) == 1:
+        text = first.text(among)
+    else:
+        columns = listed([one.column for one in silent], most=MOST_TOLD)
+        text = f"{columns} vary among rows{among} that have the same sizes"
+    warnings.warn(
+        f"{text}: they count as repeated readings; if they are not, add --by {first.column}"
+        + " or another of them" * (len(silent) > 1),
+        ClaimWarning,
+        stacklevel=3,
+    )
 
 
 def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:

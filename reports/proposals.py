@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from reports.findings import PRESENT_SHARE
 from reports.judgement import Basis, Fit, Verdict
 from reports.judging import judge
@@ -50,28 +52,45 @@ def proposed(fit: Fit) -> Proposal | None:
 def compatible(fit: Fit) -> tuple[tuple[Law, ...], tuple[Law, ...]] | None:
     """Of the usual laws of one size, those that its cells leave open, and those that they exclude.
 
-    For a group with too few sizes to confirm anything; None where nothing was fitted.
+    For a group with too few sizes to confirm anything; None where nothing was fitted. A law that
+    has no value at these sizes is neither.
     """
     if fit.basis is None or len(fit.basis.setting.names) != 1:
         return None
     (name,) = fit.basis.setting.names
-    laws = [parse(text.format(n=name), names={name}) for text in USUAL]
-    steps = max((one.high for one in fit.local_slopes[-2:]), default=math.inf)
-    refuted = [
-        # Beside terms of a power less, a leading one that is more than a part adds that to the
-        # growth from size to size.
-        steps < float(law.terms[0].power(name)) - 1 + PRESENT_SHARE
-        or verdict_on(law, fit, fit.basis) is Verdict.REFUTED
-        for law in laws
-    ]
-    return (
-        tuple(law for law, out in zip(laws, refuted, strict=True) if not out),
-        tuple(law for law, out in zip(laws, refuted, strict=True) if out),
-    )
+    left_open: list[Law] = []
+    excluded: list[Law] = []
+    for text in USUAL:
+        law = parse(text.format(n=name), names={name})
+        verdict = verdict_on(law, fit, fit.basis)
+        if verdict is None:
+            continue
+        out = verdict is Verdict.REFUTED or _grows_otherwise(fit, law.terms[0], name)
+        (excluded if out else left_open).append(law)
+    return tuple(left_open), tuple(excluded)
 
 
-def verdict_on(law: Law, fit: Fit, basis: Basis) -> Verdict:
-    """What the judge says of another claim on the same cells."""
+def _grows_otherwise(fit: Fit, leading: Monomial, name: str) -> bool:
+    """Whether the cost grows less in the last steps, or more in all, than a leading term allows."""
+    steps = fit.local_slopes
+    if not steps:
+        return False
+    # Beside terms of a power less, a leading one that is more than a part adds that to the growth
+    # from size to size.
+    least = float(leading.power(name)) - 1 + PRESENT_SHARE
+    low, high = steps[0].start, steps[-1].end
+    ends = leading.evaluate({name: (low, high)}) * np.ones(2)
+    # Terms beside the leading one grow less than it does. A logarithm of 1 has no growth to state.
+    most = math.log(ends[1] / ends[0]) / math.log(high / low) if ends[0] > 0 else math.inf
+    rise = sum(one.slope * math.log(one.end / one.start) for one in steps)
+    # A step is as uncertain as its two cells are, and so is the way from the first to the last.
+    error = max((one.high - one.slope) * math.log(one.end / one.start) for one in steps)
+    overall = (rise - error) / math.log(high / low)
+    return max(one.high for one in steps[-2:]) < least or overall > most + PRESENT_SHARE
+
+
+def verdict_on(law: Law, fit: Fit, basis: Basis) -> Verdict | None:
+    """What the judge says of another claim on the same cells; None where it cannot be computed."""
     try:
         return judge(
             basis.cells,
@@ -83,7 +102,7 @@ def verdict_on(law: Law, fit: Fit, basis: Basis) -> Verdict:
             info={},
         ).verdict
     except TableError:  # the logarithm of a size below 1, say
-        return Verdict.REFUTED
+        return None
 
 
 def _candidates(fit: Fit, basis: Basis) -> Iterator[Law]:

@@ -131,6 +131,14 @@ _NO_CELLS = Reason(
 """What too few sizes mean where there are none."""
 
 
+_OTHER_POLYNOMIAL = Reason(
+    sentence="The small sizes follow another polynomial, as buffers of a fixed size and blocks "
+    "that are not full make them.",
+    next_step="The verdict is that of the larger sizes; measure more of them if it matters.",
+)
+"""What a regime change means where the cost is counted: its cause is no cache and no page fault."""
+
+
 _MOVING = Reason(
     sentence="A size that the claim does not name moves as one of its own rises, and has a part "
     "in the growth.",
@@ -147,6 +155,8 @@ def reason_of(fit: Fit, code: str) -> Reason:
         return _NO_CELLS
     if code == "overhead_dominates" and fit.overhead is not None and fit.overhead < MOSTLY:
         return _EARLY_OVERHEAD
+    if code == "regime_change" and fit.counted is not None:
+        return _OTHER_POLYNOMIAL
     last = fit.regimes[-1].name if fit.regimes else ""
     return _CHANGES.get(last, REASONS[code]) if code == "regime_change" else REASONS[code]
 

@@ -140,6 +140,7 @@ def causes(
     A code that means different things for different fits comes once for each. The numbers are
     those of the rows that are to be `told`, the same ones once.
     """
+    costs = len({row.value for row in rows})
     codes = list(dict.fromkeys(code for row in rows for code in row.meanings))
     found = dict.fromkeys(pair for row in rows for pair in row.meanings.items())
     causes = []
@@ -148,42 +149,40 @@ def causes(
         causes.append(
             Cause(
                 code=code,
-                who=concerned(rows, having),
+                who=concerned(having, of_costs=costs),
                 sentence=reason.sentence,
                 next_step=reason.next_step,
-                numbers=_numbers(rows, having, code, told),
+                numbers=_numbers(having, code, told, costs),
             )
         )
     return causes
 
 
 def _numbers(
-    rows: Sequence[VerdictRow],
     having: Sequence[VerdictRow],
     code: str,
     told: Callable[[VerdictRow], bool],
+    costs: int,
 ) -> tuple[Said, ...]:
     by_text: dict[str, list[VerdictRow]] = {}
     for row in having:
         if code in row.numbers and told(row):
             by_text.setdefault(row.numbers[code], []).append(row)
     return tuple(
-        Said(who="" if len(own) == len(having) else concerned(rows, own), text=text)
+        Said(who="" if len(own) == len(having) else concerned(own, of_costs=costs), text=text)
         for text, own in by_text.items()
     )
 
 
-def concerned(rows: Sequence[VerdictRow], some: Sequence[VerdictRow]) -> str:
-    """Who some of the rows are: `sdpa and loop`, or `time: sdpa; workspace: loop`."""
-    named = {
-        section.title: _names([row for row in section.rows if row in some])
-        for section in sections(rows)
-    }
-    if len(named) == 1:
+def concerned(some: Sequence[VerdictRow], *, of_costs: int) -> str:
+    """Who some rows are: `sdpa and loop`; where several costs are judged, of which cost too.
+
+    As in `time: sdpa; workspace: loop`.
+    """
+    named = {section.title: _names(section.rows) for section in sections(some)}
+    if of_costs == 1:
         return "".join(named.values())
-    return "; ".join(
-        f"{title[:1].lower()}{title[1:]}: {names}" for title, names in named.items() if names
-    )
+    return "; ".join(f"{title[:1].lower()}{title[1:]}: {names}" for title, names in named.items())
 
 
 def _names(rows: Sequence[VerdictRow]) -> str:

@@ -61,14 +61,19 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
     if subject is None:
         subject = "implementation" if "implementation" in keys else ", ".join(keys) or "table"
     rows = verdict_rows(fits)
-    for section in sections(rows):
+    judged = sections(rows)
+    for section in judged:
         spans = {row.span for row in section.rows}
         shared = spans.pop() if len(spans) == 1 else ""
         console.print(Text.assemble((section.title, "bold"), shared))
         console.print(_drawn(section, subject))
-    for text in dict.fromkeys(row.remark for row in rows if row.remark):
-        who = concerned(rows, [row for row in rows if row.remark == text])
-        console.print(Text.assemble((who, "bold"), f": {text}"))
+    remarked: dict[str, list[VerdictRow]] = {}
+    for row in rows:
+        remarked.setdefault(row.remark, []).append(row)
+    for text, own in remarked.items():
+        if text:
+            who = concerned(own, of_costs=len(judged))
+            console.print(Text.assemble((who, "bold"), f": {text}"))
     for cause in causes(rows, told=_told):
         words = " ".join(filter(None, (cause.sentence, cause.shared, cause.next_step)))
         console.print(Text.assemble((cause.code, "bold"), f" ({cause.who}): {words}"))

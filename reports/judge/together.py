@@ -32,7 +32,7 @@ MOST_MISSING = 0.2  # of the groups may lack the claimed term
 
 @dataclass(frozen=True, kw_only=True)
 class Together:
-    """What groups say together; `text` tells it in a sentence."""
+    """What `groups` say together, of so many that were `asked`; `text` tells it in a sentence."""
 
     claim: str
     groups: int
@@ -40,12 +40,13 @@ class Together:
     verdict: Verdict
     exponents: Mapping[str, Interval]
     shared: bool
+    asked: int
 
     @property
     def text(self) -> str:
         """One sentence."""
         if not self.shared:
-            return f"The {self.groups} groups do not share their exponents: judge them apart."
+            return f"{self._who} groups do not share their exponents: judge them apart."
         parts = []
         for name, one in self.exponents.items():
             if one.estimate is not None and one.low is not None and one.high is not None:
@@ -55,9 +56,15 @@ class Together:
         words = {
             Verdict.CONFIRMED: "which confirms the claim",
             Verdict.REFUTED: "which refutes the claim",
-            Verdict.INCONCLUSIVE: "which leaves the claim open",
+            Verdict.INCONCLUSIVE: "which leaves open the claim",
         }[self.verdict]
-        return f"All {self.groups} groups together: {growth}, {words} {self.claim}."
+        return f"{self._who} groups together: {growth}, {words} {self.claim}."
+
+    @property
+    def _who(self) -> str:
+        if self.groups < self.asked:
+            return f"{self.groups} of {self.asked}"
+        return f"All {self.groups}" if self.shared else f"The {self.groups}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON numbers or null."""
@@ -117,6 +124,7 @@ def together(fits: Sequence[Fit]) -> Together | None:
             for name, best, (low, high) in zip(names, pooled.best, found, strict=False)
         },
         shared=pooled.is_shared,
+        asked=len(fits),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
+from reports.tables.text.notation import Mark, in_points
 from reports.tables.units import UnitError, parse_quantity
 
 FILES = "files"
@@ -31,8 +31,7 @@ STATUSES = frozenset(
 """The words of `bench.records`, repeated so that a judge of foreign tables needs none of bench."""
 
 _MOST_NAMES = 12
-_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
-_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_MARKS: tuple[Mark, ...] = (".", ",")
 
 
 class TableError(ValueError):
@@ -149,10 +148,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def _advice(value: object) -> str:
     text = value.strip() if isinstance(value, str) else ""
-    if _THOUSANDS.fullmatch(text):
-        return f"write {text.replace(',', '')}, without commas between the thousands"
-    if _COMMA.fullmatch(text):
-        return f"write {text.replace(',', '.')}, with a decimal point instead of the comma"
+    for read in (in_points(text, mark) for mark in _MARKS):
+        if read != text:
+            return f"write {read}, with a decimal point and no marks between the thousands"
     try:
         parse_quantity(text)
     except UnitError:

@@ -8,9 +8,8 @@ call, or are refused (`reports.tables.rates`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from reports.tables.columns import TableError, shown
 from reports.tables.columns import numbers as plain_numbers
 from reports.tables.rates import Rate, rate_in, time_of_call
 from reports.tables.spelled import Spelled, spelled
-from reports.tables.units import NO_UNIT, Kind, Unit, unit_named, unit_of
+from reports.tables.units import BASE, NO_UNIT, Unit, unit_named, unit_of
 from reports.wording import listed
 
 UNIT_COLUMNS = ("unit", "units", "time_unit", "time unit", "timeunit", "mode")
@@ -31,7 +30,6 @@ UNIT_COLUMNS = ("unit", "units", "time_unit", "time unit", "timeunit", "mode")
 _NO_UNITS = frozenset({"min", *"hsbjn"})
 """Names of columns that are spelled like units and mean something else, as a minimum."""
 SECONDS = Unit(kind="time", symbol="s", factor=1.0)
-BASE: Mapping[Kind, str] = MappingProxyType({"time": "s", "memory": "B", "energy": "J"})
 
 
 @dataclass(frozen=True, kw_only=True)

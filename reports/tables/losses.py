@@ -29,7 +29,8 @@ _TRUTH_COLUMNS = frozenset(
 _WORD_COLUMNS = frozenset({"status", "state", "outcome", "result"}) | _TRUTH_COLUMNS
 _MEMORY = re.compile(r"\boom\b|out.of.memory", re.IGNORECASE)
 _LATE = re.compile(r"\btime[d-]?[ _-]?out\b", re.IGNORECASE)
-_NOT_DONE = re.compile(r"skip(?:ped)?|n/?a|na|none|null|-+|–|—|\.+|\?+|x|/", re.IGNORECASE)
+_SKIPPED = re.compile(r"skip(?:ped)?", re.IGNORECASE)
+_NOTHING = re.compile(r"n/?a|na|none|null|-+|–|—|\.+|\?+|x|/", re.IGNORECASE)
 _FAILED = re.compile(
     r"false|no|not ok|nok|bad|fail(?:ed|ure|s)?|err(?:or(?:ed|s)?)?|crash(?:ed)?|killed|"
     r"abort(?:ed)?|invalid|incorrect|wrong|unsupported|[-+]?nan|[-+]?inf(?:inity)?|exception",
@@ -49,7 +50,7 @@ def failure_in(text: str) -> str | None:
         return "out_of_memory"
     if _LATE.search(text):
         return "timeout"
-    if _NOT_DONE.fullmatch(text):
+    if _SKIPPED.fullmatch(text) or _NOTHING.fullmatch(text):
         return "skipped"
     return "crashed" if _FAILED.fullmatch(text) else None
 
@@ -57,7 +58,9 @@ def failure_in(text: str) -> str | None:
 def by_status(frame: pd.DataFrame) -> tuple[Statuses, list[str]]:
     """Each row's status by what the table's own columns of statuses say, and these columns.
 
-    Rows that plainly failed are said, and so are words of which nobody knows what they say.
+    Rows that plainly failed are said, and so are words of which nobody knows what they say. A
+    column of another name than `status` speaks of failures only if some word in it plainly does:
+    a state may be `none` or `warm`.
     """
     statuses = np.full(len(frame), "measured", dtype=object)
     spoken = []
@@ -74,7 +77,11 @@ def by_status(frame: pd.DataFrame) -> tuple[Statuses, list[str]]:
         ours = bool(texts.eq("measured").any())
         known = {text: _status_of(text, ours=ours) for text in texts.unique()}
         unknown = [text for text, status in known.items() if status is None and text]
-        if not any(known.values()) and (name != "status" or len(unknown) < 2):
+        spoken_of = any(
+            status is not None and (name == "status" or not _NOTHING.fullmatch(text))
+            for text, status in known.items()
+        )
+        if not spoken_of and (name != "status" or len(unknown) < 2):
             continue
         spoken.append(column)
         found = texts.map({text: status or "measured" for text, status in known.items()})

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 Kind = Literal["time", "memory", "energy"]
@@ -81,7 +83,8 @@ _SUFFIXES = {
 } | {"s": _UNITS["s"], "j": _UNITS["J"], "J": _UNITS["J"]}
 
 _ARTICLES: dict[Kind, str] = {"time": "a time", "memory": "a memory size", "energy": "an energy"}
-_BASE: dict[Kind, str] = {"time": "s", "memory": "B", "energy": "J"}
+BASE: Mapping[Kind, str] = MappingProxyType({"time": "s", "memory": "B", "energy": "J"})
+"""The symbol of the unit that all amounts of a kind are turned into."""
 
 _BRACKETED = re.compile(r"(?P<space>^|\s)?[(\[]\s*(?P<unit>[^()\[\]]+?)\s*[)\]]\s*$")
 _QUANTITY = re.compile(
@@ -175,7 +178,7 @@ def show(value: float, unit: Unit) -> str:
         return f"{_rounded(value):.10g}"
     base = value * unit.factor
     if base == 0:
-        return f"0 {_BASE[unit.kind]}"
+        return f"0 {BASE[unit.kind]}"
     scales = [
         (symbol, factor)
         for kind, symbol, factor, _ in _SPELLINGS

@@ -151,6 +151,26 @@ def test_words_that_differ_between_readings_of_a_cell_are_a_warning(small: pd.Da
 
 
 @pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        (2, "c0 and c1"),
+        (5, "c0, c1, c2, c3 and c4"),
+        (2000, "c0, c1, c2, c3, c4 and 1995 more"),
+    ],
+)
+def test_of_many_words_that_differ_between_readings_one_line_names_the_first(
+    small: pd.DataFrame, columns: int, named: str
+) -> None:
+    words = pd.DataFrame({f"c{k}": ["math", "flash", "math"] * 6 for k in range(columns)})
+    with pytest.warns(ClaimWarning) as said:
+        fit_groups(pd.concat([small, words], axis=1))
+    assert [str(one.message) for one in said] == [
+        f"{named} vary among rows of this table that have the same sizes: they count as repeated "
+        "readings; if they are not, add --by c0 or another of them"
+    ]
+
+
+@pytest.mark.parametrize(
     "column",
     [
         {"size": ["small"] * 12 + ["large"] * 6},

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
+from reports.fit import fit
 from reports.judgement import Fit, Interval, Regime, Verdict
 from reports.verdict import REASONS, explain, reason_of
 
@@ -158,3 +160,16 @@ def test_a_regime_change_says_its_cause_where_that_was_recorded(
     assert sentence in reason.sentence
     assert step in reason.next_step
     assert reason_of(found, "censored_cells") == REASONS["censored_cells"]
+
+
+def test_a_counted_cost_is_not_said_to_have_caches_or_page_faults() -> None:
+    n = [2**k for k in range(5, 14)]
+    table = pd.DataFrame({"n": n, "memory_mib": [max(size, 256) ** 2 for size in n]})
+    found = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2")
+    assert (found.verdict, found.reasons) == (Verdict.CONFIRMED, ("regime_change",))
+
+    reason = reason_of(found, "regime_change")
+    assert reason.sentence.startswith("The small sizes follow another polynomial")
+    assert reason.next_step.startswith("The verdict is that of the larger sizes")
+    for cause in ("cache", "page", "pinn"):
+        assert cause not in reason.sentence + reason.next_step

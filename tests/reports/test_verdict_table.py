@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from reports.judgement import Fit, Regime, Verdict
 from reports.verdict import REASONS
-from reports.verdict_rows import causes, sections, verdict_rows
+from reports.verdict_rows import VerdictRow, causes, sections, verdict_rows
 from reports.verdict_table import print_verdicts
 
 
@@ -118,3 +120,43 @@ def printed(fits: list[Fit]) -> str:
     console = Console(width=80, record=True, file=StringIO())
     print_verdicts(fits, console)
     return " ".join(console.export_text().split())
+
+
+class Walked(list[VerdictRow]):
+    """Rows that count how often somebody goes through all of them."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[VerdictRow]:
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_many_groups_are_gone_through_no_more_often_than_few_and_never_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def compared(one: object, other: object) -> bool:
+        raise AssertionError("rows were compared by all that they hold")
+
+    def walks(groups: int) -> int:
+        fits = [
+            changed(f"k{i}", "regime 2", "censored_cells", censored=i + 2) for i in range(groups)
+        ]
+        rows = Walked(verdict_rows(fits))
+        of_censored = causes(rows)[0]
+        assert len(of_censored.several) == groups
+        return rows.walks
+
+    monkeypatch.setattr(VerdictRow, "__eq__", compared)
+    assert walks(100) == walks(10) > 0
+
+
+def test_of_several_costs_each_is_named_with_its_groups() -> None:
+    fits = [
+        changed("sdpa", "regime 2", "censored_cells"),
+        changed("loop", "regime 2", "censored_cells", value="workspace_bytes"),
+        changed("flash", "regime 2", value="workspace_bytes"),
+    ]
+    censored, regimes = causes(verdict_rows(fits))
+    assert censored.who == "time: sdpa; workspace: loop"
+    assert regimes.who == "time: sdpa; workspace: loop and flash"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,9 +79,9 @@ def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     keep. Replicates are sessions: several files.
     """
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
-    cases = [entry for entry in entries if "seq_len" in an_object(entry.get("extra_info"))]
+    cases = [entry for entry in entries if _is_case(entry)]
     if cases and len(cases) < len(entries):
-        others = [str(entry.get("name")) for entry in entries if entry not in cases]
+        others = [str(entry.get("name")) for entry in entries if not _is_case(entry)]
         warnings.warn(
             f"{len(others)} benchmarks without seq_len in extra_info left out: {', '.join(others)}",
             LeftOutWarning,
@@ -105,7 +105,7 @@ def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 def benchmark_parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the parameters that hold numbers: each is a size, until somebody says no."""
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
-    if any("seq_len" in an_object(entry.get("extra_info")) for entry in entries):
+    if any(map(_is_case, entries)):
         return ()  # the case tells the sizes
     found: dict[str, None] = {}
     for entry in entries:
@@ -134,6 +134,11 @@ def benchmark_info(document: Mapping[str, Any]) -> dict[str, Any]:
         },
         "git": {"commit": commit.get("id"), "dirty": commit.get("dirty")},
     }
+
+
+def _is_case(entry: Mapping[str, Any]) -> bool:
+    """Whether a benchmark is of a case of ours."""
+    return "seq_len" in an_object(entry.get("extra_info"))
 
 
 def _row(
@@ -198,9 +203,9 @@ def _distinct_names(
             for place in places
         ]
         names[value] = shared_part(idents, plain) or value.name
-    twice = [name for name in names.values() if list(names.values()).count(name) > 1]
+    called = Counter(names.values())
     return {
-        value: f"{name} at {value.address}" if name in twice else name
+        value: f"{name} at {value.address}" if called[name] > 1 else name
         for value, name in names.items()
     }
 

@@ -1,5 +1,6 @@
 """Columns that the claim does not name: settings among rows of the same sizes, and moving sizes."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from reports.conditions.moving_sizes import moving_sizes
 from reports.fit import fit
 from reports.grouped import ClaimWarning, fit_groups
 from reports.judgement import Fit, Verdict
+from reports.laws import parse
 
 LENGTHS = tuple(2**k for k in range(8, 16))
 SIZES = {"n": "n"}
@@ -75,9 +77,18 @@ def test_what_to_do_about_a_setting_is_told_by_its_name(column: str) -> None:
 
     assert told is not None
     assert told.startswith(f"{column} (")
-    assert f"={column}, " in told
-    assert f"--by {column}" in told
+    assert (f"={column}, " in told) == (column in ("heads", "batch", "block"))
+    assert f"--by {column}, or " in told
     assert f"--average {column}" in told
+
+
+def test_a_factor_of_thousands_is_told_in_digits() -> None:
+    rows = mixed_rows("heads", overhead=0.0)
+    rows.loc[rows["heads"] == 16, "time_s"] *= 725
+    told = advice(judged(rows), "mixed_readings")
+
+    assert told is not None
+    assert "cost up to 2,900 times as much: name it with --size h=heads, " in told
 
 
 @EACH
@@ -273,6 +284,27 @@ def test_each_term_of_a_claim_is_given_the_moving_size() -> None:
 
     assert told is not None
     assert '--claim "b*n^2*d + b*n*d^2"' in told
+
+
+def test_each_term_of_a_declared_claim_is_given_the_moving_size_however_it_is_written() -> None:
+    table = constant_tokens().assign(claim="O(n^2*d+n*d^2)")
+    (found,) = fit_groups(table, sizes=TWO)
+
+    assert found.claim == "O(n^2*d+n*d^2)"
+    assert '--claim "b*n^2*d + b*n*d^2"' in (advice(found, "sizes_collinear") or "")
+
+
+@pytest.mark.parametrize(
+    ("column", "letter"), [("état", "t"), ("größe", "g"), ("大小", "x"), ("nd", "x"), ("µ_b", "b")]
+)
+def test_the_letter_of_a_moving_size_is_one_that_a_claim_may_have(column: str, letter: str) -> None:
+    table = constant_tokens().rename(columns={"batch": column})
+    told = advice(judged(table, "n^2*d", sizes=TWO), "sizes_collinear") or ""
+    (claim,) = re.findall('--claim "(.*)"', told)
+
+    assert f"--size {letter}={column} " in told
+    named = judged(table, claim, sizes={**TWO, letter: column})
+    assert (named.verdict, named.claim) == (Verdict.CONFIRMED, str(parse(claim)))
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1, 2])

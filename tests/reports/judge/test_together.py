@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -131,6 +132,27 @@ def test_three_doublings_are_asked_of_each_group() -> None:
 
 def test_no_groups_say_nothing() -> None:
     assert together([]) is None
+
+
+def test_a_group_that_nothing_was_fitted_to_is_not_among_all() -> None:
+    table = shapes()
+    table = table[(table["shape"] != "shape 17") | (table["n"] == SIZES[0])]
+    found = joint(table, "n^2")
+    assert found.groups == 17
+    assert found.text.startswith("17 of 18 groups together: n^2.0")
+
+
+def test_groups_that_leave_a_claim_open_say_so() -> None:
+    short = joint(shapes(sizes=(1024, 1280, 1536, 1792, 2048)), "n^2")
+    assert short.text.endswith(", which leaves open the claim n^2.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "who"), [(18, "The 18 groups do not"), (20, "18 of 20 groups do not")]
+)
+def test_groups_that_share_no_exponents_are_counted_too(asked: int, who: str) -> None:
+    apart = replace(joint(shapes((1.5, 2.0)), "n^2"), asked=asked)
+    assert apart.text.startswith(who)
 
 
 def test_the_sentence_and_the_document_say_the_same() -> None:

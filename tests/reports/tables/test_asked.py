@@ -138,6 +138,23 @@ def test_a_word_that_nobody_knows_is_told() -> None:
     assert verdicts(found) == [CONFIRMED]
 
 
+@pytest.mark.parametrize("column", ["state", "result", "outcome"])
+@pytest.mark.parametrize("nothing", ["none", "x", "-", "n/a", ""])
+def test_a_word_for_nothing_is_no_failure_beside_words_that_are_none(
+    column: str, nothing: str
+) -> None:
+    found, said = ask(table(SECONDS, **{column: [nothing, "warm"] * 5}))
+    assert said == []
+    assert list(found.frame[column]) == [nothing, "warm"] * 5
+    assert verdicts(found) == [CONFIRMED]
+
+
+@pytest.mark.parametrize("plain", ["ok", "crashed", "out of memory", "skipped"])
+def test_a_word_for_nothing_is_a_failure_beside_a_word_that_is_plain(plain: str) -> None:
+    found, _ = ask(table(SECONDS, state=["-", *[plain] * 4, *["ok"] * 5]))
+    assert found.frame["status"].iloc[0] == "skipped"
+
+
 def test_a_status_may_make_groups() -> None:
     frame = table(SECONDS, status=["a", "b"] * 5)
     frame = pd.concat([frame, frame.assign(status="failed")], ignore_index=True)

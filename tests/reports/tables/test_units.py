@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.tables.units import (
+    BASE,
     NO_UNIT,
     Quantity,
     Unit,
@@ -12,6 +13,7 @@ from reports.tables.units import (
     in_unit,
     parse_quantity,
     show,
+    unit_named,
     unit_of,
 )
 
@@ -207,3 +209,12 @@ def test_what_is_shown_has_a_short_number(value: float, symbol: str) -> None:
         assert 1 <= float(number) < 1000
     digits = number.partition("e")[0]
     assert len(digits.replace(".", "").strip("0")) <= 3
+
+
+def test_the_base_unit_of_each_kind_is_one_of_it() -> None:
+    for kind, symbol in BASE.items():
+        unit = unit_named(symbol)
+        assert unit is not None
+        assert (unit.kind, unit.symbol, unit.factor) == (kind, symbol, 1.0)
+        assert show(0.0, unit) == f"0 {symbol}"
+    assert set(BASE) == {"time", "memory", "energy"}

@@ -202,6 +202,36 @@ def test_a_case_of_ours_tells_its_sizes_itself_and_silences_the_others() -> None
     assert benchmark_parameters(document) == ()
 
 
+class Incomparable(dict[str, Any]):
+    """A benchmark that nobody may compare by all that it holds: it may hold many readings."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("benchmarks were compared with each other")
+
+    __hash__ = None  # type: ignore[assignment]  # as of any dictionary
+
+
+def test_cases_of_ours_are_told_from_others_without_comparing_them() -> None:
+    case = {"implementation": "sdpa", "seq_len": 128}
+    entries = [Incomparable(benchmark(n=n) | {"extra_info": case}) for n in (7, 11)]
+    others = [Incomparable(benchmark("test_other", k=k)) for k in (3, 5)]
+    with pytest.warns(LeftOutWarning, match=r"2 benchmarks .* test_other\[3\], test_other\[5\]$"):
+        assert len(rows(*others, *entries)) == 2
+
+
+def test_only_objects_of_the_same_name_are_told_apart_by_their_address() -> None:
+    entries = [
+        with_id(None, n=n, fn=function(name, address))
+        for name, address in (("<lambda>", "0x1"), ("<lambda>", "0x2"), ("merge", "0x3"))
+        for n in (64, 128)
+    ]
+    assert sorted(set(implementations(*entries))) == [
+        "test_sort[<lambda> at 0x1]",
+        "test_sort[<lambda> at 0x2]",
+        "test_sort[merge]",
+    ]
+
+
 def test_a_benchmark_without_statistics_has_a_reason_and_no_time() -> None:
     (row,) = rows(benchmark(n=7) | {"stats": None})
     assert (row["time_s"], row["status"]) == (None, "crashed")
