@@ -201,10 +201,10 @@ def remark(fit: Fit) -> str:
 
 def _power(claim: str, name: str, interval: Interval) -> str:
     ends = [_two(value) for value in (interval.estimate, interval.low, interval.high)]
-    return f"{name}^{ends[0]}{_log(claim, name)} [{ends[1]}, {ends[2]}]"
+    return f"{name}^{ends[0]}{logarithm(claim, name)} [{ends[1]}, {ends[2]}]"
 
 
-def _log(claim: str, name: str) -> str:
+def logarithm(claim: str, name: str) -> str:
     """The logarithm that the claimed terms have beside the power that was fitted."""
     powers = {term.factor(name).log_power for term in parse(claim).leading}
     if not (log := max(powers)):

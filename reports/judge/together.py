@@ -23,6 +23,7 @@ from reports.models import Held, Model, least
 from reports.monomials import Floats
 from reports.profiles import MOST_VARIABLES, intervals, search
 from reports.setting import REACH, Setting
+from reports.verdict import logarithm
 
 FEWEST_GROUPS = 3
 FEWEST_FREE = 5
@@ -51,7 +52,8 @@ class Together:
         for name, one in self.exponents.items():
             if one.estimate is not None and one.low is not None and one.high is not None:
                 half = (one.high - one.low) / 2
-                parts.append(f"{name}^{one.estimate:.2f} ± {half:.2f}")
+                log = logarithm(self.claim, name)
+                parts.append(f"{name}^{one.estimate:.2f}{log} ± {half:.2f}")
         growth = " · ".join(parts) or "an exponent that is not known"
         words = {
             Verdict.CONFIRMED: "which confirms the claim",
