@@ -604,8 +604,8 @@ def test_the_page_says_what_is_the_same_for_many_groups_once_and_with_its_number
     found = report([tmp_path / "mine.csv"], tmp_path / "out")
     for page in (found.index, found.summary):
         text = page.read_text(encoding="utf-8").replace("\\", "")
-        assert text.count("The claim n² is neither confirmed nor refuted (5 cells).") == 1
-        assert text.count("5 cells are too few for n^2, which needs 7 or more.") == 1
+        assert text.count("The claim n² is neither confirmed nor refuted (5 cells, residual") == 1
+        assert text.count("5 cells are too few for n^2, which needs 7 or more;") == 1
         assert text.count("There are too few cells, or") == 1
 
 

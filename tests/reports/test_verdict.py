@@ -164,8 +164,8 @@ def test_a_regime_change_says_its_cause_where_that_was_recorded(
 
 def test_a_counted_cost_is_not_said_to_have_caches_or_page_faults() -> None:
     n = [2**k for k in range(5, 14)]
-    table = pd.DataFrame({"n": n, "memory_mib": [max(size, 256) ** 2 for size in n]})
-    found = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2")
+    table = pd.DataFrame({"n": n, "workspace_bytes": [max(size, 256) ** 2 for size in n]})
+    found = fit(table, sizes={"n": "n"}, value="workspace_bytes", claim="n^2")
     assert (found.verdict, found.reasons) == (Verdict.CONFIRMED, ("regime_change",))
 
     reason = reason_of(found, "regime_change")
