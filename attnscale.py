@@ -465,7 +465,6 @@ def report_command(
     size: Sizes = None,
     value: Values = None,
     by: By = None,
-    average: Average = None,
     where: Where = None,
     claim: Claim = None,
     out: Out = None,
@@ -478,7 +477,6 @@ def report_command(
         sizes=_sizes(size),
         values=value,
         by=_columns(by),
-        average=_columns(average) or (),
         where=where or (),
         claim=claim,
     )

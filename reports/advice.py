@@ -88,6 +88,12 @@ _NO_PROPOSAL = "No law of half powers near these exponents passes on these cells
 
 def _outside(fit: Fit) -> str | None:
     """Which exponents lie on which side of the claim: the numbers stand in the table."""
+    text = listed(_sides(fit))
+    return f"{text[:1].upper()}{text[1:]}." if text else None
+
+
+def _sides(fit: Fit) -> list[str]:
+    """The exponents whose intervals lie wholly above or below the claim."""
     outside = []
     for name, power in _claimed_powers(fit).items():
         interval = fit.exponents[name]
@@ -96,8 +102,7 @@ def _outside(fit: Fit) -> str | None:
         if above or below:
             side = "above" if above else "below"
             outside.append(f"that of {name} lies {side} the claimed {power:g}")
-    text = listed(outside)
-    return f"{text[:1].upper()}{text[1:]}." if text else None
+    return outside
 
 
 def _absent(fit: Fit) -> str | None:
@@ -221,7 +226,7 @@ def _few(fit: Fit) -> str | None:
     except LawError:
         return None
     names = [n for n in dict.fromkeys((*claimed.names, *fit.levels)) if n in fit.levels]
-    names = [name for name in names if name in claimed.names or fit.levels[name] > 1]
+    names = [n for n in names if n not in fit.held and (n in claimed.names or fit.levels[n] > 1)]
     if not names:
         return None
     parts = [
@@ -275,12 +280,15 @@ def _undecided(fit: Fit) -> str | None:
         if (interval := fit.exponents.get(name)) and interval.low is not None
         if interval.high is not None
         if interval.low < power - fit.tolerance or interval.high > power + fit.tolerance
+        if interval.low <= power + fit.tolerance and interval.high >= power - fit.tolerance
     ]
     parts = [
         f"the term {one.term} is at most {percent(one.most)} of any cell"
         for one in fit.leading
         if one.most < ENOUGH
     ]
+    if outside := _sides(fit):
+        parts.insert(0, f"{listed(outside)}, which may be a change of the cost and no growth")
     if beyond:
         reach = "the interval of {} reaches" if len(beyond) == 1 else "the intervals of {} reach"
         parts.insert(0, f"{reach.format(listed(beyond))} beyond the claim ± {fit.tolerance:g}")

@@ -146,7 +146,9 @@ def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -
     for label, fit in zip(labels(fits), fits, strict=True):
         claimed = {one.term for one in fit.leading}
         for crossover in fit.crossovers:  # `--json` has all of them
-            if crossover.faster in claimed and crossover.where == "inside":
+            known = fit.exponents.get(crossover.size)
+            told = known is None or known.estimate is not None  # a size that is not told tells none
+            if crossover.faster in claimed and crossover.where == "inside" and told:
                 said.setdefault(crossover.text, []).append(label)
         answers, problems = _answered(fit, questions)
         for text in [*(answer.text for answer in answers), *problems]:

@@ -242,7 +242,8 @@ def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[
     for name in law.names:
         if name not in columns or columns[name] not in table.columns:
             usual = columns.get(name, KNOWN_SIZES.get(name, name))
-            columns[name] = name if name in table.columns and sizes is SIZES else usual
+            own = name in table.columns and (sizes is SIZES or usual not in table.columns)
+            columns[name] = name if own and name not in columns.values() else usual
         if columns[name] not in table.columns:
             have = ", ".join(map(str, table.columns[:12]))
             raise TableError(

@@ -118,7 +118,6 @@ def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
         sizes=question.sizes,
         value=question.values[0] if question.values else None,
         by=question.by,
-        average=question.average,
         claim=question.claim,
         parameters=table.parameters,
         info=table.shared_info,

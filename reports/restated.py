@@ -23,7 +23,6 @@ class Question:
     values: Sequence[str] | None = None
     by: Sequence[str] | None = None
     where: Sequence[str] = ()
-    average: Sequence[str] = ()
     claim: str | None = None
 
 

@@ -57,7 +57,7 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
     Fits 80 columns: what belongs together is stacked, and reasons come below the tables, each once.
     `subject` is what the groups are: by default the column that names them.
     """
-    keys = {key for fit in fits for key in fit.group}
+    keys = dict.fromkeys(key for fit in fits for key in fit.group)
     if subject is None:
         subject = "implementation" if "implementation" in keys else ", ".join(keys) or "table"
     rows = verdict_rows(fits)

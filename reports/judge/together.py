@@ -87,7 +87,7 @@ def together(fits: Sequence[Fit]) -> Together | None:
     """The groups' joint verdict; None where they need none, or are no groups of one kind.
 
     It is asked for where some group has too few sizes. All must claim the same law of the same
-    sizes and costs.
+    sizes and costs. They share no exponents where some lack the claimed terms and others do not.
     """
     if not any("too_few_sizes" in one.reasons for one in fits):
         return None
@@ -102,7 +102,7 @@ def together(fits: Sequence[Fit]) -> Together | None:
     pooled = _Pooled(settings)
     if pooled.free < FEWEST_FREE:
         return None
-    verdict = Verdict.INCONCLUSIVE
+    verdict, shared = Verdict.INCONCLUSIVE, pooled.is_shared
     found = pooled.intervals(first.confidence) if pooled.is_shared else ()
     claimed = pooled.models[0].claimed
     ends = [(low, high) for low, high in found if low is not None and high is not None]
@@ -110,7 +110,9 @@ def together(fits: Sequence[Fit]) -> Together | None:
         pairs = list(zip(ends, claimed, strict=True))
         tolerance = first.tolerance
         if all(low >= c - tolerance and high <= c + tolerance for (low, high), c in pairs):
-            verdict = Verdict.CONFIRMED if pooled.claim_is_there() else verdict
+            shared = pooled.all_have_the_claim()
+            if shared and pooled.reaches_far():
+                verdict = Verdict.CONFIRMED
         elif any(low > c + tolerance or high < c - tolerance for (low, high), c in pairs):
             outside = _without_ends(settings, first) and _beside_jumps(settings, first)
             verdict = Verdict.REFUTED if outside else verdict
@@ -125,7 +127,7 @@ def together(fits: Sequence[Fit]) -> Together | None:
             name: Interval(estimate=float(best), low=low, high=high)
             for name, best, (low, high) in zip(names, pooled.best, found, strict=False)
         },
-        shared=pooled.is_shared,
+        shared=shared,
         asked=len(fits),
     )
 
@@ -235,14 +237,20 @@ class _Pooled:
         below = high is not None and high < claim - fit.tolerance
         return int(above) - int(below)
 
-    def claim_is_there(self) -> bool:
-        """Whether the sizes reach far enough, and nearly all groups have the claimed terms."""
-        there = []
+    def reaches_far(self) -> bool:
+        """Whether the sizes of all groups reach far enough to confirm a claim."""
+        return all(long_enough(one.cells, name) for one in self.settings for name in one.names)
+
+    def all_have_the_claim(self) -> bool:
+        """Whether the claimed terms are a part of the cost in every group.
+
+        A linear group has n² at a coefficient of 0, whatever exponent the others share.
+        """
         for model in self.models:
             shares = model.solve(self.best, self._price).shares[:, len(model.terms) :]
-            there.append(float(shares.sum(axis=1).max()) >= PRESENT_SHARE)
-        long = all(long_enough(one.cells, name) for one in self.settings for name in one.names)
-        return long and sum(there) >= (1 - MOST_MISSING) * len(there)
+            if float(shares.sum(axis=1).max()) < PRESENT_SHARE:
+                return False
+        return True
 
     def claim_is_absent(self, confidence: float) -> bool:
         """Whether some claimed term is a negligible part of the cost, at its claimed exponents.

@@ -19,6 +19,7 @@ from reports.cells import COVARIATES, SIZE_COLUMNS
 from reports.fit import EXACT, KNOWN_SIZES, SIZES
 from reports.groups import CONDITIONS, group_columns, with_cost
 from reports.laws import LawError, parse
+from reports.monomials import Floats
 from reports.tables.columns import TableError, TableWarning, column_called
 from reports.tables.costs import Cost, cost_in, size_in, thousands_note
 from reports.tables.losses import Statuses, by_status, without_number
@@ -81,6 +82,7 @@ def asked(
     changed = {}
     for column in _size_columns(frame, found, claim):
         cells = size_in(frame, column)
+        _refuse_thousandths(column, cells.numbers)
         usable = without_number(frame, column, cells.numbers, cells.words, usable)
         notes += thousands_note(column, cells)
         changed[column] = cells.numbers
@@ -142,6 +144,24 @@ def _size_columns(
     for name in names:
         columns.setdefault(name, KNOWN_SIZES.get(name, name))
     return [column for column in dict.fromkeys(columns.values()) if column in frame.columns]
+
+
+def _refuse_thousandths(column: str, sizes: Floats) -> None:
+    """See that no size of a thousand is read as one: 1.024 and 2.048 may be meant so.
+
+    Raises:
+        TableError: every size has three decimals, or fewer, and none is whole.
+
+    """
+    known = np.unique(sizes[np.isfinite(sizes)])
+    thousands = known * 1000
+    whole = np.abs(thousands - np.round(thousands)) < 1e-6
+    if known.size > 2 and (known >= 1).all() and (known % 1 > 0).all() and whole.all():
+        raise TableError(
+            f'column "{column}" holds sizes such as {known[0]:g}, which may have decimals or '
+            f"thousands; write {known[0] * 1000:g} if it is that many, else give them in a smaller "
+            "unit"
+        )
 
 
 def _with_costs(frame: pd.DataFrame, cost: Cost, usable: Statuses) -> Statuses:

@@ -113,8 +113,9 @@ def no_column(frame: pd.DataFrame, column: str) -> TableError:
     names = [str(name) for name in frame.columns]
     near = _nearest(column, names)
     guess = f'did you mean "{near}"? ' if near else ""
+    how = "; name the cost with --value" if column == "time_s" else ""
     return TableError(
-        f'{_file(frame)}there is no column "{column}"; {guess}the table has {_listed(names)}'
+        f'{_file(frame)}there is no column "{column}"; {guess}the table has {_listed(names)}{how}'
     )
 
 

@@ -221,7 +221,8 @@ def test_intervals_within_the_tolerance_are_not_what_leaves_laws_undecided() -> 
     wide = Interval(estimate=2.0, low=1.85, high=2.2)
     narrow = Interval(estimate=1.0, low=0.91, high=1.09)
     assert advice(fitted(exponents={"n": wide, "d": wide}), "models_undecided") == (
-        "The intervals of n and d reach beyond the claim ± 0.1."
+        "The interval of n reaches beyond the claim ± 0.1; that of d lies above the claimed 1, "
+        "which may be a change of the cost and no growth."
     )
     assert advice(fitted(exponents={"d": narrow}), "models_undecided") is None
 
