@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -13,10 +12,10 @@ from reports.findings import FEWEST_SIZES, VISIBLE_SHARE
 from reports.judged_cells import fewest_cells
 from reports.judgement import Basis, Fit, Verdict
 from reports.laws import LawError, parse_declared, parse_monomial
-from reports.proposals import compatible, proposed
+from reports.proposals import proposed
 from reports.refutation import REFUTING
-from reports.tables.text.notation import is_number
 from reports.verdict import capital
+from reports.verdicts.foreign_tables import growth_of_few, on_moving_sizes, on_settings
 from reports.wording import count, listed, percent, shortened
 
 ENOUGH = 0.5
@@ -169,55 +168,6 @@ def _power(term: str, name: str) -> float:
         return 0.0
 
 
-def _mixed(fit: Fit) -> str | None:
-    parts = []
-    for one in fit.mixed:
-        if one.factor > 1 and not one.averaged:
-            letter = _letter(one.column, fit)
-            times = f"{float(f'{one.factor:.2g}'):,.10g}"
-            ways = [f"name it with --size {letter}={one.column}"] * all(map(is_number, one.values))
-            ways.append(f"group by it with --by {one.column}")
-            parts.append(
-                f"{one.text('')}, and its values cost up to {times} times as much: "
-                f"{', '.join(ways)}, or average over it with --average {one.column}"
-            )
-    return f"{'; '.join(parts)}." if parts else None
-
-
-def _moving(fit: Fit) -> str | None:
-    parts = []
-    for one in fit.moving:
-        letter = _letter(one.column, fit)
-        size = next((n for n, column in fit.sizes.items() if column == one.against), one.against)
-        claim = " + ".join(f"{letter}*{term}" for term in parse_declared(fit.claim, fit.sizes))
-        parts.append(
-            f"{one.column} {'rises' if one.rises else 'falls'} as {size} grows: judge with it "
-            f'by --size {letter}={one.column} --claim "{claim}"'
-        )
-    return f"{'; '.join(parts)}." if parts else None
-
-
-def _letter(column: str, fit: Fit) -> str:
-    """A letter for a column that is no size yet: its usual one, or the first free one of a law."""
-    usual = {"num_heads": "h", "heads": "h", "batch": "b", "batch_size": "b", "key_len": "m"}
-    letters = [usual.get(column, ""), *re.findall("[a-z]", column.lower()), *"xyzuvw"]
-    return next(str(one) for one in letters if one and one not in fit.sizes)
-
-
-def _thin(fit: Fit) -> list[str]:
-    """What can be said of sizes too few for a verdict: slopes, and laws that they exclude."""
-    found = compatible(fit) if fit.verdict is Verdict.INCONCLUSIVE else None
-    if found is None:
-        return []
-    open_laws, excluded = found
-    slopes = ", ".join(f"{one.slope:.2f}" for one in fit.local_slopes)
-    text = [f"the cost grows from size to size by the powers {slopes}"] if slopes else []
-    if open_laws and excluded:
-        agree = listed([law.unicode() for law in open_laws])
-        text.append(f"consistent with {agree}, excludes {listed([x.unicode() for x in excluded])}")
-    return [": ".join(text)] if text else []
-
-
 def _few(fit: Fit) -> str | None:
     if not fit.cells:
         return None
@@ -239,7 +189,7 @@ def _few(fit: Fit) -> str | None:
         are = "is" if fit.cells == 1 else "are"
         few = f"{count(fit.cells, 'cell')} {are} too few for {fit.claim}"
         parts.append(f"{few}, which needs {fewest} or more")
-    thin = _thin(fit)
+    thin = growth_of_few(fit)
     if not parts:  # a letter that stands for a size has no capital
         thin = [capital(text) for text in thin]
     text = "; ".join([*parts, *thin])
@@ -346,8 +296,8 @@ _ADVICE: Mapping[str, Callable[[Fit], str | None]] = MappingProxyType(
         "faster_growing_term": _refuted(_outgrowing, "faster_growing_term"),
         "overhead_dominates": _overhead,
         "too_few_sizes": _few,
-        "mixed_readings": _mixed,
-        "sizes_collinear": _moving,
+        "mixed_readings": on_settings,
+        "sizes_collinear": on_moving_sizes,
         "range_too_short": _short,
         "noisy_measurements": _noisy,
         "models_undecided": _undecided,
