@@ -100,7 +100,7 @@ def assert_complete(folder: Path) -> None:
 
 
 # At the records of the first round, when the schedule is noted, at the records of the second.
-@pytest.mark.parametrize(("room", "kept"), [(3, 2 * CELLS), (4, 0), (6, CELLS)])
+@pytest.mark.parametrize(("room", "kept"), [(4, 2 * CELLS), (5, 0), (7, CELLS)])
 def test_a_disk_that_fills_up_ends_the_sweep_and_resuming_completes_it(
     sweep, attnscale_, tmp_path, monkeypatch, kept_readings, room, kept
 ):
