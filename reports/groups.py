@@ -33,7 +33,7 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
     Columns in `without`, which a law uses as sizes, do not split groups.
 
     A condition that only ever differs between implementations (a loop's smaller batch, say) does
-    not split any of them, and is left out. So is one that falls as a size rises, as a batch of
+    not split any of them, and is left out. So is a batch that moves with a size, as that of
     constant tokens does: it is a size itself.
     """
     named = "implementation" in frame.columns
@@ -58,7 +58,7 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
 
 
 def _moves(frame: pd.DataFrame, sizes: Collection[str]) -> bool:
-    """Whether the batch is a size that falls as another one rises."""
+    """Whether the batch is a size that moves with another one."""
     known = [column for column in sizes if column in frame.columns]
     named = ["implementation"] if "implementation" in frame.columns else []
     parts = [part for _, part in frame.groupby(named)] if named else [frame]

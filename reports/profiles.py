@@ -204,7 +204,8 @@ class _Edge:
     def __init__(
         self, found: Search, threshold: float, v: int, direction: int, spread: Floats
     ) -> None:
-        self.v, self.end = v, None
+        self.v = v
+        self.end: float | None = None
         self._direction, self._found, self._threshold = direction, found, threshold
         self._inside, self._at, self._rise = float(found.best[v]), found.best, 0.0
         # The region may have another part further out: start from its outermost grid point.
@@ -228,8 +229,6 @@ class _Edge:
             bool(at_limit.size) and self._rise_of(float(at_limit.min())) > _FAR_ABOVE
         )
         self._done = False
-
-    end: float | None
 
     def next(self) -> float | None:
         """The value to hold; None if there is nothing more to ask."""

@@ -44,7 +44,7 @@ def shows_beyond(setting: Setting, term: Monomial) -> bool:
         if term.power(name) < min(lead.power(name) for lead in setting.law.leading):
             kept &= cells.sizes[name] > cells.sizes[name].min()
     few = int(kept.sum()) <= _columns(setting, (term,))
-    return bool(kept.all()) or few or _leads(setting, (term,), kept, STRICT)
+    return bool(kept.all()) or few or _leads(setting, (term,), kept)
 
 
 def rests_on_largest(setting: Setting, terms: Sequence[Monomial]) -> bool:
@@ -57,20 +57,20 @@ def rests_on_largest(setting: Setting, terms: Sequence[Monomial]) -> bool:
     for name in setting.names:
         if any(t.power(name) > max(one.power(name) for one in law.leading) for t in terms):
             kept = cells.sizes[name] < cells.sizes[name].max()
-            if not _leads(setting, terms, kept, STRICT):
+            if not _leads(setting, terms, kept):
                 return True
     return False
 
 
-def _leads(setting: Setting, terms: Sequence[Monomial], kept: Mask, by: float) -> bool:
-    """Whether these terms beside the claim explain some of the cells better than exponents do."""
+def _leads(setting: Setting, terms: Sequence[Monomial], kept: Mask) -> bool:
+    """Whether these terms beside the claim lead free exponents on some of the cells."""
     rest = replace(setting, cells=setting.cells.only(kept))
     if len(rest.cells) <= _columns(setting, terms):
         return False
     model = Model(rest.cells, setting.law, names=setting.names, extra=terms)
     plain, beside = solve_plain(rest), model.solve(model.claimed)
     without = rest.criterion(plain.sse, plain.active + len(setting.names))
-    return rest.criterion(beside.sse, beside.active + len(terms)) < without - by
+    return rest.criterion(beside.sse, beside.active + len(terms)) < without - STRICT
 
 
 def _columns(setting: Setting, terms: Sequence[Monomial]) -> int:

@@ -48,20 +48,19 @@ class _Jumps:
     """The squared residuals at some exponents, with a jump of the cost."""
 
     def __init__(self, model: Model, theta: Floats, held: Held | None) -> None:
-        self._columns, self._target = model.columns_at(theta), model.target
+        columns, self._target = model.columns_at(theta), model.target
         if held is not None:
-            self._columns, self._target = model.held(self._columns, held)
-        self._fixed, self._growing = np.split(self._columns, [model.overheads], axis=1)
-        scale = model.target / model.cells.cost
-        self._floor = scale
-        self._lower = [term.evaluate(model.cells.sizes) * scale for term in model.lower]
+            columns, self._target = model.held(columns, held)
+        self._fixed, self._growing = np.split(columns, [model.overheads], axis=1)
+        self._one = model.target / model.cells.cost  # what a cost of 1 in each cell is
+        self._lower = [term.evaluate(model.cells.sizes) * self._one for term in model.lower]
 
     def squares(
         self, sudden: Sequence[Floats], gradual: Sequence[Floats], limit: float
     ) -> Iterator[float]:
         """Those of every jump, but for thresholds at which none can come below the limit."""
         for later in sudden:
-            yield self._least(self._growing * later[:, None], self._floor * (1 - later))
+            yield self._least(self._growing * later[:, None], self._one * (1 - later))
             if self._apart(later) >= limit:
                 continue
             for term in self._lower:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from reports.cells import Cells
 from reports.judge.counted import Polynomial
+from reports.judge.non_negative import Mask
 from reports.monomials import Floats, Monomial
 from reports.tables.columns import measured_rows
 
@@ -29,7 +30,7 @@ def recorded_law(
     """The polynomial of one group of records in the sizes of a claim, from where it holds.
 
     None where the run has none for these records, where other sizes than those of the claim
-    vary, or where no measured cell lies in its range, or one of these is another value.
+    vary, or where fewer than two measured cells lie in its range, or one is another value.
     """
     rows = rows[measured_rows(rows)]
     laws = info.get("workspace_laws")
@@ -99,9 +100,7 @@ def _letters(
     return sizes, factors
 
 
-def _inside(
-    valid: Mapping[str, Any], sizes: Mapping[str, Floats]
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _inside(valid: Mapping[str, Any], sizes: Mapping[str, Floats]) -> Mask:
     inside = sizes["n"] >= valid["n_at_least_times_d"] * sizes["d"]
     for letter in "hnd":
         steps = valid[letter]
