@@ -248,19 +248,19 @@ def _is_small(one: jumps.Divided) -> bool:
 
 
 def jump_explains(
-    setting: Setting, chosen: Fitted, absent: Sequence[int], tolerance: float, share: float
+    setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: Ends, share: float
 ) -> bool:
     """Whether the claim with one jump of the cost is nearly as good as the chosen explanation.
 
-    The claim may take its exponents anywhere nearest inside its tolerance. Where terms are absent,
-    it is the claim with such a term at a visible share.
+    The claim may take the exponents that are `allowed` and nearest, at the price of what is fitted.
+    Its term, or where terms are absent, one of those, has a visible share at least.
     """
     model = Model(setting.cells, setting.law, names=setting.names)
     best = chosen.found.best[: len(setting.names)]
-    held: list[Held | None] = [Held(term=j, share=share) for j in absent] or [None]
+    held = [Held(term=j, share=share) for j in absent or range(len(model.leading))]
     thetas = [model.claimed]
     if not absent:
-        thetas.append(np.clip(best, model.claimed - tolerance, model.claimed + tolerance))
+        thetas.append(np.clip(best, *np.transpose(allowed)))
     # One cell may be dearer for a cause of its own, the largest too; counts have no such cells.
     fewest = FEWEST_CELLS if setting.exact else 1
     score = chosen.score + AS_GOOD

@@ -21,6 +21,9 @@ VISIBLE_SHARE = 0.1
 LARGEST_DRIFT = 0.05  # of the cost about a law whose exponents lie a little off
 WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
 
+Allowed = tuple[tuple[float, float], ...]
+"""The least and the most that each exponent may be."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
@@ -30,7 +33,7 @@ class Findings:
     `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
     to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
     the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs
-    little everywhere; `outside` names sizes whose interval lies outside.
+    little everywhere; `outside` names sizes whose interval lies outside what is `allowed`.
     """
 
     limits: tuple[str, ...]
@@ -44,6 +47,7 @@ class Findings:
     inside: bool
     claim_fits: bool
     outside: tuple[str, ...]
+    allowed: Allowed
 
     @property
     def identified(self) -> bool:
@@ -57,9 +61,9 @@ def findings_of(
     """Answer the questions for the chosen explanation of a claim."""
     absent, unseen = _presence(setting, chosen)
     there = not (absent or unseen)
-    margins = _tolerances(chosen, tolerance)
+    allowed = allowed_exponents(setting, chosen, tolerance)
     fixed = _overhead(setting, chosen)
-    ends = list(zip(setting.names, chosen.model.claimed, margins, chosen.intervals, strict=True))
+    ends = list(zip(setting.names, allowed, chosen.intervals, strict=True))
     return Findings(
         limits=limits_of(setting, claimed),
         misfit=chosen.misfit > setting.largest_misfit,
@@ -70,42 +74,48 @@ def findings_of(
         usual_overhead=float(np.median(fixed)),
         weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
         claim_fits=_claim_misfit(chosen) <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit),
+        allowed=allowed,
         inside=there
         and all(
             low is not None
             and high is not None
-            and low >= claim - margin
-            and high <= claim + margin
-            for _, claim, margin, (low, high) in ends
+            and low >= least
+            and high <= most
+            for _, (least, most), (low, high) in ends
         ),
         outside=tuple(
             name
-            for name, claim, margin, (low, high) in ends
+            for name, (least, most), (low, high) in ends
             if there
             and long_enough(setting.cells, name)
-            and (
-                (low is not None and low > claim + margin)
-                or (high is not None and high < claim - margin)
-            )
+            and ((low is not None and low > most) or (high is not None and high < least))
         ),
     )
 
 
-def _tolerances(chosen: Fitted, tolerance: float) -> tuple[float, ...]:
-    """How far each exponent may lie from the claimed one.
+def allowed_exponents(setting: Setting, chosen: Fitted, tolerance: float) -> Allowed:
+    """The least and the most that each exponent may be.
 
     The tolerance is meant for the growth of the cost. One of several leading terms, with a part s
     of the cost, moves that by s as much, so that its exponent may be off by tolerance / s; by
-    WIDEST times the tolerance at most.
+    WIDEST times the tolerance at most. A claimed logarithm is told from none: it adds 1 / ln n to
+    the exponent at the largest n, and on that side half of it may be missing.
     """
+    leading = setting.law.leading
     shares = chosen.solution.shares[:, len(chosen.model.terms) :]
-    if shares.shape[1] < 2:
-        return (tolerance,) * chosen.model.claimed.size
     means = (shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
-    return tuple(
-        tolerance * min(WIDEST, 1.0 / max(float(means[chosen.model.carriers(v)].sum()), 1e-3))
-        for v in range(chosen.model.claimed.size)
-    )
+    found = []
+    for v, name in enumerate(setting.names):
+        carriers = chosen.model.carriers(v)
+        part = float(means[carriers].sum()) if len(leading) > 1 else 1.0
+        margin = tolerance * min(WIDEST, 1.0 / max(part, 1e-3))
+        logs = [float(term.factor(name).log_power) for term in np.array(leading)[carriers]]
+        half = 0.5 / math.log(float(setting.cells.sizes[name].max()))
+        below = min([margin, *(half * log for log in logs if log > 0)])
+        above = min([margin, *(-half * log for log in logs if log < 0)])
+        claim = float(chosen.model.claimed[v])
+        found.append((claim - below, claim + above))
+    return tuple(found)
 
 
 def _claim_misfit(chosen: Fitted) -> float:

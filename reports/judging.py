@@ -160,7 +160,7 @@ def _verdict(
     elif findings.overhead >= OVERHEAD_SHARE and not findings.inside and not setting.exact:
         reasons = ["overhead_dominates"]
     elif against:
-        verdict, reasons = refutation(setting, chosen, findings, tolerance)
+        verdict, reasons = refutation(setting, chosen, findings)
     elif findings.limits:
         reasons = []
     elif findings.weak or not findings.inside:

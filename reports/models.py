@@ -31,7 +31,7 @@ from reports.monomials import Floats, Law, Monomial
 
 MOST_LOWER = 3
 """Lower-order terms that may be there at once; two, where there are so many that it takes long."""
-MOST_SUBSETS = 160
+MOST_SUBSETS = 300
 _MOST_KEPT = 32  # jumps whose columns are kept solved
 LEAST_GAP = Fraction(1, 2)
 """By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
@@ -232,7 +232,7 @@ class Model:
         place = len(self.terms) + held.term
         column = matrix[:, place]
         share = column * (held.share / float((column / self._target).max()))
-        return np.delete(matrix, place, axis=1), self._target - share
+        return matrix, self._target - share
 
     def columns_at(self, theta: Floats) -> Floats:
         """The columns, relative to the measured cost and weighted, at these exponents."""

@@ -13,7 +13,7 @@ REFUTING = ("faster_growing_term", "claimed_term_absent", "exponent_outside_tole
 
 
 def refutation(
-    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
+    setting: Setting, chosen: Fitted, findings: Findings
 ) -> tuple[Verdict, list[str]]:
     """Refuted, and by what, unless sizes, a small share or a change of the cost leave it open."""
     if "sizes_collinear" in findings.limits:
@@ -31,17 +31,15 @@ def refutation(
     small = chosen.rival_share < PRESENT_SHARE
     if chosen.rival and (small or rests_on_largest(setting, chosen.rival)):
         return Verdict.INCONCLUSIVE, ["models_undecided"]
-    if findings.outside and not _outside_without_ramp(setting, chosen, findings, tolerance):
+    if findings.outside and not _outside_without_ramp(setting, chosen, findings):
         return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
-    if jump_explains(setting, chosen, findings.absent, tolerance, VISIBLE_SHARE):
+    if jump_explains(setting, chosen, findings.absent, findings.allowed, VISIBLE_SHARE):
         return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
     grounds = (chosen.rival, findings.absent, findings.outside)
     return Verdict.REFUTED, [code for code, found in zip(REFUTING, grounds, strict=True) if found]
 
 
-def _outside_without_ramp(
-    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
-) -> bool:
+def _outside_without_ramp(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
     """Whether an exponent lies outside whether or not a cache is thought to be left by degrees.
 
     Such a ramp takes over a part of the growth, or gives some to the exponents: alone it refutes
@@ -53,11 +51,11 @@ def _outside_without_ramp(
     plain = fit_model(setting, model, chosen.price)
     for name in findings.outside:
         v = setting.names.index(name)
-        claim = float(model.claimed[v])
+        least, most = findings.allowed[v]
         (low, high), (plain_low, plain_high) = chosen.intervals[v], plain.intervals[v]
         lows, highs = (low, plain_low), (high, plain_high)
-        if all(one is not None and one > claim + tolerance for one in lows):
+        if all(one is not None and one > most for one in lows):
             return True
-        if all(one is not None and one < claim - tolerance for one in highs):
+        if all(one is not None and one < least for one in highs):
             return True
     return False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from reports.models import Model
 from reports.monomials import Law, Monomial
 from reports.plain import solve_plain
 from reports.setting import STRICT, Setting
+
+MOST_PAIRED = 4  # the likeliest terms, of which two may be there
 
 
 def rivals(setting: Setting) -> list[Monomial]:
@@ -83,26 +85,26 @@ def best_rival(setting: Setting) -> tuple[tuple[Monomial, ...], float] | None:
 
     One of them, or two where the second is worth as much as any other richer explanation.
     """
-    first = _best_beside(setting, ())
-    if first is None:
-        return None
-    second = _best_beside(setting, first[0])
-    return second if second is not None and second[1] < first[1] - STRICT else first
+    singles = _beside(setting, [(term,) for term in rivals(setting)])
+    likely = [term for (term,), _ in singles[:MOST_PAIRED]]
+    pairs = _beside(setting, combinations(likely, 2))
+    single, pair = (
+        next((one for one in found if all(shows_beyond(setting, term) for term in one[0])), None)
+        for found in (singles, pairs)
+    )
+    if single is None or (pair is not None and pair[1] < single[1] - STRICT):
+        return pair
+    return single
 
 
-def _best_beside(
-    setting: Setting, before: tuple[Monomial, ...]
-) -> tuple[tuple[Monomial, ...], float] | None:
+def _beside(
+    setting: Setting, choices: Iterable[tuple[Monomial, ...]]
+) -> list[tuple[tuple[Monomial, ...], float]]:
+    """Those terms that are all there beside the claimed law, the best first."""
     found = []
-    for term in rivals(setting):
-        if term in before:
-            continue
-        model = Model(setting.cells, setting.law, names=setting.names, extra=(*before, term))
+    for terms in choices:
+        model = Model(setting.cells, setting.law, names=setting.names, extra=terms)
         solution = model.solve(model.claimed)
-        if (solution.coefficients[model.overheads :][: len(before) + 1] <= 0).any():
-            continue
-        found.append((setting.criterion(solution.sse, solution.active + len(before) + 1), term))
-    for score, term in sorted(found, key=lambda one: one[0]):
-        if shows_beyond(setting, term):
-            return (*before, term), score
-    return None
+        if (solution.coefficients[model.overheads :][: len(terms)] > 0).all():
+            found.append((terms, setting.criterion(solution.sse, solution.active + len(terms))))
+    return sorted(found, key=lambda one: one[1])

@@ -34,14 +34,17 @@ def one_jump_reaches(
 
     Each side of it has the `fewest` cells; `held` gives a leading term a fixed share.
     """
-    limit = setting.squares_below(score, model.solve(thetas[0]).active + 2)
-    if limit <= 0:
-        return False
     cells = setting.cells
     sudden = [one.later.astype(np.float64) for one in candidates(cells, model.law, fewest)]
     gradual = [ramp for ramp in ramps(cells, model.law) if 0 < ramp.min() + ramp.max() < 2]
-    jumps = [_Jumps(model, theta, held) for theta in thetas]
-    return any(squares < limit for one in jumps for squares in one.squares(sudden, gradual, limit))
+    active = model.solve(model.claimed).active + 2
+    for theta in thetas:
+        fitted = int((theta != model.claimed).sum())
+        limit = setting.squares_below(score, active + fitted)
+        found = _Jumps(model, theta, held).squares(sudden, gradual, limit)
+        if limit > 0 and any(squares < limit for squares in found):
+            return True
+    return False
 
 
 class _Jumps:
