@@ -15,6 +15,7 @@ from functools import cache
 
 import numpy as np
 
+from reports.judge.non_negative import Mask
 from reports.monomials import Floats
 
 Objective = Callable[[Floats], Floats]
@@ -27,7 +28,9 @@ _NEAR = 0.05
 _NEARBY = 0.02  # along a valley that is known
 _FAR_ABOVE = 4.0  # by the root of the sum of squares, 1 being the threshold
 _PRECISION = 1e-3  # of an exponent: a hundredth of the default tolerance
+_PART = 0.04  # of half an interval: its end is then true to a fiftieth of that
 LEAST_STEP = _PRECISION / 4
+_BOWL = 0.02  # a cube so small shows the bowl that it lies in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +106,7 @@ def _descend(
         at = np.arange(rows.size)
         corner = found.argmin(axis=1)
         lower = found[at, corner] < values[rows] * _WORTH
-        vertex, gain = _vertices(found, count)
+        vertex, gain, bowl = _vertices(found, count)
         ahead = here.copy()
         np.put_along_axis(
             ahead, places, np.take_along_axis(here, places, 1) + vertex * step[rows], axis=1
@@ -117,12 +120,16 @@ def _descend(
         if worth.any():
             there[worth] = objective(ahead[worth])
         better = there < values[rows] * _WORTH
-        near = (gain > 0) & (np.abs(ahead - here).max(axis=1) <= step[rows].max(axis=1) / 4)
+        move = np.abs(ahead - here).max(axis=1)
+        near = (gain > 0) & (move <= step[rows].max(axis=1) / 4)
         best[rows] = np.where(better[:, None], ahead, best[rows])
         values[rows] = np.where(better, there, values[rows])
-        # Closer, and the more so the nearer the vertex.
+        # Closer, and the more so the nearer the vertex; wider where even twice as far was better.
         smaller = np.where(better | lower, 1.0, np.where(near, 0.25, 0.5))
-        step[rows] *= smaller[:, None]
+        smaller = np.where(better & lower, 2.0, smaller)
+        # Done, too, where the lowest point of a bowl is as good as here.
+        settled = bowl & (move <= least_step) & (step[rows].max(axis=1) <= _BOWL)
+        step[rows] *= np.where(settled, 0.0, smaller)[:, None]
         rows = rows[step[rows].max(axis=1) > least_step]
     return best, values
 
@@ -132,8 +139,8 @@ def _cube(size: int) -> Floats:
     return np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=size)))
 
 
-def _vertices(values: Floats, size: int) -> tuple[Floats, Floats]:
-    """The lowest point of the parabola through each row's cube, and how much lower it is.
+def _vertices(values: Floats, size: int) -> tuple[Floats, Floats, Mask]:
+    """The lowest point of the parabola through each row's cube, how much lower it is, and if it is.
 
     In steps from the cube's middle, at most eight; the middle where the parabola has none.
     """
@@ -143,9 +150,8 @@ def _vertices(values: Floats, size: int) -> tuple[Floats, Floats]:
     moves = np.zeros_like(slopes)
     moves[bowl] = -np.linalg.solve(bends[bowl], slopes[bowl][..., None])[..., 0]
     gains = -(slopes * moves).sum(axis=1) / 2
-    return moves * np.minimum(1.0, 8.0 / np.maximum(np.abs(moves).max(axis=1), 1e-300))[
-        :, None
-    ], gains
+    nearer = np.minimum(1.0, 8.0 / np.maximum(np.abs(moves).max(axis=1), 1e-300))
+    return moves * nearer[:, None], gains, bowl
 
 
 def _parabolas(values: Floats, size: int) -> tuple[Floats, Floats]:
@@ -207,7 +213,8 @@ class _Edge:
         self.v = v
         self.end: float | None = None
         self._direction, self._found, self._threshold = direction, found, threshold
-        self._inside, self._at, self._rise = float(found.best[v]), found.best, 0.0
+        self._best = float(found.best[v])
+        self._inside, self._at, self._rise = self._best, found.best, 0.0
         # The region may have another part further out: start from its outermost grid point.
         within = np.flatnonzero(found.grid <= threshold)
         if within.size:
@@ -243,7 +250,7 @@ class _Edge:
             step = min(self._stride, abs(self._limit - self._inside))
             return self._inside + self._direction * step
         gap = abs(self._outside - self._inside)
-        if gap <= _PRECISION:
+        if gap <= max(_PRECISION, _PART * abs(self._inside - self._best)):
             self.end, self._done = (self._inside + self._outside) / 2, True
             return None
         # The rise is about linear, as that of a parabola; where it misleads, the middle is tried.
