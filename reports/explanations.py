@@ -17,11 +17,11 @@ from reports import jumps
 from reports.breaks import FEWEST_CELLS, Break
 from reports.cells import Cells
 from reports.judge.one_jump import one_jump_reaches
-from reports.models import MOST_LOWER, Held, Model, Solution, lower_terms, near_terms
+from reports.models import MOST_LOWER, Held, Model, Solution, least, lower_terms, near_terms
 from reports.monomials import Floats, Monomial
 from reports.profiles import Search, intervals, search
 from reports.rivals import best_rival
-from reports.setting import REACH, STRICT, Setting
+from reports.setting import MISFIT_IN_ERRORS, REACH, STRICT, Setting
 
 PRICE = 0.5
 PRICE_BESIDE_SEVERAL = 2.0
@@ -35,9 +35,12 @@ LONG = 10.0  # doublings
 AS_GOOD = 2.0
 """A jump saves a claim that it explains as well: so much, in the criterion, is hardly evidence
 (Kass & Raftery 1995)."""
+LEAST_LOGARITHM = 0.2
+"""The part of some cell that n·log n has at least beside as much n."""
 SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
 
-
+Allowed = tuple[tuple[float, float], ...]
+"""The least and the most that each exponent may be."""
 Ends = tuple[tuple[float | None, float | None], ...]
 """The interval of each exponent; None where an end is unknown."""
 
@@ -210,9 +213,7 @@ def choose(setting: Setting) -> Choice:
     breaks = jumps.best_breaks(setting, [plain.model.claimed, plain.found.best])
     small = [one for one in breaks if _is_small(one)]
     leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
-    rival = best_rival(setting)
-    if rival is not None and rival[1] > plain.score - STRICT:
-        rival = None
+    rival = best_rival(setting, plain.score - STRICT)
     for one in leading:
         if rival is not None and rival[1] < one.standing - STRICT:
             break
@@ -248,7 +249,7 @@ def _is_small(one: jumps.Divided) -> bool:
 
 
 def jump_explains(
-    setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: Ends, share: float
+    setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: Allowed, share: float
 ) -> bool:
     """Whether the claim with one jump of the cost is nearly as good as the chosen explanation.
 
@@ -263,11 +264,28 @@ def jump_explains(
         thetas.append(np.clip(best, *np.transpose(allowed)))
     # One cell may be dearer for a cause of its own, the largest too; counts have no such cells.
     fewest = FEWEST_CELLS if setting.exact else 1
-    score = chosen.score + AS_GOOD
+    known = setting.cells.median_error
+    unknown = known is not None and chosen.misfit > MISFIT_IN_ERRORS * max(known, setting.floor)
+    score = chosen.score + (STRICT if unknown else AS_GOOD)
     if absent:
         # A term that is nowhere to be seen could only hide behind a jump that cancels it: that
         # has to explain more than the cost without the term does.
         without = min(model.value(model.claimed, drop=j) for j in absent)
         spent = min(MOST_LOWER, len(model.lower)) + model.overheads
         score = min(chosen.score, setting.criterion(without, spent))
+    if near_terms(setting.law) and _with_plain_terms(setting) < score:
+        return True
     return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in held)
+
+
+def _with_plain_terms(setting: Setting) -> float:
+    """The criterion of the claim with as much n, or more, beside a fifth of n·log n."""
+    beside = (*lower_terms(setting.law), *near_terms(setting.law))
+    model = Model(setting.cells, setting.law, names=setting.names, lower=beside)
+    columns, count = model.columns_at(model.claimed), len(model.leading)
+    squares = min(
+        least(*model.held(columns, Held(term=j, share=LEAST_LOGARITHM))) for j in range(count)
+    )
+    solution = model.solve(model.claimed)
+    active = int((solution.coefficients[:-count] > 0).sum()) + count
+    return setting.criterion(squares, active)

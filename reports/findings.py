@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from reports.cells import Cells
-from reports.explanations import Fitted
+from reports.explanations import Allowed, Fitted
 from reports.models import Held, least
 from reports.monomials import Floats, Law
 from reports.setting import MISFIT_IN_ERRORS, Setting
@@ -20,9 +21,6 @@ PRESENT_SHARE = 0.2
 VISIBLE_SHARE = 0.1
 LARGEST_DRIFT = 0.05  # of the cost about a law whose exponents lie a little off
 WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
-
-Allowed = tuple[tuple[float, float], ...]
-"""The least and the most that each exponent may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +75,7 @@ def findings_of(
         allowed=allowed,
         inside=there
         and all(
-            low is not None
-            and high is not None
-            and low >= least
-            and high <= most
+            low is not None and high is not None and low >= least and high <= most
             for _, (least, most), (low, high) in ends
         ),
         outside=tuple(
@@ -109,10 +104,11 @@ def allowed_exponents(setting: Setting, chosen: Fitted, tolerance: float) -> All
         carriers = chosen.model.carriers(v)
         part = float(means[carriers].sum()) if len(leading) > 1 else 1.0
         margin = tolerance * min(WIDEST, 1.0 / max(part, 1e-3))
-        logs = [float(term.factor(name).log_power) for term in np.array(leading)[carriers]]
-        half = 0.5 / math.log(float(setting.cells.sizes[name].max()))
-        below = min([margin, *(half * log for log in logs if log > 0)])
-        above = min([margin, *(-half * log for log in logs if log < 0)])
+        carrying = itertools.compress(leading, carriers)
+        logs = [power for term in carrying if (power := term.factor(name).log_power)]
+        halves = [0.5 * float(p) / math.log(setting.cells.sizes[name].max()) for p in logs]
+        below = min([margin, *(half for half in halves if half > 0)])
+        above = min([margin, *(-half for half in halves if half < 0)])
         claim = float(chosen.model.claimed[v])
         found.append((claim - below, claim + above))
     return tuple(found)

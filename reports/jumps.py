@@ -21,7 +21,7 @@ PHYSICAL_BONUS = 6.0
 """Head start of a threshold in a recorded cause over one in a size, in the criterion's scale."""
 FEWEST_FREE = 5  # degrees of freedom that a break must leave: fewer, and it explains anything
 MOST_TRIED = 12  # breaks that are tried at the starts, after all were ranked
-MOST_FITTED = 2  # breaks whose exponents are searched
+MOST_FITTED = 4  # breaks whose exponents are searched
 CAPACITIES = 2  # of a cache, on either side of the best: half to twice
 ROUGH_STEP = 8 * LEAST_STEP  # of those that are compared; the chosen one is sought anew
 _LOG_JUMPS = tuple(math.log(f) for f in (0.33, 0.7, 1.2, 1.5, 2.2, 3.3))

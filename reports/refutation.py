@@ -12,9 +12,7 @@ from reports.setting import Setting
 REFUTING = ("faster_growing_term", "claimed_term_absent", "exponent_outside_tolerance")
 
 
-def refutation(
-    setting: Setting, chosen: Fitted, findings: Findings
-) -> tuple[Verdict, list[str]]:
+def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Verdict, list[str]]:
     """Refuted, and by what, unless sizes, a small share or a change of the cost leave it open."""
     if "sizes_collinear" in findings.limits:
         return Verdict.INCONCLUSIVE, []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations, product
 
 import numpy as np
@@ -80,16 +81,18 @@ def _columns(setting: Setting, terms: Sequence[Monomial]) -> int:
     return model.size + len(setting.names)
 
 
-def best_rival(setting: Setting) -> tuple[tuple[Monomial, ...], float] | None:
+def best_rival(setting: Setting, limit: float) -> tuple[tuple[Monomial, ...], float] | None:
     """The outgrowing terms that explain most beside the claimed law, with their criterion.
 
-    One of them, or two where the second is worth as much as any other richer explanation.
+    One of them, or two where the second is worth as much as any other richer explanation; None if
+    no criterion is below the limit.
     """
     singles = _beside(setting, [(term,) for term in rivals(setting)])
     likely = [term for (term,), _ in singles[:MOST_PAIRED]]
     pairs = _beside(setting, combinations(likely, 2))
+    beyond = cache(lambda term: shows_beyond(setting, term))
     single, pair = (
-        next((one for one in found if all(shows_beyond(setting, term) for term in one[0])), None)
+        next((one for one in found if one[1] < limit and all(map(beyond, one[0]))), None)
         for found in (singles, pairs)
     )
     if single is None or (pair is not None and pair[1] < single[1] - STRICT):

@@ -41,7 +41,7 @@ class FixedColumns:
     """
 
     def __init__(self, columns: Floats, target: Floats, sets: Mask, counted: Floats) -> None:
-        self._columns = columns / _lengths(columns)
+        self._columns = columns / column_lengths(columns)
         self._target, self._counted = target, counted
         size = columns.shape[1]
         right = target @ self._columns
@@ -75,7 +75,7 @@ class FixedColumns:
     def _some(self, changing: Floats, price: float, without: int | None) -> Best:
         points, _, count = changing.shape
         sets, size = self._alone.shape
-        changing = changing / _lengths(changing)[:, None]
+        changing = changing / column_lengths(changing)[:, None]
         shared = np.matmul(self._columns.T, changing)  # (points, K, L)
         along = np.matmul(self._inverse, shared).reshape(points, sets, size, count)
         own = np.matmul(changing.transpose(0, 2, 1), changing)
@@ -123,7 +123,7 @@ def _combinations(count: int, without: int | None) -> list[tuple[int, ...]]:
     ]
 
 
-def _lengths(columns: Floats) -> Floats:
+def column_lengths(columns: Floats) -> Floats:
     """The length of each column, the rows being the last axis but one; 1 for one of zeros."""
     lengths = np.sqrt((columns**2).sum(axis=-2))
     return np.asarray(np.where(lengths > 0, lengths, 1.0))

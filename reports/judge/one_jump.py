@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from reports.breaks import candidates, ramps
+from reports.judge.non_negative import column_lengths
 from reports.models import Held, Model, least
 from reports.monomials import Floats
 from reports.setting import Setting
@@ -20,6 +21,7 @@ from reports.setting import Setting
 LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4, caches less; neither makes a cost fall
 _LOG_FACTORS = np.linspace(0.0, math.log(LARGEST_FACTOR), 9)
 _REFINED = 3
+_RIDGE = 1e-12  # columns may be zero on a level, or stand twice
 
 
 def one_jump_reaches(
@@ -62,15 +64,15 @@ class _Jumps:
         self, sudden: Sequence[Floats], gradual: Sequence[Floats], limit: float
     ) -> Iterator[float]:
         """Those of every jump, but for thresholds at which none can come below the limit."""
-        for later in sudden:
+        for later, apart in zip(sudden, self._apart(sudden), strict=True):
             yield self._least(self._growing * later[:, None], self._one * (1 - later))
-            if self._apart(later) >= limit:
+            if apart >= limit:
                 continue
             for term in self._lower:
                 yield self._least(self._growing, term * later)
             yield self._with_factors(later)
-        for step in gradual:
-            if self._apart(step) < limit:
+        for step, apart in zip(gradual, self._apart(gradual), strict=True):
+            if apart < limit:
                 yield self._with_factors(step)
 
     def _with_factors(self, step: Floats) -> float:
@@ -84,11 +86,21 @@ class _Jumps:
             logs = np.linspace(below, above, 6)[1:-1]
         return found
 
-    def _apart(self, step: Floats) -> float:
-        """With coefficients of any sign, and others on each level of the step: a lower bound."""
-        levels = [self._growing * (step == level)[:, None] for level in np.unique(step)]
-        basis, *_ = np.linalg.qr(np.hstack([self._fixed, *levels]))
-        return float(self._target @ self._target - np.square(basis.T @ self._target).sum())
+    def _apart(self, steps: Sequence[Floats]) -> Floats:
+        """With coefficients of any sign, and others on each level of a step: a lower bound."""
+        if not steps:
+            return np.empty(0)
+        levels = np.array([[step == 0, (step > 0) & (step < 1), step == 1] for step in steps])
+        count, rows = len(steps), self._target.size
+        growing = self._growing / column_lengths(self._growing)
+        apart = (levels.transpose(0, 2, 1)[..., None] * growing[:, None]).reshape(count, rows, -1)
+        fixed = self._fixed / column_lengths(self._fixed)
+        columns = np.concatenate([np.broadcast_to(fixed, (count, *fixed.shape)), apart], axis=2)
+        square = columns.transpose(0, 2, 1) @ columns
+        square += _RIDGE * np.eye(square.shape[1])
+        along = self._target @ columns
+        explained = (np.linalg.solve(square, along[..., None])[..., 0] * along).sum(axis=1)
+        return np.asarray(self._target @ self._target - explained)
 
     def _least(self, growing: Floats, more: Floats | None = None) -> float:
         columns = (self._fixed, growing, *(() if more is None else (more[:, None],)))
