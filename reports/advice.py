@@ -15,6 +15,7 @@ from reports.laws import LawError, parse_declared, parse_monomial
 from reports.proposals import proposed
 from reports.refutation import REFUTING
 from reports.verdict import capital
+from reports.verdicts.exponents import reaching, sides
 from reports.verdicts.foreign_tables import growth_of_few, on_moving_sizes, on_settings
 from reports.wording import count, listed, percent, shortened
 
@@ -87,21 +88,8 @@ _NO_PROPOSAL = "No law of half powers near these exponents passes on these cells
 
 def _outside(fit: Fit) -> str | None:
     """Which exponents lie on which side of the claim: the numbers stand in the table."""
-    text = listed(_sides(fit))
+    text = listed(sides(fit))
     return f"{text[:1].upper()}{text[1:]}." if text else None
-
-
-def _sides(fit: Fit) -> list[str]:
-    """The exponents whose intervals lie wholly above or below the claim."""
-    outside = []
-    for name, power in _claimed_powers(fit).items():
-        interval = fit.exponents[name]
-        above = interval.low is not None and interval.low > power + fit.tolerance
-        below = interval.high is not None and interval.high < power - fit.tolerance
-        if above or below:
-            side = "above" if above else "below"
-            outside.append(f"that of {name} lies {side} the claimed {power:g}")
-    return outside
 
 
 def _absent(fit: Fit) -> str | None:
@@ -224,37 +212,19 @@ def _noisy(fit: Fit) -> str | None:
 
 
 def _undecided(fit: Fit) -> str | None:
-    beyond = [
-        name
-        for name, power in _claimed_powers(fit).items()
-        if (interval := fit.exponents.get(name)) and interval.low is not None
-        if interval.high is not None
-        if interval.low < power - fit.tolerance or interval.high > power + fit.tolerance
-        if interval.low <= power + fit.tolerance and interval.high >= power - fit.tolerance
-    ]
     parts = [
         f"the term {one.term} is at most {percent(one.most)} of any cell"
         for one in fit.leading
         if one.most < ENOUGH
     ]
-    if outside := _sides(fit):
+    if outside := sides(fit):
         parts.insert(0, f"{listed(outside)}, which may be a change of the cost and no growth")
-    if beyond:
-        reach = "the interval of {} reaches" if len(beyond) == 1 else "the intervals of {} reach"
-        parts.insert(0, f"{reach.format(listed(beyond))} beyond the claim ± {fit.tolerance:g}")
+    if beyond := reaching(fit):
+        parts.insert(0, beyond)
     if further := _further(fit):
         parts.append(f"extend {further}")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else None
-
-
-def _claimed_powers(fit: Fit) -> dict[str, float]:
-    """The claimed exponent of each size that has one; none where the claim is no law."""
-    try:
-        leading = parse_declared(fit.claim, fit.sizes).leading
-    except LawError:
-        return {}
-    return {name: max(float(term.power(name)) for term in leading) for name in fit.exponents}
 
 
 def _misfit(fit: Fit) -> str | None:
