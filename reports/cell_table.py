@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.cells import FARTHEST
+from reports.tables.columns import FARTHEST
 from reports.visits import chosen_visits, marked_noisy, readings
 
 # What tells one cell from another; a table may have any of these columns, or none.

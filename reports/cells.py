@@ -18,7 +18,7 @@ from reports.groups import CONDITIONS
 from reports.monomials import Floats
 from reports.readings import READINGS, are_enough, instead, of_stretches
 from reports.scatter import Numbers, Scatter
-from reports.tables.columns import TableError, measured_rows, numbers, row_of
+from reports.tables.columns import FARTHEST, TableError, measured_rows, numbers, row_of
 from reports.tables.units import unit_of
 from reports.visits import (
     REPLAYED,
@@ -32,7 +32,6 @@ from reports.visits import (
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 WILD = 3.0
-FARTHEST = 1e60  # squares of products of costs and sizes stay finite
 LEAST_SCATTER = 0.005  # readings that agree to half a per cent do so by luck
 FEWEST_QUIET = 2  # among any number of readings marked as disturbed
 DISTURBED_WEIGHT = 0.1  # a cell that was mostly disturbed hardly counts

@@ -30,6 +30,9 @@ STATUSES = frozenset(
 )
 """The words of `bench.records`, repeated so that a judge of foreign tables needs none of bench."""
 
+FARTHEST = 1e60
+"""Sizes and costs lie between this and its inverse: squares of their products stay finite."""
+
 _MOST_NAMES = 12
 _MARKS: tuple[Mark, ...] = (".", ",")
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from reports.tables.columns import STATUSES, TableWarning, no_number, row_of, shown
+from reports.tables.columns import FARTHEST, STATUSES, TableWarning, no_number, row_of, shown
 from reports.wording import count
 
 Statuses = npt.NDArray[np.object_]
@@ -115,7 +115,7 @@ def without_number(
     *,
     zero: bool = False,
 ) -> Statuses:
-    """The statuses, with those rows lost whose number is missing, infinite, a word or negative.
+    """The statuses, with those rows lost whose number is missing, a word, negative or too far.
 
     Rows with a 0 are lost too, unless `zero` is a number like any other.
 
@@ -125,7 +125,8 @@ def without_number(
     """
     values = frame[column]
     wanted = statuses == "measured"
-    usable = ~words & np.isfinite(numbers) & ((numbers > 0) | (zero & (numbers == 0)))
+    within = (numbers >= 1 / FARTHEST) & (numbers <= FARTHEST)
+    usable = ~words & (within | (zero & (numbers == 0)))
     lost = wanted & ~usable
     if not lost.any():
         return statuses

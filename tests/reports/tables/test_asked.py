@@ -62,6 +62,8 @@ BUT_ONE = (Verdict.CONFIRMED, ("censored_cells",))
         ("fast", "'fast'", "crashed"),
         (0.0, "0.0", "skipped"),
         (-3.0, "-3.0", "skipped"),
+        (1e300, "1e+300", "skipped"),
+        (1e-61, "1e-61", "skipped"),
     ],
 )
 def test_a_row_without_a_cost_is_left_out_and_said(lost: object, told: str, status: str) -> None:
@@ -73,7 +75,7 @@ def test_a_row_without_a_cost_is_left_out_and_said(lost: object, told: str, stat
     assert verdicts(found) == [BUT_ONE]
 
 
-@pytest.mark.parametrize("lost", [None, 0, -5, "?", "all"])
+@pytest.mark.parametrize("lost", [None, 0, -5, "?", "all", 1e80])
 def test_a_row_without_a_size_is_left_out_and_said(lost: object) -> None:
     frame = table(SECONDS).assign(n=[*N[:-1], lost])
     found, (said,) = ask(frame)
