@@ -29,6 +29,8 @@ from reports.monomials import Floats, Monomial
 from reports.setting import Setting
 
 COUNT = 400
+CERTAIN = 1e-12
+"""The error of a cell whose cost was counted."""
 FIRST_POINTS, MORE_POINTS = 100, 220
 """Exponents tried: some where the profile intervals lie, more where those weigh most."""
 TAIL = 5.0  # degrees of freedom by which they are spread: wider tails than the weights have

@@ -167,7 +167,10 @@ class Fit:
         if self.basis is None or not self.terms:
             return None
         from reports.ensemble import draw
+        from reports.judge.one_law import one_law
 
+        if self.counted is not None:
+            return one_law(self.terms, self.basis.cells, self.basis.setting.names)
         return draw(self.basis.setting, self.basis.fitted)
 
     @cached_property

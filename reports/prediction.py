@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from reports.ensemble import Ensemble
+from reports.ensemble import CERTAIN, Ensemble
 from reports.monomials import Floats
 from reports.tables.units import NO_UNIT, Quantity, Unit, UnitError, parse_quantity, show
 
@@ -116,7 +116,8 @@ def predict(
     best = middle if estimate is None else estimate
     low, high = min(low, best), max(high, best)
     beyond = _beyond(ensemble, asked)
-    ends = f"{show(low, unit)} to {show(high, unit)}"
+    ends = f"{100 * confidence:.3g} % of new cells: {show(low, unit)} to {show(high, unit)}"
+    certain = ensemble.error <= CERTAIN
     return Prediction(
         sizes=asked,
         estimate=best,
@@ -124,8 +125,8 @@ def predict(
         high=high,
         confidence=confidence,
         beyond=beyond,
-        text=f"{_named(asked)} would cost about {show(best, unit)} "
-        f"({100 * confidence:.3g} % of new cells: {ends}); {_where(ensemble, asked, beyond)}",
+        text=f"{_named(asked)} would cost {'' if certain else 'about '}{show(best, unit)} "
+        f"({'by count' if certain else ends}); {_where(ensemble, asked, beyond)}",
     )
 
 
@@ -171,7 +172,9 @@ def largest(
     elif best == LARGEST_SIZE:
         reason = f"{amount}{others} is enough even for {name} = 2^60: the cost hardly grows with it"
     beyond = {} if reason else _beyond(ensemble, sizes)
-    ends = f"{low:,} to {f'{high:,}' if high < LARGEST_SIZE else 'no bound'}"
+    most = f"{high:,}" if high < LARGEST_SIZE else "no bound"
+    ends = f"{100 * confidence:.3g} % interval: {low:,} to {most}"
+    certain = ensemble.error <= CERTAIN
     return Largest(
         name=name,
         budget=budget,
@@ -183,8 +186,8 @@ def largest(
         beyond=beyond,
         reason=reason,
         text=reason
-        or f"{name} up to about {best:,}{others} stays within {amount} ({100 * confidence:.3g} % "
-        f"interval: {ends}); {_where(ensemble, sizes, beyond)}",
+        or f"{name} up to {'' if certain else 'about '}{best:,}{others} stays within {amount} "
+        f"({'by count' if certain else ends}); {_where(ensemble, sizes, beyond)}",
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.answers import Questions, documents
 from reports.fit import fit
 from reports.judgement import Fit, Verdict
 from reports.monomials import Floats
@@ -191,3 +192,28 @@ def test_a_size_that_stands_still_is_no_obstacle() -> None:
     found = fit(table, sizes={"n": "n", "d": "d"}, value="memory_mib", claim="n^2")
 
     assert found.verdict is Verdict.CONFIRMED
+
+
+def test_what_a_counted_cost_would_be_elsewhere_is_its_polynomial_and_nothing_about_it() -> None:
+    """A fit of these cells, most of them a buffer, would be off by half at n = 65536."""
+    n, d = np.array(GRID).T.astype(float)
+    found = on_grid(n * d / 16 + 591_872, "n*d")
+    assert found.counted is not None
+    asked = Questions.of(["n=65536,d=1024"], ["64MiB,d=1000"], {"n": "n", "d": "d"})
+    (document,) = documents([found], asked)
+    (there,), (most,) = document["predictions"], document["budgets"]
+    assert there["low"] == pytest.approx(65536 * 1024 / 16 + 591_872)
+    assert there["low"] == pytest.approx(there["estimate"], rel=1e-9)
+    assert there["high"] == pytest.approx(there["estimate"], rel=1e-9)
+    assert there["text"].startswith("n = 65536, d = 1024 would cost 4.56 MiB (by count); n is 64")
+    assert most["estimate"] == (64 * 2**20 - 591_872) * 2 // 125
+    assert (most["low"], most["high"]) == (most["estimate"], most["estimate"])
+    assert " stays within 64 MiB (by count); " in most["text"]
+
+
+def test_a_counted_cost_without_growth_stays_within_any_budget() -> None:
+    found = on_grid(np.full(len(GRID), 9_196_544.0), "1")
+    (document,) = documents([found], Questions.of([], ["1GiB"], {"n": "n", "d": "d"}))
+    (answer,) = document["budgets"]
+    assert answer["estimate"] is None
+    assert "is enough even for n = 2^60" in answer["text"]
