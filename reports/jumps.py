@@ -20,7 +20,7 @@ from reports.setting import REACH, Setting
 PHYSICAL_BONUS = 6.0
 """Head start of a threshold in a recorded cause over one in a size, in the criterion's scale."""
 FEWEST_FREE = 5  # degrees of freedom that a break must leave: fewer, and it explains anything
-MOST_TRIED = 12  # breaks that are tried at the starts, after all were ranked
+MOST_TRIED = 24  # breaks that are tried at the starts, after all were ranked
 MOST_FITTED = 4  # breaks whose exponents are searched
 CAPACITIES = 2  # of a cache, on either side of the best: half to twice
 ROUGH_STEP = 8 * LEAST_STEP  # of those that are compared; the chosen one is sought anew

@@ -26,6 +26,7 @@ from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.figures.view import views
 from reports.grouped import fit_groups
 from reports.headline import findings
+from reports.judge.together import together
 from reports.judgement import Fit
 from reports.laws import LawError
 from reports.pictures import groups_of, left_out, write_csv
@@ -240,12 +241,14 @@ def _words(
 ) -> dict[str, object]:
     """What both templates show, apart from the figures."""
     without = untimed(cells)
+    joint = together([one for one in fits if one.value == fits[0].value])
     return {
         "sections": sections(rows),
         "rows": rows,
         "signs": {str(verdict): sign for verdict, sign in SIGNS.items()},
         "confidence": _all_values([f"{fit.confidence:.0%}" for fit in fits]),
         "tolerance": _all_values([f"±{fit.tolerance:g}" for fit in fits]),
+        "together": None if joint is None else joint.text,
         "reasons": causes(rows),
         "caveats": _all_caveats(table, cells),
         "untimed": without[:_MOST_UNTIMED],
