@@ -14,14 +14,13 @@ from functools import cached_property
 import numpy as np
 
 from reports import jumps
-from reports.breaks import FEWEST_CELLS, Break
+from reports.breaks import Break
 from reports.cells import Cells
-from reports.judge.one_jump import one_jump_reaches
-from reports.models import MOST_LOWER, Held, Model, Solution, least, lower_terms, near_terms
+from reports.models import Model, Solution, lower_terms, near_terms
 from reports.monomials import Floats, Monomial
 from reports.profiles import Search, intervals, search
 from reports.rivals import best_rival
-from reports.setting import MISFIT_IN_ERRORS, REACH, STRICT, Setting
+from reports.setting import REACH, STRICT, Setting
 
 PRICE = 0.5
 PRICE_BESIDE_SEVERAL = 2.0
@@ -32,15 +31,8 @@ AT_THE_END = 0.001
 FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
 MOST_OF_IT = 0.5
 LONG = 10.0  # doublings
-AS_GOOD = 2.0
-"""A jump saves a claim that it explains as well: so much, in the criterion, is hardly evidence
-(Kass & Raftery 1995)."""
-LEAST_LOGARITHM = 0.2
-"""The part of some cell that n·log n has at least beside as much n."""
 SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
 
-Allowed = tuple[tuple[float, float], ...]
-"""The least and the most that each exponent may be."""
 Ends = tuple[tuple[float | None, float | None], ...]
 """The interval of each exponent; None where an end is unknown."""
 
@@ -246,46 +238,3 @@ def small_change(setting: Setting, chosen: Fitted) -> float:
 
 def _is_small(one: jumps.Divided) -> bool:
     return 1 / SMALLEST_JUMP < one.factor < SMALLEST_JUMP
-
-
-def jump_explains(
-    setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: Allowed, share: float
-) -> bool:
-    """Whether the claim with one jump of the cost is nearly as good as the chosen explanation.
-
-    The claim may take the exponents that are `allowed` and nearest, at the price of what is fitted.
-    Its term, or where terms are absent, one of those, has a visible share at least.
-    """
-    model = Model(setting.cells, setting.law, names=setting.names)
-    best = chosen.found.best[: len(setting.names)]
-    held = [Held(term=j, share=share) for j in absent or range(len(model.leading))]
-    thetas = [model.claimed]
-    if not absent:
-        thetas.append(np.clip(best, *np.transpose(allowed)))
-    # One cell may be dearer for a cause of its own, the largest too; counts have no such cells.
-    fewest = FEWEST_CELLS if setting.exact else 1
-    known = setting.cells.median_error
-    unknown = known is not None and chosen.misfit > MISFIT_IN_ERRORS * max(known, setting.floor)
-    score = chosen.score + (STRICT if unknown else AS_GOOD)
-    if absent:
-        # A term that is nowhere to be seen could only hide behind a jump that cancels it: that
-        # has to explain more than the cost without the term does.
-        without = min(model.value(model.claimed, drop=j) for j in absent)
-        spent = min(MOST_LOWER, len(model.lower)) + model.overheads
-        score = min(chosen.score, setting.criterion(without, spent))
-    if near_terms(setting.law) and _with_plain_terms(setting) < score:
-        return True
-    return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in held)
-
-
-def _with_plain_terms(setting: Setting) -> float:
-    """The criterion of the claim with as much n, or more, beside a fifth of n·log n."""
-    beside = (*lower_terms(setting.law), *near_terms(setting.law))
-    model = Model(setting.cells, setting.law, names=setting.names, lower=beside)
-    columns, count = model.columns_at(model.claimed), len(model.leading)
-    squares = min(
-        least(*model.held(columns, Held(term=j, share=LEAST_LOGARITHM))) for j in range(count)
-    )
-    solution = model.solve(model.claimed)
-    active = int((solution.coefficients[:-count] > 0).sum()) + count
-    return setting.criterion(squares, active)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.cells import Cells
-from reports.explanations import Allowed, Fitted
+from reports.explanations import Fitted
 from reports.models import Held, least
 from reports.monomials import Floats, Law
 from reports.setting import MISFIT_IN_ERRORS, Setting
@@ -21,6 +21,9 @@ PRESENT_SHARE = 0.2
 VISIBLE_SHARE = 0.1
 LARGEST_DRIFT = 0.05  # of the cost about a law whose exponents lie a little off
 WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
+
+Allowed = tuple[tuple[float, float], ...]
+"""The least and the most that each exponent may be."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reports.explanations import Fitted, fit_model, jump_explains
-from reports.findings import FEWEST_SIZES, PRESENT_SHARE, VISIBLE_SHARE, Findings, long_enough
+from reports.explanations import Fitted, fit_model
+from reports.findings import FEWEST_SIZES, PRESENT_SHARE, Findings, long_enough
+from reports.judge.saving import is_saved
 from reports.judgement import Verdict
 from reports.models import Model
 from reports.rivals import rests_on_largest
@@ -31,7 +32,7 @@ def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Ve
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     if findings.outside and not _outside_without_ramp(setting, chosen, findings):
         return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
-    if jump_explains(setting, chosen, findings.absent, findings.allowed, VISIBLE_SHARE):
+    if is_saved(setting, chosen, findings.absent, findings.allowed):
         return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
     grounds = (chosen.rival, findings.absent, findings.outside)
     return Verdict.REFUTED, [code for code, found in zip(REFUTING, grounds, strict=True) if found]

@@ -1,0 +1,71 @@
+"""What may explain the cells in place of a claim that is wrong: asked before it is refuted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports.breaks import FEWEST_CELLS
+from reports.explanations import Fitted
+from reports.findings import VISIBLE_SHARE, Allowed
+from reports.judge.one_jump import one_jump_reaches
+from reports.models import MOST_LOWER, Held, Model, least, lower_terms, near_terms
+from reports.setting import MISFIT_IN_ERRORS, STRICT, Setting
+
+AS_GOOD = 2.0
+"""What saves a claim explains the cells as well: so much, in the criterion, is hardly evidence
+(Kass & Raftery 1995)."""
+LEAST_LOGARITHM = 0.2
+"""The part of some cell that n·log n has at least beside as much n."""
+
+
+def is_saved(setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: Allowed) -> bool:
+    """Whether the claim and one thing more is nearly as good as the chosen explanation.
+
+    That is a jump of the cost, or as much n beside n·log n. The claim may take the exponents that
+    are `allowed` and nearest, at the price of what is fitted. Its term, or where terms are absent,
+    one of those, has a visible share at least.
+    """
+    model = Model(setting.cells, setting.law, names=setting.names)
+    score = _to_be_reached(setting, chosen, model, absent)
+    if near_terms(setting.law) and _with_plain_terms(setting) < score:
+        return True
+    thetas = [model.claimed]
+    if not absent:
+        best = chosen.found.best[: len(setting.names)]
+        thetas.append(np.clip(best, *np.transpose(allowed)))
+    # One cell may be dearer for a cause of its own, the largest too; counts have no such cells.
+    fewest = FEWEST_CELLS if setting.exact else 1
+    held = [Held(term=j, share=VISIBLE_SHARE) for j in absent or range(len(model.leading))]
+    return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in held)
+
+
+def _to_be_reached(setting: Setting, chosen: Fitted, model: Model, absent: Sequence[int]) -> float:
+    """The criterion below which another explanation is nearly as good.
+
+    Where the best one misses the cells by far more than their readings scatter, there is something
+    in them that no model has, and a small lead says little.
+    """
+    if absent:
+        # A term that is nowhere to be seen could only hide behind a jump that cancels it: that
+        # has to explain more than the cost without the term does.
+        without = min(model.value(model.claimed, drop=j) for j in absent)
+        spent = min(MOST_LOWER, len(model.lower)) + model.overheads
+        return min(chosen.score, setting.criterion(without, spent))
+    known = setting.cells.median_error
+    missed = known is not None and chosen.misfit > MISFIT_IN_ERRORS * max(known, setting.floor)
+    return chosen.score + (STRICT if missed else AS_GOOD)
+
+
+def _with_plain_terms(setting: Setting) -> float:
+    """The criterion of the claim with as much n, or more, beside a fifth of n·log n."""
+    beside = (*lower_terms(setting.law), *near_terms(setting.law))
+    model = Model(setting.cells, setting.law, names=setting.names, lower=beside)
+    columns, count = model.columns_at(model.claimed), len(model.leading)
+    squares = min(
+        least(*model.held(columns, Held(term=j, share=LEAST_LOGARITHM))) for j in range(count)
+    )
+    solution = model.solve(model.claimed)
+    active = int((solution.coefficients[:-count] > 0).sum()) + count
+    return setting.criterion(squares, active)
