@@ -12,17 +12,8 @@ from rich.text import Text
 from reports.cells import SIZE_COLUMNS
 from reports.fit import KNOWN_SIZES
 from reports.judgement import Fit
-from reports.prediction import (
-    Budget,
-    Largest,
-    Prediction,
-    PredictionError,
-    largest,
-    open_size,
-    parse_budget,
-    parse_sizes,
-    predict,
-)
+from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
+from reports.prediction import Largest, Prediction, largest, open_size, predict
 from reports.proposals import compatible
 from reports.tables.units import in_unit, unit_of
 from reports.verdict_rows import labels

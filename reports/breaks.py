@@ -108,12 +108,12 @@ def _by_degrees(
 
 
 def ramps(cells: Cells, law: Law) -> Iterator[Floats]:
-    """Jumps that take one level on the way, in the logarithm of what passes the threshold."""
+    """Jumps with one level half-way, of what passes the threshold."""
     for values in _causes(cells, law):
         logs = np.log(values)
         levels = _levels(logs)
         for below, above in zip(levels[:-2], levels[2:], strict=True):
-            yield np.clip((logs - below) / (above - below), 0.0, 1.0)
+            yield np.where(logs <= below, 0.0, np.where(logs >= above, 1.0, 0.5))
 
 
 def _causes(cells: Cells, law: Law) -> Iterator[Floats]:

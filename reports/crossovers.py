@@ -22,7 +22,7 @@ import numpy as np
 from reports.ensemble import Ensemble
 from reports.judge.non_negative import Mask
 from reports.monomials import Floats, Monomial
-from reports.prediction import LARGEST_SIZE
+from reports.predict.questions import LARGEST_SIZE
 from reports.tables.units import NO_UNIT, show
 
 LEAST_SHARE = 0.05

@@ -29,8 +29,6 @@ from reports.monomials import Floats, Monomial
 from reports.setting import Setting
 
 COUNT = 400
-CERTAIN = 1e-12
-"""The error of a cell whose cost was counted."""
 FIRST_POINTS, MORE_POINTS = 100, 220
 """Exponents tried: some where the profile intervals lie, more where those weigh most."""
 TAIL = 5.0  # degrees of freedom by which they are spread: wider tails than the weights have
@@ -64,6 +62,11 @@ class Ensemble:
     error: float
     free: int
     still: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def certain(self) -> bool:
+        """Whether cells have no error, since their cost was counted."""
+        return self.error == 0
 
     @property
     def measured(self) -> dict[str, Floats]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from reports.cells import Cells
 from reports.explanations import Fitted
-from reports.models import Held, least
+from reports.models import Held, Model, least
 from reports.monomials import Floats, Law
 from reports.setting import MISFIT_IN_ERRORS, Setting
 
@@ -96,23 +97,32 @@ def allowed_exponents(setting: Setting, chosen: Fitted, tolerance: float) -> All
 
     The tolerance is meant for the growth of the cost. One of several leading terms, with a part s
     of the cost, moves that by s as much, so that its exponent may be off by tolerance / s; by
-    WIDEST times the tolerance at most. A claimed logarithm is told from none: it adds 1 / ln n to
-    the exponent at the largest n, and on that side half of it may be missing.
+    WIDEST times the tolerance at most.
     """
-    leading = setting.law.leading
     shares = chosen.solution.shares[:, len(chosen.model.terms) :]
     means = (shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+    margins = []
+    for v in range(len(setting.names)):
+        part = float(means[chosen.model.carriers(v)].sum()) if means.size > 1 else 1.0
+        margins.append(tolerance * min(WIDEST, 1.0 / max(part, 1e-3)))
+    largest = [float(setting.cells.sizes[name].max()) for name in setting.names]
+    return within(chosen.model, margins, largest)
+
+
+def within(model: Model, margins: Sequence[float], largest: Sequence[float]) -> Allowed:
+    """The claimed exponents, plus and minus a margin or half of a claimed logarithm.
+
+    A claimed logarithm is to be told from none: it adds 1 / ln n to the exponent at the largest n,
+    and on that side half of it may be missing.
+    """
     found = []
-    for v, name in enumerate(setting.names):
-        carriers = chosen.model.carriers(v)
-        part = float(means[carriers].sum()) if len(leading) > 1 else 1.0
-        margin = tolerance * min(WIDEST, 1.0 / max(part, 1e-3))
-        carrying = itertools.compress(leading, carriers)
+    for v, (name, margin) in enumerate(zip(model.names, margins, strict=True)):
+        carrying = itertools.compress(model.leading, model.carriers(v))
         logs = [power for term in carrying if (power := term.factor(name).log_power)]
-        halves = [0.5 * float(p) / math.log(setting.cells.sizes[name].max()) for p in logs]
+        halves = [0.5 * float(power) / math.log(largest[v]) for power in logs]
         below = min([margin, *(half for half in halves if half > 0)])
         above = min([margin, *(-half for half in halves if half < 0)])
-        claim = float(chosen.model.claimed[v])
+        claim = float(model.claimed[v])
         found.append((claim - below, claim + above))
     return tuple(found)
 

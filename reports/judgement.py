@@ -167,7 +167,7 @@ class Fit:
         if self.basis is None or not self.terms:
             return None
         from reports.ensemble import draw
-        from reports.judge.one_law import one_law
+        from reports.predict.one_law import one_law
 
         if self.counted is not None:
             return one_law(self.terms, self.basis.cells, self.basis.setting.names)

@@ -60,7 +60,7 @@ class Solution:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """A leading term, by its number, given a fixed share of the cell where it weighs most."""
+    """A leading term, by its number, and the share that it has at least where it weighs most."""
 
     term: int
     share: float
@@ -225,14 +225,9 @@ class Model:
         )
 
     def held(self, matrix: Floats, held: Held) -> tuple[Floats, Floats]:
-        """The columns without one leading term, and what is left of the target for them.
-
-        The term has a fixed share of the cell where it weighs most.
-        """
-        place = len(self.terms) + held.term
-        column = matrix[:, place]
-        share = column * (held.share / float((column / self._target).max()))
-        return matrix, self._target - share
+        """The columns, and what a leading term leaves them of the target with its least share."""
+        column = matrix[:, len(self.terms) + held.term]
+        return matrix, without_share(self._target, column, held.share)
 
     def columns_at(self, theta: Floats) -> Floats:
         """The columns, relative to the measured cost and weighted, at these exponents."""
@@ -318,7 +313,8 @@ def near_terms(law: Law) -> tuple[Monomial, ...]:
     """The leading terms without their logarithms: as much n is often there beside n·log n."""
     found = []
     for lead in law.leading:
-        plain = Monomial.of({f.name: f.power for f in lead.factors})
+        fewer = {f.name: min(f.log_power, Fraction(0)) for f in lead.factors}
+        plain = Monomial.of({f.name: f.power for f in lead.factors}, fewer)
         if plain != lead and plain.names:
             found.append(plain)
     return tuple(dict.fromkeys(found))
@@ -326,6 +322,12 @@ def near_terms(law: Law) -> tuple[Monomial, ...]:
 
 def _gap(term: Monomial, lead: Monomial) -> Fraction:
     return sum((f.power - term.power(f.name) for f in lead.factors), start=Fraction(0))
+
+
+def without_share(target: Floats, column: Floats, share: float) -> Floats:
+    """What is left of a target beside a column with a share of the cell where it weighs most."""
+    most = float((column / target).max())
+    return np.asarray(target - column * (share / most if most > 0 else 0.0))
 
 
 def least(matrix: Floats, target: Floats) -> float:

@@ -241,14 +241,15 @@ def _words(
 ) -> dict[str, object]:
     """What both templates show, apart from the figures."""
     without = untimed(cells)
-    joint = together([one for one in fits if one.value == fits[0].value])
+    values = dict.fromkeys(fit.value for fit in fits)
+    joint = [together([fit for fit in fits if fit.value == value]) for value in values]
     return {
         "sections": sections(rows),
         "rows": rows,
         "signs": {str(verdict): sign for verdict, sign in SIGNS.items()},
         "confidence": _all_values([f"{fit.confidence:.0%}" for fit in fits]),
         "tolerance": _all_values([f"±{fit.tolerance:g}" for fit in fits]),
-        "together": None if joint is None else joint.text,
+        "together": [one.text for one in joint if one is not None],
         "reasons": causes(rows),
         "caveats": _all_caveats(table, cells),
         "untimed": without[:_MOST_UNTIMED],

@@ -13,26 +13,21 @@ size between the sizes at which the budget has these chances: each is the invers
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from reports.ensemble import CERTAIN, Ensemble
+from reports.ensemble import Ensemble
 from reports.monomials import Floats
-from reports.tables.units import NO_UNIT, Quantity, Unit, UnitError, parse_quantity, show
+from reports.predict.questions import LARGEST_SIZE, PredictionError, possible, short
+from reports.tables.units import NO_UNIT, Unit, show
 
-LARGEST_SIZE = 2**60
+_ROUNDING = 1e-9  # of the coefficients of a counted cost
 _CLOSE = 1e-9  # of a logarithm
-_NUMBER = re.compile(r"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _ASSUMED = "this assumes that the growth of the largest sizes goes on and that memory suffices"
-
-
-class PredictionError(ValueError):
-    """A request for a prediction that cannot be met; the message is one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +76,6 @@ class Largest:
         return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """A budget as somebody wrote it, and the sizes that are held still."""
-
-    quantity: Quantity
-    at: Mapping[str, float] = field(default_factory=dict)
-
-
 def predict(
     ensemble: Ensemble,
     sizes: Mapping[str, float],
@@ -107,17 +94,20 @@ def predict(
     `estimate` (the printed law's cost) the estimate is the median; the interval always holds it.
 
     Raises:
-        PredictionError: a size is missing, unknown or impossible.
+        PredictionError: a size is missing, unknown or impossible, or a counted cost does not hold
+            there.
 
     """
     asked = _asked(ensemble, sizes)
-    logs = _logs(ensemble, asked)
-    low, middle, high = (_cost(ensemble, logs, p) for p in _chances(confidence))
+    if ensemble.certain:
+        low = middle = high = _counted(ensemble, asked)
+    else:
+        logs = _logs(ensemble, asked)
+        low, middle, high = (_cost(ensemble, logs, p) for p in _chances(confidence))
     best = middle if estimate is None else estimate
     low, high = min(low, best), max(high, best)
     beyond = _beyond(ensemble, asked)
     ends = f"{100 * confidence:.3g} % of new cells: {show(low, unit)} to {show(high, unit)}"
-    certain = ensemble.error <= CERTAIN
     return Prediction(
         sizes=asked,
         estimate=best,
@@ -125,8 +115,8 @@ def predict(
         high=high,
         confidence=confidence,
         beyond=beyond,
-        text=f"{_named(asked)} would cost {'' if certain else 'about '}{show(best, unit)} "
-        f"({'by count' if certain else ends}); {_where(ensemble, asked, beyond)}",
+        text=f"{_named(asked)} would cost {_about(ensemble, show(best, unit), ends)}; "
+        f"{_where(ensemble, asked, beyond)}",
     )
 
 
@@ -156,6 +146,9 @@ def largest(
         raise PredictionError(_unknown(ensemble, name))
 
     def reached(chance: float) -> int:
+        if ensemble.certain:
+            enough = budget * (1 + _ROUNDING)
+            return _last(lambda n: _cost_by_count(ensemble, {**held, name: float(n)}) <= enough)
         return _last(lambda n: _chance(ensemble, {**held, name: float(n)}, budget) >= chance)
 
     few, half, many = _chances(confidence)
@@ -174,7 +167,6 @@ def largest(
     beyond = {} if reason else _beyond(ensemble, sizes)
     most = f"{high:,}" if high < LARGEST_SIZE else "no bound"
     ends = f"{100 * confidence:.3g} % interval: {low:,} to {most}"
-    certain = ensemble.error <= CERTAIN
     return Largest(
         name=name,
         budget=budget,
@@ -186,50 +178,9 @@ def largest(
         beyond=beyond,
         reason=reason,
         text=reason
-        or f"{name} up to {'' if certain else 'about '}{best:,}{others} stays within {amount} "
-        f"({'by count' if certain else ends}); {_where(ensemble, sizes, beyond)}",
+        or f"{name} up to {_about(ensemble, f'{best:,}{others} stays within {amount}', ends)}; "
+        f"{_where(ensemble, sizes, beyond)}",
     )
-
-
-def parse_sizes(text: str, names: Collection[str]) -> dict[str, float]:
-    """Read sizes such as `n=65536,d=1024`; only these names are allowed, and not all are needed.
-
-    Raises:
-        PredictionError: the text names no size, or an unknown one, or one twice, or no number.
-
-    """
-    sizes: dict[str, float] = {}
-    example = ",".join(f"{name}={value}" for name, value in zip(names, (65536, 1024), strict=False))
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not name:
-            raise PredictionError(f"expected sizes such as {example}, got {_short(part)}")
-        if name not in names:
-            known = ", ".join(names)
-            raise PredictionError(f"{_short(name)} is no size of this fit; its sizes are {known}")
-        if name in sizes:
-            raise PredictionError(f"{name} is given twice in {_short(text)}; give each size once")
-        if not _NUMBER.fullmatch(value):
-            raise PredictionError(
-                f"{name} must be a plain number such as 65536, got {_short(value)}"
-            )
-        sizes[name] = _possible(name, float(value))
-    return sizes
-
-
-def parse_budget(text: str, names: Collection[str]) -> Budget:
-    """Read a budget such as `24GiB`, perhaps with sizes to hold still: `24GiB,d=1024`.
-
-    Raises:
-        PredictionError: the amount or a size cannot be read.
-
-    """
-    amount, comma, rest = text.partition(",")
-    try:
-        quantity = parse_quantity(amount)
-    except UnitError as problem:
-        raise PredictionError(str(problem)) from None
-    return Budget(quantity=quantity, at=parse_sizes(rest, names) if comma else {})
 
 
 def open_size(ensemble: Ensemble, at: Mapping[str, float]) -> tuple[str, dict[str, float]]:
@@ -252,6 +203,30 @@ def _chances(confidence: float) -> tuple[float, float, float]:
     if not 0.5 <= confidence < 1:
         raise PredictionError(f"confidence must be from 0.5 to below 1, got {confidence}; try 0.95")
     return (1 - confidence) / 2, 0.5, (1 + confidence) / 2
+
+
+def _about(ensemble: Ensemble, what: str, ends: str) -> str:
+    return f"{what} (by count)" if ensemble.certain else f"about {what} ({ends})"
+
+
+def _cost_by_count(ensemble: Ensemble, sizes: Mapping[str, float]) -> float:
+    return float(ensemble.costs(sizes)[0])
+
+
+def _counted(ensemble: Ensemble, sizes: Mapping[str, float]) -> float:
+    """The cost that was counted.
+
+    Raises:
+        PredictionError: the polynomial gives none.
+
+    """
+    cost = _cost_by_count(ensemble, sizes)
+    if cost <= 0:
+        raise PredictionError(
+            f"the counted cost does not hold at {_named(sizes)}, where it would be {cost:g}; give "
+            "larger sizes"
+        )
+    return cost
 
 
 def _logs(ensemble: Ensemble, sizes: Mapping[str, float]) -> Floats:
@@ -299,7 +274,7 @@ def _last(fits: Callable[[int], bool]) -> int:
 def _asked(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
     """The sizes of the law among those given, all of them possible."""
     for name, value in sizes.items():
-        _possible(name, value)
+        possible(name, value)
         still = ensemble.still.get(name)
         if name in ensemble.names:
             continue
@@ -320,17 +295,9 @@ def _asked(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
     return {name: float(sizes[name]) for name in ensemble.names}
 
 
-def _possible(name: str, value: float) -> float:
-    if not 0 < value <= LARGEST_SIZE:
-        raise PredictionError(
-            f"{name} must be positive and at most 2^60, got {value:g}; correct it"
-        )
-    return value
-
-
 def _unknown(ensemble: Ensemble, name: str) -> str:
     known = ", ".join(ensemble.names)
-    return f"{_short(name)} is no size that the fitted law depends on; those are {known}"
+    return f"{short(name)} is no size that the fitted law depends on; those are {known}"
 
 
 def _beyond(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
@@ -370,11 +337,6 @@ def _where(ensemble: Ensemble, sizes: Mapping[str, float], beyond: Mapping[str, 
 
 def _named(sizes: Mapping[str, float]) -> str:
     return ", ".join(f"{name} = {value:.10g}" for name, value in sizes.items())
-
-
-def _short(text: str) -> str:
-    shown = " ".join(text.split())
-    return repr(shown if len(shown) <= 40 else shown[:39] + "…")
 
 
 def _times(factor: float) -> str:

@@ -28,9 +28,9 @@ _NEAR = 0.05
 _NEARBY = 0.02  # along a valley that is known
 _FAR_ABOVE = 4.0  # by the root of the sum of squares, 1 being the threshold
 _PRECISION = 1e-3  # of an exponent: a hundredth of the default tolerance
-_PART = 0.04  # of half an interval: its end is then true to a fiftieth of that
+_PART = 0.02  # of half an interval: between such values its end is interpolated
 LEAST_STEP = _PRECISION / 4
-_BOWL = 0.02  # a cube so small shows the bowl that it lies in
+_BOWL = 0.002  # a cube so small shows the bowl that it lies in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,13 +251,18 @@ class _Edge:
             return self._inside + self._direction * step
         gap = abs(self._outside - self._inside)
         if gap <= max(_PRECISION, _PART * abs(self._inside - self._best)):
-            self.end, self._done = (self._inside + self._outside) / 2, True
+            self.end, self._done = self._inside + self._direction * self._part() * gap, True
             return None
-        # The rise is about linear, as that of a parabola; where it misleads, the middle is tried.
-        linear = self._halved and math.isfinite(self._beyond)
-        part = (1.0 - self._rise) / (self._beyond - self._rise) if linear else 0.5
+        # Where the rise misleads, the middle is tried.
+        part = self._part() if self._halved else 0.5
         step = min(max(part * gap, _PRECISION / 2), gap - _PRECISION / 2)
         return self._inside + self._direction * step
+
+    def _part(self) -> float:
+        """Where the threshold lies between inside and outside: the rise is about linear."""
+        if not math.isfinite(self._beyond):
+            return 0.5
+        return (1.0 - self._rise) / (self._beyond - self._rise)
 
     def start(self, at: float) -> Floats:
         """Where to look for the rest: along the valley."""

@@ -16,7 +16,7 @@ from reports.monomials import Law, Monomial
 from reports.plain import solve_plain
 from reports.setting import STRICT, Setting
 
-MOST_PAIRED = 4  # the likeliest terms, of which two may be there
+LIKELIEST = 4  # terms: one of them is among the two that may be there
 
 
 def rivals(setting: Setting) -> list[Monomial]:
@@ -88,8 +88,9 @@ def best_rival(setting: Setting, limit: float) -> tuple[tuple[Monomial, ...], fl
     no criterion is below the limit.
     """
     singles = _beside(setting, [(term,) for term in rivals(setting)])
-    likely = [term for (term,), _ in singles[:MOST_PAIRED]]
-    pairs = _beside(setting, combinations(likely, 2))
+    likely = {term for (term,), _ in singles[:LIKELIEST]}
+    two = combinations(rivals(setting), 2)
+    pairs = _beside(setting, (pair for pair in two if not likely.isdisjoint(pair)))
     beyond = cache(lambda term: shows_beyond(setting, term))
     single, pair = (
         next((one for one in found if one[1] < limit and all(map(beyond, one[0]))), None)

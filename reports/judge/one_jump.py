@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from reports.breaks import candidates, ramps
 from reports.judge.non_negative import column_lengths
-from reports.models import Held, Model, least
+from reports.models import Held, Model, least, without_share
 from reports.monomials import Floats
 from reports.setting import Setting
 
 LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4, caches less; neither makes a cost fall
 _LOG_FACTORS = np.linspace(0.0, math.log(LARGEST_FACTOR), 9)
 _REFINED = 3
+_MOST_NUMBERS = 2_000_000  # in an array
 _RIDGE = 1e-12  # columns may be zero on a level, or stand twice
 
 
@@ -34,7 +36,7 @@ def one_jump_reaches(
 ) -> bool:
     """Whether some jump, with any of these exponents, has a criterion below a score.
 
-    Each side of it has the `fewest` cells; `held` gives a leading term a fixed share.
+    Each side of it has the `fewest` cells; `held` gives a leading term a share at least.
     """
     cells = setting.cells
     sudden = [one.later.astype(np.float64) for one in candidates(cells, model.law, fewest)]
@@ -54,8 +56,7 @@ class _Jumps:
 
     def __init__(self, model: Model, theta: Floats, held: Held | None) -> None:
         columns, self._target = model.columns_at(theta), model.target
-        if held is not None:
-            columns, self._target = model.held(columns, held)
+        self._held = held and replace(held, term=len(model.lower) + held.term)
         self._fixed, self._growing = np.split(columns, [model.overheads], axis=1)
         self._one = model.target / model.cells.cost  # what a cost of 1 in each cell is
         self._lower = [term.evaluate(model.cells.sizes) * self._one for term in model.lower]
@@ -88,8 +89,11 @@ class _Jumps:
 
     def _apart(self, steps: Sequence[Floats]) -> Floats:
         """With coefficients of any sign, and others on each level of a step: a lower bound."""
-        if not steps:
-            return np.empty(0)
+        room = max(1, _MOST_NUMBERS // (self._target.size * (1 + 3 * self._growing.shape[1])))
+        blocks = [steps[k : k + room] for k in range(0, len(steps), room)]
+        return np.concatenate([np.empty(0), *map(self._apart_at, blocks)])
+
+    def _apart_at(self, steps: Sequence[Floats]) -> Floats:
         levels = np.array([[step == 0, (step > 0) & (step < 1), step == 1] for step in steps])
         count, rows = len(steps), self._target.size
         growing = self._growing / column_lengths(self._growing)
@@ -103,5 +107,8 @@ class _Jumps:
         return np.asarray(self._target @ self._target - explained)
 
     def _least(self, growing: Floats, more: Floats | None = None) -> float:
+        target = self._target
+        if self._held is not None:
+            target = without_share(target, growing[:, self._held.term], self._held.share)
         columns = (self._fixed, growing, *(() if more is None else (more[:, None],)))
-        return least(np.hstack(columns), self._target)
+        return least(np.hstack(columns), target)

@@ -1,4 +1,4 @@
-"""What may explain the cells in place of a claim that is wrong: asked before it is refuted."""
+"""What may explain the cells beside a claim that does not alone: asked before it is refuted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from reports.explanations import Fitted
 from reports.findings import VISIBLE_SHARE, Allowed
 from reports.judge.one_jump import one_jump_reaches
 from reports.models import MOST_LOWER, Held, Model, least, lower_terms, near_terms
+from reports.monomials import Law
 from reports.setting import MISFIT_IN_ERRORS, STRICT, Setting
 
 AS_GOOD = 2.0
@@ -63,8 +64,9 @@ def _with_plain_terms(setting: Setting) -> float:
     beside = (*lower_terms(setting.law), *near_terms(setting.law))
     model = Model(setting.cells, setting.law, names=setting.names, lower=beside)
     columns, count = model.columns_at(model.claimed), len(model.leading)
+    logarithmic = [j for j, term in enumerate(model.leading) if near_terms(Law.of((term,)))]
     squares = min(
-        least(*model.held(columns, Held(term=j, share=LEAST_LOGARITHM))) for j in range(count)
+        least(*model.held(columns, Held(term=j, share=LEAST_LOGARITHM))) for j in logarithmic
     )
     solution = model.solve(model.claimed)
     active = int((solution.coefficients[:-count] > 0).sum()) + count

@@ -17,7 +17,7 @@ from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
 from reports.explanations import PRICE
-from reports.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough
+from reports.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough, within
 from reports.judgement import Fit, Interval, Verdict
 from reports.models import Held, Model, least
 from reports.monomials import Floats
@@ -109,7 +109,10 @@ def together(fits: Sequence[Fit]) -> Together | None:
     if found and len(ends) == len(found):
         pairs = list(zip(ends, claimed, strict=True))
         tolerance = first.tolerance
-        if all(low >= c - tolerance and high <= c + tolerance for (low, high), c in pairs):
+        largest = [max(float(s.cells.sizes[name].max()) for s in settings) for name in names]
+        allowed = within(pooled.models[0], [tolerance] * len(names), largest)
+        bounds = zip(ends, allowed, strict=True)
+        if all(low >= lowest and high <= highest for (low, high), (lowest, highest) in bounds):
             shared = pooled.all_have_the_claim()
             if shared and pooled.reaches_far():
                 verdict = Verdict.CONFIRMED

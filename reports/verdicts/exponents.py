@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from reports.findings import allowed_exponents
 from reports.judgement import Fit
 from reports.laws import LawError, parse_declared
 from reports.wording import listed
+
+_ROUNDING = 1e-9
 
 
 def sides(fit: Fit) -> list[str]:
@@ -28,11 +32,14 @@ def reaching(fit: Fit) -> str | None:
         interval, (least, most) = fit.exponents[name], _allowed(fit, name, power)
         if interval.low is None or interval.high is None:
             continue
-        if interval.low <= most and interval.high >= least:
-            if interval.low < least and least > power - fit.tolerance:
-                found.setdefault(f"half of the claimed logarithm of {name}", []).append(name)
-            elif interval.low < least or interval.high > most:
-                found.setdefault(f"the claim ± {fit.tolerance:g}", []).append(name)
+        below, above = interval.low < least, interval.high > most
+        if (below or above) and interval.low <= most and interval.high >= least:
+            past = min(power - least if below else math.inf, most - power if above else math.inf)
+            if past < fit.tolerance - _ROUNDING:
+                bound = f"half of the claimed logarithm of {name}"
+            else:
+                bound = f"the claim ± {past:.3g}"
+            found.setdefault(bound, []).append(name)
     parts = [
         f"the interval{'s' * (len(names) > 1)} of {listed(names)} "
         f"reach{'es' * (len(names) == 1)} beyond {bound}"

@@ -12,7 +12,8 @@ from rich.console import Console
 from reports.answers import Questions, documents, print_answers
 from reports.fit import fit
 from reports.judgement import Fit, Verdict
-from reports.prediction import Largest, Prediction, PredictionError
+from reports.predict.questions import PredictionError
+from reports.prediction import Largest, Prediction
 from reports.tables.units import UnitError
 
 Sweep = Callable[..., pd.DataFrame]

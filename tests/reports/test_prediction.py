@@ -10,15 +10,13 @@ from reports.cells import cells_of
 from reports.ensemble import Ensemble, draw
 from reports.explanations import choose, fit_plain
 from reports.laws import parse, parse_monomial
-from reports.prediction import (
+from reports.predict.questions import (
     LARGEST_SIZE,
     PredictionError,
-    largest,
-    open_size,
     parse_budget,
     parse_sizes,
-    predict,
 )
+from reports.prediction import largest, open_size, predict
 from reports.setting import Setting
 from reports.tables.units import unit_of
 

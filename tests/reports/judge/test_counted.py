@@ -10,6 +10,7 @@ from reports.answers import Questions, documents
 from reports.fit import fit
 from reports.judgement import Fit, Verdict
 from reports.monomials import Floats
+from reports.predict.questions import PredictionError
 
 PUBLISHED = (36, 104, 336, 1184, 4416, 17024)
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
@@ -217,3 +218,31 @@ def test_a_counted_cost_without_growth_stays_within_any_budget() -> None:
     (answer,) = document["budgets"]
     assert answer["estimate"] is None
     assert "is enough even for n = 2^60" in answer["text"]
+
+
+def test_a_size_that_stands_still_keeps_its_part_of_a_counted_cost() -> None:
+    n = np.array(LENGTHS, dtype=float)
+    table = pd.DataFrame({"n": n, "d": 64, "b": 2, "workspace_bytes": 8 * n * 64 * 2 + 592})
+    found = fit(table, sizes={"n": "n", "d": "d", "b": "b"}, value="workspace_bytes", claim="b*n*d")
+    assert found.counted is not None
+    (document,) = documents([found], Questions.of(["n=4096"], ["1MiB"], {"n": "n"}))
+    assert document["predictions"][0]["estimate"] == 8 * 4096 * 64 * 2 + 592
+    assert document["budgets"][0]["estimate"] == (2**20 - 592) // (8 * 64 * 2)
+
+
+def test_a_budget_that_a_size_meets_exactly_suffices_for_it() -> None:
+    n = np.array(LENGTHS, dtype=float)
+    table = pd.DataFrame({"n": n, "workspace_bytes": 8 * n + 592})
+    found = fit(table, sizes={"n": "n"}, value="workspace_bytes", claim="n")
+    (document,) = documents([found], Questions.of([], ["4KiB"], {"n": "n"}))
+    (answer,) = document["budgets"]
+    assert (answer["low"], answer["estimate"], answer["high"]) == (438, 438, 438)
+
+
+def test_a_polynomial_gives_no_cost_where_it_is_not_above_zero() -> None:
+    n = np.array(LENGTHS, dtype=float)
+    table = pd.DataFrame({"n": n, "workspace_bytes": n**2 - 100 * n + 2})
+    found = fit(table, sizes={"n": "n"}, value="workspace_bytes", claim="n^2")
+    assert found.counted is not None
+    with pytest.raises(PredictionError, match="does not hold at n = 50, where it would be -2498"):
+        documents([found], Questions.of(["n=50"], [], {"n": "n"}))

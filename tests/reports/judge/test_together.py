@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 from reports.grouped import fit_groups
 from reports.judge.together import Together, together
 from reports.judgement import Fit, Verdict
+from reports.page import report
+from reports.restated import Question
 
 SIZES = (512, 1024, 2048, 4096, 8192)
 
@@ -128,6 +131,23 @@ def test_groups_that_claim_different_laws_are_not_put_together() -> None:
 def test_three_doublings_are_asked_of_each_group() -> None:
     short = joint(shapes(sizes=(1024, 1280, 1536, 1792, 2048)), "n^2")
     assert short.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_logarithm_that_is_not_there_is_not_confirmed_together(seed: int) -> None:
+    """Over these decades it moves the exponent by 0.08 only."""
+    decades = shapes(1.0, groups=6, seed=seed, noise=0.03, sizes=[10**k for k in range(3, 8)])
+    assert joint(decades, "n*log(n)").verdict is not Verdict.CONFIRMED
+    assert joint(decades, "n").verdict is Verdict.CONFIRMED
+
+
+def test_what_groups_say_together_stands_on_the_page(tmp_path: Path) -> None:
+    shapes(groups=6).to_csv(tmp_path / "shapes.csv", index=False)
+    question = Question(sizes={"n": "n"}, by=["shape"], claim="n^2")
+    written = report([tmp_path / "shapes.csv"], question=question)
+    for file in (written.index, written.summary):
+        text = file.read_text(encoding="utf-8").replace("\\", "")
+        assert text.count("All 6 groups together: n^2.0") == 1
 
 
 def test_no_groups_say_nothing() -> None:

@@ -1,0 +1,1 @@
+"""What of sizes that were not measured?"""

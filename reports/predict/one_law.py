@@ -1,0 +1,58 @@
+"""The laws that are compatible with a cost without noise: the polynomial that was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.cells import Cells
+from reports.ensemble import Ensemble
+from reports.judgement import Term
+from reports.laws import parse_monomial
+from reports.monomials import Floats, Monomial
+
+PAGES = 0.01
+"""Of a cell: so much may be missing where a system reports memory in whole pages."""
+
+
+class OneLaw(Ensemble):
+    """An ensemble of one law, whose cells have no error. It is computed without logarithms."""
+
+    def parts(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
+        """What each term costs at these sizes: (1, …, terms). Raises what `Ensemble.parts` does."""
+        shape = super().parts(sizes).shape
+        pairs = zip(self.coefficients[0], self.terms, strict=True)
+        found = [coefficient * term.evaluate(sizes) for coefficient, term in pairs]
+        return np.broadcast_to(np.stack(np.broadcast_arrays(*found), axis=-1), shape)
+
+
+def one_law(terms: Sequence[Term], cells: Cells, names: Sequence[str]) -> OneLaw:
+    """The polynomial in the sizes that vary, `names`; those that stand still are put in."""
+    still = {
+        name: float(values[0])
+        for name, values in cells.sizes.items()
+        if name not in names and np.unique(values).size == 1
+    }
+    known = [parse_monomial(one.term) for one in terms]
+    factors = [float(term.only(frozenset(still)).evaluate(still)) for term in known]
+    coefficients = np.array([one.coefficient for one in terms]) * factors
+    rest: list[Monomial] = [term.only(frozenset(names)) for term in known]
+    costs = sum(
+        coefficient * term.evaluate(cells.sizes)
+        for coefficient, term in zip(coefficients, rest, strict=True)
+    )
+    off = np.abs(costs - cells.cost)
+    powers = [[float(term.power(name)) for name in names] for term in rest]
+    return OneLaw(
+        names=tuple(names),
+        terms=tuple(rest),
+        powers=np.array(powers).reshape(1, len(rest), len(names)),
+        coefficients=coefficients[None],
+        cells=np.column_stack([cells.sizes[name] for name in names]),
+        last=off <= np.maximum(cells.step, PAGES * cells.cost),
+        error=0.0,
+        free=len(cells),
+        still=still,
+    )

@@ -1,0 +1,85 @@
+"""What is asked of sizes that were not measured: sizes and budgets as people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from reports.tables.units import Quantity, UnitError, parse_quantity
+
+LARGEST_SIZE = 2**60
+_NUMBER = re.compile(r"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+
+class PredictionError(ValueError):
+    """A request for a prediction that cannot be met; the message is one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A budget as somebody wrote it, and the sizes that are held still."""
+
+    quantity: Quantity
+    at: Mapping[str, float] = field(default_factory=dict)
+
+
+def parse_sizes(text: str, names: Collection[str]) -> dict[str, float]:
+    """Read sizes such as `n=65536,d=1024`; only these names are allowed, and not all are needed.
+
+    Raises:
+        PredictionError: the text names no size, or an unknown one, or one twice, or no number.
+
+    """
+    sizes: dict[str, float] = {}
+    example = ",".join(f"{name}={value}" for name, value in zip(names, (65536, 1024), strict=False))
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name:
+            raise PredictionError(f"expected sizes such as {example}, got {short(part)}")
+        if name not in names:
+            known = ", ".join(names)
+            raise PredictionError(f"{short(name)} is no size of this fit; its sizes are {known}")
+        if name in sizes:
+            raise PredictionError(f"{name} is given twice in {short(text)}; give each size once")
+        if not _NUMBER.fullmatch(value):
+            raise PredictionError(
+                f"{name} must be a plain number such as 65536, got {short(value)}"
+            )
+        sizes[name] = possible(name, float(value))
+    return sizes
+
+
+def parse_budget(text: str, names: Collection[str]) -> Budget:
+    """Read a budget such as `24GiB`, perhaps with sizes to hold still: `24GiB,d=1024`.
+
+    Raises:
+        PredictionError: the amount or a size cannot be read.
+
+    """
+    amount, comma, rest = text.partition(",")
+    try:
+        quantity = parse_quantity(amount)
+    except UnitError as problem:
+        raise PredictionError(str(problem)) from None
+    return Budget(quantity=quantity, at=parse_sizes(rest, names) if comma else {})
+
+
+def possible(name: str, value: float) -> float:
+    """The value of a size, if it can be one.
+
+    Raises:
+        PredictionError: it is not positive, or beyond LARGEST_SIZE.
+
+    """
+    if not 0 < value <= LARGEST_SIZE:
+        raise PredictionError(
+            f"{name} must be positive and at most 2^60, got {value:g}; correct it"
+        )
+    return value
+
+
+def short(text: str) -> str:
+    """What somebody wrote, quoted, on one line and not too long."""
+    shown = " ".join(text.split())
+    return repr(shown if len(shown) <= 40 else shown[:39] + "…")
