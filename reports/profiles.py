@@ -30,7 +30,7 @@ _FAR_ABOVE = 4.0  # by the root of the sum of squares, 1 being the threshold
 _PRECISION = 1e-3  # of an exponent: a hundredth of the default tolerance
 _PART = 0.02  # of half an interval: between such values its end is interpolated
 LEAST_STEP = _PRECISION / 4
-_BOWL = 0.002  # a cube so small shows the bowl that it lies in
+_BOWL = 1.1  # times the value here: what a cube rises to that shows the bowl that it lies in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ def _descend(
         smaller = np.where(better | lower, 1.0, np.where(near, 0.25, 0.5))
         smaller = np.where(better & lower, 2.0, smaller)
         # Done, too, where the lowest point of a bowl is as good as here.
-        settled = bowl & (move <= least_step) & (step[rows].max(axis=1) <= _BOWL)
+        settled = bowl & (move <= least_step) & (found.max(axis=1) <= _BOWL * values[rows])
         step[rows] *= np.where(settled, 0.0, smaller)[:, None]
         rows = rows[step[rows].max(axis=1) > least_step]
     return best, values

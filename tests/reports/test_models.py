@@ -13,7 +13,7 @@ from reports.cells import Cells, cells_of
 from reports.laws import parse, parse_monomial
 from reports.models import Held, Model, least, lower_terms
 from reports.monomials import Floats
-from reports.profiles import search
+from reports.profiles import descend, search
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -186,3 +186,15 @@ def test_further_terms_have_no_price_and_onsets_only_their_cells(sweep: Sweep) -
     assert solution.priced == pytest.approx(solution.sse)
     np.testing.assert_allclose(solution.coefficients[[1, -1]], [3e-9, 1e-9], rtol=1e-5)
     np.testing.assert_array_equal(solution.shares[:, 1] > 0, late)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_narrow_valley_is_followed_to_its_end(sweep: Sweep, seed: int) -> None:
+    """A parabola through a cube that is wider than the valley shows nothing of it."""
+    table = sweep([(1.0, "n^2*d"), (30.0, "n*d")], seed=seed, reading=0.003, shared=0.0)
+    model = Model(cells_of(table, SIZES, "time_s"), parse("n^2*d"), names=NAMES)
+    low, high = model.bounds(2.0)
+    found = search(model.values, low, high)
+    step = np.full(2, 0.01)
+    _, least = descend(model.values, found.best, step, low, high, least_step=1e-6)
+    assert found.value <= 1.01 * least
