@@ -421,7 +421,7 @@ def fit_command(
     if statistic not in (None, "quiet", "median", "min"):
         raise RequestError(f"--statistic: expected quiet, median or min, got {statistic}")
     sizes = _sizes(size)
-    questions = Questions.of(predict or (), budget or (), sizes)
+    questions = Questions.of(predict or (), budget or (), sizes, claim)
     with _warnings_as_lines():
         table = read_tables(files)
         request = asked(

@@ -8,10 +8,12 @@ from types import MappingProxyType
 
 import numpy as np
 
+from reports.explanations import is_long
 from reports.findings import FEWEST_SIZES, VISIBLE_SHARE
 from reports.judged_cells import fewest_cells
 from reports.judgement import Basis, Fit, Verdict
 from reports.laws import LawError, parse_declared, parse_monomial
+from reports.monomials import Law
 from reports.proposals import proposed
 from reports.refutation import REFUTING
 from reports.verdict import capital
@@ -96,7 +98,7 @@ def _absent(fit: Fit) -> str | None:
     small = [
         f"{one.term} is at most {percent(one.most)} of any cell"
         for one in fit.leading
-        if one.most < ENOUGH
+        if one.most < VISIBLE_SHARE
     ]
     text = listed(small)
     return f"{text}." if text else None
@@ -221,10 +223,24 @@ def _undecided(fit: Fit) -> str | None:
         parts.insert(0, f"{listed(outside)}, which may be a change of the cost and no growth")
     if beyond := reaching(fit):
         parts.insert(0, beyond)
-    if further := _further(fit):
+    if (other := _twin(fit)) is not None:
+        parts.insert(0, f"these cells confirm the claim {other}")
+    elif further := _further(fit):
         parts.append(f"extend {further}")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else None
+
+
+def _twin(fit: Fit) -> Law | None:
+    """Another law that the cells confirm, where sizes reach so far that a logarithm shows."""
+    if fit.basis is None:
+        return None
+    setting = fit.basis.setting
+    if len(setting.law.terms) > 1 or not all(is_long(setting.cells, one) for one in setting.names):
+        return None
+    other = proposed(fit)
+    confirmed = other is not None and other.verdict is Verdict.CONFIRMED
+    return other.law if other is not None and confirmed and str(other.law) != fit.claim else None
 
 
 def _misfit(fit: Fit) -> str | None:

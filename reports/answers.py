@@ -12,6 +12,7 @@ from rich.text import Text
 from reports.cells import SIZE_COLUMNS
 from reports.fit import KNOWN_SIZES
 from reports.judgement import Fit
+from reports.laws import parse
 from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
 from reports.prediction import Largest, Prediction, largest, open_size, predict
 from reports.proposals import compatible
@@ -31,15 +32,25 @@ class Questions:
 
     @classmethod
     def of(
-        cls, predict: Sequence[str], budget: Sequence[str], sizes: Mapping[str, str] | None
+        cls,
+        predict: Sequence[str],
+        budget: Sequence[str],
+        sizes: Mapping[str, str] | None,
+        claim: str | None = None,
     ) -> Questions:
         """Read the texts of the options; `sizes` are the letters that `--size` named.
 
+        A claim may name others.
+
         Raises:
             PredictionError: one of them cannot be read.
+            LawError: the claim is none.
 
         """
-        names = list(sizes) if sizes else [*KNOWN_SIZES, *SIZE_COLUMNS]
+        names = [*KNOWN_SIZES, *SIZE_COLUMNS]
+        if sizes:
+            named = parse(claim, names={*sizes, *names}).names if claim else ()
+            names = list(dict.fromkeys((*sizes, *named)))
         return cls(
             sizes=tuple(parse_sizes(text, names) for text in predict),
             budgets=tuple(parse_budget(text, names) for text in budget),
@@ -151,7 +162,12 @@ def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -
 def _answered(fit: Fit, questions: Questions) -> tuple[list[Prediction | Largest], list[str]]:
     """The answers of a fit, and why there are none to the other questions."""
     if questions.asked and fit.ensemble is None:
-        return [], ["nothing was fitted, so nothing can be predicted"]
+        return [], [
+            f"the part of {listed(list(fit.held))} was taken as claimed, since it moves with "
+            "another size, so that nothing is told of other sizes"
+            if fit.held and fit.terms
+            else "nothing was fitted, so nothing can be predicted"
+        ]
     answers: list[Prediction | Largest] = []
     problems = []
     for one in questions.single():

@@ -175,7 +175,8 @@ def _by_count(
     if polynomial is None:
         varying = tuple(name for name in columns if cells.distinct(name).size > 1)
         law = law.only(frozenset(varying))
-        polynomial = polynomial_of(cells, law, varying) if varying else None
+        exact = value in EXACT
+        polynomial = polynomial_of(cells, law, varying, exact=exact) if varying else None
     return found if polynomial is None else polynomial.judgement(found, law)
 
 

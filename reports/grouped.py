@@ -187,7 +187,7 @@ def _unrepeated(
     cost: str,
     parameters: Sequence[str],
 ) -> pd.DataFrame:
-    """The rows without copies of others, after a look at what tells readings of one cell apart.
+    """The rows, each once where all are repeated, after a look at what tells readings apart.
 
     Raises:
         TableError: a size that the file states varies among rows that would count as one cell.
@@ -215,15 +215,18 @@ def _unrepeated(
     readings = cells.size()
     if readings.max() < 2 or readings.median() >= ENOUGH_READINGS:
         return rows  # among so many a coarse clock gives the same time again
-    copies = rows.astype(str).duplicated()
-    if copies.any() and unit_of(cost).kind == "time":
-        warnings.warn(
-            f"{int(copies.sum())} rows of {_called(group)} are copies of others and count once",
-            ClaimWarning,
-            stacklevel=3,
-        )
-        return rows[~copies.to_numpy()]
-    return rows
+    alike = rows.astype(str).groupby(list(rows.columns), sort=False)
+    times = int(np.gcd.reduce(alike.size().to_numpy()))
+    if times < 2 or unit_of(cost).kind != "time":
+        return rows  # a coarse clock gives some times again
+    kept = alike.cumcount().to_numpy() % times == 0
+    warnings.warn(
+        f"every row of {_called(group)} stands there {times} times and counts once",
+        ClaimWarning,
+        stacklevel=3,
+    )
+    found: pd.DataFrame = rows[kept]
+    return found
 
 
 def _drawn(

@@ -170,7 +170,8 @@ class Fit:
         from reports.predict.one_law import one_law
 
         if self.counted is not None:
-            return one_law(self.terms, self.basis.cells, self.basis.setting.names)
+            setting = self.basis.setting
+            return one_law(self.terms, self.basis.cells, setting.names, exact=setting.exact)
         return draw(self.basis.setting, self.basis.fitted)
 
     @cached_property

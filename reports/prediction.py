@@ -163,7 +163,7 @@ def largest(
     if best == 0:
         reason = f"even {name} = 1{others} exceeds {amount}"
     elif best == LARGEST_SIZE:
-        reason = f"{amount}{others} is enough even for {name} = 2^60: the cost hardly grows with it"
+        reason = f"{amount}{others} is enough even for {name} = 2^60"
     beyond = {} if reason else _beyond(ensemble, sizes)
     most = f"{high:,}" if high < LARGEST_SIZE else "no bound"
     ends = f"{100 * confidence:.3g} % interval: {low:,} to {most}"

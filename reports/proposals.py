@@ -13,7 +13,7 @@ import numpy as np
 from reports.findings import PRESENT_SHARE
 from reports.judgement import Basis, Fit, Verdict
 from reports.judging import judge
-from reports.laws import LawError, parse, parse_declared
+from reports.laws import LawError, parse, parse_declared, parse_monomial
 from reports.monomials import Law, Monomial
 from reports.tables.columns import TableError
 
@@ -39,6 +39,9 @@ def proposed(fit: Fit) -> Proposal | None:
     """The nearest law of half powers that is confirmed, else one that is not refuted, or None."""
     if fit.basis is None:
         return None
+    if fit.counted is not None:
+        terms = tuple(parse_monomial(one.term) for one in fit.terms)
+        return Proposal(law=Law.of(Law.of(terms).leading), verdict=Verdict.CONFIRMED)
     open_ones = []
     for law in itertools.islice(_candidates(fit, fit.basis), MOST_TRIED):
         verdict = verdict_on(law, fit, fit.basis)

@@ -31,9 +31,9 @@ def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Ve
     if chosen.rival and (small or rests_on_largest(setting, chosen.rival)):
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     if findings.outside and not _outside_without_ramp(setting, chosen, findings):
-        return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
+        return Verdict.INCONCLUSIVE, ["models_undecided"]
     if is_saved(setting, chosen, findings.absent, findings.allowed):
-        return Verdict.INCONCLUSIVE, ["models_undecided", "regime_change"]
+        return Verdict.INCONCLUSIVE, ["models_undecided"]
     grounds = (chosen.rival, findings.absent, findings.outside)
     return Verdict.REFUTED, [code for code, found in zip(REFUTING, grounds, strict=True) if found]
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from reports.cells import SIZE_COLUMNS
 from reports.figures.size_names import OUR_SIZES, SizeName
+from reports.fit import KNOWN_SIZES, columns_of
 from reports.grouped import present_sizes
+from reports.laws import parse
 from reports.tables.asked import COST, asked
 from reports.tables.columns import numbers
 from reports.tables.read import Table
@@ -63,6 +66,9 @@ def restated(table: Table, question: Question) -> Restated:
     frame, cost = request.frame, request.value
     table = replace(table, frame=frame)
     sizes = dict(present_sizes(frame) if request.sizes is None else request.sizes)
+    if question.claim is not None and sizes:
+        law = parse(question.claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
+        sizes = columns_of(frame, law, sizes)
     shown = _shown(sizes)
     changed = {column: frame[sizes[letter]] for letter, column in shown.items()}
     without = ""
@@ -76,6 +82,10 @@ def restated(table: Table, question: Question) -> Restated:
         without, values = _why_not_drawn(cost), [cost]
     if question == EVERYTHING and all(sizes[letter] == one for letter, one in shown.items()):
         return Restated(table=table, question=question)
+    # As columns of their own they would make groups.
+    twice = {sizes[letter] for letter, column in shown.items() if sizes[letter] != column}
+    twice -= {*(request.by or ()), *changed}
+    frame = frame.drop(columns=[column for column in twice if column in frame])
     return Restated(
         table=replace(table, frame=frame.assign(**changed)),
         question=replace(question, sizes=sizes | shown, values=values, by=request.by),

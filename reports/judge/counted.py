@@ -8,6 +8,7 @@ it has is known, however small a part of the cost they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,6 +23,7 @@ from reports.monomials import Floats, Law, Monomial
 from reports.rivals import outgrowing
 
 _LAST_PLACE = 1e-9  # of a cost: what floating point leaves of whole numbers
+MOST_DIGITS = 10
 FEWEST_MORE = 2  # values of a size than its highest power: one to tell it by, one to check it
 _SHOWN = 4.0  # halves of the last place that a leading term must add to some cell
 HALF = Fraction(1, 2)
@@ -33,13 +35,15 @@ class Polynomial:
     """The terms of a cost with their coefficients, and the cells that they give exactly.
 
     `start` has the smallest size of each letter among those cells, and `where` says in words
-    where the polynomial holds, if that was counted too.
+    where the polynomial holds, if that was counted too. Its coefficients are known to so many
+    `digits`.
     """
 
     terms: tuple[tuple[Monomial, float], ...]
     cells: Mask
     start: dict[str, float]
     where: str = ""
+    digits: int = MOST_DIGITS
 
     @property
     def leading(self) -> Law:
@@ -63,7 +67,7 @@ class Polynomial:
         """The cost in words, with where it holds."""
         parts = []
         for term, coefficient in self.terms:
-            number = f"{abs(coefficient):.10g}"
+            number = f"{abs(coefficient):.{self.digits}g}"
             body = number if not term.names else f"{number}·{term.unicode()}"
             parts.append((" − " if coefficient < 0 else " + ") + body)
         sides = [f"{name} at least {size:g}" for name, size in self.start.items()]
@@ -147,10 +151,13 @@ class Polynomial:
         )
 
 
-def polynomial_of(cells: Cells, law: Law, names: Sequence[str]) -> Polynomial | None:
+def polynomial_of(
+    cells: Cells, law: Law, names: Sequence[str], *, exact: bool = True
+) -> Polynomial | None:
     """The polynomial of the cells from the smallest sizes on that allow one; None if none does.
 
-    Its terms are those of the claim, all that it covers, and one that outgrows it.
+    Its terms are those of the claim, all that it covers, and one that outgrows it. Costs are
+    `exact` counts, or rounded to their last place.
     """
     if any(f.log_power or f.power.denominator > 1 for t in law.terms for f in t.factors):
         return None
@@ -166,10 +173,18 @@ def polynomial_of(cells: Cells, law: Law, names: Sequence[str]) -> Polynomial | 
             if found is None:
                 continue
             start = {name: float(values.min()) for name, values in part.sizes.items()}
-            polynomial = Polynomial(terms=found, cells=kept, start=start)
+            polynomial = Polynomial(
+                terms=found, cells=kept, start=start, digits=MOST_DIGITS if exact else _digits(part)
+            )
             if kept.all() or polynomial.ruling(law)[0] is Verdict.CONFIRMED:
                 return polynomial
     return None
+
+
+def _digits(cells: Cells) -> int:
+    """How many digits of a coefficient rounded costs tell, and one more."""
+    rounding = max(cells.step / float(cells.cost.max()), 1e-9)
+    return min(max(1 + math.ceil(-math.log10(rounding)), 3), MOST_DIGITS)
 
 
 def _beginnings(cells: Cells, names: Sequence[str]) -> Iterator[Mask]:

@@ -15,10 +15,12 @@ from reports.monomials import Floats, Monomial
 
 PAGES = 0.01
 """Of a cell: so much may be missing where a system reports memory in whole pages."""
+EXACT = 1e-6
+"""Of a cell: costs that are rounded by less are known exactly."""
 
 
 class OneLaw(Ensemble):
-    """An ensemble of one law, whose cells have no error. It is computed without logarithms."""
+    """An ensemble of one law, computed without logarithms; its cells are rounded at most."""
 
     def parts(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
         """What each term costs at these sizes: (1, …, terms). Raises what `Ensemble.parts` does."""
@@ -28,8 +30,11 @@ class OneLaw(Ensemble):
         return np.broadcast_to(np.stack(np.broadcast_arrays(*found), axis=-1), shape)
 
 
-def one_law(terms: Sequence[Term], cells: Cells, names: Sequence[str]) -> OneLaw:
-    """The polynomial in the sizes that vary, `names`; those that stand still are put in."""
+def one_law(terms: Sequence[Term], cells: Cells, names: Sequence[str], *, exact: bool) -> OneLaw:
+    """The polynomial in the sizes that vary, `names`; those that stand still are put in.
+
+    Costs that are no `exact` counts are rounded, to the last place of the table or to pages.
+    """
     still = {
         name: float(values[0])
         for name, values in cells.sizes.items()
@@ -44,6 +49,7 @@ def one_law(terms: Sequence[Term], cells: Cells, names: Sequence[str]) -> OneLaw
         for coefficient, term in zip(coefficients, rest, strict=True)
     )
     off = np.abs(costs - cells.cost)
+    rounding = float((np.maximum(off, cells.step / 2) / cells.cost)[cells.cost.argmax()])
     powers = [[float(term.power(name)) for name in names] for term in rest]
     return OneLaw(
         names=tuple(names),
@@ -52,7 +58,7 @@ def one_law(terms: Sequence[Term], cells: Cells, names: Sequence[str]) -> OneLaw
         coefficients=coefficients[None],
         cells=np.column_stack([cells.sizes[name] for name in names]),
         last=off <= np.maximum(cells.step, PAGES * cells.cost),
-        error=0.0,
+        error=0.0 if exact or rounding <= EXACT else rounding,
         free=len(cells),
         still=still,
     )

@@ -21,7 +21,7 @@ def sides(fit: Fit) -> list[str]:
         below = interval.high is not None and interval.high < least
         if above or below:
             side = "above" if above else "below"
-            outside.append(f"that of {name} lies {side} the claimed {power:g}")
+            outside.append(f"the exponent of {name} lies {side} the claimed {power:g}")
     return outside
 
 

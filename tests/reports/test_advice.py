@@ -213,7 +213,7 @@ def test_of_the_exponents_those_outside_the_tolerance_are_named_with_their_side(
         "b": Interval(estimate=-0.4, low=-0.5, high=-0.3),
     }
     assert advice(fitted(exponents=exponents), "exponent_outside_tolerance") == (
-        "That of n lies above the claimed 2 and that of b lies below the claimed 0."
+        "The exponent of n lies above the claimed 2 and the exponent of b lies below the claimed 0."
     )
 
 
@@ -221,8 +221,8 @@ def test_intervals_within_the_tolerance_are_not_what_leaves_laws_undecided() -> 
     wide = Interval(estimate=2.0, low=1.85, high=2.2)
     narrow = Interval(estimate=1.0, low=0.91, high=1.09)
     assert advice(fitted(exponents={"n": wide, "d": wide}), "models_undecided") == (
-        "The interval of n reaches beyond the claim ± 0.1; that of d lies above the claimed 1, "
-        "which may be a change of the cost and no growth."
+        "The interval of n reaches beyond the claim ± 0.1; the exponent of d lies above the "
+        "claimed 1, which may be a change of the cost and no growth."
     )
     assert advice(fitted(exponents={"d": narrow}), "models_undecided") is None
 
@@ -293,19 +293,19 @@ def table(law: Callable[[float], float], noise: float = 0.01, seed: int = 3) -> 
             lambda n: 1e-5 + 1e-7 * n**1.5,
             "n^2",
             "exponent_outside_tolerance",
-            "That of n lies below the claimed 2. Claim n^1.5: these cells confirm it.",
+            "The exponent of n lies below the claimed 2. Claim n^1.5: these cells confirm it.",
         ),
         (
             lambda n: 1e-5 + 1e-7 * n * np.log2(n),
             "n^2",
             "exponent_outside_tolerance",
-            "That of n lies below the claimed 2. Claim n*log(n): these cells confirm it.",
+            "The exponent of n lies below the claimed 2. Claim n*log(n): these cells confirm it.",
         ),
         (
             lambda n: 1e-5 + 1e-7 * n**1.7,
             "n^2",
             "exponent_outside_tolerance",
-            "That of n lies below the claimed 2. "
+            "The exponent of n lies below the claimed 2. "
             "No law of half powers near these exponents passes on these cells.",
         ),
         (

@@ -44,6 +44,8 @@ def test_questions_are_read_in_order_with_the_letters_that_are_sizes() -> None:
     assert Questions.of(["length=7"], [], {"length": "seq_len"}).sizes == ({"length": 7},)
     with pytest.raises(PredictionError, match="'n' is no size of this fit; its sizes are length"):
         Questions.of(["n=7"], [], {"length": "seq_len"})
+    by_claim = Questions.of(["n=7,length=3"], [], {"length": "seq_len"}, "n*length")
+    assert by_claim.sizes == ({"n": 7, "length": 3},)
 
 
 @pytest.mark.parametrize(

@@ -176,13 +176,12 @@ def test_intervals_hold_the_true_exponent_as_often_as_they_promise(sweep: Sweep)
     assert inside >= 52
 
 
-@pytest.mark.parametrize("seed", [238802001, 439217003])
-def test_one_exponent_outside_with_and_without_a_cache_left_by_degrees_refutes(seed: int) -> None:
+def test_one_exponent_outside_with_and_without_a_cache_left_by_degrees_refutes() -> None:
     """The other exponent leaves its interval with that ramp only: that must not save the claim."""
     (trial,) = (
         one
         for one in trials(CACHED, [GRIDS["7x6"]], NOISES, 6)
-        if one.seed == seed and not one.true
+        if one.seed == 238802001 and not one.true
     )
 
     assert tried(trial).verdict is Verdict.REFUTED

@@ -193,11 +193,17 @@ def test_a_column_of_lists_is_no_obstacle(small: pd.DataFrame) -> None:
     assert found.cells == 6
 
 
-def test_copies_of_rows_count_once(small: pd.DataFrame) -> None:
-    twice = pd.concat([small, small[:7]], ignore_index=True)
-    with pytest.warns(ClaimWarning, match="7 rows of this table are copies of others") as said:
+def test_a_table_that_stands_there_twice_counts_once(small: pd.DataFrame) -> None:
+    twice = pd.concat([small, small], ignore_index=True)
+    with pytest.warns(ClaimWarning, match="every row of this table stands there 2 times") as said:
         (found,) = fit_groups(twice)
     assert (len(said), found.cells, found.readings) == (1, 6, 18)
+
+
+def test_some_equal_readings_are_those_of_a_coarse_clock(small: pd.DataFrame) -> None:
+    coarse = small.assign(time_s=small["time_s"].round(3 - int(np.log10(small["time_s"].max()))))
+    some = pd.concat([coarse, coarse[:7]], ignore_index=True)
+    assert fit_groups(some)[0].readings == 25
 
 
 def test_equal_readings_that_are_known_to_be_others_are_no_copies(small: pd.DataFrame) -> None:

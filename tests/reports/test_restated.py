@@ -113,6 +113,20 @@ def test_a_third_size_tells_series_apart(tmp_path: Path) -> None:
     assert time_against_d.missing(view) is None
 
 
+def test_a_report_asks_what_a_fit_asks(tmp_path: Path) -> None:
+    """The claim names n, which no --size does, and a batch that falls as n rises."""
+    path = write(
+        tmp_path / "tokens.csv",
+        n=list(LENGTHS),
+        batch=[LENGTHS[-1] // n for n in LENGTHS],
+        time_s=[1e-9 * n * n * (LENGTHS[-1] // n) * (1 + 0.003 * math.sin(n)) for n in LENGTHS],
+    )
+    written = report([path], question=Question(sizes={"b": "batch"}, claim="b*n^2"))
+    (found,) = written.fits
+    assert (found.verdict, found.cells) == (Verdict.CONFIRMED, len(LENGTHS))
+    assert not written.figures
+
+
 def test_a_wrong_question_is_one_line(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", n=LENGTHS, time_ms=[square_ms(n) for n in LENGTHS])
     with pytest.raises(TableError, match='no column "time_s"; did you mean "time_ms"'):

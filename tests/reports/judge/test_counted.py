@@ -1,5 +1,7 @@
 """Costs without noise, judged by their polynomial: which terms they have is known."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,7 +46,7 @@ def test_six_published_cells_of_memory_are_n_squared_and_nothing_else(value: str
 def test_the_polynomial_is_told_with_where_it_holds() -> None:
     told = judged(PUBLISHED, "n^2").counted
     assert told is not None
-    assert "0.0009765625·n²" in told
+    assert "0.00097656·n²" in told
     assert "0.15625·n" in told
     assert "n at least 128" in told
 
@@ -246,3 +248,16 @@ def test_a_polynomial_gives_no_cost_where_it_is_not_above_zero() -> None:
     assert found.counted is not None
     with pytest.raises(PredictionError, match="does not hold at n = 50, where it would be -2498"):
         documents([found], Questions.of(["n=50"], [], {"n": "n"}))
+
+
+@pytest.mark.parametrize("budget", ["24GiB", "80GiB"])
+def test_rounded_memory_has_an_interval_that_holds_what_would_suffice(budget: str) -> None:
+    n = np.array(LENGTHS, dtype=float) * 8
+    table = pd.DataFrame({"n": n, "memory_mib": np.round(7.62939e-06 * n**2 + 3.3)})
+    found = fit(table, sizes={"n": "n"}, value="memory_mib", claim="n^2")
+    (document,) = documents([found], Questions.of([], [budget], {"n": "n"}))
+    (answer,) = document["budgets"]
+    most = math.isqrt(int((int(budget[:2]) * 1024 - 3.3) / 7.62939e-06))
+    assert answer["low"] <= most <= answer["high"]
+    assert answer["low"] < answer["high"] < 1.01 * answer["low"]
+    assert "by count" not in answer["text"]
