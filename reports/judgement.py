@@ -171,7 +171,8 @@ class Fit:
 
         if self.counted is not None:
             setting = self.basis.setting
-            return one_law(self.terms, self.basis.cells, setting.names, exact=setting.exact)
+            terms = {one.term: one.coefficient for one in self.terms}
+            return one_law(terms, self.basis.cells, setting.names, exact=setting.exact)
         return draw(self.basis.setting, self.basis.fitted)
 
     @cached_property

@@ -27,7 +27,7 @@ from reports.tables.units import NO_UNIT, Unit, show
 
 _ROUNDING = 1e-9  # of the coefficients of a counted cost
 _CLOSE = 1e-9  # of a logarithm
-_ASSUMED = "this assumes that the growth of the largest sizes goes on and that memory suffices"
+_ASSUMED = "this assumes that the law goes on so far"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from reports.cells import Cells
 from reports.ensemble import Ensemble
-from reports.judgement import Term
 from reports.laws import parse_monomial
 from reports.monomials import Floats, Monomial
 
@@ -30,19 +29,21 @@ class OneLaw(Ensemble):
         return np.broadcast_to(np.stack(np.broadcast_arrays(*found), axis=-1), shape)
 
 
-def one_law(terms: Sequence[Term], cells: Cells, names: Sequence[str], *, exact: bool) -> OneLaw:
+def one_law(
+    terms: Mapping[str, float], cells: Cells, names: Sequence[str], *, exact: bool
+) -> OneLaw:
     """The polynomial in the sizes that vary, `names`; those that stand still are put in.
 
-    Costs that are no `exact` counts are rounded, to the last place of the table or to pages.
+    `terms` are monomials as text, with their coefficients. Costs that are no `exact` counts are rounded, to the last place of the table or to pages.
     """
     still = {
         name: float(values[0])
         for name, values in cells.sizes.items()
         if name not in names and np.unique(values).size == 1
     }
-    known = [parse_monomial(one.term) for one in terms]
+    known = [parse_monomial(text) for text in terms]
     factors = [float(term.only(frozenset(still)).evaluate(still)) for term in known]
-    coefficients = np.array([one.coefficient for one in terms]) * factors
+    coefficients = np.array(list(terms.values())) * factors
     rest: list[Monomial] = [term.only(frozenset(names)) for term in known]
     costs = sum(
         coefficient * term.evaluate(cells.sizes)

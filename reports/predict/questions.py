@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+import pandas as pd
+
+from reports.tables.spelled import spelled
 from reports.tables.units import Quantity, UnitError, parse_quantity
 
 LARGEST_SIZE = 2**60
-_NUMBER = re.compile(r"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
 
 class PredictionError(ValueError):
@@ -42,11 +44,12 @@ def parse_sizes(text: str, names: Collection[str]) -> dict[str, float]:
             raise PredictionError(f"{short(name)} is no size of this fit; its sizes are {known}")
         if name in sizes:
             raise PredictionError(f"{name} is given twice in {short(text)}; give each size once")
-        if not _NUMBER.fullmatch(value):
+        read = spelled(pd.Series([value]))
+        if read.words[0] or read.units[0] or math.isnan(read.numbers[0]) or not read.mark:
             raise PredictionError(
-                f"{name} must be a plain number such as 65536, got {short(value)}"
+                f"{name} must be a number such as 65536 or 64K, got {short(value)}"
             )
-        sizes[name] = possible(name, float(value))
+        sizes[name] = possible(name, float(read.numbers[0]))
     return sizes
 
 

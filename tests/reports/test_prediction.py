@@ -93,7 +93,7 @@ def test_it_says_how_far_outside_each_size_lies(ensemble: Ensemble) -> None:
     assert made.beyond == {"n": 8.0, "d": 2.0}
     assert "n is 8 times the largest measured" in made.text
     assert "the smallest measured d is 2 times as large" in made.text
-    assert "goes on and that memory suffices" in made.text
+    assert "assumes that the law goes on so far" in made.text
     assert made.text.startswith("n = 65536, d = 32 would cost about ")
     assert " min (95 % of new cells: " in made.text
     inside = predict(ensemble, {"n": 4099, "d": 67}, confidence=0.95)
@@ -150,7 +150,7 @@ def test_a_budget_says_what_it_assumes(ensemble: Ensemble) -> None:
     assert found.estimate is not None
     assert found.beyond == {"n": pytest.approx(found.estimate / 8192)}
     assert found.text.startswith(f"n up to about {found.estimate:,} at d = 1024 stays within 2 h")
-    assert "goes on and that memory suffices" in found.text
+    assert "assumes that the law goes on so far" in found.text
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["at"] == {"d": 1024.0}
 
 
@@ -247,11 +247,11 @@ def test_sizes_and_budgets_are_read() -> None:
         ("131", "expected sizes such as n=65536,d=1024, got '131'"),
         ("m=131", "'m' is no size of this fit; its sizes are n, d"),
         ("n=131,n=137", "n is given twice in 'n=131,n=137'; give each size once"),
-        ("n=64k", "n must be a plain number such as 65536, got '64k'"),
-        ("n=-3", "n must be a plain number such as 65536, got '-3'"),
+        ("n=64 kB", "n must be a number such as 65536 or 64K, got '64 kB'"),
+        ("n=-3", "n must be positive and at most 2^60, got -3; correct it"),
         ("n=0", "n must be positive and at most 2^60, got 0; correct it"),
         ("n=1e999", "n must be positive and at most 2^60, got inf; correct it"),
-        ("n=1\nx", "n must be a plain number such as 65536, got '1 x'"),
+        ("n=1\nx", "n must be a number such as 65536 or 64K, got '1 x'"),
     ],
 )
 def test_sizes_that_cannot_be_read_are_one_line(text: str, message: str) -> None:
