@@ -34,7 +34,8 @@ def one_law(
 ) -> OneLaw:
     """The polynomial in the sizes that vary, `names`; those that stand still are put in.
 
-    `terms` are monomials as text, with their coefficients. Costs that are no `exact` counts are rounded, to the last place of the table or to pages.
+    `terms` are monomials as text, with their coefficients. Costs that are no `exact` counts are
+    rounded, to the last place of the table or to pages.
     """
     still = {
         name: float(values[0])
