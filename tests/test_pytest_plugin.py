@@ -146,7 +146,10 @@ def test_verdicts_are_shown_and_saved_and_a_refuted_claim_fails_the_session(proj
     ]
     said = " ".join(done.stdout.split())
     assert re.search(r"exponent_outside_tolerance \(test_insertion \[size\][^)]*\): ", said)
-    assert "test_insertion [size]: The exponent of size lies above the claimed 1. Claim size^2: " in said
+    assert (
+        "test_insertion [size]: The exponent of size lies above the claimed 1. Claim size^2: "
+        in said
+    )
     assert "--complexity-fail: 2 refuted of 5 claims, so this session fails" in done.stdout
     assert "41 passed" in done.stdout
     assert not loaded_in(tmp_path) & {"torch", "implementations", "bench.cases"}
