@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.breaks import Break, candidates, spills
+from reports.judge.non_negative import column_lengths
 from reports.models import Model, Solution, lower_terms
 from reports.monomials import Floats, Monomial
 from reports.profiles import LEAST_STEP, descend
@@ -131,7 +132,7 @@ def _ranked(setting: Setting, starts: Sequence[Floats]) -> list[tuple[Break, Mon
     rows: dict[tuple[int, Monomial | None], float] = {}
     for theta in starts:
         columns = plain.columns_at(theta)
-        basis = np.linalg.qr(columns / np.sqrt((columns**2).sum(axis=0)))[0]
+        basis = np.linalg.qr(columns / column_lengths(columns))[0]
         left = plain.target - basis @ (basis.T @ plain.target)
         growing = columns[:, plain.overheads :] @ _coefficients(plain, theta)
         for term in (None, *order):

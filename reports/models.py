@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.cells import Cells
-from reports.judge.non_negative import FixedColumns, Mask
+from reports.judge.non_negative import FixedColumns, Mask, column_lengths
 from reports.monomials import Floats, Law, Monomial
 
 MOST_LOWER = 3
@@ -206,7 +206,7 @@ class Model:
         leads = [bool(best.changing[0] >> j & 1) for j in range(len(self.leading))]
         kept = np.concatenate([self._sets[best.fixed[0]], leads])
         columns = self.columns_at(theta)
-        norms = _norms(columns)
+        norms = column_lengths(columns)
         coefficients = np.zeros(self.size)
         if kept.any():
             found = np.linalg.lstsq((columns / norms)[:, kept], self._target, rcond=None)[0]
@@ -336,7 +336,7 @@ def least(matrix: Floats, target: Floats) -> float:
 
     if not matrix.shape[1]:
         return float(target @ target)
-    _, norm = nnls(matrix / _norms(matrix), target, maxiter=20 * matrix.shape[1] + 50)
+    _, norm = nnls(matrix / column_lengths(matrix), target, maxiter=20 * matrix.shape[1] + 50)
     return float(norm) ** 2
 
 
@@ -344,8 +344,3 @@ def _log_part(term: Monomial, sizes: Mapping[str, Floats]) -> Floats:
     logs = Monomial.of({}, {f.name: f.log_power for f in term.factors})
     first = next(iter(sizes.values()))
     return logs.evaluate(sizes) * np.ones_like(first)
-
-
-def _norms(columns: Floats) -> Floats:
-    norms = np.sqrt((columns**2).sum(axis=0))
-    return np.where(norms > 0, norms, 1.0)

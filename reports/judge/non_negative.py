@@ -125,5 +125,7 @@ def _combinations(count: int, without: int | None) -> list[tuple[int, ...]]:
 
 def column_lengths(columns: Floats) -> Floats:
     """The length of each column, the rows being the last axis but one; 1 for one of zeros."""
-    lengths = np.sqrt((columns**2).sum(axis=-2))
+    most = np.abs(columns).max(axis=-2)
+    most = np.where(most > 0, most, 1.0)  # squares of huge columns would be infinite
+    lengths = most * np.sqrt(((columns / most[..., None, :]) ** 2).sum(axis=-2))
     return np.asarray(np.where(lengths > 0, lengths, 1.0))
