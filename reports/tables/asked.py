@@ -20,7 +20,7 @@ from reports.fit import EXACT, KNOWN_SIZES, SIZES
 from reports.groups import CONDITIONS, group_columns, with_cost
 from reports.laws import LawError, parse
 from reports.monomials import Floats
-from reports.tables.columns import TableError, TableWarning, column_called
+from reports.tables.columns import FARTHEST, TableError, TableWarning, column_called
 from reports.tables.costs import Cost, cost_in, size_in, thousands_note
 from reports.tables.losses import Statuses, by_status, without_number
 from reports.tables.selection import chosen, columns_meant
@@ -153,7 +153,7 @@ def _refuse_thousandths(column: str, sizes: Floats) -> None:
         TableError: every size has three decimals, or fewer, and none is whole.
 
     """
-    known = np.unique(sizes[np.isfinite(sizes)])
+    known = np.unique(sizes[np.abs(sizes) <= FARTHEST])
     thousands = known * 1000
     whole = np.abs(thousands - np.round(thousands)) < 1e-6
     if known.size > 2 and (known >= 1).all() and (known % 1 > 0).all() and whole.all():
