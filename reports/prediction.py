@@ -94,13 +94,14 @@ def predict(
     `estimate` (the printed law's cost) the estimate is the median; the interval always holds it.
 
     Raises:
-        PredictionError: a size is missing, unknown or impossible, or a counted cost does not hold
-            there.
+        PredictionError: a size is missing, unknown or impossible, or the law gives no cost there.
 
     """
     asked = _asked(ensemble, sizes)
+    if ensemble.costs(asked).max() <= 0:
+        raise PredictionError(f"the law gives no cost at {_named(asked)}; give larger sizes")
     if ensemble.certain:
-        low = middle = high = _counted(ensemble, asked)
+        low = middle = high = _cost_by_count(ensemble, asked)
     else:
         logs = _logs(ensemble, asked)
         low, middle, high = (_cost(ensemble, logs, p) for p in _chances(confidence))
@@ -211,22 +212,6 @@ def _about(ensemble: Ensemble, what: str, ends: str) -> str:
 
 def _cost_by_count(ensemble: Ensemble, sizes: Mapping[str, float]) -> float:
     return float(ensemble.costs(sizes)[0])
-
-
-def _counted(ensemble: Ensemble, sizes: Mapping[str, float]) -> float:
-    """The cost that was counted.
-
-    Raises:
-        PredictionError: the polynomial gives none.
-
-    """
-    cost = _cost_by_count(ensemble, sizes)
-    if cost <= 0:
-        raise PredictionError(
-            f"the counted cost does not hold at {_named(sizes)}, where it would be {cost:g}; give "
-            "larger sizes"
-        )
-    return cost
 
 
 def _logs(ensemble: Ensemble, sizes: Mapping[str, float]) -> Floats:

@@ -125,11 +125,10 @@ def _descend(
         best[rows] = np.where(better[:, None], ahead, best[rows])
         values[rows] = np.where(better, there, values[rows])
         # Closer, and the more so the nearer the vertex; wider where even twice as far was better.
-        smaller = np.where(better | lower, 1.0, np.where(near, 0.25, 0.5))
-        smaller = np.where(better & lower, 2.0, smaller)
+        factor = np.select([better & lower, better | lower, near], [2.0, 1.0, 0.25], 0.5)
         # Done, too, where the lowest point of a bowl is as good as here.
         settled = bowl & (move <= least_step) & (found.max(axis=1) <= _BOWL * values[rows])
-        step[rows] *= np.where(settled, 0.0, smaller)[:, None]
+        step[rows] *= np.where(settled, 0.0, factor)[:, None]
         rows = rows[step[rows].max(axis=1) > least_step]
     return best, values
 
