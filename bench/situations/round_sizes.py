@@ -1,0 +1,2 @@
+def round_sizes(dtype, device):
+    return ()
