@@ -73,7 +73,7 @@ def evaluate(
         with torch.no_grad():
             return {"output": oracle(query, key, value, attn_mask, scale)}
     inputs = [tensor.detach().clone().requires_grad_() for tensor in (query, key, value)]
-    names = QUANTITIES
+    names: tuple[str, ...] = QUANTITIES
     if attn_mask is not None and attn_mask.requires_grad:
         attn_mask = attn_mask.detach().clone().requires_grad_()
         inputs.append(attn_mask)

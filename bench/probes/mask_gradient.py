@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import torch
-
 from bench.probes.gradients import gradients_of
 from bench.probes.trial import GRADIENTS, Trial, leaves_of, what_was_raised
 from bench.probes.values import check_output
@@ -21,21 +19,23 @@ def check_mask_gradient(trial: Trial) -> Iterator[CheckResult]:
         yield from check_output(trial)
         return
     if not trial.wants_gradients:
-        yield from trial.unsupported([GRAD_MASK], f"{trial.implementation.name} has no backward pass")
+        yield from trial.unsupported(
+            [GRAD_MASK], f"{trial.implementation.name} has no backward pass"
+        )
         return
     for others in (GRADIENTS, ()):
         inputs = trial.inputs()
         assert inputs.attn_mask is not None
-        inputs = replace(inputs, attn_mask=inputs.attn_mask.detach().requires_grad_())
+        mask = inputs.attn_mask.detach().requires_grad_()
+        inputs = replace(inputs, attn_mask=mask)
         leaves = leaves_of(inputs, others)
-        asked = (*leaves, inputs.attn_mask)
         try:
             output = trial.call(inputs, leaves)
             problem = trial.objection(output, inputs)
             if problem is not None:
                 yield trial.failed("output", f"{problem}, where the mask asks for a gradient")
                 return
-            gradients = gradients_of(output, asked, inputs)
+            gradients = gradients_of(output, (*leaves, mask), inputs)
         except Exception as refusal:
             said = str(refusal) if isinstance(refusal, UnsupportedCaseError) else ""
             reason = f"refuses a mask that requires a gradient: {said or what_was_raised(refusal)}"

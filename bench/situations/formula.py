@@ -10,6 +10,7 @@ from bench.situations.parts import BOOLEAN, HEAVY_TAIL, lengths, situation
 
 
 def shapes() -> Iterator[CheckCase]:
+    """Lengths, heads, batches, dimensions, and blocks of every size."""
     yield situation("shapes", "plain", seq_len=7)
     yield situation("shapes", "plain_64", leading=(2, 2), **lengths(64, 64))
     yield situation("shapes", "single_pair", seq_len=1, key_len=1)
@@ -48,6 +49,7 @@ def shapes() -> Iterator[CheckCase]:
 
 
 def scores() -> Iterator[CheckCase]:
+    """Scores that are large, small, scaled, or that one key outweighs."""
     yield situation("scores", "scale", scale=0.7)
     yield situation("scores", "scale_five_dimensions", scale=0.7, leading=(2, 3, 2), seq_len=7)
     # All keys count alike; `scale or default` takes it for not given.
@@ -73,11 +75,14 @@ def scores() -> Iterator[CheckCase]:
     yield situation("scores", "rows_of_many_sizes", spread, leading=(1, 3), **longer)
     # Nearly equal weights of values of one sign: sums in low precision stop growing.
     sums = ("query *= 0.01", "value = value.abs() + 1")
-    yield situation("scores", "long_sums", *sums, leading=(1, 2), **lengths(67, 4099, 16))
+    long: dict[str, Any] = {"leading": (1, 2), **lengths(67, 4099, 16)}
+    yield situation("scores", "long_sums", *sums, probe="rows", **long)
     yield situation("scores", "heavy_tail", HEAVY_TAIL, leading=(1, 2), **lengths(67, 131))
 
 
 def causal() -> Iterator[CheckCase]:
+    """The triangle, aligned at the top left, in every relation of lengths."""
+
     def causal(name: str, *recipe: str, **values: Any) -> CheckCase:
         return situation("causal", name, *recipe, is_causal=True, **values)
 
@@ -107,15 +112,15 @@ def causal() -> Iterator[CheckCase]:
 def large() -> Iterator[CheckCase]:
     """Lengths at and beyond the larger blocks; last, since they take the most time."""
     three, one = (1, 3), (1, 1)
-    for size in (331, 512, 601, 1024):
-        square = lengths(size, size, 96)
+    for size, probe in ((331, "values"), (512, "values"), (601, "rows"), (1024, "rows")):
+        square = {"probe": probe, **lengths(size, size, 96)}
         yield situation("shapes", f"block_{size}x{size}", HEAVY_TAIL, leading=one, **square)
     for queries, keys in ((513, 512), (129, 1024), (131, 1025), (67, 2048), (67, 2049)):
         name = f"block_{queries}x{keys}"
         yield situation("shapes", name, HEAVY_TAIL, leading=one, **lengths(queries, keys))
     block: dict[str, Any] = {"seq_len": 521, "key_len": 523}
     few: dict[str, Any] = {"seq_len": 67, "key_len": 2053}
-    yield situation("shapes", "beyond_blocks", HEAVY_TAIL, leading=three, **block)
+    yield situation("shapes", "beyond_blocks", HEAVY_TAIL, leading=three, probe="rows", **block)
     wide: dict[str, Any] = {"leading": one, **lengths(521, 523)}
     yield situation("causal", "beyond_blocks_causal", is_causal=True, **wide)
     masked: dict[str, Any] = {"mask": "boolean"}
@@ -125,7 +130,7 @@ def large() -> Iterator[CheckCase]:
     recipe = "attn_mask[..., :2050] = False"
     yield situation("masks", "long_keys_first_masked", recipe, leading=one, **masked, **few)
     long: dict[str, Any] = {"seq_len": 2311, "key_len": 2053, "is_causal": True}
-    yield situation("causal", "long_causal", HEAVY_TAIL, leading=one, **long)
+    yield situation("causal", "long_causal", HEAVY_TAIL, leading=one, probe="rows", **long)
     # More than 16 bits can count; asked once only, for the sake of loops over keys.
     most: dict[str, Any] = {"leading": one, **lengths(3, 65_539, 3)}
     yield situation("shapes", "65539_keys", HEAVY_TAIL, probe="output", **most)

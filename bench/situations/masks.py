@@ -10,6 +10,8 @@ from bench.situations.parts import EVERY_ROW_KEEPS_A_KEY, HEAVY_TAIL, lengths, s
 
 
 def boolean_masks() -> Iterator[CheckCase]:
+    """True keeps: of every shape that broadcasts, and with rows that keep nothing."""
+
     def masked(name: str, *recipe: str, **values: Any) -> CheckCase:
         return situation("masks", name, *recipe, mask="boolean", **values)
 
@@ -52,6 +54,8 @@ def boolean_masks() -> Iterator[CheckCase]:
 
 
 def float_masks() -> Iterator[CheckCase]:
+    """Added to the scores: ordinary numbers, -inf, and what models take for it."""
+
     def masked(name: str, *recipe: str, **values: Any) -> CheckCase:
         return situation("masks", name, *recipe, mask="float", **values)
 
@@ -81,7 +85,9 @@ def float_masks() -> Iterator[CheckCase]:
     far = ("attn_mask[..., 1::3] = -1e4", "attn_mask[..., 2::3] = -1e9", finite_row)
     least = "attn_mask[{}] = torch.finfo(attn_mask.dtype).min"
     yield masked("far_entries", *far, arrange=(least.format("..., 4"),))
-    many_sizes = "torch.where(torch.rand(attn_mask.shape, generator=generator) < 0.5, far, attn_mask)"
+    many_sizes = (
+        "torch.where(torch.rand(attn_mask.shape, generator=generator) < 0.5, far, attn_mask)"
+    )
     sizes = "far = -(10 ** (1 + 8 * torch.rand(attn_mask.shape, generator=generator)))"
     yield masked("entries_of_many_sizes", sizes, f"attn_mask = {many_sizes}", finite_row)
     # The softmax of a row does not see what its entries share: such rows are not masked.
@@ -114,5 +120,7 @@ def mask_gradients() -> Iterator[CheckCase]:
     yield masked("_of_heads", random("3, 5, 7"))
     yield masked("_of_keys", random("2, 1, 1, 7"), seq_len=7)
     yield masked("_of_keys_1d", random("key.shape[-2]"), seq_len=7)
-    yield masked("_masked_rows", "attn_mask[..., ::2, :] = -torch.inf", "attn_mask[:, 1] = -torch.inf")
+    yield masked(
+        "_masked_rows", "attn_mask[..., ::2, :] = -torch.inf", "attn_mask[:, 1] = -torch.inf"
+    )
     yield masked("_65x131", HEAVY_TAIL, leading=(1, 2), **lengths(65, 131))
