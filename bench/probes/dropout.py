@@ -7,7 +7,7 @@ torch). Which ones were dropped is seen, so that rate, independence and gradient
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +50,7 @@ def check_dropout(trial: Trial) -> Iterator[CheckResult]:
     if not result.bad:
         yield _rate(trial, kept, weights > 0.0)
         if trial.wants_gradients:
-            yield from _gradients(trial, inputs)
+            yield from _gradients(trial, inputs, expected.allowed)
     again, other = (_dropped(trial, inputs, trial.case.dropout_p, seed) for seed in (0, 1))
     problem = "the same seed drops other weights" if not same(output, again) else ""
     torch.manual_seed(0)
@@ -122,7 +122,7 @@ def _rate(trial: Trial, kept: Tensor, valid: Tensor) -> CheckResult:
     return trial.passed("rate")
 
 
-def _gradients(trial: Trial, inputs: Inputs) -> Iterator[CheckResult]:
+def _gradients(trial: Trial, inputs: Inputs, allowed: Mapping[str, float]) -> Iterator[CheckResult]:
     """Against the formula with the weights that were seen to be dropped."""
     leaves = leaves_of(inputs)
     torch.manual_seed(0)
@@ -141,7 +141,6 @@ def _gradients(trial: Trial, inputs: Inputs) -> Iterator[CheckResult]:
     remaining = 1.0 - trial.case.dropout_p
     exact = torch.where(kept, weights / remaining, 0.0) @ v
     upstream = inputs.grad_output.cpu().double()
-    allowed = trial.expect(inputs).allowed
     for name, gradient, expected in zip(
         GRADIENTS, gradients, torch.autograd.grad(exact, (q, k, v), upstream), strict=True
     ):

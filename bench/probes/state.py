@@ -155,6 +155,18 @@ def _turns(trial: Trial) -> Iterator[Turn]:
     yield "one key changed where torch does not see it", held, trial.expect(held), answer()
     if trial.wants_gradients:
         yield from _training_turns(trial, other)
+    for kind in _mask_kinds(trial):
+        masked = trial.at(replace(trial.case, case=replace(trial.case.case, mask=kind)))
+        inputs = masked.inputs()
+        assert inputs.attn_mask is not None
+        try:
+            masked.forward(inputs)
+        except Exception:
+            continue  # what it refuses is said by the checks of its own
+        inputs.attn_mask.data.copy_(inputs.attn_mask.flip(0))
+        answer_to_mask = {"output": masked.forward(inputs)}
+        name = f"a {kind} mask changed where torch does not see it"
+        yield name, inputs, masked.expect(inputs), answer_to_mask
     for name, case in _variants(trial):
         one = trial.at(case)
         try:
@@ -200,21 +212,22 @@ def _variants(trial: Trial) -> Iterator[tuple[str, CheckCase]]:
 
     if trial.has(Feature.CAUSAL):
         yield "a causal call", with_case(is_causal=True)
-    masks: tuple[tuple[Feature, MaskKind], ...] = (
-        (Feature.BOOLEAN_MASK, "boolean"),
-        (Feature.FLOAT_MASK, "float"),
-    )
-    for feature, kind in masks:
-        if trial.has(feature):
-            masked = with_case(mask=kind)
-            yield f"a {kind} mask", masked
-            yield (
-                f"another {kind} mask",
-                replace(masked, prepare=("attn_mask = attn_mask.flip(0)",)),
-            )
+    for kind in _mask_kinds(trial):
+        masked = with_case(mask=kind)
+        yield f"a {kind} mask", masked
+        flipped = ("attn_mask = attn_mask.flip(0)",)
+        yield f"another {kind} mask", replace(masked, prepare=flipped)
     if trial.has(Feature.SCALE):
         yield "another scale", replace(base, scale=0.3)
     if trial.has(Feature.CROSS_LENGTH):
         yield "a longer call", base.resized(seq_len=base.case.seq_len + 32, key_len=97)
         yield "a shorter call", base.resized(seq_len=3, key_len=2)
     yield "a single item", base.resized(leading=(1, 1))
+
+
+def _mask_kinds(trial: Trial) -> list[MaskKind]:
+    masks: tuple[tuple[Feature, MaskKind], ...] = (
+        (Feature.BOOLEAN_MASK, "boolean"),
+        (Feature.FLOAT_MASK, "float"),
+    )
+    return [kind for feature, kind in masks if trial.has(feature)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.check_case import CheckCase
+from bench.check_case import Area, CheckCase
 from bench.situations.parts import BOOLEAN, HEAVY_TAIL, lengths, situation
 
 
@@ -15,7 +15,8 @@ def shapes() -> Iterator[CheckCase]:
     yield situation("shapes", "plain_64", leading=(2, 2), **lengths(64, 64))
     yield situation("shapes", "single_pair", seq_len=1, key_len=1)
     yield situation("shapes", "single_query", seq_len=1, key_len=13)
-    yield situation("shapes", "single_query_many_keys", leading=(1, 2), **lengths(1, 2049))
+    many: dict[str, Any] = {"leading": (1, 2), **lengths(1, 2049)}
+    yield situation("shapes", "single_query_many_keys", probe="rows", **many)
     yield situation("shapes", "single_key", seq_len=13, key_len=1)
     yield situation("shapes", "single_feature", head_dim=1, value_dim=1)
     yield situation("shapes", "many_features", head_dim=257, value_dim=257)
@@ -59,6 +60,8 @@ def scores() -> Iterator[CheckCase]:
     # Below the large negative numbers that stand for -inf, or that a maximum starts from.
     negative = "query = query.abs() * 50; key = key.abs() * -50"
     yield situation("scores", "very_negative_scores", negative, scale=1.0)
+    positive = negative.replace("-50", "50")
+    yield situation("scores", "very_large_scores", positive, scale=1.0)
     yield situation("scores", "tiny_scores", "query *= 1e-2; key *= 1e-2")
     constants = "query[:] = 0.5; key[:] = 0.25; value[:] = 1.5"
     yield situation("scores", "constant_inputs", constants)
@@ -110,28 +113,25 @@ def causal() -> Iterator[CheckCase]:
 
 
 def large() -> Iterator[CheckCase]:
-    """Lengths at and beyond the larger blocks; last, since they take the most time."""
-    three, one = (1, 3), (1, 1)
-    for size, probe in ((331, "values"), (512, "values"), (601, "rows"), (1024, "rows")):
-        square = {"probe": probe, **lengths(size, size, 96)}
-        yield situation("shapes", f"block_{size}x{size}", HEAVY_TAIL, leading=one, **square)
-    for queries, keys in ((513, 512), (129, 1024), (131, 1025), (67, 2048), (67, 2049)):
-        name = f"block_{queries}x{keys}"
-        yield situation("shapes", name, HEAVY_TAIL, leading=one, **lengths(queries, keys))
-    block: dict[str, Any] = {"seq_len": 521, "key_len": 523}
-    few: dict[str, Any] = {"seq_len": 67, "key_len": 2053}
-    yield situation("shapes", "beyond_blocks", HEAVY_TAIL, leading=three, probe="rows", **block)
-    wide: dict[str, Any] = {"leading": one, **lengths(521, 523)}
-    yield situation("causal", "beyond_blocks_causal", is_causal=True, **wide)
-    masked: dict[str, Any] = {"mask": "boolean"}
-    yield situation("masks", "beyond_blocks_masked", HEAVY_TAIL, **masked, **wide)
-    yield situation("shapes", "long_keys", HEAVY_TAIL, leading=one, **few)
-    yield situation("masks", "long_keys_masked", HEAVY_TAIL, leading=one, **masked, **few)
+    """Lengths at and beyond the larger blocks, of which some rows are compared."""
+
+    def rows(area: Area, name: str, *recipe: str, **values: Any) -> CheckCase:
+        return situation(area, name, *recipe, **{"probe": "rows", "leading": (1, 1), **values})
+
+    yield rows("shapes", "block_331x331", HEAVY_TAIL, **lengths(331, 331, 96))
+    for queries, keys in ((513, 512), (131, 1025), (67, 2049)):
+        yield rows("shapes", f"block_{queries}x{keys}", HEAVY_TAIL, **lengths(queries, keys))
+    block, few = lengths(521, 523), lengths(67, 2053)
+    three: dict[str, Any] = {**lengths(521, 523, 11), "leading": (1, 3)}
+    yield rows("shapes", "beyond_blocks", HEAVY_TAIL, **three)
+    yield rows("causal", "beyond_blocks_causal", is_causal=True, **block)
+    yield rows("masks", "beyond_blocks_masked", HEAVY_TAIL, **BOOLEAN, **block)
+    yield rows("shapes", "long_keys", HEAVY_TAIL, **few)
+    yield rows("masks", "long_keys_masked", HEAVY_TAIL, **BOOLEAN, **few)
     recipe = "attn_mask[..., :2050] = False"
-    yield situation("masks", "long_keys_first_masked", recipe, leading=one, **masked, **few)
-    long: dict[str, Any] = {"seq_len": 2311, "key_len": 2053, "is_causal": True}
-    yield situation("causal", "long_causal", HEAVY_TAIL, leading=one, probe="rows", **long)
+    yield rows("masks", "long_keys_first_masked", recipe, **BOOLEAN, **few)
+    yield rows("causal", "long_causal", HEAVY_TAIL, is_causal=True, **lengths(2311, 2053, 11))
     # More than 16 bits can count; asked once only, for the sake of loops over keys.
-    most: dict[str, Any] = {"leading": one, **lengths(3, 65_539, 3)}
+    most: dict[str, Any] = {"leading": (1, 1), **lengths(3, 65_539, 3)}
     yield situation("shapes", "65539_keys", HEAVY_TAIL, probe="output", **most)
-    yield situation("shapes", "4099_queries", leading=one, seq_len=4099, key_len=5)
+    yield situation("shapes", "4099_queries", leading=(1, 1), seq_len=4099, key_len=5)

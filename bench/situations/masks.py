@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.check_case import CheckCase
-from bench.situations.parts import EVERY_ROW_KEEPS_A_KEY, HEAVY_TAIL, lengths, situation
+from bench.situations.parts import HEAVY_TAIL, added, kept, lengths, situation
 
 
 def boolean_masks() -> Iterator[CheckCase]:
@@ -15,21 +15,18 @@ def boolean_masks() -> Iterator[CheckCase]:
     def masked(name: str, *recipe: str, **values: Any) -> CheckCase:
         return situation("masks", name, *recipe, mask="boolean", **values)
 
-    def random(shape: str) -> tuple[str, str]:
-        return f"attn_mask = torch.rand({shape}, generator=generator) < 0.8", EVERY_ROW_KEEPS_A_KEY
-
     yield masked("boolean_mask")
     yield masked("boolean_mask_many_items", leading=(5, 2))
     yield masked("boolean_mask_three_dimensions", leading=(3,))
     yield masked("boolean_mask_value_dim", value_dim=13)
-    yield masked("boolean_mask_per_head", *random("*query.shape[:-1], key.shape[-2]"))
-    yield masked("boolean_mask_per_batch_item", *random("2, 1, 5, 7"))
-    yield masked("boolean_mask_of_heads", *random("3, 5, 7"))
-    yield masked("boolean_mask_of_heads_4d", *random("1, 3, 5, 7"))
-    yield masked("boolean_mask_of_keys", *random("2, 1, 1, 7"), seq_len=7)
-    yield masked("boolean_mask_of_keys_1d", *random("key.shape[-2]"), seq_len=7)
+    yield masked("boolean_mask_per_head", *kept("*query.shape[:-1], key.shape[-2]"))
+    yield masked("boolean_mask_per_batch_item", *kept("2, 1, 5, 7"))
+    yield masked("boolean_mask_of_heads", *kept("3, 5, 7"))
+    yield masked("boolean_mask_of_heads_4d", *kept("1, 3, 5, 7"))
+    yield masked("boolean_mask_of_keys", *kept("2, 1, 1, 7"), seq_len=7)
+    yield masked("boolean_mask_of_keys_1d", *kept("key.shape[-2]"), seq_len=7)
     yield masked("boolean_mask_of_queries", "attn_mask = torch.arange(5)[:, None] % 2 == 0")
-    five = random("*query.shape[:-1], key.shape[-2]")
+    five = kept("*query.shape[:-1], key.shape[-2]")
     yield masked("boolean_mask_five_dimensions", *five, leading=(2, 3, 2))
     yield masked("boolean_mask_scale", scale=0.7)
     yield masked("boolean_mask_single_query", seq_len=1, key_len=13)
@@ -42,7 +39,7 @@ def boolean_masks() -> Iterator[CheckCase]:
     # A masked key that would win: a large negative number in place of -inf does not hold it.
     recipe = ("key[..., 2, :] *= 3000", "attn_mask[:, 2] = False")
     yield masked("masked_key_dominates", *recipe)
-    padding = random("2, 1, 1, 1031")
+    padding = kept("2, 1, 1, 1031")
     yield masked("padding_mask_1031", *padding, leading=(2, 1), **lengths(5, 1031, 16))
     yield masked("padding_mask_decoding", *padding, leading=(2, 1), **lengths(1, 1031, 16))
     longer: dict[str, Any] = {"leading": (1, 2), **lengths(65, 131)}
@@ -59,9 +56,6 @@ def float_masks() -> Iterator[CheckCase]:
     def masked(name: str, *recipe: str, **values: Any) -> CheckCase:
         return situation("masks", name, *recipe, mask="float", **values)
 
-    def random(shape: str) -> str:
-        return f"attn_mask = torch.randn({shape}, generator=generator)"
-
     infinite = "attn_mask[torch.rand(attn_mask.shape, generator=generator) < 0.3] = -torch.inf"
     finite_row = "attn_mask[..., :1] = 0.5"
     yield masked("float_mask")
@@ -69,12 +63,12 @@ def float_masks() -> Iterator[CheckCase]:
     yield masked("float_mask_two_dimensions", leading=())
     yield masked("float_mask_value_dim", value_dim=13)
     yield masked("float_mask_64x64", leading=(1, 2), **lengths(64, 64))
-    yield masked("float_mask_per_head", random("*query.shape[:-1], key.shape[-2]"))
-    yield masked("float_mask_per_batch_item", random("2, 1, 5, 7"))
-    yield masked("float_mask_of_heads", random("3, 5, 7"))
-    yield masked("float_mask_of_heads_4d", random("1, 3, 5, 7"))
-    yield masked("float_mask_of_keys", random("2, 1, 1, 7"), seq_len=7)
-    yield masked("float_mask_of_keys_1d", random("key.shape[-2]"), seq_len=7)
+    yield masked("float_mask_per_head", added("*query.shape[:-1], key.shape[-2]"))
+    yield masked("float_mask_per_batch_item", added("2, 1, 5, 7"))
+    yield masked("float_mask_of_heads", added("3, 5, 7"))
+    yield masked("float_mask_of_heads_4d", added("1, 3, 5, 7"))
+    yield masked("float_mask_of_keys", added("2, 1, 1, 7"), seq_len=7)
+    yield masked("float_mask_of_keys_1d", added("key.shape[-2]"), seq_len=7)
     yield masked("float_mask_scale", scale=0.7)
     yield masked("float_mask_single_query", seq_len=1, key_len=13)
     yield masked("float_mask_more_queries", seq_len=7, key_len=5)
@@ -94,6 +88,7 @@ def float_masks() -> Iterator[CheckCase]:
     for size in ("1e4", "1e9"):
         yield masked(f"rows_of_minus_{size}", f"attn_mask[..., 1::2, :] = -{size}")
     yield masked("rows_of_the_least_number", arrange=(least.format("..., 1::2, :"),))
+    yield masked("entry_of_plus_1e4", "attn_mask[..., 3] = 1e4")
     # A key of hardly any weight whose value is large.
     yield masked("faint_key", "attn_mask[..., 2] -= 16", "value[..., 2, :] *= 1000")
     yield masked("masked_rows_float", "attn_mask[..., ::2, :] = -torch.inf")
@@ -111,15 +106,12 @@ def mask_gradients() -> Iterator[CheckCase]:
         name = f"mask_gradient{name}"
         return situation("masks", name, *recipe, mask="float", probe="mask_gradient", **values)
 
-    def random(shape: str) -> str:
-        return f"attn_mask = torch.randn({shape}, generator=generator)"
-
     yield masked("")
-    yield masked("_per_head", random("*query.shape[:-1], key.shape[-2]"))
-    yield masked("_per_batch_item", random("2, 1, 5, 7"))
-    yield masked("_of_heads", random("3, 5, 7"))
-    yield masked("_of_keys", random("2, 1, 1, 7"), seq_len=7)
-    yield masked("_of_keys_1d", random("key.shape[-2]"), seq_len=7)
+    yield masked("_per_head", added("*query.shape[:-1], key.shape[-2]"))
+    yield masked("_per_batch_item", added("2, 1, 5, 7"))
+    yield masked("_of_heads", added("3, 5, 7"))
+    yield masked("_of_keys", added("2, 1, 1, 7"), seq_len=7)
+    yield masked("_of_keys_1d", added("key.shape[-2]"), seq_len=7)
     yield masked(
         "_masked_rows", "attn_mask[..., ::2, :] = -torch.inf", "attn_mask[:, 1] = -torch.inf"
     )

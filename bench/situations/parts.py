@@ -37,3 +37,18 @@ def lengths(query_len: int, key_len: int, head_dim: int = 64) -> dict[str, Any]:
     """Two lengths around a block, with a head that kernels are written for."""
     sizes: dict[str, Any] = {"seq_len": query_len, "key_len": key_len}
     return {**sizes, "head_dim": head_dim, "value_dim": head_dim}
+
+
+def in_memory(expression: str) -> str:
+    """A statement that lays query, key and value out, each called t, in another way."""
+    return f"query, key, value = ({expression} for t in (query, key, value))"
+
+
+def kept(shape: str) -> tuple[str, str]:
+    """Statements that draw a boolean mask of another shape."""
+    return f"attn_mask = torch.rand({shape}, generator=generator) < 0.8", EVERY_ROW_KEEPS_A_KEY
+
+
+def added(shape: str) -> str:
+    """A statement that draws a float mask of another shape."""
+    return f"attn_mask = torch.randn({shape}, generator=generator)"

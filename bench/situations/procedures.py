@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.check_case import CheckCase
-from bench.situations.parts import BATCH_ROWS_HEADS, BOOLEAN, lengths, situation
+from bench.situations.parts import BATCH_ROWS_HEADS, BOOLEAN, in_memory, lengths, situation
 
 
 def memory() -> Iterator[CheckCase]:
     """Strides, shared memory, and NaN around the inputs."""
 
-    def each(expression: str) -> str:
-        return f"query, key, value = ({expression} for t in (query, key, value))"
-
     friendly: dict[str, Any] = {"leading": (2, 3), **lengths(17, 19)}
-    rows_first = each(f"t.{BATCH_ROWS_HEADS}")
+    rows_first = in_memory(f"t.{BATCH_ROWS_HEADS}")
     yield situation("memory", "rows_before_heads", rows_first, **friendly)
     yield situation("memory", "rows_before_heads_causal", rows_first, **friendly, is_causal=True)
-    columns = each("t.mT.contiguous().mT")
+    columns = in_memory("t.mT.contiguous().mT")
     yield situation("memory", "columns_first", columns)
     mixed = ("key = key.mT.contiguous().mT", f"value = value.{BATCH_ROWS_HEADS}")
     yield situation("memory", "each_its_own_way", *mixed)
@@ -37,12 +34,12 @@ def memory() -> Iterator[CheckCase]:
     shared = "query, key, value = (t[:1].expand(t.shape) for t in (query, key, value))"
     yield situation("memory", "expanded_batch", shared)
     # What lies around the tensors is NaN: who reads it shows it.
-    offset = each(
+    offset = in_memory(
         "torch.full((t.numel() + 3,), torch.nan, dtype=t.dtype, device=t.device)[3:]"
         ".view(t.shape).copy_(t)"
     )
     yield situation("memory", "offset", offset)
-    beyond = each(
+    beyond = in_memory(
         "t.new_full((*t.shape[:-2], t.shape[-2] + 9, t.shape[-1] + 5), torch.nan)"
         "[..., 4:-5, 2:-3].copy_(t)"
     )
@@ -104,13 +101,14 @@ def procedures() -> Iterator[CheckCase]:
 
 def _dropout() -> Iterator[CheckCase]:
     """Values are the unit matrix, as wide as there are keys, so that the output is the weights."""
+    two: dict[str, Any] = {"leading": (1, 2)}
     for name, rate, sizes in (
         ("dropout", 0.3, lengths(67, 64)),
-        ("dropout_tenth", 0.1, lengths(67, 128, 128)),
-        ("dropout_half", 0.5, {**lengths(33, 67), "value_dim": 67}),
-        ("dropout_most", 0.9, lengths(67, 96, 96)),
-        ("dropout_131_keys", 0.3, {**lengths(33, 131), "value_dim": 131}),
-        ("dropout_1031_keys", 0.2, {**lengths(5, 1031, 16), "value_dim": 1031, "leading": (1, 1)}),
+        ("dropout_tenth", 0.1, {**two, **lengths(67, 128, 128)}),
+        ("dropout_half", 0.5, {**two, **lengths(67, 67), "value_dim": 67}),
+        ("dropout_most", 0.9, {**two, **lengths(67, 96, 96)}),
+        ("dropout_131_keys", 0.3, {**two, **lengths(33, 131), "value_dim": 131}),
+        ("dropout_1031_keys", 0.2, {"leading": (1, 1), **lengths(5, 1031), "value_dim": 1031}),
     ):
         yield situation("dropout", name, probe="dropout", dropout_p=rate, **sizes)
     square: dict[str, Any] = {"probe": "dropout", **lengths(64, 64)}
