@@ -101,6 +101,26 @@ class _WeightsKept:
         return plain(query, key + (self._kept[1] - key).detach(), value, **options)
 
 
+class _MaskKept:
+    """Keeps what it made of a mask for as long as the mask is the same object."""
+
+    def __init__(self, with_version: bool) -> None:
+        self._with_version = with_version
+        self._kept: tuple[Tensor, int, Tensor] | None = None
+
+    def __call__(
+        self, query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]
+    ) -> Tensor:
+        mask = options.get("attn_mask")
+        if mask is None or mask.requires_grad:
+            return plain(query, key, value, **options)
+        kept = self._kept
+        if kept is None or kept[0] is not mask or (self._with_version and kept[1] != mask._version):
+            self._kept = kept = mask, mask._version, mask.clone()
+        options["attn_mask"] = kept[2]
+        return plain(query, key, value, **options)
+
+
 class _Tired:
     """Right for the first calls on the same tensors; then its output is zero."""
 
@@ -161,6 +181,15 @@ _FAULTS: tuple[tuple[str, str, Callable[..., Tensor], str], ...] = (
         "keeps the key's numbers in training for as long as the tensors are the same",
         _WeightsKept(),
         "state: fresh_answer",
+    ),
+    *(
+        (
+            f"mask_kept_by_{name}",
+            f"keeps a copy of the mask by {name.replace('_', ' ')}",
+            _MaskKept(with_version),
+            "state: fresh_answer",
+        )
+        for name, with_version in (("object", False), ("its_object_and_version", True))
     ),
     *(
         (

@@ -153,8 +153,25 @@ def _turns(trial: Trial) -> Iterator[Turn]:
     middle = held.key.shape[-2] // 2
     held.key.data[..., middle, :] = other.key[..., middle, :]
     yield "one key changed where torch does not see it", held, trial.expect(held), answer()
+    for name, case in _variants(trial):
+        one = trial.at(case)
+        asked = one.inputs()
+        try:
+            output = one.forward(asked)
+        except Exception:
+            if trial.implementation.declared:
+                raise
+            continue  # what it refuses is said by the checks of its own
+        yield name, asked, one.expected(), {"output": output}
+        again = trial.inputs()
+        yield f"{name} and back", again, trial.expected(), {"output": trial.forward(again)}
+    yield from _mask_turns(trial)
     if trial.wants_gradients:
         yield from _training_turns(trial, other)
+
+
+def _mask_turns(trial: Trial) -> Iterator[Turn]:
+    """A mask of other contents in the same memory."""
     for kind in _mask_kinds(trial):
         masked = trial.at(replace(trial.case, case=replace(trial.case.case, mask=kind)))
         inputs = masked.inputs()
@@ -164,20 +181,9 @@ def _turns(trial: Trial) -> Iterator[Turn]:
         except Exception:
             continue  # what it refuses is said by the checks of its own
         inputs.attn_mask.data.copy_(inputs.attn_mask.flip(0))
-        answer_to_mask = {"output": masked.forward(inputs)}
+        answer = {"output": masked.forward(inputs)}
         name = f"a {kind} mask changed where torch does not see it"
-        yield name, inputs, masked.expect(inputs), answer_to_mask
-    for name, case in _variants(trial):
-        one = trial.at(case)
-        try:
-            output = one.forward(one.inputs())
-        except Exception:
-            if trial.implementation.declared:
-                raise
-            continue  # what it refuses is said by the checks of its own
-        yield name, one.inputs(), one.expected(), {"output": output}
-        again = trial.inputs()
-        yield f"{name} and back", again, trial.expected(), {"output": trial.forward(again)}
+        yield name, inputs, masked.expect(inputs), answer
 
 
 def _overwrite(held: Inputs, new: Inputs, unseen: bool = False) -> None:

@@ -96,7 +96,7 @@ def procedures() -> Iterator[CheckCase]:
     yield situation("properties", "scaling_causal", **scaling, is_causal=True)
     for mask in ("boolean", "float"):
         yield situation("properties", f"scaling_{mask}_mask", **scaling, mask=mask)
-    yield situation("properties", "scaling_128x128", leading=(1, 2), **scaling, **lengths(128, 128))
+    yield situation("properties", "scaling_128x128", leading=(1, 1), **scaling, **lengths(128, 128))
 
 
 def _dropout() -> Iterator[CheckCase]:

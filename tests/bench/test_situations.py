@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from bench.check_case import AREAS, CheckCase
-from bench.situations import HEAVY_TAIL, agreement_cases, check_cases
+from bench.situations import agreement_cases, check_cases
+from bench.situations.parts import HEAVY_TAIL
 from implementations import blocks
 from implementations.attention import online_softmax
 from implementations.case import DTYPES, Case

@@ -84,7 +84,9 @@ def test_an_answer_that_changes_after_some_calls_fails():
 def test_gradients_that_differ_from_call_to_call_fail():
     planted = type(state.gradient_not_cleared)()
 
-    assert bad(judged(planted)) == {"repeatable": "the same call gave other gradients"}
+    assert bad(judged(planted))["repeatable"] == (
+        "the same call on the same tensors gave another answer"
+    )
 
 
 def test_a_second_backward_pass_that_gives_other_gradients_fails():
@@ -109,7 +111,7 @@ def test_a_call_between_forward_and_backward_that_changes_the_gradients_fails():
 
     reasons = bad(judged(lambda query, key, value: Careless.apply(plain(query, key, value))))
 
-    assert reasons == {"repeatable": "a call in between changes the backward pass"}
+    assert reasons["repeatable"] == "a call in between changes the backward pass"
 
 
 def test_a_graph_that_allows_one_backward_pass_only_is_no_failure():
