@@ -91,6 +91,12 @@ def spans(length: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
+def refuse_mask_gradient(attn_mask: Tensor | None) -> None:
+    """Raise NotImplementedError where a mask asks for a gradient that a backward pass lacks."""
+    if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
+        raise NotImplementedError("attn_mask is not differentiated")
+
+
 def by_name(planted: Iterable[Planted]) -> dict[str, Callable[..., Tensor]]:
     """The kernels by name: a module that makes them from a table has each as an attribute too."""
     return {one.name: one.fn for one in planted}

@@ -60,7 +60,8 @@ def scores() -> Iterator[CheckCase]:
     # Below the large negative numbers that stand for -inf, or that a maximum starts from.
     negative = "query = query.abs() * 50; key = key.abs() * -50"
     yield situation("scores", "very_negative_scores", negative, scale=1.0)
-    positive = negative.replace("-50", "50")
+    # One key is far ahead, since scores as large leave few digits to tell others apart.
+    positive = "query = query.abs() * 25; key = key.abs() * 25; key[..., 2, :] = key.amax(-2) * 2"
     yield situation("scores", "very_large_scores", positive, scale=1.0)
     yield situation("scores", "tiny_scores", "query *= 1e-2; key *= 1e-2")
     constants = "query[:] = 0.5; key[:] = 0.25; value[:] = 1.5"
@@ -78,8 +79,8 @@ def scores() -> Iterator[CheckCase]:
     yield situation("scores", "rows_of_many_sizes", spread, leading=(1, 3), **longer)
     # Nearly equal weights of values of one sign: sums in low precision stop growing.
     sums = ("query *= 0.01", "value = value.abs() + 1")
-    long: dict[str, Any] = {"leading": (1, 2), **lengths(67, 4099, 16)}
-    yield situation("scores", "long_sums", *sums, probe="rows", **long)
+    long: dict[str, Any] = {"probe": "output", "leading": (1, 2), **lengths(67, 4099, 16)}
+    yield situation("scores", "long_sums", *sums, **long)
     yield situation("scores", "heavy_tail", HEAVY_TAIL, leading=(1, 2), **lengths(67, 131))
 
 
