@@ -297,3 +297,23 @@ def test_dropout_of_torchs_own_attention_passes():
 
     assert bad(judged(kernel)) == {}
     assert bad(judged(kernel, "dropout_causal")) == {}
+
+
+@pytest.mark.parametrize("name", ["dropout_tenth", "dropout_half", "dropout_most"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_the_formula_passes_at_other_rates(name, dtype):
+    assert bad(judged(plain, name, dtype=dtype)) == {}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name"),
+    [
+        (planted.rate_of_three_tenths, "dropout_tenth"),
+        (planted.rate_of_a_half, "dropout_most"),
+        (planted.rate_ignored_beyond_64_keys, "dropout_tenth"),
+        (planted.rate_ignored_beyond_100_keys, "dropout_131_keys"),
+        (planted.rate_ignored_beyond_1024_keys, "dropout_1031_keys"),
+    ],
+)
+def test_a_rate_that_is_not_what_was_asked_fails(kernel, name):
+    assert "weights" in bad(judged(kernel, name))
