@@ -46,6 +46,7 @@ def check_rows(trial: Trial) -> Iterator[CheckResult]:
     try:
         output = trial.call(inputs, leaves)
     except Exception as problem:
+        yield from check_output_rows(trial)  # if that raises too, gradients are not to blame
         yield from refused_gradients(trial, problem)
         return
     objection = trial.objection(output, inputs)

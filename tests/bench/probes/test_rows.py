@@ -102,7 +102,18 @@ def test_a_refusal_of_gradients_is_told_as_one():
             raise NotImplementedError("forward only")
         return plain(query, key, value)
 
-    assert {one.status for one in judged(kernel)} == {"unsupported"}
+    assert [(one.check, one.status) for one in judged(kernel)] == [
+        ("output", "pass"),
+        *((name, "unsupported") for name in QUANTITIES[1:]),
+    ]
+
+
+def test_a_kernel_that_raises_in_any_case_is_not_said_to_refuse_gradients():
+    def kernel(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        raise RuntimeError("not today")
+
+    with pytest.raises(RuntimeError, match="not today"):
+        judged(kernel)
 
 
 def test_who_promises_no_gradients_is_judged_by_the_output():
