@@ -153,7 +153,7 @@ def test_a_turn_lasts_so_long_and_ends_with_a_whole_pass(making, cheap):
 
 def test_a_round_gives_one_record_a_cell_with_all_readings_in_order(making, cheap):
     made = making(replace(PLAN, energy=True))
-    made.turns.fields = {cell.key: {"flops_executed": 19} for cell in made.turns.cells}
+    made.turns.fields = {cell.key: {"flops_executed": 19 * 2**40} for cell in made.turns.cells}
 
     first, second = made.make(0), made.make(1)
 
@@ -161,7 +161,7 @@ def test_a_round_gives_one_record_a_cell_with_all_readings_in_order(making, chea
         assert Counter((one.implementation, one.seq_len) for one in found) == EVERY
     for one, other in zip(first, second, strict=True):
         assert (one.status, one.threads, one.worker, other.worker) == ("measured", 1, 0, 1)
-        assert (one.max_error, one.allowed_error, one.flops_executed) == (0.25, 1.0, 19)
+        assert (one.max_error, one.allowed_error, one.flops_executed) == (0.25, 1.0, 19 * 2**40)
         # The machine tells each reading a little longer than the last.
         both = (*one.samples_s, *other.samples_s)
         assert len(both) == made.passes + 1

@@ -1,0 +1,55 @@
+"""What no honest reading can be, whatever the outputs are: it did not do the work, or not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.records import Record
+
+# A ceiling that was disturbed each time it was measured reads too low, by less than this.
+PEAK_MARGIN = 1.5
+# What the harness computes itself, around a reading and between two calls.
+CPU_MARGIN = 1.5
+READING_SLACK_S = 1e-3
+CALL_SLACK_S = 5e-6
+# Of the operations that the formula needs, what is counted of the program that computes it.
+LEAST_EXECUTED = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a cell can be held to: `exact`, it computes softmax attention, every pair of it.
+
+    `peak_flops_per_s` is the best rate of products that was seen on the device; None: not measured.
+    """
+
+    exact: bool
+    peak_flops_per_s: float | None = None
+
+
+def implausible(record: Record, limits: Limits) -> str | None:
+    """Why the readings of a round cannot be the cost of the call; None if they can."""
+    if not record.time_s or record.time_s < 0:
+        return "its calls take no time by the clock"
+    needed = record.flops or 0
+    executed = record.flops_executed
+    if limits.exact and executed is not None and executed < LEAST_EXECUTED * needed:
+        return (
+            f"its operators execute {executed:.3g} operations, the formula needs {needed:.3g}: "
+            "it does not do the work"
+        )
+    peak = limits.peak_flops_per_s
+    if limits.exact and peak and needed > PEAK_MARGIN * peak * record.time_s:
+        return (
+            f"{needed / record.time_s / 1e9:.3g} GFLOP/s, this machine's products reach {peak / 1e9:.3g}: "
+            "the work is not done in the call"
+        )
+    threads, cpu = record.threads or 1, record.cpu_time_s
+    slack_s = CALL_SLACK_S + READING_SLACK_S / (record.calls_per_sample or 1)
+    able = threads * CPU_MARGIN * record.time_s + slack_s
+    if record.device == "cpu" and cpu is not None and cpu > able:
+        return (
+            f"a call computes {cpu:.3g} s in the {record.time_s:.3g} s that it takes, more than "
+            f"{threads} thread{'s' if threads > 1 else ''} can: it works elsewhere as well"
+        )
+    return None
