@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.records import Record
 
@@ -27,8 +29,11 @@ class Limits:
     peak_flops_per_s: float | None = None
 
 
-def implausible(record: Record, limits: Limits) -> str | None:
-    """Why the readings of a round cannot be the cost of the call; None if they can."""
+def implausible(record: Record, answers: Sequence[Mapping[str, Any]], limits: Limits) -> str | None:
+    """Why the readings of a round cannot be the cost of the call; None if they can.
+
+    `answers` are those that the record was made of (see `bench.timing.visit`).
+    """
     if not record.time_s or record.time_s < 0:
         return "its calls take no time by the clock"
     needed = record.flops or 0
@@ -40,16 +45,22 @@ def implausible(record: Record, limits: Limits) -> str | None:
         )
     peak = limits.peak_flops_per_s
     if limits.exact and peak and needed > PEAK_MARGIN * peak * record.time_s:
+        rates = (needed / record.time_s / 1e9, peak / 1e9)
         return (
-            f"{needed / record.time_s / 1e9:.3g} GFLOP/s, this machine's products reach {peak / 1e9:.3g}: "
-            "the work is not done in the call"
+            "{:.3g} GFLOP/s, this machine's products reach {:.3g}: ".format(*rates)
+            + "the work is not done in the call"
         )
-    threads, cpu = record.threads or 1, record.cpu_time_s
-    slack_s = CALL_SLACK_S + READING_SLACK_S / (record.calls_per_sample or 1)
-    able = threads * CPU_MARGIN * record.time_s + slack_s
-    if record.device == "cpu" and cpu is not None and cpu > able:
+    threads = record.threads or 1
+    if record.device == "cpu" and all(_works_elsewhere(one, threads) for one in answers):
         return (
-            f"a call computes {cpu:.3g} s in the {record.time_s:.3g} s that it takes, more than "
-            f"{threads} thread{'s' if threads > 1 else ''} can: it works elsewhere as well"
+            f"a call computes {record.cpu_time_s:.3g} s in the {record.time_s:.3g} s that it "
+            f"takes, more than {threads} thread{'s' if threads > 1 else ''} can: it works "
+            "elsewhere as well"
         )
     return None
+
+
+def _works_elsewhere(answer: Mapping[str, Any], threads: int) -> bool:
+    able_s: float = threads * CPU_MARGIN * answer["time_s"] + CALL_SLACK_S
+    computed_s: float = answer.get("cpu_time_s") or 0.0
+    return computed_s > able_s + READING_SLACK_S / answer["calls"]

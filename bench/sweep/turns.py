@@ -295,7 +295,7 @@ class Turns:
             if answers:
                 blank = replace(self._blank(cell, number), worker=slot)
                 record = round_record(blank, answers, used)
-                why = implausible(record, self._limits(cell))
+                why = implausible(record, answers, self._limits(cell))
                 if why is not None:
                     record = replace(blank, status="implausible", reason=why)
                     self.history.learn_loss(cell.key, record.status)

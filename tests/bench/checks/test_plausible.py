@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bench.cells import Cell, unmeasured_record
-from bench.checks.plausible import PEAK_MARGIN, Limits, implausible
+from bench.checks.plausible import PEAK_MARGIN, Limits
+from bench.checks.plausible import implausible as implausible_readings
 from implementations.case import Case
 from implementations.catalogue import catalogue
 
@@ -21,6 +22,18 @@ READ = replace(
 )
 NEEDED = READ.flops
 LIMITS = Limits(exact=True, peak_flops_per_s=1e11)
+
+
+def implausible(record, limits, *more):
+    answers = [
+        {
+            "time_s": one.time_s,
+            "cpu_time_s": one.cpu_time_s,
+            "calls": one.calls_per_sample or 1,
+        }
+        for one in (record, *more)
+    ]
+    return implausible_readings(record, answers, limits)
 
 
 def test_an_honest_reading_is_plausible_and_so_is_one_of_which_little_is_known():
@@ -61,6 +74,13 @@ def test_what_the_harness_computes_around_short_calls_is_not_held_against_them()
     assert implausible(replace(short, cpu_time_s=5e-4), LIMITS) is None
     assert implausible(replace(short, cpu_time_s=3.8e-5, calls_per_sample=150), LIMITS) is None
     assert implausible(replace(short, cpu_time_s=5e-4, calls_per_sample=150), LIMITS) is not None
+
+
+def test_one_reading_that_something_else_disturbed_is_not_held_against_the_others():
+    disturbed = replace(READ, cpu_time_s=1.0)
+
+    assert implausible(disturbed, LIMITS) is not None
+    assert implausible(disturbed, LIMITS, READ) is None
 
 
 def test_on_a_gpu_the_processor_s_time_says_nothing():

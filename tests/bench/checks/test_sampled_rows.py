@@ -29,7 +29,7 @@ def errors(case: Case, name: str = "matmul", spoil=lambda outputs: None, seed: i
 
 def test_a_sample_has_the_first_row_the_last_and_others_in_every_draw():
     chance = random.Random(0)
-    draws = [draw_sample(CASE, chance) for _ in range(20)]
+    draws = [draw_sample(CASE, chance) for _ in range(200)]
 
     assert all({0, 36} < set(one.rows) and len(one.rows) == 6 for one in draws)
     assert {row for one in draws for row in one.rows} > set(range(10))
