@@ -63,4 +63,5 @@ def implausible(record: Record, answers: Sequence[Mapping[str, Any]], limits: Li
 def _works_elsewhere(answer: Mapping[str, Any], threads: int) -> bool:
     able_s: float = threads * CPU_MARGIN * answer["time_s"] + CALL_SLACK_S
     computed_s: float = answer.get("cpu_time_s") or 0.0
-    return computed_s > able_s + READING_SLACK_S / answer["calls"]
+    slack_s: float = READING_SLACK_S / answer["calls"]
+    return computed_s > able_s + slack_s
