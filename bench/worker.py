@@ -22,7 +22,8 @@ import torch
 
 from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.environment import available_bytes
-from bench.operations import OPERATIONS, one_line
+from bench.operations import OPERATIONS
+from bench.timing.visit import one_line
 from implementations.interface import UnsupportedCaseError
 
 MOST_PRINTED = 300
