@@ -150,9 +150,11 @@ def _turns(trial: Trial) -> Iterator[Turn]:
     yield "inputs changed in place", held, trial.expected(1), answer()
     _overwrite(held, trial.inputs(), unseen=True)
     yield "inputs changed where torch does not see it", held, trial.expected(), answer()
-    middle = held.key.shape[-2] // 2
-    held.key.data[..., middle, :] = other.key[..., middle, :]
-    yield "one key changed where torch does not see it", held, trial.expect(held), answer()
+    for name in ("key", "value", "query"):
+        mine, new = getattr(held, name), getattr(other, name)
+        middle = mine.shape[-2] // 2
+        mine.data[..., middle, :] = new[..., middle, :]
+        yield f"one {name} changed where torch does not see it", held, trial.expect(held), answer()
     for name, case in _variants(trial):
         one = trial.at(case)
         asked = one.inputs()

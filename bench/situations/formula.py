@@ -79,7 +79,7 @@ def scores() -> Iterator[CheckCase]:
     yield situation("scores", "rows_of_many_sizes", spread, leading=(1, 3), **longer)
     # Nearly equal weights of values of one sign: sums in low precision stop growing.
     sums = ("query *= 0.01", "value = value.abs() + 1")
-    long: dict[str, Any] = {"probe": "output", "leading": (1, 2), **lengths(67, 4099, 16)}
+    long: dict[str, Any] = {"probe": "output_rows", "leading": (1, 2), **lengths(67, 4099, 16)}
     yield situation("scores", "long_sums", *sums, **long)
     yield situation("scores", "heavy_tail", HEAVY_TAIL, leading=(1, 2), **lengths(67, 131))
 
@@ -134,5 +134,5 @@ def large() -> Iterator[CheckCase]:
     yield rows("causal", "long_causal", HEAVY_TAIL, is_causal=True, **lengths(2311, 2053, 11))
     # More than 16 bits can count; asked once only, for the sake of loops over keys.
     most: dict[str, Any] = {"leading": (1, 1), **lengths(3, 65_539, 3)}
-    yield situation("shapes", "65539_keys", HEAVY_TAIL, probe="output", **most)
+    yield situation("shapes", "65539_keys", HEAVY_TAIL, probe="output_rows", **most)
     yield situation("shapes", "4099_queries", leading=(1, 1), seq_len=4099, key_len=5)

@@ -105,7 +105,7 @@ def _dropout() -> Iterator[CheckCase]:
     for name, rate, sizes in (
         ("dropout", 0.3, lengths(67, 64)),
         ("dropout_tenth", 0.1, {**two, **lengths(67, 128, 128)}),
-        ("dropout_half", 0.5, {**two, **lengths(67, 67), "value_dim": 67}),
+        ("dropout_half", 0.5, {"leading": (1, 4), **lengths(67, 67), "value_dim": 67}),
         ("dropout_most", 0.9, {**two, **lengths(67, 96, 96)}),
         ("dropout_131_keys", 0.3, {**two, **lengths(33, 131), "value_dim": 131}),
         ("dropout_1031_keys", 0.2, {"leading": (1, 1), **lengths(5, 1031), "value_dim": 1031}),
