@@ -85,7 +85,7 @@ def float_masks() -> Iterator[CheckCase]:
     sizes = "far = -(10 ** (1 + 8 * torch.rand(attn_mask.shape, generator=generator)))"
     yield masked("entries_of_many_sizes", sizes, f"attn_mask = {many_sizes}", finite_row)
     # The softmax of a row does not see what its entries share: such rows are not masked.
-    for size in ("1e4", "3e4", "1e9"):
+    for size in ("1e4", "2e4", "1e9"):
         yield masked(f"rows_of_minus_{size}", f"attn_mask[..., 1::2, :] = -{size}")
     yield masked("rows_of_the_least_number", arrange=(least.format("..., 1::2, :"),))
     yield masked("entry_of_plus_1e4", "attn_mask[..., 3] = 1e4")
