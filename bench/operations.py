@@ -16,6 +16,7 @@ import torch
 from bench.check_case import CheckCase
 from bench.counters import read_usage
 from bench.counting.counter import Counter
+from bench.counting.direct import OUTSIDE
 from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
 from bench.instruments import missing_instruments
@@ -161,11 +162,13 @@ def counts(
     return {"status": "done", "document": found}
 
 
-def _counts(found: Counts) -> dict[str, int | None]:
+def _counts(found: Counts) -> dict[str, int | str | None]:
     moved = None
     if found.bytes_read is not None and found.bytes_written is not None:
         moved = found.bytes_read + found.bytes_written
+    reason = found.reasons.get("workspace_bytes", "")
     return {
+        **({"workspace_reason": reason} if reason.startswith(OUTSIDE) else {}),
         "flops_executed": None if "executed_flops" in found.lower_bounds else found.executed_flops,
         "transcendentals": found.transcendentals,
         "bytes_moved": moved,

@@ -40,7 +40,10 @@ INSTRUMENT_REASONS = {
 }
 
 Fields = Mapping[Key, Mapping[str, Any]]
-"""What the records of each cell say besides what is read: its counts."""
+"""What the records of each cell say besides what is read: its counts.
+
+`workspace_reason`, where it is there, says why torch does not see what a call needs.
+"""
 
 
 class Turns:
@@ -234,6 +237,8 @@ class Turns:
             except WorkerLost as lost:
                 self._lose(cell, number, slot, lost)
                 continue
+            if "workspace_reason" in self.fields.get(cell.key, {}):
+                answer = {**answer, "workspace_bytes": None}
             if self._take(cell, number, slot, answer):
                 place = self._numbers[cell.key]
                 self._journal.keep({"round": number, "worker": slot, "answers": [(place, answer)]})
@@ -314,14 +319,16 @@ class Turns:
     def _blank(self, cell: Cell, number: int) -> Record:
         """The record of a cell in a round in which it was not read."""
         admission = self._admissions[cell.key]
+        counted = dict(self.fields.get(cell.key, {}))
+        outside = counted.pop("workspace_reason", None)
         return replace(
             unmeasured_record(cell),
             round=number,
             threads=self._threads,
-            reason=cell.implementation.unmeasured_workspace,
+            reason=cell.implementation.unmeasured_workspace or outside,
             max_error=admission.max_error,
             allowed_error=admission.allowed_error,
-            **self.fields.get(cell.key, {}),
+            **counted,
         )
 
     def _objection(self, cell: Cell) -> str | None:
