@@ -20,10 +20,12 @@ from bench.counters import read_usage
 from bench.counting.counter import Counter
 from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
+from bench.global_state import RANDOM, restored_state
 from bench.instruments import missing_instruments
 from bench.memory import workspace_bytes
 from bench.nvml import Unavailable
 from bench.probes.agreement import agreement
+from bench.process.described import describe as described
 from bench.shrink import shrink
 from bench.timing.ceilings import large_block_faults, measure_ceilings
 from bench.timing.cuda import gpu_caches, gpu_harness_costs
@@ -41,7 +43,7 @@ from bench.timing.sampling import read
 from bench.timing.stopwatch import harness_costs
 from bench.verify import verify_case
 from implementations.case import Case, Pass
-from implementations.catalogue import load
+from implementations.catalogue import load as load_implementation
 from implementations.interface import Implementation
 
 
@@ -282,9 +284,42 @@ def _ready(device: str) -> ReadyCells:
     return ReadyCells(held_limit_bytes(device))
 
 
-@cache
+def is_imported(spec: str) -> bool:
+    """Whether asking for the implementation runs none of the user's code any more."""
+    return ":" not in spec or spec in _imported
+
+
+def import_kernel(spec: str) -> None:
+    """Load an implementation, and put back what its import changes of the state that all share.
+
+    Raises:
+        CatalogueError: it cannot be loaded.
+
+    """
+    with restored_state() as changes:
+        implementation = load_implementation(spec)
+    _imported[spec] = implementation, [one for one in changes if one != RANDOM]
+
+
 def _implementation(spec: str) -> Implementation:
-    return load(spec)
+    if spec not in _imported:
+        import_kernel(spec)
+    return _imported[spec][0]
+
+
+_imported: dict[str, tuple[Implementation, Sequence[str]]] = {}
+
+
+def load(spec: str) -> dict[str, Any]:
+    """What is known of an implementation without calling it."""
+    implementation = _implementation(spec)
+    return {"status": "done", "kernel": described(implementation, _imported[spec][1])}
+
+
+def declined(spec: str, case: dict[str, Any]) -> dict[str, Any]:
+    """Why an implementation declines a case itself; null where it does not."""
+    declines = _implementation(spec).declines
+    return {"status": "done", "declined": declines(Case(**case)) if declines else None}
 
 
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -292,7 +327,8 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "check": check,
     "compare": compare,
     "reduce": reduce,
-    "load": lambda spec: {"status": "done", "name": _implementation(spec).name},
+    "load": load,
+    "declined": declined,
     "trial": trial,
     "visit": visit,
     "rest": rest,

@@ -59,7 +59,9 @@ class DirectWorker:
         self.started += self._lost
         self._lost = False
 
-    def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
+    def ask(
+        self, operation: str, *, limit_s: float, patience: float = 1.0, **request: Any
+    ) -> dict[str, Any]:
         (answer,) = self.answers([{"op": operation, **request}], limit_s=limit_s)
         return answer
 
@@ -111,12 +113,14 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     for module in (supervisor, sweep, verification):
         monkeypatch.setattr(module, "Worker", workers)
     monkeypatch.setattr(ceilings, "FAULTING_BYTES", 4096)
-    caches = (operations._implementation, operations._ready)
-    for cache in caches:
-        cache.cache_clear()
+
+    def forget() -> None:
+        operations._imported.clear()
+        operations._ready.cache_clear()
+
+    forget()
     yield workers
-    for cache in caches:
-        cache.cache_clear()
+    forget()
 
 
 @pytest.fixture

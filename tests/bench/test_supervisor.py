@@ -13,13 +13,18 @@ import psutil
 import pytest
 
 from bench import supervisor
+from bench.process import measuring_process
 from bench.situations import check_cases
 from bench.supervisor import MOST_ENDINGS, Worker, WorkerEnded, WorkerLost, succeeded
 
 # Stands in for bench.worker where a test needs no torch: it does what the request says.
 SCRIPT = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 print("a line of the log", file=sys.stderr, flush=True)
+answers = os.fdopen(int(sys.argv[2]), "w")
+
+def say(**line):
+    print(json.dumps({"pid": os.getpid(), **line}), file=answers, flush=True)
 
 def killed(request):
     if "folder" in request:
@@ -37,23 +42,40 @@ def answer(request):
         killed(request)
     if request["op"] == "hang":
         signal.pause()
+    if request["op"] == "compute":
+        until = time.process_time() + request["seconds"]
+        while time.process_time() < until:
+            pass
+    if request["op"] == "print":
+        for _ in range(request["times"]):
+            os.write(request["to"], request["text"].encode())
     if request["op"] == "fail":
         return {"status": "crashed", **request}
     wanted = {name: os.environ.get(name) for name in request.get("names", ())}
     who = {"pid": os.getpid(), "sid": os.getsid(0), "number": request.get("number")}
     return {"status": "done", **who, **wanted}
 
+def serve(batch, place, request):
+    if request["op"] == "garble":
+        text = request["text"].replace("BATCH", str(batch)).replace("PID", str(os.getpid()))
+        print(text.replace("PLACE", str(place)), file=answers, flush=True)
+        return
+    if request["op"] == "import":
+        say(batch=batch, place=place, importing=request["spec"])
+        answer(request["doing"])
+        say(batch=batch, place=place, importing=None)
+    if request["op"] == "say":
+        say(batch=batch, place=place, answer=request["answer"])
+        return
+    say(batch=batch, place=place, answer=answer(request))
+    if request["op"] == "answer_and_exit":
+        os._exit(0)
+
+say()
 for line in sys.stdin:
     batch = json.loads(line)
     for place, request in enumerate(batch["requests"]):
-        if request["op"] == "garble":
-            text = request["text"].replace("BATCH", str(batch["batch"]))
-            print(text.replace("PLACE", str(place)), flush=True)
-            continue
-        found = {"batch": batch["batch"], "place": place, "answer": answer(request)}
-        print(json.dumps(found), flush=True)
-        if request["op"] == "answer_and_exit":
-            os._exit(0)
+        serve(batch["batch"], place, request)
 """
 
 HELLO = {"op": "hello"}
@@ -82,9 +104,9 @@ def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     real = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> Any:
-        return real([sys.executable, "-c", SCRIPT], **options)
+        return real([sys.executable, "-c", SCRIPT, *command[4:]], **options)
 
-    monkeypatch.setattr(supervisor.subprocess, "Popen", start)
+    monkeypatch.setattr(measuring_process.subprocess, "Popen", start)
     with Worker(threads=3) as worker:
         yield worker
 
@@ -126,12 +148,12 @@ def test_a_process_is_started_by_the_first_request_or_before_and_kept(light, beg
 
 def test_what_keeps_a_process_from_starting_is_said_by_the_first_request(light, monkeypatch):
     def full() -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(supervisor.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(measuring_process.os, "pipe", full)
     light.begin()
 
-    with pytest.raises(WorkerLost, match="no measuring process: No space left on device"):
+    with pytest.raises(WorkerLost, match="no measuring process: Too many open files"):
         ask(light, "hello")
 
 
@@ -192,7 +214,8 @@ def test_every_answer_of_a_batch_has_the_limit_to_itself(light, monkeypatch):
         now[0] += step[0]
         return now[0]
 
-    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=clock))
+    ask(light, "hello")
+    monkeypatch.setattr(measuring_process, "time", SimpleNamespace(monotonic=clock))
     answers = light.answers([HELLO, HELLO, {"op": "hang"}], limit_s=60.0)
 
     for _ in range(2):
@@ -227,9 +250,11 @@ def test_a_process_that_ends_within_a_batch_costs_the_request_it_was_at_and_thos
 @pytest.mark.parametrize(
     "text",
     [
-        '{"batch": 0, "place": PLACE, "answer": {"status": "done"}}',
-        '{"batch": BATCH, "place": 0, "answer": {"status": "done"}}',
-        '{"batch": BATCH, "place": PLACE}',
+        '{"pid": PID, "batch": 0, "place": PLACE, "answer": {"status": "done"}}',
+        '{"pid": PID, "batch": BATCH, "place": 0, "answer": {"status": "done"}}',
+        '{"pid": 1, "batch": BATCH, "place": PLACE, "answer": {"status": "done"}}',
+        '{"batch": BATCH, "place": PLACE, "answer": {"status": "done"}}',
+        '{"pid": PID}',
         '{"status": "done"}',
         "[1, 2]",
         "null",
@@ -341,7 +366,7 @@ def test_no_answer_in_time_is_a_timeout_and_ends_the_process(light):
 
 def test_a_process_that_ends_between_requests_is_replaced_or_reported(light):
     ask(light, "answer_and_exit")
-    light._process.wait()
+    light._process._process.wait()
 
     assert ask(light, "hello")["status"] == "done"
     assert light.started == 2

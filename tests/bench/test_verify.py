@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from bench.check_case import CheckCase
+from bench.global_state import GLOBAL_STATE
 from bench.mutants.planted import plain
 from bench.results import CheckResult
 from bench.situations import check_cases
-from bench.verify import GLOBAL_STATE, verify, verify_case
+from bench.verify import verify, verify_case
 from implementations.attention.matmul import matmul
 from implementations.catalogue import catalogue, from_function
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
@@ -193,6 +194,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     "the number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "the precision of float32 products": lambda: torch.set_float32_matmul_precision("medium"),
     "whether algorithms are deterministic": lambda: torch.use_deterministic_algorithms(True),
+    "whether denormal numbers become zero": lambda: torch.set_flush_denormal(True),
+    "functions of torch or of the clock": lambda: setattr(torch, "equal", lambda *_: True),
     "the state of the random numbers": lambda: torch.manual_seed(11),
 }
 
