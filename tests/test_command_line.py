@@ -102,8 +102,9 @@ def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
     assert done.returncode == attnscale.WRONG_REQUEST
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
+        attnscale.STARTING,
         "attnscale: --seq-lens: '12x' is not a size; sizes look like 128:8192, "
-        "128:8192/2 or 96,192,500"
+        "128:8192/2 or 96,192,500",
     ]
 
 
