@@ -47,7 +47,7 @@ def _set_deterministic(before: tuple[bool, bool]) -> None:
 
 
 def _flushes_denormals() -> bool:
-    return bool(torch.tensor(1e-310, dtype=torch.float64) * 1.0 == 0.0)
+    return (_DENORMAL * 1.0).item() == 0.0
 
 
 def _functions() -> list[tuple[object, ...]]:
@@ -64,6 +64,7 @@ def _set_functions(before: list[tuple[object, ...]]) -> None:
                 setattr(owner, name, function)
 
 
+_DENORMAL = torch.tensor(1e-310, dtype=torch.float64)
 _BACK_ENDS: tuple[Any, ...] = (
     torch.backends,
     torch.backends.cuda.matmul,

@@ -66,6 +66,7 @@ class MeasuringProcess:
         finally:
             os.close(sink)
         self.pid = self._process.pid
+        self._counted = psutil.Process(self.pid)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -110,11 +111,15 @@ class MeasuringProcess:
                 passed_s = time.monotonic() - began
                 if passed_s >= patience * limit_s:
                     raise
-                if passed_s >= limit_s and self._cpu_s() - used_s >= limit_s:
+                if passed_s >= limit_s and self._all_cpu_s() - used_s >= limit_s:
                     raise
 
     def printed(self) -> str:
-        """The beginning of what was printed to stdout since the last time."""
+        """The beginning of what was printed to stdout since the last time.
+
+        What was said to stderr until now are no words of the next request's.
+        """
+        self._said.taken()
         return self._printed.taken()
 
     def autopsy(self) -> tuple[int, str]:
@@ -140,22 +145,22 @@ class MeasuringProcess:
 
     def _own_cpu_s(self) -> float:
         """Seconds that its threads have computed, with the children that it has waited for."""
-        try:
-            return sum(psutil.Process(self.pid).cpu_times()[:4])
-        except psutil.Error:
-            return 0.0
+        return _cpu_s(self._counted)
 
-    def _cpu_s(self) -> float:
+    def _all_cpu_s(self) -> float:
         """The same with all that it has started and that still runs."""
-        found = self._own_cpu_s()
         try:
-            children = psutil.Process(self.pid).children(recursive=True)
+            children = self._counted.children(recursive=True)
         except psutil.Error:
-            return found
-        for child in children:
-            with contextlib.suppress(psutil.Error):
-                found += sum(child.cpu_times()[:4])
-        return found
+            children = []
+        return sum(map(_cpu_s, [self._counted, *children]))
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        return sum(process.cpu_times()[:4])  # own and its children's, user and system
+    except psutil.Error:
+        return 0.0
 
 
 def _forward(stream: IO[str], answers: queue.SimpleQueue[str | None]) -> None:
