@@ -115,11 +115,7 @@ class MeasuringProcess:
                     raise
 
     def printed(self) -> str:
-        """The beginning of what was printed to stdout since the last time.
-
-        What was said to stderr until now are no words of the next request's.
-        """
-        self._said.taken()
+        """The beginning of what was printed to stdout since the last time."""
         return self._printed.taken()
 
     def autopsy(self) -> tuple[int, str]:
