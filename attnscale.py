@@ -211,10 +211,11 @@ Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --ou
 def list_command(as_json: Json = False) -> int:
     """Show the implementations, the laws they claim and what they support."""
     from bench.listing import listing, listing_table
-    from implementations.catalogue import catalogue
+    from bench.process.kernels import Kernels
+    from bench.supervisor import Worker
 
-    with _warnings_as_lines():
-        rows = [listing(implementation) for implementation in catalogue().values()]
+    with Worker(threads=1) as worker, _warnings_as_lines():
+        rows = [listing(implementation) for implementation in Kernels(worker).every()]
     if as_json:
         _print_json({"implementations": rows})
     else:

@@ -20,7 +20,7 @@ from bench.counters import read_usage
 from bench.counting.counter import Counter
 from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
-from bench.global_state import RANDOM, restored_state
+from bench.imported import imported
 from bench.instruments import missing_instruments
 from bench.memory import workspace_bytes
 from bench.nvml import Unavailable
@@ -43,7 +43,6 @@ from bench.timing.sampling import read
 from bench.timing.stopwatch import harness_costs
 from bench.verify import verify_case
 from implementations.case import Case, Pass
-from implementations.catalogue import load as load_implementation
 from implementations.interface import Implementation
 
 
@@ -284,36 +283,14 @@ def _ready(device: str) -> ReadyCells:
     return ReadyCells(held_limit_bytes(device))
 
 
-def is_imported(spec: str) -> bool:
-    """Whether asking for the implementation runs none of the user's code any more."""
-    return ":" not in spec or spec in _imported
-
-
-def import_kernel(spec: str) -> None:
-    """Load an implementation, and put back what its import changes of the state that all share.
-
-    Raises:
-        CatalogueError: it cannot be loaded.
-
-    """
-    with restored_state() as changes:
-        implementation = load_implementation(spec)
-    _imported[spec] = implementation, [one for one in changes if one != RANDOM]
-
-
 def _implementation(spec: str) -> Implementation:
-    if spec not in _imported:
-        import_kernel(spec)
-    return _imported[spec][0]
-
-
-_imported: dict[str, tuple[Implementation, Sequence[str]]] = {}
+    return imported(spec).implementation
 
 
 def load(spec: str) -> dict[str, Any]:
     """What is known of an implementation without calling it."""
-    implementation = _implementation(spec)
-    return {"status": "done", "kernel": described(implementation, _imported[spec][1])}
+    found = imported(spec)
+    return {"status": "done", "kernel": described(found.implementation, found.changed)}
 
 
 def declined(spec: str, case: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ import torch
 
 from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.environment import available_bytes
-from bench.operations import OPERATIONS, import_kernel, is_imported, one_line
+from bench.imported import imported, is_imported
+from bench.operations import OPERATIONS, one_line
 from bench.timing.stopwatch import harness_costs
 from implementations.interface import UnsupportedCaseError
 
@@ -80,7 +81,7 @@ def _serve(request: dict[str, Any], threads: int, say: Callable[..., None]) -> N
         for spec in (request.get("spec"), *request.get("specs", ())):
             if spec is not None and not is_imported(spec):
                 say(importing=spec)
-                import_kernel(spec)
+                imported(spec)
                 say(importing=None)
         return operation(**request)
 

@@ -105,7 +105,7 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import operations, supervisor, verification
+    from bench import imported, operations, supervisor, verification
     from bench.sweep import sweep
     from bench.timing import ceilings
 
@@ -115,7 +115,7 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     monkeypatch.setattr(ceilings, "FAULTING_BYTES", 4096)
 
     def forget() -> None:
-        operations._imported.clear()
+        imported.forget()
         operations._ready.cache_clear()
 
     forget()
