@@ -5,9 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.counters import read_process
 from bench.global_state import GLOBAL_STATE, restored_state
+from bench.probes import trial
+from implementations import oracle
 
 PRECISION = "the precision of float32 products"
 
@@ -66,7 +70,7 @@ def test_a_clock_that_was_replaced_is_put_back_and_moves_no_reading_before_that(
         time.perf_counter = time.process_time = lambda: 7.0
         first, second = read_process(), read_process()
 
-    assert changes == ["functions of torch or of the clock"]
+    assert changes == ["functions of torch, of the clock or of the checks"]
     assert time.perf_counter is real
     assert second.wall_s > first.wall_s != 7.0
 
@@ -76,3 +80,37 @@ def test_compiling_a_function_changes_nothing() -> None:
         torch.compile(lambda tensor: tensor.softmax(-1), backend="eager")(torch.ones(3, 5))
 
     assert changes == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (torch, "equal"),
+        (torch.Tensor, "abs"),
+        (torch.nn.functional, "scaled_dot_product_attention"),
+        (trial, "largest_error"),
+        (oracle, "softmax_attention"),
+    ],
+)
+def test_a_function_that_judges_is_put_back_where_a_kernel_replaces_it(
+    owner: object, name: str
+) -> None:
+    real = getattr(owner, name)
+
+    with restored_state() as changes:
+        setattr(owner, name, lambda *_: None)
+
+    assert changes == ["functions of torch, of the clock or of the checks"]
+    assert getattr(owner, name) is real
+
+
+@pytest.mark.parametrize("kind", [TorchFunctionMode, TorchDispatchMode])
+def test_a_mode_that_is_left_on_is_left(kind: type) -> None:
+    class Mode(kind):  # type: ignore[misc]  # either of the two
+        pass
+
+    with restored_state() as changes:
+        Mode().__enter__()
+
+    assert changes == ["the modes of torch"]
+    assert (torch.ones(3) + 1.0).sum() == 6.0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from bench.check_case import CheckCase
 from bench.global_state import GLOBAL_STATE
@@ -187,6 +188,10 @@ def leaving(change: Callable[[], object]) -> Core:
     return kernel
 
 
+class LeftOn(TorchFunctionMode):
+    """A mode that changes nothing and is never left."""
+
+
 CHANGES: dict[str, Callable[[], object]] = {
     "whether gradients are recorded": lambda: torch.set_grad_enabled(False),
     "the default dtype": lambda: torch.set_default_dtype(torch.float64),
@@ -195,7 +200,10 @@ CHANGES: dict[str, Callable[[], object]] = {
     "the precision of float32 products": lambda: torch.set_float32_matmul_precision("medium"),
     "whether algorithms are deterministic": lambda: torch.use_deterministic_algorithms(True),
     "whether denormal numbers become zero": lambda: torch.set_flush_denormal(True),
-    "functions of torch or of the clock": lambda: setattr(torch, "equal", lambda *_: True),
+    "functions of torch, of the clock or of the checks": lambda: setattr(
+        torch, "equal", lambda *_: True
+    ),
+    "the modes of torch": lambda: LeftOn().__enter__(),
     "the state of the random numbers": lambda: torch.manual_seed(11),
 }
 
@@ -252,7 +260,7 @@ def test_several_changes_of_global_state_are_one_failure():
     results = judged(leaving(both), "plain", pass_="forward")
 
     found = [one.reason for one in results if one.check == "global_state"]
-    assert found == ["changed the state of the random numbers and the default dtype"]
+    assert found == ["changed the default dtype and the state of the random numbers"]
 
 
 def test_the_state_of_pythons_own_random_numbers_is_put_back():
