@@ -253,6 +253,7 @@ def verify_command(
     with Worker(threads=usable_cores()) as worker, _progress() as shown, _warnings_as_lines():
         shown.phase(STARTING)
         worker.begin()
+        from bench.process.kernels import Kernels
         from bench.verification import Verification
 
         found = Verification(
@@ -263,7 +264,7 @@ def verify_command(
             dtypes=dtype or (),
             pass_=pass_,
             time_limit_s=time_limit,
-        ).run(lambda name: shown.phase(f"verifying {name}"), worker)
+        ).run(lambda name: shown.phase(f"verifying {name}"), Kernels(worker, tell=shown.phase))
     if as_json:
         _print_json(found.to_dict())
     else:
@@ -595,7 +596,7 @@ def _measure(**options: Any) -> tuple[Path, bool]:
             from bench.process.kernels import Kernels
             from bench.request import Request
 
-            kernels = Kernels(worker, keep_lost=True)
+            kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
             request = Request(names=names, specs=specs, **options)
             folder = request.folder
             plan = request.plan(kernels.load)

@@ -98,9 +98,9 @@ class Verification:
     def run(
         self,
         on_progress: Callable[[str], None] = lambda name: None,
-        worker: Worker | None = None,
+        kernels: Kernels | None = None,
     ) -> Verified:
-        """Check everything that was chosen, in a worker process, which ends with this.
+        """Check everything that was chosen, in the process of `kernels`, which ends with this.
 
         Raises:
             CatalogueError: an implementation that cannot be found or loaded.
@@ -116,8 +116,8 @@ class Verification:
         device = check_device(self.device or "cpu")
         dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
         cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
-        with worker or Worker(threads=usable_cores()) as worker:
-            kernels = Kernels(worker)
+        kernels = kernels or Kernels(Worker(threads=usable_cores()))
+        with kernels.worker as worker:
             chosen = kernels.load_all(self.names, specs) or kernels.every()
             found = list(
                 run_checks(

@@ -37,6 +37,6 @@ def end_marked(mark: str) -> None:
 
 def _has(process: psutil.Process, mark: str) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and mark in process.environ()
+        return mark in process.environ()
     except (psutil.Error, OSError):  # it has ended, or is another user's
         return False

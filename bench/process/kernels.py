@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from functools import cache, partial
 
@@ -27,11 +27,19 @@ class Kernels:
     """Loads implementations: files of the suite here, all others in `worker`, each once.
 
     An import that never ends, or takes the worker down, is a CatalogueError; with `keep_lost` the
-    kernel comes back with its `loss`, and whatever else was asked for can go on.
+    kernel comes back with its `loss`, and whatever else was asked for can go on. `tell` is told
+    what is imported, which may take long.
     """
 
-    def __init__(self, worker: Worker, *, keep_lost: bool = False) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        keep_lost: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.worker = worker
+        self._tell = tell
         self._keep_lost = keep_lost
         self._described: dict[str, Described] = {}
 
@@ -64,13 +72,14 @@ class Kernels:
 
     def hand_over(self, worker: Worker) -> None:
         """Ask this process from now on; the one before is stopped if it is another."""
-        if self._worker is not worker:
-            self._worker.stop()
-            self._worker = worker
+        if self.worker is not worker:
+            self.worker.stop()
+            self.worker = worker
 
     def _ask(self, spec: str) -> Described:
+        self._tell(f"importing {spec}")
         try:
-            answer = self._worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
+            answer = self.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
         except WorkerLost as problem:
             reason = str(problem)
             if not isinstance(problem, ImportLost):
@@ -90,7 +99,7 @@ class Kernels:
     def _declined(self, spec: str, case: Case) -> str | None:
         """Why the kernel declines a case; None also where nobody can say: its checks will."""
         try:
-            answer = self._worker.ask(
+            answer = self.worker.ask(
                 "declined", limit_s=DECLINING_LIMIT_S, spec=spec, case=asdict(case)
             )
         except WorkerLost:

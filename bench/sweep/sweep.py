@@ -81,7 +81,8 @@ class Sweep:
         """
         self._began = self.clock() - self.head_start_s
         with self._worker() as checking:
-            kernels = self.kernels or Kernels(checking, keep_lost=True)
+            tell = self.observer.phase
+            kernels = self.kernels or Kernels(checking, keep_lost=True, tell=tell)
             cells = cells_of(self.plan, kernels.load)
             kernels.hand_over(checking)
             self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
