@@ -418,6 +418,7 @@ def fit_command(
 ) -> int:
     """Judge claimed laws on any table of sizes and costs."""
     from reports.answers import Questions, check_answerable, documents, print_answers
+    from reports.conditions.doubts import marked_fits
     from reports.grouped import fit_groups
     from reports.judge.together import together
     from reports.tables.asked import asked
@@ -463,6 +464,7 @@ def fit_command(
             _print_json({"fits": documents(fits, questions), **more})
         else:
             check_answerable(fits, questions)
+            fits = marked_fits(fits, table)
             _show_verdicts(fits)
             if joint is not None:
                 _console().print(joint.text)
@@ -617,6 +619,18 @@ def _records(folder: Path) -> list[Record]:
         return list(read_records(folder / RECORDS_FILE))
 
 
+def _doubts(folder: Path) -> list[str]:
+    """A line for each implementation that was wrong somewhere: what of it is timed, what is not."""
+    records = _records(folder)
+    import pandas as pd
+
+    from bench.records import read_info
+    from reports.conditions.doubts import doubts
+
+    frame = pd.DataFrame([one.to_dict() for one in records])
+    return list(doubts(frame, read_info(folder)).values())
+
+
 def _tally(folder: Path) -> str:
     """What became of the cells, and the first reason of those without a time."""
     from collections import Counter
@@ -722,8 +736,12 @@ def _sweep(
         ).run(resume=resume)
     failures = failing(gate.results)
     for line in failures:
-        _say(f"check failed, not timed: {line}")
-    return bool(failures) or any(one.status in ("incorrect", "crashed") for one in _records(folder))
+        _say(f"check failed: {line}")
+    for line in _doubts(folder):
+        _say(line)
+    return bool(failures) or any(
+        one.status in ("incorrect", "implausible", "crashed") for one in _records(folder)
+    )
 
 
 def _show_verdicts(fits: Sequence[Fit]) -> None:

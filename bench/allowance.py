@@ -25,7 +25,6 @@ from torch import Tensor
 from bench.timing.inputs import Inputs
 from implementations.masking import resolve_scale
 from implementations.oracle import (
-    QUANTITIES,
     Oracle,
     evaluate,
     full_mask,
@@ -56,10 +55,16 @@ def _full_precision() -> Iterator[None]:
 
 
 def expect(
-    inputs: Inputs, *, is_causal: bool = False, scale: float | None = None, oracle: Oracle
+    inputs: Inputs,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    oracle: Oracle,
+    with_gradients: bool = True,
 ) -> Expected:
     """The exact answer to inputs of any dtype and device, and the allowance of each quantity."""
     factor = resolve_scale(inputs.query, scale)
+    upstream = inputs.grad_output if with_gradients else None
     exact = reference(
         inputs.query,
         inputs.key,
@@ -67,24 +72,22 @@ def expect(
         attn_mask=inputs.attn_mask,
         is_causal=is_causal,
         scale=factor,
-        grad_output=inputs.grad_output,
+        grad_output=upstream,
         oracle=oracle,
     )
     terms = sum((*inputs.query.shape[-2:], *inputs.value.shape[-2:]))
     step = torch.finfo(inputs.query.dtype).eps
     if inputs.query.dtype == torch.float64:
         steps = step * terms * (1.0 + exact.score_magnitude)
-        allowed = {name: steps * exact.magnitudes[name] for name in QUANTITIES}
+        allowed = {name: steps * size for name, size in exact.magnitudes.items()}
         return Expected(values=exact.values, allowed=allowed)
     sums = torch.finfo(torch.float32).eps * (math.sqrt(terms) + exact.score_magnitude)
     mask = full_mask(inputs.query, inputs.key, inputs.attn_mask, is_causal)
     with _full_precision():
-        baseline = evaluate(
-            oracle, inputs.query, inputs.key, inputs.value, mask, factor, inputs.grad_output
-        )
+        baseline = evaluate(oracle, inputs.query, inputs.key, inputs.value, mask, factor, upstream)
     allowed = {}
-    for name in QUANTITIES:
-        error = largest_error(baseline[name], exact.values[name])
+    for name, value in exact.values.items():
+        error = largest_error(baseline[name], value)
         # A baseline that overflows excuses nobody.
         excused = BASELINE_FACTOR * error if math.isfinite(error) else 0.0
         rounding = step * (exact.magnitudes[name] + exact.sensitivities[name])

@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench.system_files import read
+from bench.system_files import status_bytes
 
 try:
     import resource
@@ -50,7 +50,7 @@ def limit_memory(available_bytes: int, own: Path = SELF) -> int | None:
     """
     if resource is None or not hasattr(resource, "RLIMIT_DATA"):
         return None
-    held = _data_bytes(own)
+    held = status_bytes("VmData", own)
     if held is None:
         return None
     limit = held + available_bytes
@@ -59,11 +59,3 @@ def limit_memory(available_bytes: int, own: Path = SELF) -> int | None:
         return None
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     return limit
-
-
-def _data_bytes(own: Path) -> int | None:
-    for line in (read(own / "status") or "").splitlines():
-        words = line.split()
-        if words[:1] == ["VmData:"] and len(words) == 3 and words[1].isdigit():
-            return int(words[1]) * 1024
-    return None

@@ -26,6 +26,7 @@ WRAPPED_LATER = "manual_seed"
 # Modules of ours that compute references, compare, or read the clock.
 JUDGING = (
     "bench.allowance",
+    "bench.checks",
     "bench.counters",
     "bench.memory",
     "bench.probes",

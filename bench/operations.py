@@ -6,14 +6,11 @@ Each raises what a kernel or torch raises; `bench.worker` turns that into an ans
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bench.check_case import CheckCase
 from bench.counters import read_usage
@@ -22,25 +19,15 @@ from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
 from bench.imported import imported
 from bench.instruments import missing_instruments
-from bench.memory import workspace_bytes
-from bench.nvml import Unavailable
 from bench.probes.agreement import agreement
 from bench.process.described import describe as described
 from bench.shrink import shrink
 from bench.timing.ceilings import large_block_faults, measure_ceilings
 from bench.timing.cuda import gpu_caches, gpu_harness_costs
-from bench.timing.gpu_and_energy import energy, gpu_state, watch_idle
-from bench.timing.prepared_call import (
-    Prepared,
-    ReadyCell,
-    ReadyCells,
-    held_limit_bytes,
-    replay_stopwatch,
-    stopwatch,
-    unsound,
-)
-from bench.timing.sampling import read
+from bench.timing.prepared_call import stopwatch
 from bench.timing.stopwatch import harness_costs
+from bench.timing.visit import first_visit
+from bench.timing.visit import visit as visit_cell
 from bench.verify import verify_case
 from implementations.case import Case, Pass
 from implementations.interface import Implementation
@@ -114,68 +101,15 @@ def reduce(spec: str, case: dict[str, Any], check: str, seed: int) -> dict[str, 
 
 
 def trial(spec: str, case: dict[str, Any], seed: int, with_energy: bool = False) -> dict[str, Any]:
-    """Call one cell for the first time in a run: its workspace, energy if asked, one reading.
-
-    The checks have not seen every size: outputs that are unsound at first sight are `incorrect`.
-    """
-    implementation, point = _implementation(spec), Case(**case)
-    if with_energy:
-        watch_idle(point.device)
-    ready = _ready(point.device).get(implementation, spec, point, seed).prepared
-    workspace, outputs = _workspace(implementation, ready, point)
-    objection = unsound(outputs, point)
-    del outputs
-    if objection is not None:
-        return {"status": "incorrect", "reason": objection}
-    found = visit(spec, case, seed, workspace or 0)
-    found["workspace_bytes"] = workspace
-    return found | (_besides(energy, ready, point.device) if with_energy else {})
+    """A cell's first call in a run."""
+    return first_visit(_implementation(spec), Case(**case), seed, with_energy)
 
 
-def visit(spec: str, case: dict[str, Any], seed: int, workspace_bytes: int = 0) -> dict[str, Any]:
-    """One reading of a cell, and on a GPU one of its replay; all values are per call."""
-    point = Case(**case)
-    watch = stopwatch(point.device)
-    cells = _ready(point.device)
-    cell = cells.get(_implementation(spec), spec, point, seed)
-    with cell.prepared.conditions():
-        if cell.once_s == math.inf:
-            # The first call may compile, and takes new memory: its reading is a rough one.
-            cell.once_s = watch.measure(cell.prepared.call, 1)
-        on_cpu = point.device_type == "cpu"
-        found = asdict(read(cell.prepared.call, watch, cell.once_s, less_waiting=on_cpu))
-        cell.once_s = min(cell.once_s, found["time_s"])
-    if point.device_type == "cuda":
-        # At once: an idle GPU soon tells nothing of what slowed it.
-        found["gpu_state"] = gpu_state(point.device)
-        found |= _replayed(cells, cell, point, workspace_bytes)
-    return {"status": "measured", **found}
-
-
-def _replayed(
-    cells: ReadyCells, cell: ReadyCell, case: Case, workspace_bytes: int
+def visit(
+    spec: str, case: dict[str, Any], seed: int, workspace_bytes: int = 0, check: bool = False
 ) -> dict[str, Any]:
-    """`graph_time_s`: a call replayed from a graph; or `graph_reason`, why there is none.
-
-    A GPU that does not recover is replaced with this process, as after any error of that kind.
-    """
-    try:
-        graph = cells.captured(cell, case, workspace_bytes)
-        if graph is None:
-            told = cell.replay
-            return {"graph_reason": told.reason} if isinstance(told, Unavailable) else {}
-        watch = replay_stopwatch(case.device)
-        try:
-            if cell.replay_s == math.inf:
-                cell.replay_s = watch.measure(graph.replay, 1)
-            found = read(graph.replay, watch, cell.replay_s)
-        finally:
-            if graph is not cell.replay:  # too large to be kept
-                graph.close()
-    except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
-        return {"graph_reason": _named(problem)}
-    cell.replay_s = min(cell.replay_s, found.time_s)
-    return {"graph_time_s": found.time_s}
+    """One reading of a cell."""
+    return visit_cell(_implementation(spec), Case(**case), seed, workspace_bytes, check)
 
 
 def rest(device: str) -> dict[str, Any]:
@@ -188,37 +122,6 @@ def rest(device: str) -> dict[str, Any]:
 def usage() -> dict[str, Any]:
     """What the operating system has counted of this process and of the machine until now."""
     return {"status": "done", **asdict(read_usage())}
-
-
-def _besides(
-    instrument: Callable[[Prepared, str], dict[str, Any]], ready: Prepared, device: str
-) -> dict[str, Any]:
-    """What an instrument reads beside the time; if it fails, why: the time must not be lost."""
-    try:
-        return instrument(ready, device)
-    except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
-        return {"energy_reason": _named(problem)}
-
-
-def _named(problem: BaseException) -> str:
-    return f"{type(problem).__name__}: {one_line(problem)}"
-
-
-def _workspace(
-    implementation: Implementation, ready: Prepared, case: Case
-) -> tuple[int | None, Sequence[Tensor]]:
-    """The workspace of one call, and its outputs."""
-    if implementation.unmeasured_workspace is not None:
-        return None, ready.run()
-    made: list[Sequence[Tensor]] = []
-
-    def run() -> Sequence[Tensor]:
-        made.clear()  # what an earlier call left is no workspace of this one
-        made.append(ready.run())
-        return made[-1]
-
-    peak = workspace_bytes(run, case.device)
-    return peak, made[-1]
 
 
 def count(spec: str, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -261,7 +164,7 @@ def _counts(found: Counts) -> dict[str, int | None]:
     if found.bytes_read is not None and found.bytes_written is not None:
         moved = found.bytes_read + found.bytes_written
     return {
-        "flops_executed": found.executed_flops,
+        "flops_executed": None if "executed_flops" in found.lower_bounds else found.executed_flops,
         "transcendentals": found.transcendentals,
         "bytes_moved": moved,
         "operator_launches": found.launches,
@@ -271,16 +174,6 @@ def _counts(found: Counts) -> dict[str, int | None]:
 def ceiling(dtype: str, device: str) -> dict[str, Any]:
     """The machine's own rates; see `bench.timing.ceilings`."""
     return {"status": "done", **measure_ceilings(dtype, device, stopwatch(device))}
-
-
-def one_line(problem: BaseException) -> str:
-    """What is said first, of reasonable length."""
-    return str(problem).partition("\n")[0][:300] or "without a word"
-
-
-@cache
-def _ready(device: str) -> ReadyCells:
-    return ReadyCells(held_limit_bytes(device))
 
 
 def _implementation(spec: str) -> Implementation:

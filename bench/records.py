@@ -12,7 +12,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ STATUSES = (
     "measured",
     "unsupported",
     "incorrect",
+    "implausible",
     "out_of_memory",
     "timeout",
     "crashed",
     "skipped",
 )
+
+WRONG = ("incorrect", "implausible")
+"""Statuses that withdraw every time of their cell, those of earlier rounds among them."""
 
 
 class RunError(ValueError):
@@ -149,6 +153,17 @@ class Run:
     records: tuple[Record, ...] = field(repr=False)
 
 
+_CELL = (
+    *("implementation", "pass_", "device", "dtype", "batch", "num_heads", "seq_len", "key_len"),
+    *("head_dim", "is_causal", "mask", "growth", "threads"),
+)
+_READ = (
+    *("time_s", "time_min_s", "samples_s", "calls_per_sample", "cpu_time_s", "minor_faults"),
+    *("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s"),
+)
+_UNREAD: Mapping[str, Any] = dict.fromkeys(_READ)
+
+
 def read_run(path: str | os.PathLike[str]) -> Run:
     """Read a run directory. Lines that are not records are left out with a warning.
 
@@ -209,8 +224,26 @@ def write_info(folder: Path, info: Mapping[str, Any]) -> None:
         ) from None
 
 
-def read_records(file: Path) -> Iterator[Record]:
-    """The records of a journal in order; a line that is not one is left out with a warning."""
+def read_records(file: Path) -> list[Record]:
+    """The records of a journal in order; a line that is not one is left out with a warning.
+
+    Of a cell that was found `incorrect` or `implausible` in any round no other record tells a time.
+    """
+    records = list(_lines(file))
+    wrong = {_cell(one): one for one in records if one.status in WRONG}
+    return [
+        replace(one, **_UNREAD, status=found.status, reason=found.reason)
+        if (found := wrong.get(_cell(one))) and one.status == "measured"
+        else one
+        for one in records
+    ]
+
+
+def _cell(record: Record) -> tuple[object, ...]:
+    return tuple(getattr(record, name) for name in _CELL)
+
+
+def _lines(file: Path) -> Iterator[Record]:
     with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -222,7 +255,7 @@ def read_records(file: Path) -> Iterator[Record]:
                 record = Record.from_dict(row)
             except (ValueError, TypeError) as problem:
                 warnings.warn(
-                    f"{file} line {number} left out: {problem}", CorruptRecordWarning, stacklevel=2
+                    f"{file} line {number} left out: {problem}", CorruptRecordWarning, stacklevel=3
                 )
                 continue
             yield record

@@ -49,3 +49,12 @@ def write_cpus(cpus: Iterable[int]) -> str:
         else:
             runs.append([cpu])
     return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def status_bytes(name: str, own: Path = Path("/proc/self")) -> int | None:
+    """A size that Linux tells of this process, such as `VmRSS`; None elsewhere."""
+    for line in (read(own / "status") or "").splitlines():
+        words = line.split()
+        if words[:1] == [f"{name}:"] and len(words) == 3 and words[1].isdigit():
+            return int(words[1]) * 1024
+    return None

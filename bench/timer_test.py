@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from bench.timing.sampling import read
-from bench.timing.stopwatch import CpuStopwatch, Stopwatch
+from bench.timing.stopwatch import CpuStopwatch, Stopwatch, nothing
 
 DURATIONS_S = (50e-6, 500e-6, 5e-3, 50e-3)
 LARGEST_ERROR = 0.01
@@ -116,11 +116,7 @@ def harness_overhead(
     for _ in range(readings):
         start = clock()
         for _ in repeat(None, calls):
-            _nothing()
+            nothing()
         before.append((clock() - start) / calls)
-        after.append(watch.measure(_nothing, calls) / calls)
+        after.append(watch.measure(nothing, calls) / calls)
     return HarnessOverhead(before_s=statistics.median(before), after_s=statistics.median(after))
-
-
-def _nothing() -> None:
-    pass

@@ -24,8 +24,9 @@ import torch
 from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.environment import available_bytes
 from bench.imported import imported, is_imported
-from bench.operations import OPERATIONS, one_line
+from bench.operations import OPERATIONS
 from bench.timing.stopwatch import harness_costs
+from bench.timing.visit import one_line
 from implementations.interface import UnsupportedCaseError
 
 THREADED_ELEMENTS = 2**20

@@ -61,9 +61,12 @@ def evaluate(
     value: Tensor,
     attn_mask: Tensor | None,
     scale: float,
-    grad_output: Tensor,
+    grad_output: Tensor | None,
 ) -> dict[str, Tensor]:
-    """Output and gradients of `oracle` in the dtype of the inputs, detached."""
+    """Output and, with an upstream gradient, gradients of `oracle` in the dtype of the inputs."""
+    if grad_output is None:
+        with torch.no_grad():
+            return {"output": oracle(query, key, value, attn_mask, scale)}
     inputs = [tensor.detach().clone().requires_grad_() for tensor in (query, key, value)]
     output = oracle(inputs[0], inputs[1], inputs[2], attn_mask, scale)
     gradients = torch.autograd.grad(output, inputs, grad_output)
@@ -78,14 +81,15 @@ def reference(
     attn_mask: Tensor | None = None,
     is_causal: bool = False,
     scale: float | None = None,
-    grad_output: Tensor,
+    grad_output: Tensor | None,
     oracle: Oracle = softmax_attention,
 ) -> Reference:
-    """The exact answer, as far as float64 on the CPU goes, for inputs of any dtype and device."""
-    q, k, v, upstream = (
-        tensor.detach().to(device="cpu", dtype=torch.float64)
-        for tensor in (query, key, value, grad_output)
-    )
+    """The exact answer, as far as float64 on the CPU goes, for inputs of any dtype and device.
+
+    Without an upstream gradient it is the output alone.
+    """
+    q, k, v = (_exact(tensor) for tensor in (query, key, value))
+    upstream = None if grad_output is None else _exact(grad_output)
     mask = full_mask(query, key, attn_mask, is_causal)
     if mask is not None:
         mask = mask.cpu() if mask.dtype == torch.bool else mask.to("cpu", torch.float64)
@@ -107,9 +111,16 @@ def reference(
     )
 
 
+def _exact(tensor: Tensor) -> Tensor:
+    return tensor.detach().to(device="cpu", dtype=torch.float64)
+
+
 def _magnitudes(
-    q: Tensor, k: Tensor, v: Tensor, upstream: Tensor, weights: Tensor, scale: float
+    q: Tensor, k: Tensor, v: Tensor, upstream: Tensor | None, weights: Tensor, scale: float
 ) -> dict[str, Tensor]:
+    output = weights @ v.abs()
+    if upstream is None:
+        return {"output": output}
     weight_grads = upstream.abs() @ v.abs().mT
     row_sums = (weights * weight_grads).sum(-1, keepdim=True)
     score_grads = weights * (weight_grads + row_sums)
@@ -120,7 +131,7 @@ def _magnitudes(
         largest = weights.argmax(-1, keepdim=True)
         score_grads = score_grads.scatter_add(-1, largest, residual)
     return {
-        "output": weights @ v.abs(),
+        "output": output,
         "grad_query": score_grads @ k.abs() * abs(scale),
         "grad_key": score_grads.mT @ q.abs() * abs(scale),
         "grad_value": weights.mT @ upstream.abs(),
@@ -131,25 +142,29 @@ def _sensitivities(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    upstream: Tensor,
+    upstream: Tensor | None,
     weights: Tensor,
     score_sizes: Tensor,
     scale: float,
 ) -> dict[str, Tensor]:
+    score_error = (weights * score_sizes**2).sum(-1, keepdim=True).sqrt()
+    output_spread = (weights @ v**2 - (weights @ v) ** 2).clamp(min=0.0).sqrt()
+    output = score_error * output_spread
+    if upstream is None:
+        return {"output": output}
+
     def spread(values: Tensor) -> Tensor:
         """The standard deviation of a row's values under its weights."""
         mean = (weights * values).sum(-1, keepdim=True)
         return (weights * (values - mean) ** 2).sum(-1, keepdim=True).sqrt()
 
-    score_error = (weights * score_sizes**2).sum(-1, keepdim=True).sqrt()
-    output_spread = (weights @ v**2 - (weights @ v) ** 2).clamp(min=0.0).sqrt()
     mean_size = (weights * score_sizes).sum(-1, keepdim=True)
     weight_errors = weights * (score_sizes + mean_size - 2.0 * weights * score_sizes)
     weight_grads = upstream @ v.mT
     centred = weight_grads - (weights * weight_grads).sum(-1, keepdim=True)
     score_grad_errors = weight_errors * centred.abs() + weights * score_error * spread(weight_grads)
     return {
-        "output": score_error * output_spread,
+        "output": output,
         "grad_query": score_grad_errors @ k.abs() * abs(scale),
         "grad_key": score_grad_errors.mT @ q.abs() * abs(scale),
         "grad_value": weight_errors.mT @ upstream.abs(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from reports.disturbances import disturbances, harness, strings
 
 _STATUS_WORDS = {
     "unsupported": "not supported by the implementation",
-    "incorrect": "failed verification, so never timed",
+    "incorrect": "gave wrong answers, before it was timed or while it was",
+    "implausible": "cannot have done the work in the time that was read",
     "out_of_memory": "ran out of memory",
     "timeout": "took longer than the time limit",
     "crashed": "crashed the measuring process",
@@ -43,6 +45,7 @@ _ALL_INSTRUMENTS = _INSTRUMENTS | {
 }
 _FEWEST_ROUNDS = 3  # fewer, and drift over the run can pass for growth
 _LONGEST_REASON = 160
+_NUMBERS = re.compile(r"\d[\d.e+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +65,21 @@ def untimed(cells: pd.DataFrame) -> list[Untimed]:
     `cells` is a cell table (see `reports.cell_table`).
     """
     rows = cells[cells["status"] != "measured"]
-    counted = Counter(
-        (str(name), str(status), "" if pd.isna(reason) else wording.one_line(reason))
-        for name, status, reason in zip(
-            rows["implementation"], rows["status"], rows["reason"], strict=True
-        )
-    )
+    counted: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], str] = {}  # of reasons that differ in their numbers only
+    for name, status, found in zip(
+        rows["implementation"], rows["status"], rows["reason"], strict=True
+    ):
+        reason = "" if pd.isna(found) else wording.one_line(found)
+        key = (str(name), str(status), _NUMBERS.sub("", reason))
+        counted[key] += 1
+        first.setdefault(key, reason)
     return [
         Untimed(
             implementation=name,
             status=status,
             meaning=_STATUS_WORDS.get(status, status),
-            reason=_cut(reason) or "no reason recorded",
+            reason=_cut(first[name, status, reason]) or "no reason recorded",
             cells=number,
         )
         for (name, status, reason), number in sorted(
@@ -89,7 +95,6 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
     of which may be missing. No line comes twice.
     """
     lines = [
-        *_correctness(info),
         *disturbances(frame, cells),
         *_statuses(cells),
         *_schedule(cells, info),
@@ -120,21 +125,6 @@ def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
         f"{wording.listed(words)}.",
         lines,
     )
-
-
-def _correctness(info: Mapping[str, Any]) -> list[str]:
-    summary = info.get("verification")
-    if not isinstance(summary, Mapping):
-        return []
-    failed = sum(
-        number for name in ("fail", "error") if isinstance(number := summary.get(name), int)
-    )
-    if not failed:
-        return []
-    return [
-        f"{wording.count(failed, 'correctness check')} failed; cells that such a check covers "
-        "carry no time."
-    ]
 
 
 def _statuses(cells: pd.DataFrame) -> list[str]:

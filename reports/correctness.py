@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from reports import wording
 from reports.caveats import gate
 from reports.checks import Matrix, check_table, matrix
+from reports.conditions.doubts import doubts
 from reports.figures import CORRECTNESS
 from reports.figures.error_against_allowed import Checked, looks_of
 from reports.figures.view import View
@@ -31,6 +34,7 @@ _MOST_FAILURES = 10  # lines on the page; a kernel that is wrong throughout fail
 class Correctness:
     """What the page says about one run: the gate in a sentence, its failures, matrix and figure.
 
+    `doubts` says of each that failed somewhere what is timed of it all the same, and what is not;
     `more` is how many failures were too many to list; `matrix` and `picture` are None where the
     run recorded nothing to show, and `left_out` then says why there is no picture, if the run
     was checked at all.
@@ -38,6 +42,7 @@ class Correctness:
 
     name: str
     gate: str
+    doubts: tuple[str, ...]
     failures: tuple[str, ...]
     more: int
     matrix: Matrix | None
@@ -46,9 +51,9 @@ class Correctness:
 
 
 def correctness(
-    infos: Mapping[str, Mapping[str, Any]], seen: Sequence[View], out: Path
+    infos: Mapping[str, Mapping[str, Any]], frame: pd.DataFrame, seen: Sequence[View], out: Path
 ) -> list[Correctness]:
-    """What each run's gate found, its figure drawn into `out`.
+    """What each run's gate found, its figure drawn into `out`; `frame` are the records of all.
 
     `seen` are the views whose figures are on the same page, so that an implementation looks the
     same in all.
@@ -60,12 +65,15 @@ def correctness(
         shown = Checked(checks=own, looks=looks)
         reason = CORRECTNESS.missing(shown)
         sentence, failures = gate(info)
-        where = [wording.one_line(name)] if len(infos) > 1 else []
+        several = len(infos) > 1
+        where = [wording.one_line(name)] if several else []
+        records = frame[frame["run"] == name] if several and "run" in frame else frame
         was_checked = isinstance(info.get("verification"), Mapping)
         found.append(
             Correctness(
                 name=wording.one_line(name),
                 gate=sentence,
+                doubts=tuple(doubts(records, info).values()),
                 failures=tuple(failures[:_MOST_FAILURES]),
                 more=max(0, len(failures) - _MOST_FAILURES),
                 matrix=None if own.empty else matrix(own),

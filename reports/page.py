@@ -20,6 +20,7 @@ from reports.bounds import bounds
 from reports.caveats import caveats, untimed
 from reports.cell_table import cell_table
 from reports.checks import check_table
+from reports.conditions.doubts import MEANING, marked_table
 from reports.correctness import ALLOWED, correctness
 from reports.environment import environment
 from reports.figures.size_names import OUR_SIZES, SizeName
@@ -84,17 +85,18 @@ def report(
 
     """
     shown = restated(read_tables([Path(path) for path in paths]), question or EVERYTHING)
+    table = marked_table(shown.table)
     try:
-        fits, unjudged = judge_table(shown.table, shown.question), None
+        fits, unjudged = judge_table(table, shown.question), None
     except LawError:
         raise
     except ValueError as problem:
-        if not {"seq_len", "time_s"} <= set(shown.table.frame.columns):
+        if not {"seq_len", "time_s"} <= set(table.frame.columns):
             raise
         fits, unjudged = [], str(problem)  # the figures still say something
     target = out if out is not None else default_directory(Path(paths[0]))
     return write_report(
-        shown.table,
+        table,
         fits,
         target,
         unjudged=unjudged,
@@ -196,12 +198,14 @@ def _write(
         tables.append(write_csv(bounded, out / "tables" / "bounds.csv"))
     if len(checks):
         tables.append(write_csv(checks, out / "tables" / "checks.csv"))
-    checked = correctness(infos, seen, out)
+    checked = correctness(infos, table.frame, seen, out)
     groups = groups_of(seen, out)
     pictures = [run.picture for run in checked if run.picture is not None]
     pictures += [picture for group in groups for picture in group.figures]
     tables += [picture.table for picture in pictures]
     found = findings(rows, seen)
+    if any(run.doubts for run in checked):
+        found.append(MEANING)
     absent = [run.left_out for run in checked if run.left_out]
     absent += [without_figures] if without_figures and not seen else left_out(seen)
     subject = "attention scales" if sizes == OUR_SIZES else "the cost grows"

@@ -106,9 +106,47 @@ def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
     )
 
     assert shown.code == attnscale.FAILED
-    assert "check failed, not timed: fail: shapes: wrong: output in case more_keys" in shown.err
+    assert "check failed: fail: shapes: wrong: output in case more_keys" in shown.err
+    assert re.search(r"^wrong † failed \d+ checks \(.*\): none of its", shown.err, re.MULTILINE)
     statuses = {(r.implementation, r.status) for r in read_run(tmp_path / "r").records}
     assert statuses == {("matmul", "measured"), ("sdpa", "measured"), ("wrong", "incorrect")}
+
+
+def test_a_kernel_that_is_wrong_in_causal_calls_is_timed_without_and_marked_wherever_it_is_named(
+    attnscale_, plan, tmp_path, checking, write
+):
+    path = write(
+        "half_right.py",
+        """
+        import torch.nn.functional as F
+        def half_right(query, key, value, is_causal=False):
+            return F.scaled_dot_product_attention(query, key, value)
+        """,
+    )
+    run = tmp_path / "run"
+    (tmp_path / "both.toml").write_text(
+        plan.read_text() + "\n[[series]]\nimplementations = ['matmul', 'half_right']\n"
+        "seq_lens = [5, 7]\nd_models = [33]\nhead_dim = 11\nis_causal = true\n"
+    )
+
+    swept = attnscale_(
+        "sweep", "--config", tmp_path / "both.toml", "--impl", f"{path}:half_right", "--out", run
+    )
+    reported = attnscale_("report", run)
+    judged = attnscale_("fit", run, "--by", "implementation,is_causal")
+    as_json = attnscale_("fit", run, "--by", "implementation,is_causal", "--json")
+
+    assert (swept.code, reported.code) == (attnscale.FAILED, attnscale.DONE)
+    (told,) = re.findall(r"^half_right †.*$", swept.err, re.MULTILINE)
+    assert told.startswith("half_right † failed 1 check (causal): 2 of its 6 cells have no time")
+    summary = (run / "report" / "summary.md").read_text()
+    # What a check said is quoted as it stands.
+    named = [line for line in summary.splitlines() if "half\\_right" in line]
+    unmarked = [line for line in named if "half\\_right †" not in line]
+    assert len(named) > 10
+    assert all("half\\_right: output in case causal" in line for line in unmarked)
+    assert "half_right †" in judged.out
+    assert "†" not in as_json.out
 
 
 def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path, checking):

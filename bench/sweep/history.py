@@ -6,7 +6,7 @@ from collections import Counter
 
 from bench.cases import Plan
 from bench.cells import Cell, Key, case_of
-from bench.records import Record
+from bench.records import WRONG, Record
 from bench.sweep.forecast import Forecast, Observation
 
 # A visit is given up after this many times what its call was allowed to take.
@@ -26,9 +26,10 @@ def visit_limit_s(plan: Plan) -> float:
 class History:
     """What the records and readings so far tell; it grows with every one of them.
 
-    `readings` counts those of each cell; `given_up` holds the cells that were lost before they were
-    ever read, or twice; `workspaces` what the first call told, None where it cannot be measured;
-    `recorded` the cells that have a record, and `measured_in` the last round of those with a time.
+    `readings` counts those of each cell; `given_up` holds the cells that were found wrong, lost
+    before they were ever read, or lost twice; `workspaces` what the first call told, None where it
+    cannot be measured; `recorded` the cells that have a record, and `measured_in` the last round of
+    those with a time.
     """
 
     def __init__(self, forecast: Forecast) -> None:
@@ -62,7 +63,7 @@ class History:
         was_read = self.readings[key] > 0
         if not was_read and status in LOSSES:
             self.forecast.observe_loss(*key, status)
-        if not was_read or self._losses[key] >= MOST_LOSSES:
+        if not was_read or status in WRONG or self._losses[key] >= MOST_LOSSES:
             self.given_up.add(key)
 
     @property

@@ -149,6 +149,7 @@ class Sweep:
                 slot = number % PROCESSES
                 if number - first < PROCESSES:
                     self._note(ceilings=ground.ceilings(turns.cells, workers[slot], self._info))
+                turns.ceilings = self._info["ceilings"]
                 self.observer.measuring(*self._progress(number))
                 owed = max(1, PROCESSES * FEWEST_TURNS - (number - first))
                 turn_s = min(self.plan.turn_s, (self._deadline - self.clock()) / owed)
@@ -197,6 +198,7 @@ class Sweep:
                 "rounds": number - self._cut_short,
                 "processes": PROCESSES,
                 "fewest_readings": turns.fewest_readings(),
+                "checking_s": turns.checking_s,
                 "cells_left_out": len(turns.left_out),
                 "ended": ended,
             },

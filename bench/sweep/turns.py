@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -11,24 +12,32 @@ from typing import Any
 
 from bench.cases import Plan
 from bench.cells import Cell, Key, unmeasured_record
+from bench.checks.plausible import Limits, implausible
 from bench.counters import Usage
 from bench.gate import Admission
-from bench.records import Record, RunError
+from bench.records import WRONG, Record, RunError
 from bench.supervisor import MOST_ENDINGS, ImportLost, Worker, WorkerEnded, WorkerLost, succeeded
 from bench.sweep.history import History, visit_limit_s
 from bench.sweep.journal import Journal
 from bench.sweep.passes import Passes, visit_s
 from bench.sweep.round_record import Answer, round_record
 from implementations.case import Case
+from implementations.oracle import softmax_attention
 
 SHORTEST_LAST_LIMIT_S = 2.0
 BATCH_S = 2.0
+# How many readings are checked beside those of the last pass of a turn, of which all are.
+CHECKED = 0.1
 # A first visit warms up, measures the workspace, and looks at the outputs.
 FIRST_VISITS = 3
 USAGE_LIMIT_S = 30.0
 # How the reason begins of a cell that was left out for want of time.
 NO_TIME = "no time was left for it"
-INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
+INSTRUMENT_REASONS = {
+    "energy_j": "energy_reason",
+    "graph_time_s": "graph_reason",
+    "workspace_bytes": "workspace_reason",
+}
 
 Fields = Mapping[Key, Mapping[str, Any]]
 """What the records of each cell say besides what is read: its counts."""
@@ -57,10 +66,14 @@ class Turns:
         on_pass: Callable[[int], None] = lambda number: None,
     ) -> None:
         self.fields: Fields = {}
+        self.ceilings: Mapping[str, Mapping[str, float]] = {}
+        """The machine's own rates, by device and dtype, as `run.json` has them."""
         self.missing: dict[str, str] = {}
         """Columns that an instrument left null, and why it did so first."""
         self.left_out: dict[Key, str] = {}
         """Cells of open-ended series that this machine is too small or too slow for, and why."""
+        self.checking_s = 0.0
+        """Seconds that went into new contents of inputs and into checks of timed calls."""
         self.history = history
         self.cells = cells
         self._plan = plan
@@ -75,6 +88,7 @@ class Turns:
         self._answers: dict[Key, list[Answer]] = defaultdict(list)
         self._endings: dict[Key, int] = defaultdict(int)
         self._not_imported: set[tuple[int, str]] = set()  # by the process of a slot
+        self._chance = random.Random(plan.seed)
 
     def admitted(self) -> list[Cell]:
         """The cells that may be timed, as far as is known."""
@@ -160,16 +174,23 @@ class Turns:
         seed = f"{self._plan.seed}/{number}"
         passes = Passes(self.ready(), self.history.call_s, turn_s=turn_s, seed=seed)
         while cells := passes.next(self._deadline - self._clock()):
-            self._make_pass(cells, number, worker, slot)
+            seconds = sum(visit_s(self.history.call_s(cell)) for cell in cells)
+            is_last = self._clock() + seconds >= ends
+            self._make_pass(cells, number, worker, slot, check_all=is_last)
             self._on_pass(number)
             if self._clock() >= ends:
                 return
 
-    def _make_pass(self, cells: Sequence[Cell], number: int, worker: Worker, slot: int) -> None:
+    def _make_pass(
+        self, cells: Sequence[Cell], number: int, worker: Worker, slot: int, *, check_all: bool
+    ) -> None:
         """Visit the cells in this order; one that is lost costs nothing but its own visit."""
         ahead = [cell for cell in cells if cell.key not in self.history.given_up]
         while ahead and self._clock() < self._deadline:
-            visits = [self._request("visit", cell) for cell in self._batch(ahead)]
+            visits = [
+                self._request("visit", cell, check=check_all or self._chance.random() < CHECKED)
+                for cell in self._batch(ahead)
+            ]
             read: list[tuple[int, Answer]] = []
             try:
                 for answer in worker.answers(visits, limit_s=self._limit_s()):
@@ -245,6 +266,7 @@ class Turns:
 
     def _learn(self, cell: Cell, answer: Answer) -> None:
         self._answers[cell.key].append(answer)
+        self.checking_s += answer.get("checking_s", 0.0)
         workspace = answer.get("workspace_bytes")
         self.history.learn_reading(cell.key, answer["time_s"], workspace)
         if "workspace_bytes" in answer:
@@ -262,6 +284,8 @@ class Turns:
         if lost.status == "timeout" and self._clock() >= self._deadline:
             return  # it was the sweep that ran out of time: this says nothing of the kernel
         self.history.learn_loss(cell.key, lost.status)
+        if lost.status in WRONG:
+            self._answers.pop(cell.key, None)
         blank = self._blank(cell, number)
         record = replace(blank, status=lost.status, reason=str(lost) or None, worker=slot)
         self._journal.append([record], finishes=False)
@@ -290,11 +314,23 @@ class Turns:
         for cell in self.cells:
             answers = self._answers.pop(cell.key, None)
             if answers:
-                record = round_record(self._blank(cell, number), answers, used)
-                records.append(replace(record, worker=slot))
+                blank = replace(self._blank(cell, number), worker=slot)
+                record = round_record(blank, answers, used)
+                why = implausible(record, answers, self._limits(cell))
+                if why is not None:
+                    record = replace(blank, status="implausible", reason=why)
+                    self.history.learn_loss(cell.key, record.status)
+                records.append(record)
         self._journal.append(records)
         for record in records:
             self.history.note(record)
+
+    def _limits(self, cell: Cell) -> Limits:
+        rates = self.ceilings.get(f"{cell.case.device}/{cell.case.dtype}", {})
+        return Limits(
+            exact=cell.implementation.oracle is softmax_attention,
+            peak_flops_per_s=rates.get("matmul_flops_per_s"),
+        )
 
     def _blank(self, cell: Cell, number: int) -> Record:
         """The record of a cell in a round in which it was not read."""

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from bench.nvml import Unavailable
 from bench.results import POISONED
-from bench.timing.stopwatch import Call, Stopwatch
+from bench.timing.stopwatch import Call, Stopwatch, drop, nothing
 
 # Large enough to last longer than handing over a graph, whatever the size of the cache.
 SMALLEST_FLUSH_BYTES = 256 * 2**20
@@ -140,30 +140,42 @@ class CudaStopwatch:
         buffer = torch.empty(flush_bytes(cache_bytes), dtype=torch.int8, device=device)
         return cls(device, torch_cuda(), buffer.zero_, queued=queued)
 
-    def measure(self, call: Call, calls: int) -> float:
+    def measure(
+        self,
+        call: Call,
+        calls: int,
+        *,
+        between: Call = nothing,
+        keep: Callable[[object], object] = drop,
+    ) -> float:
         """Seconds of `calls` calls, each between its own pair of events."""
         # An event is recorded on the current stream of the current device, which need not be ours.
         with self._cuda.device(self._device):
-            if not self._queued:
-                return math.fsum(self._as_called_s(call) for _ in range(calls))
-            chunks = range(0, calls, MOST_QUEUED_CALLS)
-            return math.fsum(
-                self._queued_s(call, min(MOST_QUEUED_CALLS, calls - first)) for first in chunks
-            )
+            if self._queued:
+                chunks = range(0, calls, MOST_QUEUED_CALLS)
+                return math.fsum(
+                    self._queued_s(call, min(MOST_QUEUED_CALLS, calls - first), between)
+                    for first in chunks
+                )
+            seconds = [self._as_called_s(call, between, drop) for _ in range(calls - 1)]
+            return math.fsum([*seconds, self._as_called_s(call, between, keep)])
 
-    def _as_called_s(self, call: Call) -> float:
+    def _as_called_s(self, call: Call, between: Call, keep: Callable[[object], object]) -> float:
         ((start, end),) = self._events(1)
+        between()
         self._flush()
         self._cuda.synchronize()
         start.record()
-        call()
+        result = call()
         end.record()
         self._cuda.synchronize()
+        keep(result)
         return start.elapsed_time(end) / 1e3
 
-    def _queued_s(self, call: Call, calls: int) -> float:
+    def _queued_s(self, call: Call, calls: int, between: Call) -> float:
         pairs = self._events(calls)
         for start, end in pairs:
+            between()
             self._flush()
             start.record()
             call()
@@ -193,11 +205,7 @@ def gpu_harness_costs(
 
 
 def _empty_s(watch: Stopwatch) -> float:
-    return statistics.median(watch.measure(_nothing, 1) for _ in range(EMPTY_READINGS))
-
-
-def _nothing() -> None:
-    pass
+    return statistics.median(watch.measure(nothing, 1) for _ in range(EMPTY_READINGS))
 
 
 def gpu_caches(device: str = "cuda") -> dict[str, int]:

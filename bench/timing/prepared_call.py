@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.environment import available_bytes
 from bench.nvml import Unavailable
+from bench.timing.changing_inputs import ChangingInputs, Pool
 from bench.timing.cuda import Captured, CudaStopwatch, capture
 from bench.timing.inputs import Inputs, differentiate, make_inputs
 from bench.timing.stopwatch import Call, CpuStopwatch, Stopwatch
@@ -79,17 +80,6 @@ def _all(outputs: object) -> Sequence[Tensor]:
     return outputs
 
 
-def unsound(outputs: Sequence[Tensor], case: Case) -> str | None:
-    """What is wrong with the outputs at first sight: the checks have not seen every size."""
-    expected = (case.batch, case.num_heads, case.seq_len, case.value_dim)
-    shape = tuple(outputs[0].shape)
-    if sorted(shape) != sorted(expected):  # in either layout
-        return f"gave an output of {shape}, expected {expected}"
-    if not all(bool(one.isfinite().all()) for one in outputs):
-        return "gave values that are not finite at this size"
-    return None
-
-
 @cache
 def stopwatch(device: str) -> Stopwatch:
     """The stopwatch of a device."""
@@ -106,11 +96,13 @@ def replay_stopwatch(device: str) -> Stopwatch:
 class ReadyCell:
     """A cell that stays ready between its readings.
 
-    `once_s` and `replay_s` are the quickest seconds of a call and of a replay so far; `replay` is
-    the call captured in a GPU's graph, why it cannot be captured, or None where it was not tried.
+    `changing` are its inputs, which it shares with other implementations. `once_s` and `replay_s`
+    are the quickest seconds of a call and of a replay so far; `replay` is the call captured in a
+    GPU's graph, why it cannot be captured, or None where it was not tried.
     """
 
     prepared: Prepared
+    changing: ChangingInputs
     once_s: float = math.inf
     replay_s: float = math.inf
     replay: Captured | Unavailable | None = None
@@ -120,7 +112,7 @@ class ReadyCell:
 class _Shared:
     """Inputs, and the cells of all implementations that take them."""
 
-    inputs: Inputs
+    changing: ChangingInputs
     held_bytes: int
     cells: dict[str, ReadyCell] = field(default_factory=dict)
 
@@ -134,9 +126,10 @@ class ReadyCells:
 
     def __init__(self, most_bytes: float) -> None:
         self._most_bytes = most_bytes
+        self._pool = Pool()
         self._shared: OrderedDict[object, _Shared] = OrderedDict()
 
-    def get(self, implementation: Implementation, spec: str, case: Case, seed: int) -> ReadyCell:
+    def get(self, implementation: Implementation, case: Case, seed: int) -> ReadyCell:
         """The cell, ready to be called."""
         # Gradients are switched on in the tensors themselves: passes do not share them.
         key = (case, implementation.layout, seed)
@@ -144,12 +137,14 @@ class ReadyCells:
             held = case.tensor_bytes
             self._make_room(held)
             inputs = make_inputs(case, seed=seed, layout=implementation.layout)
-            self._shared[key] = _Shared(inputs=inputs, held_bytes=held)
+            changing = ChangingInputs(inputs, self._pool)
+            self._shared[key] = _Shared(changing=changing, held_bytes=held)
         self._shared.move_to_end(key)
         shared = self._shared[key]
+        spec = implementation.spec
         if spec not in shared.cells:
-            prepared = prepare(implementation, shared.inputs, case)
-            shared.cells[spec] = ReadyCell(prepared=prepared)
+            prepared = prepare(implementation, shared.changing.inputs, case)
+            shared.cells[spec] = ReadyCell(prepared=prepared, changing=shared.changing)
         return shared.cells[spec]
 
     def holds(self, workspace_bytes: int) -> bool:

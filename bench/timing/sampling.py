@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.counters import Usage, read_process
-from bench.timing.stopwatch import Call, Stopwatch
+from bench.timing.stopwatch import Call, Stopwatch, drop, nothing
 
 # Some twenty thousand times what a clock tells apart, and short beside most spells of disturbance.
 READING_S = 3e-3
@@ -36,11 +36,14 @@ def read(
     once_s: float,
     *,
     less_waiting: bool = False,
+    between: Call = nothing,
+    keep: Callable[[object], object] = drop,
     process: Callable[[], Usage] = read_process,
 ) -> Reading:
     """Read a call that takes some `once_s`: as many calls as fill READING_S.
 
     A short call is made once before, so that every reading finds the caches as warm as the last.
+    `between` is run before every call and `keep` given the last result (see `Stopwatch`).
     With `less_waiting` the time for which this thread was ready and had no core is taken off: it
     is the machine's, and no call's. What the process computed for bounds that from below.
     """
@@ -48,7 +51,7 @@ def read(
         call()
     calls = calls_a_reading(once_s)
     before = process()
-    seconds = stopwatch.measure(call, calls)
+    seconds = stopwatch.measure(call, calls, between=between, keep=keep)
     used = process().since(before)
     if less_waiting and used.waiting_s is not None and used.cpu_time_s is not None:
         seconds = max(seconds - used.waiting_s, min(seconds, used.cpu_time_s))

@@ -22,6 +22,7 @@ STATUSES = frozenset(
         "measured",
         "unsupported",
         "incorrect",
+        "implausible",
         "out_of_memory",
         "timeout",
         "crashed",

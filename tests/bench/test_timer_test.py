@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -33,8 +34,8 @@ class Wrong(CpuStopwatch):
         super().__init__(clock, NO_COSTS)
         self._factor = factor
 
-    def measure(self, call: Callable[[], object], calls: int) -> float:
-        return self._factor * super().measure(call, calls)
+    def measure(self, call: Callable[[], object], calls: int, **hooks: Any) -> float:
+        return self._factor * super().measure(call, calls, **hooks)
 
 
 def read_by(clock: Ticking, factor: float = 1.0, durations_s=DURATIONS_S):
@@ -112,7 +113,7 @@ def test_overhead_is_told_as_the_bare_loop_has_it_and_as_the_stopwatch_reads_it(
     seconds = count(0.0, 3e-5)
 
     class Reads7ns:
-        def measure(self, call: Callable[[], object], calls: int) -> float:
+        def measure(self, call: Callable[[], object], calls: int, **hooks: Any) -> float:
             return calls * 7e-9
 
     found = harness_overhead(clock=lambda: next(seconds), stopwatch=Reads7ns(), calls=1000)

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from reports.caveats import caveats, gate, untimed
 from reports.cell_table import cell_table
+from reports.conditions.doubts import MARK
 from reports.environment import environment
 from reports.figures.view import views
 from reports.grouped import ClaimWarning
@@ -30,6 +31,7 @@ from reports.verdict_table import print_verdicts, verdict_frame
 from reports.wording import byte_size, interval, markdown, one_line, percent, seconds
 
 HOSTILE = "<script>alert('x')</script>|`a`*b*"
+MARKED = HOSTILE + MARK
 INFO: dict[str, Any] = {
     "schema": 1,
     "attnscale": "0.1.0",
@@ -255,7 +257,8 @@ def test_the_page_tells_gate_caveats_environment_and_how_to_read(html: str) -> N
     for sentence in (
         "31 pass, 1 fail, 0 error and 2 unsupported",
         "slow causal: off by 3",
-        "1 correctness check failed",
+        f"{MARKED} failed 2 checks (causal and masks): 1 of its 20 cells has no time (1 skipped, ",
+        "† was wrong in a check or in a timed call",
         "had a noisy round, which counts only where the cell has no quiet one: load (2)",
         "predicted 9 s, over the budget | 2 s",
         "Measured with the default allocator",
@@ -304,7 +307,7 @@ def test_the_matrix_is_a_table_that_can_be_read_aloud(html: str) -> None:
 def test_the_table_of_checks_keeps_every_number(made: Report) -> None:
     table = pd.read_csv(made.path / "tables" / "checks.csv")
     assert len(table) == 8
-    assert set(table["implementation"]) == {"alpha", HOSTILE}
+    assert set(table["implementation"]) == {"alpha", MARKED}
     assert table["share"].max() == pytest.approx(13)
     assert list(table["fail"]) == [0] * 6 + [1] * 2
 
@@ -384,7 +387,7 @@ def test_tables_hold_the_cells_and_the_verdicts_as_numbers(made: Report) -> None
     cells = pd.read_csv(made.path / "tables" / "cells.csv")
     assert len(cells) == 2 * 20
     assert (cells["status"] == "skipped").sum() == 2
-    assert set(cells["implementation"]) == {"alpha", HOSTILE}
+    assert set(cells["implementation"]) == {"alpha", MARKED}
     assert (cells.loc[cells["status"] == "measured", "rounds"] == 3).all()
     verdicts = pd.read_csv(made.path / "tables" / "verdicts.csv")
     assert verdicts["n_exponent"].between(0.9, 2.1).all()

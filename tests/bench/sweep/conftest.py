@@ -185,14 +185,14 @@ class MachineWorker:
         return 0.3, {"status": "done", "threads": 1, "harness": {}, "instruments": {}, **known}
 
     def count(self, spec: str, cases: Sequence[Any]) -> tuple[float, dict[str, Any]]:
-        counted = [{"flops_executed": 17} for _ in cases]
+        counted = [{"flops_executed": 17 * 2**40} for _ in cases]
         return self._machine.COUNT_S, {"status": "done", "counts": counted}
 
     def workspace_law(self, spec: str, case: dict[str, Any]) -> tuple[float, dict[str, Any]]:
         return self._machine.COUNT_S, {"status": "done", "law": None}
 
     def ceiling(self, **_: Any) -> tuple[float, dict[str, Any]]:
-        return self._machine.CEILING_S, {"status": "done", "matmul_flops_per_s": 1e11}
+        return self._machine.CEILING_S, {"status": "done", "matmul_flops_per_s": 1e18}
 
     def rest(self, device: str) -> tuple[float, dict[str, Any]]:
         return 1e-4, {"status": "done"}
@@ -211,7 +211,12 @@ class MachineWorker:
         return 2e-2 + 3.0 * seconds, answer | more
 
     def visit(
-        self, spec: str, case: dict[str, Any], seed: int, workspace_bytes: int = 0
+        self,
+        spec: str,
+        case: dict[str, Any],
+        seed: int,
+        workspace_bytes: int = 0,
+        check: bool = False,
     ) -> tuple[float, dict[str, Any]]:
         machine = self._machine
         call_s = machine.call_s(case) * machine.slowed(spec, case)

@@ -153,7 +153,7 @@ def test_a_turn_lasts_so_long_and_ends_with_a_whole_pass(making, cheap):
 
 def test_a_round_gives_one_record_a_cell_with_all_readings_in_order(making, cheap):
     made = making(replace(PLAN, energy=True))
-    made.turns.fields = {cell.key: {"flops_executed": 19} for cell in made.turns.cells}
+    made.turns.fields = {cell.key: {"flops_executed": 19 * 2**40} for cell in made.turns.cells}
 
     first, second = made.make(0), made.make(1)
 
@@ -161,7 +161,7 @@ def test_a_round_gives_one_record_a_cell_with_all_readings_in_order(making, chea
         assert Counter((one.implementation, one.seq_len) for one in found) == EVERY
     for one, other in zip(first, second, strict=True):
         assert (one.status, one.threads, one.worker, other.worker) == ("measured", 1, 0, 1)
-        assert (one.max_error, one.allowed_error, one.flops_executed) == (0.25, 1.0, 19)
+        assert (one.max_error, one.allowed_error, one.flops_executed) == (0.25, 1.0, 19 * 2**40)
         # The machine tells each reading a little longer than the last.
         both = (*one.samples_s, *other.samples_s)
         assert len(both) == made.passes + 1
@@ -181,6 +181,44 @@ def test_energy_is_asked_for_where_the_plan_does_and_the_workspace_goes_with_eac
     for request in cheap.operations("visit"):
         assert request["workspace_bytes"] == 8 * request["case"]["seq_len"]
         assert request["seed"] == 3
+
+
+def test_the_last_pass_of_a_turn_is_checked_throughout_and_some_readings_before_it(making, cheap):
+    made = making()
+    made.make(0, 1.0)
+
+    checked = [request["check"] for request in cheap.operations("visit")]
+    before, last = checked[: -len(EVERY)], checked[-len(EVERY) :]
+    assert all(last)
+    assert 0.02 < sum(before) / len(before) < 0.3
+
+
+@pytest.mark.parametrize("status", ["incorrect", "implausible"])
+def test_a_cell_that_is_found_wrong_while_it_is_timed_loses_the_times_it_had(making, cheap, status):
+    made = making()
+    made.make(0)
+    cheap.fault = at("visit", answer={"status": status, "reason": "row 3 is off"})
+    made.make(1)
+    cheap.fault = lambda *_: None
+    made.make(2)
+
+    wrong = [one for one in read_records(made.journal_file) if one.status == status]
+    assert {(one.implementation, one.seq_len) for one in wrong} == {("matmul", 71)}
+    assert {one.round for one in wrong} == {0, 1}  # it was not asked again
+    assert {(one.time_s, one.samples_s, one.reason) for one in wrong} == {
+        (None, None, "row 3 is off")
+    }
+
+
+def test_readings_that_beat_the_machine_are_implausible_and_not_taken_again(making, cheap):
+    made = making()
+    made.turns.ceilings = {"cpu/float32": {"matmul_flops_per_s": 1.0}}
+
+    found = made.make(0)
+
+    assert {one.status for one in found} == {"implausible"}
+    assert all("this machine's products reach" in one.reason for one in found)
+    assert made.turns.admitted() == []
 
 
 def test_why_an_instrument_gave_nothing_is_kept_once(making, cheap):

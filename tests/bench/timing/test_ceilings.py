@@ -31,7 +31,7 @@ class Machine:
         self.seconds = {"copy_": 2.0, "exp": 3.0, "add": 5.0, **seconds}
         self.products: list[int] = []
 
-    def measure(self, call: Any, calls: int) -> float:
+    def measure(self, call: Any, calls: int, **hooks: Any) -> float:
         name = call.func.__name__
         if name == "mm":
             size = call.args[0].shape[0]
@@ -143,12 +143,12 @@ def test_the_operands_have_the_dtype_that_is_asked_for():
     seen = set()
 
     class Looking(Machine):
-        def measure(self, call: Any, calls: int) -> float:
+        def measure(self, call: Any, calls: int, **hooks: Any) -> float:
             if call.func.__name__ == "mm":
                 tensors = (*call.args, call.keywords["out"])
                 seen.update(tensor.dtype for tensor in tensors)
                 assert all(a.shape == b.shape for a, b in pairwise(tensors))
-            return super().measure(call, calls)
+            return super().measure(call, calls, **hooks)
 
     measure_ceilings("float64", "cpu", Looking())
 

@@ -17,6 +17,7 @@ from bench.timing.sampling import (
     read,
     readings,
 )
+from bench.timing.stopwatch import Call, drop, nothing
 
 
 class ToldStopwatch:
@@ -30,7 +31,9 @@ class ToldStopwatch:
         self.log: list[object] = []
         self.calls = 0
 
-    def measure(self, call: object, calls: int) -> float:
+    def measure(
+        self, call: Call, calls: int, *, between: Call = nothing, keep: object = drop
+    ) -> float:
         self.log.append(calls)
         self.calls += calls
         return calls * next(self._seconds)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from bench import operations
+from bench import counters, operations
 from bench.counters import Usage
 from bench.nvml import Unavailable
 from bench.operations import OPERATIONS
 from bench.timing import prepared_call
+from bench.timing import visit as visiting
 from bench.timing.cuda import Captured
+from bench.timing.stopwatch import drop, nothing
 from bench.worker import _answer
 from implementations.case import Case
 
@@ -25,9 +27,9 @@ SMALL = Case(seq_len=7, head_dim=5)
 @pytest.fixture(autouse=True)
 def nothing_ready() -> Iterator[None]:
     """No cells of another test."""
-    operations._ready.cache_clear()
+    visiting.ready_cells.cache_clear()
     yield
-    operations._ready.cache_clear()
+    visiting.ready_cells.cache_clear()
 
 
 def ask(operation: str, **request: Any) -> dict[str, Any]:
@@ -44,14 +46,16 @@ def visit(spec: str, case: Case = SMALL, **more: Any) -> dict[str, Any]:
 
 
 class ToldStopwatch:
-    """Makes no calls, each of which takes the next of the given seconds, the last one for ever."""
+    """Makes one call for each reading; each takes the next of the seconds, the last for ever."""
 
     def __init__(self, *seconds: float) -> None:
         self._seconds = chain(seconds, repeat(seconds[-1]))
         self.readings: list[int] = []
 
-    def measure(self, call: object, calls: int) -> float:
+    def measure(self, call: Any, calls: int, *, between: Any = nothing, keep: Any = drop) -> float:
         self.readings.append(calls)
+        between()
+        keep(call())
         return calls * next(self._seconds)
 
 
@@ -76,7 +80,8 @@ def test_a_workspace_that_cannot_be_seen_is_null():
 
 def test_a_cell_warms_up_at_its_first_visit_and_is_read_by_its_quickest_call_so_far(monkeypatch):
     watch = ToldStopwatch(9.0, 0.0011)  # the first compiles
-    monkeypatch.setattr(operations, "stopwatch", lambda device: watch)
+    monkeypatch.setattr(visiting, "stopwatch", lambda device: watch)
+    monkeypatch.setattr(counters, "waited_s", lambda: None)  # of a machine that is not idle
 
     found = [visit("matmul") for _ in range(3)]
 
@@ -99,22 +104,131 @@ def test_outputs_that_are_unsound_at_a_size_that_no_check_has_seen_are_incorrect
     write, monkeypatch, returned, reason
 ):
     watch = ToldStopwatch(1.0)
-    monkeypatch.setattr(operations, "stopwatch", lambda device: watch)
+    monkeypatch.setattr(visiting, "stopwatch", lambda device: watch)
     path = write("unsound.py", f"def unsound(query, key, value): return {returned}")
 
     assert trial(f"{path}:unsound") == {"status": "incorrect", "reason": reason}
-    assert watch.readings == []
+
+
+# Keeps its first answer for each value of what TOLD says of the inputs.
+KEPT = """
+    import torch
+    import torch.nn.functional as F
+    answers = {}
+    def kept(query, key, value):
+        told = TOLD
+        if told not in answers:
+            answers[told] = F.scaled_dot_product_attention(query, key, value)
+        return answers[told].clone()
+"""
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "query.shape",
+        "(id(query), query._version, id(key), key._version, id(value), value._version)",
+        "(query.data_ptr(), key.data_ptr(), value.data_ptr())",
+        "tuple(query.flatten()[:16].tolist())",
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_a_kernel_that_keeps_an_answer_gives_a_stale_one_and_is_incorrect(write, told, dtype):
+    spec = str(write("kept.py", KEPT.replace("TOLD", told))) + ":kept"
+    case = Case(seq_len=61, head_dim=17, dtype=dtype)
+
+    found = [visit(spec, case, check=True) for _ in range(5)]
+
+    wrong = [one for one in found if one["status"] == "incorrect"]
+    assert wrong
+    assert "the timed call's output at batch 0, head 0, row" in wrong[0]["reason"]
+
+
+def test_a_kernel_that_compares_contents_computes_in_every_call(write):
+    told = "(float(query.double().sum()), float(key.double().sum()), float(value.double().sum()))"
+    spec = str(write("kept.py", KEPT.replace("TOLD", told))) + ":kept"
+
+    found = [visit(spec, Case(seq_len=61, head_dim=17), check=True) for _ in range(3)]
+
+    assert [one["status"] for one in found] == ["measured"] * 3
+    calls = sum(one["calls"] for one in found)
+    answers = operations._implementation(spec).fn.__globals__["answers"]
+    assert len(answers) > calls  # each timed one, and those that went before
+
+
+WRONG = {
+    "many rows": ("the timed call", "output.clone().index_fill_(-2, torch.arange(20, 40), 0.5)"),
+    "a head": ("the timed call", "torch.stack([output[:, 0], output[:, 0]], 1)"),
+    "not finite": ("not finite", "output.clone().index_fill_(-2, torch.arange(3, 4), torch.inf)"),
+    "lazy": ("gave a Lazy", "output.as_subclass(type('Lazy', (torch.Tensor,), {}))"),
+    "no gradient of the key": (
+        "no gradient for one",
+        "F.scaled_dot_product_attention(q, k.detach(), v)",
+    ),
+    "gradient of the value": ("gradient of value", "Twice.apply(q, k, v)"),
+}
+
+
+@pytest.mark.parametrize(("words", "returned"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("pass_", ["forward", "forward_backward"])
+def test_what_is_wrong_with_a_timed_call_at_its_own_size_is_found_within_a_few_readings(
+    write, words, returned, pass_
+):
+    if "gradient" in words and pass_ == "forward":
+        pytest.skip("there are none")
+    source = """
+        import torch
+        import torch.nn.functional as F
+        class Twice(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, q, k, v):
+                ctx.save_for_backward(q, k, v)
+                return F.scaled_dot_product_attention(q, k, v)
+            @staticmethod
+            def backward(ctx, upstream):
+                with torch.enable_grad():
+                    leaves = [t.detach().requires_grad_() for t in ctx.saved_tensors]
+                    output = F.scaled_dot_product_attention(*leaves)
+                found = torch.autograd.grad(output, leaves, upstream)
+                return found[0], found[1], 2 * found[2]
+        def wrong(query, key, value):
+            q, k, v = query, key, value
+            output = F.scaled_dot_product_attention(q, k, v)
+            return RETURNED
+    """
+    spec = f"{write('wrong.py', source.replace('RETURNED', returned))}:wrong"
+    case = Case(seq_len=61, num_heads=2, head_dim=17, pass_=pass_)
+
+    found = [visit(spec, case, check=True) for _ in range(20)]
+
+    wrong = [one for one in found if one["status"] != "measured"]
+    assert wrong
+    assert all("time_s" not in one for one in wrong)
+    assert words in wrong[0]["reason"]
+
+
+@pytest.mark.parametrize("name", ["matmul", "sdpa", "query_chunked", "online_softmax", "row_loop"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "condition", [{}, {"is_causal": True}, {"mask": "boolean"}, {"mask": "float"}]
+)
+def test_right_kernels_are_right_in_every_reading(name, dtype, condition):
+    for pass_ in ("forward", "forward_backward"):
+        case = Case(seq_len=61, num_heads=2, head_dim=17, dtype=dtype, pass_=pass_, **condition)
+        for _ in range(3):
+            found = visit(name, case, check=True)
+            assert found["status"] == "measured", found
 
 
 def test_energy_is_read_where_it_is_asked_for_after_idling_before_all_work(monkeypatch):
     log: list[str] = []
-    monkeypatch.setattr(operations, "watch_idle", lambda device: log.append(f"idle {device}"))
+    monkeypatch.setattr(visiting, "watch_idle", lambda device: log.append(f"idle {device}"))
 
     def energy(ready: object, device: str) -> dict[str, Any]:
         log.append(f"energy {device}")
         return {"energy_j": 3.0}
 
-    monkeypatch.setattr(operations, "energy", energy)
+    monkeypatch.setattr(visiting, "energy", energy)
 
     assert trial("matmul", with_energy=True)["energy_j"] == 3.0
     assert log == ["idle cpu", "energy cpu"]
@@ -134,8 +248,8 @@ def test_a_reading_is_not_lost_for_an_energy_that_fails(monkeypatch, problem):
     def fail(ready: object, device: str) -> Any:
         raise problem
 
-    monkeypatch.setattr(operations, "energy", fail)
-    monkeypatch.setattr(operations, "watch_idle", lambda device: None)
+    monkeypatch.setattr(visiting, "energy", fail)
+    monkeypatch.setattr(visiting, "watch_idle", lambda device: None)
 
     found = trial("matmul", with_energy=True)
 
@@ -165,10 +279,10 @@ class Gpu:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, borrowed_gpu: list[str]) -> Gpu:
     found = Gpu()
-    monkeypatch.setattr(operations, "stopwatch", lambda device: ToldStopwatch(0.5))
-    monkeypatch.setattr(operations, "replay_stopwatch", lambda device: found.replays)
-    monkeypatch.setattr(operations, "gpu_state", lambda device: {"clock_hz": 7.0, "of": device})
-    monkeypatch.setattr(operations, "held_limit_bytes", lambda device: 2.0**40)
+    monkeypatch.setattr(visiting, "stopwatch", lambda device: ToldStopwatch(0.5))
+    monkeypatch.setattr(visiting, "replay_stopwatch", lambda device: found.replays)
+    monkeypatch.setattr(visiting, "gpu_state", lambda device: {"clock_hz": 7.0, "of": device})
+    monkeypatch.setattr(visiting, "held_limit_bytes", lambda device: 2.0**40)
     monkeypatch.setattr(prepared_call, "capture", found.capture)
     return found
 
@@ -220,8 +334,8 @@ def test_a_graph_holds_the_workspace_that_a_trial_found_or_that_is_told(gpu, mon
     def captured(cells: object, cell: object, case: Case, workspace_bytes: int) -> None:
         held.append(workspace_bytes)
 
-    monkeypatch.setattr(operations, "workspace_bytes", lambda call, device: len(call()) * 13)
-    monkeypatch.setattr(operations.ReadyCells, "captured", captured)
+    monkeypatch.setattr(visiting, "workspace_bytes", lambda call, device: len(call()) * 13)
+    monkeypatch.setattr(visiting.ReadyCells, "captured", captured)
 
     trial("matmul", ON_GPU)
     visit("matmul", ON_GPU, workspace_bytes=17)
