@@ -16,7 +16,7 @@ from bench.checks.plausible import Limits, implausible
 from bench.counters import Usage
 from bench.gate import Admission
 from bench.records import WRONG, Record, RunError
-from bench.supervisor import MOST_ENDINGS, Worker, WorkerEnded, WorkerLost, succeeded
+from bench.supervisor import MOST_ENDINGS, ImportLost, Worker, WorkerEnded, WorkerLost, succeeded
 from bench.sweep.history import History, visit_limit_s
 from bench.sweep.journal import Journal
 from bench.sweep.passes import Passes, visit_s
@@ -90,6 +90,7 @@ class Turns:
         self._numbers = {cell.key: number for number, cell in enumerate(cells)}
         self._answers: dict[Key, list[Answer]] = defaultdict(list)
         self._endings: dict[Key, int] = defaultdict(int)
+        self._not_imported: set[tuple[int, str]] = set()  # by the process of a slot
         self._chance = random.Random(plan.seed)
 
     def admitted(self) -> list[Cell]:
@@ -278,6 +279,9 @@ class Turns:
 
     def _lose(self, cell: Cell, number: int, slot: int, lost: WorkerLost) -> None:
         """Write what became of a cell, unless it is not to blame."""
+        if isinstance(lost, ImportLost):
+            self._lose_kernel(cell.implementation.spec, number, slot, lost)
+            return
         if isinstance(lost, WorkerEnded):
             self._endings[cell.key] += 1
             if self._endings[cell.key] < MOST_ENDINGS:
@@ -291,6 +295,23 @@ class Turns:
         record = replace(blank, status=lost.status, reason=str(lost) or None, worker=slot)
         self._journal.append([record], finishes=False)
         self.history.note(record)
+
+    def _lose_kernel(self, spec: str, number: int, slot: int, lost: ImportLost) -> None:
+        """Write what became of all cells of a kernel that this process could not import.
+
+        Another process may have imported it: nothing is learned of the cells.
+        """
+        if (slot, spec) in self._not_imported:
+            return
+        self._not_imported.add((slot, spec))
+        own = [one for one in self.admitted() if one.implementation.spec == spec]
+        records = [
+            replace(self._blank(one, number), status=lost.status, reason=str(lost), worker=slot)
+            for one in own
+        ]
+        self._journal.append(records, finishes=False)
+        for record in records:
+            self.history.note(record)
 
     def _write(self, number: int, slot: int, used: Usage | None) -> None:
         """Write a record for every cell that was read in this round."""
