@@ -22,7 +22,19 @@ Area = Literal[
     "agreement",
 ]
 AREAS: tuple[Area, ...] = get_args(Area)
-Probe = Literal["values", "output", "asking", "state", "dropout", "properties", "agreement"]
+Probe = Literal[
+    "values",
+    "output",
+    "rows",
+    "output_rows",
+    "asking",
+    "mask_gradient",
+    "state",
+    "dropout",
+    "properties",
+    "scaling",
+    "agreement",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +42,8 @@ class CheckCase:
     """A named situation; `leading` are the dimensions before (seq_len, head_dim).
 
     `prepare` are statements on query, key, value, grad_output and attn_mask in float32, before they
-    are rounded to the case's dtype; `arrange` are statements on how they lie in memory afterwards.
+    are rounded to the case's dtype; `arrange` are statements on them afterwards, as they lie in
+    memory. `dropout_p` is the rate that the dropout probe asks for.
     """
 
     name: str
@@ -41,6 +54,7 @@ class CheckCase:
     prepare: tuple[str, ...] = ()
     arrange: tuple[str, ...] = ()
     scale: float | None = None
+    dropout_p: float = 0.0
 
     @classmethod
     def from_plain(cls, row: Mapping[str, Any]) -> CheckCase:
@@ -58,6 +72,7 @@ class CheckCase:
             **row,
             "leading": list(self.leading),
             "scale": self.scale,
+            "dropout_p": self.dropout_p,
         }
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from bench.check_case import CheckCase
-from bench.situations import BATCH_ROWS_HEADS, EVERY_ROW_KEEPS_A_KEY
+from bench.situations.parts import BATCH_ROWS_HEADS, EVERY_ROW_KEEPS_A_KEY
 from bench.timing.inputs import KEPT_FRACTION, Inputs
 from implementations.interface import Layout
 

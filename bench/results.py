@@ -16,6 +16,7 @@ LOST, UNCHECKED = "process", "not_checked"
 POISONED = "CUDA error"
 BAD: frozenset[Status] = frozenset({"fail", "error"})
 # What is checked in every situation but belongs to another column than the situation's own.
+ASK_FOR_GRADIENTS = ("values", "rows", "mask_gradient")
 STATE_CHECKS = (
     "inputs_unmodified",
     "repeatable",
@@ -44,7 +45,7 @@ class CheckResult:
         """The column of the matrix that the result belongs to."""
         if self.check in STATE_CHECKS:
             return "state"
-        of_gradients = self.check.startswith("grad_") and self.case.probe == "values"
+        of_gradients = self.check.startswith("grad_") and self.case.probe in ASK_FOR_GRADIENTS
         return "gradients" if of_gradients else self.case.area
 
     @property

@@ -13,7 +13,10 @@ from bench.check_case import CheckCase
 from bench.global_state import RANDOM, restored_state
 from bench.probes.asking import check_asking
 from bench.probes.dropout import check_dropout
+from bench.probes.mask_gradient import check_mask_gradient
 from bench.probes.properties import check_properties
+from bench.probes.rows import check_output_rows, check_rows
+from bench.probes.scaling import check_scaling
 from bench.probes.state import check_state
 from bench.probes.trial import Trial
 from bench.probes.values import check_output, check_values
@@ -24,10 +27,14 @@ PROBES: dict[str, Callable[[Trial], Iterator[CheckResult]]] = {
     "values": check_values,
     "output": check_output,
     "agreement": check_output,  # against others only where there are any: bench.probes.agreement
+    "rows": check_rows,
+    "output_rows": check_output_rows,
     "asking": check_asking,
+    "mask_gradient": check_mask_gradient,
     "state": check_state,
     "dropout": check_dropout,
     "properties": check_properties,
+    "scaling": check_scaling,
 }
 # How torch says that a kernel has no variant for a dtype or a device.
 NOT_THERE = "not implemented for"

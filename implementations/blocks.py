@@ -14,6 +14,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from implementations.interface import UnsupportedCaseError
 from implementations.masking import (
     causal_mask,
     check_arguments,
@@ -178,14 +179,14 @@ def run_blockwise(
     The function gets tensors of three dimensions or more.
 
     Raises:
-        ValueError: shapes or dtypes that do not fit, dropout, a mask that requires gradients, or
-            `attn_mask` with `is_causal`.
+        ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
+        UnsupportedCaseError: a mask that requires gradients.
 
     """
     check_arguments(query, key, value, attn_mask, is_causal)
     refuse_dropout("a core that recomputes its blocks", dropout_p)
     if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
-        raise ValueError(
+        raise UnsupportedCaseError(
             "a core that recomputes its blocks does not differentiate attn_mask, "
             "whose gradient would take n x n memory; detach it, or use matmul"
         )

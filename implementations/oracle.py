@@ -26,6 +26,8 @@ from torch import Tensor
 from implementations.masking import apply_mask, causal_mask, resolve_scale, safe_softmax
 
 QUANTITIES = ("output", "grad_query", "grad_key", "grad_value")
+# Of a float mask that requires a gradient: the sum of the gradients of scores over what broadcasts.
+GRAD_MASK = "grad_mask"
 
 Oracle = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 """(query, key, value, attn_mask, scale) -> output, differentiable, in the dtype of its inputs."""
@@ -63,14 +65,22 @@ def evaluate(
     scale: float,
     grad_output: Tensor | None,
 ) -> dict[str, Tensor]:
-    """Output and, with an upstream gradient, gradients of `oracle` in the dtype of the inputs."""
+    """Output and, with an upstream gradient, gradients of `oracle` in the dtype of the inputs.
+
+    Where `attn_mask` requires a gradient, its own is among them.
+    """
     if grad_output is None:
         with torch.no_grad():
             return {"output": oracle(query, key, value, attn_mask, scale)}
     inputs = [tensor.detach().clone().requires_grad_() for tensor in (query, key, value)]
+    names: tuple[str, ...] = QUANTITIES
+    if attn_mask is not None and attn_mask.requires_grad:
+        attn_mask = attn_mask.detach().clone().requires_grad_()
+        inputs.append(attn_mask)
+        names = (*QUANTITIES, GRAD_MASK)
     output = oracle(inputs[0], inputs[1], inputs[2], attn_mask, scale)
     gradients = torch.autograd.grad(output, inputs, grad_output)
-    return dict(zip(QUANTITIES, (output.detach(), *gradients), strict=True))
+    return dict(zip(names, (output.detach(), *gradients), strict=True))
 
 
 def reference(
@@ -86,7 +96,8 @@ def reference(
 ) -> Reference:
     """The exact answer, as far as float64 on the CPU goes, for inputs of any dtype and device.
 
-    Without an upstream gradient it is the output alone.
+    Without an upstream gradient it is the output alone. Where `attn_mask` requires a gradient, its
+    own is part of it.
     """
     q, k, v = (_exact(tensor) for tensor in (query, key, value))
     upstream = None if grad_output is None else _exact(grad_output)
@@ -95,6 +106,7 @@ def reference(
         mask = mask.cpu() if mask.dtype == torch.bool else mask.to("cpu", torch.float64)
     factor = resolve_scale(query, scale)
     values = evaluate(oracle, q, k, v, mask, factor, upstream)
+    mask = None if mask is None else mask.detach()
 
     weights = safe_softmax(apply_mask(q @ k.mT * factor, mask))
     score_sizes = q.abs() @ k.abs().mT * abs(factor)
@@ -103,10 +115,13 @@ def reference(
     score_sizes = score_sizes.where(weights > 0.0, 0.0)
     magnitudes = _magnitudes(q, k, v, upstream, weights, factor)
     sensitivities = _sensitivities(q, k, v, upstream, weights, score_sizes, factor)
+    if GRAD_MASK in values:
+        for sizes in (magnitudes, sensitivities):
+            sizes[GRAD_MASK] = sizes[GRAD_MASK].sum_to_size(values[GRAD_MASK].shape)
     return Reference(
         values=values,
-        magnitudes={name: _largest(size) for name, size in magnitudes.items()},
-        sensitivities={name: _largest(size) for name, size in sensitivities.items()},
+        magnitudes={name: _largest(magnitudes[name]) for name in values},
+        sensitivities={name: _largest(sensitivities[name]) for name in values},
         score_magnitude=_largest(score_sizes),
     )
 
@@ -135,6 +150,7 @@ def _magnitudes(
         "grad_query": score_grads @ k.abs() * abs(scale),
         "grad_key": score_grads.mT @ q.abs() * abs(scale),
         "grad_value": weights.mT @ upstream.abs(),
+        GRAD_MASK: score_grads,
     }
 
 
@@ -168,6 +184,7 @@ def _sensitivities(
         "grad_query": score_grad_errors @ k.abs() * abs(scale),
         "grad_key": score_grad_errors.mT @ q.abs() * abs(scale),
         "grad_value": weight_errors.mT @ upstream.abs(),
+        GRAD_MASK: score_grad_errors,
     }
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bench.mutants.pieces import Options, drop, masked_scores, wide
+from bench.mutants.pieces import Options, drop, masked_scores, refuse_mask_gradient, wide
 from implementations.masking import resolve_scale, safe_softmax
 
 
@@ -66,6 +66,7 @@ def attend(
     query: Tensor, key: Tensor, value: Tensor, options: Options, backward: Backward
 ) -> Tensor:
     """Attention whose gradients are what `backward` says."""
+    refuse_mask_gradient(options.get("attn_mask"))
     output: Tensor = _Attention.apply(query, key, value, options, backward)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     return output
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.mutants.pieces import Options, exponentials, masked_scores, plant
+from bench.mutants.pieces import Options, by_name, exponentials, masked_scores, plant
 from bench.mutants.planted import Planted, plain
 from implementations.masking import safe_softmax
 
@@ -168,7 +169,37 @@ def same_dropout_in_every_call(
         return plain(query, key, value, **options)
 
 
+def _rate_changed(change: Callable[[float], float], most_keys: float = 0) -> Callable[..., Tensor]:
+    """Another rate than asked for, beyond some number of keys."""
+
+    def kernel(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
+        rate = options.get("dropout_p", 0.0)
+        if rate and key.shape[-2] > most_keys:
+            options["dropout_p"] = change(rate)
+        return plain(query, key, value, **options)
+
+    return kernel
+
+
+_OTHER_RATES = tuple(
+    plant(_rate_changed(change, most_keys), "dropout: weights", name=name, what=what)
+    for name, what, change, most_keys in (
+        ("rate_of_three_tenths", "drops three tenths at any rate", lambda rate: 0.3, 0),
+        ("rate_of_a_half", "drops half at any rate", lambda rate: 0.5, 0),
+        (
+            "rate_of_a_half_at_most",
+            "drops half where more is asked",
+            lambda rate: min(rate, 0.5),
+            0,
+        ),
+        ("rate_ignored_beyond_64_keys", "drops nothing of more than 64 keys", lambda rate: 0.0, 64),
+        ("rate_ignored_beyond_100_keys", "drops nothing of over 100 keys", lambda rate: 0.0, 100),
+        ("rate_ignored_beyond_1024_keys", "drops nothing of over 1024", lambda rate: 0.0, 1024),
+    )
+)
+
 PLANTED: tuple[Planted, ...] = (
+    *_OTHER_RATES,
     plant(dropout_ignored, "dropout: weights"),
     plant(dropout_even_at_rate_zero, "state: repeatable"),
     plant(dropped_weights_not_rescaled, "dropout: weights"),
@@ -186,3 +217,4 @@ PLANTED: tuple[Planted, ...] = (
     plant(same_dropout_in_every_call, "dropout: seed"),
     plant(dropout_of_an_own_generator, "dropout: seed", name="dropout_of_an_own_generator"),
 )
+globals().update(by_name(_OTHER_RATES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypedDict
 
 import torch
@@ -89,3 +89,14 @@ def exponentials(scores: Tensor) -> tuple[Tensor, Tensor]:
 def spans(length: int, size: int) -> list[slice]:
     """Slices of `size` that cover 0..length; the last may be shorter."""
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+
+
+def refuse_mask_gradient(attn_mask: Tensor | None) -> None:
+    """Raise NotImplementedError where a mask asks for a gradient that a backward pass lacks."""
+    if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
+        raise NotImplementedError("attn_mask is not differentiated")
+
+
+def by_name(planted: Iterable[Planted]) -> dict[str, Callable[..., Tensor]]:
+    """The kernels by name: a module that makes them from a table has each as an attribute too."""
+    return {one.name: one.fn for one in planted}

@@ -15,7 +15,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from bench.mutants.pieces import Options, finish, mask_of, masked_scores, plant, spans, wide
+from bench.mutants.pieces import (
+    Options,
+    finish,
+    mask_of,
+    masked_scores,
+    plant,
+    refuse_mask_gradient,
+    spans,
+    wide,
+)
 from bench.mutants.planted import Planted, plain
 from implementations.interface import UnsupportedCaseError
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
@@ -113,6 +122,7 @@ def _visited(
     """Attention without dropout, with keys visited in a certain way."""
     mask = mask_of(query, key, {"attn_mask": attn_mask, "is_causal": is_causal})
     factor = resolve_scale(query, scale)
+    refuse_mask_gradient(attn_mask)
     output: Tensor = _Recomputing.apply(query, key, value, mask, factor, visit)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     return output
 

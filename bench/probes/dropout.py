@@ -7,7 +7,7 @@ torch). Which ones were dropped is seen, so that rate, independence and gradient
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,6 @@ from bench.timing.inputs import Inputs
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
 from implementations.oracle import full_mask
 
-RATE = 0.3
 # Of a right kernel: once in 20 million runs for the rate, in a few hundred thousand for the
 # scatter, whose squares have a longer tail; the seed is fixed, so that a kernel passes or does not.
 SIGMAS = 5.5
@@ -41,7 +40,7 @@ def check_dropout(trial: Trial) -> Iterator[CheckResult]:
     weights = expected.values["output"]
     yield trial.compared("zero_rate", explicit, weights, allowed, "with dropout_p=0.0")
 
-    output = _dropped(trial, inputs, RATE)
+    output = _dropped(trial, inputs, trial.case.dropout_p)
     problem = trial.objection(output, inputs)
     if problem is not None:
         yield trial.failed("weights", problem)
@@ -51,14 +50,14 @@ def check_dropout(trial: Trial) -> Iterator[CheckResult]:
     if not result.bad:
         yield _rate(trial, kept, weights > 0.0)
         if trial.wants_gradients:
-            yield from _gradients(trial, inputs)
-    again, other = (_dropped(trial, inputs, RATE, seed) for seed in (0, 1))
+            yield from _gradients(trial, inputs, expected.allowed)
+    again, other = (_dropped(trial, inputs, trial.case.dropout_p, seed) for seed in (0, 1))
     problem = "the same seed drops other weights" if not same(output, again) else ""
     torch.manual_seed(0)
-    trial.forward(inputs, dropout_p=RATE)
+    trial.forward(inputs, dropout_p=trial.case.dropout_p)
     if same(output, other):
         problem = "every seed drops the same weights"
-    elif same(output, trial.forward(inputs, dropout_p=RATE)):
+    elif same(output, trial.forward(inputs, dropout_p=trial.case.dropout_p)):
         problem = "a second call drops the same weights"
     yield trial.judged("seed", not problem, problem)
 
@@ -93,39 +92,42 @@ def _kept(
 ) -> tuple[Tensor, CheckResult]:
     """Which weights were kept, and whether every one is dropped or scaled."""
     actual = output.detach().to(device="cpu", dtype=torch.float64)
-    scaled = weights / (1.0 - RATE)
+    remaining = 1.0 - trial.case.dropout_p
+    scaled = weights / remaining
     kept = actual.abs() > weights / 2
     error = (actual - torch.where(kept, scaled, 0.0)).abs()
-    reason = f"expected every weight to be 0 or weight / {1.0 - RATE:g}"
-    limit = allowed / (1.0 - RATE) + torch.finfo(output.dtype).eps * float(scaled.max())
+    reason = f"expected every weight to be 0 or weight / {remaining:g}"
+    limit = allowed / remaining + torch.finfo(output.dtype).eps * float(scaled.max())
     return kept, trial.compared("weights", error, torch.zeros_like(error), limit, reason)
 
 
 def _rate(trial: Trial, kept: Tensor, valid: Tensor) -> CheckResult:
     """How many were dropped, over all and over every row, column and place in a matrix."""
+    rate = trial.case.dropout_p
+    variance = rate * (1.0 - rate)
     dropped = (~kept & valid).double()
     total = float(valid.sum())
     share = float(dropped.sum()) / total
-    if abs(share - RATE) > SIGMAS * math.sqrt(RATE * (1.0 - RATE) / total):
-        return trial.failed("rate", f"expected {RATE:.0%} of the weights dropped, got {share:.1%}")
+    if abs(share - rate) > SIGMAS * math.sqrt(variance / total):
+        return trial.failed("rate", f"expected {rate:.0%} of the weights dropped, got {share:.1%}")
     for name, dims in (("row", (-1,)), ("column", (-2,)), ("place in the matrices", (0, 1))):
         chances = valid.double().sum(dims)
         counts = dropped.sum(dims)[chances > 0]
-        chances = chances[chances > 0]
-        # Sum of squared normal deviates, nearly: mean 1 and variance 2 each.
-        squares = (counts - chances * RATE) ** 2 / (chances * RATE * (1.0 - RATE))
-        excess = float(squares.sum()) - len(squares)
-        if abs(excess) > SIGMAS * math.sqrt(2.0 * len(squares)):
+        spread = variance * chances[chances > 0]
+        # Squares of binomial counts, standardised: mean 1, and the variance of few chances.
+        squares = (counts - chances[chances > 0] * rate) ** 2 / spread
+        scatter = (2.0 + (1.0 - 6.0 * variance) / spread).clamp(min=0.0).sum()
+        if abs(float(squares.sum()) - len(squares)) > SIGMAS * math.sqrt(float(scatter)):
             return trial.failed("rate", f"the weights of one {name} are not dropped independently")
     return trial.passed("rate")
 
 
-def _gradients(trial: Trial, inputs: Inputs) -> Iterator[CheckResult]:
+def _gradients(trial: Trial, inputs: Inputs, allowed: Mapping[str, float]) -> Iterator[CheckResult]:
     """Against the formula with the weights that were seen to be dropped."""
     leaves = leaves_of(inputs)
     torch.manual_seed(0)
     try:
-        output = trial.call(inputs, leaves, dropout_p=RATE)
+        output = trial.call(inputs, leaves, dropout_p=trial.case.dropout_p)
         gradients = gradients_of(output, leaves, inputs)
     except Exception as problem:
         yield from refused_gradients(trial, problem)
@@ -136,14 +138,14 @@ def _gradients(trial: Trial, inputs: Inputs) -> Iterator[CheckResult]:
     mask = full_mask(q, k, hidden, case.is_causal)
     weights = safe_softmax(apply_mask(q @ k.mT * resolve_scale(q, trial.case.scale), mask))
     kept = output.detach().cpu().double().abs() > weights / 2
-    exact = torch.where(kept, weights / (1.0 - RATE), 0.0) @ v
+    remaining = 1.0 - trial.case.dropout_p
+    exact = torch.where(kept, weights / remaining, 0.0) @ v
     upstream = inputs.grad_output.cpu().double()
-    allowed = trial.expect(inputs).allowed
     for name, gradient, expected in zip(
         GRADIENTS, gradients, torch.autograd.grad(exact, (q, k, v), upstream), strict=True
     ):
         if gradient is None:
             yield trial.failed(name, f"no gradient reaches {name.removeprefix('grad_')}")
             continue
-        limit = allowed[name] / (1.0 - RATE)
-        yield trial.compared(name, gradient, expected, limit, f"with dropout_p={RATE:g}")
+        reason = f"with dropout_p={trial.case.dropout_p:g}"
+        yield trial.compared(name, gradient, expected, allowed[name] / remaining, reason)

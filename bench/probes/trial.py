@@ -90,6 +90,9 @@ class Trial:
         expected = inputs.grad_output.shape
         if not isinstance(output, Tensor):
             return f"expected a tensor, got {type(output).__name__}"
+        if type(output) is not Tensor:
+            kind = type(output).__name__
+            return f"expected a plain torch.Tensor, got {kind}, which may compute when it is read"
         if output.shape != expected:
             return f"expected shape {tuple(expected)}, got {tuple(output.shape)}"
         query = inputs.query

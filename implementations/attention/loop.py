@@ -43,7 +43,8 @@ def loop(
     """
     check_arguments(query, key, value, attn_mask, is_causal)
     refuse_dropout("loop", dropout_p)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value)):
+    inputs = (query, key, value, attn_mask)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
         raise ValueError("loop computes no gradients; use row_loop, or call it under no_grad")
     work = query.shape[:-1].numel() * key.shape[-2] * (key.shape[-1] + value.shape[-1])
     if work > MAX_MULTIPLY_ADDS:

@@ -41,8 +41,8 @@ def query_chunked(
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
     Raises:
-        ValueError: shapes or dtypes that do not fit, dropout, a mask that requires gradients, or
-            `attn_mask` with `is_causal`.
+        ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
+        UnsupportedCaseError: a mask that requires gradients.
 
     """
     return run_blockwise(

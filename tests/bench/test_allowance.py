@@ -284,7 +284,14 @@ def test_in_every_situation_the_answer_and_the_allowance_are_finite(dtype):
 
 
 # Their gradients cancel to nothing: all keys are alike, or one of them has all the weight.
-VANISHING = ("constant_inputs", "very_negative_scores", "causal_very_negative_scores")
+VANISHING = (
+    "constant_inputs",
+    "very_negative_scores",
+    "very_large_scores",
+    "causal_very_negative_scores",
+)
+# What is added to a row of scores leaves few digits of the scores themselves.
+FEW_DIGITS = {"rows_of_minus_1e9": ("float32",), "rows_of_the_least_number": DTYPES}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -305,7 +312,7 @@ def test_where_gradients_vanish_the_output_is_still_told_from_another(name, dtyp
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_allowance_is_so_wide_that_another_answer_fits_in(dtype):
     for one in (case for case in check_cases([dtype]) if case.size < 1_000_000):
-        if one.name in VANISHING:
+        if one.name in VANISHING or dtype in FEW_DIGITS.get(one.name, ()):
             continue
         expected = expect(
             build(one, seed=0),

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from bench.check_case import AREAS, CheckCase
-from bench.situations import HEAVY_TAIL, agreement_cases, check_cases
+from bench.situations import agreement_cases, check_cases
+from bench.situations.parts import HEAVY_TAIL
 from implementations import blocks
 from implementations.attention import online_softmax
 from implementations.case import DTYPES, Case
@@ -118,7 +119,9 @@ def test_every_area_but_agreement_has_situations_and_agreement_its_own():
 
 def test_all_four_dtypes_are_checked_unless_some_are_named():
     assert {one.case.dtype for one in check_cases()} == set(DTYPES)
-    assert len(check_cases()) == len(DTYPES) * len(CASES)
+    for dtype in DTYPES:
+        names = [one.name for one in check_cases([dtype]) if not one.name.startswith("round")]
+        assert names == [name for name in CASES if not name.startswith("round")]
     assert {one.case.dtype for one in check_cases(["float16"])} == {"float16"}
     assert {one.case.dtype for one in agreement_cases()} == set(DTYPES)
 
@@ -147,6 +150,15 @@ def test_another_device_changes_nothing_but_the_device():
         replace(one, case=replace(one.case, device="cpu"))
         for one in check_cases(["float32"], device="cuda:1")
     ] == list(CASES.values())
+
+
+def test_rates_of_dropout_are_small_middling_and_large_and_keys_go_beyond_blocks():
+    dropping = [one for one in CASES.values() if one.probe == "dropout"]
+
+    assert {0.1, 0.3, 0.5, 0.9} <= {one.dropout_p for one in dropping}
+    assert {64 < one.case.key_len <= 128 for one in dropping} == {True, False}
+    assert max(one.case.key_len for one in dropping) > 1024
+    assert not any(one.dropout_p for one in CASES.values() if one.probe != "dropout")
 
 
 def test_no_situation_asks_for_a_mask_and_a_triangle_at_once():
@@ -188,6 +200,7 @@ def test_the_data_of_a_situation_names_things_as_records_do(name):
         "mask",
         "leading",
         "scale",
+        "dropout_p",
     ]
     assert json.loads(json.dumps(row, allow_nan=False)) == row
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.mutants import dropout as planted
 from bench.mutants.gradients import dropout_forgotten_backward
 from bench.mutants.planted import attention_weights, plain
-from bench.probes.dropout import CHECKS, RATE, check_dropout
+from bench.probes.dropout import CHECKS, check_dropout
 from bench.probes.trial import Trial
 from bench.results import CheckResult
 from bench.situations import check_cases
@@ -160,7 +160,7 @@ def test_another_rate_fails_with_the_rate_that_was_seen():
     assert float(said[1]) == pytest.approx(40.0, abs=2.0)
 
 
-@pytest.mark.parametrize("rate", [RATE - 0.02, RATE + 0.02])
+@pytest.mark.parametrize("rate", [0.28, 0.32])
 def test_a_rate_that_is_off_by_two_in_a_hundred_fails(rate):
     assert set(bad(judged(dropped(at_rate(rate))))) == {"rate"}
 
@@ -297,3 +297,23 @@ def test_dropout_of_torchs_own_attention_passes():
 
     assert bad(judged(kernel)) == {}
     assert bad(judged(kernel, "dropout_causal")) == {}
+
+
+@pytest.mark.parametrize("name", ["dropout_tenth", "dropout_half", "dropout_most"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_the_formula_passes_at_other_rates(name, dtype):
+    assert bad(judged(plain, name, dtype=dtype)) == {}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name"),
+    [
+        (planted.rate_of_three_tenths, "dropout_tenth"),
+        (planted.rate_of_a_half, "dropout_most"),
+        (planted.rate_ignored_beyond_64_keys, "dropout_tenth"),
+        (planted.rate_ignored_beyond_100_keys, "dropout_131_keys"),
+        (planted.rate_ignored_beyond_1024_keys, "dropout_1031_keys"),
+    ],
+)
+def test_a_rate_that_is_not_what_was_asked_fails(kernel, name):
+    assert "weights" in bad(judged(kernel, name))

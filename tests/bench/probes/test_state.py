@@ -1,5 +1,6 @@
 """What a kernel keeps between calls: each kind of memory that shows is named."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.mutants import state
+from bench.mutants import remembered, state
 from bench.mutants.gradients import right_the_first_time_only
 from bench.mutants.planted import plain
 from bench.mutants.side_effects import last_bit_noise, random_order_of_keys
@@ -21,6 +22,7 @@ from implementations.catalogue import from_function
 from implementations.interface import Implementation
 
 CASES = {one.name: one for one in check_cases(["float32"])}
+PLANTED_MEMORIES = [one for one in remembered.PLANTED if "fresh" in str(one.killed_by)]
 CHECKS = ["own_memory", "repeatable", "fresh_answer"]
 
 
@@ -84,7 +86,9 @@ def test_an_answer_that_changes_after_some_calls_fails():
 def test_gradients_that_differ_from_call_to_call_fail():
     planted = type(state.gradient_not_cleared)()
 
-    assert bad(judged(planted)) == {"repeatable": "the same call gave other gradients"}
+    assert bad(judged(planted))["repeatable"] == (
+        "the same call on the same tensors gave another answer"
+    )
 
 
 def test_a_second_backward_pass_that_gives_other_gradients_fails():
@@ -109,7 +113,7 @@ def test_a_call_between_forward_and_backward_that_changes_the_gradients_fails():
 
     reasons = bad(judged(lambda query, key, value: Careless.apply(plain(query, key, value))))
 
-    assert reasons == {"repeatable": "a call in between changes the backward pass"}
+    assert reasons["repeatable"] == "a call in between changes the backward pass"
 
 
 def test_a_graph_that_allows_one_backward_pass_only_is_no_failure():
@@ -302,3 +306,36 @@ def test_who_declared_nothing_may_refuse_other_sizes_in_between():
     assert bad(judged(kernel)) == {}
     with pytest.raises(RuntimeError, match="square only"):
         judged(replace(from_function(kernel), declared=True))
+
+
+@pytest.mark.parametrize("planted", PLANTED_MEMORIES, ids=lambda one: one.name)
+def test_what_is_remembered_of_the_same_tensors_is_stale_when_their_contents_change(planted):
+    reasons = bad(judged(copy.deepcopy(planted.fn)))
+
+    assert str(reasons["fresh_answer"]).startswith(("the answer is stale", "the gradient is stale"))
+
+
+@pytest.mark.parametrize("calls", [12, 30, 40])
+def test_a_kernel_that_grows_tired_of_the_same_tensors_fails(calls):
+    given: list[Tensor] = []
+
+    def kernel(query, key, value):
+        if not given or given[-1] is not query:
+            given.clear()
+        given.append(query)
+        return plain(query, key, value) * (0.0 if len(given) > calls else 1.0)
+
+    assert bad(judged(kernel))["repeatable"] == (
+        "the same call on the same tensors gave another answer"
+    )
+
+
+def test_an_output_that_may_compute_when_it_is_read_is_refused():
+    class Lazy(Tensor):
+        pass
+
+    results = judged(lambda query, key, value: plain(query, key, value).as_subclass(Lazy))
+
+    assert bad(results) == {
+        "output": "expected a plain torch.Tensor, got Lazy, which may compute when it is read"
+    }
