@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.cases import Plan
+    from bench.process.kernels import Kernels
     from bench.records import Record, Run
     from bench.results import CheckResult
     from bench.sweep.progress import LiveProgress, PlainProgress
@@ -37,6 +38,9 @@ __version__ = "0.1.0"
 
 # An interrupted sweep has ended so many seconds later, whatever became of the interrupt.
 LATEST_END_S = 5
+
+# This process and a measuring one load torch at the same time, which takes seconds.
+STARTING = "starting: loading torch"
 
 DONE, FAILED, WRONG_REQUEST, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -207,10 +211,11 @@ Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --ou
 def list_command(as_json: Json = False) -> int:
     """Show the implementations, the laws they claim and what they support."""
     from bench.listing import listing, listing_table
-    from implementations.catalogue import catalogue
+    from bench.process.kernels import Kernels
+    from bench.supervisor import Worker
 
-    with _warnings_as_lines():
-        rows = [listing(implementation) for implementation in catalogue().values()]
+    with Worker(threads=1) as worker, _warnings_as_lines():
+        rows = [listing(implementation) for implementation in Kernels(worker).every()]
     if as_json:
         _print_json({"implementations": rows})
     else:
@@ -242,9 +247,15 @@ def verify_command(
         if any(others):
             raise RequestError("--self-test: expected no other option than --json beside it")
         return _self_test(as_json)
-    from bench.verification import Verification
+    from bench.environment import usable_cores
+    from bench.supervisor import Worker
 
-    with _progress() as shown, _warnings_as_lines():
+    with Worker(threads=usable_cores()) as worker, _progress() as shown, _warnings_as_lines():
+        shown.phase(STARTING)
+        worker.begin()
+        from bench.process.kernels import Kernels
+        from bench.verification import Verification
+
         found = Verification(
             names=names or (),
             specs=impl or (),
@@ -253,7 +264,7 @@ def verify_command(
             dtypes=dtype or (),
             pass_=pass_,
             time_limit_s=time_limit,
-        ).run(lambda name: shown.phase(f"verifying {name}"))
+        ).run(lambda name: shown.phase(f"verifying {name}"), Kernels(worker, tell=shown.phase))
     if as_json:
         _print_json(found.to_dict())
     else:
@@ -576,15 +587,25 @@ def _printable(text: object) -> str:
 
 def _measure(**options: Any) -> tuple[Path, bool]:
     """Run the sweep that the options ask for: its directory, and whether a check failed."""
-    from bench.request import Request
+    from bench.supervisor import Worker
 
     names, specs = options.pop("names") or (), options.pop("impl") or ()
-    request = Request(names=names, specs=specs, **options)
-    folder = request.folder
-    with _warnings_as_lines():
-        plan = request.plan()
-    with _interruptible(f"sweep --resume --out {folder} continues it"):
-        failed = _sweep(plan, folder, request.resume, request.name, _seconds_since_start())
+    with Worker(threads=1) as worker:  # where the user's files are imported
+        with _progress() as shown, _warnings_as_lines():
+            shown.phase(STARTING)
+            if specs:
+                worker.begin()
+            from bench.process.kernels import Kernels
+            from bench.request import Request
+
+            kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
+            request = Request(names=names, specs=specs, **options)
+            folder = request.folder
+            plan = request.plan(kernels.load)
+        with _interruptible(f"sweep --resume --out {folder} continues it"):
+            failed = _sweep(
+                plan, folder, request.resume, request.name, kernels, _seconds_since_start()
+            )
     _say(f"{_tally(folder)}\nrun: {folder}")
     return folder, failed
 
@@ -683,7 +704,12 @@ def _interruptible(how_to_continue: str) -> Iterator[None]:
 
 
 def _sweep(
-    plan: Plan, folder: Path, resume: bool, preset: str | None, head_start_s: float = 0.0
+    plan: Plan,
+    folder: Path,
+    resume: bool,
+    preset: str | None,
+    kernels: Kernels | None = None,
+    head_start_s: float = 0.0,
 ) -> bool:
     """Measure; whether a check of the gate failed."""
     from bench.listing import failing
@@ -705,6 +731,7 @@ def _sweep(
             observer=shown,
             is_known=is_known,
             preset=preset,
+            kernels=kernels,
             head_start_s=head_start_s,
         ).run(resume=resume)
     failures = failing(gate.results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,7 +10,7 @@ from bench.cases import Plan
 from bench.counts import useful_flops
 from bench.records import Record
 from implementations.case import Case
-from implementations.catalogue import load_all
+from implementations.catalogue import load, load_all
 from implementations.interface import Implementation
 
 Key: TypeAlias = tuple[str, Case]
@@ -31,17 +31,18 @@ class Cell:
         return self.implementation.name, self.case
 
 
-def cells_of(plan: Plan) -> list[Cell]:
-    """Every cell of a plan, once.
+def cells_of(plan: Plan, load: Callable[[str], Implementation] = load) -> list[Cell]:
+    """Every cell of a plan, once; `load` loads its implementations.
 
     Raises:
         CatalogueError: an implementation cannot be loaded.
 
     """
     names = {name: None for series in plan.series for name in series.implementations}
-    own = load_all((), plan.specs)
+    own = load_all((), plan.specs, load)
     own_names = {implementation.name for implementation in own}
-    loaded = {i.name: i for i in (*load_all([n for n in names if n not in own_names]), *own)}
+    others = load_all([name for name in names if name not in own_names], (), load)
+    loaded = {one.name: one for one in (*others, *own)}
     found: dict[Key, Cell] = {}
     for series in plan.series:
         for case in series.cases():

@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from bench.check_case import CheckCase
+from bench.process.described import Described
 from bench.refusals import settled, witnesses
 from bench.results import LOST, POISONED, UNCHECKED, CheckResult, Status
 from bench.shrink import LIMIT_S
 from bench.situations import agreement_cases
-from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
+from bench.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.verify import unsupported_reason, verify_case
 from implementations.interface import Implementation
 
 # The slowest case of the slowest implementation takes about a second.
 CASE_LIMIT_S = 10.0
+# It is one of computing: on a busy machine, or asleep, a case may take so many times as long.
+PATIENCE = 5.0
 # Whoever loses the worker so often in one area will lose it there always.
 MOST_LOSSES = 2
 # How long a kernel may keep us waiting in processes that are then lost.
@@ -43,12 +46,21 @@ def run_checks(
     """
     for implementation in implementations:
         on_progress(implementation.name)
+        if isinstance(implementation, Described) and implementation.loss is not None:
+            _, reason = implementation.loss
+            yield _result(implementation, cases[0], LOST, "error", reason)
+            continue
         checking = _Checking(implementation, worker, seed, case_limit_s, clock)
         found = [one for case in cases for one in checking.results(case)]
         elsewhere = [
             one for case in witnesses(implementation, found) for one in checking.results(case)
         ]
-        yield from settled(implementation, found, elsewhere)
+        results = settled(implementation, found, elsewhere)
+        yield from results
+        changed = isinstance(implementation, Described) and implementation.changed_at_import
+        if changed and any(one.status != "unsupported" for one in results):
+            told = f"importing {implementation.name} changed {' and '.join(changed)}"
+            yield _result(implementation, cases[0], "import", "pass", f"{told}; it was put back")
 
 
 @dataclass
@@ -72,16 +84,23 @@ class _Checking:
             return
         objection = self._objection(case)
         if objection is not None:
-            yield self._result(case, UNCHECKED, "error", f"not checked: {objection}")
+            yield _result(
+                self.implementation, case, UNCHECKED, "error", f"not checked: {objection}"
+            )
             return
         began = self.clock()
         spec = self.implementation.spec
         try:
-            if not self.loaded:  # the time that a process needs to start is not the kernel's
-                self.worker.ask("load", limit_s=START_LIMIT_S, spec=spec)
+            if not self.loaded:  # the time that an import needs is not the check's
+                self.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
                 self.loaded = True
             answer = self.worker.ask(
-                "check", limit_s=self.case_limit_s, spec=spec, case=asdict(case), seed=self.seed
+                "check",
+                limit_s=self.case_limit_s,
+                patience=PATIENCE,
+                spec=spec,
+                case=asdict(case),
+                seed=self.seed,
             )
         except WorkerLost as lost:
             self.loaded = False
@@ -91,12 +110,12 @@ class _Checking:
             place = _place(case) if hung else (*_place(case), case.case.dtype)
             self.losses.update([EVERYWHERE, _conditions(case), place])
             hint = " (--time-limit)" if hung else ""
-            yield self._result(case, LOST, "error", f"{lost}{hint}")
+            yield _result(self.implementation, case, LOST, "error", f"{lost}{hint}")
             return
         if not succeeded(answer):
             self.loaded = self.loaded and POISONED not in answer["reason"]
             reason = f"{answer['status']}: {answer['reason']}"
-            yield self._result(case, LOST, "error", reason)
+            yield _result(self.implementation, case, LOST, "error", reason)
             return
         self.answered.update([EVERYWHERE, _conditions(case)])
         results = [CheckResult.from_plain(row) for row in answer["results"]]
@@ -108,7 +127,7 @@ class _Checking:
             self.printed = True
             said = answer["printed"].partition("\n")[0]
             reason = f"{self.implementation.name} printed to stdout: {said}"
-            yield self._result(case, "stdout", "pass", reason)
+            yield _result(self.implementation, case, "stdout", "pass", reason)
 
     def _objection(self, case: CheckCase) -> str | None:
         """Why the case had better not be tried."""
@@ -122,11 +141,13 @@ class _Checking:
                 return f"{self.losses[place]} processes were lost in {', '.join(place)}"
         return None
 
-    def _result(self, case: CheckCase, check: str, status: Status, reason: str) -> CheckResult:
-        name = self.implementation.name
-        return CheckResult(
-            implementation=name, case=case, check=check, status=status, reason=reason
-        )
+
+def _result(
+    implementation: Implementation, case: CheckCase, check: str, status: Status, reason: str
+) -> CheckResult:
+    return CheckResult(
+        implementation=implementation.name, case=case, check=check, status=status, reason=reason
+    )
 
 
 def _place(case: CheckCase) -> Place:
@@ -152,13 +173,18 @@ def run_agreement(
     wrong = {one.implementation for one in results if one.bad}
     right = {one.implementation for one in results if one.status == "pass"} - wrong
     specs = [one.spec for one in implementations if one.name in right]
-    limit_s = START_LIMIT_S + case_limit_s * len(specs)
+    limit_s = case_limit_s * len(specs)
     if len(specs) < 2:
         return
     for case in agreement_cases(dtypes, device=device):
         try:
             answer = worker.ask(
-                "compare", limit_s=limit_s, specs=specs, case=asdict(case), seed=seed
+                "compare",
+                limit_s=limit_s,
+                patience=PATIENCE,
+                specs=specs,
+                case=asdict(case),
+                seed=seed,
             )
         except WorkerLost:
             continue  # one of them is unwell at this size only; its own checks are what counts
@@ -185,10 +211,10 @@ def smallest_failure(
     if small.check in (LOST, UNCHECKED):
         return small
     try:
-        worker.ask("load", limit_s=START_LIMIT_S, spec=implementation.spec)
         answer = worker.ask(
             "reduce",
             limit_s=LIMIT_S + case_limit_s,
+            patience=PATIENCE,
             spec=implementation.spec,
             case=asdict(small.case),
             check=small.check,

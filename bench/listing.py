@@ -152,7 +152,7 @@ def declined(results: Iterable[CheckResult]) -> list[str]:
 
 def remarks(results: Iterable[CheckResult]) -> list[str]:
     """What was noticed of kernels without being held against them."""
-    return [r.reason for r in results if r.check == "stdout" and r.reason]
+    return [r.reason for r in results if r.check in ("stdout", "import") and r.reason]
 
 
 def _by_implementation(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 
 import torch
@@ -16,22 +15,22 @@ import torch
 from bench.check_case import CheckCase
 from bench.counters import read_usage
 from bench.counting.counter import Counter
+from bench.counting.direct import OUTSIDE
 from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
+from bench.imported import imported
 from bench.instruments import missing_instruments
 from bench.probes.agreement import agreement
+from bench.process.described import describe as described
 from bench.shrink import shrink
 from bench.timing.ceilings import large_block_faults, measure_ceilings
 from bench.timing.cuda import gpu_caches, gpu_harness_costs
-from bench.timing.prepared_call import (
-    stopwatch,
-)
+from bench.timing.prepared_call import stopwatch
 from bench.timing.stopwatch import harness_costs
 from bench.timing.visit import first_visit
 from bench.timing.visit import visit as visit_cell
 from bench.verify import verify_case
 from implementations.case import Case, Pass
-from implementations.catalogue import load
 from implementations.interface import Implementation
 
 
@@ -161,11 +160,13 @@ def counts(
     return {"status": "done", "document": found}
 
 
-def _counts(found: Counts) -> dict[str, int | None]:
+def _counts(found: Counts) -> dict[str, int | str | None]:
     moved = None
     if found.bytes_read is not None and found.bytes_written is not None:
         moved = found.bytes_read + found.bytes_written
+    reason = found.reasons.get("workspace_bytes", "")
     return {
+        **({"workspace_reason": reason} if reason.startswith(OUTSIDE) else {}),
         "flops_executed": None if "executed_flops" in found.lower_bounds else found.executed_flops,
         "transcendentals": found.transcendentals,
         "bytes_moved": moved,
@@ -178,9 +179,20 @@ def ceiling(dtype: str, device: str) -> dict[str, Any]:
     return {"status": "done", **measure_ceilings(dtype, device, stopwatch(device))}
 
 
-@cache
 def _implementation(spec: str) -> Implementation:
-    return load(spec)
+    return imported(spec).implementation
+
+
+def load(spec: str) -> dict[str, Any]:
+    """What is known of an implementation without calling it."""
+    found = imported(spec)
+    return {"status": "done", "kernel": described(found.implementation, found.changed)}
+
+
+def declined(spec: str, case: dict[str, Any]) -> dict[str, Any]:
+    """Why an implementation declines a case itself; null where it does not."""
+    declines = _implementation(spec).declines
+    return {"status": "done", "declined": declines(Case(**case)) if declines else None}
 
 
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -188,7 +200,8 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "check": check,
     "compare": compare,
     "reduce": reduce,
-    "load": lambda spec: {"status": "done", "name": _implementation(spec).name},
+    "load": load,
+    "declined": declined,
     "trial": trial,
     "visit": visit,
     "rest": rest,

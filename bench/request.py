@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from bench.cases import (
 from bench.environment import usable_cores
 from bench.narrowing import narrow
 from bench.run_directory import resumable_plan
-from implementations.catalogue import in_this_layout, load_all
+from implementations.catalogue import in_this_layout, load, load_all
+from implementations.interface import Implementation
 
 DEFAULT_PRESET = "quick"
 
@@ -60,8 +61,8 @@ class Request:
             return self.out
         return Path("results") / f"{datetime.now():%Y%m%d-%H%M%S}-{self.name or 'plan'}"
 
-    def plan(self) -> Plan:
-        """The plan that the options describe.
+    def plan(self, load: Callable[[str], Implementation] = load) -> Plan:
+        """The plan that the options describe; `load` loads the implementations that they name.
 
         Raises:
             PlanError: options that exclude each other, or a plan that cannot be run.
@@ -76,12 +77,12 @@ class Request:
         if self._resumes_as_it_was and self.out is not None:
             return replace(resumable_plan(self.out), **self._settings())
         base = load_config(self.config) if self.config else load_preset(self.name or DEFAULT_PRESET)
-        load_all(self.names)
+        load_all(self.names, (), load)
         specs = in_this_layout(self.specs, self.layout)
         plan = narrow(
             base,
             names=self.names,
-            specs=[(one.name, one.spec) for one in load_all((), specs)],
+            specs=[(one.name, one.spec) for one in load_all((), specs, load)],
             seq_lens=parse_sizes(self.seq_lens, "--seq-lens") if self.seq_lens else None,
             d_models=parse_sizes(self.d_models, "--d-models") if self.d_models else None,
             device=self.device,

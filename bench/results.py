@@ -23,6 +23,7 @@ STATE_CHECKS = (
     "own_memory",
     "fresh_answer",
     "global_state",
+    "import",
     "stdout",
 )
 

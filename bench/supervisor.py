@@ -1,27 +1,23 @@
-"""The parent's side of a measuring process: start it, ask it, replace it when it is lost."""
+"""Asks a measuring process, and replaces it when it is lost."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import signal
-import subprocess
-import sys
-import tempfile
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from bench.counters import oom_kills
-from bench.environment import worker_environment
+from bench.process.answers import checked
+from bench.process.measuring_process import MeasuringProcess
 from bench.results import POISONED
 
 START_LIMIT_S = 120.0
+# Compiling an extension takes tens of seconds; it is the machine's time, and no call's.
+IMPORT_LIMIT_S = 60.0
 # Somebody else ended the process: that says nothing about a request, which is asked again.
 ENDED_FROM_OUTSIDE = {
     getattr(signal, name): name
@@ -31,9 +27,7 @@ ENDED_FROM_OUTSIDE = {
 MOST_ENDINGS = 3
 REASONS = ("reason", "graph_reason", "energy_reason")
 KILL = 9
-# How soon the end of a process is seen whose children keep its pipe open.
-POLL_S = 1.0
-ROOT = Path(__file__).resolve().parents[1]
+Answer = dict[str, Any]
 
 
 class WorkerLost(Exception):  # noqa: N818  # it is an event of measuring, not a mistake
@@ -48,6 +42,13 @@ class WorkerEnded(WorkerLost):
     """Somebody else ended the process: that says nothing of the request."""
 
 
+class ImportLost(WorkerLost):
+    """Importing a kernel took the process down, or did not end: it will not be tried there again.
+
+    Another process may fare better.
+    """
+
+
 class Worker:
     """One measuring process with pinned threads and allocator; started on first use, or by `begin`.
 
@@ -59,9 +60,9 @@ class Worker:
         self._batch = 0
         self._threads = threads
         self._allocator = allocator
-        self._process: subprocess.Popen[str] | None = None
-        self._answers: queue.Queue[str | None] = queue.Queue()
-        self._log: IO[bytes] | None = None
+        self._process: MeasuringProcess | None = None
+        self._is_ready = False
+        self._lost_imports: dict[str, ImportLost] = {}
 
     def begin(self) -> None:
         """Start the process now, while this one has something else to do.
@@ -71,21 +72,24 @@ class Worker:
         with contextlib.suppress(WorkerLost):
             self._running()
 
-    def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
+    def ask(
+        self, operation: str, *, limit_s: float, patience: float = 1.0, **request: Any
+    ) -> Answer:
         """The worker's answer.
 
         A process that was ended from outside, and not by the kernel for its memory, is replaced
         and asked again, up to MOST_ENDINGS times in all.
 
         Raises:
-            WorkerLost: it crashed, was killed, or took longer than `limit_s`. The next request
-                starts a new process.
+            WorkerLost: it crashed, was killed, or took longer than `limit_s` (see `answers`). The
+                next request starts a new process.
 
         """
+        batch = [{"op": operation, **request}]
         endings = 0
         while True:
             try:
-                (answer,) = self.answers([{"op": operation, **request}], limit_s=limit_s)
+                (answer,) = self.answers(batch, limit_s=limit_s, patience=patience)
             except WorkerEnded:
                 endings += 1
                 if endings == MOST_ENDINGS:
@@ -94,35 +98,125 @@ class Worker:
                 return answer
 
     def answers(
-        self, requests: Sequence[Mapping[str, Any]], *, limit_s: float
-    ) -> Iterator[dict[str, Any]]:
+        self, requests: Sequence[Mapping[str, Any]], *, limit_s: float, patience: float = 1.0
+    ) -> Iterator[Answer]:
         """The answers to a batch of requests, each as soon as it comes, within `limit_s`.
 
-        A process whose GPU is lost is stopped: then the answers end early, and the next request
-        starts a new one.
+        The process's own start and the import of a kernel have limits of their own. With `patience`
+        the limit is one of computing: a process that a busy machine keeps from it may take so many
+        times as long. A process whose GPU is lost is stopped: then the answers end early, and the
+        next request starts a new one.
 
         Raises:
             WorkerLost: it crashed, was killed, took too long, or answered something else. The
                 request that comes after the last answer is the one it happened in.
 
         """
-        process = self._running()
-        self._batch += 1
+        lost = [self._lost_import(one) for one in requests]
+        sound = next((place for place, loss in enumerate(lost) if loss), len(requests))
+        if sound:
+            yield from self._answers(requests[:sound], limit_s, patience)
+            if self._process is None:
+                return
+        if sound < len(requests):
+            loss = lost[sound]
+            assert loss is not None
+            raise ImportLost(loss.status, str(loss))
+
+    def _answers(
+        self, requests: Sequence[Mapping[str, Any]], limit_s: float, patience: float
+    ) -> Iterator[Answer]:
         kills = oom_kills()
-        line = json.dumps({"batch": self._batch, "requests": list(requests)}) + "\n"
-        for place in range(len(requests)):
-            text = self._exchange(process, line if place == 0 else None, limit_s)
-            if text is None:
-                raise self._lost(process, kills)
-            answer = self._opened(text, place)
-            yield answer
+        process = self._ready(kills)
+        self._batch += 1
+        process.send(json.dumps({"batch": self._batch, "requests": list(requests)}))
+        for place, request in enumerate(requests):
+            told = self._answer(process, place, limit_s, patience, kills)
+            answer = checked(str(request["op"]), told)
+            printed = process.printed()
+            yield answer | ({"printed": printed} if printed else {})
             if any(POISONED in str(answer.get(one)) for one in REASONS):
                 self.stop()
                 return
 
-    def _lost(self, process: subprocess.Popen[str], kills: int | None) -> WorkerLost:
+    def _answer(
+        self,
+        process: MeasuringProcess,
+        place: int,
+        limit_s: float,
+        patience: float,
+        kills: int | None,
+    ) -> object:
+        """What the process answers to a request; before that it tells what it imports, if it does.
+
+        Raises:
+            WorkerLost: see `answers`.
+
+        """
+        line = self._line(process, limit_s, patience, kills, place)
+        while "importing" in line:
+            spec = line["importing"]
+            try:
+                allowed_s = limit_s if spec is None else IMPORT_LIMIT_S
+                line = self._line(process, allowed_s, patience, kills, place)
+            except WorkerEnded:
+                raise
+            except WorkerLost as lost:
+                if spec is None:
+                    raise
+                raise self._note_import(str(spec), lost) from None
+        return line.get("answer")
+
+    def _note_import(self, spec: str, lost: WorkerLost) -> ImportLost:
+        reason = f"importing it took the process down: {lost}"
+        if lost.status == "timeout":
+            reason = f"importing it did not end within {IMPORT_LIMIT_S:.3g} s"
+        self._lost_imports[spec] = ImportLost(lost.status, reason)
+        return self._lost_imports[spec]
+
+    def _lost_import(self, request: Mapping[str, Any]) -> ImportLost | None:
+        """How the import of a kernel that the request needs was lost before."""
+        specs = (request.get("spec"), *request.get("specs", ()))
+        return next((self._lost_imports[one] for one in specs if one in self._lost_imports), None)
+
+    def _line(
+        self,
+        process: MeasuringProcess,
+        limit_s: float,
+        patience: float,
+        kills: int | None,
+        place: int | None = None,
+    ) -> Answer:
+        """The next line, of the request at this place; of none, that the process is ready.
+
+        Raises:
+            WorkerLost: there is none in time, or it belongs to another request: a kernel has copied
+                the process, or written where only answers belong.
+
+        """
+        try:
+            text = process.next_line(limit_s, patience=patience)
+        except queue.Empty:
+            self.stop()
+            raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
+        if text is None:
+            raise self._lost(process, kills)
+        expected = {"pid": process.pid} | (
+            {} if place is None else {"batch": self._batch, "place": place}
+        )
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if isinstance(line, dict) and {name: line.get(name) for name in expected} == expected:
+            return line
+        self.stop()
+        raise WorkerLost("crashed", "the worker gave an answer that belongs to no request")
+
+    def _lost(self, process: MeasuringProcess, kills: int | None) -> WorkerLost:
         """Why a process ended without an answer."""
-        code, said = self._autopsy(process)
+        code, said = process.autopsy()
+        self.stop()
         if -code not in ENDED_FROM_OUTSIDE:
             return _crash(code, said)
         now = oom_kills()
@@ -130,76 +224,12 @@ class Worker:
             return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
         return _ended(-code, counted=now is not None)
 
-    def _opened(self, text: str, place: int) -> dict[str, Any]:
-        """The answer in a line.
-
-        Raises:
-            WorkerLost: it answers another request: a kernel has copied the process, or written
-                where only answers belong.
-
-        """
-        try:
-            line = json.loads(text)
-            fits = (line["batch"], line["place"]) == (self._batch, place)
-            answer: dict[str, Any] = line["answer"]
-        except (ValueError, TypeError, KeyError):
-            fits = False
-        if not fits:
-            self.stop()
-            raise WorkerLost("crashed", "the worker gave an answer that belongs to no request")
-        return answer
-
-    def _exchange(
-        self, process: subprocess.Popen[str], line: str | None, limit_s: float
-    ) -> str | None:
-        """Send a line, if there is one, and wait for the next; None if the process ended."""
-        assert process.stdin is not None
-        try:
-            if line is not None:
-                process.stdin.write(line)
-                process.stdin.flush()
-            return self._next(process, limit_s)
-        except queue.Empty:
-            self.stop()
-            raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
-        except OSError:
-            return None
-
-    def _next(self, process: subprocess.Popen[str], limit_s: float) -> str | None:
-        """The next line; None if the process ended without one, even if its children live on.
-
-        Raises:
-            queue.Empty: neither happened within the limit.
-
-        """
-        deadline = time.monotonic() + limit_s
-        while True:
-            ended = process.poll() is not None
-            left_s = deadline - time.monotonic()
-            try:
-                return self._answers.get(timeout=max(0.0, min(POLL_S, left_s)))
-            except queue.Empty:
-                if ended:
-                    return None
-                if left_s <= POLL_S:
-                    raise
-
     def stop(self) -> None:
-        """End the process, if there is one, and what a kernel started in its session."""
+        """End the process, if there is one, and what a kernel started in it."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        _kill(process)
-        process.wait()
-        # Its output is closed by who reads it: closing here would wait for the reader, who waits
-        # for ever if something that escaped the kill holds the other end.
-        for stream in (process.stdin, self._log):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    continue  # a pipe to a dead process may refuse its last flush
-        self._log = None
+        self._is_ready = False
+        if process is not None:
+            process.end()
 
     def __enter__(self) -> Self:
         return self
@@ -212,72 +242,24 @@ class Worker:
     ) -> None:
         self.stop()
 
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is not None and self._process.poll() is None:
+    def _ready(self, kills: int | None) -> MeasuringProcess:
+        """The process, with torch loaded and its clock calibrated."""
+        process = self._running()
+        if not self._is_ready:
+            self._line(process, START_LIMIT_S, 1.0, kills)
+            self._is_ready = True
+        return process
+
+    def _running(self) -> MeasuringProcess:
+        if self._process is not None and not self._process.has_ended:
             return self._process
         self.stop()
-        self.started += 1
-        self._answers = queue.Queue()
         try:
-            self._log = tempfile.TemporaryFile()  # noqa: SIM115  # stop() closes it
+            self._process = MeasuringProcess(threads=self._threads, allocator=self._allocator)
         except OSError as problem:
             raise WorkerLost("crashed", f"no measuring process: {problem.strerror}") from None
-        environment = worker_environment(self._threads, self._allocator)
-        environment["PYTHONPATH"] = os.pathsep.join(
-            filter(None, (str(ROOT), environment.get("PYTHONPATH")))
-        )
-        self._process = subprocess.Popen(
-            # -P: a folder named bench where the user stands must not be taken for ours.
-            [
-                *(sys.executable, "-P", "-m", "bench.worker"),
-                *(str(self._threads), str(os.getpid())),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            start_new_session=True,
-        )
-        threading.Thread(
-            target=_forward, args=(self._process.stdout, self._answers), daemon=True
-        ).start()
+        self.started += 1
         return self._process
-
-    def _autopsy(self, process: subprocess.Popen[str]) -> tuple[int, str]:
-        """The exit code of a process that ended, and the last line it said."""
-        try:
-            code = process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            code = 0
-        said = self._last_words()
-        self.stop()
-        return code, said
-
-    def _last_words(self) -> str:
-        if self._log is None:
-            return ""
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return f": {lines[-1][:300]}" if lines else ""
-
-
-def _forward(stream: IO[str] | None, answers: queue.Queue[str | None]) -> None:
-    assert stream is not None
-    with contextlib.suppress(OSError, ValueError), stream:
-        for line in stream:
-            if line.endswith("\n"):  # else it was killed while it wrote
-                answers.put(line)
-    answers.put(None)
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """End the process and all of its session: what a kernel forks would outlive it."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
 
 
 def _crash(code: int, said: str) -> WorkerLost:

@@ -21,20 +21,14 @@ from bench.listing import (
     remarks,
     wide,
 )
+from bench.process.kernels import Kernels
 from bench.request import check_device
 from bench.results import LOST, CheckResult, summary
 from bench.situations import check_cases
 from bench.snippet import snippet
-from bench.supervisor import START_LIMIT_S, Worker, WorkerLost
+from bench.supervisor import Worker
 from implementations.case import DTYPES, PASSES
-from implementations.catalogue import (
-    CatalogueError,
-    catalogue,
-    in_layout,
-    in_this_layout,
-    load_all,
-    with_layout,
-)
+from implementations.catalogue import in_layout, in_this_layout, with_layout
 from implementations.interface import Implementation
 
 
@@ -88,14 +82,6 @@ class Verified:
         say(f"\n{len(self.results)} checks: {counts}")
 
 
-def _try_import(spec: str, worker: Worker) -> None:
-    """Import a user's module where it can do no harm; what it raises is said when it is loaded."""
-    try:
-        worker.ask("load", limit_s=START_LIMIT_S, spec=spec)
-    except WorkerLost as lost:
-        raise CatalogueError(f"--impl {spec}: importing it took the process down: {lost}") from None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Verification:
     """The options of `verify`; empty and None mean not given."""
@@ -109,8 +95,12 @@ class Verification:
     time_limit_s: float = CASE_LIMIT_S
     seed: int = 0
 
-    def run(self, on_progress: Callable[[str], None] = lambda name: None) -> Verified:
-        """Check everything that was chosen, in a worker process.
+    def run(
+        self,
+        on_progress: Callable[[str], None] = lambda name: None,
+        kernels: Kernels | None = None,
+    ) -> Verified:
+        """Check everything that was chosen, in the process of `kernels`, which ends with this.
 
         Raises:
             CatalogueError: an implementation that cannot be found or loaded.
@@ -126,10 +116,9 @@ class Verification:
         device = check_device(self.device or "cpu")
         dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
         cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
-        with Worker(threads=usable_cores()) as worker:
-            for spec in specs:
-                _try_import(spec, worker)
-            chosen = load_all(self.names or ([] if specs else list(catalogue())), specs)
+        kernels = kernels or Kernels(Worker(threads=usable_cores()))
+        with kernels.worker as worker:
+            chosen = kernels.load_all(self.names, specs) or kernels.every()
             found = list(
                 run_checks(
                     chosen,

@@ -6,14 +6,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
-import torch
-
 from bench.check_case import CheckCase
+from bench.global_state import RANDOM, restored_state
 from bench.probes.asking import check_asking
 from bench.probes.dropout import check_dropout
 from bench.probes.mask_gradient import check_mask_gradient
@@ -41,8 +38,6 @@ PROBES: dict[str, Callable[[Trial], Iterator[CheckResult]]] = {
 }
 # How torch says that a kernel has no variant for a dtype or a device.
 NOT_THERE = "not implemented for"
-UNLIKELY_SEED = 8_191_131_071
-RANDOM = "the state of the random numbers"
 
 
 def verify(
@@ -62,7 +57,7 @@ def verify_case(
     if reason is not None:
         return trial.unsupported(["output"], reason)
     results: list[CheckResult] = []
-    with _restored_state() as changes:
+    with restored_state() as changes:
         try:
             # A kernel's own warnings are its business; the gate judges numbers.
             with warnings.catch_warnings():
@@ -103,41 +98,3 @@ def unsupported_reason(implementation: Implementation, case: CheckCase) -> str |
     if reason is None and case.scale is not None and Feature.SCALE not in implementation.supports:
         reason = f"{implementation.name} does not take scale"
     return reason
-
-
-@contextlib.contextmanager
-def _restored_state() -> Iterator[list[str]]:
-    """Put back what a kernel changes of torch's global state; the list names it afterwards."""
-    changes: list[str] = []
-    before = {name: read() for name, (read, _) in GLOBAL_STATE.items()}
-    python_random = random.getstate()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    try:
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(UNLIKELY_SEED)  # so that a kernel that sets one changes something
-            drawn = torch.get_rng_state()
-            yield changes
-            if not torch.equal(drawn, torch.get_rng_state()):
-                changes.append(RANDOM)
-    finally:
-        random.setstate(python_random)
-        for name, (read, restore) in GLOBAL_STATE.items():
-            if read() != before[name]:
-                changes.append(name)
-                restore(before[name])
-
-
-GLOBAL_STATE: dict[str, tuple[Callable[[], object], Callable[..., object]]] = {
-    "whether gradients are recorded": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "the default device": (torch.get_default_device, torch.set_default_device),
-    "the number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "the precision of float32 products": (
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-    ),
-    "whether algorithms are deterministic": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
-}

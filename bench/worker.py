@@ -1,10 +1,10 @@
 """The measuring process: reads batches of requests, a JSON object a line, and answers each request.
 
-An answer carries the number of its batch and its place in it, so that answers can never be taken
-for those of other requests, whatever a kernel does to this process.
+An answer carries the number of its batch, its place in it, and the process's own number, so that
+answers can never be taken for those of other requests, whatever a kernel does to this process.
 
-It may crash, hang or run out of memory; `bench.supervisor` replaces it. The answers have a
-descriptor of their own; what a kernel prints to stdout is kept apart and comes with the answer.
+It may crash, hang or run out of memory; `bench.supervisor` replaces it. Requests and answers have
+descriptors of their own: a kernel finds nothing on standard input, and may print what it likes.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import json
 import os
 import queue
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
+from os import getpid
 from typing import IO, Any
 
 import torch
 
 from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.environment import available_bytes
+from bench.imported import imported, is_imported
 from bench.operations import OPERATIONS
+from bench.timing.stopwatch import harness_costs
 from bench.timing.visit import one_line
 from implementations.interface import UnsupportedCaseError
 
-MOST_PRINTED = 300
 THREADED_ELEMENTS = 2**20
 # Threads and libraries need some memory even where there is none for tensors.
 FEWEST_BYTES = 2**28
@@ -41,35 +43,64 @@ OUT_OF_MEMORY = (
 def main() -> None:
     """Serve requests from standard input until it closes.
 
-    Arguments: the number of threads, and the process that this one may not outlive.
+    Arguments: the number of threads, the descriptor for answers, and the process that this one may
+    not outlive.
     """
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    own = os.getpid()
-    threads = int(sys.argv[1])
+    threads, descriptor, parent = map(int, sys.argv[1:4])
     torch.set_num_threads(threads)
-    die_with(int(sys.argv[2]))
+    die_with(parent)
     offer_as_victim()
     torch.ones(THREADED_ELEMENTS).exp_()  # its threads start before memory is limited
+    harness_costs()  # a kernel may patch the clock: what reads it is bound and calibrated before
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    with tempfile.TemporaryFile() as printed:
-        os.dup2(printed.fileno(), 1)
+    lines = os.fdopen(_moved(0), encoding="utf-8")
+    threading.Thread(target=_listen, args=(lines, requests), daemon=True).start()
+    os.set_inheritable(descriptor, False)
+    own = getpid()
+    with os.fdopen(descriptor, "w", encoding="utf-8") as answers:
+
+        def say(**line: Any) -> None:
+            if getpid() != own:  # a kernel forked, and the child came back
+                os._exit(0)
+            answers.write(json.dumps({"pid": own, **line}, allow_nan=False) + "\n")
+            answers.flush()
+
+        say()
         while True:
             batch = json.loads(requests.get())
             if not torch.cuda.is_available():  # a driver reserves more than it uses
                 limit_memory(max(available_bytes(), FEWEST_BYTES))
             for place, request in enumerate(batch["requests"]):
-                answer = _with_threads_as_they_were(
-                    _answer(OPERATIONS[request.pop("op")], request), threads
-                )
-                if os.getpid() != own:  # a kernel forked, and the child came back
-                    os._exit(0)
-                text = _taken(printed)
-                if text:
-                    answer["printed"] = text
-                line = {"batch": batch["batch"], "place": place, "answer": answer}
-                answers.write(json.dumps(line, allow_nan=False) + "\n")
-                answers.flush()
+                _serve(request, threads, partial(say, batch=batch["batch"], place=place))
+
+
+def _serve(request: dict[str, Any], threads: int, say: Callable[..., None]) -> None:
+    """Answer a request, and tell before which kernel is imported for it."""
+    operation = OPERATIONS[request.pop("op")]
+
+    def answered(**request: Any) -> dict[str, Any]:
+        for spec in (request.get("spec"), *request.get("specs", ())):
+            if spec is not None and not is_imported(spec):
+                say(importing=spec)
+                imported(spec)
+                say(importing=None)
+        return operation(**request)
+
+    answer = _with_threads_as_they_were(_answer(answered, request), threads)
+    sys.stdout.flush()
+    try:
+        say(answer=answer)
+    except (TypeError, ValueError) as problem:
+        say(answer={"status": "crashed", "reason": f"no answer can be made: {one_line(problem)}"})
+
+
+def _moved(descriptor: int) -> int:
+    """Another descriptor for the file behind this one, which leads nowhere from now on."""
+    moved = os.dup(descriptor)
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    return moved
 
 
 def _with_threads_as_they_were(answer: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -84,24 +115,11 @@ def _with_threads_as_they_were(answer: dict[str, Any], threads: int) -> dict[str
     return {"status": "incorrect", "reason": reason}
 
 
-def _listen(requests: queue.SimpleQueue[str]) -> None:
+def _listen(lines: IO[str], requests: queue.SimpleQueue[str]) -> None:
     """Hand requests over; at their end the process ends, even in the middle of a call."""
-    for line in sys.stdin:
+    for line in lines:
         requests.put(line)
     os._exit(0)
-
-
-def _taken(printed: IO[bytes]) -> str:
-    """What was printed since the last time, from its beginning; the file is emptied."""
-    sys.stdout.flush()
-    if not os.fstat(1).st_size:
-        return ""
-    printed.seek(0)
-    text = printed.read(MOST_PRINTED).decode(errors="replace").strip()
-    # The descriptors share their place in the file.
-    printed.seek(0)
-    printed.truncate()
-    return text
 
 
 def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:

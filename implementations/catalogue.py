@@ -57,8 +57,8 @@ class Spec:
 
 
 @cache
-def catalogue() -> dict[str, Implementation]:
-    """Every implementation of the suite and of installed entry points, by name, in name order.
+def suite() -> dict[str, Implementation]:
+    """Every implementation of the suite by name, in name order.
 
     Raises:
         CatalogueError: a file declares nothing, or two implementations share a name.
@@ -68,14 +68,39 @@ def catalogue() -> dict[str, Implementation]:
     for package in (implementations.attention, implementations.layers):
         for implementation in declared_in(package):
             _add(found, implementation)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    return dict(sorted(found.items()))
+
+
+def entry_point_specs() -> dict[str, str]:
+    """What loads the implementation of each entry point of installed packages, by name."""
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    return {point.name: f"{point.name}={point.value}" for point in points}
+
+
+@cache
+def catalogue() -> dict[str, Implementation]:
+    """Every implementation of the suite and of entry points, whose packages are imported here.
+
+    Raises:
+        CatalogueError: a file declares nothing, or two implementations share a name.
+
+    """
+    return with_entry_points(load)
+
+
+def with_entry_points(load: Callable[[str], Implementation]) -> dict[str, Implementation]:
+    """Every implementation of the suite and of entry points, by name, in name order.
+
+    `load` loads those of entry points by their specs.
+    """
+    found = dict(suite())
+    for name, spec in entry_point_specs().items():
         try:
-            _add(found, load(f"{point.name}={point.value}"))
+            _add(found, load(spec))
         except CatalogueError as problem:
             # Somebody's broken package must not keep the others from being measured.
-            warnings.warn(
-                f"entry point {point.name} left out: {problem}", EntryPointWarning, stacklevel=2
-            )
+            message = f"entry point {name} left out: {problem}"
+            warnings.warn(message, EntryPointWarning, stacklevel=2)
     return dict(sorted(found.items()))
 
 
@@ -112,10 +137,13 @@ def load(text: str) -> Implementation:
 
     """
     if ":" not in text:
-        if text in catalogue():
-            return catalogue()[text]
+        if text in suite():
+            return suite()[text]
+        specs = entry_point_specs()
+        if text in specs:
+            return load(specs[text])
         raise CatalogueError(
-            f"no implementation is called {text!r}; there are {', '.join(catalogue())} "
+            f"no implementation is called {text!r}; there are {', '.join([*suite(), *specs])} "
             "(your own: --impl path/to/file.py:function)"
         )
     spec = parse_spec(text)
@@ -198,8 +226,12 @@ def with_layout(spec: str, layout: str) -> str:
     return spec if layout == LAYOUTS[0] or spec.endswith("]") else f"{spec}[{layout}]"
 
 
-def load_all(names: Iterable[str], specs: Iterable[str] = ()) -> list[Implementation]:
-    """The named implementations, then those of the specs.
+def load_all(
+    names: Iterable[str],
+    specs: Iterable[str] = (),
+    load: Callable[[str], Implementation] = load,
+) -> list[Implementation]:
+    """The named implementations, then those of the specs; `load` loads each of them.
 
     Raises:
         CatalogueError: one cannot be loaded, or two share a name.
@@ -212,7 +244,7 @@ def load_all(names: Iterable[str], specs: Iterable[str] = ()) -> list[Implementa
         if ":" not in spec:
             raise CatalogueError(f"--impl {spec}: expected {SPEC_FORMS}")
         implementation = load(spec)
-        if implementation.name in catalogue():
+        if implementation.name in (*suite(), *entry_point_specs()):
             raise CatalogueError(
                 f"--impl {spec}: {implementation.name!r} is taken; "
                 f"give it another name with --impl other_name={spec.partition('=')[2] or spec}"

@@ -96,14 +96,30 @@ def test_no_command_at_all_shows_the_help(attnscale_):
     assert "Traceback" not in shown.err
 
 
+@pytest.mark.parametrize("command", ["verify", "run", "sweep"])
+def test_a_command_says_that_it_loads_torch_before_it_does(command):
+    program = (
+        "import sys; sys.modules['torch'] = None\n"  # importing it raises
+        f"import attnscale; attnscale.main([{command!r}])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.stderr.splitlines()[0] == attnscale.STARTING
+    assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: import of torch halted")
+
+
 def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
     done = fresh("sweep", "--seq-lens", "12x")
 
     assert done.returncode == attnscale.WRONG_REQUEST
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
+        attnscale.STARTING,
         "attnscale: --seq-lens: '12x' is not a size; sizes look like 128:8192, "
-        "128:8192/2 or 96,192,500"
+        "128:8192/2 or 96,192,500",
     ]
 
 

@@ -157,6 +157,46 @@ def test_an_import_that_takes_the_process_down_is_one_line(attnscale_, write, en
     outcome.assert_refused(f"--impl {path}:mine: importing it took the process down: {said}")
 
 
+def test_an_import_that_never_ends_is_one_line(attnscale_, write, monkeypatch):
+    monkeypatch.setattr("bench.supervisor.IMPORT_LIMIT_S", 0.5)
+    path = write("endless.py", "while True: pass\ndef mine(): ...")
+
+    outcome = attnscale_("verify", "--impl", f"{path}:mine", "--dtype", "float32")
+
+    outcome.assert_refused(f"--impl {path}:mine: importing it did not end within 0.5 s")
+
+
+AT_IMPORT = """
+    import torch
+    from implementations.attention.matmul import matmul
+
+    torch.set_default_dtype(torch.bfloat16)
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+
+    def right(query, key, value):
+        return matmul(query, key, value)
+
+    def rounding(query, key, value):
+        output = matmul(*(one.to(torch.bfloat16) for one in (query, key, value)))
+        return output.to(query.dtype)
+"""
+
+
+def test_what_an_import_changes_of_global_state_is_told_and_changes_no_verdict(
+    attnscale_, checking, write
+):
+    path = write("changing_at_import.py", AT_IMPORT)
+    given = ("verify", "--dtype", "float32", "--impl")
+
+    shown = attnscale_(*given, f"{path}:right")
+
+    assert shown.code == attnscale.DONE
+    told = "the default dtype and the precision of float32 products; it was put back"
+    assert f"importing right changed {told}" in shown.out.splitlines()
+    assert torch.get_default_dtype() == torch.float32
+    assert attnscale_(*given, f"{path}:rounding").code == attnscale.FAILED
+
+
 @pytest.mark.parametrize(
     ("raising", "said"),
     [

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from bench import supervisor
+from bench.process import measuring_process
 from bench.records import RECORDS_FILE, Record, read_run
 from bench.supervisor import Worker, WorkerLost
 from bench.sweep.journal import PART_FILE
@@ -57,6 +58,9 @@ HANGING = """
 # A stand-in for bench.worker that is killed at a moment of the test's choosing.
 SCRIPT = """
 import json, os, pathlib, signal, sys
+answers = int(sys.argv[2])
+own = {"pid": os.getpid()}
+os.write(answers, json.dumps(own).encode() + b"\\n")
 for line in sys.stdin:
     batch = json.loads(line)
     (request,) = batch["requests"]
@@ -64,11 +68,12 @@ for line in sys.stdin:
     number = int(left.read_text())
     left.write_text(str(max(0, number - 1)))
     answer = {"status": "done", "text": "x" * 100_000}
-    answer = json.dumps({"batch": batch["batch"], "place": 0, "answer": answer}) + chr(10)
+    answer = {**own, "batch": batch["batch"], "place": 0, "answer": answer}
+    answer = json.dumps(answer) + chr(10)
     if number:
-        os.write(1, answer[: request["written"]].encode())
+        os.write(answers, answer[: request["written"]].encode())
         os.kill(os.getpid(), signal.SIGKILL)
-    os.write(1, answer.encode())
+    os.write(answers, answer.encode())
 """
 
 
@@ -206,7 +211,7 @@ def mortal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable
     start, workers = subprocess.Popen, []
 
     def script(command: list[str], **options: Any) -> Any:
-        return start([sys.executable, "-c", SCRIPT], **options)
+        return start([sys.executable, "-c", SCRIPT, *command[4:]], **options)
 
     def ask(deaths: int, written: int) -> tuple[dict[str, Any], int]:
         (tmp_path / "left").write_text(str(deaths))
@@ -214,7 +219,7 @@ def mortal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable
         request = {"left": str(tmp_path / "left"), "written": written}
         return workers[-1].ask("anything", limit_s=60, **request), workers[-1].started
 
-    monkeypatch.setattr(supervisor.subprocess, "Popen", script)
+    monkeypatch.setattr(measuring_process.subprocess, "Popen", script)
     monkeypatch.setattr(supervisor, "oom_kills", lambda: 0)
     yield ask
     for worker in workers:

@@ -144,6 +144,16 @@ KERNELS = '''
         _sleep_in_a_child()
         os._exit(7)
 
+    @planted
+    def patches_the_clock(query, key, value):
+        time.perf_counter = time.process_time = time.monotonic = lambda: 0.0
+        return matmul(query, key, value)
+
+    @planted
+    def comes_back_twice(query, key, value):
+        os.fork()
+        return matmul(query, key, value)
+
     def always_segfaults(query, key, value):
         ctypes.string_at(0)
 
@@ -178,6 +188,8 @@ MANY = {
     "closes_stdout": ("crashed", "closed file"),
     "prints_a_mebibyte": ("measured", ""),
     "forks": ("measured", ""),
+    "patches_the_clock": ("measured", ""),
+    "comes_back_twice": ("measured", ""),
     "always_loops": ("incorrect", "no answer within 2 s"),
     "always_nan": ("incorrect", "not finite"),
 }

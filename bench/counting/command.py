@@ -7,9 +7,10 @@ from typing import Any
 
 from bench.counting.document import sizes_of
 from bench.counting.result import QUANTITIES
+from bench.process.kernels import Kernels
 from bench.supervisor import Worker, WorkerLost, succeeded
 from implementations.case import Case
-from implementations.catalogue import CatalogueError, catalogue, in_this_layout, load_all
+from implementations.catalogue import CatalogueError, in_this_layout
 
 LIMIT_S = 60.0
 
@@ -34,9 +35,10 @@ def counts_in_worker(
     """
     sizes_of(at)
     Case(seq_len=1, dtype=dtype, pass_=pass_)  # type: ignore[arg-type]  # it checks it
-    chosen = names if names or specs else list(catalogue())
+    kernels = Kernels(worker)
     found: dict[str, Any] = {}
-    for implementation in load_all(chosen, in_this_layout(specs, layout)):
+    chosen = kernels.load_all(names, in_this_layout(specs, layout)) or kernels.every()
+    for implementation in chosen:
         try:
             answer = worker.ask(
                 "counts",

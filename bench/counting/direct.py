@@ -26,6 +26,8 @@ from implementations.attention.loop import loop
 from implementations.case import Case
 from implementations.interface import Implementation, Layout, UnsupportedCaseError
 
+# How the reason begins of a call that goes on where torch does not see it.
+OUTSIDE = "takes its numbers out of torch"
 MOST_PAIRS_ON_CPU = 2**20
 """Scores of all heads up to which a call is made on the CPU, where it takes time and memory."""
 
@@ -96,9 +98,7 @@ def _followed(
         outputs = _called(implementation, case, inputs)
     if attending.taken_out:
         ways = " and ".join(sorted(attending.taken_out))
-        return nothing_but_useful(
-            case, f"takes its numbers out of torch ({ways}), where no operator shows what they do"
-        )
+        return nothing_but_useful(case, f"{OUTSIDE} ({ways}), where no operator shows what they do")
     return _summed(case, follower, outputs, counted_on)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +13,7 @@ from bench.cases import Plan, PlanError
 from bench.cells import Cell, Key, by_implementation
 from bench.checking import run_agreement, run_checks
 from bench.gate import Admission, Gate, cases_for
+from bench.process.described import Described, source_sha256
 from bench.records import RunError
 from bench.results import CheckResult, matrix_rows, summary
 from bench.run_directory import check_machine
@@ -182,6 +181,9 @@ def gate_info(gate: Gate) -> dict[str, Any]:
 
 def admission(gate: Gate, cell: Cell) -> Admission:
     """Whether a cell may be timed: by what its implementation declares, and by the gate."""
+    if isinstance(cell.implementation, Described) and cell.implementation.loss is not None:
+        status, why = cell.implementation.loss
+        return Admission(status=status, reason=why)
     reason = cell.implementation.unsupported(cell.case)
     if reason is not None:
         return Admission(status="unsupported", reason=reason)
@@ -189,15 +191,9 @@ def admission(gate: Gate, cell: Cell) -> Admission:
 
 
 def sources_of(cells: Sequence[Cell]) -> dict[str, str]:
-    """SHA-256 of the file of every implementation."""
-    found = {}
-    for implementation, _ in by_implementation(cells):
-        try:
-            file = inspect.getsourcefile(inspect.unwrap(implementation.fn))
-            found[implementation.name] = hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
-        except (TypeError, OSError):
-            continue  # a compiled function or an object has no file to compare
-    return found
+    """SHA-256 of the file of every implementation that has one."""
+    found = {one.name: source_sha256(one) for one, _ in by_implementation(cells)}
+    return {name: digest for name, digest in found.items() if digest is not None}
 
 
 def implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:

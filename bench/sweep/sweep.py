@@ -13,6 +13,7 @@ from bench import environment
 from bench.cases import Plan
 from bench.cells import Cell, cells_of
 from bench.gate import Gate
+from bench.process.kernels import Kernels
 from bench.records import RECORDS_FILE, RunError, read_records, write_info
 from bench.run_directory import check_sources, prepare
 from bench.supervisor import Worker
@@ -45,6 +46,7 @@ IsKnown = Callable[[Path, float], bool]
 class Sweep:
     """A sweep in progress in one directory.
 
+    `kernels` holds what was loaded before, so that nothing is imported twice to be described.
     `is_known` is asked whether the plan's precision is reached; `head_start_s` is what the command
     took before the sweep began: a time budget includes it.
 
@@ -58,6 +60,7 @@ class Sweep:
     folder: Path
     law_value: LawValue
     observer: Observer
+    kernels: Kernels | None = None
     is_known: IsKnown = lambda folder, precision: False
     preset: str | None = None
     head_start_s: float = 0.0
@@ -77,21 +80,28 @@ class Sweep:
         KeyboardInterrupt passes through; everything measured by then is in the journal.
         """
         self._began = self.clock() - self.head_start_s
-        cells = cells_of(self.plan)
-        self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
-        self._spent_before_s = float(self._schedule.get("spent_s") or 0.0)
-        with Journal(self.folder) as journal, contextlib.ExitStack() as stack:
-            workers = [stack.enter_context(self._worker()) for _ in range(PROCESSES)]
-            return self._run(cells, journal, workers)
+        with self._worker() as checking:
+            tell = self.observer.phase
+            kernels = self.kernels or Kernels(checking, keep_lost=True, tell=tell)
+            cells = cells_of(self.plan, kernels.load)
+            kernels.hand_over(checking)
+            self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
+            self._spent_before_s = float(self._schedule.get("spent_s") or 0.0)
+            with Journal(self.folder) as journal, contextlib.ExitStack() as stack:
+                workers = [stack.enter_context(self._worker()) for _ in range(PROCESSES)]
+                return self._run(cells, journal, checking, workers)
 
-    def _run(self, cells: Sequence[Cell], journal: Journal, workers: Sequence[Worker]) -> Gate:
+    def _run(
+        self, cells: Sequence[Cell], journal: Journal, checking: Worker, workers: Sequence[Worker]
+    ) -> Gate:
+        """Check and count in one process, which then ends, and measure in the others."""
         ground = Preparations(
             plan=self.plan,
             folder=self.folder,
             observer=self.observer,
             time_left_s=lambda: self._deadline - self.clock(),
         )
-        with self._worker() as worker:
+        with checking as worker:
             check_sources(self._info, sources_of(cells), self.folder)
             self._info = ground.describe(self._info, worker)
             gate = ground.check(cells, worker)

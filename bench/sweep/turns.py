@@ -16,7 +16,7 @@ from bench.checks.plausible import Limits, implausible
 from bench.counters import Usage
 from bench.gate import Admission
 from bench.records import WRONG, Record, RunError
-from bench.supervisor import MOST_ENDINGS, Worker, WorkerEnded, WorkerLost, succeeded
+from bench.supervisor import MOST_ENDINGS, ImportLost, Worker, WorkerEnded, WorkerLost, succeeded
 from bench.sweep.history import History, visit_limit_s
 from bench.sweep.journal import Journal
 from bench.sweep.passes import Passes, visit_s
@@ -40,7 +40,10 @@ INSTRUMENT_REASONS = {
 }
 
 Fields = Mapping[Key, Mapping[str, Any]]
-"""What the records of each cell say besides what is read: its counts."""
+"""What the records of each cell say besides what is read: its counts.
+
+`workspace_reason`, where it is there, says why torch does not see what a call needs.
+"""
 
 
 class Turns:
@@ -87,6 +90,7 @@ class Turns:
         self._numbers = {cell.key: number for number, cell in enumerate(cells)}
         self._answers: dict[Key, list[Answer]] = defaultdict(list)
         self._endings: dict[Key, int] = defaultdict(int)
+        self._not_imported: set[tuple[int, str]] = set()  # by the process of a slot
         self._chance = random.Random(plan.seed)
 
     def admitted(self) -> list[Cell]:
@@ -234,6 +238,8 @@ class Turns:
             except WorkerLost as lost:
                 self._lose(cell, number, slot, lost)
                 continue
+            if "workspace_reason" in self.fields.get(cell.key, {}):
+                answer = {**answer, "workspace_bytes": None}
             if self._take(cell, number, slot, answer):
                 place = self._numbers[cell.key]
                 self._journal.keep({"round": number, "worker": slot, "answers": [(place, answer)]})
@@ -273,6 +279,9 @@ class Turns:
 
     def _lose(self, cell: Cell, number: int, slot: int, lost: WorkerLost) -> None:
         """Write what became of a cell, unless it is not to blame."""
+        if isinstance(lost, ImportLost):
+            self._lose_kernel(cell.implementation.spec, number, slot, lost)
+            return
         if isinstance(lost, WorkerEnded):
             self._endings[cell.key] += 1
             if self._endings[cell.key] < MOST_ENDINGS:
@@ -286,6 +295,23 @@ class Turns:
         record = replace(blank, status=lost.status, reason=str(lost) or None, worker=slot)
         self._journal.append([record], finishes=False)
         self.history.note(record)
+
+    def _lose_kernel(self, spec: str, number: int, slot: int, lost: ImportLost) -> None:
+        """Write what became of all cells of a kernel that this process could not import.
+
+        Another process may have imported it: nothing is learned of the cells.
+        """
+        if (slot, spec) in self._not_imported:
+            return
+        self._not_imported.add((slot, spec))
+        own = [one for one in self.admitted() if one.implementation.spec == spec]
+        records = [
+            replace(self._blank(one, number), status=lost.status, reason=str(lost), worker=slot)
+            for one in own
+        ]
+        self._journal.append(records, finishes=False)
+        for record in records:
+            self.history.note(record)
 
     def _write(self, number: int, slot: int, used: Usage | None) -> None:
         """Write a record for every cell that was read in this round."""
@@ -314,14 +340,16 @@ class Turns:
     def _blank(self, cell: Cell, number: int) -> Record:
         """The record of a cell in a round in which it was not read."""
         admission = self._admissions[cell.key]
+        counted = dict(self.fields.get(cell.key, {}))
+        outside = counted.pop("workspace_reason", None)
         return replace(
             unmeasured_record(cell),
             round=number,
             threads=self._threads,
-            reason=cell.implementation.unmeasured_workspace,
+            reason=cell.implementation.unmeasured_workspace or outside,
             max_error=admission.max_error,
             allowed_error=admission.allowed_error,
-            **self.fields.get(cell.key, {}),
+            **counted,
         )
 
     def _objection(self, cell: Cell) -> str | None:

@@ -273,7 +273,7 @@ def test_loading_comes_first_and_again_after_a_loss(direct_workers):
     assert direct_workers.operations("load") == [{"spec": MINE.spec}] * 2
 
 
-def test_a_process_has_longer_to_start_than_a_kernel_has_for_a_case(direct_workers):
+def test_an_import_has_longer_than_a_case(direct_workers):
     direct_workers.fault = losing("none of them")
     worker = direct_workers(threads=1)
     limits: list[tuple[str, float]] = []
@@ -286,7 +286,7 @@ def test_a_process_has_longer_to_start_than_a_kernel_has_for_a_case(direct_worke
     worker.ask = timed
     list(run_checks([MINE], cases("plain", "scale"), worker, case_limit_s=0.7))
 
-    assert limits == [("load", checking.START_LIMIT_S), ("check", 0.7), ("check", 0.7)]
+    assert limits == [("load", checking.IMPORT_LIMIT_S), ("check", 0.7), ("check", 0.7)]
 
 
 def test_a_loss_while_loading_is_a_loss_of_the_case(direct_workers):

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, repeat
@@ -13,13 +14,18 @@ import psutil
 import pytest
 
 from bench import supervisor
+from bench.process import measuring_process
 from bench.situations import check_cases
-from bench.supervisor import MOST_ENDINGS, Worker, WorkerEnded, WorkerLost, succeeded
+from bench.supervisor import MOST_ENDINGS, ImportLost, Worker, WorkerEnded, WorkerLost, succeeded
 
 # Stands in for bench.worker where a test needs no torch: it does what the request says.
 SCRIPT = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 print("a line of the log", file=sys.stderr, flush=True)
+answers = os.fdopen(int(sys.argv[2]), "w")
+
+def say(**line):
+    print(json.dumps({"pid": os.getpid(), **line}), file=answers, flush=True)
 
 def killed(request):
     if "folder" in request:
@@ -37,23 +43,40 @@ def answer(request):
         killed(request)
     if request["op"] == "hang":
         signal.pause()
+    if request["op"] == "compute":
+        until = time.process_time() + request["seconds"]
+        while time.process_time() < until:
+            pass
+    if request["op"] == "print":
+        for _ in range(request["times"]):
+            os.write(request["to"], request["text"].encode())
     if request["op"] == "fail":
         return {"status": "crashed", **request}
     wanted = {name: os.environ.get(name) for name in request.get("names", ())}
     who = {"pid": os.getpid(), "sid": os.getsid(0), "number": request.get("number")}
     return {"status": "done", **who, **wanted}
 
+def serve(batch, place, request):
+    if request["op"] == "garble":
+        text = request["text"].replace("BATCH", str(batch)).replace("PID", str(os.getpid()))
+        print(text.replace("PLACE", str(place)), file=answers, flush=True)
+        return
+    if request["op"] == "import":
+        say(batch=batch, place=place, importing=request["spec"])
+        answer(request["doing"])
+        say(batch=batch, place=place, importing=None)
+    if request["op"] == "say":
+        say(batch=batch, place=place, answer=request["answer"])
+        return
+    say(batch=batch, place=place, answer=answer(request))
+    if request["op"] == "answer_and_exit":
+        os._exit(0)
+
+say()
 for line in sys.stdin:
     batch = json.loads(line)
     for place, request in enumerate(batch["requests"]):
-        if request["op"] == "garble":
-            text = request["text"].replace("BATCH", str(batch["batch"]))
-            print(text.replace("PLACE", str(place)), flush=True)
-            continue
-        found = {"batch": batch["batch"], "place": place, "answer": answer(request)}
-        print(json.dumps(found), flush=True)
-        if request["op"] == "answer_and_exit":
-            os._exit(0)
+        serve(batch["batch"], place, request)
 """
 
 HELLO = {"op": "hello"}
@@ -74,6 +97,17 @@ KERNELS = """
 
     def hanging(query, key, value):
         threading.Event().wait()
+
+    def reading(query, key, value):
+        assert sys.stdin.read() == "" and os.read(0, 1) == b""
+        return matmul(query, key, value)
+
+    def starting(query, key, value):
+        import subprocess
+        made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"],
+                                start_new_session=True)
+        print(made.pid)
+        return matmul(query, key, value)
 """
 
 
@@ -82,9 +116,9 @@ def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     real = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> Any:
-        return real([sys.executable, "-c", SCRIPT], **options)
+        return real([sys.executable, "-c", SCRIPT, *command[4:]], **options)
 
-    monkeypatch.setattr(supervisor.subprocess, "Popen", start)
+    monkeypatch.setattr(measuring_process.subprocess, "Popen", start)
     with Worker(threads=3) as worker:
         yield worker
 
@@ -126,12 +160,12 @@ def test_a_process_is_started_by_the_first_request_or_before_and_kept(light, beg
 
 def test_what_keeps_a_process_from_starting_is_said_by_the_first_request(light, monkeypatch):
     def full() -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(supervisor.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(measuring_process.os, "pipe", full)
     light.begin()
 
-    with pytest.raises(WorkerLost, match="no measuring process: No space left on device"):
+    with pytest.raises(WorkerLost, match="no measuring process: Too many open files"):
         ask(light, "hello")
 
 
@@ -192,7 +226,8 @@ def test_every_answer_of_a_batch_has_the_limit_to_itself(light, monkeypatch):
         now[0] += step[0]
         return now[0]
 
-    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=clock))
+    ask(light, "hello")
+    monkeypatch.setattr(measuring_process, "time", SimpleNamespace(monotonic=clock))
     answers = light.answers([HELLO, HELLO, {"op": "hang"}], limit_s=60.0)
 
     for _ in range(2):
@@ -227,9 +262,11 @@ def test_a_process_that_ends_within_a_batch_costs_the_request_it_was_at_and_thos
 @pytest.mark.parametrize(
     "text",
     [
-        '{"batch": 0, "place": PLACE, "answer": {"status": "done"}}',
-        '{"batch": BATCH, "place": 0, "answer": {"status": "done"}}',
-        '{"batch": BATCH, "place": PLACE}',
+        '{"pid": PID, "batch": 0, "place": PLACE, "answer": {"status": "done"}}',
+        '{"pid": PID, "batch": BATCH, "place": 0, "answer": {"status": "done"}}',
+        '{"pid": 1, "batch": BATCH, "place": PLACE, "answer": {"status": "done"}}',
+        '{"batch": BATCH, "place": PLACE, "answer": {"status": "done"}}',
+        '{"pid": PID}',
         '{"status": "done"}',
         "[1, 2]",
         "null",
@@ -339,9 +376,94 @@ def test_no_answer_in_time_is_a_timeout_and_ends_the_process(light):
     assert not psutil.pid_exists(pid)
 
 
+def importing(spec: str, doing: dict[str, Any]) -> dict[str, Any]:
+    return {"op": "import", "spec": spec, "doing": doing}
+
+
+def test_an_import_has_a_limit_of_its_own(light, monkeypatch):
+    monkeypatch.setattr(supervisor, "IMPORT_LIMIT_S", 60.0)
+    slow = {"op": "compute", "seconds": 0.3}
+
+    answers = list(light.answers([importing("mine.py:f", slow), HELLO], limit_s=0.2))
+
+    assert [one["status"] for one in answers] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("doing", "status", "reason"),
+    [
+        ({"op": "hang"}, "timeout", "importing it did not end within 0.1 s"),
+        (
+            {"op": "exit", "code": 3},
+            "crashed",
+            "importing it took the process down: the worker exited with 3: the last words",
+        ),
+    ],
+    ids=["never_ends", "exits"],
+)
+def test_an_import_that_was_lost_is_not_tried_again_and_costs_nobody_else(
+    light, monkeypatch, doing, status, reason
+):
+    monkeypatch.setattr(supervisor, "IMPORT_LIMIT_S", 0.1)
+    request = importing("mine.py:f", doing)
+    for kept in ((7,), (3, 5), ()):
+        answers = light.answers([*numbered(*kept), request, *numbered(13)], limit_s=60.0)
+        assert [next(answers)["number"] for _ in kept] == list(kept)
+        with pytest.raises(ImportLost) as loss:
+            next(answers)
+        assert (loss.value.status, str(loss.value)) == (status, reason)
+
+    assert [one["number"] for one in light.answers(numbered(2), limit_s=60.0)] == [2]
+    assert light.started == 2
+
+
+def test_a_limit_of_computing_ends_what_computes_when_it_is_over(light):
+    with pytest.raises(WorkerLost, match=r"no answer within 0\.2 s"):
+        light.ask("compute", limit_s=0.2, patience=1000.0, seconds=60.0)
+
+
+def test_a_limit_of_computing_waits_some_times_as_long_for_what_does_not_compute(light):
+    began = time.monotonic()
+
+    with pytest.raises(WorkerLost, match=r"no answer within 0\.2 s"):
+        light.ask("hang", limit_s=0.2, patience=4.0)
+
+    assert time.monotonic() - began > 4.0 * 0.2
+
+
+def test_a_process_that_a_busy_machine_keeps_waiting_has_longer(light, monkeypatch):
+    monkeypatch.setattr(measuring_process, "_cpu_s", lambda process: 0.0)
+
+    assert light.ask("compute", limit_s=0.1, patience=600.0, seconds=0.4)["status"] == "done"
+
+
+@pytest.mark.parametrize(("to", "text"), [(1, "x" * 2**16), (2, "y" * 2**16)])
+def test_what_is_printed_without_measure_costs_neither_disk_nor_the_answer(light, to, text):
+    answer = light.ask("print", limit_s=60.0, to=to, text=text, times=2000)
+
+    assert answer["status"] == "done"
+    assert answer.get("printed", "") == ("x" * 300 if to == 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ({"status": "measured", "time_s": 0.0, "calls": 1}, "crashed"),
+        ({"status": "fine"}, "crashed"),
+        (["done"], "crashed"),
+        ({"status": "unsupported"}, "unsupported"),
+    ],
+)
+def test_an_answer_that_is_none_becomes_one_that_says_so(light, told, status):
+    first, odd, last = light.answers([HELLO, {"op": "say", "answer": told}, HELLO], limit_s=60.0)
+
+    assert (odd["status"], bool(odd["reason"])) == (status, True)
+    assert first["pid"] == last["pid"]
+
+
 def test_a_process_that_ends_between_requests_is_replaced_or_reported(light):
     ask(light, "answer_and_exit")
-    light._process.wait()
+    light._process._process.wait()
 
     assert ask(light, "hello")["status"] == "done"
     assert light.started == 2
@@ -387,6 +509,23 @@ def test_a_real_worker_survives_kernels_that_chatter_crash_and_hang(real, write)
     assert loss.value.status == "timeout"
     assert check(real, "matmul")["status"] == "done"
     assert real.started == 3
+
+
+def test_a_kernel_finds_nothing_on_standard_input(real, write):
+    path = write("kernels_that_read.py", KERNELS)
+
+    found = check(real, f"{path}:reading")
+
+    assert {result["status"] for result in found["results"]} == {"pass"}
+
+
+def test_what_a_kernel_started_ends_with_the_process(write):
+    path = write("kernels_that_start.py", KERNELS)
+    with Worker(threads=1) as worker:
+        started = psutil.Process(int(check(worker, f"{path}:starting")["printed"].split()[0]))
+        assert started.is_running()
+
+    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
 
 
 def real_gpu() -> str | None:

@@ -12,12 +12,14 @@ import torch
 
 from bench import operations
 from bench.operations import OPERATIONS
+from bench.process.described import Described, from_description, source_sha256
+from bench.process.measuring_process import MOST_PRINTED_BYTES
 from bench.results import CheckResult
 from bench.situations import agreement_cases, check_cases
 from bench.supervisor import Worker
 from bench.timing.stopwatch import CpuStopwatch
 from bench.verify import verify_case
-from bench.worker import MOST_PRINTED, _answer, _with_threads_as_they_were
+from bench.worker import _answer, _with_threads_as_they_were
 from implementations.case import Case
 from implementations.catalogue import load
 
@@ -225,12 +227,20 @@ def test_reducing_what_does_not_fail_answers_with_nothing():
     assert found == {"status": "done", "result": None}
 
 
-def test_loading_answers_with_the_name(write):
+def test_loading_answers_with_what_is_known_of_the_kernel(write):
     path = write("loaded.py", "def mine(query, key, value): return value")
 
-    assert ask("load", spec="matmul") == {"status": "done", "name": "matmul"}
-    assert ask("load", spec=f"{path}:mine") == {"status": "done", "name": "mine"}
-    assert ask("load", spec=f"other={path}:mine")["name"] == "other"
+    def loaded(spec: str) -> Described:
+        answer = ask("load", spec=spec)
+        assert answer["status"] == "done", answer
+        return from_description(answer["kernel"])
+
+    assert loaded("matmul").time_law == load("matmul").time_law
+    found, here = loaded(f"{path}:mine"), load(f"{path}:mine")
+    for name in ("name", "title", "source", "supports", "dtypes", "devices", "layout", "spec"):
+        assert getattr(found, name) == getattr(here, name)
+    assert found.source_sha256 == source_sha256(here)
+    assert loaded(f"other={path}:mine").name == "other"
     assert ask("load", spec=f"{path}:yours")["status"] == "crashed"
 
 
@@ -279,7 +289,7 @@ def test_what_is_printed_comes_with_the_answer_and_only_once(real, write):
     assert "printed" not in again
     assert "printed" not in silent
 
-    assert check("endless")["printed"] == "x" * MOST_PRINTED
+    assert check("endless")["printed"] == "x" * MOST_PRINTED_BYTES
 
     raw = check("raw")
     assert raw["printed"].startswith('{"status": "done"}\n\N{REPLACEMENT CHARACTER}')
@@ -316,5 +326,5 @@ def test_a_kernel_whose_forked_child_comes_back_shifts_no_answer(real, write):
 
     visited = found.pop(1)
     assert (visited["status"], visited["calls"] >= 1) == ("measured", True)
-    assert [one["name"] for one in found] == names
+    assert [one["kernel"]["name"] for one in found] == names
     assert real.started == started

@@ -148,7 +148,9 @@ class MachineWorker:
     def stop(self) -> None:
         self._ready_at = None
 
-    def ask(self, operation: str, *, limit_s: float, **request: Any) -> dict[str, Any]:
+    def ask(
+        self, operation: str, *, limit_s: float, patience: float = 1.0, **request: Any
+    ) -> dict[str, Any]:
         (answer,) = self.answers([{"op": operation, **request}], limit_s=limit_s)
         return answer
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench import environment
 from bench.records import read_info, read_run
+from bench.supervisor import ImportLost
 
 KERNELS = """
     from implementations.attention.matmul import matmul
@@ -129,3 +130,26 @@ def test_cells_that_do_not_fit_into_a_process_s_part_of_memory_are_skipped_and_s
     assert all(
         "more than 80% of the 0.00098 GiB that a process may take" in r.reason for r in skipped
     )
+
+
+@pytest.mark.parametrize("status", ["timeout", "crashed"])
+def test_an_import_that_is_lost_costs_the_kernels_cells_and_nobody_elses(
+    tmp_path, kernels, sweeps, status
+):
+    def fault(operation, request):
+        if operation == "load" and request["spec"] != "matmul":
+            raise ImportLost(status, "importing it was no good")
+
+    sweeps.workers.fault = fault
+    series = replace(sweeps.series, implementations=("fragile", "matmul"))
+
+    sweeps.run(sweeps.plan(series, specs=(f"{kernels}:fragile",)), tmp_path)
+
+    found = Counter((r.implementation, r.status, r.reason) for r in read_run(tmp_path).records)
+    assert found == {
+        ("fragile", status, "importing it was no good"): 6,
+        ("matmul", "measured", None): 6 * 3,
+    }
+    (failure,) = read_info(tmp_path)["verification"]["failures"]
+    assert failure.endswith(": importing it was no good")
+    assert {r["spec"] for r in sweeps.workers.operations("check")} == {"matmul"}

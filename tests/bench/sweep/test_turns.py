@@ -13,7 +13,7 @@ from bench.cases import Plan, Series
 from bench.cells import cells_of
 from bench.gate import Admission
 from bench.records import RECORDS_FILE, RunError, read_records
-from bench.supervisor import MOST_ENDINGS, WorkerEnded, WorkerLost
+from bench.supervisor import MOST_ENDINGS, ImportLost, WorkerEnded, WorkerLost
 from bench.sweep.forecast import Forecast
 from bench.sweep.history import History, visit_limit_s
 from bench.sweep.journal import PART_FILE, Journal
@@ -639,3 +639,32 @@ def test_a_sweep_can_ask_whether_it_is_worth_while_to_go_on(making, cheap):
     assert not made.turns.may_still_be_tried()
     assert [made.turns.fits(left_s) for left_s in (1e-3, 1e-2)] == [False, True]
     assert made.turns.fewest_readings() == 1
+
+
+@pytest.mark.parametrize("operation", ["trial", "visit"])
+def test_a_kernel_that_one_process_cannot_import_is_lost_there_once_and_measured_by_others(
+    making, cheap, operation
+):
+    turns = making()
+    if operation == "visit":
+        turns.make(0)
+    bad = 0 if operation == "trial" else 1
+
+    def fault(asked, request):
+        if request.get("spec") == "matmul" and cheap.number == bad:
+            raise ImportLost("timeout", "importing it did not end")
+
+    cheap.fault = fault
+    for number in range(bad, bad + 3):
+        cheap.number = number
+        turns.make(number)
+
+    found = Counter(
+        (one.status, one.reason, one.round)
+        for one in turns.records()
+        if one.implementation == "matmul"
+    )
+    measured = {("measured", None, number): 3 for number in range(bad + 3) if number != bad}
+    assert found == {("timeout", "importing it did not end", bad): 3, **measured}
+    others = Counter(one.round for one in turns.records() if one.implementation == "sdpa")
+    assert others == dict.fromkeys(range(bad + 3), 3)

@@ -1,0 +1,167 @@
+"""One running `bench.worker`: its pipes, what it used, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from bench.environment import worker_environment
+from bench.process.descendants import end_marked, new_mark
+from bench.process.drain import Drain
+
+# What is kept of what a kernel prints in a request, and of what the process says to stderr.
+MOST_PRINTED_BYTES = 300
+LAST_WORDS_BYTES = 4096
+# How soon the end of a process is seen whose children keep its pipe open.
+POLL_S = 1.0
+END_LIMIT_S = 10.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class MeasuringProcess:
+    """A process with pinned threads and allocator, in a session of its own.
+
+    Requests go to its standard input and answers come through a pipe of their own. Standard output
+    and standard error are the kernel's: they are read all the time, and little of them is kept.
+
+    Raises:
+        OSError: it cannot be started.
+
+    """
+
+    def __init__(self, *, threads: int, allocator: str) -> None:
+        self._mark = new_mark()
+        environment = worker_environment(threads, allocator) | {self._mark: "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (str(ROOT), environment.get("PYTHONPATH")))
+        )
+        source, sink = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                # -P: a folder named bench where the user stands must not be taken for ours.
+                [
+                    *(sys.executable, "-P", "-m", "bench.worker"),
+                    *(str(threads), str(sink), str(os.getpid())),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[sink],
+                env=environment,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(source)
+            raise
+        finally:
+            os.close(sink)
+        self.pid = self._process.pid
+        self._counted = psutil.Process(self.pid)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._requests = self._process.stdin
+        self._printed = Drain(self._process.stdout, first=MOST_PRINTED_BYTES)
+        self._said = Drain(self._process.stderr, last=LAST_WORDS_BYTES)
+        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        answers = os.fdopen(source, encoding="utf-8", errors="replace")
+        threading.Thread(target=_forward, args=(answers, self._answers), daemon=True).start()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is no more; what it started may live on."""
+        return self._process.poll() is not None
+
+    def send(self, line: str) -> None:
+        """Write a line to it; that it has ended is seen by who waits for the answer."""
+        with contextlib.suppress(OSError):
+            self._requests.write(f"{line}\n".encode())
+            self._requests.flush()
+
+    def next_line(self, limit_s: float, *, patience: float = 1.0) -> str | None:
+        """The next line; None if the process ended without one, even if its children live on.
+
+        With `patience` the limit is one of computing: a process that a busy machine keeps from it
+        may take so many times as long.
+
+        Raises:
+            queue.Empty: neither happened within the limit.
+
+        """
+        began, used_s = time.monotonic(), self._own_cpu_s()
+        passed_s = 0.0
+        while True:
+            ended = self.has_ended
+            wait_s = limit_s - passed_s if passed_s < limit_s else limit_s
+            try:
+                return self._answers.get(timeout=min(POLL_S, wait_s))
+            except queue.Empty:
+                if ended:
+                    return None
+                passed_s = time.monotonic() - began
+                if passed_s >= patience * limit_s:
+                    raise
+                if passed_s >= limit_s and self._all_cpu_s() - used_s >= limit_s:
+                    raise
+
+    def printed(self) -> str:
+        """The beginning of what was printed to stdout since the last time."""
+        return self._printed.taken()
+
+    def autopsy(self) -> tuple[int, str]:
+        """The exit code of a process that ended, and the last line it said."""
+        try:
+            code = self._process.wait(timeout=END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            code = 0
+        lines = self._said.taken().splitlines()
+        return code, f": {lines[-1][:300]}" if lines else ""
+
+    def end(self) -> None:
+        """End the process and all that a kernel started in it: its session, and who left that."""
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        end_marked(self._mark)
+        # Its other pipes are closed by who reads them.
+        with contextlib.suppress(OSError):  # a pipe to a dead process may refuse its last flush
+            self._requests.close()
+
+    def _own_cpu_s(self) -> float:
+        """Seconds that its threads have computed, with the children that it has waited for."""
+        return _cpu_s(self._counted)
+
+    def _all_cpu_s(self) -> float:
+        """The same with all that it has started and that still runs."""
+        try:
+            children = self._counted.children(recursive=True)
+        except psutil.Error:
+            children = []
+        return sum(map(_cpu_s, [self._counted, *children]))
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        return sum(process.cpu_times()[:4])  # own and its children's, user and system
+    except psutil.Error:
+        return 0.0
+
+
+def _forward(stream: IO[str], answers: queue.SimpleQueue[str | None]) -> None:
+    with contextlib.suppress(OSError, ValueError), stream:
+        for line in stream:
+            if line.endswith("\n"):  # else it was killed while it wrote
+                answers.put(line)
+    answers.put(None)
