@@ -182,9 +182,9 @@ def _mask_turns(trial: Trial) -> Iterator[Turn]:
             masked.forward(inputs)
         except Exception:
             continue  # what it refuses is said by the checks of its own
-        inputs.attn_mask.copy_(inputs.attn_mask.flip(0))
+        inputs.attn_mask.data.copy_(inputs.attn_mask.flip(0))
         answer = {"output": masked.forward(inputs)}
-        name = f"a {kind} mask changed in place"
+        name = f"a {kind} mask changed where torch does not see it"
         yield name, inputs, masked.expect(inputs), answer
 
 
