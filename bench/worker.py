@@ -29,6 +29,7 @@ from bench.timing.stopwatch import harness_costs
 from bench.timing.visit import one_line
 from implementations.interface import UnsupportedCaseError
 
+STDOUT, STDERR = 1, 2
 THREADED_ELEMENTS = 2**20
 # Threads and libraries need some memory even where there is none for tensors.
 FEWEST_BYTES = 2**28
@@ -55,6 +56,9 @@ def main() -> None:
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     lines = os.fdopen(_moved(0), encoding="utf-8")
     threading.Thread(target=_listen, args=(lines, requests), daemon=True).start()
+    if descriptor == STDOUT:  # no pipe could be given: what a kernel prints goes to stderr
+        descriptor = os.dup(STDOUT)
+        os.dup2(STDERR, STDOUT)
     os.set_inheritable(descriptor, False)
     own = getpid()
     with os.fdopen(descriptor, "w", encoding="utf-8") as answers:

@@ -25,6 +25,8 @@ LAST_WORDS_BYTES = 4096
 # How soon the end of a process is seen whose children keep its pipe open.
 POLL_S = 1.0
 END_LIMIT_S = 10.0
+PASSES_PIPES = os.name == "posix"
+STDOUT = 1
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -33,6 +35,8 @@ class MeasuringProcess:
 
     Requests go to its standard input and answers come through a pipe of their own. Standard output
     and standard error are the kernel's: they are read all the time, and little of them is kept.
+    Where a process cannot be given a pipe (Windows) answers come through standard output, and what
+    a kernel prints goes to standard error.
 
     Raises:
         OSError: it cannot be started.
@@ -45,7 +49,7 @@ class MeasuringProcess:
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, (str(ROOT), environment.get("PYTHONPATH")))
         )
-        source, sink = os.pipe()
+        source, sink = os.pipe() if PASSES_PIPES else (None, STDOUT)
         try:
             self._process = subprocess.Popen(
                 # -P: a folder named bench where the user stands must not be taken for ours.
@@ -56,25 +60,30 @@ class MeasuringProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=[sink],
+                pass_fds=() if source is None else [sink],
                 env=environment,
                 start_new_session=True,
             )
         except BaseException:
-            os.close(source)
+            if source is not None:
+                os.close(source)
             raise
         finally:
-            os.close(sink)
+            if source is not None:
+                os.close(sink)
         self.pid = self._process.pid
         self._counted = psutil.Process(self.pid)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._requests = self._process.stdin
-        self._printed = Drain(self._process.stdout, first=MOST_PRINTED_BYTES)
         self._said = Drain(self._process.stderr, last=LAST_WORDS_BYTES)
+        self._printed: Drain | None = None
+        answers: IO[bytes] = self._process.stdout
+        if source is not None:
+            self._printed = Drain(self._process.stdout, first=MOST_PRINTED_BYTES)
+            answers = os.fdopen(source, "rb")
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        answers = os.fdopen(source, encoding="utf-8", errors="replace")
         threading.Thread(target=_forward, args=(answers, self._answers), daemon=True).start()
 
     @property
@@ -116,7 +125,7 @@ class MeasuringProcess:
 
     def printed(self) -> str:
         """The beginning of what was printed to stdout since the last time."""
-        return self._printed.taken()
+        return self._printed.taken() if self._printed else ""
 
     def autopsy(self) -> tuple[int, str]:
         """The exit code of a process that ended, and the last line it said."""
@@ -159,9 +168,9 @@ def _cpu_s(process: psutil.Process) -> float:
         return 0.0
 
 
-def _forward(stream: IO[str], answers: queue.SimpleQueue[str | None]) -> None:
+def _forward(stream: IO[bytes], answers: queue.SimpleQueue[str | None]) -> None:
     with contextlib.suppress(OSError, ValueError), stream:
         for line in stream:
-            if line.endswith("\n"):  # else it was killed while it wrote
-                answers.put(line)
+            if line.endswith(b"\n"):  # else it was killed while it wrote
+                answers.put(line.decode(errors="replace"))
     answers.put(None)

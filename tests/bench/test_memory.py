@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import memory
-from bench.memory import Allocation, peak_beyond, workspace_bytes
+from bench.memory import (
+    Allocation,
+    ResidentGrowth,
+    peak_beyond,
+    unexplained,
+    workspace_bytes,
+)
 
 
 def events(*pairs: tuple[int, int]) -> list[Allocation]:
@@ -117,3 +123,27 @@ def test_on_a_gpu_its_own_memory_counts_and_the_processors_does_not(monkeypatch)
     assert workspace_bytes(call, "cuda:0") == 2048 + 1536
     # What libraries take for good, they take in the first call.
     assert done == ["call", "wait cuda:0"] * 2
+
+
+def test_growth_is_read_from_the_highest_since_the_peak_was_forgotten(tmp_path):
+    status = "VmHWM:\t  {} kB\nVmRSS:\t  {} kB\n".format
+    (tmp_path / "clear_refs").write_text("")
+    (tmp_path / "status").write_text(status(900, 100))
+
+    growth = ResidentGrowth(tmp_path)
+    (tmp_path / "status").write_text(status(250, 90))
+
+    assert (tmp_path / "clear_refs").read_text() == "5"
+    assert growth.bytes() == 150 * 1024
+
+
+def test_growth_is_unknown_where_the_system_does_not_tell(tmp_path):
+    assert ResidentGrowth(tmp_path).bytes() is None
+    assert unexplained(0, None) is None
+
+
+def test_what_a_process_grows_by_beside_torch_is_told_beyond_a_slack():
+    assert unexplained(10 * 2**20, 27 * 2**20) is None
+    assert "grew by 29 MiB, torch's tensors explain 10 MiB" in str(
+        unexplained(10 * 2**20, 29 * 2**20)
+    )

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from bench import supervisor
-from bench.process import measuring_process
+from bench.process import drain, measuring_process
 from bench.situations import check_cases
 from bench.supervisor import MOST_ENDINGS, ImportLost, Worker, WorkerEnded, WorkerLost, succeeded
 
@@ -532,3 +532,25 @@ def real_gpu() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def test_where_a_process_can_be_given_no_pipe_answers_come_through_stdout(write, monkeypatch):
+    monkeypatch.setattr(measuring_process, "PASSES_PIPES", False)
+    monkeypatch.setattr(drain, "WAITS_FOR_PIPES", False)
+    path = write(
+        "loud.py",
+        """
+        import sys
+        import torch.nn.functional as F
+        def loud(query, key, value):
+            print("out" * 1000)
+            print("err" * 1000, file=sys.stderr)
+            return F.scaled_dot_product_attention(query, key, value)
+        """,
+    )
+    with Worker(threads=1) as worker:
+        answers = [check(worker, f"{path}:loud") for _ in range(3)]
+
+    assert [one["status"] for one in answers] == ["done"] * 3
+    assert all("printed" not in one for one in answers)
+    assert {one["status"] for answer in answers for one in answer["results"]} == {"pass"}
