@@ -127,7 +127,7 @@ class Sweep:
             if ended is None:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
-                turns.fields = ground.count(turns.admitted(), worker)
+                turns.records.fields = ground.count(turns.admitted(), worker)
                 self._note(workspace_laws=ground.workspace_laws(turns.admitted(), worker))
         if ended is None:
             self._measure(number, turns, ground, workers)
@@ -149,7 +149,7 @@ class Sweep:
                 slot = number % PROCESSES
                 if number - first < PROCESSES:
                     self._note(ceilings=ground.ceilings(turns.cells, workers[slot], self._info))
-                turns.ceilings = self._info["ceilings"]
+                turns.records.ceilings = self._info["ceilings"]
                 self.observer.measuring(*self._progress(number))
                 owed = max(1, PROCESSES * FEWEST_TURNS - (number - first))
                 turn_s = min(self.plan.turn_s, (self._deadline - self.clock()) / owed)

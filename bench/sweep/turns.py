@@ -11,18 +11,17 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bench.cases import Plan
-from bench.cells import Cell, Key, unmeasured_record
-from bench.checks.plausible import Limits, implausible
+from bench.cells import Cell, Key
 from bench.counters import Usage
 from bench.gate import Admission
-from bench.records import WRONG, Record, RunError
+from bench.records import WRONG, RunError
 from bench.supervisor import MOST_ENDINGS, ImportLost, Worker, WorkerEnded, WorkerLost, succeeded
+from bench.sweep.cell_records import CellRecords
 from bench.sweep.history import History, visit_limit_s
 from bench.sweep.journal import Journal
 from bench.sweep.passes import Passes, visit_s
-from bench.sweep.round_record import Answer, round_record
+from bench.sweep.round_record import Answer
 from implementations.case import Case
-from implementations.oracle import softmax_attention
 
 SHORTEST_LAST_LIMIT_S = 2.0
 BATCH_S = 2.0
@@ -39,19 +38,13 @@ INSTRUMENT_REASONS = {
     "workspace_bytes": "workspace_reason",
 }
 
-Fields = Mapping[Key, Mapping[str, Any]]
-"""What the records of each cell say besides what is read: its counts.
-
-`workspace_reason`, where it is there, says why torch does not see what a call needs.
-"""
-
 
 class Turns:
     """Makes the turns of a run, one after another, each with the process that it is given.
 
     `admissions` say which cells may be timed, `available_bytes` how much memory of its device a
-    case may take; `fields` is what records say besides what is read. `deadline` is a time of the
-    clock. `on_pass` is told the number of the round after each pass.
+    case may take. `deadline` is a time of the clock. `on_pass` is told the number of the round
+    after each pass.
     """
 
     def __init__(
@@ -68,9 +61,7 @@ class Turns:
         clock: Callable[[], float] = time.monotonic,
         on_pass: Callable[[int], None] = lambda number: None,
     ) -> None:
-        self.fields: Fields = {}
-        self.ceilings: Mapping[str, Mapping[str, float]] = {}
-        """The machine's own rates, by device and dtype, as `run.json` has them."""
+        self.records = CellRecords(threads=threads, admissions=admissions)
         self.missing: dict[str, str] = {}
         """Columns that an instrument left null, and why it did so first."""
         self.left_out: dict[Key, str] = {}
@@ -80,7 +71,6 @@ class Turns:
         self.history = history
         self.cells = cells
         self._plan = plan
-        self._threads = threads
         self._journal = journal
         self._admissions = admissions
         self._available_bytes = available_bytes
@@ -167,7 +157,7 @@ class Turns:
                 if objection and cell.open_ended:
                     continue  # no turn was made that would have left it out
                 status, why = "skipped", objection or f"{NO_TIME}: {reason}"
-            records.append(replace(self._blank(cell, 0), status=status, reason=why))
+            records.append(replace(self.records.blank(cell, 0), status=status, reason=why))
         self._journal.append(records)
         for record in records:
             self.history.note(record)
@@ -238,7 +228,7 @@ class Turns:
             except WorkerLost as lost:
                 self._lose(cell, number, slot, lost)
                 continue
-            if "workspace_reason" in self.fields.get(cell.key, {}):
+            if "workspace_reason" in self.records.fields.get(cell.key, {}):
                 answer = {**answer, "workspace_bytes": None}
             if self._take(cell, number, slot, answer):
                 place = self._numbers[cell.key]
@@ -291,8 +281,7 @@ class Turns:
         self.history.learn_loss(cell.key, lost.status)
         if lost.status in WRONG:
             self._answers.pop(cell.key, None)
-        blank = self._blank(cell, number)
-        record = replace(blank, status=lost.status, reason=str(lost) or None, worker=slot)
+        record = self.records.lost(cell, number, slot, lost.status, str(lost))
         self._journal.append([record], finishes=False)
         self.history.note(record)
 
@@ -305,10 +294,7 @@ class Turns:
             return
         self._not_imported.add((slot, spec))
         own = [one for one in self.admitted() if one.implementation.spec == spec]
-        records = [
-            replace(self._blank(one, number), status=lost.status, reason=str(lost), worker=slot)
-            for one in own
-        ]
+        records = [self.records.lost(one, number, slot, lost.status, str(lost)) for one in own]
         self._journal.append(records, finishes=False)
         for record in records:
             self.history.note(record)
@@ -319,38 +305,13 @@ class Turns:
         for cell in self.cells:
             answers = self._answers.pop(cell.key, None)
             if answers:
-                blank = replace(self._blank(cell, number), worker=slot)
-                record = round_record(blank, answers, used)
-                why = implausible(record, answers, self._limits(cell))
-                if why is not None:
-                    record = replace(blank, status="implausible", reason=why)
+                record = self.records.read(cell, number, slot, answers, used)
+                if record.status in WRONG:
                     self.history.learn_loss(cell.key, record.status)
                 records.append(record)
         self._journal.append(records)
         for record in records:
             self.history.note(record)
-
-    def _limits(self, cell: Cell) -> Limits:
-        rates = self.ceilings.get(f"{cell.case.device}/{cell.case.dtype}", {})
-        return Limits(
-            exact=cell.implementation.oracle is softmax_attention,
-            peak_flops_per_s=rates.get("matmul_flops_per_s"),
-        )
-
-    def _blank(self, cell: Cell, number: int) -> Record:
-        """The record of a cell in a round in which it was not read."""
-        admission = self._admissions[cell.key]
-        counted = dict(self.fields.get(cell.key, {}))
-        outside = counted.pop("workspace_reason", None)
-        return replace(
-            unmeasured_record(cell),
-            round=number,
-            threads=self._threads,
-            reason=cell.implementation.unmeasured_workspace or outside,
-            max_error=admission.max_error,
-            allowed_error=admission.allowed_error,
-            **counted,
-        )
 
     def _objection(self, cell: Cell) -> str | None:
         return self.history.forecast.objection(

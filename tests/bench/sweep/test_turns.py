@@ -153,7 +153,9 @@ def test_a_turn_lasts_so_long_and_ends_with_a_whole_pass(making, cheap):
 
 def test_a_round_gives_one_record_a_cell_with_all_readings_in_order(making, cheap):
     made = making(replace(PLAN, energy=True))
-    made.turns.fields = {cell.key: {"flops_executed": 19 * 2**40} for cell in made.turns.cells}
+    made.turns.records.fields = {
+        cell.key: {"flops_executed": 19 * 2**40} for cell in made.turns.cells
+    }
 
     first, second = made.make(0), made.make(1)
 
@@ -212,7 +214,7 @@ def test_a_cell_that_is_found_wrong_while_it_is_timed_loses_the_times_it_had(mak
 
 def test_readings_that_beat_the_machine_are_implausible_and_not_taken_again(making, cheap):
     made = making()
-    made.turns.ceilings = {"cpu/float32": {"matmul_flops_per_s": 1.0}}
+    made.turns.records.ceilings = {"cpu/float32": {"matmul_flops_per_s": 1.0}}
 
     found = made.make(0)
 
