@@ -27,12 +27,18 @@ WRAPPED_LATER = "manual_seed"
 JUDGING = (
     "bench.allowance",
     "bench.checks",
+    "bench.global_state",
+    "bench.imported",
     "bench.counters",
     "bench.memory",
+    "bench.operations",
     "bench.probes",
     "bench.recipe",
     "bench.timing",
     "bench.verify",
+    "bench.worker",
+    "implementations.attention",
+    "implementations.blocks",
     "implementations.masking",
     "implementations.oracle",
 )
@@ -148,11 +154,35 @@ GLOBAL_STATE: dict[str, tuple[Callable[[], object], Callable[..., object]]] = {
 }
 
 
+Snapshot = dict[str, object]
+
+
+def snapshot() -> Snapshot:
+    """The state now; the state of random numbers is no part of it."""
+    return {name: read() for name, (read, _) in GLOBAL_STATE.items()}
+
+
+def put_back(before: Snapshot) -> list[str]:
+    """Put back what has changed since; its names."""
+    changes = []
+    for name, (read, restore) in GLOBAL_STATE.items():
+        if read() != before[name]:
+            changes.append(name)
+            restore(before[name])
+    return changes
+
+
+@cache
+def state_at_start() -> Snapshot:
+    """The state when this process was first asked for it: before any kernel is called."""
+    return snapshot()
+
+
 @contextlib.contextmanager
 def restored_state() -> Iterator[list[str]]:
     """Put back what is changed of the global state; the list names it afterwards."""
     changes: list[str] = []
-    before = {name: read() for name, (read, _) in GLOBAL_STATE.items()}
+    before = snapshot()
     python_random = random.getstate()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
@@ -162,10 +192,7 @@ def restored_state() -> Iterator[list[str]]:
             try:
                 yield changes
             finally:
-                for name, (read, restore) in GLOBAL_STATE.items():
-                    if read() != before[name]:
-                        changes.append(name)
-                        restore(before[name])
+                changes += put_back(before)
             if not torch.equal(drawn, torch.get_rng_state()):
                 changes.append(RANDOM)
     finally:

@@ -227,10 +227,12 @@ def write_info(folder: Path, info: Mapping[str, Any]) -> None:
 def read_records(file: Path) -> list[Record]:
     """The records of a journal in order; a line that is not one is left out with a warning.
 
-    Of a cell that was found `incorrect` or `implausible` in any round no other record tells a time.
+    Of a cell that a process found `incorrect` or `implausible` in any round no other record tells a
+    time. What the checks before timing refused in an earlier part of a run they may admit later.
     """
     records = list(_lines(file))
-    wrong = {_cell(one): one for one in records if one.status in WRONG}
+    found_wrong = [one for one in records if one.status in WRONG and one.worker is not None]
+    wrong = {_cell(one): one for one in found_wrong}
     return [
         replace(one, **_UNREAD, status=found.status, reason=found.reason)
         if (found := wrong.get(_cell(one))) and one.status == "measured"

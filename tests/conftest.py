@@ -110,7 +110,7 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import imported, supervisor, verification
+    from bench import global_state, imported, supervisor, verification
     from bench.sweep import sweep
     from bench.timing import ceilings, visit
 
@@ -122,6 +122,7 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     def forget() -> None:
         imported.forget()
         visit.ready_cells.cache_clear()
+        global_state.state_at_start.cache_clear()
 
     forget()
     yield workers

@@ -20,12 +20,18 @@ INCORRECT, IMPLAUSIBLE = "incorrect", "implausible"
 
 
 def objection(
-    outputs: Sequence[Tensor], inputs: Inputs, sample: Sample, case: Case, oracle: Oracle
+    outputs: Sequence[Tensor],
+    inputs: Inputs,
+    sample: Sample,
+    case: Case,
+    oracle: Oracle,
+    earlier: Sequence[Tensor] = (),
 ) -> dict[str, Any] | None:
     """The answer that wrong outputs get instead of a time; None if nothing is wrong with them.
 
     `outputs` are (output, grad_query, grad_key, grad_value), or the output alone. `inputs` have the
-    contents that the call saw, with an upstream gradient thinned to the sample.
+    contents that the call saw, with an upstream gradient thinned to the sample. `earlier` are
+    outputs of an earlier call, which must have kept their memory.
     """
     for one in outputs:
         if type(one) is not Tensor:
@@ -37,6 +43,13 @@ def objection(
         return _answer(INCORRECT, f"gave an output of {shape}, expected {expected}")
     if case.is_backward and len(outputs) != 4:
         return _answer(INCORRECT, "gave no gradient for one of query, key and value")
+    query = inputs.query
+    if (outputs[0].dtype, outputs[0].device) != (query.dtype, query.device):
+        return _answer(INCORRECT, f"gave {outputs[0].dtype} on {outputs[0].device}")
+    others = (query, inputs.key, inputs.value, inputs.grad_output, *earlier)
+    taken = {one.untyped_storage().data_ptr() for one in others if one.numel()}
+    if any(one.untyped_storage().data_ptr() in taken for one in outputs if one.numel()):
+        return _answer(INCORRECT, "gave outputs in the memory of its inputs or of earlier outputs")
     if not all(bool(one.isfinite().all()) for one in outputs):
         return _answer(INCORRECT, "gave values that are not finite at this size")
     for error in row_errors(outputs, inputs, sample, is_causal=case.is_causal, oracle=oracle):

@@ -102,13 +102,13 @@ def _gradients(trial: Trial, twice: bool = False, between: bool = False) -> list
     if between:
         other = trial.inputs(1)
         trial.call(other, leaves_of(other))
-    first = list(gradients_of(output, leaves, inputs, retain_graph=twice))
     if not twice:
-        return first
-    try:
         return list(gradients_of(output, leaves, inputs))
-    except RuntimeError:
-        return first  # a graph that does not allow it says so
+    try:
+        gradients_of(output, leaves, inputs, retain_graph=True)
+        return list(gradients_of(output, leaves, inputs))
+    except RuntimeError:  # a graph that does not allow it says so
+        return _gradients(trial)
 
 
 def _same_gradients(left: list[Tensor | None], right: list[Tensor | None]) -> bool:

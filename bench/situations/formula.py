@@ -31,6 +31,11 @@ def shapes() -> Iterator[CheckCase]:
     yield situation("shapes", "two_dimensions", leading=())
     yield situation("shapes", "two_dimensions_131x137", leading=(), **lengths(131, 137, 16))
     yield situation("shapes", "three_dimensions_131x137", leading=(2,), **lengths(131, 137, 16))
+    long: dict[str, Any] = {**lengths(257, 259, 16)}
+    yield situation("shapes", "two_dimensions_257x259", leading=(), **long)
+    yield situation("shapes", "three_dimensions_257x259", leading=(2,), **long)
+    yield situation("shapes", "five_dimensions_257x259", leading=(1, 2, 1), **long)
+    yield situation("shapes", "value_dim_257x259", leading=(1, 2), **{**long, "value_dim": 24})
     yield situation("shapes", "many_heads_67x71", leading=(1, 17), **lengths(67, 71, 16))
     yield situation("shapes", "three_dimensions", leading=(3,))
     yield situation("shapes", "five_dimensions", leading=(2, 3, 2))

@@ -115,4 +115,6 @@ def mask_gradients() -> Iterator[CheckCase]:
     yield masked(
         "_masked_rows", "attn_mask[..., ::2, :] = -torch.inf", "attn_mask[:, 1] = -torch.inf"
     )
-    yield masked("_65x131", HEAVY_TAIL, leading=(1, 2), **lengths(65, 131))
+    for queries, keys in ((65, 131), (128, 128), (131, 257)):
+        sizes = lengths(queries, keys)
+        yield masked(f"_{queries}x{keys}", HEAVY_TAIL, leading=(1, 2), **sizes)

@@ -111,6 +111,10 @@ def _dropout() -> Iterator[CheckCase]:
         ("dropout_1031_keys", 0.2, {"leading": (1, 1), **lengths(5, 1031), "value_dim": 1031}),
     ):
         yield situation("dropout", name, probe="dropout", dropout_p=rate, **sizes)
+    longer: dict[str, Any] = {"probe": "dropout", "dropout_p": 0.4, **two, **lengths(131, 137)}
+    longer["value_dim"] = 137
+    yield situation("dropout", "dropout_causal_131x137", is_causal=True, **longer)
+    yield situation("dropout", "dropout_float_mask_131x137", mask="float", **longer)
     square: dict[str, Any] = {"probe": "dropout", **lengths(64, 64)}
     yield situation("dropout", "dropout_causal", is_causal=True, dropout_p=0.3, **square)
     yield situation("dropout", "dropout_masked", mask="boolean", scale=0.2, dropout_p=0.6, **square)

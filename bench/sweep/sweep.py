@@ -29,10 +29,8 @@ from bench.sweep.preparations import (
     sources_of,
 )
 from bench.sweep.progress import Observer
-from bench.sweep.turns import Turns
+from bench.sweep.turns import PROCESSES, Turns
 
-# What a process does not share with the next, such as the layout of memory, is seen as scatter.
-PROCESSES = 3
 # However little time there is, each process has two turns if it can; and nothing is known before
 # that, nor before every cell has so many readings of each process.
 FEWEST_TURNS = 2
@@ -120,6 +118,8 @@ class Sweep:
             )
             for record in read_records(self.folder / RECORDS_FILE):
                 turns.history.learn(record)
+            turns.records.ceilings = self._info.get("ceilings") or {}
+            turns.checking_s = float(self._schedule.get("checking_s") or 0.0)
             turns.recover()
             number = turns.history.newest_round + 1
             self._cut_short = number - int(self._schedule.get("rounds") or 0)

@@ -23,6 +23,8 @@ from bench.sweep.passes import Passes, visit_s
 from bench.sweep.round_record import Answer
 from implementations.case import Case
 
+# What a process does not share with the next, such as the layout of memory, is seen as scatter.
+PROCESSES = 3
 SHORTEST_LAST_LIMIT_S = 2.0
 BATCH_S = 2.0
 # How many readings are checked beside those of the last pass of a turn, of which all are.
@@ -91,7 +93,12 @@ class Turns:
             if self._admissions[cell.key].status == "pass"
             and cell.key not in self.history.given_up
             and cell.key not in self.left_out
+            and self._can_be_imported(cell.implementation.spec)
         ]
+
+    def _can_be_imported(self, spec: str) -> bool:
+        """Whether there is a process that has not lost itself over importing the kernel."""
+        return sum(one == spec for _, one in self._not_imported) < PROCESSES
 
     def ready(self) -> list[Cell]:
         """The cells that have had their first call."""

@@ -1,17 +1,17 @@
 """Inputs whose contents no call has seen before, whatever it keeps of earlier calls.
 
-Between readings all contents are written anew, and between the calls of a reading an element each
-of query, key and value changes its sign. Both are written past the tensors themselves, as a caller
-writes who shares their memory (NumPy, DLPack): neither the objects, nor their addresses, nor
-`Tensor._version` tell of it. A kernel that keeps an answer gives a stale one, and is found out; one
-that compares contents first computes in every call.
+Between readings all contents are written anew, with a few keys that outweigh the others: what is
+lost of such a key shows in any precision. Between the calls of a reading one of them is turned
+round, and an element each of query and value changes its sign. All is written past the tensors
+themselves, as a caller writes who shares their memory (NumPy, DLPack): neither the objects, nor
+their addresses, nor `Tensor._version` tell of it. A kernel that keeps an answer gives a stale one,
+and is found out; one that compares all contents first computes in every call.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from itertools import repeat
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ from bench.timing.inputs import Inputs
 OFFSETS = 2**14
 # Prime, so that the signs of all elements change before any does twice.
 STRIDE = 7919
+# Keys that are so many times as long as others, beside the last; a few rows attend to hardly more.
+HEAVY, MOST_HEAVY = 8.0, 2
 _WHOLE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -38,7 +40,9 @@ class Pool:
         held = self._drawn.get(kind)
         if held is None or held.numel() < size + OFFSETS:
             generator = torch.Generator(like.device).manual_seed(self._seed)
-            drawn = torch.randn(size + OFFSETS, generator=generator, device=like.device)
+            drawn = torch.randn(
+                size + OFFSETS, generator=generator, device=like.device, dtype=torch.float32
+            )
             held = self._drawn[kind] = drawn.to(like.dtype)
         return held[offset : offset + size]
 
@@ -56,10 +60,14 @@ class ChangingInputs:
         self.grad_output = _alias(inputs.grad_output)
         self._pool = pool
         self._chance = chance = chance or random.Random()
-        self._contents = [
-            _flat(one) for one in (inputs.query, inputs.key, inputs.value, inputs.grad_output)
-        ]
-        self._flips = [_flipping(one, chance) for one in self._contents[:3]]
+        tensors = (inputs.query, inputs.key, inputs.value, inputs.grad_output)
+        self._contents = [_flat(one) for one in tensors]
+        self._key = _alias(inputs.key)
+        self._heavy: list[int] = []
+        self._turn = _turning(self._key)
+        flat = (self._contents[0], self._contents[2])
+        self._flips = [(_flipping(one), one.numel()) for one in flat if one.numel()]
+        self._place = chance.randrange(2**32)
 
     def rewrite(self) -> None:
         """Give query, key, value and upstream gradient other contents."""
@@ -67,11 +75,18 @@ class ChangingInputs:
             # Offsets that differ by no multiple of four: no row of one is a row of another.
             offset = 4 * self._chance.randrange(OFFSETS // 4) + place
             contents.copy_(self._pool.numbers(contents, offset))
+        keys = self._key.shape[-2]
+        self._heavy = [keys - 1, *self._chance.choices(range(keys), k=MOST_HEAVY)] if keys else []
+        for key in set(self._heavy):
+            self._key[..., key, :] *= HEAVY
 
     def touch(self) -> None:
-        """Change the sign of an element each of query, key and value."""
-        for flip in self._flips:
-            next(flip)
+        """Turn a heavy key round, and change the sign of an element each of query and value."""
+        if self._heavy:
+            self._turn(self._chance.choice(self._heavy))
+        self._place += STRIDE
+        for flip, size in self._flips:
+            flip(self._place % size)
 
 
 def _flat(tensor: Tensor) -> Tensor:
@@ -84,27 +99,40 @@ def _alias(tensor: Tensor) -> Tensor:
     return _flat(tensor).as_strided(tensor.shape, tensor.stride())
 
 
-def _flipping(contents: Tensor, chance: random.Random) -> Iterator[None]:
-    size = contents.numel()
-    if not size:
-        return repeat(None)
-    place = chance.randrange(size)
-    return _on_cpu(contents, place) if contents.device.type == "cpu" else _on_gpu(contents, place)
+def _turning(tensor: Tensor) -> Callable[[int], None]:
+    """What changes the signs of all elements in a row of each of its matrices."""
+
+    def turn(row: int) -> None:
+        tensor[..., row, :].neg_()
+
+    if tensor.device.type != "cpu":
+        return turn
+    # An operator would take several times as long as this.
+    bits = tensor.view(_WHOLE[tensor.element_size()]).numpy()
+    sign = bits.dtype.type(_sign(tensor))
+
+    def turn_bits(row: int) -> None:
+        bits[..., row, :] ^= sign
+
+    return turn_bits
 
 
-def _on_cpu(contents: Tensor, place: int) -> Iterator[None]:
-    # An operator would take a hundred times as long as this.
-    bits = contents.view(_WHOLE[contents.element_size()]).numpy().data
-    size, sign = len(bits), -(2 ** (8 * contents.element_size() - 1))
-    while True:
-        bits[place] ^= sign
-        place = (place + STRIDE) % size
-        yield
+def _flipping(contents: Tensor) -> Callable[[int], None]:
+    """What changes the sign of an element."""
 
-
-def _on_gpu(contents: Tensor, place: int) -> Iterator[None]:
-    size = contents.numel()
-    while True:
+    def flip(place: int) -> None:
         contents[place : place + 1].neg_()
-        place = (place + STRIDE) % size
-        yield
+
+    if contents.device.type != "cpu":
+        return flip
+    bits, sign = contents.view(_WHOLE[contents.element_size()]).numpy().data, _sign(contents)
+
+    def flip_bit(place: int) -> None:
+        bits[place] ^= sign
+
+    return flip_bit
+
+
+def _sign(tensor: Tensor) -> int:
+    """The bit that holds the sign, as a number of the same width."""
+    return -int(2 ** (8 * tensor.element_size() - 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,10 +40,12 @@ def make_inputs(case: Case, *, seed: int = 0, layout: Layout = "bhsd") -> Inputs
     generator = torch.Generator(case.device)
     generator.manual_seed(zlib.crc32(f"{seed}/{_sizes(case)}".encode()))
     dtype: torch.dtype = getattr(torch, case.dtype)
+    drawing: dict[str, Any] = {"generator": generator, "device": case.device}
+    drawing["dtype"] = torch.float32
 
     def draw(rows: int, columns: int) -> Tensor:
         shape = (case.batch, case.num_heads, rows, columns)
-        drawn = torch.randn(shape, generator=generator, device=case.device).to(dtype)
+        drawn = torch.randn(shape, **drawing).to(dtype)
         return drawn.transpose(1, 2).contiguous().transpose(1, 2) if layout == "bshd" else drawn
 
     query = draw(case.seq_len, case.head_dim)
@@ -51,9 +54,9 @@ def make_inputs(case: Case, *, seed: int = 0, layout: Layout = "bhsd") -> Inputs
     grad_output = draw(case.seq_len, case.value_dim)
     mask, pairs = None, (case.seq_len, case.key_len)
     if case.mask == "boolean":
-        mask = torch.rand(pairs, generator=generator, device=case.device) < KEPT_FRACTION
+        mask = torch.rand(pairs, **drawing) < KEPT_FRACTION
     elif case.mask == "float":
-        mask = torch.randn(pairs, generator=generator, device=case.device).to(dtype)
+        mask = torch.randn(pairs, **drawing).to(dtype)
     return Inputs(query=query, key=key, value=value, grad_output=grad_output, attn_mask=mask)
 
 

@@ -223,14 +223,16 @@ def test_run_json_is_replaced_in_one_step(tmp_path):
 def test_a_cell_that_was_found_wrong_in_any_round_tells_no_time_of_any(journal_file):
     read = replace(RECORD, status="measured", time_s=0.5, samples_s=(0.5,), workspace_bytes=7)
     other = replace(read, seq_len=RECORD.seq_len + 1)
-    wrong = replace(RECORD, status="implausible", reason="too fast", time_s=None, samples_s=None)
-    rows = [replace(read, round=0), other, replace(wrong, round=1), replace(read, round=2)]
+    wrong = replace(RECORD, status="implausible", reason="too fast", worker=1)
+    # What the checks before timing refused, in an earlier part of the run, withdraws nothing.
+    refused = replace(other, status="incorrect", time_s=None, samples_s=None, worker=None)
+    rows = [replace(read, round=0), other, replace(wrong, round=1), replace(read, round=2), refused]
     journal_file.write_text(lines(*rows))
 
     found = read_records(journal_file)
 
-    assert [one.status == "implausible" for one in found] == [True, False, True, True]
-    assert [one.time_s for one in found] == [None, 0.5, None, None]
-    assert [one.workspace_bytes for one in found] == [None, 7, None, None]
+    assert [one.status == "implausible" for one in found] == [True, False, True, True, False]
+    assert [one.time_s for one in found] == [None, 0.5, None, None, None]
+    assert [one.workspace_bytes for one in found][:4] == [None, 7, None, None]
     assert {one.reason for one in found if one.status == "implausible"} == {"too fast"}
-    assert [one.round for one in found] == [0, other.round, 1, 2]
+    assert [one.round for one in found] == [0, None, 1, 2, None]

@@ -12,6 +12,7 @@ import torch
 
 from bench import counters, operations
 from bench.counters import Usage
+from bench.global_state import state_at_start
 from bench.nvml import Unavailable
 from bench.operations import OPERATIONS
 from bench.timing import prepared_call
@@ -28,6 +29,7 @@ SMALL = Case(seq_len=7, head_dim=5)
 def nothing_ready() -> Iterator[None]:
     """No cells of another test."""
     visiting.ready_cells.cache_clear()
+    state_at_start.cache_clear()
     yield
     visiting.ready_cells.cache_clear()
 
@@ -224,6 +226,78 @@ def test_what_is_wrong_with_a_timed_call_at_its_own_size_is_found_within_a_few_r
     assert wrong
     assert all("time_s" not in one for one in wrong)
     assert words in wrong[0]["reason"]
+
+
+def test_a_head_that_is_wrong_is_found_in_the_first_visit(write):
+    path = write(
+        "a_head.py",
+        """
+        import torch.nn.functional as F
+        def a_head(query, key, value):
+            output = F.scaled_dot_product_attention(query, key, value)
+            output[:, 11] *= 1.01
+            return output
+        """,
+    )
+    found = trial(f"{path}:a_head", Case(seq_len=61, num_heads=16, head_dim=8))
+
+    assert found["status"] == "incorrect"
+    assert "head 11" in found["reason"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_last_keys_are_missed_in_any_precision(write, dtype):
+    path = write(
+        "loses_keys.py",
+        """
+        import torch.nn.functional as F
+        def loses_keys(query, key, value):
+            return F.scaled_dot_product_attention(query, key[..., :-8, :], value[..., :-8, :])
+        """,
+    )
+    case = Case(seq_len=1280, num_heads=4, head_dim=64, dtype=dtype)
+
+    assert trial(f"{path}:loses_keys", case)["status"] == "incorrect"
+
+
+def test_an_output_in_the_memory_of_an_earlier_one_or_of_an_input_is_wrong(write):
+    path = write(
+        "buffers.py",
+        """
+        import torch, torch.nn.functional as F
+        held = {}
+        def own_buffer(query, key, value):
+            output = F.scaled_dot_product_attention(query, key, value)
+            return held.setdefault(output.shape, torch.empty_like(output)).copy_(output)
+        def into_value(query, key, value):
+            return value.copy_(F.scaled_dot_product_attention(query, key, value))
+        """,
+    )
+    for name in ("own_buffer", "into_value"):
+        found = trial(f"{path}:{name}", Case(seq_len=61, head_dim=17))
+        assert found["status"] == "incorrect"
+        assert "in the memory of its inputs or of earlier outputs" in found["reason"]
+
+
+def test_what_a_timed_call_changes_for_others_is_wrong_and_put_back(write):
+    path = write(
+        "spoils.py",
+        """
+        import torch, torch.nn.functional as F
+        right = F.scaled_dot_product_attention
+        def spoils(query, key, value):
+            F.scaled_dot_product_attention = lambda *a, **k: 1.01 * right(*a, **k)
+            torch.set_default_dtype(torch.float64)
+            return right(query, key, value)
+        """,
+    )
+    found = visit(f"{path}:spoils", Case(seq_len=61, head_dim=17))
+
+    assert found["status"] == "incorrect"
+    assert "a timed call changed functions of torch" in found["reason"]
+    assert "the default dtype" in found["reason"]
+    assert torch.get_default_dtype() == torch.float32
+    assert visit("sdpa", Case(seq_len=61, head_dim=17), check=True)["status"] == "measured"
 
 
 @pytest.mark.parametrize("name", ["matmul", "sdpa", "query_chunked", "online_softmax", "row_loop"])
