@@ -19,8 +19,8 @@ from bench.records import Record, read_run
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = """
     time_budget_s = 150
-    rounds = 6
-    turn_s = 4
+    rounds = 4
+    turn_s = 3
     threads = 1
 
     [[series]]
