@@ -78,32 +78,14 @@ class Usage:
 
 
 def read_process() -> Usage:
-    """The cheap counters now, those of this process; it has waited for as long as this thread.
-
-    What its children have computed is its own.
-    """
+    """The cheap counters now, those of this process; it has waited for as long as this thread."""
     counters = None if resource is None else resource.getrusage(resource.RUSAGE_SELF)
     return Usage(
         wall_s=perf_counter(),
-        cpu_time_s=process_time() + children_s(),
+        cpu_time_s=process_time(),
         minor_faults=None if counters is None else counters.ru_minflt,
         waiting_s=waited_s(),
     )
-
-
-def children_s(thread: Path = THREAD, proc: Path = PROC) -> float:
-    """Seconds that children of this thread have computed, those that live and those waited for.
-
-    The living are told on Linux only, in steps of some 10 ms.
-    """
-    done = None if resource is None else resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = 0.0 if done is None else done.ru_utime + done.ru_stime
-    for pid in (read(thread / "children") or "").split():
-        # Of the fields after the name, which may hold anything: utime and stime (see proc(5)).
-        fields = (read(proc / pid / "stat") or "").rpartition(")")[2].split()
-        if len(fields) > 12:
-            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return seconds
 
 
 def read_usage(proc: Path = PROC, cpus: Path = CPUS) -> Usage:

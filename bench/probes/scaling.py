@@ -81,7 +81,7 @@ def _judged(trial: Trial, law: Law, inputs: Inputs, base: dict[str, Tensor]) -> 
     found = []
     for exponent in EXPONENTS[case.dtype]:
         actual = _quantities(trial, _scaled(inputs, law.given, exponent))
-        for name in base.keys() & actual.keys():
+        for name in (one for one in base if one in actual):
             power = exponent * law.gives.get(name, 0)
             restored = actual[name].cpu().double() * 2.0**-power
             quantity = "output" if name == WITH_THEM else name

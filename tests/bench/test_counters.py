@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import counters
-from bench.counters import Usage, children_s, oom_kills, read_process, read_usage
+from bench.counters import Usage, oom_kills, read_process, read_usage
 
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -159,18 +159,3 @@ def test_counters_never_run_backwards():
     assert used.minor_faults is not None
     assert used.minor_faults >= 0
     assert used.waiting_s is None or used.waiting_s >= 0
-
-
-def test_what_children_compute_counts_for_their_parent(tmp_path):
-    thread, proc = tmp_path / "thread", tmp_path / "proc"
-    (thread / "children").parent.mkdir()
-    (thread / "children").write_text("17 19 23 ")
-    for pid, name in (("17", "a"), ("19", "b) 1 2 3 (c")):
-        (proc / pid).mkdir(parents=True)
-        fields = " ".join(["S", *map(str, range(10)), "300", "50", "0", "0"])
-        (proc / pid / "stat").write_text(f"{pid} ({name}) {fields}")
-
-    before = children_s(tmp_path / "nobody", proc)
-
-    tick_s = 1 / os.sysconf("SC_CLK_TCK")
-    assert children_s(thread, proc) - before == pytest.approx(2 * 350 * tick_s)

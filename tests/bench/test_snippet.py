@@ -202,7 +202,7 @@ ALONE = {
     "output": fault("kernels.py:unscaled", **NUMBERS),
     "output in bfloat16": fault("kernels.py:unscaled", dtype="bfloat16", **NUMBERS),
     "output in float64": fault("kernels.py:unscaled", dtype="float64", **NUMBERS),
-    "large case": fault("kernels.py:unscaled", "long_keys", **NUMBERS),
+    "large case": fault("kernels.py:unscaled", "block_257x255", **NUMBERS),
     "another name": fault("mine=kernels.py:unscaled", "two_dimensions", **NUMBERS),
     "a file that is no identifier": fault("odd-name.py:unscaled", "five_dimensions", **NUMBERS),
     "scale": fault("kernels.py:scale_ignored", "scale", **NUMBERS),
