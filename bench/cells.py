@@ -10,7 +10,7 @@ from bench.cases import Plan
 from bench.counts import useful_flops
 from bench.records import Record
 from implementations.case import Case
-from implementations.catalogue import load, load_all
+from implementations.catalogue import CatalogueError, load, load_all
 from implementations.interface import Implementation
 
 Key: TypeAlias = tuple[str, Case]
@@ -39,6 +39,12 @@ def cells_of(plan: Plan, load: Callable[[str], Implementation] = load) -> list[C
 
     """
     names = {name: None for series in plan.series for name in series.implementations}
+    for name in names:
+        if ":" in name:
+            raise CatalogueError(
+                f"implementations: expected a name, got {name!r}; "
+                f'put your own kernel into specs = ["{name}"] and name its function here'
+            )
     own = load_all((), plan.specs, load)
     own_names = {implementation.name for implementation in own}
     others = load_all([name for name in names if name not in own_names], (), load)

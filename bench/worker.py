@@ -23,7 +23,7 @@ import torch
 
 from bench.confinement import die_with, limit_memory, offer_as_victim
 from bench.environment import available_bytes
-from bench.global_state import state_at_start
+from bench.global_state import put_back, state_at_start
 from bench.imported import imported, is_imported
 from bench.operations import OPERATIONS
 from bench.timing.stopwatch import harness_costs
@@ -77,10 +77,10 @@ def main() -> None:
             if not torch.cuda.is_available():  # a driver reserves more than it uses
                 limit_memory(max(available_bytes(), FEWEST_BYTES))
             for place, request in enumerate(batch["requests"]):
-                _serve(request, threads, partial(say, batch=batch["batch"], place=place))
+                _serve(request, partial(say, batch=batch["batch"], place=place))
 
 
-def _serve(request: dict[str, Any], threads: int, say: Callable[..., None]) -> None:
+def _serve(request: dict[str, Any], say: Callable[..., None]) -> None:
     """Answer a request, and tell before which kernel is imported for it."""
     operation = OPERATIONS[request.pop("op")]
 
@@ -92,7 +92,7 @@ def _serve(request: dict[str, Any], threads: int, say: Callable[..., None]) -> N
                 say(importing=None)
         return operation(**request)
 
-    answer = _with_threads_as_they_were(_answer(answered, request), threads)
+    answer = _answer(answered, request)
     sys.stdout.flush()
     try:
         say(answer=answer)
@@ -109,18 +109,6 @@ def _moved(descriptor: int) -> int:
     return moved
 
 
-def _with_threads_as_they_were(answer: dict[str, Any], threads: int) -> dict[str, Any]:
-    """A kernel that changes their number would be timed with others than the record says."""
-    found = torch.get_num_threads()
-    if found == threads:
-        return answer
-    torch.set_num_threads(threads)
-    if answer["status"] != "measured":
-        return answer
-    reason = f"changed the number of threads from {threads} to {found}"
-    return {"status": "incorrect", "reason": reason}
-
-
 def _listen(lines: IO[str], requests: queue.SimpleQueue[str]) -> None:
     """Hand requests over; at their end the process ends, even in the middle of a call."""
     for line in lines:
@@ -129,6 +117,16 @@ def _listen(lines: IO[str], requests: queue.SimpleQueue[str]) -> None:
 
 
 def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+    """The answer; what the kernel changed for whoever comes next is put back, and no reading."""
+    before = state_at_start()
+    answer = _attempted(operation, request)
+    changes = put_back(before)
+    if not changes or answer["status"] != "measured":
+        return answer
+    return {"status": "incorrect", "reason": f"a timed call changed {' and '.join(changes)}"}
+
+
+def _attempted(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
     try:
         return operation(**request)
     except UnsupportedCaseError as problem:

@@ -12,11 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from bench.checks.sampled_rows import Sample, row_errors
+from bench.records import WRONG
 from bench.timing.inputs import Inputs
 from implementations.case import Case
 from implementations.oracle import Oracle
 
-INCORRECT, IMPLAUSIBLE = "incorrect", "implausible"
+INCORRECT, IMPLAUSIBLE = WRONG
 
 
 def objection(

@@ -99,9 +99,13 @@ def _small(trial: Trial, inputs: Inputs) -> CheckResult:
     found = []
     for name, actual in _quantities(trial, small).items():
         quantity = "output" if name == WITH_THEM else name
-        value, allowed = expected.values[quantity], expected.allowed[quantity]
+        # Told at their ordinary size: gradients of scores are products of three small numbers.
+        power = 3 if quantity in ("grad_query", "grad_key") else 1
+        unit = 2.0 ** (-power * SMALL[trial.case.case.dtype])
+        value, allowed = unit * expected.values[quantity], unit * expected.allowed[quantity]
         reason = f"{name} of inputs that are all small"
-        found.append(trial.compared("small_inputs", actual, value, allowed, reason))
+        restored = unit * actual.cpu().double()
+        found.append(trial.compared("small_inputs", restored, value, allowed, reason))
     return max(found, key=lambda one: (one.bad, one.ratio or 0.0))
 
 

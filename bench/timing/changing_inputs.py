@@ -22,7 +22,8 @@ from bench.timing.inputs import Inputs
 OFFSETS = 2**14
 # Prime, so that the signs of all elements change before any does twice.
 STRIDE = 7919
-# Keys that are so many times as long as others, beside the last; a few rows attend to hardly more.
+# So many times as long as the others are the last key and MOST_HEAVY more: many rows of queries
+# attend to little else, whatever the number of keys.
 HEAVY, MOST_HEAVY = 8.0, 2
 _WHOLE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 

@@ -189,10 +189,12 @@ def _workspace(
         made.append(ready.run())
         return made[-1]
 
+    if case.device_type != "cpu":
+        return {"workspace_bytes": workspace_bytes(run, case.device)}, made[-1]
     growth = ResidentGrowth()
     peak = workspace_bytes(run, case.device)
     explained = peak + sum(one.untyped_storage().nbytes() for one in made[-1])
-    reason = unexplained(explained, growth.bytes()) if case.device_type == "cpu" else None
+    reason = unexplained(explained, growth.bytes())
     if reason is not None:  # or it was what a library, or the profiler, takes once for good
         growth = ResidentGrowth()
         run()

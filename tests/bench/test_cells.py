@@ -80,3 +80,10 @@ def test_a_record_leads_back_to_its_cell(condition):
         assert record.claim == cell.implementation.time_law
         assert record.flops is not None
         assert record.flops > 0
+
+
+def test_a_kernel_of_the_user_s_among_the_names_says_where_it_belongs():
+    plan = Plan(series=(Series(implementations=("mine.py:mine",), seq_lens=(4,), d_models=(4,)),))
+
+    with pytest.raises(CatalogueError, match=r"expected a name, got 'mine.py:mine'; put .* specs"):
+        cells_of(plan)

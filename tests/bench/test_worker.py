@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench import operations
+from bench.global_state import state_at_start
 from bench.operations import OPERATIONS
 from bench.process.described import Described, from_description, source_sha256
 from bench.process.measuring_process import MOST_PRINTED_BYTES
@@ -19,7 +20,7 @@ from bench.situations import agreement_cases, check_cases
 from bench.supervisor import Worker
 from bench.timing.stopwatch import CpuStopwatch
 from bench.verify import verify_case
-from bench.worker import _answer, _with_threads_as_they_were
+from bench.worker import _answer
 from implementations.case import Case
 from implementations.catalogue import load
 
@@ -142,21 +143,26 @@ def test_a_check_answers_with_the_results_of_one_case():
 def three_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
+    state_at_start.cache_clear()
     yield
     torch.set_num_threads(before)
+    state_at_start.cache_clear()
 
 
-def test_a_reading_on_other_threads_than_the_record_says_is_incorrect(three_threads):
-    torch.set_num_threads(2)
-    found = _with_threads_as_they_were({"status": "measured", "time_s": 1.0}, 3)
+@pytest.mark.parametrize("status", ["measured", "crashed"])
+def test_what_a_call_leaves_changed_is_put_back_and_is_no_reading(three_threads, status):
+    def operation() -> dict[str, Any]:
+        torch.set_num_threads(2)
+        return {"status": status, "reason": "as told"}
+
+    found = _answer(operation, {})
 
     assert torch.get_num_threads() == 3
-    reason = "changed the number of threads from 3 to 2"
-    assert found == {"status": "incorrect", "reason": reason}
-    torch.set_num_threads(2)
-    crashed = {"status": "crashed", "reason": "x"}
-    assert _with_threads_as_they_were(dict(crashed), 3) == crashed
-    assert torch.get_num_threads() == 3
+    if status == "measured":
+        reason = "a timed call changed the number of threads"
+        assert found == {"status": "incorrect", "reason": reason}
+    else:
+        assert found == {"status": "crashed", "reason": "as told"}
 
 
 COUNTING = """

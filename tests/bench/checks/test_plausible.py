@@ -60,12 +60,18 @@ def test_a_law_below_the_formula_s_may_be_faster_than_the_formula():
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_call_cannot_compute_longer_than_its_threads_have_time(threads):
-    shared = replace(READ, threads=threads)
+    shared = replace(READ, threads=threads, time_s=8e-2)
 
-    assert implausible(replace(shared, cpu_time_s=threads * 4e-3), LIMITS) is None
+    assert implausible(replace(shared, cpu_time_s=threads * 8e-2), LIMITS) is None
     assert "it works elsewhere as well" in implausible(
-        replace(shared, cpu_time_s=threads * 8e-3), LIMITS
+        replace(shared, cpu_time_s=threads * 16e-2), LIMITS
     )
+
+
+def test_what_a_process_computes_once_in_a_round_of_few_readings_is_not_held_against_a_call():
+    only = replace(READ, time_s=3.1e-5, cpu_time_s=1.11e-4, calls_per_sample=96, flops=1)
+
+    assert implausible(only, LIMITS) is None
 
 
 def test_what_the_harness_computes_around_short_calls_is_not_held_against_them():
