@@ -12,7 +12,7 @@ from bench.process.described import Described
 from bench.refusals import settled, witnesses
 from bench.results import LOST, POISONED, UNCHECKED, CheckResult, Status
 from bench.shrink import LIMIT_S
-from bench.situations import agreement_cases
+from bench.situations import agreement_cases, first_of_each
 from bench.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.verify import unsupported_reason, verify_case
 from implementations.interface import Implementation
@@ -21,6 +21,9 @@ from implementations.interface import Implementation
 CASE_LIMIT_S = 10.0
 # It is one of computing: on a busy machine, or asleep, a case may take so many times as long.
 PATIENCE = 5.0
+# What the checks and the visits of a kernel that compiles may take beyond: each call of a new size
+# compiles anew, and large graphs take tens of seconds.
+COMPILING_LIMIT_S = 120.0
 # Whoever loses the worker so often in one area will lose it there always.
 MOST_LOSSES = 2
 # How long a kernel may keep us waiting in processes that are then lost.
@@ -41,6 +44,9 @@ def run_checks(
 ) -> Iterator[CheckResult]:
     """Check every implementation over all cases in the worker, one case a request.
 
+    One that compiles in the first call of every size is asked `first_of_each` kind only: what it is
+    timed with is compiled anew, and is checked there.
+
     A case that takes the worker down, or longer than `case_limit_s`, is an `error`, and the others
     go on. What is then left out, because it would lose the worker again, is an `error` too.
     """
@@ -51,7 +57,8 @@ def run_checks(
             yield _result(implementation, cases[0], LOST, "error", reason)
             continue
         checking = _Checking(implementation, worker, seed, case_limit_s, clock)
-        found = [one for case in cases for one in checking.results(case)]
+        asked = first_of_each(cases) if implementation.compiles else cases
+        found = [one for case in asked for one in checking.results(case)]
         elsewhere = [
             one for case in witnesses(implementation, found) for one in checking.results(case)
         ]
@@ -61,6 +68,11 @@ def run_checks(
         if changed and any(one.status != "unsupported" for one in results):
             told = f"importing {implementation.name} changed {' and '.join(changed)}"
             yield _result(implementation, cases[0], "import", "pass", f"{told}; it was put back")
+
+
+def compiling_s(implementations: Iterable[Implementation]) -> float:
+    """Seconds that an answer may take beyond its limit, for those that compile."""
+    return COMPILING_LIMIT_S * sum(one.compiles for one in implementations)
 
 
 @dataclass
@@ -96,7 +108,7 @@ class _Checking:
                 self.loaded = True
             answer = self.worker.ask(
                 "check",
-                limit_s=self.case_limit_s,
+                limit_s=self.case_limit_s + compiling_s([self.implementation]),
                 patience=PATIENCE,
                 spec=spec,
                 case=asdict(case),
@@ -173,7 +185,7 @@ def run_agreement(
     wrong = {one.implementation for one in results if one.bad}
     right = {one.implementation for one in results if one.status == "pass"} - wrong
     specs = [one.spec for one in implementations if one.name in right]
-    limit_s = case_limit_s * len(specs)
+    limit_s = case_limit_s * len(specs) + compiling_s(implementations)
     if len(specs) < 2:
         return
     for case in agreement_cases(dtypes, device=device):

@@ -61,7 +61,9 @@ class Record:
     `bytes_moved` (what operators read and write) and `operator_launches`. A step of the energy
     counter makes `energy_resolution_j` of a call. On a GPU `graph_time_s` is the quickest replay
     of a call from a graph, without the cost of launching; clock, temperature, power and throttle
-    reasons were read beside the samples.
+    reasons were read beside the samples. `compile_s` is what the first call of the cell in its
+    process took, where that compiled (once a process, in the record of its round); torch's cache on
+    disk may have shortened it.
 
     In records of schema 1 a round was one visit, `time_s` the median of the samples that nothing
     disturbed, and `noisy` marked visits with few of them; records of today leave that null.
@@ -116,6 +118,7 @@ class Record:
     growth: str | None = None
     claim: str | None = None
     workspace_claim: str | None = None
+    compile_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The flat JSON object of the file, without what is None or not finite."""
@@ -160,6 +163,7 @@ _CELL = (
 _READ = (
     *("time_s", "time_min_s", "samples_s", "calls_per_sample", "cpu_time_s", "minor_faults"),
     *("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s"),
+    "compile_s",
 )
 _UNREAD: Mapping[str, Any] = dict.fromkeys(_READ)
 

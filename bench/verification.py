@@ -118,7 +118,7 @@ class Verification:
         cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
         kernels = kernels or Kernels(Worker(threads=usable_cores()))
         with kernels.worker as worker:
-            chosen = kernels.load_all(self.names, specs) or kernels.every()
+            chosen = kernels.load_all(self.names, specs) or kernels.unless_named()
             found = list(
                 run_checks(
                     chosen,

@@ -68,6 +68,8 @@ class Implementation:
     `layout` is how inputs lie in memory, whatever their shape: `bshd` for a kernel that takes
     (batch, seq_len, num_heads, head_dim) behind this signature. Where `declared` is False,
     `supports` is only what the signature suggests, and a refusal is not held against it.
+    `compilations` says how often it has compiled in this process, if it compiles each kind of call
+    in its first one: that takes seconds, so that such an implementation has to be named.
     """
 
     name: str
@@ -86,6 +88,12 @@ class Implementation:
     spec: str = ""
     layout: Layout = "bhsd"
     declared: bool = True
+    compilations: Callable[[], int] | None = None
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the first call of every size takes seconds."""
+        return self.compilations is not None
 
     def unsupported(self, case: Case) -> str | None:
         """The reason why this implementation does not take the case, or None if it does."""

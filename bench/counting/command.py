@@ -37,7 +37,7 @@ def counts_in_worker(
     Case(seq_len=1, dtype=dtype, pass_=pass_)  # type: ignore[arg-type]  # it checks it
     kernels = Kernels(worker)
     found: dict[str, Any] = {}
-    chosen = kernels.load_all(names, in_this_layout(specs, layout)) or kernels.every()
+    chosen = kernels.load_all(names, in_this_layout(specs, layout)) or kernels.unless_named()
     for implementation in chosen:
         try:
             answer = worker.ask(

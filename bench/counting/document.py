@@ -59,8 +59,9 @@ def run_counts(
     is_causal: bool = False,
     at: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The document for the named implementations and the user's kernels; for all if none is named.
+    """The document for the named implementations and the user's kernels.
 
+    If none is named, for all but those that compile, whose operators cannot be counted.
     `at` gives sizes by letter (b, h, n, d); those left out are `SIZES`.
 
     Raises:
@@ -68,7 +69,9 @@ def run_counts(
         CaseError: a size, dtype or pass that does not exist.
 
     """
-    chosen = names if names or specs else list(catalogue())
+    chosen = (
+        names if names or specs else [name for name, one in catalogue().items() if not one.compiles]
+    )
     implementations = load_all(chosen, in_this_layout(specs, layout))
     sizes = sizes_of(at or {})
     return document(implementations, dtype=dtype, pass_=pass_, is_causal=is_causal, sizes=sizes)

@@ -24,7 +24,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "counts": ("document",),
 }
 # What is read of calls that were made is above zero, where it is read at all.
-READINGS = ("time_s", "calls", "graph_time_s")
+READINGS = ("time_s", "calls", "graph_time_s", "compile_s")
 
 
 def checked(operation: str, answer: object) -> dict[str, Any]:

@@ -56,6 +56,10 @@ class Kernels:
         """All files of the suite, and what installed packages offer as far as it can be loaded."""
         return list(with_entry_points(self.load).values())
 
+    def unless_named(self) -> list[Implementation]:
+        """What is meant where nothing is named: `every` but what compiles for every size."""
+        return [one for one in self.every() if not one.compiles]
+
     def load(self, text: str) -> Implementation:
         """The implementation that a name or a spec means.
 

@@ -99,6 +99,8 @@ class Preparations:
         """The counted fields of the records of each cell; cells that cannot be counted lack."""
         found: dict[Key, dict[str, Any]] = {}
         for implementation, own in by_implementation(cells):
+            if implementation.compiles:
+                continue  # what is fused launches no operators
             self.observer.phase(f"counting the operations of {implementation.name}")
             try:
                 answer = worker.ask(
@@ -117,6 +119,8 @@ class Preparations:
         """The workspace of each implementation as a polynomial, wherever its sizes may lie."""
         found = []
         for implementation, own in by_implementation(cells):
+            if implementation.compiles:
+                continue
             cases = {tuple(_conditions(cell.case).items()): cell.case for cell in own}
             for conditions, case in cases.items():
                 try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.cases import Plan
 from bench.cells import Cell, Key
+from bench.checking import compiling_s
 from bench.counters import Usage
 from bench.gate import Admission
 from bench.records import WRONG, RunError
@@ -193,7 +194,7 @@ class Turns:
             ]
             read: list[tuple[int, Answer]] = []
             try:
-                for answer in worker.answers(visits, limit_s=self._limit_s()):
+                for answer in worker.answers(visits, limit_s=self._limit_s(ahead)):
                     cell = ahead.pop(0)
                     if self._take(cell, number, slot, answer):
                         read.append((self._numbers[cell.key], answer))
@@ -231,7 +232,7 @@ class Turns:
                 continue
             request = self._request("trial", cell, with_energy=self._plan.energy)
             try:
-                (answer,) = worker.answers([request], limit_s=self._limit_s())
+                (answer,) = worker.answers([request], limit_s=self._limit_s([cell]))
             except WorkerLost as lost:
                 self._lose(cell, number, slot, lost)
                 continue
@@ -328,10 +329,11 @@ class Turns:
             available_bytes=self._available_bytes(cell.case),
         )
 
-    def _limit_s(self) -> float:
-        """How long to wait for an answer, as far as the time of the sweep allows."""
+    def _limit_s(self, cells: Sequence[Cell]) -> float:
+        """How long to wait for an answer of any of the cells, as far as the sweep's time allows."""
         left_s = max(SHORTEST_LAST_LIMIT_S, self._deadline - self._clock())
-        return min(visit_limit_s(self._plan), left_s)
+        compiling = max(compiling_s([cell.implementation]) for cell in cells)
+        return min(visit_limit_s(self._plan) + compiling, left_s)
 
     def _usage(self, worker: Worker) -> Usage | None:
         answer = self._ask_quietly(worker, "usage")

@@ -98,11 +98,13 @@ class ReadyCell:
 
     `changing` are its inputs, which it shares with other implementations. `once_s` and `replay_s`
     are the quickest seconds of a call and of a replay so far; `replay` is the call captured in a
-    GPU's graph, why it cannot be captured, or None where it was not tried.
+    GPU's graph, why it cannot be captured, or None where it was not tried. `is_compiled` is whether
+    what compiles has been called.
     """
 
     prepared: Prepared
     changing: ChangingInputs
+    is_compiled: bool = False
     once_s: float = math.inf
     replay_s: float = math.inf
     replay: Captured | Unavailable | None = None

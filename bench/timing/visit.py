@@ -49,14 +49,20 @@ def first_visit(
     """The first visit to a cell in a run: its workspace, energy if asked, a reading, a check."""
     if with_energy:
         watch_idle(case.device)
-    ready = ready_cells(case.device).get(implementation, case, seed).prepared
+    cell = ready_cells(case.device).get(implementation, case, seed)
+    ready, compiling = cell.prepared, _compile(implementation, cell)
     workspace, outputs = _workspace(implementation, ready, case)
     found = visit(
         implementation, case, seed, workspace["workspace_bytes"] or 0, check=True, earlier=outputs
     )
     if found["status"] != "measured":
         return found
-    return found | workspace | (_besides(energy, ready, case.device) if with_energy else {})
+    return (
+        found
+        | workspace
+        | compiling
+        | (_besides(energy, ready, case.device) if with_energy else {})
+    )
 
 
 def visit(
@@ -75,6 +81,7 @@ def visit(
     """
     cells = ready_cells(case.device)
     cell = cells.get(implementation, case, seed)
+    compiling = _compile(implementation, cell)
     began = _clock()
     sample = draw_sample(case, Random())
     cell.changing.rewrite()
@@ -83,7 +90,10 @@ def visit(
         thin_upstream(cell.changing.grad_output, sample)
     besides_s = _clock() - began
     results: list[object] = []
+    compilations = _compilations(implementation)
     reading = _read(cell, case, results.append if check else drop)
+    if _compilations(implementation) != compilations:
+        raise RuntimeError(f"{implementation.name} compiled in a timed call")
     # At once: an idle GPU soon tells nothing of what slowed it.
     on_gpu = case.device_type == "cuda"
     state = {"gpu_state": gpu_state(case.device)} if on_gpu else {}
@@ -107,7 +117,23 @@ def visit(
         "checking_s": besides_s,
         **state,
         **replayed,
+        **compiling,
     }
+
+
+def _compile(implementation: Implementation, cell: ReadyCell) -> dict[str, float]:
+    """Make the first call of what compiles; `compile_s` is what it took, if it did compile."""
+    if not implementation.compiles or cell.is_compiled:
+        return {}
+    before, began = _compilations(implementation), _clock()
+    cell.prepared.run()
+    took_s = _clock() - began
+    cell.is_compiled = True
+    return {"compile_s": took_s} if _compilations(implementation) != before else {}
+
+
+def _compilations(implementation: Implementation) -> int:
+    return implementation.compilations() if implementation.compilations else 0
 
 
 def _read(cell: ReadyCell, case: Case, keep: Callable[[object], object]) -> Reading:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from implementations.attention._compiled import compiled
 from implementations.interface import Implementation
 from implementations.masking import (
     apply_mask,
@@ -57,3 +58,5 @@ IMPLEMENTATION = Implementation(
     time_law="n^2*d",
     workspace_law="n^2*d",
 )
+
+VARIANTS = (compiled(IMPLEMENTATION),)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from implementations.attention._compiled import compiled
 from implementations.blocks import (
     Masking,
     Scratch,
@@ -165,3 +166,5 @@ IMPLEMENTATION = Implementation(
     workspace_law="1",
     supports=ALL_FEATURES - {Feature.DROPOUT},
 )
+
+VARIANTS = (compiled(IMPLEMENTATION),)

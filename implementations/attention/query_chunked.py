@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from implementations.attention._compiled import compiled
 from implementations.blocks import (
     Masking,
     Scratch,
@@ -133,3 +134,5 @@ IMPLEMENTATION = Implementation(
     workspace_law="n",
     supports=ALL_FEATURES - {Feature.DROPOUT},
 )
+
+VARIANTS = (compiled(IMPLEMENTATION),)

@@ -72,6 +72,7 @@ NUMBER_COLUMNS = (
     "gpu_clock_hz",
     "gpu_temperature_c",
     "gpu_power_w",
+    "compile_s",
 )
 """Columns of a record that hold numbers; text in them is an error."""
 

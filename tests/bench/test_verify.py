@@ -44,7 +44,8 @@ def bad(results: list[CheckResult]) -> list[str]:
 
 
 def in_the_catalogue() -> list[str]:
-    return [name for name, one in catalogue().items() if "cpu" in one.devices]
+    found = catalogue().items()
+    return [name for name, one in found if "cpu" in one.devices and not one.compiles]
 
 
 def test_the_formula_passes_every_small_situation():

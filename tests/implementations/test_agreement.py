@@ -13,7 +13,11 @@ from implementations.case import Case
 from implementations.catalogue import catalogue
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 
-NATIVE = [one for one in catalogue().values() if one.kind == "core" and "cpu" in one.devices]
+NATIVE = [
+    one
+    for one in catalogue().values()
+    if one.kind == "core" and "cpu" in one.devices and not one.compiles
+]
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
 
 every = pytest.mark.parametrize("implementation", NATIVE, ids=lambda one: one.name)

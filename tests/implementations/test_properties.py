@@ -35,7 +35,11 @@ from implementations.oracle import (
     softmax_attention,
 )
 
-NATIVE = [one for one in catalogue().values() if one.kind == "core" and "cpu" in one.devices]
+NATIVE = [
+    one
+    for one in catalogue().values()
+    if one.kind == "core" and "cpu" in one.devices and not one.compiles
+]
 
 EXAMPLES = settings(max_examples=50)
 # The faults are looked for among as many examples as the implementations are asked for.
