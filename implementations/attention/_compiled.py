@@ -130,7 +130,8 @@ def _first_call(function: Callable[..., Tensor], *tensors: Tensor, **keywords: A
         with torch._dynamo.config.patch(unlimited):
             return function(*tensors, **keywords)
     except BackendCompilerFailed as problem:
-        reason = str(problem).partition("\n")[0]
+        inner = problem.inner_exception
+        reason = f"{type(inner).__name__}: {str(inner).partition(chr(10))[0]}"
         raise UnsupportedCaseError(f"torch cannot compile this: {reason}") from problem
 
 

@@ -75,9 +75,9 @@ def test_each_kind_of_call_is_compiled_once_beyond_the_limit_of_torch(core, trac
     assert core.compilations() == len(sizes)
 
 
-def test_gradients_masks_and_threads_are_kinds_of_their_own(core, draw):
+def test_gradients_and_masks_make_kinds_of_their_own(core, draw):
     query, key, value = draw()
-    mask = torch.zeros(5, 7)
+    mask = torch.zeros(5, 7, dtype=query.dtype)
 
     for expected, keywords in ((1, {}), (2, {"is_causal": True}), (3, {"attn_mask": mask})):
         core.call(query, key, value, **keywords)
@@ -154,9 +154,7 @@ def test_what_torch_cannot_compile_is_unsupported_with_its_first_line(draw):
     def broken(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
         raise RuntimeError("omp.h not found\nand more")
 
-    with pytest.raises(
-        UnsupportedCaseError, match=r"torch cannot compile this: .*omp.h not found$"
-    ):
+    with pytest.raises(UnsupportedCaseError, match=r"compile this: RuntimeError: omp.h not found$"):
         compiled(MATMUL, broken).fn(*draw())
 
 
@@ -213,7 +211,7 @@ def test_a_reading_in_which_something_was_compiled_is_none(core, monkeypatch):
     visiting.ready_cells.cache_clear()
 
 
-def test_the_gate_asks_every_condition_and_both_gradients_and_rows():
+def test_the_gate_asks_two_situations_of_every_condition():
     cases = check_cases(["float32", "bfloat16"])
 
     asked = first_of_each(cases)
