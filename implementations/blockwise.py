@@ -1,0 +1,280 @@
+"""Exact attention by blocks of queries and of keys, forward and backward.
+
+Each tile of query rows goes through the keys block by block, and adds up the weights 2^(s - m) and
+their products with the values; the quotient is the output. Any m gives the same quotient, as long
+as nothing overflows or vanishes. So m is 0 at first, which costs nothing, and what has been added
+up shows whether that was safe. Where it was not, the tile is computed again, with m the highest
+score of each row, found in a pass of its own (Rabe & Staats 2021, "Self-attention Does Not Need
+O(n²) Memory", adapt a running m instead; Milakov & Gimelshein 2018, "Online normalizer
+calculation for softmax"). On a GPU, where looking at a result would make the host wait, that is
+always done.
+
+The scores are kept in units of log 2, since exp2 is several times faster than exp; log₂e is folded
+into the scale. The backward pass computes the weights P of a block again from the saved log-sum-exp
+of each row: with δ = rowsum(dO ∘ O), dS = P ∘ (dO Vᵀ - δ), dQ = scale · dS K, dK = scale · dSᵀ Q
+and dV = Pᵀ dO (Dao et al. 2022, "FlashAttention", algorithm 4). It works on Pᵀ and dSᵀ, since a
+BLAS multiplies by the transpose of a wide block a third slower.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from implementations.attention.matmul import matmul
+from implementations.blocks import (
+    HOSTS,
+    Cut,
+    Masking,
+    Scratch,
+    Tile,
+    accumulate_,
+    accumulator,
+    cut,
+    working_dtype,
+)
+from implementations.interface import UnsupportedCaseError
+from implementations.masking import check_arguments, expand_mask, refuse_dropout, resolve_scale
+
+LOG2_E = math.log2(math.e)
+# With so many scores the calls from Python take as long as the passes that blocks save.
+SHORT = 2**18
+
+
+def attend_blockwise(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+    rows_per_tile: int | None,
+    keys_per_block: int | None,
+) -> Tensor:
+    """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
+
+    `rows_per_tile` is None for as many as caches hold, `keys_per_block` for all keys.
+
+    Raises:
+        ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
+        UnsupportedCaseError: a mask that requires gradients.
+
+    """
+    check_arguments(query, key, value, attn_mask, is_causal)
+    refuse_dropout("a core that recomputes its blocks", dropout_p)
+    differentiating = torch.is_grad_enabled()
+    if attn_mask is not None and attn_mask.requires_grad and differentiating:
+        raise UnsupportedCaseError(
+            "a core that recomputes its blocks does not differentiate attn_mask, "
+            "whose gradient would take n x n memory; detach it, or use matmul"
+        )
+    if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
+        return _at_once(query, key, value, resolve_scale(query, scale))
+    mask = expand_mask(attn_mask, query, key)
+    tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
+    masking = Masking(
+        attn_mask=None if mask is None else _with_heads(mask.detach()), is_causal=is_causal
+    )
+    most = masking.most_keys(query.shape[-2], key.shape[-2])
+    plan = _Plan(
+        masking=masking,
+        scale=resolve_scale(query, scale),
+        cut=cut(tensors[0], rows=rows_per_tile, keys=min(most, keys_per_block or most)),
+    )
+    if differentiating and any(t.requires_grad for t in tensors):
+        output: Tensor = _Blockwise.apply(*tensors, plan)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+    else:
+        output = _Forward(*tensors, plan).run(None)
+    return output.reshape(*query.shape[:-1], value.shape[-1])
+
+
+def _at_once(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """A call without a mask that is no longer than a block: nothing is left to cut."""
+    working = working_dtype(query)
+    if working == query.dtype:
+        return matmul(query, key, value, scale=scale)
+    wide = (tensor.to(working) for tensor in (query, key, value))
+    return matmul(*wide, scale=scale).to(query.dtype)
+
+
+def _with_heads(tensor: Tensor) -> Tensor:
+    return tensor[None] if tensor.dim() == 2 else tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What a call asks for beside its tensors, and how it is cut."""
+
+    masking: Masking
+    scale: float
+    cut: Cut
+
+    def blocks(self, tile: Tile, key_len: int) -> Iterator[tuple[Tile, slice, int, int]]:
+        """The blocks of a tile.
+
+        The rows that see some of the keys start..stop, also as a slice of the tile's, and these.
+        """
+        last = self.masking.key_stop(tile, key_len)
+        for start in range(0, last, self.cut.keys):
+            part = self.masking.seeing(tile, start)
+            seeing = slice(part.rows.start - tile.rows.start, None)
+            yield part, seeing, start, min(start + self.cut.keys, last)
+
+
+class _Blockwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, plan: _Plan) -> Tensor:
+        # The log-sum-exp of every row is O(n); only a backward pass needs it.
+        log_sums = accumulator(query[..., :1])
+        output = _Forward(query, key, value, plan).run(log_sums)
+        ctx.save_for_backward(query, key, value, output, log_sums)
+        ctx.plan = plan
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        return (*_backward(*ctx.saved_tensors, grad_output, ctx.plan), None)
+
+
+class _Forward:
+    """The forward pass of a call, in buffers of its own."""
+
+    def __init__(self, query: Tensor, key: Tensor, value: Tensor, plan: _Plan) -> None:
+        self._query, self._key, self._value, self._plan = query, key, value, plan
+        cut, value_dim = plan.cut, value.shape[-1]
+        self._scores = cut.scratch(query, rows=cut.keys)
+        self._products = cut.scratch(query, rows=value_dim)
+        self._rows = cut.scratch(query, rows=query.shape[-1])
+        self._keys = cut.scratch(query, keys=query.shape[-1])
+        self._values = cut.scratch(query, keys=value_dim)
+        self._totals = Scratch(cut.heads * cut.rows * value_dim, cut.summing, query.device)
+
+    def run(self, log_sums: Tensor | None) -> Tensor:
+        """The output; `log_sums` (..., query_len, 1) is filled where it is given."""
+        query, plan = self._query, self._plan
+        output = query.new_empty((*query.shape[:-1], self._value.shape[-1]))
+        if plan.cut.keys == 0:
+            return output.zero_()
+        for tile in plan.cut.tiles(query):
+            into = tile.queries(output)
+            total = into if into.dtype == plan.cut.summing else self._totals.block(*into.shape)
+            shift = None if query.device.type in HOSTS else self._highest(tile)
+            sums = self._add_up(tile, total, shift)
+            if query.device.type == "cpu" and not _is_safe(sums, total):
+                shift = self._highest(tile)
+                sums = self._add_up(tile, total, shift)
+            empty = sums == 0.0 if plan.masking.can_empty_rows else None
+            total.div_(sums if empty is None else sums.masked_fill(empty, 1.0))
+            if total is not into:
+                into.copy_(total)
+            if log_sums is not None:
+                log_sum = sums.log2_() if shift is None else sums.log2_().add_(shift)
+                # +inf makes every recomputed weight of an empty row 2^-inf = 0.
+                if empty is not None:
+                    log_sum.masked_fill_(empty, math.inf)
+                tile.queries(log_sums).copy_(log_sum)
+        return output
+
+    def _add_up(self, tile: Tile, total: Tensor, shift: Tensor | None) -> Tensor:
+        """The sum of each row's weights 2^(s - shift); `total` gets their products with values."""
+        sums = total.new_zeros((*total.shape[:-1], 1))
+        rows = self._rows.widened(tile.queries(self._query))
+        for part, seeing, start, stop in self._plan.blocks(tile, self._key.shape[-2]):
+            less = None if shift is None else shift[:, seeing]
+            weights = self._masked(part, rows[:, seeing], start, stop, less).exp2_()
+            sums[:, seeing].add_(weights.sum(dim=-1, keepdim=True, dtype=sums.dtype))
+            values = self._values.widened(tile.keys(self._value, start, stop))
+            into = total[:, seeing]
+            if weights.dtype == total.dtype:
+                into.baddbmm_(weights, values, beta=min(start, 1))
+                continue
+            product = torch.bmm(weights, values, out=self._products.block(*into.shape))
+            into.add_(product) if start else into.copy_(product)
+        return sums
+
+    def _highest(self, tile: Tile) -> Tensor:
+        """Each row's highest score; 0 where every key is masked."""
+        rows = self._rows.widened(tile.queries(self._query))
+        highest = rows.new_full((*rows.shape[:-1], 1), -math.inf)
+        for part, seeing, start, stop in self._plan.blocks(tile, self._key.shape[-2]):
+            scores = self._masked(part, rows[:, seeing], start, stop, None)
+            known = highest[:, seeing]
+            torch.maximum(known, scores.amax(dim=-1, keepdim=True), out=known)
+        return highest.masked_fill_(highest == -math.inf, 0.0)
+
+    def _masked(
+        self, tile: Tile, rows: Tensor, start: int, stop: int, less: Tensor | None
+    ) -> Tensor:
+        """The masked scores of a block, in units of log 2, less something of each row."""
+        keys = self._keys.widened(tile.keys(self._key, start, stop))
+        scores = self._scores.block(tile.num_heads, tile.num_rows, stop - start)
+        added, beta = (scores, 0) if less is None else (less, -1)
+        factor = self._plan.scale * LOG2_E
+        torch.baddbmm(added, rows, keys.mT, beta=beta, alpha=factor, out=scores)
+        self._plan.masking.apply_(scores, tile, start, float_factor=LOG2_E)
+        return scores
+
+
+def _is_safe(sums: Tensor, total: Tensor) -> bool:
+    """Whether no weight overflowed, and none that counts came near to what a dtype can hold.
+
+    Values count too: they are multiplied before anything is divided.
+    """
+    least = math.sqrt(torch.finfo(sums.dtype).tiny)
+    lowest, highest = map(float, sums.aminmax())
+    bottom, top = map(float, total.aminmax())
+    return least <= lowest and highest < math.inf and least <= max(-bottom, top) < math.inf
+
+
+def _backward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    output: Tensor,
+    log_sums: Tensor,
+    grad_output: Tensor,
+    plan: _Plan,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of query, key and value."""
+    cut, width, value_dim = plan.cut, query.shape[-1], value.shape[-1]
+    grad_query = torch.zeros_like(query)
+    grad_key, grad_value = accumulator(key), accumulator(value)
+    of_weights, of_grads = (cut.scratch(query, rows=cut.keys) for _ in range(2))
+    of_rows, of_upstream = (cut.scratch(query, rows=columns) for columns in (width, value_dim))
+    of_keys, of_values = (cut.scratch(query, keys=columns) for columns in (width, value_dim))
+    for tile in cut.tiles(query):
+        rows = of_rows.widened(tile.queries(query))
+        upstream = of_upstream.widened(tile.queries(grad_output))
+        # Rows are columns from here on: blocks of weights are (num_heads, keys, num_rows).
+        delta = (upstream * tile.queries(output)).sum(dim=-1, keepdim=True).mT
+        log_sum = tile.queries(log_sums).to(cut.working).mT
+        grad_rows = accumulator(rows.mT)
+        for part, seeing, start, stop in plan.blocks(tile, key.shape[-2]):
+            keys = of_keys.widened(tile.keys(key, start, stop))
+            values = of_values.widened(tile.keys(value, start, stop))
+            block_rows, block_upstream = rows[:, seeing], upstream[:, seeing]
+            weights = of_weights.block(part.num_heads, stop - start, part.num_rows)
+            less, factor = log_sum[..., seeing], plan.scale * LOG2_E
+            torch.baddbmm(less, keys, block_rows.mT, beta=-1, alpha=factor, out=weights)
+            plan.masking.apply_(weights.mT, part, start, float_factor=LOG2_E)
+            weights.exp2_()
+            accumulate_(tile.keys(grad_value, start, stop), weights, block_upstream)
+            grads = of_grads.block(*weights.shape)
+            less = delta[..., seeing]
+            torch.baddbmm(less, values, block_upstream.mT, beta=-1, out=grads).mul_(weights)
+            for into, left, right in (
+                (tile.keys(grad_key, start, stop), grads, block_rows),
+                (grad_rows[..., seeing], keys.mT, grads),
+            ):
+                accumulate_(into, left, right, factor=plan.scale)
+        tile.queries(grad_query).copy_(grad_rows.mT)
+    return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype)
