@@ -198,10 +198,10 @@ class Masking:
         stop = start + scores.shape[-1]
         if self.attn_mask is not None:
             mask = tile.queries(self.attn_mask)[..., start:stop]
-            if mask.dtype == torch.bool:
-                scores.masked_fill_(~mask, -math.inf)
-            else:
+            if self.adds:
                 scores.add_(mask, alpha=float_factor)
+            else:
+                scores.masked_fill_(~mask, -math.inf)
         # Only columns from the first row's own position on can lie in the future, and only for
         # the rows before the last of these columns.
         first = max(start, tile.rows.start)
@@ -212,6 +212,11 @@ class Masking:
             # Zeros first: what is not finite in the future must not become NaN.
             future = triangle.new_full(triangle.shape[-2:], -math.inf).triu_(diagonal + 1)
             triangle.copy_(triangle.tril(diagonal).add_(future))
+
+    @property
+    def adds(self) -> bool:
+        """Whether there is a mask that is added to the scores."""
+        return self.attn_mask is not None and self.attn_mask.dtype != torch.bool
 
     @property
     def can_empty_rows(self) -> bool:

@@ -12,8 +12,8 @@ always done.
 The scores are kept in units of log 2, since exp2 is several times faster than exp; log₂e is folded
 into the scale. The backward pass computes the weights P of a block again from the saved log-sum-exp
 of each row: with δ = rowsum(dO ∘ O), dS = P ∘ (dO Vᵀ - δ), dQ = scale · dS K, dK = scale · dSᵀ Q
-and dV = Pᵀ dO (Dao et al. 2022, "FlashAttention", algorithm 4). It works on Pᵀ and dSᵀ, since a
-BLAS multiplies by the transpose of a wide block a third slower.
+and dV = Pᵀ dO (Dao et al. 2022, "FlashAttention", algorithm 4). P and dS lie in memory by columns,
+since a BLAS multiplies by the transpose of a wide block a third slower.
 """
 
 from __future__ import annotations
@@ -214,14 +214,41 @@ class _Forward:
     def _masked(
         self, tile: Tile, rows: Tensor, start: int, stop: int, less: Tensor | None
     ) -> Tensor:
-        """The masked scores of a block, in units of log 2, less something of each row."""
-        keys = self._keys.widened(tile.keys(self._key, start, stop))
         scores = self._scores.block(tile.num_heads, tile.num_rows, stop - start)
-        added, beta = (scores, 0) if less is None else (less, -1)
-        factor = self._plan.scale * LOG2_E
-        torch.baddbmm(added, rows, keys.mT, beta=beta, alpha=factor, out=scores)
-        self._plan.masking.apply_(scores, tile, start, float_factor=LOG2_E)
-        return scores
+        keys = self._keys.widened(tile.keys(self._key, start, stop))
+        return _score(scores, rows, keys, less, self._plan, tile, start)
+
+
+def _score(
+    scores: Tensor,
+    rows: Tensor,
+    keys: Tensor,
+    less: Tensor | None,
+    plan: _Plan,
+    tile: Tile,
+    start: int,
+) -> Tensor:
+    """Fill a block with its masked scores in units of log 2, less something of each row.
+
+    The block is (num_heads, num_rows, keys from start on).
+    """
+    # Rounded scores must be the same forward and backward, and what is large must cancel: so only
+    # where nothing is added to the scores, or rounded to half precision, this costs no pass.
+    fused = less if plan.cut.working == plan.cut.summing and not plan.masking.adds else None
+    _multiply(scores, rows, keys.mT, factor=plan.scale * LOG2_E, less=fused)
+    plan.masking.apply_(scores, tile, start, float_factor=LOG2_E)
+    return scores if less is fused or less is None else scores.sub_(less)
+
+
+def _multiply(
+    into: Tensor, left: Tensor, right: Tensor, *, factor: float = 1.0, less: Tensor | None
+) -> Tensor:
+    """factor · left @ right - less, in a block that lies in memory by rows or by columns."""
+    if not into.is_contiguous():
+        turned = None if less is None else less.mT
+        return _multiply(into.mT, right.mT, left.mT, factor=factor, less=turned).mT
+    added, beta = (into, 0) if less is None else (less, -1)
+    return torch.baddbmm(added, left, right, beta=beta, alpha=factor, out=into)
 
 
 def _is_safe(sums: Tensor, total: Tensor) -> bool:
@@ -248,33 +275,37 @@ def _backward(
     cut, width, value_dim = plan.cut, query.shape[-1], value.shape[-1]
     grad_query = torch.zeros_like(query)
     grad_key, grad_value = accumulator(key), accumulator(value)
-    of_weights, of_grads = (cut.scratch(query, rows=cut.keys) for _ in range(2))
+    memories = [cut.scratch(query, rows=cut.keys) for _ in range(2)]
     of_rows, of_upstream = (cut.scratch(query, rows=columns) for columns in (width, value_dim))
     of_keys, of_values = (cut.scratch(query, keys=columns) for columns in (width, value_dim))
     for tile in cut.tiles(query):
         rows = of_rows.widened(tile.queries(query))
         upstream = of_upstream.widened(tile.queries(grad_output))
-        # Rows are columns from here on: blocks of weights are (num_heads, keys, num_rows).
-        delta = (upstream * tile.queries(output)).sum(dim=-1, keepdim=True).mT
-        log_sum = tile.queries(log_sums).to(cut.working).mT
+        delta = (upstream * tile.queries(output)).sum(dim=-1, keepdim=True)
+        log_sum = tile.queries(log_sums)
         grad_rows = accumulator(rows.mT)
         for part, seeing, start, stop in plan.blocks(tile, key.shape[-2]):
             keys = of_keys.widened(tile.keys(key, start, stop))
             values = of_values.widened(tile.keys(value, start, stop))
             block_rows, block_upstream = rows[:, seeing], upstream[:, seeing]
-            weights = of_weights.block(part.num_heads, stop - start, part.num_rows)
-            less, factor = log_sum[..., seeing], plan.scale * LOG2_E
-            torch.baddbmm(less, keys, block_rows.mT, beta=-1, alpha=factor, out=weights)
-            plan.masking.apply_(weights.mT, part, start, float_factor=LOG2_E)
-            weights.exp2_()
-            accumulate_(tile.keys(grad_value, start, stop), weights, block_upstream)
-            grads = of_grads.block(*weights.shape)
-            less = delta[..., seeing]
-            torch.baddbmm(less, values, block_upstream.mT, beta=-1, out=grads).mul_(weights)
-            for into, left, right in (
-                (tile.keys(grad_key, start, stop), grads, block_rows),
-                (grad_rows[..., seeing], keys.mT, grads),
-            ):
-                accumulate_(into, left, right, factor=plan.scale)
+            shape = (part.num_heads, part.num_rows, stop - start)
+            weights, grads = (_by_columns(memory, shape, cut) for memory in memories)
+            _score(weights, block_rows, keys, log_sum[:, seeing], plan, part, start).exp2_()
+            accumulate_(tile.keys(grad_value, start, stop), weights.mT, block_upstream)
+            _multiply(grads, block_upstream, values.mT, less=delta[:, seeing]).mul_(weights)
+            into = tile.keys(grad_key, start, stop)
+            accumulate_(into, grads.mT, block_rows, factor=plan.scale)
+            accumulate_(grad_rows[..., seeing], keys.mT, grads.mT, factor=plan.scale)
         tile.queries(grad_query).copy_(grad_rows.mT)
     return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype)
+
+
+def _by_columns(memory: Scratch, shape: tuple[int, int, int], cut: Cut) -> Tensor:
+    """A block of the shape, column after column in memory, but for half precision.
+
+    There the scores must be rounded as they were forward, which the order may change.
+    """
+    heads, rows, columns = shape
+    if cut.working != cut.summing:
+        return memory.block(*shape)
+    return memory.block(heads, columns, rows).mT
