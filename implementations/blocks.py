@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeAlias
@@ -72,7 +72,8 @@ def scores_per_tile(device: torch.device, working: torch.dtype) -> int:
 @cache
 def _l2_bytes() -> int:
     """Bytes of a core's second-level cache, as torch tells them."""
-    told = getattr(torch.cpu, "get_capabilities", dict)().get("l2_cache_size")
+    tell: Callable[[], dict[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
+    told = tell().get("l2_cache_size")
     return min(told, L2_BYTES) if isinstance(told, int) and told > 0 else L2_BYTES
 
 
@@ -130,7 +131,7 @@ def _multiplies(dtype: torch.dtype) -> bool:
     """
     if dtype not in HALF:
         return True
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return False
     asked = torch.ops.mkldnn
     bfloat16 = dtype == torch.bfloat16
@@ -165,7 +166,7 @@ class Scratch:
         return self._buffer[: math.prod(shape)].view(shape)
 
     def widened(self, tensor: Tensor) -> Tensor:
-        """The tensor in this memory's dtype: itself, or a copy that is valid until the next call."""
+        """The tensor in this memory's dtype: itself, or a copy valid until the next call."""
         if tensor.dtype == self._dtype:
             return tensor
         return self.block(*tensor.shape).copy_(tensor)
@@ -231,9 +232,7 @@ def summing_dtype(tensor: Tensor) -> torch.dtype:
 
 def accumulator(like: Tensor) -> Tensor:
     """Zeros of the same shape, contiguous, in `summing_dtype`."""
-    return torch.zeros_like(
-        like, dtype=summing_dtype(like), memory_format=torch.contiguous_format
-    )
+    return torch.zeros_like(like, dtype=summing_dtype(like), memory_format=torch.contiguous_format)
 
 
 def accumulate_(total: Tensor, left: Tensor, right: Tensor, *, factor: float = 1.0) -> None:

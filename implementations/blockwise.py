@@ -3,8 +3,8 @@
 Each tile of query rows goes through the keys block by block, and adds up the weights 2^(s - m) and
 their products with the values; the quotient is the output. Any m gives the same quotient, as long
 as nothing overflows or vanishes. So m is 0 at first, which costs nothing, and what has been added
-up shows whether that was safe. Where it was not, the tile is computed again, with m the highest
-score of each row, found in a pass of its own (Rabe & Staats 2021, "Self-attention Does Not Need
+up shows in which rows that was safe. The others are computed again, with m the highest score of
+each row, found in a pass of its own (Rabe & Staats 2021, "Self-attention Does Not Need
 O(n²) Memory", adapt a running m instead; Milakov & Gimelshein 2018, "Online normalizer
 calculation for softmax"). On a GPU, where looking at a result would make the host wait, that is
 always done.
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from implementations.attention.matmul import matmul
+from implementations.attention.matmul import matmul, matmul_widened
 from implementations.blocks import (
     HOSTS,
     Cut,
@@ -77,7 +77,9 @@ def attend_blockwise(
             "whose gradient would take n x n memory; detach it, or use matmul"
         )
     if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
-        return _at_once(query, key, value, resolve_scale(query, scale))
+        # Nothing is left to cut.
+        whole = matmul if working_dtype(query) == query.dtype else matmul_widened
+        return whole(query, key, value, scale=scale)
     mask = expand_mask(attn_mask, query, key)
     tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
     masking = Masking(
@@ -94,15 +96,6 @@ def attend_blockwise(
     else:
         output = _Forward(*tensors, plan).run(None)
     return output.reshape(*query.shape[:-1], value.shape[-1])
-
-
-def _at_once(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """A call without a mask that is no longer than a block: nothing is left to cut."""
-    working = working_dtype(query)
-    if working == query.dtype:
-        return matmul(query, key, value, scale=scale)
-    wide = (tensor.to(working) for tensor in (query, key, value))
-    return matmul(*wide, scale=scale).to(query.dtype)
 
 
 def _with_heads(tensor: Tensor) -> Tensor:
@@ -142,7 +135,8 @@ class _Blockwise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_backward(*ctx.saved_tensors, grad_output, ctx.plan), None)
+        query, key, value, output, log_sums = ctx.saved_tensors
+        return *_backward(query, key, value, output, log_sums, grad_output, ctx.plan), None
 
 
 class _Forward:
@@ -169,9 +163,10 @@ class _Forward:
             total = into if into.dtype == plan.cut.summing else self._totals.block(*into.shape)
             shift = None if query.device.type in HOSTS else self._highest(tile)
             sums = self._add_up(tile, total, shift)
-            if query.device.type == "cpu" and not _is_safe(sums, total):
-                shift = self._highest(tile)
-                sums = self._add_up(tile, total, shift)
+            if query.device.type == "cpu":
+                unsafe = _unsafe_rows(sums, total, plan.cut.working)
+                if unsafe is not None:
+                    sums, shift = self._mend(tile, total, sums, unsafe)
             empty = sums == 0.0 if plan.masking.can_empty_rows else None
             total.div_(sums if empty is None else sums.masked_fill(empty, 1.0))
             if total is not into:
@@ -200,6 +195,20 @@ class _Forward:
             product = torch.bmm(weights, values, out=self._products.block(*into.shape))
             into.add_(product) if start else into.copy_(product)
         return sums
+
+    def _mend(
+        self, tile: Tile, total: Tensor, sums: Tensor, unsafe: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the tile again and replace its unsafe rows; their sums, and the shift of all.
+
+        The others stay as they are: to the last bit, no row depends on what another one sees.
+        """
+        kept = total.clone()
+        shift = self._highest(tile)
+        again = self._add_up(tile, total, shift)
+        torch.where(unsafe, total, kept, out=kept)
+        total.copy_(kept)
+        return torch.where(unsafe, again, sums), shift.masked_fill_(~unsafe, 0.0)
 
     def _highest(self, tile: Tile) -> Tensor:
         """Each row's highest score; 0 where every key is masked."""
@@ -251,15 +260,18 @@ def _multiply(
     return torch.baddbmm(added, left, right, beta=beta, alpha=factor, out=into)
 
 
-def _is_safe(sums: Tensor, total: Tensor) -> bool:
-    """Whether no weight overflowed, and none that counts came near to what a dtype can hold.
+def _unsafe_rows(sums: Tensor, total: Tensor, working: torch.dtype) -> Tensor | None:
+    """The rows (…, 1) in which weights overflowed, or vanished where they count; None if none is.
 
-    Values count too: they are multiplied before anything is divided.
+    Values are multiplied before anything is divided: five sixths of a dtype's exponents are theirs.
     """
-    least = math.sqrt(torch.finfo(sums.dtype).tiny)
+    least = torch.finfo(working).tiny ** (1 / 6)
     lowest, highest = map(float, sums.aminmax())
-    bottom, top = map(float, total.aminmax())
-    return least <= lowest and highest < math.inf and least <= max(-bottom, top) < math.inf
+    if least <= lowest and highest < math.inf and math.isfinite(float(total.sum())):
+        return None
+    finite = total.isfinite().all(dim=-1, keepdim=True)
+    unsafe = ~((sums >= least) & (sums < math.inf) & finite)
+    return unsafe if bool(unsafe.any()) else None
 
 
 def _backward(
