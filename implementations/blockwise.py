@@ -90,6 +90,7 @@ def attend_blockwise(
         masking=masking,
         scale=resolve_scale(query, scale),
         cut=cut(tensors[0], rows=rows_per_tile, keys=min(most, keys_per_block or most)),
+        whole=most <= (keys_per_block or most),
     )
     if differentiating and any(t.requires_grad for t in tensors):
         output: Tensor = _Blockwise.apply(*tensors, plan)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
@@ -104,11 +105,12 @@ def _with_heads(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """What a call asks for beside its tensors, and how it is cut."""
+    """What a call asks for beside its tensors, and how it is cut; whole, if by rows alone."""
 
     masking: Masking
     scale: float
     cut: Cut
+    whole: bool
 
     def blocks(self, tile: Tile, key_len: int) -> Iterator[tuple[Tile, slice, int, int]]:
         """The blocks of a tile.
@@ -150,7 +152,9 @@ class _Forward:
         self._rows = cut.scratch(query, rows=query.shape[-1])
         self._keys = cut.scratch(query, keys=query.shape[-1])
         self._values = cut.scratch(query, keys=value_dim)
-        self._totals = Scratch(cut.heads * cut.rows * value_dim, cut.summing, query.device)
+        # A row that is whole is one product, which nothing is added to.
+        self._adding = cut.working if plan.whole else cut.summing
+        self._totals = Scratch(cut.heads * cut.rows * value_dim, self._adding, query.device)
 
     def run(self, log_sums: Tensor | None) -> Tensor:
         """The output; `log_sums` (..., query_len, 1) is filled where it is given."""
@@ -160,7 +164,7 @@ class _Forward:
             return output.zero_()
         for tile in plan.cut.tiles(query):
             into = tile.queries(output)
-            total = into if into.dtype == plan.cut.summing else self._totals.block(*into.shape)
+            total = into if into.dtype == self._adding else self._totals.block(*into.shape)
             shift = None if query.device.type in HOSTS else self._highest(tile)
             sums = self._add_up(tile, total, shift)
             if query.device.type == "cpu":
@@ -181,7 +185,7 @@ class _Forward:
 
     def _add_up(self, tile: Tile, total: Tensor, shift: Tensor | None) -> Tensor:
         """The sum of each row's weights 2^(s - shift); `total` gets their products with values."""
-        sums = total.new_zeros((*total.shape[:-1], 1))
+        sums = total.new_zeros((*total.shape[:-1], 1), dtype=self._plan.cut.summing)
         rows = self._rows.widened(tile.queries(self._query))
         for part, seeing, start, stop in self._plan.blocks(tile, self._key.shape[-2]):
             less = None if shift is None else shift[:, seeing]
