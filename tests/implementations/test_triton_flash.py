@@ -319,18 +319,18 @@ def test_no_log_sums_are_kept_without_gradients(draw):
     assert saved[-1].shape == (2, 3, 37, 1)
 
 
+# The interpreter takes a second for each; the others are for a GPU.
+CHOSEN = ("plain", "causal_more_keys", "masked_rows_boolean", "masked_rows_float", "far_entries")
+
+
 @kernels
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_the_gate_finds_nothing_at_small_sizes(dtype, monkeypatch):
-    use_tiles(monkeypatch, 32, 16)
-    small = [
-        one
-        for one in check_cases([dtype])
-        if one.case.key_len < 140 and one.probe in ("values", "output", "mask_gradient")
-    ]
+def test_the_gate_finds_nothing(dtype, monkeypatch):
+    use_tiles(monkeypatch, 16, 16)
     on_the_cpu = replace(IMPLEMENTATION, devices=("cpu",))
+    chosen = [one for one in check_cases([dtype]) if one.name in CHOSEN]
 
-    results = list(verify(on_the_cpu, small[:: 1 if dtype == "float32" else 7]))
+    results = list(verify(on_the_cpu, chosen))
 
-    assert [str(one) for one in results if one.status in ("fail", "error")] == []
-    assert sum(one.status == "pass" for one in results) > 20
+    assert [str(one) for one in results if one.status != "pass"] == []
+    assert {one.case.name for one in results} == set(CHOSEN)
