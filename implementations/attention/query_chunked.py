@@ -13,7 +13,7 @@ from torch import Tensor
 from implementations.blockwise import attend_blockwise
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 
-# With 512 rows a thread a BLAS reaches its full rate, and the scores of some thousand keys still fit
+# With 512 rows a thread a BLAS reaches its full rate, and the scores of some thousand keys fit
 # a last-level cache.
 ROWS_PER_THREAD = 512
 
