@@ -212,7 +212,8 @@ class Masking:
             diagonal = tile.rows.start - first
             # Zeros first: what is not finite in the future must not become NaN.
             future = triangle.new_full(triangle.shape[-2:], -math.inf).triu_(diagonal + 1)
-            triangle.copy_(triangle.tril(diagonal).add_(future))
+            # In memory of its own where it is part of a wider block, as tril would have it.
+            triangle.copy_(triangle.contiguous().tril_(diagonal).add_(future))
 
     @property
     def adds(self) -> bool:
