@@ -18,7 +18,7 @@ from torch import Tensor
 # Where reading a number from a tensor interrupts nothing: tensors without data have none to read.
 HOSTS = ("cpu", "meta")
 HALF = (torch.bfloat16, torch.float16)
-# The scores of a tile are written and read four times. They stay near a core where they take twice
+# The scores of a tile are gone through four times. They stay near a core where they take twice
 # its second-level cache at most; with fewer, the calls from Python begin to show.
 CACHES_PER_THREAD = 2
 # Of a core whose cache is unknown, and the most that is assumed of any.
@@ -194,7 +194,8 @@ class Masking:
     def apply_(self, scores: Tensor, tile: Tile, start: int, *, float_factor: float = 1.0) -> None:
         """Mask a block of scores (num_heads, num_rows, keys from start on) in place.
 
-        A float mask is added times `float_factor`, the unit of the scores.
+        A float mask is added times `float_factor`, the unit of the scores. Under the causal mask
+        the tile is one of `seeing`.
         """
         stop = start + scores.shape[-1]
         if self.attn_mask is not None:
@@ -203,17 +204,15 @@ class Masking:
                 scores.add_(mask, alpha=float_factor)
             else:
                 scores.masked_fill_(~mask, -math.inf)
-        # Only columns from the first row's own position on can lie in the future, and only for
-        # the rows before the last of these columns.
-        first = max(start, tile.rows.start)
+        # The tile's rows see key `start`: only columns from the first row's own position on can lie
+        # in the future, and only for the rows before the last of these columns.
+        first = tile.rows.start
         if self.is_causal and first < stop:
-            rows = slice(0, stop - tile.rows.start)
-            triangle = scores[..., rows, first - start :]
-            diagonal = tile.rows.start - first
+            triangle = scores[..., : stop - first, first - start :]
             # Zeros first: what is not finite in the future must not become NaN.
-            future = triangle.new_full(triangle.shape[-2:], -math.inf).triu_(diagonal + 1)
+            future = triangle.new_full(triangle.shape[-2:], -math.inf).triu_(1)
             # In memory of its own where it is part of a wider block, as tril would have it.
-            triangle.copy_(triangle.contiguous().tril_(diagonal).add_(future))
+            triangle.copy_(triangle.contiguous().tril_().add_(future))
 
     @property
     def adds(self) -> bool:
