@@ -66,6 +66,16 @@ def not_rescaled(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Op
     return drop(powers / totals.masked_fill(totals == 0.0, 1.0), options) @ value
 
 
+def highest_from_zero(
+    query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]
+) -> Tensor:
+    """The maximum starts from zero, so that rows of negative scores vanish."""
+    scores = masked_scores(query, key, options)
+    powers = (scores - scores.amax(dim=-1, keepdim=True).clamp(min=0.0)).exp()
+    totals = powers.sum(dim=-1, keepdim=True)
+    return drop(powers / totals.masked_fill(totals == 0.0, 1.0), options) @ value
+
+
 def last_key_lost(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
     """The last key is left out."""
     scores = masked_scores(query, key, options)[..., :-1]

@@ -40,6 +40,13 @@ _FAULTS: tuple[tuple[str, str, Where, Kernel, str], ...] = (
         "shapes: output",
     ),
     (
+        "highest_from_zero_beyond_512_squared",
+        "takes 0 for the highest score of rows below it, from 512 queries and keys on",
+        lambda s: min(s.rows, s.keys) >= 512,
+        faults.highest_from_zero,
+        "scores: output",
+    ),
+    (
         "last_key_lost_where_keys_divide_by_512",
         "loses the last key where 512 divides the number of keys and 64 the features",
         lambda s: s.keys % 512 == 0 and s.head_dim % 64 == 0 and s.keys > 0,

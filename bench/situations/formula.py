@@ -134,6 +134,10 @@ def large() -> Iterator[CheckCase]:
     yield rows("masks", "beyond_blocks_masked", HEAVY_TAIL, **BOOLEAN, **block)
     yield rows("shapes", "long_keys", HEAVY_TAIL, **few)
     yield rows("masks", "long_keys_masked", HEAVY_TAIL, **BOOLEAN, **few)
+    # Row by row the highest score passes what exp overflows and vanishes at without a maximum.
+    growing = "query = query.abs() * torch.linspace(0, 40, query.shape[-2])[:, None]"
+    yield rows("scores", "growing_scores", growing, "key = key.abs()", **block)
+    yield rows("scores", "sinking_scores", growing, "key = key.abs() * -1", **block)
     recipe = "attn_mask[..., :2050] = False"
     yield rows("masks", "long_keys_first_masked", recipe, **BOOLEAN, **few)
     yield rows("causal", "long_causal", HEAVY_TAIL, is_causal=True, **lengths(2311, 2053, 11))
