@@ -99,6 +99,7 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
         *_statuses(cells),
         *_schedule(cells, info),
         *_rounds(cells),
+        *_compiling(cells),
         *harness(frame, info),
         *_instruments(cells, info),
         *_setup(info),
@@ -144,6 +145,17 @@ def _rounds(cells: pd.DataFrame) -> list[str]:
     return [
         f"{few} of {wording.count(len(timed), 'timed cell')} had fewer than {_FEWEST_ROUNDS} "
         "rounds or processes, so drift of the machine cannot be told from growth there."
+    ]
+
+
+def _compiling(cells: pd.DataFrame) -> list[str]:
+    """What the first call of each cell took where it compiled, by implementation."""
+    took = pd.to_numeric(cells["compile_s"], errors="coerce").dropna()
+    return [
+        f"The first call of {wording.one_line(name)} compiles, at each size anew: "
+        f"{own.min():.2g} to {own.max():.2g} s, which its times leave out; what torch finds in its "
+        "cache on disk is quick."
+        for name, own in took.groupby(cells["implementation"])
     ]
 
 

@@ -13,10 +13,12 @@ pieces. Telling the kind of a call costs some microseconds, which small sizes sh
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import sys
 import sysconfig
+import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import wraps
@@ -39,11 +41,17 @@ NO_LIMIT = 2**30
 COMPILERS = {"darwin": "clang++", "win32": "cl"}  # elsewhere g++, unless CXX says otherwise
 
 
-def compiled(implementation: Implementation, backend: Backend | None = None) -> Implementation:
+def compiled(
+    implementation: Implementation,
+    backend: Backend | None = None,
+    *,
+    workspace_law: str | None = None,
+) -> Implementation:
     """The implementation under `torch.compile`, by inductor or by another back end.
 
-    Nothing is compiled, nor torch's compiler imported, before the first call. Dropout is left out:
-    inductor draws its own random numbers.
+    `workspace_law` is that of what is compiled, where it differs. Nothing is compiled, nor torch's
+    compiler imported, before the first call. Dropout is left out: inductor draws its own random
+    numbers.
     """
     ready: dict[Hashable, Callable[..., Tensor]] = {}
     graphs = 0
@@ -79,6 +87,7 @@ def compiled(implementation: Implementation, backend: Backend | None = None) -> 
         title=f"{implementation.title}, torch.compile",
         source=f"{implementation.source}; torch.compile",
         fn=run,
+        workspace_law=workspace_law or implementation.workspace_law,
         supports=implementation.supports - {Feature.DROPOUT},
         declines=declines,
         compilations=lambda: graphs,
@@ -126,13 +135,20 @@ def _first_call(function: Callable[..., Tensor], *tensors: Tensor, **keywords: A
     from torch._dynamo.exc import BackendCompilerFailed
 
     unlimited = {"recompile_limit": NO_LIMIT, "accumulated_recompile_limit": NO_LIMIT}
+    # It warns of every graph break and every cached function, which are meant.
+    log = logging.getLogger("torch._dynamo")
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
-        with torch._dynamo.config.patch(unlimited):
+        with warnings.catch_warnings(), torch._dynamo.config.patch(unlimited):
+            warnings.simplefilter("ignore")
             return function(*tensors, **keywords)
     except BackendCompilerFailed as problem:
         inner = problem.inner_exception
         reason = f"{type(inner).__name__}: {str(inner).partition(chr(10))[0]}"
         raise UnsupportedCaseError(f"torch cannot compile this: {reason}") from problem
+    finally:
+        log.setLevel(level)
 
 
 def _kind(query: Tensor, key: Tensor, value: Tensor, keywords: dict[str, Any]) -> Hashable:

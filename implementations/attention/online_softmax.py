@@ -59,4 +59,5 @@ IMPLEMENTATION = Implementation(
     supports=ALL_FEATURES - {Feature.DROPOUT},
 )
 
-VARIANTS = (compiled(IMPLEMENTATION),)
+# Compiled, a tile keeps the scores of all its blocks.
+VARIANTS = (compiled(IMPLEMENTATION, workspace_law="n"),)

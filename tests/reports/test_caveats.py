@@ -38,6 +38,19 @@ def test_a_complete_run_without_disturbance_has_no_caveat(record: Make) -> None:
     assert told(cell(record), schedule=ended) == []
 
 
+def test_what_compiling_took_is_told_by_implementation(record: Make) -> None:
+    rows = [
+        one | {"compile_s": seconds if one["round"] == 1 else None, "noisy": one["round"] == 1}
+        for seq_len, seconds in ((64, 1.25), (128, 3.5), (256, None))
+        for one in cell(record, implementation="mine_compiled", seq_len=seq_len)
+    ]
+
+    assert (
+        "The first call of mine_compiled compiles, at each size anew: 1.2 to 3.5 s, which its "
+        "times leave out; what torch finds in its cache on disk is quick."
+    ) in told([*rows, *cell(record)])
+
+
 @pytest.mark.parametrize(
     ("schedule", "line"),
     [
