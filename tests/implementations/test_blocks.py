@@ -11,6 +11,7 @@ from implementations import blocks
 from implementations.blocks import (
     Masking,
     Scratch,
+    Tile,
     accumulate_,
     accumulator,
     cut,
@@ -97,6 +98,26 @@ def test_what_is_not_finite_in_the_future_is_masked_all_the_same(value):
     masking.apply_(scores, tile, 0)
 
     assert torch.equal(scores[0], torch.full((5, 5), -math.inf).triu(1))
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+@pytest.mark.parametrize("of_heads", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_a_boolean_mask_leaves_minus_infinity_whatever_was_there(dtype, of_heads, by_columns):
+    mask = torch.rand(2, of_heads, 7, 11) < 0.5
+    masking = Masking(attn_mask=mask.expand(2, 3, 7, 11), is_causal=False)
+    tile = Tile(leading=(1,), heads=slice(0, 3), rows=slice(0, 7))
+    scores = torch.randn(3, 7, 6, dtype=dtype)
+    unmasked = mask[1, ..., 4:10].expand(3, 7, 6)
+    odd = torch.tensor([math.nan, math.inf, -math.inf, -0.0], dtype=dtype).repeat(32)
+    scores = torch.where(unmasked, scores, odd[: scores.numel()].view_as(scores))
+    expected = scores.masked_fill(~unmasked, -math.inf)
+    if by_columns:
+        scores = scores.mT.contiguous().mT
+
+    masking.apply_(scores, tile, 4)
+
+    assert torch.equal(scores, expected)
 
 
 def test_scratch_serves_smaller_blocks_from_the_memory_of_larger_ones():
