@@ -111,15 +111,15 @@ class Cut:
         return Scratch(size, self.working, like.device)
 
 
-def cut(query: Tensor, *, rows: int | None, keys: int) -> Cut:
+def cut(query: Tensor, *, keys: int, fewest_rows: int = 1) -> Cut:
     """Cut a call so that the scores of a block, those of `keys` keys, fit `scores_per_tile`.
 
-    `rows` is how many rows a tile has instead, whatever its size; no tile has more heads than fit.
+    A tile has `fewest_rows` of a head, if there are as many, and they fit or not.
     """
     num_heads, query_len = query.shape[-3:-1]
     working = working_dtype(query)
     room = scores_per_tile(query.device, working)
-    rows = min(query_len, rows or max(1, room // max(1, keys)))
+    rows = min(query_len, max(fewest_rows, room // max(1, keys)))
     heads = min(num_heads, max(1, room // max(1, rows * keys)))
     return Cut(heads=heads, rows=rows, keys=keys, working=working, summing=summing_dtype(query))
 

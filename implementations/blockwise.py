@@ -56,12 +56,13 @@ def attend_blockwise(
     dropout_p: float,
     is_causal: bool,
     scale: float | None,
-    rows_per_tile: int | None,
+    fewest_rows: int,
     keys_per_block: int | None,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
-    `rows_per_tile` is None for as many as caches hold, `keys_per_block` for all keys.
+    A tile has as many rows as caches hold, and `fewest_rows` at least; a block has
+    `keys_per_block` keys, or all of them for None.
 
     Raises:
         ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
@@ -89,7 +90,7 @@ def attend_blockwise(
     plan = _Plan(
         masking=masking,
         scale=resolve_scale(query, scale),
-        cut=cut(tensors[0], rows=rows_per_tile, keys=min(most, keys_per_block or most)),
+        cut=cut(tensors[0], keys=min(most, keys_per_block or most), fewest_rows=fewest_rows),
         whole=most <= (keys_per_block or most),
     )
     if differentiating and any(t.requires_grad for t in tensors):

@@ -43,7 +43,7 @@ def online_softmax(
         dropout_p=dropout_p,
         is_causal=is_causal,
         scale=scale,
-        rows_per_tile=None,
+        fewest_rows=1,
         # Under the causal mask half of the last block of each row is computed in vain.
         keys_per_block=KEYS_PER_BLOCK // 2 if is_causal else KEYS_PER_BLOCK,
     )

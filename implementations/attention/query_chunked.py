@@ -14,9 +14,8 @@ from implementations.attention._compiled import compiled
 from implementations.blockwise import attend_blockwise
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 
-# With 512 rows a thread a BLAS reaches its full rate, and the scores of some thousand keys fit
-# a last-level cache.
-ROWS_PER_THREAD = 512
+# With fewer a BLAS does not reach its full rate, even where their scores fit no cache.
+ROWS_PER_THREAD = 256
 
 
 def query_chunked(
@@ -44,7 +43,7 @@ def query_chunked(
         dropout_p=dropout_p,
         is_causal=is_causal,
         scale=scale,
-        rows_per_tile=ROWS_PER_THREAD * torch.get_num_threads(),
+        fewest_rows=ROWS_PER_THREAD * torch.get_num_threads(),
         keys_per_block=None,
     )
 

@@ -1,6 +1,7 @@
 """Tiles cover a call exactly once, and masks of tiles are pieces of the whole mask."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -26,13 +27,13 @@ shapes = st.tuples(
 )
 
 
-@given(shapes, st.integers(1, 700), st.none() | st.integers(1, 600))
+@given(shapes, st.integers(1, 700), st.integers(1, 600))
 def test_tiles_cover_every_row_of_every_head_exactly_once(shape, keys, rows):
     leading, num_heads, query_len = shape
     query = torch.zeros(*leading, num_heads, query_len, 1)
     visited = torch.zeros(*leading, num_heads, query_len, 1)
 
-    for tile in cut(query, rows=rows, keys=keys).tiles(query):
+    for tile in replace(cut(query, keys=keys), rows=rows).tiles(query):
         tile.queries(visited).add_(1)
 
     assert torch.equal(visited, torch.ones_like(visited))
@@ -44,9 +45,19 @@ def test_no_tile_holds_more_scores_than_the_caches(shape, keys):
     query = torch.zeros(*leading, num_heads, query_len, 1)
     room = scores_per_tile(query.device, torch.float32)
 
-    for tile in cut(query, rows=None, keys=keys).tiles(query):
+    for tile in cut(query, keys=keys).tiles(query):
         assert tile.queries(query).shape == (tile.num_heads, tile.num_rows, 1)
         assert 0 < tile.num_heads * tile.num_rows * keys <= room
+
+
+@given(shapes, st.integers(1, 700), st.integers(1, 600))
+def test_a_tile_has_the_fewest_rows_that_are_asked_for_where_a_head_has_as_many(shape, keys, rows):
+    leading, num_heads, query_len = shape
+    query = torch.zeros(*leading, num_heads, query_len, 1)
+
+    found = cut(query, keys=keys, fewest_rows=rows).rows
+
+    assert found == max(min(rows, query_len), cut(query, keys=keys).rows)
 
 
 def test_the_cores_share_of_a_tile_is_twice_its_cache(monkeypatch):
@@ -76,7 +87,7 @@ def test_causal_blocks_put_together_are_the_causal_triangle(query_len, key_len, 
     masking = Masking(attn_mask=None, is_causal=True)
     query = torch.zeros(1, query_len, 1)
     whole = torch.full((1, query_len, key_len), -math.inf)
-    for tile in cut(query, rows=5, keys=keys_per_block).tiles(query):
+    for tile in replace(cut(query, keys=keys_per_block), rows=5).tiles(query):
         stop = masking.key_stop(tile, key_len)
         for start in range(0, stop, keys_per_block):
             seeing = masking.seeing(tile, start)
@@ -93,7 +104,7 @@ def test_what_is_not_finite_in_the_future_is_masked_all_the_same(value):
     masking = Masking(attn_mask=None, is_causal=True)
     query = torch.zeros(1, 5, 1)
     scores = torch.full((1, 5, 5), value).triu(1)
-    (tile,) = cut(query, rows=5, keys=5).tiles(query)
+    (tile,) = cut(query, keys=5).tiles(query)
 
     masking.apply_(scores, tile, 0)
 
