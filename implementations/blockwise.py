@@ -27,7 +27,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from implementations.attention.matmul import matmul, matmul_widened
 from implementations.blocks import (
     HOSTS,
     Cut,
@@ -78,9 +77,7 @@ def attend_blockwise(
             "whose gradient would take n x n memory; detach it, or use matmul"
         )
     if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
-        # Nothing is left to cut.
-        whole = matmul if working_dtype(query) == query.dtype else matmul_widened
-        return whole(query, key, value, scale=scale)
+        return _at_once(query, key, value, resolve_scale(query, scale))
     mask = expand_mask(attn_mask, query, key)
     tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
     masking = Masking(
@@ -98,6 +95,19 @@ def attend_blockwise(
     else:
         output = _Forward(*tensors, plan).run(None)
     return output.reshape(*query.shape[:-1], value.shape[-1])
+
+
+def _at_once(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """The formula, for calls that leave nothing to cut; autograd differentiates it."""
+    working = working_dtype(query)
+    if working != query.dtype:
+        wide = _at_once(query.to(working), key.to(working), value.to(working), scale)
+        return wide.to(query.dtype)
+    rows, keys, values = (_with_heads(one).flatten(0, -3) for one in (query, key, value))
+    # With beta = 0 what would be added is not looked at.
+    scores = torch.baddbmm(rows.new_empty(1, 1, 1), rows, keys.mT, beta=0, alpha=scale)
+    output = torch.bmm(scores.softmax(dim=-1), values)
+    return output.view(*query.shape[:-1], value.shape[-1])
 
 
 def _with_heads(tensor: Tensor) -> Tensor:

@@ -175,11 +175,11 @@ def test_a_short_call_is_computed_at_once(core, monkeypatch, passes):
     monkeypatch.setattr(blockwise, "SHORT", 2 * 3 * 7 * 11)
     asked = []
 
-    def noted(query, key, value, *, scale):
+    def noted(query, key, value, scale):
         asked.append(scale)
         return query
 
-    monkeypatch.setattr(blockwise, "matmul", noted)
+    monkeypatch.setattr(blockwise, "_at_once", noted)
 
     core(*drawn(), scale=0.5)
     core(*drawn(key_len=12), scale=0.25)
