@@ -15,6 +15,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from implementations.interface import UnsupportedCaseError
+
 # Where reading a number from a tensor interrupts nothing: tensors without data have none to read.
 HOSTS = ("cpu", "meta")
 HALF = (torch.bfloat16, torch.float16)
@@ -192,17 +194,16 @@ class Masking:
         """The rows of the tile that may see key `start`, the first of a block."""
         return tile.from_row(start) if self.is_causal else tile
 
-    def apply_(self, scores: Tensor, tile: Tile, start: int, *, float_factor: float = 1.0) -> None:
+    def apply_(self, scores: Tensor, tile: Tile, start: int) -> None:
         """Mask a block of scores (num_heads, num_rows, keys from start on) in place.
 
-        A float mask is added times `float_factor`, the unit of the scores. Under the causal mask
-        the tile is one of `seeing`.
+        Under the causal mask the tile is one of `seeing`.
         """
         stop = start + scores.shape[-1]
         if self.attn_mask is not None:
             mask = tile.queries(self.attn_mask)[..., start:stop]
             if self.adds:
-                scores.add_(mask, alpha=float_factor)
+                scores.add_(mask)
             else:
                 _keep_(scores, mask)
         # The tile's rows see key `start`: only columns from the first row's own position on can lie
@@ -220,11 +221,6 @@ class Masking:
         """Whether there is a mask that is added to the scores."""
         return self.attn_mask is not None and self.attn_mask.dtype != torch.bool
 
-    @property
-    def can_empty_rows(self) -> bool:
-        """Whether some row may have no key at all; the causal triangle always leaves the first."""
-        return self.attn_mask is not None
-
 
 def _keep_(scores: Tensor, mask: Tensor) -> None:
     """Make scores -inf where a boolean mask is False, whatever they are there.
@@ -238,6 +234,15 @@ def _keep_(scores: Tensor, mask: Tensor) -> None:
     # -inf has its sign and exponent set, and of the rest nothing.
     infinity = -round(1 / torch.finfo(scores.dtype).eps)
     bits.bitwise_or_(kept.bitwise_not_().bitwise_and_(infinity))
+
+
+def refuse_mask_gradient(name: str, attn_mask: Tensor | None) -> None:
+    """Raise UnsupportedCaseError where a mask asks for a gradient: it would take n x n memory."""
+    if attn_mask is not None and attn_mask.requires_grad and torch.is_grad_enabled():
+        raise UnsupportedCaseError(
+            f"{name} does not differentiate attn_mask, "
+            "whose gradient would take n x n memory; detach it, or use matmul"
+        )
 
 
 def summing_dtype(tensor: Tensor) -> torch.dtype:

@@ -36,12 +36,18 @@ from implementations.blocks import (
     accumulate_,
     accumulator,
     cut,
+    refuse_mask_gradient,
     working_dtype,
 )
-from implementations.interface import UnsupportedCaseError
-from implementations.masking import check_arguments, expand_mask, refuse_dropout, resolve_scale
+from implementations.masking import (
+    check_arguments,
+    expand_mask,
+    refuse_dropout,
+    resolve_scale,
+)
 
 LOG2_E = math.log2(math.e)
+NAME = "a core that recomputes its blocks"
 # With so many scores the calls from Python take as long as the passes that blocks save.
 SHORT = 2**18
 
@@ -69,13 +75,12 @@ def attend_blockwise(
 
     """
     check_arguments(query, key, value, attn_mask, is_causal)
-    refuse_dropout("a core that recomputes its blocks", dropout_p)
-    differentiating = torch.is_grad_enabled()
-    if attn_mask is not None and attn_mask.requires_grad and differentiating:
-        raise UnsupportedCaseError(
-            "a core that recomputes its blocks does not differentiate attn_mask, "
-            "whose gradient would take n x n memory; detach it, or use matmul"
-        )
+    refuse_dropout(NAME, dropout_p)
+    refuse_mask_gradient(NAME, attn_mask)
+    if query.shape[-1] == 0:
+        # Products of no features are empty sums, which BLAS does not write everywhere.
+        query, key = (torch.nn.functional.pad(one, (0, 1)) for one in (query, key))
+        scale = 0.0
     if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
         return _at_once(query, key, value, resolve_scale(query, scale))
     mask = expand_mask(attn_mask, query, key)
@@ -90,7 +95,7 @@ def attend_blockwise(
         cut=cut(tensors[0], keys=min(most, keys_per_block or most), fewest_rows=fewest_rows),
         whole=most <= (keys_per_block or most),
     )
-    if differentiating and any(t.requires_grad for t in tensors):
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         output: Tensor = _Blockwise.apply(*tensors, plan)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     else:
         output = _Forward(*tensors, plan).run(None)
@@ -140,16 +145,18 @@ class _Blockwise(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, plan: _Plan) -> Tensor:
         # The log-sum-exp of every row is O(n); only a backward pass needs it.
         log_sums = accumulator(query[..., :1])
-        output = _Forward(query, key, value, plan).run(log_sums)
-        ctx.save_for_backward(query, key, value, output, log_sums)
+        forward = _Forward(query, key, value, plan)
+        output = forward.run(log_sums)
+        ctx.save_for_backward(query, key, value, output, log_sums, forward.shifts)
         ctx.plan = plan
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, output, log_sums = ctx.saved_tensors
-        return *_backward(query, key, value, output, log_sums, grad_output, ctx.plan), None
+        query, key, value, output, log_sums, shifts = ctx.saved_tensors
+        found = _backward(query, key, value, output, log_sums, shifts, grad_output, ctx.plan)
+        return *found, None
 
 
 class _Forward:
@@ -166,6 +173,8 @@ class _Forward:
         # A row that is whole is one product, which nothing is added to.
         self._adding = cut.working if plan.whole else cut.summing
         self._totals = Scratch(cut.heads * cut.rows * value_dim, self._adding, query.device)
+        # What was subtracted from each row's scores, (..., query_len, 1); None if from no row.
+        self.shifts: Tensor | None = None
 
     def run(self, log_sums: Tensor | None) -> Tensor:
         """The output; `log_sums` (..., query_len, 1) is filled where it is given."""
@@ -176,31 +185,74 @@ class _Forward:
         for tile in plan.cut.tiles(query):
             into = tile.queries(output)
             total = into if into.dtype == self._adding else self._totals.block(*into.shape)
-            shift = None if query.device.type in HOSTS else self._highest(tile)
-            sums = self._add_up(tile, total, shift)
-            if query.device.type == "cpu":
-                unsafe = _unsafe_rows(sums, total, plan.cut.working)
-                if unsafe is not None:
-                    sums, shift = self._mend(tile, total, sums, unsafe)
-            empty = sums == 0.0 if plan.masking.can_empty_rows else None
-            total.div_(sums if empty is None else sums.masked_fill(empty, 1.0))
+            if query.device.type in HOSTS:
+                log_sum, shift = self._as_they_are(tile, total)
+            else:
+                log_sum, shift = self._exactly(tile, total)
             if total is not into:
                 into.copy_(total)
             if log_sums is not None:
-                log_sum = sums.log2_() if shift is None else sums.log2_().add_(shift)
-                # +inf makes every recomputed weight of an empty row 2^-inf = 0.
-                if empty is not None:
-                    log_sum.masked_fill_(empty, math.inf)
                 tile.queries(log_sums).copy_(log_sum)
+                if shift is not None:
+                    if self.shifts is None:
+                        self.shifts = torch.zeros_like(log_sums)
+                    tile.queries(self.shifts).copy_(shift)
         return output
 
-    def _add_up(self, tile: Tile, total: Tensor, shift: Tensor | None) -> Tensor:
-        """The sum of each row's weights 2^(s - shift); `total` gets their products with values."""
-        sums = total.new_zeros((*total.shape[:-1], 1), dtype=self._plan.cut.summing)
-        rows = self._rows.widened(tile.queries(self._query))
-        for part, seeing, start, stop in self._plan.blocks(tile, self._key.shape[-2]):
-            less = None if shift is None else shift[:, seeing]
-            weights = self._masked(part, rows[:, seeing], start, stop, less).exp2_()
+    def _as_they_are(self, tile: Tile, total: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Fill a tile by weights 2^s, and `_exactly` the rows where these are not safe.
+
+        The result is that of `_exactly`; the shift is None where all rows are safe.
+        Rows that are safe stay as they are: to the last bit, none depends on what another one sees.
+        """
+        sums = self._add_up(tile, total, None, None)
+        unsafe = None
+        if total.device.type == "cpu":
+            unsafe = _unsafe_rows(sums, total, self._plan.cut.working)
+        total.div_(sums)
+        log_sum = sums.log2_()
+        if unsafe is None:
+            return log_sum, None
+        kept = total.clone()
+        again, shift = self._exactly(tile, total)
+        torch.where(unsafe, total, kept, out=kept)
+        total.copy_(kept)
+        return torch.where(unsafe, again, log_sum), shift.masked_fill_(~unsafe, 0.0)
+
+    def _exactly(self, tile: Tile, total: Tensor) -> tuple[Tensor, Tensor]:
+        """Fill a tile by weights whose sum is 1: log₂ Σ 2^(s - shift), and the shift.
+
+        The shift is each row's highest score, 0 where every key is masked. Weights are divided
+        before they meet values, since float16 holds no sums of large ones.
+        """
+        plan, rows = self._plan, self._rows.widened(tile.queries(self._query))
+        highest = rows.new_full((*rows.shape[:-1], 1), -math.inf)
+        sums = torch.zeros_like(highest, dtype=plan.cut.summing)
+        for part, seeing, start, stop in plan.blocks(tile, self._key.shape[-2]):
+            scores = self._score(part, rows[:, seeing], start, stop, None)
+            known, added = highest[:, seeing], sums[:, seeing]
+            higher = torch.maximum(known, scores.amax(dim=-1, keepdim=True))
+            shift = higher.masked_fill(higher == -math.inf, 0.0)
+            added.mul_(_weigh_(known.sub_(shift).to(sums.dtype), plan, None))
+            weights = _weigh_(scores.sub_(shift), plan, None)
+            added.add_(weights.sum(dim=-1, keepdim=True, dtype=sums.dtype))
+            known.copy_(higher)
+        empty = highest == -math.inf
+        # +inf makes every weight of an empty row 2^-inf = 0.
+        log_sum = sums.log2_().masked_fill_(empty, math.inf)
+        shift = highest.masked_fill_(empty, 0.0)
+        self._add_up(tile, total, shift, log_sum)
+        return log_sum, shift
+
+    def _add_up(
+        self, tile: Tile, total: Tensor, shift: Tensor | None, log_sum: Tensor | None
+    ) -> Tensor:
+        """The sum of each row's weights; `total` gets their products with the values."""
+        plan, rows = self._plan, self._rows.widened(tile.queries(self._query))
+        sums = total.new_zeros((*total.shape[:-1], 1), dtype=plan.cut.summing)
+        for part, seeing, start, stop in plan.blocks(tile, self._key.shape[-2]):
+            less, log = (None if one is None else one[:, seeing] for one in (shift, log_sum))
+            weights = _weigh_(self._score(part, rows[:, seeing], start, stop, less), plan, log)
             sums[:, seeing].add_(weights.sum(dim=-1, keepdim=True, dtype=sums.dtype))
             values = self._values.widened(tile.keys(self._value, start, stop))
             into = total[:, seeing]
@@ -211,39 +263,15 @@ class _Forward:
             into.add_(product) if start else into.copy_(product)
         return sums
 
-    def _mend(
-        self, tile: Tile, total: Tensor, sums: Tensor, unsafe: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Compute the tile again and replace its unsafe rows; their sums, and the shift of all.
-
-        The others stay as they are: to the last bit, no row depends on what another one sees.
-        """
-        kept = total.clone()
-        shift = self._highest(tile)
-        again = self._add_up(tile, total, shift)
-        torch.where(unsafe, total, kept, out=kept)
-        total.copy_(kept)
-        return torch.where(unsafe, again, sums), shift.masked_fill_(~unsafe, 0.0)
-
-    def _highest(self, tile: Tile) -> Tensor:
-        """Each row's highest score; 0 where every key is masked."""
-        rows = self._rows.widened(tile.queries(self._query))
-        highest = rows.new_full((*rows.shape[:-1], 1), -math.inf)
-        for part, seeing, start, stop in self._plan.blocks(tile, self._key.shape[-2]):
-            scores = self._masked(part, rows[:, seeing], start, stop, None)
-            known = highest[:, seeing]
-            torch.maximum(known, scores.amax(dim=-1, keepdim=True), out=known)
-        return highest.masked_fill_(highest == -math.inf, 0.0)
-
-    def _masked(
+    def _score(
         self, tile: Tile, rows: Tensor, start: int, stop: int, less: Tensor | None
     ) -> Tensor:
         scores = self._scores.block(tile.num_heads, tile.num_rows, stop - start)
         keys = self._keys.widened(tile.keys(self._key, start, stop))
-        return _score(scores, rows, keys, less, self._plan, tile, start)
+        return _score_(scores, rows, keys, less, self._plan, tile, start)
 
 
-def _score(
+def _score_(
     scores: Tensor,
     rows: Tensor,
     keys: Tensor,
@@ -252,16 +280,28 @@ def _score(
     tile: Tile,
     start: int,
 ) -> Tensor:
-    """Fill a block with its masked scores in units of log 2, less something of each row.
+    """Fill a block with its masked scores, less something of each row.
 
-    The block is (num_heads, num_rows, keys from start on).
+    The block is (num_heads, num_rows, keys from start on). Its unit is log 2, but where a mask is
+    added, whose lowest numbers have no room for log₂e.
     """
     # Rounded scores must be the same forward and backward, and what is large must cancel: so only
     # where nothing is added to the scores, or rounded to half precision, this costs no pass.
-    fused = less if plan.cut.working == plan.cut.summing and not plan.masking.adds else None
-    _multiply(scores, rows, keys.mT, factor=plan.scale * LOG2_E, less=fused)
-    plan.masking.apply_(scores, tile, start, float_factor=LOG2_E)
+    adds = plan.masking.adds
+    fused = less if plan.cut.working == plan.cut.summing and not adds else None
+    factor = plan.scale if adds else plan.scale * LOG2_E
+    _multiply(scores, rows, keys.mT, factor=factor, less=fused)
+    plan.masking.apply_(scores, tile, start)
     return scores if less is fused or less is None else scores.sub_(less)
+
+
+def _weigh_(scores: Tensor, plan: _Plan, log_sum: Tensor | None) -> Tensor:
+    """Turn scores into weights: 2^(s - log_sum)."""
+    if plan.masking.adds:
+        scores.mul_(LOG2_E)
+    if log_sum is not None:
+        scores.sub_(log_sum)
+    return scores.exp2_()
 
 
 def _multiply(
@@ -295,6 +335,7 @@ def _backward(
     value: Tensor,
     output: Tensor,
     log_sums: Tensor,
+    shifts: Tensor | None,
     grad_output: Tensor,
     plan: _Plan,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -309,7 +350,11 @@ def _backward(
         rows = of_rows.widened(tile.queries(query))
         upstream = of_upstream.widened(tile.queries(grad_output))
         delta = (upstream * tile.queries(output)).sum(dim=-1, keepdim=True)
-        log_sum = tile.queries(log_sums)
+        # What is large comes off first: a sum of both would lose the smaller.
+        less = None if shifts is None else tile.queries(shifts)
+        log_sum: Tensor | None = tile.queries(log_sums)
+        if less is None and not plan.masking.adds:
+            less, log_sum = log_sum, None  # costs no pass of its own
         grad_rows = accumulator(rows.mT)
         for part, seeing, start, stop in plan.blocks(tile, key.shape[-2]):
             keys = of_keys.widened(tile.keys(key, start, stop))
@@ -317,7 +362,8 @@ def _backward(
             block_rows, block_upstream = rows[:, seeing], upstream[:, seeing]
             shape = (part.num_heads, part.num_rows, stop - start)
             weights, grads = (_by_columns(memory, shape, cut) for memory in memories)
-            _score(weights, block_rows, keys, log_sum[:, seeing], plan, part, start).exp2_()
+            shift, log = (None if one is None else one[:, seeing] for one in (less, log_sum))
+            _weigh_(_score_(weights, block_rows, keys, shift, plan, part, start), plan, log)
             accumulate_(tile.keys(grad_value, start, stop), weights.mT, block_upstream)
             _multiply(grads, block_upstream, values.mT, less=delta[:, seeing]).mul_(weights)
             into = tile.keys(grad_key, start, stop)

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from implementations.blocks import refuse_mask_gradient
 from implementations.case import Case
 from implementations.interface import (
     ALL_FEATURES,
@@ -104,12 +105,8 @@ def triton_flash(
     """
     check_arguments(query, key, value, attn_mask, is_causal)
     refuse_dropout(NAME, dropout_p)
+    refuse_mask_gradient(NAME, attn_mask)
     mask = expand_mask(attn_mask, query, key)
-    if mask is not None and mask.requires_grad and torch.is_grad_enabled():
-        raise UnsupportedCaseError(
-            f"{NAME} does not differentiate attn_mask, "
-            "whose gradient would take n x n memory; detach it, or use matmul"
-        )
     dtype = str(query.dtype).removeprefix("torch.")
     reason = _refusal(dtype, query.shape[-1], value.shape[-1])
     if reason is not None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from implementations import blocks, blockwise
+from implementations.attention.matmul import matmul
 from implementations.attention.online_softmax import online_softmax
 from implementations.attention.query_chunked import query_chunked
 from implementations.attention.sdpa import sdpa
@@ -24,15 +25,15 @@ def small_blocks(monkeypatch):
 
 @pytest.fixture
 def passes(monkeypatch):
-    """The tiles whose highest scores were asked for."""
+    """The tiles that were computed again, with a maximum."""
     asked = []
-    highest = blockwise._Forward._highest
+    exactly = blockwise._Forward._exactly
 
-    def counted(self, tile):
+    def counted(self, tile, total):
         asked.append(tile)
-        return highest(self, tile)
+        return exactly(self, tile, total)
 
-    monkeypatch.setattr(blockwise._Forward, "_highest", counted)
+    monkeypatch.setattr(blockwise._Forward, "_exactly", counted)
     return asked
 
 
@@ -73,8 +74,61 @@ def test_scores_at_the_edge_of_what_is_safe_give_the_same_output(core, passes, e
 
 
 @CORES
+@pytest.mark.parametrize("on_a_host", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "number"),
+    [(torch.float32, 2.0**123), (torch.float16, 2.0**7), (torch.bfloat16, 2.0**123)],
+)
+def test_weights_are_divided_before_sums_of_large_values_overflow(
+    core, monkeypatch, on_a_host, dtype, number
+):
+    monkeypatch.setattr(blocks, "_multiplies", lambda asked: True)
+    if not on_a_host:
+        monkeypatch.setattr(blockwise, "HOSTS", ())
+    query, key = torch.zeros(1, 7, 5, dtype=dtype), torch.zeros(1, 1024, 5, dtype=dtype)
+
+    output = core(query, key, torch.full_like(key, number))
+
+    assert torch.equal(output, torch.full_like(query, number))
+
+
+@CORES
+@pytest.mark.parametrize("on_a_host", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("least", ["finite", -1e9])
+def test_rows_of_one_low_number_weigh_all_keys_alike(core, monkeypatch, on_a_host, dtype, least):
+    if not on_a_host:
+        monkeypatch.setattr(blockwise, "HOSTS", ())
+    inputs = [one.requires_grad_() for one in drawn(7, 700, dtype)]
+    mask = torch.zeros(7, 700, dtype=dtype)
+    mask[3] = torch.finfo(dtype).min if least == "finite" else least
+    upstream = torch.ones(2, 3, 7, 5, dtype=dtype).cumsum(-1)
+
+    def results(attend):
+        output = attend(*inputs, attn_mask=mask)
+        return output, *torch.autograd.grad(output, inputs, upstream)
+
+    close = 100 * torch.finfo(dtype).eps
+    for one, other in zip(results(core), results(matmul), strict=True):
+        torch.testing.assert_close(one, other, rtol=close, atol=close)
+
+
+@CORES
+def test_without_features_all_keys_weigh_alike_and_values_get_gradients(core):
+    query, key, value = (torch.randn(1, 7, width, requires_grad=True) for width in (0, 0, 3))
+
+    output = core(query, key, value, is_causal=True)
+    output.sum().backward()
+
+    means = value.detach().cumsum(-2) / torch.arange(1, 8)[:, None]
+    torch.testing.assert_close(output.detach(), means)
+    shares = (1 / torch.arange(1.0, 8)).flip(0).cumsum(0).flip(0)
+    torch.testing.assert_close(value.grad[0], shares[:, None].expand(7, 3))
+
+
+@CORES
 @pytest.mark.parametrize("factor", [2.0**120, 2.0**-120])
-def test_values_that_sums_cannot_hold_are_divided_first(core, passes, factor):
+def test_values_that_sums_cannot_hold_come_after_a_second_pass(core, passes, factor):
     query, key, value = drawn()
     query[..., 0] = query[..., 0].abs() + 9
     key[..., 0] = 9.0 if factor > 1 else -9.0  # scores of some 36, or -36
