@@ -185,7 +185,9 @@ def run_agreement(
     wrong = {one.implementation for one in results if one.bad}
     right = {one.implementation for one in results if one.status == "pass"} - wrong
     specs = [one.spec for one in implementations if one.name in right]
-    limit_s = case_limit_s * len(specs) + compiling_s(implementations)
+    limit_s = case_limit_s * len(specs) + compiling_s(
+        one for one in implementations if one.name in right
+    )
     if len(specs) < 2:
         return
     for case in agreement_cases(dtypes, device=device):

@@ -153,8 +153,8 @@ def _compiling(cells: pd.DataFrame) -> list[str]:
     took = pd.to_numeric(cells["compile_s"], errors="coerce").dropna()
     return [
         f"The first call of {wording.one_line(name)} compiles, at each size anew: "
-        f"{own.min():.2g} to {own.max():.2g} s, which its times leave out; what torch finds in its "
-        "cache on disk is quick."
+        f"{wording.seconds(own.min())} to {wording.seconds(own.max())}, which its times leave out; "
+        "what torch finds in its cache on disk is quick."
         for name, own in took.groupby(cells["implementation"])
     ]
 

@@ -19,6 +19,9 @@ from bench.situations.procedures import gradients, memory, procedures
 from bench.situations.round_sizes import round_sizes
 from implementations.case import DTYPES, Pass
 
+# Scores of a head beyond which no core takes a path for short calls.
+LONG = 2**18
+
 
 def check_cases(
     dtypes: Iterable[str] = DTYPES,
@@ -46,10 +49,14 @@ def check_cases(
 
 def first_of_each(cases: Iterable[CheckCase]) -> list[CheckCase]:
     """For each dtype, device, pass and mask the first situation that is compared as a whole, and
-    the first of which rows are compared; empty inputs left aside.
+    the first of which rows are compared, a long one if there is; empty inputs left aside.
     """
+
+    def is_short(one: CheckCase) -> bool:
+        return one.probe == "rows" and one.case.seq_len * one.case.key_len <= LONG
+
     found: dict[object, CheckCase] = {}
-    for one in cases:
+    for one in sorted(cases, key=is_short):
         case = one.case
         if one.probe in ("values", "rows") and 0 not in (*one.leading, case.seq_len, case.key_len):
             kind = (case.dtype, case.device, case.pass_, case.mask, case.is_causal)

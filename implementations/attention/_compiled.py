@@ -6,6 +6,9 @@ looks through all of it in every call. Beyond some eight entries it goes back to
 without a word, and what is timed would be another thing; in a first call that limit is lifted,
 since the frames that a graph break leaves are shared between all kinds of calls.
 
+A backward pass that autograd traced is compiled too; one that a core brings as a
+`torch.autograd.Function`, as the chunked cores do for all but short calls, runs as it is.
+
 Graph breaks are allowed: where a core looks at its numbers, the code around them is compiled in
 pieces. Telling the kind of a call costs some microseconds, which small sizes show.
 """

@@ -101,7 +101,9 @@ def masked(
         if mask_kind == "boolean":
             scores = tl.where(entries != 0, scores, float("-inf"))
         else:
-            scores += entries.to(tl.float32) * 1.4426950408889634
+            # The lowest numbers have no room for log₂e, and are no -inf.
+            added = tl.maximum(entries.to(tl.float32), -2.3e38) * 1.4426950408889634
+            scores += tl.where(entries == float("-inf"), float("-inf"), added)
     if edge:
         scores = tl.where(columns < key_len, scores, float("-inf"))
         if is_causal:

@@ -120,7 +120,13 @@ def triton_flash(
         query, key, value = query.float(), key.float(), value.float()
         mask = mask.float() if mask is not None and mask.dtype == torch.bfloat16 else mask
     output: Tensor = _TritonFlash.apply(  # type: ignore[no-untyped-call]  # torch leaves apply untyped
-        query, key, value, mask, is_causal, float(resolve_scale(query, scale))
+        query,
+        key,
+        value,
+        mask,
+        is_causal,
+        float(resolve_scale(query, scale)),
+        torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value)),
     )
     return output.bfloat16() if widened else output
 
@@ -135,11 +141,11 @@ class _TritonFlash(torch.autograd.Function):
         mask: Tensor | None,
         is_causal: bool,
         scale: float,
+        saves: bool,
     ) -> Tensor:
         query, key, value = _readable(query), _readable(key), _readable(value)
         output = query.new_empty((*query.shape[:-1], value.shape[-1]))
         # The log-sum-exp of every row is O(n); only a backward pass needs it.
-        saves = any(ctx.needs_input_grad)
         rows = (*query.shape[:-1], 1) if saves else (*query.shape[:-2], 0, 1)
         log_sums = query.new_empty(rows, dtype=torch.float32)
         ctx.save_for_backward(query, key, value, mask, output, log_sums)
@@ -170,7 +176,7 @@ class _TritonFlash(torch.autograd.Function):
             torch.empty_like(t, memory_format=torch.contiguous_format) for t in (query, key, value)
         ]
         if not (output.numel() and key.shape[-2]):
-            return *(grad.zero_() for grad in grads), None, None, None
+            return *(grad.zero_() for grad in grads), None, None, None, None
         upstream = _readable(grad_output)
         deltas = torch.empty_like(log_sums)
         _, by_queries, by_keys = _chosen(query, value)
@@ -203,7 +209,7 @@ class _TritonFlash(torch.autograd.Function):
                 grad_value=grad_value,
                 **shared,
             )
-        return *grads, None, None, None
+        return *grads, None, None, None, None
 
 
 def _launch(

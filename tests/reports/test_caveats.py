@@ -46,7 +46,7 @@ def test_what_compiling_took_is_told_by_implementation(record: Make) -> None:
     ]
 
     assert (
-        "The first call of mine_compiled compiles, at each size anew: 1.2 to 3.5 s, which its "
+        "The first call of mine_compiled compiles, at each size anew: 1.25 s to 3.5 s, which its "
         "times leave out; what torch finds in its cache on disk is quick."
     ) in told([*rows, *cell(record)])
 
