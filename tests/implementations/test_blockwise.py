@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from implementations import blocks, blockwise
+from implementations import block_passes, blocks, blockwise
 from implementations.attention.matmul import matmul
 from implementations.attention.online_softmax import online_softmax
 from implementations.attention.query_chunked import query_chunked
 from implementations.attention.sdpa import sdpa
-from implementations.blockwise import LOG2_E
+from implementations.block_passes import LOG2_E
 
 CORES = pytest.mark.parametrize("core", [query_chunked, online_softmax])
 # Of a float32 sum the exponents that are safe: below, values have too little room.
@@ -27,13 +27,13 @@ def small_blocks(monkeypatch):
 def passes(monkeypatch):
     """The tiles that were computed again, with a maximum."""
     asked = []
-    exactly = blockwise._Forward._exactly
+    exactly = block_passes.Forward._exactly
 
     def counted(self, tile, total):
         asked.append(tile)
         return exactly(self, tile, total)
 
-    monkeypatch.setattr(blockwise._Forward, "_exactly", counted)
+    monkeypatch.setattr(block_passes.Forward, "_exactly", counted)
     return asked
 
 
@@ -84,7 +84,7 @@ def test_weights_are_divided_before_sums_of_large_values_overflow(
 ):
     monkeypatch.setattr(blocks, "_multiplies", lambda asked: True)
     if not on_a_host:
-        monkeypatch.setattr(blockwise, "HOSTS", ())
+        monkeypatch.setattr(block_passes, "HOSTS", ())
     query, key = torch.zeros(1, 7, 5, dtype=dtype), torch.zeros(1, 1024, 5, dtype=dtype)
 
     output = core(query, key, torch.full_like(key, number))
@@ -98,7 +98,7 @@ def test_weights_are_divided_before_sums_of_large_values_overflow(
 @pytest.mark.parametrize("least", ["finite", -1e9])
 def test_rows_of_one_low_number_weigh_all_keys_alike(core, monkeypatch, on_a_host, dtype, least):
     if not on_a_host:
-        monkeypatch.setattr(blockwise, "HOSTS", ())
+        monkeypatch.setattr(block_passes, "HOSTS", ())
     inputs = [one.requires_grad_() for one in drawn(7, 700, dtype)]
     mask = torch.zeros(7, 700, dtype=dtype)
     mask[3] = torch.finfo(dtype).min if least == "finite" else least
@@ -163,7 +163,7 @@ def test_the_output_and_its_gradients_are_the_same_with_a_maximum(
 
     without = results()
     monkeypatch.setattr(
-        blockwise, "_unsafe_rows", lambda sums, total, working: torch.ones_like(sums).bool()
+        block_passes, "_unsafe_rows", lambda sums, total, working: torch.ones_like(sums).bool()
     )
     for one, other in zip(without, results(), strict=True):
         close = 100 * torch.finfo(dtype).eps
@@ -260,7 +260,7 @@ def test_rows_are_unsafe_whose_sums_are_not_finite_or_next_to_nothing():
     total = torch.ones(1, 7, 3)
     total[0, 5, 1] = math.inf
 
-    unsafe = blockwise._unsafe_rows(sums, total, torch.float32)
+    unsafe = block_passes._unsafe_rows(sums, total, torch.float32)
 
     assert unsafe is not None
     assert unsafe.flatten().tolist() == [False, True, True, True, True, True, False]
@@ -269,4 +269,4 @@ def test_rows_are_unsafe_whose_sums_are_not_finite_or_next_to_nothing():
 def test_finite_values_are_safe_whose_sum_is_not():
     total = torch.full((1, 2, 3), 3e38)
 
-    assert blockwise._unsafe_rows(torch.ones(1, 2, 1), total, torch.float32) is None
+    assert block_passes._unsafe_rows(torch.ones(1, 2, 1), total, torch.float32) is None
