@@ -58,7 +58,11 @@ def run_checks(
             continue
         checking = _Checking(implementation, worker, seed, case_limit_s, clock)
         asked = first_of_each(cases) if implementation.compiles else cases
-        found = [one for case in asked for one in checking.results(case)]
+        found: list[CheckResult] = []
+        for number, case in enumerate(asked, start=1):
+            if implementation.compiles:
+                on_progress(f"{implementation.name}, which compiles: {number} of {len(asked)}")
+            found += checking.results(case)
         elsewhere = [
             one for case in witnesses(implementation, found) for one in checking.results(case)
         ]

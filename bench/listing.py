@@ -14,6 +14,7 @@ from bench.check_case import AREAS, Area
 from bench.kinds import ALL_KINDS
 from bench.probes.agreement import CHECK as AGREES_WITH
 from bench.results import UNCHECKED, CheckResult
+from implementations.case import Case
 from implementations.interface import Implementation
 
 MOST_CAUSES = 12
@@ -22,7 +23,7 @@ PLAIN_WIDTH = 140
 SHORT: dict[Area, str] = {"gradients": "grads"}
 LEGEND = (
     "pass n/m: of m checks n apply and passed; FAIL n: so many failed or raised; "
-    "–: unsupported; nearest: largest error / allowed"
+    "–: unsupported, or not asked; nearest: largest error / allowed"
 )
 
 
@@ -32,9 +33,15 @@ def wide(console: Console) -> Console:
 
 
 def listing(implementation: Implementation) -> dict[str, Any]:
-    """The entry of `list --json`; available means that this machine has a device for it."""
+    """The entry of `list --json`; available means that this machine has what it needs."""
     here = {"cpu", "cuda"} if torch.cuda.is_available() else {"cpu"}
-    available = not here.isdisjoint(implementation.devices)
+    reasons = [
+        implementation.unsupported(Case(seq_len=1, device=device, dtype=dtype))
+        for device in implementation.devices
+        if device in here
+        for dtype in implementation.dtypes
+    ] or [f"needs {' or '.join(implementation.devices)}"]
+    reason = None if None in reasons else reasons[0]
     return {
         "name": implementation.name,
         "kind": implementation.kind,
@@ -43,8 +50,8 @@ def listing(implementation: Implementation) -> dict[str, Any]:
         "time_law": implementation.time_law,
         "workspace_law": implementation.workspace_law,
         "supports": sorted(implementation.supports),
-        "available": available,
-        "reason": None if available else f"needs {' or '.join(implementation.devices)}",
+        "available": reason is None,
+        "reason": reason,
     }
 
 

@@ -87,7 +87,7 @@ def compiled(
     return replace(
         implementation,
         name=f"{implementation.name}_compiled",
-        title=f"{implementation.title}, torch.compile",
+        title=f"{implementation.name} under torch.compile",
         source=f"{implementation.source}; torch.compile",
         fn=run,
         workspace_law=workspace_law or implementation.workspace_law,
@@ -104,7 +104,7 @@ def lacks(device_type: str) -> str | None:
         return "torch.compile needs Triton on CUDA; install triton" if missing else None
     compiler = os.environ.get("CXX") or COMPILERS.get(sys.platform, "g++")
     if shutil.which(compiler) is None:
-        return f"torch.compile needs a C++ compiler, and there is no {compiler}; set CXX to one"
+        return f"torch.compile needs a C++ compiler, and {compiler!r} is not found; set CXX to one"
     headers = Path(sysconfig.get_path("include"))
     if not (headers / "Python.h").is_file():
         return "torch.compile needs Python's C headers, and there is no Python.h; install them"

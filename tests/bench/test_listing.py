@@ -82,6 +82,10 @@ def test_what_needs_a_device_that_is_missing_says_which(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert listing(catalogue()["sdpa_cudnn"])["available"]
+    monkeypatch.setenv("CXX", "no_such_compiler")
+    compiled = listing(catalogue()["matmul_compiled"])
+    assert not compiled["available"]
+    assert "CXX" in compiled["reason"]
 
 
 def test_the_table_of_implementations_names_every_one_with_its_laws():
