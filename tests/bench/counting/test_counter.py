@@ -99,7 +99,7 @@ def test_matmul_is_4bhn2d_products_and_two_score_matrices():
 
 def test_query_chunked_says_on_which_lengths_its_launches_are_a_polynomial():
     assert formula("query_chunked", "launches") == (
-        "7/256·b·h·n",
+        "1/32·b·h·n",
         "n a multiple of 512, at least 2048",
     )
     assert formula("query_chunked", "workspace_bytes") == (
@@ -127,7 +127,7 @@ def test_the_kernel_that_is_too_long_to_follow_is_answered_by_its_polynomial():
 
     found = counter.at(case)
 
-    assert found.launches == 8 * 2**17 * 7 // 256
+    assert found.launches == 8 * 2**17 * 8 // 256
     assert all(found.value(quantity) is not None for quantity in QUANTITIES)
 
 

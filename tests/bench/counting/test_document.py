@@ -139,7 +139,7 @@ def test_values_are_for_the_sizes_asked_for():
 
     quantities = document["counts"][0]["quantities"]
     assert document["sizes"] == {"b": 1, "h": 2, "n": 2**17, "d": 64}
-    assert quantities["launches"]["value"] == 2 * 2**17 * 7 // 256
+    assert quantities["launches"]["value"] == 2 * 2**17 * 8 // 256
 
 
 def test_a_value_off_the_lattice_is_followed_if_it_can_be():
