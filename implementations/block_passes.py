@@ -138,13 +138,17 @@ class Forward:
     def _add_up(
         self, tile: Tile, total: Tensor, shift: Tensor | None, log_sum: Tensor | None
     ) -> Tensor:
-        """The sum of each row's weights; `total` gets their products with the values."""
+        """`total` gets the products of the weights with the values.
+
+        Gives the sum of each row's weights, where no `log_sum` says that it is 1.
+        """
         plan, rows = self._plan, self._rows.widened(tile.queries(self._query))
         sums = total.new_zeros((*total.shape[:-1], 1), dtype=plan.cut.summing)
         for part, seeing, start, stop in plan.blocks(tile, self._key.shape[-2]):
             less, log = (None if one is None else one[:, seeing] for one in (shift, log_sum))
             weights = _weigh_(self._score(part, rows[:, seeing], start, stop, less), plan, log)
-            sums[:, seeing].add_(weights.sum(dim=-1, keepdim=True, dtype=sums.dtype))
+            if log is None:
+                sums[:, seeing].add_(weights.sum(dim=-1, keepdim=True, dtype=sums.dtype))
             values = self._values.widened(tile.keys(self._value, start, stop))
             into = total[:, seeing]
             if weights.dtype == total.dtype:

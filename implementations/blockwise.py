@@ -21,7 +21,6 @@ from torch.autograd.function import once_differentiable
 from implementations.block_passes import Forward, Plan, backward
 from implementations.blocks import (
     Masking,
-    accumulator,
     cut,
     refuse_mask_gradient,
     working_dtype,
@@ -63,10 +62,6 @@ def attend_blockwise(
     check_arguments(query, key, value, attn_mask, is_causal)
     refuse_dropout(NAME, dropout_p)
     refuse_mask_gradient(NAME, attn_mask)
-    if query.shape[-1] == 0:
-        # Products of no features are empty sums, which BLAS does not write everywhere.
-        query, key = (torch.nn.functional.pad(one, (0, 1)) for one in (query, key))
-        scale = 0.0
     if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
         return _at_once(query, key, value, resolve_scale(query, scale))
     mask = expand_mask(attn_mask, query, key)
@@ -109,7 +104,7 @@ class _Blockwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, plan: Plan) -> Tensor:
         # The log-sum-exp of every row is O(n); only a backward pass needs it.
-        log_sums = accumulator(query[..., :1])
+        log_sums = query.new_zeros((*query.shape[:-1], 1), dtype=plan.cut.summing)
         forward = Forward(query, key, value, plan)
         output = forward.run(log_sums)
         ctx.save_for_backward(query, key, value, output, log_sums, forward.shifts)
