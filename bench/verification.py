@@ -158,8 +158,8 @@ class Verification:
         if implementation.compiles:
             asked = len(first_of_each(cases))
             return (
-                f"{implementation.name} compiles anew in each of them, and was asked {asked} of "
-                f"{len(cases)} situations; the code that is timed is checked where it is timed"
+                f"{implementation.name} compiles anew in every situation, and was asked {asked} of "
+                f"{len(cases)}; the code that is timed is checked where it is timed"
             )
         bad = [one for one in results if one.bad and one.implementation == implementation.name]
         lost = any(one.check == LOST for one in bad)

@@ -253,6 +253,19 @@ def test_a_kernel_whose_layout_was_given_gets_no_hint(kernel, workers):
     assert {one["spec"] for one in workers.operations("check")} == {f"{kernel('mine')}[bshd]"}
 
 
+def test_of_what_compiles_it_is_said_how_far_it_is_and_how_little_it_was_asked(workers):
+    workers.fault = lambda *_: {"status": "crashed", "reason": "not this time"}
+    told: list[str] = []
+
+    found = Verification(names=["matmul_compiled"], dtypes=["float32"]).run(told.append)
+
+    assert found.hints == [
+        f"matmul_compiled compiles anew in every situation, and was asked 2 of {len(CHECKED)}; "
+        "the code that is timed is checked where it is timed"
+    ]
+    assert told[:2] == ["matmul_compiled", "matmul_compiled, which compiles: 1 of 2"]
+
+
 def test_a_kernel_that_declares_itself_gets_no_hint(kernel):
     found = Verification(specs=[kernel("DECLARED")], dtypes=["float32"]).run()
 
