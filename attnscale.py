@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from bench.cases import Plan
+    from bench.checks.results import CheckResult
+    from bench.plan.plan import Plan
     from bench.process.kernels import Kernels
     from bench.records import Record, Run
-    from bench.results import CheckResult
     from bench.sweep.progress import LiveProgress, PlainProgress
     from implementations.case import Case, Pass
     from implementations.interface import Implementation, Layout
+    from reports.judge.result import Fit
     from reports.judge.together import Together
-    from reports.judgement import Fit
 
 __version__ = "0.1.0"
 
@@ -66,8 +66,8 @@ def fit(
         ValueError: the claim is no law, a column is missing, or a value cannot be a size or a cost.
 
     """
-    from reports.fit import SIZES
-    from reports.fit import fit as judge
+    from reports.judge.fit import SIZES
+    from reports.judge.fit import fit as judge
 
     return judge(
         table,
@@ -96,9 +96,9 @@ def verify(
         ValueError: there is no implementation of that name, or no such dtype.
 
     """
-    from bench.refusals import settled, witnesses
-    from bench.situations import check_cases
-    from bench.verify import verify as check
+    from bench.checks.refusals import settled, witnesses
+    from bench.checks.run_situation import verify as check
+    from bench.checks.situations import check_cases
     from implementations.catalogue import from_function, in_layout
     from implementations.catalogue import load as load_implementation
     from implementations.interface import Implementation
@@ -121,7 +121,7 @@ def sweep(plan: Plan | str, out: str | Path, *, resume: bool = False) -> Run:
         ValueError: there is no such preset, the plan cannot be run, or `out` cannot be used.
 
     """
-    from bench.cases import load_preset
+    from bench.plan.plan import load_preset
     from bench.records import read_run
 
     named = plan if isinstance(plan, str) else None
@@ -210,9 +210,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --ou
 @app.command(name="list")
 def list_command(as_json: Json = False) -> int:
     """Show the implementations, the laws they claim and what they support."""
-    from bench.listing import listing, listing_table
+    from bench.checks.tables import listing, listing_table
     from bench.process.kernels import Kernels
-    from bench.supervisor import Worker
+    from bench.process.supervisor import Worker
 
     with Worker(threads=1) as worker, _warnings_as_lines():
         rows = [listing(implementation) for implementation in Kernels(worker).every()]
@@ -247,14 +247,14 @@ def verify_command(
         if any(others):
             raise RequestError("--self-test: expected no other option than --json beside it")
         return _self_test(as_json)
-    from bench.environment import usable_cores
-    from bench.supervisor import Worker
+    from bench.machine.environment import usable_cores
+    from bench.process.supervisor import Worker
 
     with Worker(threads=usable_cores()) as worker, _progress() as shown, _warnings_as_lines():
         shown.phase(STARTING)
         worker.begin()
+        from bench.checks.command import Verification
         from bench.process.kernels import Kernels
-        from bench.verification import Verification
 
         found = Verification(
             names=names or (),
@@ -275,7 +275,7 @@ def verify_command(
 
 
 def _self_test(as_json: bool) -> int:
-    from bench.selftest import document, examine, show
+    from tests.planted.examination import document, examine, show
 
     with _progress() as shown:
         shown.phase("checking the planted kernels")
@@ -338,12 +338,12 @@ def counts_command(
     as_json: Json = False,
 ) -> int:
     """Count operations, bytes, launches and workspace exactly, without a clock."""
-    from bench.environment import usable_cores
-    from bench.supervisor import Worker
+    from bench.machine.environment import usable_cores
+    from bench.process.supervisor import Worker
 
     with Worker(threads=usable_cores()) as worker, _warnings_as_lines():
         worker.begin()  # both processes import torch, which takes seconds, at the same time
-        from bench.counting.command import counts_in_worker, nothing_counted
+        from bench.counting.in_worker import counts_in_worker, nothing_counted
 
         found = counts_in_worker(
             names or (),
@@ -417,12 +417,12 @@ def fit_command(
     as_json: Json = False,
 ) -> int:
     """Judge claimed laws on any table of sizes and costs."""
-    from reports.answers import Questions, check_answerable, documents, print_answers
-    from reports.conditions.doubts import marked_fits
-    from reports.grouped import fit_groups
+    from reports.cells.asked import asked
+    from reports.judge.fit_groups import fit_groups
     from reports.judge.together import together
-    from reports.tables.asked import asked
     from reports.tables.read import read_tables
+    from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
+    from reports.verdicts.doubts import marked_fits
 
     for option, number, low, high in (
         ("--confidence", confidence, 0.5, 1.0),
@@ -483,8 +483,8 @@ def report_command(
     out: Out = None,
 ) -> int:
     """Write figures, tables, HTML and Markdown from records or any table alone."""
-    from reports.page import report
-    from reports.restated import Question
+    from reports.page.page import report
+    from reports.page.restated import Question
 
     question = Question(
         sizes=_sizes(size),
@@ -510,7 +510,7 @@ def run_command(
 ) -> int:
     """Verify, sweep, fit and report in one go."""
     folder, failed = _measure(**options)
-    from reports.page import report
+    from reports.page.page import report
     from reports.tables.columns import TableError
 
     try:
@@ -587,7 +587,7 @@ def _printable(text: object) -> str:
 
 def _measure(**options: Any) -> tuple[Path, bool]:
     """Run the sweep that the options ask for: its directory, and whether a check failed."""
-    from bench.supervisor import Worker
+    from bench.process.supervisor import Worker
 
     names, specs = options.pop("names") or (), options.pop("impl") or ()
     with Worker(threads=1) as worker:  # where the user's files are imported
@@ -595,8 +595,8 @@ def _measure(**options: Any) -> tuple[Path, bool]:
             shown.phase(STARTING)
             if specs:
                 worker.begin()
+            from bench.plan.request import Request
             from bench.process.kernels import Kernels
-            from bench.request import Request
 
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
             request = Request(names=names, specs=specs, **options)
@@ -625,7 +625,7 @@ def _doubts(folder: Path) -> list[str]:
     import pandas as pd
 
     from bench.records import read_info
-    from reports.conditions.doubts import doubts
+    from reports.verdicts.doubts import doubts
 
     frame = pd.DataFrame([one.to_dict() for one in records])
     return list(doubts(frame, read_info(folder)).values())
@@ -635,7 +635,7 @@ def _tally(folder: Path) -> str:
     """What became of the cells, and the first reason of those without a time."""
     from collections import Counter
 
-    from bench.cells import case_of
+    from bench.plan.cells import case_of
 
     cells: dict[object, Record] = {}
     for record in _records(folder):
@@ -712,10 +712,10 @@ def _sweep(
     head_start_s: float = 0.0,
 ) -> bool:
     """Measure; whether a check of the gate failed."""
-    from bench.listing import failing
+    from bench.checks.tables import failing
     from bench.sweep.sweep import Sweep
-    from reports.laws import parse
-    from reports.precision import is_known
+    from reports.judge.precision import is_known
+    from reports.laws.grammar import parse
 
     def law_value(law: str, case: Case) -> float:
         sizes = {"n": case.seq_len, "d": case.d_model, "h": case.num_heads, "b": case.batch}
@@ -745,7 +745,7 @@ def _sweep(
 
 
 def _show_verdicts(fits: Sequence[Fit]) -> None:
-    from reports.verdict_table import print_verdicts
+    from reports.verdicts.table import print_verdicts
 
     print_verdicts(fits, _console())
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from reports.pytest_tests import MarkedTest, Outcome
-    from reports.pytest_verdicts import Judged
+    from reports.claims_in_pytest.judged import Judged
+    from reports.claims_in_pytest.tests import MarkedTest, Outcome
 
 MARK = "complexity"
 OPTION = "--complexity-fail"
@@ -133,7 +133,7 @@ class Complexity:
         """Put the fits into the document that pytest-benchmark is about to write."""
         judged = self._verdicts()
         if judged:
-            from reports.pytest_verdicts import complexity_json
+            from reports.claims_in_pytest.judged import complexity_json
 
             output_json[MARK] = complexity_json(judged)
 
@@ -170,7 +170,7 @@ class Complexity:
     def _show(self, terminal: pytest.TerminalReporter) -> None:
         judged = self._verdicts()
         if judged:
-            from reports.pytest_verdicts import verdict_text
+            from reports.claims_in_pytest.judged import verdict_text
 
             writer = self._config.get_terminal_writer()
             width = max(writer.fullwidth, NARROWEST)
@@ -192,7 +192,7 @@ class Complexity:
             if any(test.outcome == "measured" for test in self._tests.values()):
                 try:
                     with _own_warnings():
-                        from reports.pytest_verdicts import judge_tests
+                        from reports.claims_in_pytest.judged import judge_tests
 
                         self._judged = judge_tests(list(self._tests.values()))
                 except ImportError as problem:
@@ -233,9 +233,9 @@ def _own_warnings() -> Generator[None, None, None]:
 
 def _marked(item: pytest.Item, marks: Sequence[pytest.Mark]) -> MarkedTest:
     """The test, with what it claims; a mark that is wrong ends the session before it began."""
-    from reports.pytest_claims import ClaimError, claim_of
-    from reports.pytest_tests import MarkedTest
-    from reports.wording import one_line
+    from reports.claims_in_pytest.claims import ClaimError, claim_of
+    from reports.claims_in_pytest.tests import MarkedTest
+    from reports.text.wording import one_line
 
     callspec = getattr(item, "callspec", None)
     params = dict(callspec.params) if callspec else {}
@@ -258,7 +258,7 @@ def _marked(item: pytest.Item, marks: Sequence[pytest.Mark]) -> MarkedTest:
 
 def _note(test: MarkedTest, report: pytest.TestReport, fixture: object) -> None:
     """Note what came of one phase of a test."""
-    from reports.pytest_tests import Outcome
+    from reports.claims_in_pytest.tests import Outcome
 
     if report.when == "setup":  # also of a test that is run once more after it failed
         test.outcome = Outcome.NOT_RUN
@@ -274,8 +274,8 @@ def _note(test: MarkedTest, report: pytest.TestReport, fixture: object) -> None:
 
 def _measured(test: MarkedTest, fixture: object) -> Outcome:
     """Take the times from the fixture; what came of it."""
-    from reports.pytest_claims import size_of
-    from reports.pytest_tests import Outcome
+    from reports.claims_in_pytest.claims import size_of
+    from reports.claims_in_pytest.tests import Outcome
 
     try:
         from pytest_benchmark.fixture import BenchmarkFixture

@@ -35,12 +35,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.calibration.scenarios import GRIDS, ONE_VARIABLE, TRUTHS, Disturbance, Truth
-from reports.calibration.simulate import COLUMNS, simulate
-from reports.fit import fit
-from reports.judgement import Verdict
-from reports.laws import parse
-from reports.monomials import Floats, Law, Monomial
+from reports.judge.fit import fit
+from reports.judge.result import Verdict
+from reports.laws.grammar import parse
+from reports.laws.monomials import Floats, Law, Monomial
+from tests.calibration.scenarios import GRIDS, ONE_VARIABLE, TRUTHS, Disturbance, Truth
+from tests.calibration.simulate import COLUMNS, simulate
 
 TOLERANCE = 0.1
 """How far an exponent may be off and still be right; attnscale's own default."""
@@ -639,7 +639,7 @@ def settings(sweeps: int, seed: int, tools: Sequence[str]) -> str:
     grids = "; ".join(f"{name.lower()}: {' and '.join(DESIGNS[name])}" for name in DESIGNS)
     made = (
         f"{sweeps} sweeps of each law at each level of noise, {ROUNDS} readings a cell; seed"
-        f" {seed}. The grids are those of `reports/calibration/scenarios.py`, in turns ({grids})."
+        f" {seed}. The grids are those of `tests/calibration/scenarios.py`, in turns ({grids})."
         f" Python {platform.python_version()}, {versions}."
     )
     meaning = (

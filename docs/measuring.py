@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 
 from bench.timing.cuda import CudaStopwatch, gpu_harness_costs
-from reports.grouped import fit_groups
-from reports.readings import TYPICAL
+from reports.cells.readings import TYPICAL
+from reports.judge.fit_groups import fit_groups
 from reports.tables.read import read_table
 
 PAGE_BYTES = 4096

@@ -24,7 +24,7 @@ settings.load_profile("attnscale")
 
 
 class DirectWorkers:
-    """Stands in for `bench.supervisor.Worker`: the same requests as JSON, answered right here.
+    """Stands in for `bench.process.supervisor.Worker`: requests as JSON, answered right here.
 
     `asked` has every request in order; `fault` may raise in place of an answer, or give one.
     Counts and ceilings, which take long and have tests of their own, are `COUNTED` and `CEILINGS`
@@ -81,8 +81,8 @@ class DirectWorker:
             yield json.loads(json.dumps(answer, allow_nan=False))
 
     def _answer(self, *, op: str, **request: Any) -> dict[str, Any]:
-        from bench.operations import OPERATIONS
-        from bench.worker import _answer
+        from bench.worker.__main__ import _answer
+        from bench.worker.operations import OPERATIONS
 
         self._workers.asked.append((op, request))
         answer = self._workers.fault(op, request)
@@ -110,12 +110,14 @@ class DirectWorker:
 @pytest.fixture
 def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     """Measuring without processes, so that a test starts no torch and injects every failure."""
-    from bench import global_state, imported, supervisor, verification
+    from bench.checks import command
+    from bench.process import global_state, supervisor
     from bench.sweep import sweep
-    from bench.timing import ceilings, visit
+    from bench.timing import ceilings
+    from bench.worker import imported, visit
 
     workers = DirectWorkers()
-    for module in (supervisor, sweep, verification):
+    for module in (supervisor, sweep, command):
         monkeypatch.setattr(module, "Worker", workers)
     monkeypatch.setattr(ceilings, "FAULTING_BYTES", 4096)
 
@@ -154,8 +156,8 @@ def kept_readings() -> Callable[[Path], Readings]:
     """
 
     def read(folder: Path) -> Readings:
-        from bench.cells import cells_of
-        from bench.run_directory import resumable_plan
+        from bench.plan.cells import cells_of
+        from bench.plan.run_directory import resumable_plan
         from bench.sweep.journal import PART_FILE
 
         found: dict[tuple[object, ...], list[float]] = {}
@@ -210,13 +212,13 @@ def attnscale_(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 @pytest.fixture
 def checking(direct_workers: DirectWorkers, monkeypatch: pytest.MonkeyPatch) -> DirectWorkers:
     """Workers in this process, and a gate of four situations: these tests are not about it."""
-    from bench import gate, verification
-    from bench.situations import check_cases
+    from bench.checks import command, gate
+    from bench.checks.situations import check_cases
 
     def few(*dtypes: Any, **options: Any) -> list[Any]:
         chosen = ("plain", "more_keys", "causal", "scale")
         return [one for one in check_cases(*dtypes, **options) if one.name in chosen]
 
     monkeypatch.setattr(gate, "check_cases", few)
-    monkeypatch.setattr(verification, "check_cases", few)
+    monkeypatch.setattr(command, "check_cases", few)
     return direct_workers

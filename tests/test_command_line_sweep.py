@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import attnscale
+from bench.process.supervisor import WorkerLost
 from bench.records import RECORDS_FILE, read_run
-from bench.supervisor import WorkerLost
 
 PLAN = """
     rounds = 2

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import attnscale
-from bench import selftest
-from bench.check_case import CheckCase
-from bench.mutants.planted import Planted, plain
-from bench.situations import check_cases
+from bench.checks.situation import CheckCase
+from bench.checks.situations import check_cases
+from tests.planted import examination
+from tests.planted.planted import Planted, plain
 
 CHECKED = ("plain", "more_keys", "causal", "scale")
 
@@ -158,7 +158,7 @@ def test_an_import_that_takes_the_process_down_is_one_line(attnscale_, write, en
 
 
 def test_an_import_that_never_ends_is_one_line(attnscale_, write, monkeypatch):
-    monkeypatch.setattr("bench.supervisor.IMPORT_LIMIT_S", 0.5)
+    monkeypatch.setattr("bench.process.supervisor.IMPORT_LIMIT_S", 0.5)
     path = write("endless.py", "while True: pass\ndef mine(): ...")
 
     outcome = attnscale_("verify", "--impl", f"{path}:mine", "--dtype", "float32")
@@ -238,8 +238,8 @@ def unscaled(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tor
 
 def test_the_self_test_names_who_was_caught_by_what_and_exits_well(attnscale_, monkeypatch):
     kernels = planted(unscaled=(unscaled, "shapes: output"), usual=(plain, None))
-    monkeypatch.setattr(selftest, "planted_kernels", lambda: kernels)
-    monkeypatch.setattr(selftest, "check_cases", few_cases)
+    monkeypatch.setattr(examination, "planted_kernels", lambda: kernels)
+    monkeypatch.setattr(examination, "check_cases", few_cases)
 
     shown = attnscale_("verify", "--self-test")
 
@@ -252,8 +252,8 @@ def test_the_self_test_names_who_was_caught_by_what_and_exits_well(attnscale_, m
 
 def test_a_self_test_that_misses_a_fault_or_bars_a_right_kernel_fails(attnscale_, monkeypatch):
     kernels = planted(missed=(plain, "shapes: output"), barred=(unscaled, None))
-    monkeypatch.setattr(selftest, "planted_kernels", lambda: kernels)
-    monkeypatch.setattr(selftest, "check_cases", few_cases)
+    monkeypatch.setattr(examination, "planted_kernels", lambda: kernels)
+    monkeypatch.setattr(examination, "check_cases", few_cases)
 
     shown = attnscale_("verify", "--self-test", "--json")
 

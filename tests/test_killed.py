@@ -17,10 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import supervisor
-from bench.process import measuring_process
+from bench.process import measuring_process, supervisor
+from bench.process.supervisor import Worker, WorkerLost
 from bench.records import RECORDS_FILE, Record, read_run
-from bench.supervisor import Worker, WorkerLost
 from bench.sweep.journal import PART_FILE
 
 ROOT = Path(__file__).resolve().parents[1]

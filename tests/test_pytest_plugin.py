@@ -59,15 +59,15 @@ FILES = {
     # A judge that warns, of which other people's -W error says nothing.
     "loud.py": """
         import warnings
-        import reports.fit
+        import reports.judge.fit
 
-        quiet = reports.fit.fit
+        quiet = reports.judge.fit.fit
 
         def fit(*args, **keywords):
             warnings.warn("loud")
             return quiet(*args, **keywords)
 
-        reports.fit.fit = fit
+        reports.judge.fit.fit = fit
     """,
     "test_sorting.py": """
         import pytest
@@ -152,7 +152,7 @@ def test_verdicts_are_shown_and_saved_and_a_refuted_claim_fails_the_session(proj
     )
     assert "--complexity-fail: 2 refuted of 5 claims, so this session fails" in done.stdout
     assert "41 passed" in done.stdout
-    assert not loaded_in(tmp_path) & {"torch", "implementations", "bench.cases"}
+    assert not loaded_in(tmp_path) & {"torch", "implementations", "bench.plan.plan"}
 
     (kept,) = (tmp_path / ".benchmarks").rglob("*_kept.json")
     for file in (tmp_path / "out.json", kept):

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 import attnscale
-from bench import gate, situations
-from bench.cases import Plan, PlanError, Series
-from bench.check_case import CheckCase
+from bench.checks import gate, situations
+from bench.checks.situation import CheckCase
+from bench.checks.situations import check_cases
+from bench.plan.plan import Plan, PlanError, Series
 from bench.records import RunError
-from bench.situations import check_cases
 from implementations.attention.matmul import matmul
 from implementations.catalogue import CatalogueError, catalogue, from_function, in_layout
 

@@ -103,8 +103,8 @@ def test_importing_all_of_reports_leaves_torch_unloaded():
 
     found = loaded(f"import {names}")
 
-    assert {"reports.fit", "reports.page", "bench.records"} <= found
-    assert not found & {"torch", "implementations", "bench.cases"}
+    assert {"reports.judge.fit", "reports.page.page", "bench.records"} <= found
+    assert not found & {"torch", "implementations", "bench.plan.plan"}
 
 
 def test_importing_the_front_door_loads_nothing_heavy():

@@ -13,12 +13,12 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.cases import load_preset
-from bench.cells import Cell, cells_of, unmeasured_record
-from bench.gate import Admission, Gate, cases_for
+from bench.checks.gate import Admission, Gate, cases_for
+from bench.checks.run_situation import verify
+from bench.plan.cells import Cell, cells_of, unmeasured_record
+from bench.plan.plan import load_preset
 from bench.timing.inputs import make_inputs
 from bench.timing.prepared_call import prepare
-from bench.verify import verify
 from implementations.case import Case
 from implementations.catalogue import load
 

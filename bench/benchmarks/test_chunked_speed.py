@@ -16,12 +16,12 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.alternate import speedups
-from bench.gate import Gate, cases_for
+from bench.benchmarks.alternate import speedups
+from bench.checks.gate import Gate, cases_for
+from bench.checks.run_situation import verify
 from bench.timing.inputs import make_inputs
 from bench.timing.prepared_call import prepare
 from bench.timing.stopwatch import CpuStopwatch
-from bench.verify import verify
 from implementations.blocks import HALF, working_dtype
 from implementations.case import Case, Pass
 from implementations.catalogue import load

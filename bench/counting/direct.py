@@ -13,13 +13,7 @@ from torch import Tensor
 from bench.counting.following import Follower, TooManyOperatorsError
 from bench.counting.fused import Attending
 from bench.counting.python_loop import loop_counts
-from bench.counting.result import (
-    ARITHMETIC,
-    CountedOn,
-    Counts,
-    Quantity,
-    nothing_but_useful,
-)
+from bench.counting.result import ARITHMETIC, CountedOn, Counts, Quantity, nothing_but_useful
 from bench.counts import useful_flops
 from bench.timing.inputs import Inputs, differentiate, make_inputs
 from implementations.attention.loop import loop

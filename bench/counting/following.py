@@ -18,7 +18,7 @@ from bench.counting.fused import kernel_buffers
 from bench.counting.operators import Bound, Cost, Rule, base_name, rule_of
 from bench.counting.result import Quantity
 from bench.counting.traffic import Schema, tensors_in, touched_bytes
-from bench.memory import Allocation, peak_beyond
+from bench.machine.workspace import Allocation, peak_beyond
 
 HALF = (torch.bfloat16, torch.float16)
 

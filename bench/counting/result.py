@@ -44,8 +44,8 @@ class Counts:
     `bytes_read`, `bytes_written`: what operators touch, each distinct element of an operand once.
     `launches`: operators that compute or move something; views are none.
     `workspace_bytes`: peak live bytes of the call beyond its inputs and outputs, as in
-    `bench.memory`, but for the few bytes of Python numbers that become scalars, and on CUDA for
-    the allocator's rounding of each block.
+    `bench.machine.workspace`, but for the few bytes of Python numbers that become scalars, and on
+    CUDA for the allocator's rounding of each block.
 
     `counted_on` says how the program was followed: on `meta` tensors, which hold no data, by a
     real call on the `cpu`, or not at all (`formula`, `none`). `by_formula` names the quantities

@@ -8,13 +8,7 @@ from functools import cached_property
 from bench.counting.direct import count
 from bench.counting.lattice import Fitted, fitted
 from bench.counting.polynomials import Point
-from bench.counting.result import (
-    EXECUTED,
-    CountedOn,
-    Counts,
-    Quantity,
-    nothing_but_useful,
-)
+from bench.counting.result import EXECUTED, CountedOn, Counts, Quantity, nothing_but_useful
 from bench.counts import useful_flops
 from implementations.case import Case
 from implementations.interface import Implementation

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.doctor.finding import Finding, grade
-from bench.system_files import read
-from bench.timer_test import LARGEST_ERROR, HarnessOverhead, TimerReading
+from bench.doctor.known_durations import LARGEST_ERROR, HarnessOverhead, TimerReading
+from bench.machine.linux_files import read
 from bench.timing.stopwatch import HarnessCosts
 
 SOURCE = Path("sys/devices/system/clocksource/clocksource0/current_clocksource")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.control_groups import CGROUP, cpu_quota, groups, memory_limit
 from bench.doctor.finding import Finding, counted
-from bench.system_files import read_counters
+from bench.machine.cgroups import CGROUP, cpu_quota, groups, memory_limit
+from bench.machine.linux_files import read_counters
 
 OWN_CPUS = "Give the container CPUs of its own (docker: --cpuset-cpus) in place of --cpus."
 GIB = 2**30

@@ -14,9 +14,9 @@ from typing import Literal
 import psutil
 
 from bench.doctor.fixed_work import Stream, count_up
-from bench.environment import usable_cores
-from bench.system_files import read
-from bench.timer_test import HarnessOverhead, TimerReading, harness_overhead, timer_test
+from bench.doctor.known_durations import HarnessOverhead, TimerReading, harness_overhead, timer_test
+from bench.machine.environment import usable_cores
+from bench.machine.linux_files import read
 from bench.timing.stopwatch import HarnessCosts, harness_costs
 
 WORKER_LIMIT_S = 120.0
@@ -154,7 +154,7 @@ def temperatures() -> list[Temperature]:
 
 def describe_worker() -> Mapping[str, object]:
     """What a measuring process, started as a sweep starts it, says of itself."""
-    from bench.supervisor import Worker
+    from bench.process.supervisor import Worker
 
     with Worker(threads=usable_cores(), allocator="pinned") as worker:
         return worker.ask("describe", limit_s=WORKER_LIMIT_S)

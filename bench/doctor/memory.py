@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.control_groups import memory_limit
 from bench.doctor.finding import Finding, counted
 from bench.doctor.limits import GIB
 from bench.doctor.machine import Memory
-from bench.system_files import read, read_counters
+from bench.machine.cgroups import memory_limit
+from bench.machine.linux_files import read, read_counters
 
 SCARCE_BYTES = 4 * GIB
 TOO_LITTLE_BYTES = GIB
@@ -91,8 +91,8 @@ def huge_pages(root: Path) -> Finding:
 
 def allocator(describe: Callable[[], Mapping[str, object]]) -> Finding:
     """Whether a measuring process keeps the memory of large blocks that it uses again."""
-    from bench.environment import allocator_caveats
-    from bench.supervisor import WorkerLost
+    from bench.machine.environment import allocator_caveats
+    from bench.process.supervisor import WorkerLost
 
     try:
         answer = describe()

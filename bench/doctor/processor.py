@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from bench.doctor.finding import Finding, counted
-from bench.system_files import parse_cpus, read, read_number, write_cpus
+from bench.machine.linux_files import parse_cpus, read, read_number, write_cpus
 
 CPUS = Path("sys/devices/system/cpu")
 # Just after work the clock is near its maximum, unless something holds it down.

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import cache, partial
 
 from bench.process.described import Described, from_description, lost
-from bench.supervisor import IMPORT_LIMIT_S, ImportLost, Worker, WorkerLost, succeeded
+from bench.process.supervisor import IMPORT_LIMIT_S, ImportLost, Worker, WorkerLost, succeeded
 from implementations.case import Case
 from implementations.catalogue import (
     CatalogueError,

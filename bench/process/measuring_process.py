@@ -15,7 +15,7 @@ from typing import IO
 
 import psutil
 
-from bench.environment import worker_environment
+from bench.machine.environment import worker_environment
 from bench.process.descendants import end_marked, new_mark
 from bench.process.drain import Drain
 

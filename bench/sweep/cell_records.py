@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.cells import Cell, Key, unmeasured_record
-from bench.checks.plausible import Limits, implausible
-from bench.counters import Usage
-from bench.gate import Admission
+from bench.checks.gate import Admission
+from bench.checks.timed.plausible import Limits, implausible
+from bench.machine.os_counters import Usage
+from bench.plan.cells import Cell, Key, unmeasured_record
 from bench.records import Record
 from bench.sweep.round_record import Answer, round_record
 from implementations.oracle import softmax_attention

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from bench.cells import Cell
+from bench.plan.cells import Cell
 from implementations.case import Case
 from implementations.interface import Implementation
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.cases import Plan
-from bench.cells import Cell, Key, case_of
+from bench.plan.cells import Cell, Key, case_of
+from bench.plan.plan import Plan
 from bench.records import WRONG, Record
 from bench.sweep.forecast import Forecast, Observation
 

@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.cells import Cell, Key
+from bench.plan.cells import Cell, Key
 from bench.timing.sampling import COLD_S, READING_S
 
 # A call that takes longer is costly: it takes part in every second or third pass, so that

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import environment
-from bench.cases import Plan, PlanError
-from bench.cells import Cell, Key, by_implementation
-from bench.checking import run_agreement, run_checks
-from bench.gate import Admission, Gate, cases_for
+from bench.checks.gate import Admission, Gate, cases_for
+from bench.checks.results import CheckResult, matrix_rows, summary
+from bench.checks.run_in_worker import run_agreement, run_checks
+from bench.machine import environment
+from bench.plan.cells import Cell, Key, by_implementation
+from bench.plan.plan import Plan, PlanError
+from bench.plan.run_directory import check_machine
 from bench.process.described import Described, source_sha256
+from bench.process.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.records import RunError
-from bench.results import CheckResult, matrix_rows, summary
-from bench.run_directory import check_machine
-from bench.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
 from bench.sweep.progress import Observer
 from implementations.case import Case
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from bench.counters import Usage
+from bench.machine.os_counters import Usage
 from bench.records import Record
 
 Answer: TypeAlias = Mapping[str, Any]
-"""What a measuring process answers to a visit; see `bench.operations.visit`."""
+"""What a measuring process answers to a visit; see `bench.worker.operations.visit`."""
 
 # Shorter spans say little: the machine's counters advance by ticks of 10 ms.
 SHORTEST_LOAD_S = 0.1

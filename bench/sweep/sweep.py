@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import environment
-from bench.cases import Plan
-from bench.cells import Cell, cells_of
-from bench.gate import Gate
+from bench.checks.gate import Gate
+from bench.machine import environment
+from bench.plan.cells import Cell, cells_of
+from bench.plan.plan import Plan
+from bench.plan.run_directory import check_sources, prepare
 from bench.process.kernels import Kernels
+from bench.process.supervisor import Worker
 from bench.records import RECORDS_FILE, RunError, read_records, write_info
-from bench.run_directory import check_sources, prepare
-from bench.supervisor import Worker
 from bench.sweep.forecast import Forecast, LawValue
 from bench.sweep.history import History
 from bench.sweep.journal import Journal

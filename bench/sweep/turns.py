@@ -10,13 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench.cases import Plan
-from bench.cells import Cell, Key
-from bench.checking import compiling_s
-from bench.counters import Usage
-from bench.gate import Admission
+from bench.checks.gate import Admission
+from bench.checks.run_in_worker import compiling_s
+from bench.machine.os_counters import Usage
+from bench.plan.cells import Cell, Key
+from bench.plan.plan import Plan
+from bench.process.supervisor import (
+    MOST_ENDINGS,
+    ImportLost,
+    Worker,
+    WorkerEnded,
+    WorkerLost,
+    succeeded,
+)
 from bench.records import WRONG, RunError
-from bench.supervisor import MOST_ENDINGS, ImportLost, Worker, WorkerEnded, WorkerLost, succeeded
 from bench.sweep.cell_records import CellRecords
 from bench.sweep.history import History, visit_limit_s
 from bench.sweep.journal import Journal

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bench.counters import read_usage
+from bench.machine.os_counters import read_usage
 from bench.timing.sampling import quickest_s
 from bench.timing.stopwatch import Stopwatch
 

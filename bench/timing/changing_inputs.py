@@ -52,8 +52,8 @@ class ChangingInputs:
     """The inputs of a cell, and how their contents change; the mask stays as it is.
 
     `grad_output` is a view of the upstream gradient's memory, to be written to (see
-    `bench.checks.sampled_rows.thin_upstream`). What comes next is left to `chance`, by default one
-    that no kernel can foresee.
+    `bench.checks.timed.sampled_rows.thin_upstream`). What comes next is left to `chance`, by
+    default one that no kernel can foresee.
     """
 
     def __init__(self, inputs: Inputs, pool: Pool, chance: random.Random | None = None) -> None:

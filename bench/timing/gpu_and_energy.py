@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from bench.energy import EnergyMeter, Idle, energy_per_call, find_meter, idle_power
-from bench.nvml import Sensor, Unavailable, open_device
+from bench.machine.energy import EnergyMeter, Idle, energy_per_call, find_meter, idle_power
+from bench.machine.nvml import Sensor, Unavailable, open_device
 from bench.timing.prepared_call import Prepared
 
 

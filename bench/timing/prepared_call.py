@@ -12,8 +12,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bench.environment import available_bytes
-from bench.nvml import Unavailable
+from bench.machine.environment import available_bytes
+from bench.machine.nvml import Unavailable
 from bench.timing.changing_inputs import ChangingInputs, Pool
 from bench.timing.cuda import Captured, CudaStopwatch, capture
 from bench.timing.inputs import Inputs, differentiate, make_inputs

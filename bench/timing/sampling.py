@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.counters import Usage, read_process
+from bench.machine.os_counters import Usage, read_process
 from bench.timing.stopwatch import Call, Stopwatch, drop, nothing
 
 # Some twenty thousand times what a clock tells apart, and short beside most spells of disturbance.

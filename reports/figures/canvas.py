@@ -25,9 +25,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from reports import wording
 from reports.figures.view import Look
-from reports.judgement import Fit
+from reports.judge.result import Fit
+from reports.text import wording
 
 STYLE_SHEET = Path(__file__).with_name("attnscale.mplstyle")
 PNG_DPI = 160

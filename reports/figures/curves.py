@@ -13,12 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from reports import wording
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
 from reports.figures.size_names import OUR_SIZES
 from reports.figures.view import Series, View
-from reports.judgement import Fit, Verdict
+from reports.judge.result import Fit, Verdict
+from reports.text import wording
 
 _BAND = 2.0  # rms residuals on each side of the fitted curve
 _CLOSE = np.log(1.15)  # beyond the misfit of one regime, below the jump to the next

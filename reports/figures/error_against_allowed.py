@@ -19,10 +19,18 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator
 from numpy.typing import NDArray
 
-from reports import wording
-from reports.checks import DTYPES, failed, in_words, nearest, numberless, ordered, share_words
+from reports.conditions.checks import (
+    DTYPES,
+    failed,
+    in_words,
+    nearest,
+    numberless,
+    ordered,
+    share_words,
+)
 from reports.figures import canvas
 from reports.figures.view import Look, View, looks
+from reports.text import wording
 
 STEM = "error_against_allowed"
 _MOST_PANELS = 4  # as many dtypes as there are today; narrower panels cannot be labelled
@@ -35,7 +43,7 @@ _LEAST_DECADES = 1.5  # with this, a power of ten has room beside "none" in the 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checked:
-    """The checks of one run (see `reports.checks.check_table`), and each implementation's look."""
+    """The checks of one run (`reports.conditions.checks`), and each implementation's look."""
 
     checks: pd.DataFrame = field(repr=False)
     looks: Mapping[str, Look] = field(repr=False)

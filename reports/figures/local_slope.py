@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports import wording
+from reports.cells.slopes import local_slopes
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
 from reports.figures.size_names import OUR_SIZES
 from reports.figures.view import Series, View
-from reports.laws import LawError, parse_declared
-from reports.slopes import local_slopes
+from reports.laws.grammar import LawError, parse_declared
+from reports.text import wording
 
 STEM = "local_slope_against_n"
 _ROOM = 0.1  # exponents above and below the slopes
@@ -44,7 +44,7 @@ def missing(view: View) -> str | None:
 
 
 def data(view: View) -> pd.DataFrame:
-    """One row for each pair of neighbouring sizes of a series (see `reports.slopes`).
+    """One row for each pair of neighbouring sizes of a series (see `reports.cells.slopes`).
 
     `seq_len` is their geometric mean, `slope` the change of log(time) over that of log(seq_len),
     `slope_low` and `slope_high` its 95 % interval by the spread between rounds or processes, empty

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from reports import wording
-from reports.bounds import ceilings_of
+from reports.conditions.bounds import ceilings_of
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
 from reports.figures.view import View
+from reports.text import wording
 
 STEM = "share_of_peak"
 _FULL = 1.05  # top of the axis where a panel comes near the peak

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.cell_table import SIZE_COLUMNS, UNNAMED, cell_table, measured
+from reports.cells.cell_table import SIZE_COLUMNS, UNNAMED, cell_table, measured
 from reports.figures.size_names import OUR_SIZES, SizeName
-from reports.judgement import Fit
-from reports.labels import label_of, text_of, worded
+from reports.judge.result import Fit
 from reports.tables.columns import measured_rows
+from reports.text.labels import label_of, text_of, worded
 
 Line = Literal["-", "--", "-.", ":"]
 

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports import wording
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose, not_shown
 from reports.figures.view import View
+from reports.text import wording
 
 STEM = "workspace_against_n"
 _REFERENCES = ((1, "grows as n", (0, (1, 2))), (2, "grows as n^2", (0, (5, 3))))

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from reports.cells import Cells
-from reports.explanations import Fitted, fit_model
-from reports.findings import PRESENT_SHARE, Findings, largest_cell
-from reports.judgement import Basis, Interval, Judgement, Leading, Term, Verdict
-from reports.models import Model, Solution
-from reports.monomials import Monomial
-from reports.regimes import describe
-from reports.setting import Setting
+from reports.cells.cells import Cells
+from reports.judge.findings import PRESENT_SHARE, Findings, largest_cell
+from reports.judge.models.error_scale import Setting
+from reports.judge.models.explanations import Fitted, fit_model
+from reports.judge.models.model import Model, Solution
+from reports.judge.regimes import describe
+from reports.judge.result import Basis, Interval, Judgement, Leading, Term, Verdict
+from reports.laws.monomials import Monomial
 
 
 def shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:

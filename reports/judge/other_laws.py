@@ -9,12 +9,12 @@ from functools import cache
 import numpy as np
 from scipy.stats import f as f_distribution
 
-from reports import jumps
-from reports.explanations import Fitted, is_long, small_change
-from reports.models import Model
-from reports.monomials import Floats, Law, Monomial
-from reports.rivals import rivals, shows_beyond
-from reports.setting import STRICT, Setting
+from reports.judge.models import jumps
+from reports.judge.models.error_scale import STRICT, Setting
+from reports.judge.models.explanations import Fitted, is_long, small_change
+from reports.judge.models.model import Model
+from reports.judge.models.outgrowing import rivals, shows_beyond
+from reports.laws.monomials import Floats, Law, Monomial
 
 TWIN_CONFIDENCE = 0.999
 OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation

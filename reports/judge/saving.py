@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports.breaks import FEWEST_CELLS
-from reports.explanations import Fitted, is_long
-from reports.findings import VISIBLE_SHARE, Allowed
-from reports.judge.one_jump import one_jump_reaches
-from reports.models import MOST_LOWER, Held, Model, least, lower_terms, near_terms
-from reports.monomials import Law
-from reports.setting import MISFIT_IN_ERRORS, STRICT, Setting
+from reports.judge.findings import VISIBLE_SHARE, Allowed
+from reports.judge.models.breaks import FEWEST_CELLS
+from reports.judge.models.error_scale import MISFIT_IN_ERRORS, STRICT, Setting
+from reports.judge.models.explanations import Fitted, is_long
+from reports.judge.models.model import MOST_LOWER, Held, Model, least, lower_terms, near_terms
+from reports.judge.models.one_jump import one_jump_reaches
+from reports.laws.monomials import Law
 
 AS_GOOD = 2.0
 """What saves a claim explains the cells as well: so much, in the criterion, is hardly evidence

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from reports.cells import Cells
-from reports.monomials import Factor, Floats, Law, Monomial
+from reports.cells.cells import Cells
+from reports.laws.monomials import Factor, Floats, Law, Monomial
 
 
 def tested_sizes(cells: Cells, law: Law, names: Sequence[str]) -> tuple[str, ...]:

@@ -16,14 +16,14 @@ import numpy as np
 from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
-from reports.explanations import PRICE
-from reports.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough, within
-from reports.judgement import Fit, Interval, Verdict
-from reports.models import Held, Model, least
-from reports.monomials import Floats
-from reports.profiles import MOST_VARIABLES, intervals, search
-from reports.setting import REACH, Setting
-from reports.verdict import logarithm
+from reports.judge.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough, within
+from reports.judge.models.error_scale import REACH, Setting
+from reports.judge.models.explanations import PRICE
+from reports.judge.models.intervals import MOST_VARIABLES, intervals, search
+from reports.judge.models.model import Held, Model, least
+from reports.judge.result import Fit, Interval, Verdict
+from reports.laws.monomials import Floats
+from reports.verdicts.reasons import logarithm
 
 FEWEST_GROUPS = 3
 FEWEST_FREE = 5

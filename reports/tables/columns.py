@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from reports.tables.text.notation import Mark, in_points
+from reports.tables.plain_text.notation import Mark, in_points
 from reports.tables.units import UnitError, parse_quantity
 
 FILES = "files"

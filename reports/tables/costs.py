@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from reports.monomials import Floats
+from reports.laws.monomials import Floats
 from reports.tables.columns import TableError, shown
 from reports.tables.columns import numbers as plain_numbers
 from reports.tables.rates import Rate, rate_in, time_of_call
 from reports.tables.spelled import Spelled, spelled
 from reports.tables.units import BASE, NO_UNIT, Unit, unit_named, unit_of
-from reports.wording import listed
+from reports.text.wording import listed
 
 UNIT_COLUMNS = ("unit", "units", "time_unit", "time unit", "timeunit", "mode")
 """Columns that hold the unit of a cost; a `mode` does so where it says `thrpt`."""

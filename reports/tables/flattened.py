@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from reports.wording import one_line
+from reports.text.wording import one_line
 
 _MOST_INSIDE = 200  # names in the objects of a column; more is no list of parameters
 _DEEPEST = 4

@@ -20,8 +20,8 @@ from reports.tables.benchmarks.torch_compare import compare_contents, is_compare
 from reports.tables.columns import TableError
 from reports.tables.contents import KINDS, Contents
 from reports.tables.documents import read_json
-from reports.tables.text.delimited import read_delimited
-from reports.tables.text.text_tables import has_pipes, read_aligned, read_pipes
+from reports.tables.plain_text.delimited import read_delimited
+from reports.tables.plain_text.text_tables import has_pipes, read_aligned, read_pipes
 from reports.tables.unread import unread
 
 MOST_BYTES = 256 * 2**20

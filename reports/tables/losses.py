@@ -16,7 +16,7 @@ import pandas as pd
 from pandas.api import types
 
 from reports.tables.columns import FARTHEST, STATUSES, TableWarning, no_number, row_of, shown
-from reports.wording import count
+from reports.text.wording import count
 
 Statuses = npt.NDArray[np.object_]
 

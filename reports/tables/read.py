@@ -1,8 +1,8 @@
 """Reads what was measured into one table: runs, journals, tables, files of benchmark programs.
 
-One row is one record, or all records of a cell and process (`reports.readings`), and the columns
-are those of `bench.records.Record` as the file names them (`pass`, not `pass_`); a foreign table
-keeps its own columns. Files are told apart by their content (see `reports.tables.formats`).
+One row is one record, or all records of a cell and process (`reports.cells.readings`), and the
+columns are those of `bench.records.Record` as the file names them (`pass`, not `pass_`); a foreign
+table keeps its own columns. Files are told apart by their content (see `reports.tables.formats`).
 """
 
 from __future__ import annotations
@@ -25,19 +25,12 @@ from bench.records import (
     read_records,
     read_run,
 )
-from reports.readings import TYPICAL, of_processes
-from reports.tables.columns import (
-    FILES,
-    STATUSES,
-    TableError,
-    measured_rows,
-    numbers,
-    row_of,
-)
+from reports.cells.readings import TYPICAL, of_processes
+from reports.tables.columns import FILES, STATUSES, TableError, measured_rows, numbers, row_of
 from reports.tables.contents import KINDS, Contents
 from reports.tables.flattened import flattened
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
-from reports.wording import one_line
+from reports.text.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
 
@@ -112,7 +105,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     Raises:
         TableError: the file is missing, empty, of another kind or broken, or no row is measured;
             in records of ours, also if a number column holds text, or a time is not positive and
-            finite. Of other tables `reports.tables.asked` looks at the columns that are judged.
+            finite. Of other tables `reports.cells.asked` looks at the columns that are judged.
 
     """
     source = Path(path)

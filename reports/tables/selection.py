@@ -13,7 +13,7 @@ from pandas.api import types
 
 from reports.tables.columns import TableError, column_called, no_column, shown
 from reports.tables.spelled import spelled
-from reports.wording import count, one_line, shortened
+from reports.text.wording import count, one_line, shortened
 
 MOST_VALUES = 100
 """Columns of costs that one request may name."""

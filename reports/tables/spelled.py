@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.monomials import Floats
-from reports.tables.text.notation import Mark, decimal_mark, in_points, is_number
+from reports.laws.monomials import Floats
+from reports.tables.plain_text.notation import Mark, decimal_mark, in_points, is_number
 
 _CELL = re.compile(
     r"(?:[A-Za-z_]\w{0,40}\s*[=:]\s*)?"

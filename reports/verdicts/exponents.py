@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from reports.findings import allowed_exponents
-from reports.judgement import Fit
-from reports.laws import LawError, parse_declared
-from reports.wording import listed
+from reports.judge.findings import allowed_exponents
+from reports.judge.result import Fit
+from reports.laws.grammar import LawError, parse_declared
+from reports.text.wording import listed
 
 _ROUNDING = 1e-9
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from reports.judgement import Fit, Verdict
-from reports.laws import parse_declared
-from reports.proposals import compatible
-from reports.tables.text.notation import is_number
-from reports.wording import listed
+from reports.judge.proposals import compatible
+from reports.judge.result import Fit, Verdict
+from reports.laws.grammar import parse_declared
+from reports.tables.plain_text.notation import is_number
+from reports.text.wording import listed
 
 
 def on_settings(fit: Fit) -> str | None:

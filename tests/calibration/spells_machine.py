@@ -223,7 +223,7 @@ def draw_cells(rng: np.random.Generator) -> Cells:
 
 
 def _draw_series(kind: str, number: int, rng: np.random.Generator) -> tuple[Floats, ...]:
-    """The columns of one series, its cost as reports/calibration/simulate.py draws it."""
+    """The columns of one series, its cost as tests/calibration/simulate.py draws it."""
     n, d, unit = _grid(kind)
     cost = unit * n**2 * d
     smallest, middle = int(cost.argmin()), float(np.median(cost))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.situations import check_cases
-from bench.verify import verify
+from bench.checks.run_situation import verify
+from bench.checks.situations import check_cases
 from implementations.case import Case
 from implementations.catalogue import catalogue
 from implementations.interface import Feature, Implementation, UnsupportedCaseError

@@ -300,7 +300,7 @@ def test_devices_and_dtypes_that_are_not_declared_are_unsupported():
 
 
 def test_every_declared_law_names_only_n_d_h_and_b_and_parses():
-    from reports.laws import parse
+    from reports.laws.grammar import parse
 
     for implementation in catalogue().values():
         for law in (implementation.time_law, implementation.workspace_law):

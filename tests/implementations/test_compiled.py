@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import operations
-from bench.situations import check_cases, first_of_each
-from bench.timing import visit as visiting
-from bench.verify import verify_case
+from bench.checks.run_situation import verify_case
+from bench.checks.situations import check_cases, first_of_each
+from bench.worker import operations
+from bench.worker import visit as visiting
 from implementations.attention import _compiled as module
 from implementations.attention._compiled import compiled, lacks
 from implementations.attention.matmul import IMPLEMENTATION as MATMUL

@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.situations import check_cases
-from bench.verify import verify
+from bench.checks.run_situation import verify
+from bench.checks.situations import check_cases
 from implementations.attention import triton_flash as module
 from implementations.attention.triton_flash import IMPLEMENTATION, TILES, Tiles, triton_flash
 from implementations.case import Case

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.laws import parse_monomial
+from reports.laws.grammar import parse_monomial
 
 SEQ_LENS = (128, 256, 512, 1024, 2048, 4096, 8192)
 D_MODELS = (64, 128, 256, 512, 1024)

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.calibration.scenarios import Disturbance, Truth
-from reports.judgement import Verdict
-from reports.laws import parse, parse_monomial
+from reports.judge.result import Verdict
+from reports.laws.grammar import parse, parse_monomial
+from tests.calibration.scenarios import Disturbance, Truth
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "comparison.py"
 SEQ_LENS, D_MODELS = (128, 256, 512, 1024, 2048, 4096), (64, 128, 256, 512, 1024)

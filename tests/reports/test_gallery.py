@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reports.grouped import fit_groups
-from reports.judgement import Verdict
-from reports.judging import judge
+from reports.judge.fit_groups import fit_groups
+from reports.judge.judge import judge
+from reports.judge.result import Verdict
 from reports.tables.read import read_table
 
 GALLERY = Path(__file__).resolve().parents[2] / "reports" / "gallery"
@@ -61,7 +61,7 @@ def test_medians_refute_nothing_that_rests_on_a_cache_left_by_degrees(monkeypatc
         verdicts.append(found.verdict)
         return found
 
-    monkeypatch.setattr("reports.fit.judge", noting)
+    monkeypatch.setattr("reports.judge.fit.judge", noting)
     fit_groups(rows, info=table.shared_info)
 
     assert verdicts[0] is Verdict.INCONCLUSIVE

@@ -12,14 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.pytest_ids import shared_part
-from reports.tables.benchmarks.rows import (
-    LeftOutWarning,
-    an_object,
-    is_number,
-    telling_names,
-    word,
-)
+from reports.tables.benchmarks.pytest_ids import shared_part
+from reports.tables.benchmarks.rows import LeftOutWarning, an_object, is_number, telling_names, word
 from reports.tables.contents import Contents
 
 # What pytest-benchmark writes for a parameter that JSON cannot hold, such as a numpy integer.

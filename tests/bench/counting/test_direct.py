@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.counting.direct import MOST_PAIRS_ON_CPU, count
 from bench.counting.result import EXECUTED
-from bench.memory import workspace_bytes
+from bench.machine.workspace import workspace_bytes
 from bench.timing.inputs import differentiate, make_inputs
 from implementations.attention.matmul import matmul
 from implementations.case import Case

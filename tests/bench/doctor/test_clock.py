@@ -18,7 +18,7 @@ from bench.doctor.clock import (
     shared_memory,
     timer,
 )
-from bench.timer_test import HarnessOverhead, TimerReading
+from bench.doctor.known_durations import HarnessOverhead, TimerReading
 from bench.timing.stopwatch import HarnessCosts
 
 

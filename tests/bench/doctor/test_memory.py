@@ -4,7 +4,7 @@ import pytest
 
 from bench.doctor.machine import Memory
 from bench.doctor.memory import allocator, available, huge_pages, swap, swapped_pages
-from bench.supervisor import WorkerLost
+from bench.process.supervisor import WorkerLost
 
 GIB = 2**30
 

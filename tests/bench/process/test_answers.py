@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.process.answers import checked
-from bench.supervisor import succeeded
+from bench.process.supervisor import succeeded
 
 VISITED = {"status": "measured", "time_s": 2e-3, "calls": 2}
 

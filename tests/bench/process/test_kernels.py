@@ -9,7 +9,7 @@ import torch
 
 from bench.process.described import Described, describe, source_sha256
 from bench.process.kernels import Kernels
-from bench.supervisor import ImportLost, WorkerLost
+from bench.process.supervisor import ImportLost, WorkerLost
 from implementations import catalogue as module
 from implementations.case import Case
 from implementations.catalogue import CatalogueError, load, suite

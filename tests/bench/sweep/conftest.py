@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from bench import environment, gate
-from bench.cases import Plan, Series
-from bench.gate import Admission, Gate
+from bench.checks import gate
+from bench.checks.gate import Admission, Gate
+from bench.checks.situations import check_cases
+from bench.machine import environment
+from bench.plan.plan import Plan, Series
+from bench.process.supervisor import WorkerLost
 from bench.records import Record, read_run
-from bench.situations import check_cases
-from bench.supervisor import WorkerLost
 from bench.sweep import sweep
 from bench.sweep.preparations import Preparations
 from bench.sweep.sweep import Sweep

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cells import Cell
+from bench.plan.cells import Cell
 from bench.sweep.forecast import Forecast, Observation
 from implementations.case import Case
 from implementations.catalogue import catalogue

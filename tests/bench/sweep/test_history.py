@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cases import Plan, Series
-from bench.cells import cells_of, unmeasured_record
+from bench.plan.cells import cells_of, unmeasured_record
+from bench.plan.plan import Plan, Series
 from bench.records import Record
 from bench.sweep.forecast import Forecast
 from bench.sweep.history import SHORTEST_LIMIT_S, History, visit_limit_s

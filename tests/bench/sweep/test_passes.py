@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cases import Plan, Series
-from bench.cells import Cell, cells_of
+from bench.plan.cells import Cell, cells_of
+from bench.plan.plan import Plan, Series
 from bench.sweep.passes import COSTLY_S, LONGEST_PERIOD, Passes, period, visit_s
 from bench.timing.sampling import COLD_S, READING_S
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench import environment
-from bench.cases import Plan, PlanError, Series
-from bench.cells import cells_of
-from bench.gate import Gate
+from bench.checks.gate import Gate
+from bench.machine import environment
+from bench.plan.cells import cells_of
+from bench.plan.plan import Plan, PlanError, Series
+from bench.process.supervisor import WorkerLost
 from bench.records import RunError
-from bench.supervisor import WorkerLost
 from bench.sweep.preparations import (
     CEILING_LIMIT_S,
     COUNTING_LIMIT_S,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.cases import Plan, Series
-from bench.cells import cells_of, unmeasured_record
-from bench.counters import Usage
+from bench.machine.os_counters import Usage
+from bench.plan.cells import cells_of, unmeasured_record
+from bench.plan.plan import Plan, Series
 from bench.records import Record
 from bench.sweep.round_record import SHORTEST_LOAD_S, round_record
 

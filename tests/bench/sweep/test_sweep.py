@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cases import read_plan
+from bench.plan.plan import read_plan
+from bench.process.supervisor import WorkerLost
 from bench.records import RECORDS_FILE, RunError, read_info, read_run
-from bench.supervisor import WorkerLost
 
 
 def test_every_cell_has_a_record_a_round_of_a_process_of_its_own(tmp_path, sweeps):

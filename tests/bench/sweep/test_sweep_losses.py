@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench import environment
+from bench.machine import environment
+from bench.process.supervisor import ImportLost
 from bench.records import read_info, read_run
-from bench.supervisor import ImportLost
 
 KERNELS = """
     from implementations.attention.matmul import matmul

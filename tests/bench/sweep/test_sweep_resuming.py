@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cases import PlanError
+from bench.plan.plan import PlanError
+from bench.plan.run_directory import check_sources
 from bench.records import RECORDS_FILE, RunError, read_info, read_run
-from bench.run_directory import check_sources
 from bench.sweep.journal import Journal
 
 

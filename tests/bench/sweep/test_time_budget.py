@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from bench.cases import Plan, Series
-from bench.supervisor import WorkerEnded
+from bench.plan.plan import Plan, Series
+from bench.process.supervisor import WorkerEnded
 from bench.sweep.sweep import PROCESSES
 
 GRID = Series(

@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 
 from bench import records as records_module
-from bench.cases import Plan, Series
-from bench.cells import cells_of
-from bench.gate import Admission
+from bench.checks.gate import Admission
+from bench.plan.cells import cells_of
+from bench.plan.plan import Plan, Series
+from bench.process.supervisor import MOST_ENDINGS, ImportLost, WorkerEnded, WorkerLost
 from bench.records import RECORDS_FILE, RunError, read_records
-from bench.supervisor import MOST_ENDINGS, ImportLost, WorkerEnded, WorkerLost
 from bench.sweep.forecast import Forecast
 from bench.sweep.history import History, visit_limit_s
 from bench.sweep.journal import PART_FILE, Journal

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.counters import Usage
+from bench.machine.os_counters import Usage
 from bench.timing import ceilings
 from bench.timing.ceilings import large_block_faults, measure_ceilings
 from bench.timing.stopwatch import CpuStopwatch

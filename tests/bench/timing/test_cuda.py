@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.nvml import Unavailable
-from bench.results import POISONED
+from bench.checks.results import POISONED
+from bench.machine.nvml import Unavailable
 from bench.timing.cuda import (
     SMALLEST_FLUSH_BYTES,
     Captured,

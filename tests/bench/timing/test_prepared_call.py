@@ -5,17 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.nvml import Unavailable
+from bench.machine.nvml import Unavailable
 from bench.timing import prepared_call
 from bench.timing.cuda import Captured
 from bench.timing.inputs import make_inputs
-from bench.timing.prepared_call import (
-    HELD_SHARE,
-    ReadyCells,
-    held_limit_bytes,
-    prepare,
-    stopwatch,
-)
+from bench.timing.prepared_call import HELD_SHARE, ReadyCells, held_limit_bytes, prepare, stopwatch
 from bench.timing.stopwatch import CpuStopwatch
 from implementations.case import Case
 from implementations.catalogue import catalogue, from_function

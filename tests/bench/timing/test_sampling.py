@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.counters import Usage
+from bench.machine.os_counters import Usage
 from bench.timing.sampling import (
     COLD_S,
     FEWEST_READINGS,

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from reports.checks import AREAS, check_table
+from reports.conditions.checks import AREAS, check_table
 from reports.figures.canvas import save, styled
 from reports.figures.error_against_allowed import (
     Checked,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.answers import Questions, documents
-from reports.fit import fit
-from reports.grouped import fit_groups
-from reports.judgement import Fit, Verdict
-from reports.monomials import Floats
+from reports.judge.fit import fit
+from reports.judge.fit_groups import fit_groups
+from reports.judge.result import Fit, Verdict
+from reports.laws.monomials import Floats
+from reports.verdicts.answers import Questions, documents
 
 SIZES = {"n": "n"}
 OPEN, TRUE, FALSE = Verdict.INCONCLUSIVE, Verdict.CONFIRMED, Verdict.REFUTED
@@ -140,7 +140,7 @@ def test_a_plain_sort_is_confirmed_as_n_by_no_noise(seed: int, linear: float) ->
     assert judged(n, cost, "n*log(n)").verdict is not FALSE
 
 
-# 4: constant tokens; tests/reports/conditions/test_unnamed_columns.py has more of them.
+# 4: constant tokens; tests/reports/cells/test_unnamed_columns.py has more of them.
 
 
 def test_a_batch_that_falls_with_n_does_not_refute_the_law_of_attention() -> None:

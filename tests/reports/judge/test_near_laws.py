@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.explanations import choose
-from reports.findings import allowed_exponents
-from reports.fit import fit
-from reports.judgement import Verdict
-from reports.monomials import Floats
+from reports.judge.findings import allowed_exponents
+from reports.judge.fit import fit
+from reports.judge.models.explanations import choose
+from reports.judge.result import Verdict
+from reports.laws.monomials import Floats
 from reports.verdicts.exponents import reaching, sides
 
 Sweep = Callable[..., pd.DataFrame]

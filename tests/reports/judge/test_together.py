@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.grouped import fit_groups
+from reports.judge.fit_groups import fit_groups
+from reports.judge.result import Fit, Verdict
 from reports.judge.together import Together, together
-from reports.judgement import Fit, Verdict
-from reports.page import report
-from reports.restated import Question
+from reports.page.page import report
+from reports.page.restated import Question
 
 SIZES = (512, 1024, 2048, 4096, 8192)
 

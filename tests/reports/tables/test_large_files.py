@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.grouped import MOST_CELLS, MOST_GROUPS
+from reports.judge.fit_groups import MOST_CELLS, MOST_GROUPS
 from reports.tables.formats import MOST_FIELDS
 
 Run = Callable[..., Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reports.tables.asked import asked
+from reports.cells.asked import asked
 from reports.tables.benchmarks.google_benchmark import google_rows, parse_name
 from reports.tables.benchmarks.rows import LeftOutWarning
 from reports.tables.columns import TableError, TableWarning

@@ -1,0 +1,184 @@
+"""What `attnscale verify` does: chooses, checks, compares, and shows what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rich.console import Console
+
+from bench.checks.results import LOST, CheckResult, summary
+from bench.checks.run_in_worker import CASE_LIMIT_S, run_agreement, run_checks, smallest_failure
+from bench.checks.situation import CheckCase
+from bench.checks.situations import check_cases, first_of_each
+from bench.checks.snippet import snippet
+from bench.checks.tables import (
+    LEGEND,
+    agreement_table,
+    checks_table,
+    declined,
+    failing,
+    remarks,
+    wide,
+)
+from bench.machine.environment import usable_cores
+from bench.plan.plan import PlanError
+from bench.plan.request import check_device
+from bench.process.kernels import Kernels
+from bench.process.supervisor import Worker
+from implementations.case import DTYPES, PASSES
+from implementations.catalogue import in_layout, in_this_layout, with_layout
+from implementations.interface import Implementation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """All results, and the smallest failure of whoever failed, as code to paste."""
+
+    results: Sequence[CheckResult]
+    dtypes: Sequence[str]
+    reproductions: Sequence[tuple[CheckResult, str]] = field(default=())
+    hints: Sequence[str] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether any check failed or raised."""
+        return any(one.bad for one in self.results)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing could be checked at all."""
+        return all(one.status == "unsupported" for one in self.results)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `verify --json`."""
+        rows = [one.to_dict() for one in self.results]
+        return {"results": rows, "summary": summary(self.results)}
+
+    def print(self, console: Console) -> None:
+        """The matrix, what failed and how to see it again, what is unsupported and why."""
+        console = wide(console)
+        console.print(checks_table(self.results))
+
+        def say(text: str) -> None:
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        say(LEGEND)
+        table = agreement_table(self.results, self.dtypes[0])
+        if table is not None:
+            say("")
+            console.print(table)
+        for line in (*failing(self.results), *self.hints, *remarks(self.results)):
+            say(line)
+        for line in declined(self.results):
+            say(f"unsupported: {line}")
+        for result, code in self.reproductions:
+            say(
+                f"\nThe smallest failing case found for {result.implementation}; paste to see it:\n"
+            )
+            say(code)
+        counts = ", ".join(f"{number} {name}" for name, number in summary(self.results).items())
+        say(f"\n{len(self.results)} checks: {counts}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """The options of `verify`; empty and None mean not given."""
+
+    names: Sequence[str] = ()
+    specs: Sequence[str] = ()
+    layout: str = "bhsd"
+    device: str | None = None
+    dtypes: Sequence[str] = ()
+    pass_: str = "forward_backward"
+    time_limit_s: float = CASE_LIMIT_S
+    seed: int = 0
+
+    def run(
+        self,
+        on_progress: Callable[[str], None] = lambda name: None,
+        kernels: Kernels | None = None,
+    ) -> Verified:
+        """Check everything that was chosen, in the process of `kernels`, which ends with this.
+
+        Raises:
+            CatalogueError: an implementation that cannot be found or loaded.
+            CaseError: no such dtype.
+            PlanError: no such device or pass, or a time limit that is none.
+
+        """
+        if self.pass_ not in PASSES:
+            raise PlanError(f"--pass: expected {' or '.join(PASSES)}, got {self.pass_!r}")
+        if not 0.0 < self.time_limit_s < float("inf"):
+            raise PlanError(f"--time-limit: expected seconds above 0, got {self.time_limit_s}")
+        specs = in_this_layout(self.specs, self.layout)
+        device = check_device(self.device or "cpu")
+        dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
+        cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
+        kernels = kernels or Kernels(Worker(threads=usable_cores()))
+        with kernels.worker as worker:
+            chosen = kernels.load_all(self.names, specs) or kernels.unless_named()
+            found = list(
+                run_checks(
+                    chosen,
+                    cases,
+                    worker,
+                    seed=self.seed,
+                    case_limit_s=self.time_limit_s,
+                    on_progress=on_progress,
+                )
+            )
+            found += run_agreement(
+                chosen,
+                found,
+                worker,
+                dtypes=dtypes,
+                device=device,
+                seed=self.seed,
+                case_limit_s=self.time_limit_s,
+            )
+            reproductions = [self._reproduction(one, found, worker) for one in chosen]
+            hints = [self._hint(one, found, cases, worker) for one in chosen]
+        return Verified(
+            results=found,
+            dtypes=dtypes,
+            reproductions=[one for one in reproductions if one is not None],
+            hints=[one for one in hints if one is not None],
+        )
+
+    def _hint(
+        self,
+        implementation: Implementation,
+        results: Sequence[CheckResult],
+        cases: Sequence[CheckCase],
+        worker: Worker,
+    ) -> str | None:
+        """That a kernel was asked little, or that one which is wrong is right in another layout."""
+        if implementation.compiles:
+            asked = len(first_of_each(cases))
+            return (
+                f"{implementation.name} compiles anew in every situation, and was asked {asked} of "
+                f"{len(cases)}; the code that is timed is checked where it is timed"
+            )
+        bad = [one for one in results if one.bad and one.implementation == implementation.name]
+        lost = any(one.check == LOST for one in bad)
+        if not bad or lost or implementation.declared or implementation.layout != "bhsd":
+            return None
+        turned = in_layout(implementation, "bshd")
+        plain = [one for one in cases if one.name.startswith("plain")]
+        specs = replace(turned, spec=with_layout(implementation.spec, "bshd"))
+        found = run_checks([specs], plain, worker, seed=self.seed, case_limit_s=self.time_limit_s)
+        if any(one.status != "pass" for one in found):
+            return None
+        return f"{implementation.name} is right for (batch, seq, heads, dim): --layout bshd"
+
+    def _reproduction(
+        self, implementation: Implementation, results: Sequence[CheckResult], worker: Worker
+    ) -> tuple[CheckResult, str] | None:
+        smallest = smallest_failure(
+            results, implementation, worker, seed=self.seed, case_limit_s=self.time_limit_s
+        )
+        if smallest is None:
+            return None
+        return smallest, snippet(implementation, smallest, seed=self.seed)

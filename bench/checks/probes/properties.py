@@ -1,0 +1,201 @@
+"""What holds for attention without knowing the right answer: symmetries, bounds, no leakage.
+
+Relations that rounding leaves alone are compared to the last bit: what is masked or comes later
+must not be seen at all. The others are compared within the allowances of both sides; other items
+and heads among them, since a kernel may rescale a tile of several when one of them needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bench.checks.error_bound import Expected
+from bench.checks.probes.gradients import gradients_of
+from bench.checks.probes.trial import Trial, leaves_of, same
+from bench.checks.results import CheckResult
+from bench.timing.inputs import Inputs
+
+# A leak of a millionth of another item shows; float16 can still hold it.
+HUGE = 8192.0
+
+
+def check_properties(trial: Trial) -> Iterator[CheckResult]:
+    """Every property that the situation can show."""
+    inputs = trial.inputs()
+    output = trial.forward(inputs)
+    problem = trial.objection(output, inputs)
+    if problem is not None:
+        yield trial.failed("output", problem)
+        return
+    if not bool(output.isfinite().all()):
+        yield trial.failed("output", "not finite where the reference is")
+        return
+    case = trial.case.case
+    if case.is_causal:
+        yield from _future_ignored(trial, inputs, output)
+    if case.mask != "none":
+        yield _masked_ignored(trial, inputs)
+    yield from _apart(trial, inputs, output)
+    yield _hull(trial, inputs, output)
+    yield _linear(trial, inputs, output)
+    if not case.is_causal:
+        yield _queries_permuted(trial, inputs, output)
+        yield _keys_permuted(trial, inputs, output)
+        yield _scores_shifted(trial, inputs, output)
+
+
+def _future_ignored(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
+    """Rows up to some query, when all keys and values after it are others."""
+    other = trial.inputs(1)
+    for last in sorted({0, inputs.query.shape[-2] // 2, inputs.query.shape[-2] - 2}):
+        later = slice(last + 1, None)
+        key, value = inputs.key.clone(), inputs.value.clone()
+        key[..., later, :] = other.key[..., later, :] * 8
+        value[..., later, :] = other.value[..., later, :] * 64
+        changed = trial.forward(replace(inputs, key=key, value=value))
+        if not same(output[..., : last + 1, :], changed[..., : last + 1, :]):
+            yield trial.failed("future_ignored", f"query {last} sees a key that comes later")
+            return
+        leak = _gradient_leak(trial, inputs, slice(None, last + 1), later)
+        if leak:
+            yield trial.failed("future_ignored", f"query {last} sends a gradient to a later {leak}")
+            return
+    yield trial.passed("future_ignored")
+
+
+def _gradient_leak(trial: Trial, inputs: Inputs, rows: slice, keys: slice) -> str | None:
+    """Which of key and value gets a gradient at `keys` from the outputs at `rows`."""
+    if not trial.wants_gradients:
+        return None
+    leaves = leaves_of(inputs)
+    upstream = torch.zeros_like(inputs.grad_output)
+    upstream[..., rows, :] = inputs.grad_output[..., rows, :]
+    try:
+        output = trial.call(inputs, leaves)
+        gradients = gradients_of(output, leaves, replace(inputs, grad_output=upstream))
+    except Exception:
+        return None  # refused gradients are the business of other checks
+    for name, gradient in zip(("key", "value"), gradients[1:], strict=True):
+        if gradient is not None and bool((gradient[..., keys, :] != 0).any()):
+            return name
+    return None
+
+
+def _masked_ignored(trial: Trial, inputs: Inputs) -> CheckResult:
+    """Keys that no query may see, when they and their values are others."""
+    assert inputs.attn_mask is not None
+    mask = inputs.attn_mask.clone()
+    hidden = torch.arange(mask.shape[-1], device=mask.device) % 3 == 1
+    mask[..., hidden] = False if mask.dtype == torch.bool else -torch.inf
+    other = trial.inputs(1)
+    key = torch.where(hidden[:, None], other.key * 8, inputs.key)
+    value = torch.where(hidden[:, None], other.value * 64, inputs.value)
+    masked = replace(inputs, attn_mask=mask)
+    output = trial.forward(masked)
+    changed = trial.forward(replace(masked, key=key, value=value))
+    return trial.judged("masked_ignored", same(output, changed), "a masked key is seen")
+
+
+def _apart(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
+    """All other items, or heads, when one of them is another and its values are huge."""
+    other = trial.inputs(1)
+    allowed = 2 * trial.expected().allowed["output"]
+    for check, one, rest, what in (
+        ("batch_apart", (slice(0, 1),), (slice(1, None),), "batch items"),
+        ("heads_apart", (slice(None), slice(0, 1)), (slice(None), slice(1, None)), "heads"),
+    ):
+        query, key, value = (t.clone() for t in (inputs.query, inputs.key, inputs.value))
+        query[one], key[one] = other.query[one] * 8, other.key[one] * 8
+        value[one] = other.value[one] * HUGE
+        changed = trial.forward(replace(inputs, query=query, key=key, value=value))
+        exact = output[rest].detach().cpu().double()
+        yield trial.compared(check, changed[rest], exact, allowed, f"{what} see each other")
+    query = inputs.query.clone()
+    query[..., :1, :] = other.query[..., :1, :] * 8
+    changed = trial.forward(replace(inputs, query=query))[..., 1:, :]
+    exact = output[..., 1:, :].detach().cpu().double()
+    yield trial.compared("queries_apart", changed, exact, allowed, "queries see each other")
+
+
+def _hull(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
+    """No output beyond the least and the greatest value; rows without keys give zero."""
+    value = inputs.value.detach().cpu().double()
+    low = value.amin(-2, keepdim=True).clamp(max=0.0)
+    high = value.amax(-2, keepdim=True).clamp(min=0.0)
+    if trial.case.case.mask == "none":
+        low, high = value.amin(-2, keepdim=True), value.amax(-2, keepdim=True)
+    actual = output.cpu().double()
+    beyond = torch.maximum(low - actual, actual - high).clamp(min=0.0)
+    allowed = trial.expected().allowed["output"]
+    reason = "an output lies beyond all values"
+    return trial.compared("hull", beyond, torch.zeros_like(beyond), allowed, reason)
+
+
+def _linear(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
+    """f(2 v - u) = 2 f(v) - f(u)."""
+    other = replace(inputs, value=trial.inputs(1).value)
+    mixed = replace(inputs, value=2 * inputs.value - other.value)
+    sides = [(mixed, 1.0), (inputs, -2.0), (other, 1.0)]
+    outputs = [trial.forward(mixed), output, trial.forward(other)]
+    return _balance(trial, "linear_in_value", sides, outputs, "the output is not linear in value")
+
+
+def _queries_permuted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
+    order = torch.arange(inputs.query.shape[-2] - 1, -1, -1, device=output.device)
+    mask = inputs.attn_mask
+    permuted = replace(
+        inputs,
+        query=inputs.query[..., order, :],
+        attn_mask=mask if mask is None else mask[..., order, :],
+    )
+    restored = trial.forward(permuted)[..., order, :]
+    allowed = trial.expected().allowed["output"]
+    reason = "permuting the queries does not permute the outputs"
+    exact = output.detach().cpu().double()
+    return trial.compared("queries_permuted", restored, exact, 2 * allowed, reason)
+
+
+def _keys_permuted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
+    order = torch.arange(inputs.key.shape[-2] - 1, -1, -1, device=output.device)
+    mask = inputs.attn_mask
+    permuted = replace(
+        inputs,
+        key=inputs.key[..., order, :],
+        value=inputs.value[..., order, :],
+        attn_mask=mask if mask is None else mask[..., order],
+    )
+    allowed = trial.expected().allowed["output"]
+    reason = "permuting the keys with their values changes the output"
+    exact = output.detach().cpu().double()
+    return trial.compared("keys_permuted", trial.forward(permuted), exact, 2 * allowed, reason)
+
+
+def _scores_shifted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
+    """A vector added to every key adds a constant to every row of scores."""
+    shifted = replace(inputs, key=inputs.key + inputs.key[..., :1, :])
+    outputs = [trial.forward(shifted), output]
+    reason = "adding a constant to a row of scores changes the output"
+    return _balance(trial, "scores_shifted", [(shifted, 1.0), (inputs, -1.0)], outputs, reason)
+
+
+def _balance(
+    trial: Trial,
+    check: str,
+    sides: list[tuple[Inputs, float]],
+    outputs: list[Tensor],
+    reason: str,
+) -> CheckResult:
+    """Whether a weighted sum of outputs is what it is in float64, where rounded inputs count."""
+    expected: list[Expected] = [trial.expect(inputs) for inputs, _ in sides]
+    factors = [factor for _, factor in sides]
+    exact, actual = torch.zeros(()).double(), torch.zeros(()).double()
+    allowed = 0.0
+    for factor, one, output in zip(factors, expected, outputs, strict=True):
+        exact = exact + factor * one.values["output"]
+        actual = actual + factor * output.detach().cpu().double()
+        allowed += abs(factor) * one.allowed["output"]
+    return trial.compared(check, actual, exact, allowed, reason)

@@ -1,0 +1,109 @@
+"""Sizes as models have them: the kernel computes all, and some rows are compared.
+
+The reference of a few rows costs little beside the kernel's own call, so that lengths that kernels
+choose their path by can be asked for with many heads (`bench.checks.timed.sampled_rows` says why a
+few rows are enough for gradients too).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from bench.checks.probes.gradients import gradients_of, refused_gradients
+from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of
+from bench.checks.results import CheckResult
+from bench.checks.timed.sampled_rows import Sample, row_errors, thin_upstream
+from bench.timing.inputs import Inputs
+
+# Beside the first and the last.
+MOST_ROWS = 12
+MOST_ITEMS = 2
+BLOCKS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+def check_output_rows(trial: Trial) -> Iterator[CheckResult]:
+    """The output alone, from a single call."""
+    inputs = trial.inputs()
+    output = trial.forward(inputs)
+    problem = trial.objection(output, inputs)
+    if problem is not None:
+        yield trial.failed("output", problem)
+        return
+    yield from _compared(trial, inputs, _sample(trial), [output])
+
+
+def check_rows(trial: Trial) -> Iterator[CheckResult]:
+    """Output and gradients of a single call and its backward pass."""
+    if not trial.case.case.is_backward or not trial.wants_gradients:
+        yield from check_output_rows(trial)
+        return
+    inputs, sample = trial.inputs(), _sample(trial)
+    thin_upstream(inputs.grad_output, sample)
+    leaves = leaves_of(inputs)
+    try:
+        output = trial.call(inputs, leaves)
+    except Exception as problem:
+        yield from check_output_rows(trial)  # if that raises too, gradients are not to blame
+        yield from refused_gradients(trial, problem)
+        return
+    objection = trial.objection(output, inputs)
+    if objection is not None:
+        yield trial.failed("output", f"{objection}, where gradients are asked for")
+        return
+    try:
+        gradients = gradients_of(output, leaves, inputs)
+    except Exception as problem:
+        yield trial.raised("grad_query", problem, "the backward pass ")
+        return
+    arrived = []
+    for name, leaf, gradient in zip(GRADIENTS, leaves, gradients, strict=True):
+        if gradient is None:
+            yield trial.failed(name, f"no gradient reaches {name.removeprefix('grad_')}")
+            return
+        if gradient.shape != leaf.shape:
+            got = f"got {tuple(gradient.shape)}"
+            yield trial.failed(name, f"expected {tuple(leaf.shape)}, {got}")
+            return
+        arrived.append(gradient)
+    yield from _compared(trial, inputs, sample, [output, *arrived])
+
+
+def _compared(
+    trial: Trial, inputs: Inputs, sample: Sample, outputs: list[Tensor]
+) -> Iterator[CheckResult]:
+    for one in row_errors(
+        outputs,
+        inputs,
+        sample,
+        is_causal=trial.case.case.is_causal,
+        scale=trial.case.scale,
+        oracle=trial.implementation.oracle,
+    ):
+        if one.bad:
+            numbers = {"error": one.error, "allowed": one.allowed}
+            yield trial.failed(one.quantity, f"first at {one.place}", **numbers)
+        else:
+            yield trial.passed(one.quantity, error=one.error, allowed=one.allowed)
+
+
+def _sample(trial: Trial) -> Sample:
+    """The first, the last and some between, of items and of rows; the same for every kernel.
+
+    Half of the rows between lie at the edges of blocks, where kernels go wrong.
+    """
+    case = trial.case.case
+    chance = random.Random(trial.seed)
+
+    def some(count: int, most: int) -> set[int]:
+        return set(chance.sample(range(count), min(count, most)))
+
+    last_row, last_item = case.seq_len - 1, case.batch * case.num_heads - 1
+    edges = [row for block in BLOCKS for row in (block - 1, block) if 0 < row < last_row]
+    rows = {0, last_row, *some(case.seq_len, MOST_ROWS // 2)}
+    rows.update(chance.sample(edges, min(len(edges), MOST_ROWS // 2)))
+    items = sorted({0, last_item, *some(last_item + 1, MOST_ITEMS)})
+    pairs = tuple(divmod(item, case.num_heads) for item in items)
+    return Sample(items=pairs, rows=tuple(sorted(rows)))

@@ -1,0 +1,244 @@
+"""Runs the correctness checks in a worker; a kernel that takes it down does not end the rest."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+from bench.checks.refusals import settled, witnesses
+from bench.checks.results import LOST, POISONED, UNCHECKED, CheckResult, Status
+from bench.checks.run_situation import unsupported_reason, verify_case
+from bench.checks.shrink import LIMIT_S
+from bench.checks.situation import CheckCase
+from bench.checks.situations import agreement_cases, first_of_each
+from bench.process.described import Described
+from bench.process.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded
+from implementations.interface import Implementation
+
+# The slowest case of the slowest implementation takes about a second.
+CASE_LIMIT_S = 10.0
+# It is one of computing: on a busy machine, or asleep, a case may take so many times as long.
+PATIENCE = 5.0
+# What the checks and the visits of a kernel that compiles may take beyond: each call of a new size
+# compiles anew, and large graphs take tens of seconds.
+COMPILING_LIMIT_S = 120.0
+# Whoever loses the worker so often in one area will lose it there always.
+MOST_LOSSES = 2
+# How long a kernel may keep us waiting in processes that are then lost.
+PATIENCE_S = 60.0
+Place = tuple[str, ...]
+EVERYWHERE: Place = ()
+
+
+def run_checks(
+    implementations: Sequence[Implementation],
+    cases: Sequence[CheckCase],
+    worker: Worker,
+    *,
+    seed: int = 0,
+    case_limit_s: float = CASE_LIMIT_S,
+    on_progress: Callable[[str], None] = lambda name: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[CheckResult]:
+    """Check every implementation over all cases in the worker, one case a request.
+
+    One that compiles in the first call of every size is asked `first_of_each` kind only: what it is
+    timed with is compiled anew, and is checked there.
+
+    A case that takes the worker down, or longer than `case_limit_s`, is an `error`, and the others
+    go on. What is then left out, because it would lose the worker again, is an `error` too.
+    """
+    for implementation in implementations:
+        on_progress(implementation.name)
+        if isinstance(implementation, Described) and implementation.loss is not None:
+            _, reason = implementation.loss
+            yield _result(implementation, cases[0], LOST, "error", reason)
+            continue
+        checking = _Checking(implementation, worker, seed, case_limit_s, clock)
+        asked = first_of_each(cases) if implementation.compiles else cases
+        found: list[CheckResult] = []
+        for number, case in enumerate(asked, start=1):
+            if implementation.compiles:
+                on_progress(f"{implementation.name}, which compiles: {number} of {len(asked)}")
+            found += checking.results(case)
+        elsewhere = [
+            one for case in witnesses(implementation, found) for one in checking.results(case)
+        ]
+        results = settled(implementation, found, elsewhere)
+        yield from results
+        changed = isinstance(implementation, Described) and implementation.changed_at_import
+        if changed and any(one.status != "unsupported" for one in results):
+            told = f"importing {implementation.name} changed {' and '.join(changed)}"
+            yield _result(implementation, cases[0], "import", "pass", f"{told}; it was put back")
+
+
+def compiling_s(implementations: Iterable[Implementation]) -> float:
+    """Seconds that an answer may take beyond its limit, for those that compile."""
+    return COMPILING_LIMIT_S * sum(one.compiles for one in implementations)
+
+
+@dataclass
+class _Checking:
+    """The checks of one implementation, and what they have cost so far."""
+
+    implementation: Implementation
+    worker: Worker
+    seed: int
+    case_limit_s: float
+    clock: Callable[[], float]
+    loaded: bool = False
+    printed: bool = False
+    lost_s: float = 0.0
+    losses: Counter[Place] = field(default_factory=Counter)
+    answered: Counter[Place] = field(default_factory=Counter)
+
+    def results(self, case: CheckCase) -> Iterator[CheckResult]:
+        if unsupported_reason(self.implementation, case) is not None:
+            yield from verify_case(self.implementation, case)  # which does not call it
+            return
+        objection = self._objection(case)
+        if objection is not None:
+            yield _result(
+                self.implementation, case, UNCHECKED, "error", f"not checked: {objection}"
+            )
+            return
+        began = self.clock()
+        spec = self.implementation.spec
+        try:
+            if not self.loaded:  # the time that an import needs is not the check's
+                self.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
+                self.loaded = True
+            answer = self.worker.ask(
+                "check",
+                limit_s=self.case_limit_s + compiling_s([self.implementation]),
+                patience=PATIENCE,
+                spec=spec,
+                case=asdict(case),
+                seed=self.seed,
+            )
+        except WorkerLost as lost:
+            self.loaded = False
+            self.lost_s += self.clock() - began
+            # A hang costs seconds in every dtype; a crash is soon over, and may be one dtype's.
+            hung = lost.status == "timeout"
+            place = _place(case) if hung else (*_place(case), case.case.dtype)
+            self.losses.update([EVERYWHERE, _conditions(case), place])
+            hint = " (--time-limit)" if hung else ""
+            yield _result(self.implementation, case, LOST, "error", f"{lost}{hint}")
+            return
+        if not succeeded(answer):
+            self.loaded = self.loaded and POISONED not in answer["reason"]
+            reason = f"{answer['status']}: {answer['reason']}"
+            yield _result(self.implementation, case, LOST, "error", reason)
+            return
+        self.answered.update([EVERYWHERE, _conditions(case)])
+        results = [CheckResult.from_plain(row) for row in answer["results"]]
+        yield from results
+        if any(POISONED in (one.reason or "") for one in results):
+            self.worker.stop()
+            self.loaded = False
+        if answer.get("printed") and not self.printed:
+            self.printed = True
+            said = answer["printed"].partition("\n")[0]
+            reason = f"{self.implementation.name} printed to stdout: {said}"
+            yield _result(self.implementation, case, "stdout", "pass", reason)
+
+    def _objection(self, case: CheckCase) -> str | None:
+        """Why the case had better not be tried."""
+        if self.lost_s > PATIENCE_S:
+            return f"{self.losses[EVERYWHERE]} processes were lost before"
+        for place, where in ((EVERYWHERE, ""), (_conditions(case), " under these conditions")):
+            if self.losses[place] >= MOST_LOSSES and not self.answered[place]:
+                return f"{self.losses[place]} processes were lost{where}"
+        for place in (_place(case), (*_place(case), case.case.dtype)):
+            if self.losses[place] >= MOST_LOSSES:
+                return f"{self.losses[place]} processes were lost in {', '.join(place)}"
+        return None
+
+
+def _result(
+    implementation: Implementation, case: CheckCase, check: str, status: Status, reason: str
+) -> CheckResult:
+    return CheckResult(
+        implementation=implementation.name, case=case, check=check, status=status, reason=reason
+    )
+
+
+def _place(case: CheckCase) -> Place:
+    return case.area, *_conditions(case)
+
+
+def _conditions(case: CheckCase) -> Place:
+    causal = "causal" if case.case.is_causal else "not causal"
+    return causal, f"mask {case.case.mask}"
+
+
+def run_agreement(
+    implementations: Sequence[Implementation],
+    results: Sequence[CheckResult],
+    worker: Worker,
+    *,
+    dtypes: Iterable[str],
+    device: str = "cpu",
+    seed: int = 0,
+    case_limit_s: float = CASE_LIMIT_S,
+) -> Iterator[CheckResult]:
+    """Compare with each other all implementations that no check has found wrong."""
+    wrong = {one.implementation for one in results if one.bad}
+    right = {one.implementation for one in results if one.status == "pass"} - wrong
+    specs = [one.spec for one in implementations if one.name in right]
+    limit_s = case_limit_s * len(specs) + compiling_s(
+        one for one in implementations if one.name in right
+    )
+    if len(specs) < 2:
+        return
+    for case in agreement_cases(dtypes, device=device):
+        try:
+            answer = worker.ask(
+                "compare",
+                limit_s=limit_s,
+                patience=PATIENCE,
+                specs=specs,
+                case=asdict(case),
+                seed=seed,
+            )
+        except WorkerLost:
+            continue  # one of them is unwell at this size only; its own checks are what counts
+        if succeeded(answer):
+            yield from map(CheckResult.from_plain, answer["results"])
+
+
+def smallest_failure(
+    results: Sequence[CheckResult],
+    implementation: Implementation,
+    worker: Worker,
+    *,
+    seed: int = 0,
+    case_limit_s: float = CASE_LIMIT_S,
+) -> CheckResult | None:
+    """The failing check of the implementation in the smallest situation that can be found.
+
+    Those that took the worker down are not made smaller: each attempt would take it down again.
+    """
+    own = [one for one in results if one.implementation == implementation.name and one.bad]
+    if not own:
+        return None
+    small = min(own, key=lambda one: one.telling)
+    if small.check in (LOST, UNCHECKED):
+        return small
+    try:
+        answer = worker.ask(
+            "reduce",
+            limit_s=LIMIT_S + case_limit_s,
+            patience=PATIENCE,
+            spec=implementation.spec,
+            case=asdict(small.case),
+            check=small.check,
+            seed=seed,
+        )
+    except WorkerLost:
+        return small
+    reduced = answer.get("result")
+    return small if reduced is None else CheckResult.from_plain(reduced)

@@ -1,0 +1,88 @@
+"""The situations that the correctness gate puts an implementation in.
+
+A situation is a case, a probe (which procedure judges it) and a recipe: a few statements of Python
+that turn plain random tensors into what the situation is about. `bench.checks.recipe` runs them,
+and a failure prints them, so that what a reader pastes is what the gate ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from bench.checks.situation import CheckCase
+from bench.checks.situations.formula import causal, large, scores, shapes
+from bench.checks.situations.masks import boolean_masks, float_masks, mask_gradients
+from bench.checks.situations.parts import lengths, situation
+from bench.checks.situations.procedures import gradients, memory, procedures
+from bench.checks.situations.round_sizes import round_sizes
+from implementations.case import DTYPES, Pass
+
+# Scores of a head beyond which no core takes a path for short calls.
+LONG = 2**18
+
+
+def check_cases(
+    dtypes: Iterable[str] = DTYPES,
+    *,
+    device: str = "cpu",
+    passes: Iterable[Pass] = ("forward_backward",),
+    masks: Iterable[tuple[str, bool]] | None = None,
+) -> list[CheckCase]:
+    """The situations to check; `masks`, pairs of mask kind and is_causal, narrows them.
+
+    Most sizes are distinct primes, so that a transposed axis cannot pass, and the lengths below, at
+    and above those that blocks are made of (powers of two from 16 to 2048 and 65536); round ones,
+    as models have them, come last.
+    """
+    allowed = None if masks is None else set(masks)
+    found = []
+    for dtype in dtypes:
+        for pass_ in passes:
+            for one in _situations(dtype, device):
+                case = replace(one.case, dtype=dtype, device=device, pass_=pass_)
+                if allowed is None or (case.mask, case.is_causal) in allowed:
+                    found.append(replace(one, case=case))
+    return found
+
+
+def first_of_each(cases: Iterable[CheckCase]) -> list[CheckCase]:
+    """For each dtype, device, pass and mask the first situation that is compared as a whole, and
+    the first of which rows are compared, a long one if there is; empty inputs left aside.
+    """
+
+    def is_short(one: CheckCase) -> bool:
+        return one.probe == "rows" and one.case.seq_len * one.case.key_len <= LONG
+
+    found: dict[object, CheckCase] = {}
+    for one in sorted(cases, key=is_short):
+        case = one.case
+        if one.probe in ("values", "rows") and 0 not in (*one.leading, case.seq_len, case.key_len):
+            kind = (case.dtype, case.device, case.pass_, case.mask, case.is_causal)
+            found.setdefault((one.probe, *kind), one)
+    return list(found.values())
+
+
+def agreement_cases(dtypes: Iterable[str] = DTYPES, *, device: str = "cpu") -> list[CheckCase]:
+    """The situations in which implementations are compared with each other."""
+    sizes: dict[str, Any] = {"probe": "agreement", "device": device, **lengths(131, 137)}
+    return [
+        situation("agreement", name, dtype=dtype, is_causal=is_causal, **sizes)
+        for dtype in dtypes
+        for name, is_causal in (("agreement", False), ("agreement_causal", True))
+    ]
+
+
+def _situations(dtype: str, device: str) -> Iterator[CheckCase]:
+    yield from shapes()
+    yield from scores()
+    yield from causal()
+    yield from boolean_masks()
+    yield from float_masks()
+    yield from mask_gradients()
+    yield from memory()
+    yield from gradients()
+    yield from procedures()
+    yield from large()
+    yield from round_sizes(dtype, device)

@@ -1,0 +1,1 @@
+"""Is a timed answer right? Looked at once a cell, at its own size."""

@@ -1,0 +1,135 @@
+"""Looks at a few rows of an answer of any size: exact, at a cost of rows · key_len · head_dim.
+
+A row of the output, or of the query's gradient, depends on its own query and on all keys. The
+gradients of keys and values are sums over all queries; but the backward pass is linear in the
+upstream gradient, so that with one that is zero outside the sampled rows (`thin_upstream`) they are
+sums over these alone. What is asked is then the reference of `bench.checks.error_bound` for a few
+queries.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.checks.error_bound import expect
+from bench.timing.inputs import Inputs
+from implementations.case import Case
+from implementations.masking import expand_mask
+from implementations.oracle import Oracle, softmax_attention
+
+MOST_ROWS = 6
+MOST_ITEMS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Where to look: pairs of batch item and head, and rows of queries."""
+
+    items: tuple[tuple[int, int], ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowError:
+    """The largest error of one quantity (`output`, `grad_query`, …) in the sampled rows.
+
+    `place` is the first row that is off by more than `allowed`, else the one that is off most.
+    """
+
+    quantity: str
+    error: float
+    allowed: float
+    place: str
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is more than allowed; NaN is."""
+        return not self.error <= self.allowed
+
+    def __str__(self) -> str:
+        """One line: `output of batch 0, head 3, row 17 is off by 0.63, allowed 2e-06`."""
+        name = self.quantity.replace("_", " of ").replace("grad", "gradient")
+        off = f"off by {self.error:.3g}, allowed {self.allowed:.3g}"
+        return f"{name} at {self.place} is {off}"
+
+
+def draw_sample(case: Case, chance: random.Random) -> Sample:
+    """The first row, the last, and some between, of some items: others in every draw."""
+    pairs = [(item, head) for item in range(case.batch) for head in range(case.num_heads)]
+    rows = {0, case.seq_len - 1} if case.seq_len else set()
+    between = range(1, max(1, case.seq_len - 1))
+    rows.update(chance.sample(between, min(len(between), MOST_ROWS - len(rows))))
+    items = chance.sample(pairs, min(len(pairs), MOST_ITEMS))
+    return Sample(items=tuple(sorted(items)), rows=tuple(sorted(rows)))
+
+
+def thin_upstream(grad_output: Tensor, sample: Sample) -> None:
+    """Make the upstream gradient zero, in place, outside the sampled rows."""
+    others = torch.ones(grad_output.shape[-2], dtype=torch.bool)
+    others[list(sample.rows)] = False
+    grad_output[..., others.to(grad_output.device), :] = 0.0
+
+
+def row_errors(
+    outputs: Sequence[Tensor],
+    inputs: Inputs,
+    sample: Sample,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    oracle: Oracle = softmax_attention,
+) -> Iterator[RowError]:
+    """Compare the output, and the gradients if they are there, with the reference.
+
+    `outputs` are (output, grad_query, grad_key, grad_value), or the output alone; inputs are
+    (batch, num_heads, rows, features). The gradients are those of a thinned upstream gradient.
+    """
+    rows = torch.tensor(sample.rows, device=inputs.query.device)
+    few = Inputs(
+        query=_items(inputs.query, sample, rows),
+        key=_items(inputs.key, sample),
+        value=_items(inputs.value, sample),
+        grad_output=_items(inputs.grad_output, sample, rows),
+        attn_mask=_mask(inputs, sample, rows, is_causal),
+    )
+    with_gradients = len(outputs) > 1
+    expected = expect(few, scale=scale, oracle=oracle, with_gradients=with_gradients)
+    for (quantity, exact), whole in zip(expected.values.items(), outputs, strict=True):
+        by_query = quantity in ("output", "grad_query")
+        actual = _items(whole, sample, rows if by_query else None)
+        errors = (actual.detach().to(device="cpu", dtype=torch.float64) - exact).abs().amax(-1)
+        yield _judged(quantity, errors, expected.allowed[quantity], sample, by_query)
+
+
+def _judged(
+    quantity: str, errors: Tensor, allowed: float, sample: Sample, by_query: bool
+) -> RowError:
+    beyond = (~(errors <= allowed)).nonzero()
+    if len(beyond):
+        item, row = beyond[0].tolist()
+    else:
+        item, row = divmod(int(errors.argmax()), errors.shape[-1]) if errors.numel() else (0, 0)
+    batch, head = sample.items[item]
+    number = sample.rows[row] if by_query else row
+    worst = float(errors[item, row]) if errors.numel() else 0.0
+    kind = "row" if by_query else "key"
+    place = f"batch {batch}, head {head}, {kind} {number}"
+    return RowError(quantity=quantity, error=worst, allowed=allowed, place=place)
+
+
+def _items(tensor: Tensor, sample: Sample, rows: Tensor | None = None) -> Tensor:
+    found = [tensor.detach()[item, head] for item, head in sample.items]
+    return torch.stack(found if rows is None else [one[rows] for one in found])
+
+
+def _mask(inputs: Inputs, sample: Sample, rows: Tensor, is_causal: bool) -> Tensor | None:
+    if is_causal:
+        keys = torch.arange(inputs.key.shape[-2], device=rows.device)
+        return keys <= rows[:, None]
+    mask = expand_mask(inputs.attn_mask, inputs.query, inputs.key)
+    return None if mask is None else _items(mask, sample, rows)

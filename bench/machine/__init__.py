@@ -1,0 +1,1 @@
+"""What does the system tell? Counters, limits, memory, energy and the GPU driver."""

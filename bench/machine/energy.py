@@ -1,0 +1,290 @@
+"""Energy of one call: a counter's rise over a loop of calls, less what the machine takes idle.
+
+Counters of energy are slow: NVML's moves every 20 to 100 ms, RAPL's every millisecond. So a loop
+lasts at least a second and thirty of the counter's steps (three seconds where it moves every
+100 ms, as on an H200), it is read from one step to another, and what a step amounts to is stated
+beside the energy. The calls follow each other as fast as they can, on the same data: no cache is
+overwritten between them, since that takes energy as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bench.machine.nvml import Sensor, Unavailable, open_device
+
+POWERCAP = Path("/sys/class/powercap")
+NVML_UNIT_J = 1e-3
+RAPL_UNIT_J = 1e-6
+FEWEST_STEPS = 30
+LONGEST_LOOP_S = 10.0
+POLL_S = 1e-3
+# While the calls run, the counter is looked at this often: looking leaves the GPU without work.
+LOOK_S = 10e-3
+# Clocks change, and a sensor's average follows the load, some while after it began or ended.
+LEAD_IN_S = 0.25
+
+BACKWARDS = "the energy counter went backwards twice"
+
+Call = Callable[[], object]
+Clock = Callable[[], float]
+Sleep = Callable[[float], None]
+
+
+class MeterError(RuntimeError):
+    """A counter that answered before no longer does."""
+
+
+class EnergyMeter(Protocol):
+    """A counter of energy that only rises."""
+
+    @property
+    def source(self) -> str:
+        """What is counted, in words."""
+        ...
+
+    @property
+    def resolution_j(self) -> float:
+        """The unit in which it is given; its steps may be much larger."""
+        ...
+
+    def joules(self) -> float:
+        """Energy since some moment in the past; MeterError if it cannot be read any more."""
+        ...
+
+
+class NvmlMeter:
+    """The counter of a GPU, its memory included."""
+
+    source = "NVML, the whole GPU with its memory"
+    resolution_j = NVML_UNIT_J
+
+    def __init__(self, sensor: Sensor) -> None:
+        self._sensor = sensor
+
+    def joules(self) -> float:
+        """Energy since the driver was loaded."""
+        energy = self._sensor.energy_j()
+        if isinstance(energy, Unavailable):
+            raise MeterError(energy.reason)
+        return energy
+
+
+class RaplMeter:
+    """The processors' packages, summed; every process on them counts, memory modules do not.
+
+    The counters start again at zero after `max_energy_range_uj`, some minutes of load: it is read
+    more often than that.
+    """
+
+    resolution_j = RAPL_UNIT_J
+
+    def __init__(self, packages: list[Path]) -> None:
+        self._packages = packages
+        self._ranges = [_number(package / "max_energy_range_uj") for package in packages]
+        self._last = [_number(package / "energy_uj") for package in packages]
+        self._total_uj = 0
+
+    @property
+    def source(self) -> str:
+        """How many processors are counted."""
+        return f"RAPL, {len(self._packages)} processor package(s) with all that runs on them"
+
+    def joules(self) -> float:
+        """Energy since the meter was made."""
+        try:
+            now = [_number(package / "energy_uj") for package in self._packages]
+        except (OSError, ValueError) as problem:
+            raise MeterError(f"RAPL: {problem}") from problem
+        for value, last, whole in zip(now, self._last, self._ranges, strict=True):
+            self._total_uj += value - last if value >= last else value - last + whole
+        self._last = now
+        return self._total_uj / 1e6
+
+
+def find_meter(
+    device: str,
+    *,
+    powercap: Path = POWERCAP,
+    sensor: Callable[[str], Sensor | Unavailable] = open_device,
+) -> EnergyMeter | Unavailable:
+    """The counter of what does the work: the GPU's for `cuda`, the processors' for `cpu`."""
+    if device == "cpu":
+        return _rapl(powercap)
+    found = sensor(device)
+    if isinstance(found, Unavailable):
+        return found
+    energy = found.energy_j()
+    return energy if isinstance(energy, Unavailable) else NvmlMeter(found)
+
+
+def _rapl(powercap: Path) -> RaplMeter | Unavailable:
+    packages = []
+    try:
+        # Among them are parts of packages (cores, memory) and what holds packages (psys).
+        for zone in sorted(powercap.glob("intel-rapl:*")):
+            if (zone / "name").read_text(encoding="ascii").startswith("package"):
+                packages.append(zone)
+        if not packages:
+            return Unavailable(f"no counter of the processor's energy (RAPL) under {powercap}")
+        return RaplMeter(packages)
+    except PermissionError as problem:
+        return Unavailable(f"only the administrator may read {problem.filename}; run as root")
+    except (OSError, ValueError) as problem:
+        return Unavailable(f"RAPL: {problem}")
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text(encoding="ascii"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """What is drawn while nothing is asked of the device, and how often the counter moves."""
+
+    power_w: float
+    step_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyReading:
+    """Energy per call. `energy_j` is `gross_j` less what `idle_w` would have taken.
+
+    `seconds` and `calls` are those of the whole loop, `resolution_j` is a step of the counter
+    during it, and `relative_resolution` that step over the loop's whole energy less idle: the most
+    by which beginning and end may be off. Being off by its calibration is another matter.
+    """
+
+    energy_j: float
+    gross_j: float
+    idle_w: float
+    seconds: float
+    calls: int
+    resolution_j: float
+    relative_resolution: float
+
+
+def idle_power(
+    meter: EnergyMeter,
+    *,
+    clock: Clock = time.perf_counter,
+    sleep: Sleep = time.sleep,
+    synchronize: Callable[[], None] = lambda: None,
+    seconds: float = 1.0,
+    longest_s: float = LONGEST_LOOP_S,
+) -> Idle | Unavailable:
+    """Watch the counter while the device does nothing, from a step to a step."""
+    synchronize()
+    steps = _Steps(clock())
+    try:
+        while steps.seconds < seconds:
+            if clock() - steps.begun_s > longest_s:
+                return Unavailable(_stalled(longest_s, steps))
+            sleep(POLL_S)
+            if not steps.see(clock(), meter.joules(), 0):
+                return Unavailable(BACKWARDS)
+    except MeterError as problem:
+        return Unavailable(str(problem))
+    return Idle(power_w=steps.joules / steps.seconds, step_s=steps.seconds / steps.number)
+
+
+def energy_per_call(
+    call: Call,
+    meter: EnergyMeter,
+    *,
+    idle: Idle,
+    clock: Clock = time.perf_counter,
+    synchronize: Callable[[], None] = lambda: None,
+    seconds: float = 1.0,
+    longest_s: float = LONGEST_LOOP_S,
+) -> EnergyReading | Unavailable:
+    """Loop for `seconds` and FEWEST_STEPS of the counter's steps, `longest_s` at most.
+
+    `idle` is that of the moments before. `synchronize` waits for the device: it is called before
+    each look at the counter.
+    """
+    wanted_s = max(seconds, FEWEST_STEPS * idle.step_s)
+    steps = _Steps(clock())
+    calls, batch = 0, 1
+    try:
+        while not (steps.seconds >= wanted_s and steps.joules >= FEWEST_STEPS * meter.resolution_j):
+            before = clock()
+            if before - steps.begun_s > longest_s:
+                break
+            for _ in range(batch):
+                call()
+            synchronize()
+            calls += batch
+            now = clock()
+            if now - before < LOOK_S / 2:
+                batch *= 2
+            if not steps.see(now, meter.joules(), calls):
+                return Unavailable(BACKWARDS)
+    except MeterError as problem:
+        return Unavailable(str(problem))
+    if steps.seconds < seconds:
+        return Unavailable(_stalled(longest_s, steps))
+    return _reading(steps, idle, meter.resolution_j)
+
+
+def _reading(steps: _Steps, idle: Idle, unit_j: float) -> EnergyReading | Unavailable:
+    step_j = max(unit_j, idle.step_s * steps.joules / steps.seconds)
+    net_j = steps.joules - idle.power_w * steps.seconds
+    if net_j <= step_j:
+        return Unavailable(
+            f"the calls took {net_j:.3g} J more than idling, which is within "
+            f"a step of the counter, {step_j:.3g} J"
+        )
+    return EnergyReading(
+        energy_j=net_j / steps.calls,
+        gross_j=steps.joules / steps.calls,
+        idle_w=idle.power_w,
+        seconds=steps.seconds,
+        calls=steps.calls,
+        resolution_j=step_j,
+        relative_resolution=step_j / net_j,
+    )
+
+
+def _stalled(longest_s: float, steps: _Steps) -> str:
+    return f"the energy counter moved {steps.number} times in {longest_s:g} s: too few to read"
+
+
+class _Steps:
+    """What passed between the first and the latest step of a counter that were seen."""
+
+    def __init__(self, now_s: float) -> None:
+        self.begun_s = now_s
+        self._backwards = 0
+        self._before_j: float | None = None
+        self._restart()
+
+    def _restart(self) -> None:
+        self._first: tuple[float, float, int] | None = None
+        self.number = self.calls = 0
+        self.seconds = self.joules = 0.0
+
+    def see(self, now_s: float, energy_j: float, calls: int) -> bool:
+        """Take a look into account, unless it is early; False if the counter is not to trust."""
+        if now_s - self.begun_s < LEAD_IN_S:
+            return True
+        before, self._before_j = self._before_j, energy_j
+        if before is None or energy_j == before:
+            return True
+        if energy_j < before:
+            # Once may be a driver that was loaded anew: what went before is lost.
+            self._backwards += 1
+            self._restart()
+            return self._backwards < 2
+        if self._first is None:
+            self._first = (now_s, energy_j, calls)
+            return True
+        self.number += 1
+        self.seconds = now_s - self._first[0]
+        self.joules = energy_j - self._first[1]
+        self.calls = calls - self._first[2]
+        return True

@@ -1,0 +1,137 @@
+"""The machine, the versions and the commit that a run was made with. No torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.machine.cgroups import cpu_quota, memory_limit
+
+# Without these glibc gives every large block back to the kernel after each call, and the next call
+# pays for it in page faults: up to 60 % of the time of matmul attention (docs/design.md).
+PINNED_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**33),
+    "MALLOC_TRIM_THRESHOLD_": str(2**36),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+
+
+ROOT = Path("/")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+MOST_PINNED_FAULTS = 1000.0
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, caches and memory; null where the platform does not tell."""
+    memory = psutil.virtual_memory()
+    return {
+        "cpu": _cpu_name(),
+        "cores_physical": psutil.cpu_count(logical=False),
+        "cores_logical": psutil.cpu_count(),
+        "cores_usable": usable_cores(),
+        "memory_bytes": memory.total,
+        "caches_bytes": caches(),
+        "gpu": None,
+        "os": platform.platform(terse=True),
+        "architecture": platform.machine(),
+        "load_1m": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Python and the packages that a measurement depends on."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in ("attnscale", "torch", "numpy", "scipy", "pandas"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether there are changes beyond it; null if the folder is no checkout's root."""
+    if not (folder / ".git").exists():
+        return None
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def allocator_caveats(allocator: str, faults: float | None) -> list[str]:
+    """What a reader must know of the allocator; `faults` are those of a large block used again."""
+    if allocator == "pinned" and faults is not None and faults > MOST_PINNED_FAULTS:
+        return [
+            "The allocator could not be pinned: large blocks are given back after every call, "
+            "and page faults may bend the times of what allocates them."
+        ]
+    return []
+
+
+def usable_cores(root: Path = ROOT) -> int:
+    """The physical cores that this process may use, a container's limit included."""
+    logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = min(logical or 1, psutil.cpu_count(logical=False) or 1)
+    quota = cpu_quota(root)
+    return max(1, cores if quota is None else min(cores, int(quota)))
+
+
+def available_bytes(root: Path = ROOT) -> int:
+    """Memory that can be taken without swapping, a container's limit included."""
+    memory = psutil.virtual_memory()
+    limit = memory_limit(root, int(memory.total))
+    free = int(memory.available)
+    return max(0, free if limit is None else min(free, limit[1]))
+
+
+def worker_environment(threads: int, allocator: str) -> dict[str, str]:
+    """The environment that a measuring process starts with: threads and allocator pinned."""
+    environment = {**os.environ, "KINETO_LOG_LEVEL": "99", "PYTHONUNBUFFERED": "1"}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment[name] = str(threads)
+    if allocator == "pinned":
+        environment.update(PINNED_ALLOCATOR)
+    return environment
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
+    return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def caches(folder: Path = CACHES) -> dict[str, int] | None:
+    """Bytes of each data or unified cache that core 0 sees, such as {"L1d": 49152, "L2": …}."""
+    found: dict[str, int] = {}
+    for index in sorted(folder.glob("index*")):
+        try:
+            level = (index / "level").read_text().strip()
+            kind = (index / "type").read_text().strip()
+            size = (index / "size").read_text().strip()
+        except OSError:
+            continue
+        if kind == "Instruction" or not size.endswith("K"):
+            continue
+        found[f"L{level}{'d' if kind == 'Data' else ''}"] = int(size[:-1]) * 1024
+    return found or None

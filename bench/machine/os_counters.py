@@ -1,0 +1,164 @@
+"""What the operating system counts: of this process, and of the machine around it.
+
+Linux tells all of it; where a platform has no such counter the value is None, never a guess.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+# By name: a kernel that patches the module `time` must not move these clocks.
+from time import perf_counter, process_time
+from typing import TypeVar
+
+from bench.machine.linux_files import read
+
+try:
+    import resource
+except ImportError:  # Windows has no getrusage
+    resource = None  # type: ignore[assignment]
+
+Number = TypeVar("Number", int, float)
+
+PROC = Path("/proc")
+THREAD = PROC / "thread-self"
+CPUS = Path("/sys/devices/system/cpu")
+# Reading a core's frequency costs some 20 µs; a few cores tell as much as all.
+MOST_FREQUENCIES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Counters at a moment, or what was used between two; None where there is no such counter.
+
+    `waiting_s` sums over this process's threads the seconds in which they were ready to run and
+    had no core. `busy_s` are seconds of all cores that went to any process of this machine,
+    `steal_s` those that its host gave to others. `frequency_hz` is that of the later moment.
+    """
+
+    wall_s: float
+    cpu_time_s: float | None
+    minor_faults: int | None
+    waiting_s: float | None = None
+    busy_s: float | None = None
+    steal_s: float | None = None
+    frequency_hz: float | None = None
+
+    def since(self, earlier: Usage) -> Usage:
+        """What was used between the two."""
+        return Usage(
+            wall_s=self.wall_s - earlier.wall_s,
+            cpu_time_s=_less(self.cpu_time_s, earlier.cpu_time_s),
+            minor_faults=_less(self.minor_faults, earlier.minor_faults),
+            waiting_s=_less(self.waiting_s, earlier.waiting_s),
+            busy_s=_less(self.busy_s, earlier.busy_s),
+            steal_s=_less(self.steal_s, earlier.steal_s),
+            frequency_hz=self.frequency_hz,
+        )
+
+    @property
+    def waiting_share(self) -> float | None:
+        """Threads that were ready and had no core, on average over the time."""
+        return None if self.waiting_s is None or self.wall_s <= 0 else self.waiting_s / self.wall_s
+
+    @property
+    def other_load(self) -> float | None:
+        """Cores that other processes of this machine kept busy."""
+        if self.busy_s is None or self.cpu_time_s is None or self.wall_s <= 0:
+            return None
+        return max(0.0, self.busy_s - self.cpu_time_s) / self.wall_s
+
+    @property
+    def stolen_cores(self) -> float | None:
+        """Cores that the host of a virtual machine gave to others."""
+        return None if self.steal_s is None or self.wall_s <= 0 else self.steal_s / self.wall_s
+
+
+def read_process() -> Usage:
+    """The cheap counters now, those of this process; it has waited for as long as this thread."""
+    counters = None if resource is None else resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(
+        wall_s=perf_counter(),
+        cpu_time_s=process_time(),
+        minor_faults=None if counters is None else counters.ru_minflt,
+        waiting_s=waited_s(),
+    )
+
+
+def read_usage(proc: Path = PROC, cpus: Path = CPUS) -> Usage:
+    """All counters now; it takes some 0.1 ms."""
+    own = read_process()
+    busy_s, steal_s = _cores(proc / "stat")
+    return Usage(
+        wall_s=own.wall_s,
+        cpu_time_s=own.cpu_time_s,
+        minor_faults=own.minor_faults,
+        waiting_s=_waiting_s(proc / "self" / "task"),
+        busy_s=busy_s,
+        steal_s=steal_s,
+        frequency_hz=_frequency_hz(cpus),
+    )
+
+
+def waited_s(task: Path = THREAD) -> float | None:
+    """Seconds in which this thread has been ready to run and had no core; None off Linux."""
+    words = (read(task / "schedstat") or "").split()
+    return int(words[1]) / 1e9 if len(words) >= 2 and words[1].isdigit() else None
+
+
+def oom_kills(proc: Path = PROC) -> int | None:
+    """How many processes the kernel has killed for memory since it started."""
+    for line in _lines(proc / "vmstat"):
+        name, _, value = line.partition(" ")
+        if name == "oom_kill" and value.isdigit():
+            return int(value)
+    return None
+
+
+def _waiting_s(tasks: Path) -> float | None:
+    """The second number of each thread's schedstat: nanoseconds on a run queue without a core."""
+    found = None
+    try:
+        threads = list(tasks.iterdir())
+    except OSError:
+        return None
+    for thread in threads:
+        for line in _lines(thread / "schedstat"):
+            words = line.split()
+            if len(words) >= 2 and words[1].isdigit():
+                found = (found or 0.0) + int(words[1]) / 1e9
+    return found
+
+
+def _cores(stat: Path) -> tuple[float | None, float | None]:
+    """Seconds of all cores together: busy, and stolen by the host."""
+    for line in _lines(stat):
+        words = line.split()
+        if words[:1] != ["cpu"] or len(words) < 9:
+            continue
+        user, nice, system, _, _, interrupts, soft_interrupts, steal = map(float, words[1:9])
+        tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
+        return (user + nice + system + interrupts + soft_interrupts) * tick_s, steal * tick_s
+    return None, None
+
+
+def _frequency_hz(cpus: Path) -> float | None:
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    found = []
+    for cpu in sorted(usable)[:MOST_FREQUENCIES]:
+        for line in _lines(cpus / f"cpu{cpu}" / "cpufreq" / "scaling_cur_freq"):
+            if line.strip().isdigit():
+                found.append(int(line) * 1e3)
+    return statistics.fmean(found) if found else None
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a file of the system; none where it cannot be read."""
+    return (read(file) or "").splitlines()
+
+
+def _less(now: Number | None, before: Number | None) -> Number | None:
+    return None if now is None or before is None else now - before

@@ -1,0 +1,1 @@
+"""What is to be measured? Cases, plans, requests and the run's directory."""

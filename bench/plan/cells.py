@@ -1,0 +1,109 @@
+"""Cells: implementations at cases, as a plan asks for them and as records stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bench.counts import useful_flops
+from bench.plan.plan import Plan
+from bench.records import Record
+from implementations.case import Case
+from implementations.catalogue import CatalogueError, load, load_all
+from implementations.interface import Implementation
+
+Key: TypeAlias = tuple[str, Case]
+"""What tells cells apart: the implementation's name and the case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One implementation at one case; see `bench.plan.plan.Series` for `open_ended`."""
+
+    implementation: Implementation
+    case: Case
+    open_ended: bool = False
+
+    @property
+    def key(self) -> Key:
+        """What tells cells apart."""
+        return self.implementation.name, self.case
+
+
+def cells_of(plan: Plan, load: Callable[[str], Implementation] = load) -> list[Cell]:
+    """Every cell of a plan, once; `load` loads its implementations.
+
+    Raises:
+        CatalogueError: an implementation cannot be loaded.
+
+    """
+    names = {name: None for series in plan.series for name in series.implementations}
+    for name in names:
+        if ":" in name:
+            raise CatalogueError(
+                f"implementations: expected a name, got {name!r}; "
+                f'put your own kernel into specs = ["{name}"] and name its function here'
+            )
+    own = load_all((), plan.specs, load)
+    own_names = {implementation.name for implementation in own}
+    others = load_all([name for name in names if name not in own_names], (), load)
+    loaded = {one.name: one for one in (*others, *own)}
+    found: dict[Key, Cell] = {}
+    for series in plan.series:
+        for case in series.cases():
+            for name in series.implementations:
+                cell = Cell(implementation=loaded[name], case=case, open_ended=series.open_ended)
+                found.setdefault(cell.key, cell)
+    return list(found.values())
+
+
+def by_implementation(cells: Iterable[Cell]) -> Iterator[tuple[Implementation, list[Cell]]]:
+    """The cells of each implementation, in order of first appearance."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.implementation.name, []).append(cell)
+    for group in groups.values():
+        yield group[0].implementation, group
+
+
+def case_of(record: Record) -> Case:
+    """The case that a record belongs to."""
+    return Case(
+        batch=record.batch,
+        num_heads=record.num_heads,
+        seq_len=record.seq_len,
+        key_len=record.key_len,
+        head_dim=record.head_dim,
+        dtype=record.dtype,
+        device=record.device,
+        pass_=record.pass_,  # type: ignore[arg-type]  # Case checks it
+        is_causal=record.is_causal,
+        mask=record.mask,  # type: ignore[arg-type]  # Case checks it
+        growth=record.growth or "heads",  # type: ignore[arg-type]  # written by _blank
+    )
+
+
+def unmeasured_record(cell: Cell) -> Record:
+    """The record of a cell of which nothing is known yet: `skipped`."""
+    case, implementation = cell.case, cell.implementation
+    return Record(
+        implementation=implementation.name,
+        kind=implementation.kind,
+        pass_=case.pass_,
+        device=case.device,
+        dtype=case.dtype,
+        batch=case.batch,
+        num_heads=case.num_heads,
+        seq_len=case.seq_len,
+        key_len=case.key_len,
+        head_dim=case.head_dim,
+        d_model=case.d_model,
+        is_causal=case.is_causal,
+        mask=case.mask,
+        growth=case.growth,
+        status="skipped",
+        flops=useful_flops(case),
+        claim=implementation.time_law,
+        workspace_claim=implementation.workspace_law,
+    )

@@ -1,0 +1,281 @@
+"""The grid of a sweep: series of cases from a preset, a TOML file or flags."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from implementations.case import Case, Growth, MaskKind, Pass
+
+MAX_SIZE = 2**24
+# Less would not even start the measuring processes.
+SHORTEST_BUDGET_S = 10.0
+
+
+class PlanError(ValueError):
+    """A sweep that was asked for wrongly; the message is one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Cells of some implementations in which only seq_len and d_model vary.
+
+    With `num_heads` None the heads grow with d_model (`head_dim` fixed); with a number the head
+    grows instead. The sizes of an `open_ended` series end where this machine needs more than the
+    plan's limit a call, or has too little memory: what lies beyond is no part of the run.
+    """
+
+    implementations: tuple[str, ...]
+    seq_lens: tuple[int, ...]
+    d_models: tuple[int, ...]
+    head_dim: int = 64
+    num_heads: int | None = None
+    batch: int = 1
+    dtype: str = "float32"
+    device: str = "cpu"
+    pass_: Pass = "forward"
+    is_causal: bool = False
+    mask: MaskKind = "none"
+    open_ended: bool = False
+
+    @property
+    def growth(self) -> Growth:
+        """What grows with d_model: `heads` or `head_dim`."""
+        return "heads" if self.num_heads is None else "head_dim"
+
+    def cases(self) -> Iterator[Case]:
+        """The cases, smaller sizes first.
+
+        Raises:
+            PlanError: a width that is no multiple of the fixed head_dim or num_heads.
+
+        """
+        for seq_len in self.seq_lens:
+            for d_model in self.d_models:
+                fixed = self.head_dim if self.num_heads is None else self.num_heads
+                what = "head_dim" if self.num_heads is None else "num_heads"
+                if fixed <= 0 or d_model % fixed:
+                    raise PlanError(
+                        f"d_model {d_model} is not a multiple of {what} {fixed}; "
+                        f"choose widths that are, or set {what} in a --config"
+                    )
+                yield Case(
+                    batch=self.batch,
+                    num_heads=d_model // fixed if self.num_heads is None else fixed,
+                    seq_len=seq_len,
+                    head_dim=fixed if self.num_heads is None else d_model // fixed,
+                    dtype=self.dtype,
+                    device=self.device,
+                    pass_=self.pass_,
+                    is_causal=self.is_causal,
+                    mask=self.mask,
+                    growth=self.growth,
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that determines a sweep, apart from the machine.
+
+    `call_limit_s` is the longest call that is measured at all. Three processes make passes over all
+    cells in turns of `turn_s` seconds, one pass at least; a turn is a round of the records. The
+    sweep ends when the exponents are known to within `precision` (None: it does not look), when
+    `time_budget_s` is spent, checks included, or after so many `rounds`, whichever comes first.
+    `energy` adds seconds of calls a cell for the energy of a call.
+    """
+
+    series: tuple[Series, ...]
+    title: str = ""
+    rounds: int | None = None
+    turn_s: float = 10.0
+    precision: float | None = None
+    time_budget_s: float = 240.0
+    call_limit_s: float = 1.0
+    energy: bool = False
+    seed: int = 0
+    specs: tuple[str, ...] = ()
+    threads: int | None = None
+    allocator: str = "pinned"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON data, the form of `run.json` and of a TOML file."""
+        row = asdict(self)
+        row["series"] = [
+            {name.rstrip("_"): value for name, value in series.items()} for series in row["series"]
+        ]
+        return row
+
+
+def read_plan(source: Mapping[str, Any], where: str) -> Plan:
+    """A plan from TOML or JSON data; `where` names it in errors.
+
+    Raises:
+        PlanError: an unknown or missing field, or a value that does not fit.
+
+    """
+    rows = source.get("series")
+    if not isinstance(rows, list) or not rows:
+        raise PlanError(f"{where}: a plan needs at least one [[series]]")
+    top = {name: value for name, value in source.items() if name != "series"}
+    _check_fields(top, Plan, where)
+    if "specs" in top:
+        top["specs"] = _texts(top["specs"], f"{where}: specs must be a list of kernels")
+    plan = Plan(series=tuple(_read_series(row, where) for row in rows), **top)
+    for name in ("rounds", "turn_s", "call_limit_s", "precision", "threads"):
+        value = getattr(plan, name)
+        if value is not None and not 0 < value < math.inf:
+            raise PlanError(f"{where}: {name} must be positive, got {value}")
+    if not SHORTEST_BUDGET_S <= plan.time_budget_s < math.inf:
+        raise PlanError(
+            f"{where}: time_budget_s must be at least {SHORTEST_BUDGET_S:.0f}, got "
+            f"{plan.time_budget_s}"
+        )
+    if plan.allocator not in ("pinned", "default"):
+        raise PlanError(f"{where}: allocator must be pinned or default, got {plan.allocator!r}")
+    for series in plan.series:
+        if series.is_causal and series.mask != "none":
+            raise PlanError(f"{where}: is_causal and mask {series.mask!r} exclude each other")
+        try:
+            list(series.cases())
+        except ValueError as problem:
+            raise PlanError(f"{where}: {problem}") from None
+    return plan
+
+
+def presets() -> tuple[str, ...]:
+    """The names of the presets that come with the suite."""
+    folder = resources.files("bench.plan") / "presets"
+    return tuple(
+        sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    )
+
+
+def load_preset(name: str) -> Plan:
+    """The preset of that name.
+
+    Raises:
+        PlanError: there is none.
+
+    """
+    if name not in presets():
+        raise PlanError(f"there is no preset {name!r}; there are {', '.join(presets())}")
+    text = (resources.files("bench.plan") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    return read_plan(tomllib.loads(text), f"preset {name}")
+
+
+def load_config(path: Path) -> Plan:
+    """The plan in a TOML file of the user's.
+
+    Raises:
+        PlanError: the file is missing, is not TOML, or is no plan.
+
+    """
+    try:
+        return read_plan(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    except OSError as problem:
+        raise PlanError(f"--config {path}: {problem.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise PlanError(f"--config {path}: not TOML: {problem}") from None
+
+
+def parse_sizes(text: str, option: str) -> tuple[int, ...]:
+    """Sizes such as `128:8192` (doubling), `128:8192/2` (one between), `96,192,500`, or mixed.
+
+    They come back ascending, each once. Between n and 2·n lies 1.5·n.
+
+    Raises:
+        PlanError: anything else; the message names the option and the part that does not fit.
+
+    """
+    sizes: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(
+            r"\s*(\d{1,18})\s*(?::\s*(\d{1,18})\s*(/\s*2\s*)?)?", part, flags=re.ASCII
+        )
+        if match is None:
+            raise PlanError(
+                f"{option}: {part.strip()!r} is not a size; sizes look like 128:8192, "
+                "128:8192/2 or 96,192,500"
+            )
+        first = int(match[1])
+        last = int(match[2] or first)
+        if not 0 < first <= last <= MAX_SIZE:
+            raise PlanError(
+                f"{option}: {part.strip()!r} must lie from 1 to {MAX_SIZE}, and a range ascend"
+            )
+        while first <= last:
+            sizes.add(first)
+            if match[3] and first % 2 == 0 and first + first // 2 <= last:
+                sizes.add(first + first // 2)
+            first *= 2
+    return tuple(sorted(sizes))
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of a duration such as `90s`, `5min`, `1.5h` or `90`.
+
+    Raises:
+        PlanError: anything else; the message names the option.
+
+    """
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|m|h)?\s*", text, flags=re.ASCII)
+    if match is None:
+        raise PlanError(f"{option}: {text!r} is no duration; durations look like 90s, 5min or 1h")
+    seconds = float(match[1]) * {"s": 1, "min": 60, "m": 60, "h": 3600}[match[2] or "s"]
+    if seconds < SHORTEST_BUDGET_S:
+        raise PlanError(f"{option}: expected at least {SHORTEST_BUDGET_S:.0f}s, got {text.strip()}")
+    return seconds
+
+
+def _read_series(row: Any, where: str) -> Series:
+    if not isinstance(row, Mapping):
+        raise PlanError(f"{where}: [[series]] must be a table, got {row!r}")
+    values = {("pass_" if name == "pass" else name): value for name, value in row.items()}
+    _check_fields(values, Series, f"{where}: [[series]]")
+    for name in ("seq_lens", "d_models"):
+        value = values.get(name)
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        values[name] = parse_sizes(text, f"{where}: {name}")
+    names = _texts(values["implementations"], f"{where}: implementations must be a list of names")
+    if not names:
+        raise PlanError(f"{where}: implementations must be a list of names, got {names!r}")
+    values["implementations"] = names
+    return Series(**values)
+
+
+def _texts(values: Any, expected: str) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
+        raise PlanError(f"{expected}, got {values!r}")
+    return tuple(values)
+
+
+def _check_fields(row: Mapping[str, Any], kind: type, where: str) -> None:
+    known = {f.name: f for f in fields(kind)}
+    for name, value in row.items():
+        if name not in known:
+            shown = ", ".join(n.rstrip("_") for n in known)
+            raise PlanError(f"{where}: unknown field {name!r}; there are {shown}")
+        expected = _EXPECTED.get(str(known[name].type))
+        if expected and (
+            not isinstance(value, expected) or isinstance(value, bool) != (bool in expected)
+        ):
+            raise PlanError(f"{where}: {name} must be {known[name].type}, got {value!r}")
+    required = {"implementations", "seq_lens", "d_models"} if kind is Series else set()
+    for name in required - row.keys():
+        raise PlanError(f"{where}: {name} is missing")
+
+
+_EXPECTED: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "int | None": (int, type(None)),
+    "float | None": (int, float, type(None)),
+}

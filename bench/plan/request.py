@@ -1,0 +1,163 @@
+"""What the command line asks to be measured, turned into a plan and a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.machine.environment import usable_cores
+from bench.plan.narrowing import narrow
+from bench.plan.plan import Plan, PlanError, load_config, load_preset, parse_duration, parse_sizes
+from bench.plan.run_directory import resumable_plan
+from implementations.catalogue import in_this_layout, load, load_all
+from implementations.interface import Implementation
+
+DEFAULT_PRESET = "quick"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of `sweep` and `run`; None and empty mean not given."""
+
+    names: Sequence[str] = ()
+    specs: Sequence[str] = ()
+    layout: str = "bhsd"
+    preset: str | None = None
+    config: Path | None = None
+    seq_lens: str | None = None
+    d_models: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    pass_: str | None = None
+    allocator: str | None = None
+    threads: str | None = None
+    time_budget: str | None = None
+    precision: float | None = None
+    energy: bool = False
+    out: Path | None = None
+    resume: bool = False
+
+    @property
+    def name(self) -> str | None:
+        """The preset that is asked for, None if the plan comes from elsewhere."""
+        return None if self.config or self._resumes_as_it_was else self.preset or DEFAULT_PRESET
+
+    @property
+    def folder(self) -> Path:
+        """Where the run goes: `--out`, or a new directory under `results`."""
+        if self.out is not None:
+            return self.out
+        return Path("results") / f"{datetime.now():%Y%m%d-%H%M%S}-{self.name or 'plan'}"
+
+    def plan(self, load: Callable[[str], Implementation] = load) -> Plan:
+        """The plan that the options describe; `load` loads the implementations that they name.
+
+        Raises:
+            PlanError: options that exclude each other, or a plan that cannot be run.
+            CatalogueError: an implementation that cannot be found or loaded.
+            RunError: there is no run to resume.
+
+        """
+        if self.resume and self.out is None:
+            raise PlanError("--resume needs --out, the directory of the run to continue")
+        if self.preset and self.config:
+            raise PlanError("--preset and --config exclude each other; give one of them")
+        if self._resumes_as_it_was and self.out is not None:
+            return replace(resumable_plan(self.out), **self._settings())
+        base = load_config(self.config) if self.config else load_preset(self.name or DEFAULT_PRESET)
+        load_all(self.names, (), load)
+        specs = in_this_layout(self.specs, self.layout)
+        plan = narrow(
+            base,
+            names=self.names,
+            specs=[(one.name, one.spec) for one in load_all((), specs, load)],
+            seq_lens=parse_sizes(self.seq_lens, "--seq-lens") if self.seq_lens else None,
+            d_models=parse_sizes(self.d_models, "--d-models") if self.d_models else None,
+            device=self.device,
+            dtype=self.dtype,
+            pass_=self.pass_,
+            settings=self._settings(),
+        )
+        for device in {series.device for series in plan.series}:
+            check_device(device)
+        return plan
+
+    def _settings(self) -> dict[str, Any]:
+        """The fields of the plan that are given by themselves."""
+        found: dict[str, Any] = {}
+        if self.allocator is not None:
+            found["allocator"] = self.allocator
+        if self.threads is not None:
+            found["threads"] = parse_threads(self.threads)
+        if self.time_budget is not None:
+            # Who gives time alone wants all of it used.
+            found["time_budget_s"] = parse_duration(self.time_budget, "--time-budget")
+            found["precision"] = None
+        if self.precision is not None:
+            found["precision"] = parse_precision(self.precision)
+        if self.energy:
+            found["energy"] = True
+        return found
+
+    @property
+    def _resumes_as_it_was(self) -> bool:
+        given = (self.names, self.specs, self.preset, self.config, self.seq_lens, self.d_models)
+        return self.resume and not any((*given, self.device, self.dtype, self.pass_))
+
+
+def parse_precision(half_width: float) -> float:
+    """The half-width of exponents' intervals that `--precision` asks for.
+
+    Raises:
+        PlanError: it is none that an exponent could have.
+
+    """
+    if not 0 < half_width < 1:
+        raise PlanError(f"--precision: expected between 0 and 1, such as 0.03, got {half_width}")
+    return half_width
+
+
+def parse_threads(text: str) -> int | None:
+    """The number of threads that `--threads` asks for; None for `all`.
+
+    Raises:
+        PlanError: it is neither, or more than this process has cores.
+
+    """
+    cores = usable_cores()
+    if text == "all":
+        return None
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= cores:
+        return int(text)
+    raise PlanError(
+        f"--threads: expected all, or 1 to {cores} (the cores that this process may use), got "
+        f"{text!r}"
+    )
+
+
+def check_device(device: str) -> str:
+    """The device, if torch has it; the processor has no number.
+
+    Raises:
+        PlanError: it is neither cpu nor cuda, or there is no such CUDA device.
+
+    """
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise PlanError(f"--device: expected cpu or cuda, got {device!r}")
+    if found.type == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise PlanError(f"--device {device}: torch sees no CUDA device here; use --device cpu")
+    number = torch.cuda.device_count()
+    if found.index is not None and found.index >= number:
+        raise PlanError(f"--device {device}: expected an index below {number}, got {found.index}")
+    return device

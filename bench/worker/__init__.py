@@ -1,0 +1,1 @@
+"""The measuring process's own side: it reads requests and answers them."""

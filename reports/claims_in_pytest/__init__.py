@@ -1,0 +1,1 @@
+"""What does a marked test claim, and what came of it?"""

@@ -1,0 +1,249 @@
+"""What weakens a run, in plain sentences: noise, cells without a time, missing instruments."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.cells.cell_table import measured
+from reports.conditions.disturbances import disturbances, harness, strings
+from reports.text import wording
+
+_STATUS_WORDS = {
+    "unsupported": "not supported by the implementation",
+    "incorrect": "gave wrong answers, before it was timed or while it was",
+    "implausible": "cannot have done the work in the time that was read",
+    "out_of_memory": "ran out of memory",
+    "timeout": "took longer than the time limit",
+    "crashed": "crashed the measuring process",
+    "skipped": "left out before running",
+}
+_INSTRUMENTS = {
+    "workspace_bytes": "workspace",
+    "flops": "operation counts",
+    "cpu_time_s": "CPU time",
+    "minor_faults": "page faults",
+    "energy_j": "energy",
+    "max_error": "error against the oracle",
+}
+# Missing on many platforms, and told only where the run says why.
+_ALL_INSTRUMENTS = _INSTRUMENTS | {
+    "waiting_share": "how long threads waited for a core",
+    "other_load": "the load by other processes",
+    "steal_share": "what the host gave to other machines",
+    "frequency_hz": "the frequency of the cores",
+    "gpu_clock_hz": "the GPU's clock",
+    "gpu_temperature_c": "the GPU's temperature",
+    "gpu_power_w": "the GPU's power",
+    "throttle_reasons": "why the GPU was slowed",
+}
+_FEWEST_ROUNDS = 3  # fewer, and drift over the run can pass for growth
+_LONGEST_REASON = 160
+_NUMBERS = re.compile(r"\d[\d.e+-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untimed:
+    """Cells of one implementation that have no time, for one reason."""
+
+    implementation: str
+    status: str
+    meaning: str
+    reason: str
+    cells: int
+
+
+def untimed(cells: pd.DataFrame) -> list[Untimed]:
+    """Cells without a time, counted by implementation, status and reason; the most first.
+
+    `cells` is a cell table (see `reports.cells.cell_table`).
+    """
+    rows = cells[cells["status"] != "measured"]
+    counted: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], str] = {}  # of reasons that differ in their numbers only
+    for name, status, found in zip(
+        rows["implementation"], rows["status"], rows["reason"], strict=True
+    ):
+        reason = "" if pd.isna(found) else wording.one_line(found)
+        key = (str(name), str(status), _NUMBERS.sub("", reason))
+        counted[key] += 1
+        first.setdefault(key, reason)
+    return [
+        Untimed(
+            implementation=name,
+            status=status,
+            meaning=_STATUS_WORDS.get(status, status),
+            reason=_cut(first[name, status, reason]) or "no reason recorded",
+            cells=number,
+        )
+        for (name, status, reason), number in sorted(
+            counted.items(), key=lambda item: (-item[1], item[0])
+        )
+    ]
+
+
+def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
+    """Plain sentences, the gravest first, on what a reader must know before believing the rest.
+
+    `frame` are the records, `cells` their cell table, `info` the object of `run.json`, any part
+    of which may be missing. No line comes twice.
+    """
+    lines = [
+        *disturbances(frame, cells),
+        *_statuses(cells),
+        *_schedule(cells, info),
+        *_rounds(cells),
+        *_compiling(cells),
+        *harness(frame, info),
+        *_instruments(cells, info),
+        *_setup(info),
+        *[wording.one_line(line) for line in strings(info.get("caveats"))],
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The correctness gate in one sentence, and the failures it recorded, a line each."""
+    summary = info.get("verification")
+    if not isinstance(summary, Mapping):
+        return (
+            "The records do not say whether the implementations were checked before timing.",
+            [],
+        )
+    numbers = {name: summary.get(name) for name in ("pass", "fail", "error", "unsupported")}
+    words = [f"{number:,} {name}" for name, number in numbers.items() if isinstance(number, int)]
+    lines = [wording.one_line(line) for line in strings(summary.get("failures"))]
+    if not words:
+        return "The correctness gate recorded no counts.", lines
+    return (
+        "Checks of outputs and gradients against the float64 reference, before any timing: "
+        f"{wording.listed(words)}.",
+        lines,
+    )
+
+
+def _statuses(cells: pd.DataFrame) -> list[str]:
+    totals = Counter(str(status) for status in cells["status"] if status != "measured")
+    return [
+        f"{wording.count(number, 'cell')} ({status}): "
+        f"{_STATUS_WORDS.get(status, 'not measured')}. The table of untimed cells says why."
+        for status, number in _ranked(totals)
+    ]
+
+
+def _rounds(cells: pd.DataFrame) -> list[str]:
+    timed = measured(cells)
+    few = int((timed["rounds"] < _FEWEST_ROUNDS).sum())
+    if not few:
+        return []
+    return [
+        f"{few} of {wording.count(len(timed), 'timed cell')} had fewer than {_FEWEST_ROUNDS} "
+        "rounds or processes, so drift of the machine cannot be told from growth there."
+    ]
+
+
+def _compiling(cells: pd.DataFrame) -> list[str]:
+    """What the first call of each cell took where it compiled, by implementation."""
+    took = pd.to_numeric(cells["compile_s"], errors="coerce").dropna()
+    return [
+        f"The first call of {wording.one_line(name)} compiles, at each size anew: "
+        f"{wording.seconds(own.min())} to {wording.seconds(own.max())}, which its times leave out; "
+        "what torch finds in its cache on disk is quick."
+        for name, own in took.groupby(cells["implementation"])
+    ]
+
+
+def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
+    """How the run ended where it did not make all its rounds, and what was never measured."""
+    schedule = info.get("schedule")
+    if not isinstance(schedule, Mapping):
+        return []
+    budget, spent, rounds = (
+        _number(schedule.get(name)) for name in ("time_budget_s", "spent_s", "rounds")
+    )
+    made = "" if rounds is None else wording.count(int(rounds), "round")
+    ended = wording.one_line(schedule.get("ended") or "")
+    unseen = int(_for_want_of_time(cells).sum())
+    if not ended:
+        after = made and f" after {made}"
+        return [f"The run was cut short{after}; sweep --resume completes it."]
+    if budget is None and "limit" in ended:
+        budget = _number(schedule.get("time_limit_s"))
+    if budget is None:
+        return []
+    left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {_was(unseen)} never measured"
+    within = f" in {made}" if made else ""
+    used = "" if spent is None else f", of which {spent:,.0f} s were spent{within}"
+    return [
+        f"The sweep had {budget:,.0f} s{used} ({ended or 'the run was cut short'}); "
+        f"{left if unseen else 'every cell was reached'}."
+    ]
+
+
+_NO_TIME = "no time was left"
+
+
+def _for_want_of_time(cells: pd.DataFrame) -> pd.Series:
+    reasons = cells["reason"].astype(str)
+    return (cells["status"] == "skipped") & reasons.str.contains(_NO_TIME, regex=False)
+
+
+def _instruments(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
+    """What was not recorded, each with why where the run tells it."""
+    timed = measured(cells)
+    if timed.empty:
+        return []
+    told = info.get("instruments")
+    reasons = {
+        _ALL_INSTRUMENTS.get(name, name): wording.one_line(why).rstrip(".")
+        for name, why in (told.items() if isinstance(told, Mapping) else ())
+        if why and not (name in timed and timed[name].notna().any())
+    }
+    absent = [word for name, word in _INSTRUMENTS.items() if timed[name].isna().all()]
+    silent = [word for word in absent if word not in reasons]
+    lines = [f"Not recorded in this run: {wording.listed(silent)}."] if silent else []
+    return [
+        *lines,
+        *(f"No reading of {wording.one_line(name)}: {why}." for name, why in reasons.items()),
+    ]
+
+
+def _setup(info: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if info.get("allocator") == "default":
+        lines.append(
+            "Measured with the default allocator: page faults of large temporary tensors are "
+            "part of the times, and can look like faster growth."
+        )
+    git = info.get("git")
+    if isinstance(git, Mapping) and git.get("dirty") is True:
+        lines.append("The source tree had uncommitted changes, so the commit does not tell all.")
+    if not info:
+        lines.append(
+            "There is no description of the run: machine, versions and settings are unknown."
+        )
+    return lines
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"

@@ -1,0 +1,1 @@
+"""All laws that fit the cells as well, and what follows from them."""

@@ -1,0 +1,1 @@
+"""Costs without noise: counted operations, bytes and memory."""

@@ -1,0 +1,265 @@
+"""Judges a cost without noise by its polynomial: memory, bytes and operations, counted.
+
+Such a cost is a polynomial in the sizes, from some size on, where blocks are full and buffers have
+the size that they keep. A polynomial that gives every cell to its last decimal place, with one cell
+more than it has coefficients, leaves no room for another law, and needs no interval: which terms
+it has is known, however small a part of the cost they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from reports.cells.cells import Cells
+from reports.judge.findings import long_enough
+from reports.judge.models.non_negative import Mask
+from reports.judge.models.outgrowing import outgrowing
+from reports.judge.result import Interval, Judgement, Leading, Regime, Term, Verdict
+from reports.laws.monomials import Floats, Law, Monomial
+
+_LAST_PLACE = 1e-9  # of a cost: what floating point leaves of whole numbers
+MOST_DIGITS = 10
+FEWEST_MORE = 2  # values of a size than its highest power: one to tell it by, one to check it
+_SHOWN = 4.0  # halves of the last place that a leading term must add to some cell
+HALF = Fraction(1, 2)
+_MISSED = 1.5  # of the half that rounding may take: least squares do not minimise the largest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial:
+    """The terms of a cost with their coefficients, and the cells that they give exactly.
+
+    `start` has the smallest size of each letter among those cells, and `where` says in words
+    where the polynomial holds, if that was counted too. Its coefficients are known to so many
+    `digits`.
+    """
+
+    terms: tuple[tuple[Monomial, float], ...]
+    cells: Mask
+    start: dict[str, float]
+    where: str = ""
+    digits: int = MOST_DIGITS
+
+    @property
+    def leading(self) -> Law:
+        """The terms that no other one covers."""
+        return Law.of(Law.of(tuple(term for term, _ in self.terms)).leading)
+
+    def ruling(self, law: Law) -> tuple[Verdict, tuple[str, ...]]:
+        """What it says of a claim: nothing but the leading terms counts."""
+        mine, claimed = set(self.leading.terms), set(law.leading)
+        if mine == claimed:
+            return Verdict.CONFIRMED, ()
+        grounds = []
+        if any(not law.covers(term) for term in mine):
+            grounds.append("faster_growing_term")
+        if claimed - {term for term, _ in self.terms}:
+            grounds.append("claimed_term_absent")
+        return Verdict.REFUTED, tuple(grounds)
+
+    @property
+    def text(self) -> str:
+        """The cost in words, with where it holds."""
+        parts = []
+        for term, coefficient in self.terms:
+            number = f"{abs(coefficient):.{self.digits}g}"
+            body = number if not term.names else f"{number}·{term.unicode()}"
+            parts.append((" − " if coefficient < 0 else " + ") + body)
+        sides = [f"{name} at least {size:g}" for name, size in self.start.items()]
+        whole = "".join(parts).removeprefix(" + ").strip() or "0"
+        return f"{whole} ({self.where or ', '.join(sides)})"
+
+    def judgement(self, found: Judgement, law: Law) -> Judgement:
+        """What was found of a cost by fitting it, with what its polynomial says instead."""
+        verdict, grounds = self.ruling(law)
+        notes = [code for code in found.reasons if code == "censored_cells"]
+        cells = found.given.only(self.cells)
+        sizes = cells.sizes
+        ones = np.ones(len(cells))
+        parts = np.column_stack([c * term.evaluate(sizes) * ones for term, c in self.terms])
+        shares = parts / parts.sum(axis=1, keepdims=True)
+        largest = int(parts.sum(axis=1).argmax())
+        place = {term: k for k, (term, _) in enumerate(self.terms)}
+        power = {
+            name: max(float(term.power(name)) for term in self.leading.terms)
+            for name in found.exponents
+        }
+        exact = {name: Interval(estimate=p, low=p, high=p) for name, p in power.items()}
+        first = next(iter(sizes.values()))
+        return replace(
+            found,
+            cells=cells,
+            verdict=verdict,
+            reasons=(
+                *grounds,
+                *["regime_change"] * (not self.where and not self.cells.all()),
+                *notes,
+            ),
+            exponents=exact,
+            terms=tuple(
+                Term(term=str(t), coefficient=c, share_at_largest=float(shares[largest, k]))
+                for k, (t, c) in sorted(
+                    enumerate(self.terms), key=lambda one: -float(shares[largest, one[0]])
+                )
+            ),
+            leading=tuple(
+                Leading(
+                    term=str(term),
+                    exponents={name: exact[name] for name in term.names},
+                    share=float(shares[largest, place[term]]),
+                    most=float(shares[:, place[term]].max()),
+                )
+                for term in law.leading
+                if term in place
+            ),
+            overhead=float(sum(shares[largest, k] for t, k in place.items() if not t.names)),
+            regimes=(
+                *self._left_out(found.given),
+                Regime(
+                    name="counted range",
+                    start=float(first.min()),
+                    end=float(first.max()),
+                    evidence=f"the cost is exactly {self.text}",
+                ),
+            ),
+            rms_residual=0.0,
+            counted=self.text,
+        )
+
+    def _left_out(self, cells: Cells) -> Iterator[Regime]:
+        """The range that another polynomial, or none, holds in."""
+        if self.cells.all():
+            return
+        first = next(iter(cells.sizes.values()))[~self.cells]
+        sides = [
+            f"{name} = {start:g}"
+            for name, start in self.start.items()
+            if start > float(cells.sizes[name].min())
+        ]
+        yield Regime(
+            name="regime 1",
+            start=float(first.min()),
+            end=float(first.max()),
+            evidence=f"left out: the polynomial holds for {self.where}"
+            if self.where
+            else f"left out: another polynomial, or none, fits below {' or '.join(sides)}",
+        )
+
+
+def polynomial_of(
+    cells: Cells, law: Law, names: Sequence[str], *, exact: bool = True
+) -> Polynomial | None:
+    """The polynomial of the cells from the smallest sizes on that allow one; None if none does.
+
+    Its terms are those of the claim, all that it covers, and one that outgrows it. Costs are
+    `exact` counts, or rounded to their last place.
+    """
+    if any(f.log_power or f.power.denominator > 1 for t in law.terms for f in t.factors):
+        return None
+    own = tuple(dict.fromkeys((*law.leading, *law.divisors())))
+    for kept in _beginnings(cells, names):
+        part = cells.only(kept)
+        if not kept.all() and not all(long_enough(part, name) for name in names):
+            continue  # so few cells have a polynomial by chance
+        # Where a part of the cells follows another polynomial, what outgrows the claim may end.
+        for extra in (None, *(outgrowing(law, names) if kept.all() else ())):
+            terms = own if extra is None else (*own, extra)
+            found = _exact(part, terms, names)
+            if found is None:
+                continue
+            start = {name: float(values.min()) for name, values in part.sizes.items()}
+            polynomial = Polynomial(
+                terms=found, cells=kept, start=start, digits=MOST_DIGITS if exact else _digits(part)
+            )
+            if kept.all() or polynomial.ruling(law)[0] is Verdict.CONFIRMED:
+                return polynomial
+    return None
+
+
+def _digits(cells: Cells) -> int:
+    """How many digits of a coefficient rounded costs tell, and one more."""
+    rounding = max(cells.step / float(cells.cost.max()), 1e-9)
+    return min(max(1 + math.ceil(-math.log10(rounding)), 3), MOST_DIGITS)
+
+
+def _beginnings(cells: Cells, names: Sequence[str]) -> Iterator[Mask]:
+    """All cells, then those from each size of each letter on."""
+    yield np.ones(len(cells), dtype=np.bool_)
+    for name in names:
+        for start in cells.distinct(name)[1:]:
+            yield cells.sizes[name] >= start
+
+
+def _exact(
+    cells: Cells, terms: Sequence[Monomial], names: Sequence[str]
+) -> tuple[tuple[Monomial, float], ...] | None:
+    """The terms that are there, with coefficients, if they give each cell to its last place."""
+    powers = {name: max(int(term.power(name)) for term in terms) for name in names}
+    few = any(cells.distinct(name).size < power + FEWEST_MORE for name, power in powers.items())
+    if few or len(cells) <= len(terms):
+        return None
+    allowed = np.maximum(cells.step / 2, _LAST_PLACE * cells.cost)
+    ones = np.ones(len(cells))
+    columns = np.column_stack([term.evaluate(cells.sizes) * ones for term in terms])
+    columns = columns / allowed[:, None]
+    target = cells.cost / allowed
+    scale = np.abs(columns).max(axis=0)
+    if np.linalg.matrix_rank(columns / scale) < len(terms):
+        return None
+    needed = _needed(columns / scale, target, [_degree(term) for term in terms])
+    if needed is None:
+        return None
+    there = [term for term, kept in zip(terms, needed, strict=True) if kept]
+    found = _solved((columns / scale)[:, needed], target)
+    for term in Law.of(tuple(there)).leading:
+        place = there.index(term)
+        # A coefficient is what its term adds where it adds most, in halves of the last place.
+        if found[place] <= _SHOWN:
+            return None
+        rest = np.delete(columns[:, needed], place, axis=1)
+        for twin in _twins(term):
+            if _fits(np.column_stack([rest, twin.evaluate(cells.sizes) / allowed]), target):
+                return None  # rounding leaves room for another law
+    return tuple((term, float(c)) for term, c in zip(there, found / scale[needed], strict=True))
+
+
+def _twins(term: Monomial) -> Iterator[Monomial]:
+    """What grows nearly like a term: half a power more or less, a logarithm for a power or more."""
+    powers = {factor.name: factor.power for factor in term.factors}
+    for name, power in powers.items():
+        for step, log in ((-HALF, 0), (HALF, 0), (-2 * HALF, 1), (0, 1)):
+            yield Monomial.of({**powers, name: power + step}, {name: log})
+
+
+def _degree(term: Monomial) -> float:
+    return sum(float(factor.power) for factor in term.factors)
+
+
+def _needed(columns: Floats, target: Floats, degrees: Sequence[float]) -> Mask | None:
+    """The terms without which some cell is missed, in the polynomial of the lowest degree.
+
+    None where all of them together miss one.
+    """
+    needed = np.ones(len(degrees), dtype=np.bool_)
+    if not _fits(columns, target):
+        return None
+    for k in np.argsort(degrees, kind="stable")[::-1]:
+        rest = needed.copy()
+        rest[k] = False
+        if rest.any() and _fits(columns[:, rest], target):
+            needed = rest
+    return needed
+
+
+def _fits(columns: Floats, target: Floats) -> bool:
+    columns = columns / np.abs(columns).max(axis=0)
+    return bool(np.abs(columns @ _solved(columns, target) - target).max() <= _MISSED)
+
+
+def _solved(columns: Floats, target: Floats) -> Floats:
+    return np.asarray(np.linalg.lstsq(columns, target, rcond=1e-14)[0])

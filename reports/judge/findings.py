@@ -1,0 +1,210 @@
+"""The questions that a verdict rests on, answered for the chosen explanation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.cells.cells import Cells
+from reports.judge.models.error_scale import MISFIT_IN_ERRORS, Setting
+from reports.judge.models.explanations import Fitted
+from reports.judge.models.model import Held, Model, least
+from reports.laws.monomials import Floats, Law
+
+FEWEST_SIZES = 4
+FEWEST_DOUBLINGS = 3.0
+COLLINEAR = 0.05  # smallest eigenvalue of the correlations of log sizes; two sizes: r = 0.95
+PRESENT_SHARE = 0.2
+VISIBLE_SHARE = 0.1
+LARGEST_DRIFT = 0.05  # of the cost about a law whose exponents lie a little off
+WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
+
+Allowed = tuple[tuple[float, float], ...]
+"""The least and the most that each exponent may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a verdict rests on.
+
+    `claim_fits` says that the law fits with the claimed exponents about as well as with others.
+    `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
+    to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
+    the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs
+    little everywhere; `outside` names sizes whose interval lies outside what is `allowed`.
+    """
+
+    limits: tuple[str, ...]
+    misfit: bool
+    tie: bool
+    absent: tuple[int, ...]
+    unseen: tuple[int, ...]
+    overhead: float
+    usual_overhead: float
+    weak: bool
+    inside: bool
+    claim_fits: bool
+    outside: tuple[str, ...]
+    allowed: Allowed
+
+    @property
+    def identified(self) -> bool:
+        """Whether the exponents are those of terms that are there, in a model that fits."""
+        return not (self.misfit or self.absent or self.unseen)
+
+
+def findings_of(
+    setting: Setting, chosen: Fitted, tie: bool, claimed: Law, tolerance: float
+) -> Findings:
+    """Answer the questions for the chosen explanation of a claim."""
+    absent, unseen = _presence(setting, chosen)
+    there = not (absent or unseen)
+    allowed = allowed_exponents(setting, chosen, tolerance)
+    fixed = _overhead(setting, chosen)
+    ends = list(zip(setting.names, allowed, chosen.intervals, strict=True))
+    return Findings(
+        limits=limits_of(setting, claimed),
+        misfit=chosen.misfit > setting.largest_misfit,
+        tie=tie,
+        absent=absent,
+        unseen=unseen,
+        overhead=float(fixed[largest_cell(setting)]),
+        usual_overhead=float(np.median(fixed)),
+        weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
+        claim_fits=_claim_misfit(chosen) <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit),
+        allowed=allowed,
+        inside=there
+        and all(
+            low is not None and high is not None and low >= least and high <= most
+            for _, (least, most), (low, high) in ends
+        ),
+        outside=tuple(
+            name
+            for name, (least, most), (low, high) in ends
+            if there
+            and long_enough(setting.cells, name)
+            and ((low is not None and low > most) or (high is not None and high < least))
+        ),
+    )
+
+
+def allowed_exponents(setting: Setting, chosen: Fitted, tolerance: float) -> Allowed:
+    """The least and the most that each exponent may be.
+
+    The tolerance is meant for the growth of the cost. One of several leading terms, with a part s
+    of the cost, moves that by s as much, so that its exponent may be off by tolerance / s; by
+    WIDEST times the tolerance at most.
+    """
+    shares = chosen.solution.shares[:, len(chosen.model.terms) :]
+    means = (shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+    margins = []
+    for v in range(len(setting.names)):
+        part = float(means[chosen.model.carriers(v)].sum()) if means.size > 1 else 1.0
+        margins.append(tolerance * min(WIDEST, 1.0 / max(part, 1e-3)))
+    largest = [float(setting.cells.sizes[name].max()) for name in setting.names]
+    return within(chosen.model, margins, largest)
+
+
+def within(model: Model, margins: Sequence[float], largest: Sequence[float]) -> Allowed:
+    """The claimed exponents, plus and minus a margin or half of a claimed logarithm.
+
+    A claimed logarithm is to be told from none: it adds 1 / ln n to the exponent at the largest n,
+    and on that side half of it may be missing.
+    """
+    found = []
+    for v, (name, margin) in enumerate(zip(model.names, margins, strict=True)):
+        carrying = itertools.compress(model.leading, model.carriers(v))
+        logs = [power for term in carrying if (power := term.factor(name).log_power)]
+        halves = [0.5 * float(power) / math.log(largest[v]) for power in logs]
+        below = min([margin, *(half for half in halves if half > 0)])
+        above = min([margin, *(-half for half in halves if half < 0)])
+        claim = float(model.claimed[v])
+        found.append((claim - below, claim + above))
+    return tuple(found)
+
+
+def _claim_misfit(chosen: Fitted) -> float:
+    """The residual standard error with the claimed exponents."""
+    theta = chosen.found.best.copy()
+    theta[: chosen.model.claimed.size] = chosen.model.claimed
+    claimed = chosen.model.solve(theta)
+    return math.sqrt(claimed.sse / max(chosen.model.cells.cost.size - claimed.active, 1))
+
+
+def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Leading terms shown to be absent, and those shown to be neither absent nor present."""
+    model = chosen.model
+    absent: list[int] = []
+    unseen: list[int] = []
+    if not model.has_overhead:
+        return (), ()  # a constant law: its one term is the whole cost
+    theta = chosen.found.best.copy()
+    theta[: model.claimed.size] = model.claimed
+    base = model.solve(theta)
+    threshold = setting.threshold(base.sse, len(setting.cells) - base.active)
+    region = chosen.found.value + setting.margin(chosen.solution.sse, chosen.free, theta.size + 1)
+    # A jump, and what counts allocate in blocks, can hide a term that is there.
+    told = chosen.broken is None and not setting.exact
+    fits = told and math.sqrt(base.sse / len(setting.cells)) <= setting.largest_misfit
+    for j in range(len(model.leading)):
+        held = least(*model.held(model.columns_at(theta), Held(term=j, share=VISIBLE_SHARE)))
+        share = float(base.shares[:, len(model.terms) + j].max())
+        negligible = share < VISIBLE_SHARE and held > threshold
+        if negligible and (fits or model.value(theta, chosen.price, drop=j) <= region):
+            absent.append(j)
+        elif model.value(theta, chosen.price, drop=j) <= region:
+            unseen.append(j)
+    return tuple(absent), tuple(unseen)
+
+
+def _overhead(setting: Setting, chosen: Fitted) -> Floats:
+    """The overhead's part of the cost of each cell."""
+    model = chosen.model
+    solution = chosen.solution
+    theta = chosen.found.best.copy()
+    theta[: model.claimed.size] = model.claimed
+    claimed = model.solve(theta)
+    if math.sqrt(claimed.sse / len(setting.cells)) <= max(setting.largest_misfit, chosen.misfit):
+        solution = claimed  # free exponents near 0 would take the overhead's place
+    return np.asarray(solution.shares[:, : model.overheads].sum(axis=1))
+
+
+def limits_of(setting: Setting, claimed: Law) -> tuple[str, ...]:
+    """What about the sizes themselves keeps the claim from being confirmed."""
+    cells = setting.cells
+    limits = []
+    wanted = {*claimed.names, *setting.names}
+    if any(cells.distinct(name).size < FEWEST_SIZES for name in wanted):
+        limits.append("too_few_sizes")
+    if any(_doublings(cells, name) < FEWEST_DOUBLINGS for name in setting.names):
+        limits.append("range_too_short")
+    if len(setting.names) > 1:
+        logs = np.array([np.log(cells.sizes[name]) for name in setting.names])
+        if float(np.linalg.eigvalsh(np.corrcoef(logs)).min()) < COLLINEAR:
+            limits.append("sizes_collinear")
+    return tuple(limits)
+
+
+def long_enough(cells: Cells, name: str) -> bool:
+    """Whether a size takes enough values, over enough doublings, for its exponent to be told."""
+    enough = cells.distinct(name).size >= FEWEST_SIZES
+    return enough and _doublings(cells, name) >= FEWEST_DOUBLINGS
+
+
+def _doublings(cells: Cells, name: str) -> float:
+    """Over how many doublings the values of a size reach."""
+    values = cells.distinct(name)
+    return math.log2(values[-1] / values[0]) + 1e-9
+
+
+def largest_cell(setting: Setting) -> int:
+    """The cell where the law is largest; among equal ones, where the other sizes are."""
+    cells = setting.cells
+    size = setting.law.leading[0].evaluate(cells.sizes) * np.ones(len(cells))
+    for name in setting.names:
+        size = size * cells.sizes[name] ** 1e-6
+    return int(size.argmax())

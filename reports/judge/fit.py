@@ -1,0 +1,268 @@
+"""Judges one claim on one group of rows: a table in, a `Fit` out.
+
+The method is described in `reports.judge.judge`; `reports.judge.fit_groups` judges whole tables.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.cells.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, pages, usual_statistic
+from reports.cells.groups import CONDITIONS
+from reports.cells.moving_sizes import Moving, moving_sizes
+from reports.cells.readings import TYPICAL, of_processes
+from reports.cells.unnamed_columns import Mixed, without_settings
+from reports.judge.exact.counted import polynomial_of
+from reports.judge.exact.recorded_law import recorded_law
+from reports.judge.judge import judge
+from reports.judge.refutation import REFUTING
+from reports.judge.result import Fit, Judgement, Verdict
+from reports.laws.grammar import Law, LawError, parse
+from reports.tables.columns import TableError, measured_rows, no_column, numbers
+from reports.tables.units import unit_of
+
+SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
+"""The default letters of laws and the columns they stand for."""
+KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
+    {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len"}
+)
+"""Letters that a claim may use without being told what they stand for."""
+CLAIM = "n^2*d"
+OTHER: Mapping[str, str] = MappingProxyType({"quiet": "median", "median": "min", "min": "median"})
+"""The statistic by which a claim is judged beside each."""
+MIXED = "mixed_readings"
+OF_READINGS = ("time_s", "time_min_s", TYPICAL)
+EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
+"""Costs that are counted: the same at every call."""
+
+
+def fit(
+    table: pd.DataFrame,
+    *,
+    sizes: Mapping[str, str] = SIZES,
+    value: str = "time_s",
+    claim: str = CLAIM,
+    confidence: float = 0.95,
+    tolerance: float = 0.1,
+    statistic: str | None = None,
+    other: bool = True,
+    average: Sequence[str] = (),
+    group: Mapping[str, Any] = MappingProxyType({}),
+    info: Mapping[str, Any] = MappingProxyType({}),
+) -> Fit:
+    """Judge one claim on one group of rows.
+
+    `sizes` maps letters of the claim to columns; a size that varies without being claimed is
+    tested against exponent 0. `value` is the cost column. Rows whose `status` is not `measured`
+    are left out. Repeated readings of a cell become its value by `statistic`: quiet (the default
+    where there are enough readings), median (the default else) or min. With `other`, the claim is
+    judged by another one too, and the fit says if the verdicts differ. What would be refuted is so
+    always, and left open where the other statistic confirms it.
+    A setting that varies among rows of the same sizes, and changes the cost, leaves the claim open
+    until it is a size, makes groups, or is in `average`: its effect is taken out, so that the cost
+    is that of its values in the mean. So does a size that falls as a claimed one rises, or a batch
+    or heads that move with it.
+    `group` is carried into the result; `info` is the object of `run.json`, whose caches and
+    ceilings name the regimes.
+
+    Raises:
+        LawError: the claim is not a law (a ValueError that shows the column).
+        TableError: a column is missing or holds what no size or cost can be (a ValueError).
+        ValueError: confidence or tolerance is out of range.
+
+    """
+    if not 0.5 <= confidence < 1:
+        raise ValueError(f"confidence must be from 0.5 to below 1, got {confidence}; try 0.95")
+    if not 0 < tolerance < 0.5:
+        raise ValueError(f"tolerance must lie between 0 and 0.5, got {tolerance}; try 0.1")
+    if statistic not in (None, *STATISTICS):
+        raise ValueError(f"statistic must be quiet, median or min, got {statistic!r}")
+    if not isinstance(claim, str):
+        raise LawError(f"a claim is a text such as n^2*d, got {claim!r}")
+    table = table.reset_index(drop=True) if table.index.name or table.index.names[0] else table
+    law = parse(claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
+    table = of_processes(table)
+    columns = columns_of(table, law, sizes)
+    mixed, table = _without_settings(table, columns, value, average)
+    moving = _moving(table, columns, value)
+    statistic = statistic or usual_statistic(table, columns, value)
+    devices = sorted(set(table["device"].dropna().astype(str))) if "device" in table else []
+
+    def judged(by: str) -> Judgement:
+        return judge(
+            cells_of(table, columns, value, by),
+            law,
+            names=tuple(columns),
+            confidence=confidence,
+            tolerance=tolerance,
+            exact=value in EXACT,
+            info={**info, "device": devices[0]} if len(devices) == 1 else info,
+        )
+
+    found = _by_count(judged(statistic), table, law, columns, value, info)
+    repeated = len(found.cells) > 0 and bool((found.cells.visits > 1).any())
+    second = None
+    if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
+        second = judged(OTHER[statistic]).verdict
+    if found.verdict is Verdict.REFUTED and second is Verdict.CONFIRMED:
+        found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=_contradicted(found.reasons))
+    unnamed = [MIXED] * any(one.factor > 1 and not one.averaged for one in mixed)
+    unnamed += ["sizes_collinear"] * bool(moving)
+    if unnamed:
+        notes = [one for one in found.reasons if one not in REFUTING]
+        found = replace(
+            found, verdict=Verdict.INCONCLUSIVE, reasons=tuple(dict.fromkeys((*unnamed, *notes)))
+        )
+        second = None
+    return Fit(
+        group=dict(group),
+        claim=str(law),
+        verdict=found.verdict,
+        reasons=found.reasons,
+        exponents=found.exponents,
+        terms=found.terms,
+        regimes=found.regimes,
+        cells=len(found.cells),
+        rms_residual=found.rms_residual,
+        confidence=confidence,
+        tolerance=tolerance,
+        sizes=columns,
+        value=value,
+        ranges=_ranges(found.cells),
+        levels={name: int(found.cells.distinct(name).size) for name in found.cells.sizes},
+        leading=found.leading,
+        overhead=found.overhead,
+        statistic=statistic,
+        other_verdict=None if second is found.verdict else second,
+        readings=int(found.cells.visits.sum()) + found.cells.set_aside,
+        set_aside=found.cells.set_aside,
+        censored=found.cells.censored,
+        scatter=found.cells.scatter,
+        mixed=mixed,
+        moving=moving,
+        held=found.held,
+        counted=found.counted,
+        basis=found.basis,
+    )
+
+
+def _by_count(
+    found: Judgement,
+    table: pd.DataFrame,
+    law: Law,
+    columns: Mapping[str, str],
+    value: str,
+    info: Mapping[str, Any],
+) -> Judgement:
+    """What a polynomial says of a cost without noise, where there is one."""
+    cells = found.given
+    scatter = cells.scatter.reading or 0.0
+    if not len(cells) or not (value in EXACT or unit_of(value).kind == "memory") or scatter > 0:
+        return found
+    polynomial = recorded_law(table, cells, columns, info) if value == "workspace_bytes" else None
+    if polynomial is None and value not in EXACT:
+        # Whoever reads memory of a process reads pages, whose size hides a law.
+        cells = replace(cells, step=max(cells.step, pages(cells.cost)))
+        if cells.cost.max() <= cells.cost.min() + cells.step:
+            return found
+    if polynomial is None:
+        varying = tuple(name for name in columns if cells.distinct(name).size > 1)
+        law = law.only(frozenset(varying))
+        exact = value in EXACT
+        polynomial = polynomial_of(cells, law, varying, exact=exact) if varying else None
+    return found if polynomial is None else polynomial.judgement(found, law)
+
+
+def _without_settings(
+    table: pd.DataFrame, columns: Mapping[str, str], value: str, average: Sequence[str]
+) -> tuple[tuple[Mixed, ...], pd.DataFrame]:
+    """The settings that vary among rows of the same sizes, and the table without their effects.
+
+    Raises:
+        TableError: there is no column of that name to average over.
+
+    """
+    for column in average:
+        if column not in table.columns:
+            raise no_column(table, column)
+    if value not in table.columns or not columns:
+        return (), table
+    cost = numbers(table, value)
+    usable = measured_rows(table) & np.isfinite(cost) & (cost > 0)
+    rows = table[usable].assign(**{value: cost[usable]})
+    if rows.empty:
+        return (), table
+    mixed, rest = without_settings(
+        rows,
+        value,
+        sizes=list(columns.values()),
+        without={value, *_measured(table)},
+        averaged=average,
+    )
+    if not any(one.factor > 1 or one.averaged for one in mixed):
+        return mixed, table
+    # What a run knows of its readings beside their quiet end is not that of the mean.
+    rest = rest.drop(columns=[name for name in OF_READINGS if name != value and name in rest])
+    return mixed, pd.concat([rest, table[~usable]])
+
+
+def _moving(table: pd.DataFrame, columns: Mapping[str, str], value: str) -> tuple[Moving, ...]:
+    rows = table[measured_rows(table)]
+    if rows.empty or not columns:
+        return ()
+    return moving_sizes(rows, list(columns.values()), {value, *_measured(table)})
+
+
+def _measured(table: pd.DataFrame) -> set[str]:
+    """The columns of our own records that no claim could name: of others nothing is known."""
+    if "schema" not in table.columns:
+        return set()
+    return {str(column) for column in table.columns} - {*CONDITIONS, *SIZE_COLUMNS}
+
+
+def _contradicted(reasons: Sequence[str]) -> tuple[str, ...]:
+    """Medians and minima of the same cells that refute a claim and confirm it do neither."""
+    rest = (one for one in reasons if one not in (*REFUTING, "models_undecided"))
+    return ("models_undecided", *rest)
+
+
+def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[str, str]:
+    """The column of every size that is claimed or given; a default that is absent is dropped."""
+    columns = {
+        name: column
+        for name, column in sizes.items()
+        if name in law.names or column in table.columns
+    }
+    for name in law.names:
+        if name not in columns or columns[name] not in table.columns:
+            usual = columns.get(name, KNOWN_SIZES.get(name, name))
+            own = name in table.columns and (sizes is SIZES or usual not in table.columns)
+            columns[name] = name if own and name not in columns.values() else usual
+        if columns[name] not in table.columns:
+            have = ", ".join(map(str, table.columns[:12]))
+            raise TableError(
+                f'the claim {law} needs {name}, but there is no column "{columns[name]}" '
+                f"(the table has {have}); name it with --size {name}=COLUMN, or claim another "
+                "law with --claim"
+            )
+    if not columns:
+        have = ", ".join(map(str, table.columns[:12]))
+        raise TableError(
+            f"expected a size, but the claim {law} names none and the table has no usual one (it "
+            f"has {have}); name it with --size n=COLUMN"
+        )
+    return columns
+
+
+def _ranges(cells: Cells) -> dict[str, tuple[float, float]]:
+    if not len(cells):
+        return {}
+    ends = {name: (float(np.min(v)), float(np.max(v))) for name, v in cells.sizes.items()}
+    return {name: pair for name, pair in ends.items() if all(map(math.isfinite, pair))}

@@ -1,0 +1,105 @@
+"""Which cells of a group are judged, and how much each of them counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from reports.judge.findings import long_enough
+from reports.judge.models.error_scale import STRICT, Setting
+from reports.judge.models.explanations import Choice, choose, fit_plain
+from reports.judge.models.model import Model, lower_terms
+from reports.judge.models.plain import solve_plain
+from reports.judge.other_laws import twins
+from reports.judge.result import Regime
+from reports.laws.monomials import Law, Monomial
+
+FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
+OVERHEAD_ERROR = 0.1
+
+
+def fewest_cells(law: Law, names: Sequence[str]) -> int:
+    """How many cells a law needs at least to be judged, where these sizes vary.
+
+    One for each exponent and coefficient of its model, and FEWEST_FREE beyond: 7 for n^2, 8 for
+    n^3, 11 for n^2*d.
+    """
+    leading = law.leading
+    overheads = int(leading != (Monomial(),))
+    return len(names) + overheads + len(lower_terms(law)) + len(leading) + FEWEST_FREE
+
+
+def discounted(setting: Setting) -> Setting:
+    """The cells, each the less weighty the more of its cost is overhead, or rounding.
+
+    Overhead is fitted as a constant and is none: what is launched, and how many threads wake for
+    it, changes with the sizes. A tenth of it is therefore an error of the cell, beside its own. So
+    is what rounding took from a cost of few digits.
+    """
+    if setting.exact:
+        return setting
+    plain = solve_plain(setting)
+    model = Model(setting.cells, setting.law, names=setting.names)
+    part = plain.shares[:, : model.overheads].sum(axis=1)
+    free = max(len(setting.cells) - plain.active - len(setting.names), 1)
+    error = max(setting.error(plain.sse, free), setting.floor)
+    others = (OVERHEAD_ERROR * part) ** 2 + setting.cells.rounding**2
+    weights = 1.0 / np.sqrt(1.0 + others / error**2)
+    weights = setting.cells.weights * weights / np.sqrt((weights**2).mean())
+    return replace(setting, cells=replace(setting.cells, weights=weights))
+
+
+def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
+    """The cells that one law describes: all, or those from some size on, with what is left out.
+
+    Growth is about large sizes, so small ones that follow another law (a window that is not full,
+    blocks that do not fill, slices of a scheduler) may be left out, while the rest spans the range
+    that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
+    None is where n·log n describes what n does beyond some size only.
+    """
+    choice = choose(setting)
+    best, leader = choice.fitted.score - STRICT, None
+    for name in setting.names:
+        values = setting.cells.sizes[name]
+        for start in setting.cells.distinct(name)[1:]:
+            kept = values >= start
+            rest = replace(setting, cells=setting.cells.only(kept))
+            spent = len(setting.names) + int((~kept).sum())
+            if not _enough(rest) or setting.best_criterion(spent) >= best:
+                break
+            plain = solve_plain(rest)
+            spent += plain.active
+            free = len(rest.cells) - plain.active - len(setting.names)
+            misfit = math.sqrt(plain.sse / max(free, 1))
+            score = setting.criterion(plain.sse, spent)
+            if score < best and misfit <= rest.largest_misfit:
+                best, leader = score, (rest, name, start)
+    if leader is None or _twin_gives_all(setting, best):
+        return setting, choice, None
+    rest, name, start = leader
+    first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
+    left_out = Regime(
+        name="regime 1",
+        start=float(first.min()),
+        end=float(first.max()),
+        evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
+    )
+    return rest, choose(rest), left_out
+
+
+def _twin_gives_all(setting: Setting, score: float) -> bool:
+    """Whether the law with a logarithm more or less does about as well, and leaves nothing out."""
+    return any(
+        fit_plain(replace(setting, law=law)).score < score + STRICT
+        for law in twins(setting.law, setting.law.names)
+    )
+
+
+def _enough(setting: Setting) -> bool:
+    """Whether the cells that are left still span what a verdict needs."""
+    size = Model(setting.cells, setting.law, names=setting.names).size + len(setting.names)
+    long = all(long_enough(setting.cells, name) for name in setting.names)
+    return long and len(setting.cells) >= size + FEWEST_FREE

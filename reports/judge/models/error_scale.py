@@ -1,0 +1,102 @@
+"""What is judged, and the scales of error that everything is held against."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy.stats import f as f_distribution
+from scipy.stats import t as t_distribution
+
+from reports.cells.cells import Cells
+from reports.laws.monomials import Law
+
+STRICT = 10.0
+"""How much better (Bayesian information criterion) a richer model must be to be believed."""
+REACH = 2.0  # exponents are sought this far from the claimed ones
+LARGEST_MISFIT = 0.08  # what tiling and caches do to real kernels without another exponent
+LARGEST_COUNT_MISFIT = 0.02  # alignment and blocks that do not fill; counts have no other noise
+MISFIT_IN_ERRORS = 2.5  # visits share their cell's error, so their spread understates it
+TIME_FLOOR = 0.01  # no clock on a shared machine is truer than a per cent
+COUNT_FLOOR = 0.001
+ERROR_FLOOR = 0.005  # of a cell's error: several readings of a per cent have a median this good
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is judged: cells, the law in the sizes that vary, those sizes, and the error scale.
+
+    `exact` says that the cost is counted (bytes, operations): no clock, and no cache, disturbs it.
+    `least_error` is what no cell's error is believed to be below.
+    """
+
+    cells: Cells
+    law: Law
+    names: tuple[str, ...]
+    confidence: float
+    exact: bool
+    least_error: float = ERROR_FLOOR
+
+    @property
+    def design_effect(self) -> float:
+        """How many cells tell as much as one would if all counted alike (Kish 1965, section 11.7).
+
+        By this an error is larger than residuals say, lest it be too small where weights are
+        needless.
+        """
+        squares = self.cells.weights**2
+        return float(squares.size * (squares**2).sum() / squares.sum() ** 2)
+
+    @property
+    def floor(self) -> float:
+        """The relative error below which nothing is believed."""
+        return COUNT_FLOOR if self.exact else TIME_FLOOR
+
+    @property
+    def largest_misfit(self) -> float:
+        """The residual standard error above which no law of the model's form fits."""
+        largest = LARGEST_COUNT_MISFIT if self.exact else LARGEST_MISFIT
+        return max(largest, MISFIT_IN_ERRORS * (self.cells.median_error or 0.0))
+
+    def error(self, sse: float, free: int) -> float:
+        """The relative standard error of a cell: the largest of the sensible estimates."""
+        least = min(self.floor, self.least_error) if self.exact else self.least_error
+        residual = math.sqrt(self.design_effect * sse / max(free, 1))
+        return max(residual, self.cells.median_error or 0.0, least)
+
+    def threshold(self, sse: float, free: int, *, confidence: float | None = None) -> float:
+        """The sum of squares that bounds the confidence interval of one parameter."""
+        level = self.confidence if confidence is None else confidence
+        quantile = float(t_distribution.ppf((1 + level) / 2, max(free, 1)))
+        return sse + (self.error(sse, free) * quantile) ** 2
+
+    def margin(self, sse: float, free: int, parameters: int) -> float:
+        """By how much parameters that are not there lower the sum of squares, at most."""
+        quantile = float(f_distribution.ppf(self.confidence, parameters, max(free, 1)))
+        return self.error(sse, free) ** 2 * parameters * quantile
+
+    def criterion(self, sse: float, parameters: int) -> float:
+        """`criterion` of these cells."""
+        return criterion(sse, len(self.cells), parameters, self.floor)
+
+    def squares_below(self, score: float, parameters: int) -> float:
+        """The sum of squares below which `criterion` is less than a score; 0 or less if none is."""
+        count = len(self.cells)
+        room = (score - parameters * math.log(count)) / count
+        return count * (math.exp(min(room, 700.0)) - self.floor**2)
+
+    def best_criterion(self, parameters: int) -> float:
+        """The least that a model with so many parameters and one term could reach.
+
+        No residuals are smaller than the scatter between a cell's own readings, but by luck.
+        """
+        least = len(self.cells) * (0.7 * (self.cells.median_error or 0.0)) ** 2
+        return self.criterion(least, parameters + 1)
+
+
+def criterion(sse: float, cells: int, parameters: int, floor: float) -> float:
+    """Bayesian information criterion (Schwarz 1978) of relative residuals, smaller is better.
+
+    `floor` is the relative error below which no residual is told from rounding or drift.
+    """
+    return cells * math.log(sse / cells + floor**2) + parameters * math.log(cells)

@@ -1,0 +1,240 @@
+"""The explanations that compete for a group of cells: the claimed law, a break, an outgrowing term.
+
+Each is fitted with its exponents free; a richer one must lead by the strict margin of
+`reports.judge.models.error_scale` to be chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from reports.cells.cells import Cells
+from reports.judge.models import jumps
+from reports.judge.models.breaks import Break
+from reports.judge.models.error_scale import REACH, STRICT, Setting
+from reports.judge.models.intervals import Search, intervals, search
+from reports.judge.models.model import Model, Solution, lower_terms, near_terms
+from reports.judge.models.outgrowing import best_rival
+from reports.laws.monomials import Floats, Monomial
+
+PRICE = 0.5
+PRICE_BESIDE_SEVERAL = 2.0
+"""What a lower-order term must explain, in variances of a cell, to be taken: beside one leading
+term, and beside several. By these the intervals cover what they promise (docs/calibration.md)."""
+FARTHEST_REACH = 8.0  # sought so far above, while the best exponent lies at the end of the box
+AT_THE_END = 0.001
+FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
+MOST_OF_IT = 0.5
+LONG = 10.0  # doublings
+SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
+
+Ends = tuple[tuple[float | None, float | None], ...]
+"""The interval of each exponent; None where an end is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A model with its exponents searched.
+
+    `broken` and `rival` (terms that outgrow it) say which explanation it is: neither is the claimed
+    law alone. `price` is what each lower-order term had to lower the sum of squares by, and
+    `margin` what a sum of squares may have more within the intervals.
+    """
+
+    model: Model
+    found: Search
+    solution: Solution
+    margin: float
+    also: tuple[Model, ...]
+    free: int
+    misfit: float
+    score: float
+    price: float
+    broken: Break | None = None
+    rival: tuple[Monomial, ...] = ()
+
+    @cached_property
+    def intervals(self) -> Ends:
+        """The interval of each exponent; sought when somebody asks, since it takes longest.
+
+        It holds what any of the models `also` leaves open too.
+        """
+        count = len(self.model.names)
+        if self.margin <= 0:
+            return tuple((None, None) for _ in range(count))
+        models = (self.model, *self.also)
+        return intervals(
+            lambda thetas: np.min([one.values(thetas, self.price) for one in models], axis=0),
+            self.found,
+            self.found.value + self.margin,
+            count,
+        )
+
+    def share(self, leading: int) -> float:
+        """The most that one leading term weighs in any cell."""
+        return float(self.solution.shares[:, len(self.model.terms) + leading].max())
+
+    @property
+    def rival_share(self) -> float:
+        """The most that outgrowing terms weigh in any cell, 0 without one."""
+        first = self.model.overheads
+        shares = self.solution.shares[:, first : first + len(self.rival)].sum(axis=1)
+        return float(shares.max())
+
+    @property
+    def factor(self) -> float:
+        """How many times the cost is what it would be without the break, 1 without one."""
+        if self.broken is None:
+            return 1.0
+        return jumps.factor_of(self.broken, self.model, self.solution)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The chosen explanation, and whether another kind explains the cells as well."""
+
+    fitted: Fitted
+    tie: bool
+
+
+def fit_model(
+    setting: Setting,
+    model: Model,
+    price: float = 0.0,
+    *,
+    broken: Break | None = None,
+    rival: Sequence[Monomial] = (),
+    start: Floats | None = None,
+    hint: Floats | None = None,
+    also: Sequence[Model] = (),
+) -> Fitted:
+    """Search the exponents of a model, unless they are given, and their confidence intervals.
+
+    An interval holds what any of the models `also` leaves open too.
+    """
+    if start is None:
+        found = _searched(model, price, hint)
+    else:
+        low, high = model.bounds(REACH)
+        value = model.value(start, price)
+        found = Search(
+            low=low, high=high, best=start, value=value, points=start[None], grid=np.array([value])
+        )
+    solution = model.solve(found.best, price)
+    spent = solution.active + found.best.size + (broken is not None) + len(rival)
+    free = len(setting.cells) - spent + len(rival)
+    return Fitted(
+        model=model,
+        found=found,
+        solution=solution,
+        margin=0.0 if free < 1 else setting.threshold(solution.sse, free) - solution.sse,
+        also=tuple(also),
+        free=max(free, 1),
+        misfit=math.sqrt(solution.sse / max(free, 1)),
+        score=setting.criterion(solution.sse, spent),
+        price=price,
+        broken=broken,
+        rival=tuple(rival),
+    )
+
+
+def fit_plain(setting: Setting) -> Fitted:
+    """The claimed law with free exponents: first without a price, which tells the noise."""
+    return fit_priced(setting, Model(setting.cells, setting.law, names=setting.names))
+
+
+def fit_priced(setting: Setting, model: Model, rival: Sequence[Monomial] = ()) -> Fitted:
+    """Fit a model with the price that the noise about it sets."""
+    first = _searched(model, 0.0)
+    return fit_model(
+        setting, model, _price(setting, model, first.value), rival=rival, hint=first.best
+    )
+
+
+def _price(setting: Setting, model: Model, sse: float) -> float:
+    free = max(len(setting.cells) - model.size - model.start.size, 1)
+    price = PRICE if len(model.leading) == 1 else PRICE_BESIDE_SEVERAL
+    return price * setting.error(sse, free) ** 2
+
+
+def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
+    """The best exponents near the claimed ones, or far above them where growth is plainly steep.
+
+    A cost that jumps at its last size or two looks like a steep power too. A far exponent is
+    therefore believed only where its term is most of the cost at several sizes.
+    """
+
+    def objective(thetas: Floats) -> Floats:
+        return model.values(thetas, price)
+
+    low, high = model.bounds(REACH)
+    near = found = search(objective, low, high, hint)
+    while (ends := found.best >= high - AT_THE_END).any():
+        if (high[ends] >= model.claimed[ends] + FARTHEST_REACH).any():
+            return near
+        high = np.where(ends, model.claimed + 2 * (high - model.claimed), high)
+        found = search(objective, low, high, hint)
+    shares = model.solve(found.best, price).shares
+    leads = shares[:, len(model.terms) :].sum(axis=1) >= MOST_OF_IT
+    far = [
+        name
+        for name, end, claim in zip(model.names, high, model.claimed, strict=True)
+        if end > claim + REACH
+    ]
+    plain = all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
+    return found if plain else near
+
+
+def choose(setting: Setting) -> Choice:
+    """Fit the explanations and choose; the simplest unless another leads by the strict margin."""
+    cells, law, names = setting.cells, setting.law, setting.names
+    plain = fit_plain(setting)
+    if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
+        return Choice(fitted=plain, tie=False)  # nothing richer could lead
+    unlogged = near_terms(law)
+    if unlogged and all(is_long(cells, name) for term in unlogged for name in term.names):
+        model = Model(cells, law, names=names, lower=(*lower_terms(law), *unlogged))
+        beside = fit_priced(setting, model)
+        if beside.score < plain.score - STRICT:
+            plain = beside
+    breaks = jumps.best_breaks(setting, [plain.model.claimed, plain.found.best])
+    small = [one for one in breaks if _is_small(one)]
+    leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
+    rival = best_rival(setting, plain.score - STRICT)
+    for one in leading:
+        if rival is not None and rival[1] < one.standing - STRICT:
+            break
+        price = _price(setting, one.model, one.solution.sse)
+        start = jumps.near(one.model, one.solution.theta, price)
+        also = jumps.alternatives(setting, one.found)
+        fitted = fit_model(setting, one.model, price, broken=one.found, start=start, also=also)
+        near = rival is not None and rival[1] < one.standing + STRICT
+        return Choice(fitted=fitted, tie=near)
+    change = min((one.standing for one in small), default=math.inf)
+    if rival is None or change <= rival[1] + STRICT:  # no other law explains as much
+        return Choice(fitted=plain, tie=False)
+    model = Model(cells, law, names=names, extra=rival[0])
+    return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
+
+
+def is_long(cells: Cells, name: str) -> bool:
+    """Whether a size spans so much that a logarithm is no cache that is left by degrees."""
+    values = cells.sizes[name]
+    return math.log2(float(values.max() / values.min())) >= LONG
+
+
+def small_change(setting: Setting, chosen: Fitted) -> float:
+    """The criterion of the best change of the cost that is too small for a regime."""
+    if chosen.broken is not None or chosen.rival:
+        return math.inf
+    breaks = jumps.best_breaks(setting, [chosen.model.claimed, chosen.found.best])
+    return min((one.standing for one in breaks if _is_small(one)), default=math.inf)
+
+
+def _is_small(one: jumps.Divided) -> bool:
+    return 1 / SMALLEST_JUMP < one.factor < SMALLEST_JUMP

@@ -1,0 +1,346 @@
+"""The fitted model: overhead, lower-order terms and the claimed terms with free exponents.
+
+    T = c0 + ρ(z)·(Σ cₖ φₖ + Σ Cⱼ ψⱼ(θ)),   all coefficients ≥ 0
+
+φₖ are lower-order terms, ψⱼ is the j-th leading term with the exponents θ in place of the claimed
+ones, and ρ is 1, or a factor beyond a threshold (`later`), as a cache or page faults make it.
+Residuals are relative, (T - y) / y, so that a cell of a microsecond counts as much as one of a
+second.
+
+For given θ the coefficients are a non-negative least-squares problem. Its solution is the plain
+least-squares solution on some subset of the columns; the subsets are few, so all of them are
+solved, many θ at a time. That also allows a price on lower-order terms: each has to lower the sum
+of squares by that much, or it is left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.cells.cells import Cells
+from reports.judge.models.non_negative import FixedColumns, Mask, column_lengths
+from reports.laws.monomials import Floats, Law, Monomial
+
+MOST_LOWER = 3
+"""Lower-order terms that may be there at once; two, where there are so many that it takes long."""
+MOST_SUBSETS = 300
+_MOST_KEPT = 32  # jumps whose columns are kept solved
+LEAST_GAP = Fraction(1, 2)
+"""By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """Coefficients for one θ, in the order of the model's columns, and their squared residuals.
+
+    `shares` is each column's part of the fitted cost, a row a cell; `fitted` the fitted cost over
+    the measured one; `priced` the sum of squares with the price of the lower-order terms.
+    """
+
+    theta: Floats
+    sse: float
+    priced: float
+    coefficients: Floats
+    shares: Floats
+    fitted: Floats
+
+    @property
+    def active(self) -> int:
+        """How many coefficients are above zero."""
+        return int((self.coefficients > 0).sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A leading term, by its number, and the share that it has at least where it weighs most."""
+
+    term: int
+    share: float
+
+
+class Model:
+    """The columns of one model on one set of cells.
+
+    `later` marks the cells beyond a threshold, where everything but the overhead costs a factor
+    more: then θ has the logarithm of that factor as its last entry. `extra` are further terms with
+    fixed exponents, and `onsets` such that only some cells have. `lower` replaces the lower-order
+    terms. A constant law has no overhead: a second constant column would only hide its growth.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        law: Law,
+        *,
+        names: Sequence[str],
+        later: Mask | Floats | None = None,
+        extra: Sequence[Monomial] = (),
+        onsets: Sequence[tuple[Monomial, Mask | Floats]] = (),
+        lower: Sequence[Monomial] | None = None,
+    ) -> None:
+        sizes = cells.sizes
+        self.cells = cells
+        self.names = tuple(names)
+        self.law = law
+        self.leading = law.leading
+        self.later = None if later is None else later.astype(np.float64)
+        one = Monomial()
+        self.has_overhead = self.leading != (one,)
+        self.extra = (*extra, *(term for term, _ in onsets))
+        self.lower = tuple(lower_terms(law) if lower is None else lower)
+        self.claimed = np.array(
+            [max(float(t.power(name)) for t in self.leading) for name in self.names]
+        )
+        powers = [[float(t.power(name)) for name in self.names] for t in self.leading]
+        self._fixed = np.array(powers).reshape(len(self.leading), len(self.names))
+        self._free = self._fixed == self.claimed
+        self._held = np.where(self._free, 0.0, self._fixed)
+        self._largest = np.array([float(sizes[name].max()) for name in self.names])
+        self._logs = np.column_stack(
+            [np.log(sizes[name] / top) for name, top in zip(self.names, self._largest, strict=True)]
+        )
+        self._log_parts = np.column_stack([_log_part(term, sizes) for term in self.leading])
+        self.terms = (*((one,) * self.has_overhead), *self.extra, *self.lower)
+        ones = np.ones_like(cells.cost)
+        values = [term.evaluate(sizes) * ones for term in self.terms]
+        for k, (_, beyond) in enumerate(onsets, start=self.overheads + len(extra)):
+            values[k] = values[k] * beyond
+        scale = (cells.weights / cells.cost)[:, None]
+        self._base = scale * np.column_stack([np.empty((cells.cost.size, 0)), *values])
+        self._log_parts = scale * self._log_parts
+        self._target = cells.weights
+        shape = (self.overheads, len(self.extra), len(self.lower), len(self.leading))
+        self._sets, self._priced = _sets(*shape)
+        self._fixed_columns: dict[float, FixedColumns] = {}
+
+    @property
+    def overheads(self) -> int:
+        """How many columns, the first ones, are overhead: one, or none for a constant law."""
+        return int(self.has_overhead)
+
+    @property
+    def size(self) -> int:
+        """The number of columns."""
+        return len(self.terms) + len(self.leading)
+
+    @property
+    def subsets(self) -> tuple[Mask, Floats]:
+        """The sets of columns that are tried, a row each, and how many priced terms each has."""
+        leads = list(itertools.product((False, True), repeat=len(self.leading)))
+        rows = [np.concatenate([one, lead]) for one in self._sets for lead in leads]
+        return np.array(rows), np.repeat(self._priced, len(leads))
+
+    @property
+    def start(self) -> Floats:
+        """The claimed exponents, with no jump."""
+        return self.claimed if self.later is None else np.append(self.claimed, 0.0)
+
+    def carriers(self, v: int) -> Mask:
+        """The leading terms whose exponent of one size is the free one."""
+        return np.asarray(self._free[:, v])
+
+    def bounds(self, reach: float) -> tuple[Floats, Floats]:
+        """The box to search: exponents within `reach` of the claimed ones, jumps up to tenfold.
+
+        What sets in by degrees is a cache that data outgrow: that makes no cost fall.
+        """
+        low, high = self.claimed - reach, self.claimed + reach
+        if self.later is None:
+            return low, high
+        gradual = bool(((self.later > 0) & (self.later < 1)).any())
+        return np.append(low, 0.0 if gradual else -math.log(10)), np.append(high, math.log(10))
+
+    def values(self, thetas: Floats, price: float = 0.0, drop: int | None = None) -> Floats:
+        """The priced sums of squared relative residuals at each row of θ, coefficients at best.
+
+        `drop` leaves out one leading term, by its number.
+        """
+        found = np.empty(len(thetas))
+        for jump, rows in self._by_jump(thetas):
+            best = self._columns_with(jump).best(self._grown(thetas[rows]), price, without=drop)
+            found[rows] = best.values
+        return found
+
+    def _by_jump(self, thetas: Floats) -> Iterator[tuple[float, npt.NDArray[np.intp] | slice]]:
+        """The points, by how much more everything but the overhead costs beyond the threshold."""
+        if self.later is None:
+            yield 0.0, slice(None)
+            return
+        jumps, which = np.unique(thetas[:, -1], return_inverse=True)
+        for k, jump in enumerate(jumps.tolist()):
+            yield jump, np.flatnonzero(which == k)
+
+    def _columns_with(self, jump: float) -> FixedColumns:
+        """The columns without exponents, with that jump."""
+        if jump not in self._fixed_columns:
+            if len(self._fixed_columns) >= _MOST_KEPT:
+                self._fixed_columns.clear()
+            self._fixed_columns[jump] = FixedColumns(
+                self._jumped(self._base, jump), self._target, self._sets, self._priced
+            )
+        return self._fixed_columns[jump]
+
+    def _jumped(self, columns: Floats, jump: float) -> Floats:
+        if self.later is None:
+            return columns
+        more = columns.copy()
+        more[:, self.overheads :] *= np.exp(jump * self.later)[:, None]
+        return more
+
+    def value(self, theta: Floats, price: float = 0.0, drop: int | None = None) -> float:
+        """`values` at one θ."""
+        return float(self.values(theta[None], price, drop)[0])
+
+    def solve(self, theta: Floats, price: float = 0.0) -> Solution:
+        """The coefficients at these exponents."""
+        jump = 0.0 if self.later is None else float(theta[-1])
+        best = self._columns_with(jump).best(self._grown(theta[None]), price)
+        leads = [bool(best.changing[0] >> j & 1) for j in range(len(self.leading))]
+        kept = np.concatenate([self._sets[best.fixed[0]], leads])
+        columns = self.columns_at(theta)
+        norms = column_lengths(columns)
+        coefficients = np.zeros(self.size)
+        if kept.any():
+            found = np.linalg.lstsq((columns / norms)[:, kept], self._target, rcond=None)[0]
+            coefficients[kept] = np.maximum(found, 0.0) / norms[kept]
+        parts = columns * coefficients / self._target[:, None]
+        fitted = parts.sum(axis=1)
+        sse = float(((fitted - 1.0) ** 2 * self._target**2).sum())
+        safe = np.where(fitted > 0, fitted, 1.0)
+        return Solution(
+            theta=theta,
+            sse=sse,
+            priced=sse + price * float(self._priced[best.fixed[0]]),
+            coefficients=coefficients / self._leading_scale(theta),
+            shares=parts / safe[:, None],
+            fitted=fitted,
+        )
+
+    def held(self, matrix: Floats, held: Held) -> tuple[Floats, Floats]:
+        """The columns, and what a leading term leaves them of the target with its least share."""
+        column = matrix[:, len(self.terms) + held.term]
+        return matrix, without_share(self._target, column, held.share)
+
+    def columns_at(self, theta: Floats) -> Floats:
+        """The columns, relative to the measured cost and weighted, at these exponents."""
+        jump = 0.0 if self.later is None else float(theta[-1])
+        return np.hstack([self._jumped(self._base, jump), self._grown(theta[None])[0]])
+
+    @property
+    def target(self) -> Floats:
+        """What the columns are to add up to."""
+        return self._target
+
+    def described(self, theta: Floats) -> list[Monomial]:
+        """What each column is; exponents are as given, to four decimals."""
+        return [*self.terms, *(self._at(term, j, theta) for j, term in enumerate(self.leading))]
+
+    def evaluate(self, solution: Solution, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
+        """Each column's cost at other sizes, beyond the threshold if there is one: (…, columns)."""
+        factor = 1.0 if self.later is None else math.exp(float(solution.theta[-1]))
+        parts = []
+        for k, term in enumerate(self.described(solution.theta)):
+            value = term.evaluate(sizes) * solution.coefficients[k]
+            parts.append(value * (1.0 if k < self.overheads else factor))
+        return np.stack(np.broadcast_arrays(*parts), axis=-1)
+
+    def _at(self, term: Monomial, j: int, theta: Floats) -> Monomial:
+        for v, name in enumerate(self.names):
+            if self._free[j, v]:
+                power = Fraction(round(float(theta[v]), 4)).limit_denominator(10**4)
+                term = term.with_power(name, power)
+        return term
+
+    def _exponents(self, thetas: Floats) -> Floats:
+        return np.asarray(thetas[:, None, : len(self.names)] * self._free + self._held)
+
+    def _grown(self, thetas: Floats) -> Floats:
+        """The leading terms' weighted relative columns at each θ: (θ, cells, leading terms)."""
+        psi = np.exp(np.matmul(self._logs, self._exponents(thetas).transpose(0, 2, 1)))
+        psi *= self._log_parts
+        if self.later is not None:
+            psi *= np.exp(thetas[:, -1, None] * self.later)[:, :, None]
+        return np.asarray(psi)
+
+    def _leading_scale(self, theta: Floats) -> Floats:
+        """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
+        scale = np.exp(self._exponents(theta[None])[0] @ np.log(self._largest))
+        return np.concatenate([np.ones(len(self.terms)), scale])
+
+
+@cache
+def _sets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask, Floats]:
+    """The subsets of columns without exponents, a row each, and how many are lower-order terms."""
+    first = overheads + extra
+    free = list(itertools.product((False, True), repeat=first))
+    picks: list[tuple[int, ...]] = []
+    for most in range(MOST_LOWER + 1):
+        more = list(itertools.combinations(range(first, first + lower), most))
+        if most > 2 and (len(picks) + len(more)) * len(free) * 2**leading > MOST_SUBSETS:
+            break
+        picks += more
+    rows = np.zeros((len(picks) * len(free), first + lower), dtype=np.bool_)
+    for row, (pick, flags) in zip(rows, itertools.product(picks, free), strict=True):
+        row[list(pick)] = True
+        row[:first] = flags
+    return rows, rows[:, first:].sum(axis=1).astype(np.float64)
+
+
+@cache
+def lower_terms(law: Law) -> tuple[Monomial, ...]:
+    """The lower-order terms that a program with this law may have, the constant left out.
+
+    Its divisors, but for those within half a power of a leading term: n² beside n²·log n or
+    n^2.2 looks like another exponent over any range that can be measured.
+    """
+    kept = []
+    for term in law.divisors():
+        near = any(_gap(term, lead) < LEAST_GAP for lead in law.leading if term.divides(lead))
+        if term.names and not near:
+            kept.append(term)
+    return tuple(kept)
+
+
+def near_terms(law: Law) -> tuple[Monomial, ...]:
+    """The leading terms without their logarithms: as much n is often there beside n·log n."""
+    found = []
+    for lead in law.leading:
+        fewer = {f.name: min(f.log_power, Fraction(0)) for f in lead.factors}
+        plain = Monomial.of({f.name: f.power for f in lead.factors}, fewer)
+        if plain != lead and plain.names:
+            found.append(plain)
+    return tuple(dict.fromkeys(found))
+
+
+def _gap(term: Monomial, lead: Monomial) -> Fraction:
+    return sum((f.power - term.power(f.name) for f in lead.factors), start=Fraction(0))
+
+
+def without_share(target: Floats, column: Floats, share: float) -> Floats:
+    """What is left of a target beside a column with a share of the cell where it weighs most."""
+    most = float((column / target).max())
+    return np.asarray(target - column * (share / most if most > 0 else 0.0))
+
+
+def least(matrix: Floats, target: Floats) -> float:
+    """The smallest sum of squared residuals with coefficients of zero or more."""
+    from scipy.optimize import nnls
+
+    if not matrix.shape[1]:
+        return float(target @ target)
+    _, norm = nnls(matrix / column_lengths(matrix), target, maxiter=20 * matrix.shape[1] + 50)
+    return float(norm) ** 2
+
+
+def _log_part(term: Monomial, sizes: Mapping[str, Floats]) -> Floats:
+    logs = Monomial.of({}, {f.name: f.log_power for f in term.factors})
+    first = next(iter(sizes.values()))
+    return logs.evaluate(sizes) * np.ones_like(first)

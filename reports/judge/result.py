@@ -1,0 +1,297 @@
+"""What judging a group of cells yields: exponents, terms, regimes and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.cells.scatter import Scatter
+from reports.laws.grammar import parse_monomial
+
+if TYPE_CHECKING:
+    from reports.cells.cells import Cells
+    from reports.cells.moving_sizes import Moving
+    from reports.cells.steps import Step
+    from reports.cells.unnamed_columns import Mixed
+    from reports.judge.compatible.crossovers import Crossover
+    from reports.judge.compatible.ensemble import Ensemble
+    from reports.judge.models.error_scale import Setting
+    from reports.judge.models.explanations import Fitted
+
+
+class Verdict(StrEnum):
+    """The answer to a claim."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An estimate and the confidence interval around it; None where it could not be had."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One monomial of the fitted law; the share is of the fitted cost at the largest cell."""
+
+    term: str
+    coefficient: float
+    share_at_largest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leading:
+    """A claimed leading term as it was found.
+
+    `exponents` has its sizes: an interval for each exponent that was estimated, None for one that
+    was held as claimed, since another leading term carries that size. `share` is its part of the
+    fitted cost at the largest cell, `most` in the cell where it weighs most.
+    """
+
+    term: str
+    exponents: Mapping[str, Interval | None]
+    share: float
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a fit was judged on, from which predictions are drawn.
+
+    `cells` are those that came to the judge, `setting` has those that it chose and weighed.
+    """
+
+    cells: Cells
+    setting: Setting
+    fitted: Fitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regime:
+    """A range of sizes where one mechanism dominates.
+
+    `start` and `end` are values of the first size variable (n), inclusive; `evidence` is one
+    plain sentence.
+    """
+
+    name: str
+    start: float
+    end: float
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What `judge` finds; what is not told here is as in `Fit`.
+
+    `given` are the cells that came to it, `cells` those that it chose and weighed.
+    """
+
+    given: Cells
+    cells: Cells
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    exponents: Mapping[str, Interval] = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
+    leading: tuple[Leading, ...] = ()
+    overhead: float | None = None
+    regimes: tuple[Regime, ...] = ()
+    rms_residual: float | None = None
+    basis: Basis | None = None
+    held: tuple[str, ...] = ()
+    counted: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A claim judged on one group of cells.
+
+    `terms` are the fitted law: its cost at sizes s is the sum of coefficient * term(s); `leading`
+    are the claimed ones. `sizes` maps the law's letters to the table's columns, `value` names the
+    cost column, `ranges` has the smallest and largest judged value of each size, `levels` the
+    number of its values; `cells` counts the judged cells. `statistic` made the cells' values of
+    `readings` readings (of `quiet`: of processes), of which `set_aside` were not used;
+    `other_verdict` is what the other statistic would have led to, where that is another verdict.
+    `scatter` is how readings of a cell differ. `overhead` is the fixed part of the cost at the
+    largest cell. `mixed` are settings that vary among readings of the same sizes, and `moving`
+    sizes that the claim does not name and that move as its own rise; `held` names sizes whose
+    power was taken as claimed, since others leave them no freedom. `counted` is the polynomial
+    of a cost without noise, and where it holds.
+    """
+
+    group: Mapping[str, Any]
+    claim: str
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    exponents: Mapping[str, Interval] = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
+    regimes: tuple[Regime, ...] = ()
+    cells: int = 0
+    rms_residual: float | None = None
+    confidence: float = 0.95
+    tolerance: float = 0.1
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    value: str = "time_s"
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    levels: Mapping[str, int] = field(default_factory=dict)
+    leading: tuple[Leading, ...] = ()
+    overhead: float | None = None
+    statistic: str = "median"
+    other_verdict: Verdict | None = None
+    readings: int = 0
+    set_aside: int = 0
+    censored: int = 0
+    scatter: Scatter = field(default_factory=Scatter)
+    mixed: tuple[Mixed, ...] = ()
+    moving: tuple[Moving, ...] = ()
+    held: tuple[str, ...] = ()
+    counted: str | None = None
+    basis: Basis | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def ensemble(self) -> Ensemble | None:
+        """Laws that are all compatible with the cells; None where nothing was fitted."""
+        if self.basis is None or not self.terms:
+            return None
+        from reports.judge.compatible.ensemble import draw
+        from reports.judge.compatible.one_law import one_law
+
+        if self.counted is not None:
+            setting = self.basis.setting
+            terms = {one.term: one.coefficient for one in self.terms}
+            return one_law(terms, self.basis.cells, setting.names, exact=setting.exact)
+        return draw(self.basis.setting, self.basis.fitted)
+
+    @cached_property
+    def crossovers(self) -> tuple[Crossover, ...]:
+        """Where one term of the fitted law overtakes another, with intervals."""
+        if self.ensemble is None or self.counted is not None:
+            return ()
+        from reports.judge.compatible.crossovers import crossovers
+
+        return crossovers(self.ensemble, confidence=self.confidence)
+
+    @cached_property
+    def local_slopes(self) -> tuple[Step, ...]:
+        """The growth from each size to the next, with intervals by the error of a cell."""
+        if self.basis is None:
+            return ()
+        from reports.cells.steps import steps_of
+
+        setting, fitted = self.basis.setting, self.basis.fitted
+        return steps_of(
+            setting.cells,
+            setting.names,
+            error=setting.error(fitted.solution.sse, fitted.free),
+            free=fitted.free,
+            confidence=self.confidence,
+        )
+
+    def predict(self, sizes: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.float64]:
+        """The fitted cost at these sizes, in the unit of the cost column: the sum of the terms.
+
+        Where there are regimes, the terms are those of the largest cell's regime, so that smaller
+        sizes are what this regime would cost there, not what was measured.
+
+        Raises:
+            ValueError: nothing was fitted, or a size that a term names is missing.
+
+        """
+        if not self.terms:
+            raise ValueError("nothing was fitted, so nothing can be predicted; see the reasons")
+        values = [
+            term.coefficient * parse_monomial(term.term).evaluate(sizes) for term in self.terms
+        ]
+        return np.asarray(np.sum(np.broadcast_arrays(*values), axis=0), dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of `fit --json`: JSON numbers or null, never NaN."""
+        return {
+            "group": dict(self.group),
+            "claim": self.claim,
+            "verdict": str(self.verdict),
+            "reasons": list(self.reasons),
+            "exponents": {name: _ends(interval) for name, interval in self.exponents.items()},
+            "terms": [
+                {
+                    "term": term.term,
+                    "coefficient": _number(term.coefficient),
+                    "share_at_largest": _number(term.share_at_largest),
+                }
+                for term in self.terms
+            ],
+            "regimes": [
+                {
+                    "name": regime.name,
+                    "from": _number(regime.start),
+                    "to": _number(regime.end),
+                    "evidence": regime.evidence,
+                }
+                for regime in self.regimes
+            ],
+            "cells": self.cells,
+            "rms_residual": _number(self.rms_residual),
+            "confidence": self.confidence,
+            "tolerance": self.tolerance,
+            "value": self.value,
+            "sizes": dict(self.sizes),
+            "leading": [
+                {
+                    "term": one.term,
+                    "exponents": {
+                        name: None if interval is None else _ends(interval)
+                        for name, interval in one.exponents.items()
+                    },
+                    "share_at_largest": _number(one.share),
+                    "largest_share": _number(one.most),
+                }
+                for one in self.leading
+            ],
+            "overhead_share_at_largest": _number(self.overhead),
+            "statistic": self.statistic,
+            "other_verdict": None if self.other_verdict is None else str(self.other_verdict),
+            "readings": self.readings,
+            "set_aside": self.set_aside,
+            "scatter": {
+                "reading": _number(self.scatter.reading),
+                "between_rounds": _number(self.scatter.rounds),
+                "between_workers": _number(self.scatter.workers),
+            },
+            "mixed": [
+                {"column": one.column, "values": list(one.values), "factor": _number(one.factor)}
+                for one in self.mixed
+            ],
+            "moving": [
+                {"column": one.column, "against": one.against, "rises": one.rises}
+                for one in self.moving
+            ],
+            "held": list(self.held),
+            "counted": self.counted,
+            "local_slopes": [one.to_dict() for one in self.local_slopes],
+            "crossovers": [one.to_dict() for one in self.crossovers],
+        }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _ends(interval: Interval) -> dict[str, float | None]:
+    return {
+        "estimate": _number(interval.estimate),
+        "low": _number(interval.low),
+        "high": _number(interval.high),
+    }

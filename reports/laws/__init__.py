@@ -1,0 +1,1 @@
+"""What is a claim? The grammar of laws, and the monomials that it makes."""

@@ -1,0 +1,1 @@
+"""The report: one HTML page, a Markdown summary, figures and tables."""

@@ -1,0 +1,301 @@
+"""Writes the report of a table and its fits: one HTML page, a Markdown summary, figures, CSV.
+
+Everything comes from the records; equal records give equal bytes. Names in the records come from
+users, so every text is escaped for where it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.records import RECORDS_FILE
+from reports.cells.cell_table import cell_table
+from reports.conditions.bounds import bounds
+from reports.conditions.caveats import caveats, untimed
+from reports.conditions.checks import check_table
+from reports.conditions.environment import environment
+from reports.figures.size_names import OUR_SIZES, SizeName
+from reports.figures.view import views
+from reports.judge.fit_groups import fit_groups
+from reports.judge.result import Fit
+from reports.judge.together import together
+from reports.laws.grammar import LawError
+from reports.page.bound_table import ROOFLINE, bound_table
+from reports.page.correctness import ALLOWED, correctness
+from reports.page.headline import findings
+from reports.page.pictures import groups_of, left_out, write_csv
+from reports.page.restated import EVERYTHING, Question, restated
+from reports.tables.read import Table, read_tables
+from reports.text import wording
+from reports.verdicts.doubts import MEANING, marked_table
+from reports.verdicts.table import MOST_COLUMNS, SIGNS, verdict_frame
+from reports.verdicts.verdict_rows import VerdictRow, causes, sections, verdict_rows
+
+_TEMPLATES = Path(__file__).with_name("templates")
+ALSO_JUDGED = ("graph_time_s", "workspace_bytes")
+_MOST_UNTIMED = 40  # rows on the page; the CSV has them all
+
+
+class ReportError(ValueError):
+    """A report that cannot be written; the message is one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A report as written: its directory, the files in it, and what it found in a few sentences.
+
+    `left_out` are sentences on figures that could not be drawn.
+    """
+
+    path: Path
+    index: Path
+    summary: Path
+    figures: tuple[Path, ...]
+    tables: tuple[Path, ...]
+    headline: str
+    fits: tuple[Fit, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setting:
+    """One run's environment."""
+
+    name: str
+    rows: list[tuple[str, str]]
+
+
+def report(
+    paths: Sequence[Path], out: Path | None = None, question: Question | None = None
+) -> Report:
+    """Read runs or tables, judge every group in them, and write the report.
+
+    `question` says what to judge of a table that does not say so itself. `out` is by default
+    `report` in the first run's directory, and `<name>-report` beside a file. A table that has
+    times over seq_len but cannot be judged is shown without verdicts, and the page says why.
+
+    Raises:
+        ValueError: an input cannot be read or judged, or the report cannot be written; the
+            message is one line for the user.
+
+    """
+    shown = restated(read_tables([Path(path) for path in paths]), question or EVERYTHING)
+    table = marked_table(shown.table)
+    try:
+        fits, unjudged = judge_table(table, shown.question), None
+    except LawError:
+        raise
+    except ValueError as problem:
+        if not {"seq_len", "time_s"} <= set(table.frame.columns):
+            raise
+        fits, unjudged = [], str(problem)  # the figures still say something
+    target = out if out is not None else default_directory(Path(paths[0]))
+    return write_report(
+        table,
+        fits,
+        target,
+        unjudged=unjudged,
+        sizes=shown.names,
+        without_figures=shown.without_figures,
+    )
+
+
+def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
+    """Every group of a table judged on the cost in question, or on all that was recorded.
+
+    Those are the time, then whatever there is of ALSO_JUDGED.
+
+    Groups that have no value of it, as those that need no workspace at all, are left out there.
+
+    Raises:
+        ValueError: a claim or a column cannot be read; the message is one line for the user.
+
+    """
+    fits = fit_groups(
+        table.frame,
+        sizes=question.sizes,
+        value=question.values[0] if question.values else None,
+        by=question.by,
+        claim=question.claim,
+        parameters=table.parameters,
+        info=table.shared_info,
+    )
+    if question != EVERYTHING:
+        return fits
+    for value in ALSO_JUDGED:
+        if value in table.frame and table.frame[value].notna().any():
+            grown = fit_groups(table.frame, value=value, info=table.shared_info)
+            fits += [fit for fit in grown if fit.cells]
+    return fits
+
+
+def default_directory(source: Path) -> Path:
+    """Where the report of this run directory, journal or table goes unless told otherwise."""
+    if source.is_dir():
+        return source / "report"
+    if source.name == RECORDS_FILE:
+        return source.parent / "report"
+    return source.with_name(f"{source.stem}-report")
+
+
+def write_report(
+    table: Table,
+    fits: Sequence[Fit],
+    out: Path,
+    *,
+    unjudged: str | None = None,
+    sizes: Mapping[str, SizeName] = OUR_SIZES,
+    without_figures: str = "",
+) -> Report:
+    """Write index.html, summary.md, figures/ and tables/ into `out`, made if it is missing.
+
+    `unjudged` says why there are no fits, where there are none; `sizes` what the sizes in the
+    columns `seq_len` and `d_model` are called, and `without_figures` why the cost is not drawn.
+
+    Files of an earlier report in the same directory are replaced where they have the same name.
+
+    Raises:
+        ReportError: the directory or a file in it cannot be written.
+
+    """
+    try:
+        return _write(table, fits, out, unjudged, sizes, without_figures)
+    except OSError as problem:
+        raise ReportError(
+            f"cannot write the report to {out}: {problem.strerror or problem}; "
+            "choose another directory with --out"
+        ) from None
+
+
+def _write(
+    table: Table,
+    fits: Sequence[Fit],
+    out: Path,
+    unjudged: str | None,
+    sizes: Mapping[str, SizeName],
+    without_figures: str,
+) -> Report:
+    for folder in (out, out / "figures", out / "tables"):
+        folder.mkdir(parents=True, exist_ok=True)
+    grouping = [name for fit in fits for name in (*fit.group, *fit.sizes.values())]
+    by = [name for name in dict.fromkeys(grouping) if name in table.frame.columns]
+    cells = cell_table(table.frame, by=by)
+    rows = verdict_rows(fits)
+    seen = views(table.frame, fits, table.info, table.runs, sizes)
+    infos: Mapping[str, Mapping[str, object]] = table.runs or {table.path.name: table.info}
+    checks = check_table(infos)
+    tables = [
+        write_csv(verdict_frame(fits), out / "tables" / "verdicts.csv"),
+        write_csv(cells, out / "tables" / "cells.csv"),
+    ]
+    bounded = bounds(cells, table.info, table.runs)
+    if len(bounded):
+        tables.append(write_csv(bounded, out / "tables" / "bounds.csv"))
+    if len(checks):
+        tables.append(write_csv(checks, out / "tables" / "checks.csv"))
+    checked = correctness(infos, table.frame, seen, out)
+    groups = groups_of(seen, out)
+    pictures = [run.picture for run in checked if run.picture is not None]
+    pictures += [picture for group in groups for picture in group.figures]
+    tables += [picture.table for picture in pictures]
+    found = findings(rows, seen)
+    if any(run.doubts for run in checked):
+        found.append(MEANING)
+    absent = [run.left_out for run in checked if run.left_out]
+    absent += [without_figures] if without_figures and not seen else left_out(seen)
+    subject = "attention scales" if sizes == OUR_SIZES else "the cost grows"
+    words = _words(table, infos, fits, rows, cells) | {
+        "title": f"How {subject}: {wording.listed([wording.one_line(n) for n in infos])}",
+        "findings": found,
+        "checked": checked,
+        "allowed": ALLOWED,
+        "bounds": bound_table(bounded),
+        "roofline": ROOFLINE,
+        "groups": groups,
+        "left_out": absent,
+        "unjudged": unjudged,
+    }
+    index, summary = out / "index.html", out / "summary.md"
+    css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    _write_text(index, _render("index.html.j2", words | {"css": css}))
+    _write_text(summary, _render("summary.md.j2", words))
+    return Report(
+        path=out,
+        index=index,
+        summary=summary,
+        figures=tuple(file for picture in pictures for file in picture.files),
+        tables=tuple(tables),
+        headline=" ".join(found),
+        fits=tuple(fits),
+        left_out=tuple(absent),
+    )
+
+
+def _words(
+    table: Table,
+    infos: Mapping[str, Mapping[str, object]],
+    fits: Sequence[Fit],
+    rows: Sequence[VerdictRow],
+    cells: pd.DataFrame,
+) -> dict[str, object]:
+    """What both templates show, apart from the figures."""
+    without = untimed(cells)
+    values = dict.fromkeys(fit.value for fit in fits)
+    joint = [together([fit for fit in fits if fit.value == value]) for value in values]
+    return {
+        "sections": sections(rows),
+        "rows": rows,
+        "signs": {str(verdict): sign for verdict, sign in SIGNS.items()},
+        "confidence": _all_values([f"{fit.confidence:.0%}" for fit in fits]),
+        "tolerance": _all_values([f"±{fit.tolerance:g}" for fit in fits]),
+        "together": [one.text for one in joint if one is not None],
+        "reasons": causes(rows),
+        "caveats": _all_caveats(table, cells),
+        "untimed": without[:_MOST_UNTIMED],
+        "untimed_more": max(0, len(without) - _MOST_UNTIMED),
+        "environments": [
+            _Setting(name=wording.one_line(name), rows=environment(info))
+            for name, info in infos.items()
+        ],
+    }
+
+
+def _all_caveats(table: Table, cells: pd.DataFrame) -> list[str]:
+    """The caveats of the one run, or of several with the names of those that have each."""
+    if len(table.runs) < 2 or "run" not in table.frame.columns:
+        return caveats(table.frame, cells, table.info)
+    found: dict[str, list[str]] = {}
+    for name, info in table.runs.items():
+        own = table.frame["run"] == name
+        for line in caveats(table.frame[own], cells[cells["run"] == name], info):
+            found.setdefault(line, []).append(wording.one_line(name))
+    return [f"{wording.listed(names)}: {line}" for line, names in found.items()]
+
+
+def _render(template: str, words: Mapping[str, object]) -> str:
+    pages = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.globals["most_columns"] = MOST_COLUMNS
+    filters: dict[str, Callable[..., str]] = {"md": wording.markdown, "percent": wording.percent}
+    pages.filters.update(filters)
+    return pages.get_template(template).render(words)
+
+
+def _write_text(path: Path, text: str) -> None:
+    # Bytes, so that every platform writes the same line ends.
+    path.write_bytes(text.encode("utf-8"))
+
+
+def _all_values(values: Sequence[str]) -> str:
+    return wording.listed(list(dict.fromkeys(values)))

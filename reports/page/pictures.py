@@ -1,0 +1,112 @@
+"""Draws the figures of a report into files, each with its data as CSV, and for the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from reports.cells.cell_table import COUNT_COLUMNS, SIZE_COLUMNS
+from reports.figures import CHARTS, Chart, Shown
+from reports.figures.canvas import save, styled
+from reports.figures.view import View
+
+_CSS_PIXELS_PER_INCH = 96
+# Columns of counts, written without a decimal point even where some are missing.
+_COUNTS = (*SIZE_COLUMNS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure as the templates show it; `image` is a data URI, sizes are CSS pixels.
+
+    `files` are the PNG and the SVG, `table` is the CSV.
+    """
+
+    stem: str
+    title: str
+    caption: str
+    alt: str
+    image: str
+    width: int
+    height: int
+    files: tuple[Path, Path]
+    table: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The pictures of one view under the heading that names its conditions."""
+
+    name: str
+    figures: tuple[Picture, ...]
+
+
+def groups_of(seen: Sequence[View], out: Path) -> list[Group]:
+    """Every figure that the views can fill, drawn into `out`; views without any are left out."""
+    groups = []
+    for view in seen:
+        possible = [chart for chart in CHARTS if chart.missing(view) is None]
+        figures = tuple(drawn(chart, view, view.suffix, out) for chart in possible)
+        if figures:
+            groups.append(Group(name=view.name, figures=figures))
+    return groups
+
+
+def left_out(seen: Sequence[View]) -> list[str]:
+    """One sentence for each figure that a view lacks; views with the same reason share it."""
+    if not seen:
+        return ["All figures: no cell has a time."]
+    found: dict[tuple[str, str], list[str]] = {}
+    for chart in CHARTS:
+        for view in seen:
+            reason = chart.missing(view)
+            if reason is not None:
+                found.setdefault((chart.STEM, reason), []).append(view.name)
+    return [
+        absence(stem, reason, where if len(where) < len(seen) else [])
+        for (stem, reason), where in found.items()
+    ]
+
+
+def absence(stem: str, reason: str, where: Sequence[str] = ()) -> str:
+    """The sentence on a figure that could not be drawn, and where if not everywhere."""
+    some = f" ({'; '.join(where)})" if where else ""
+    return f"{stem.replace('_', ' ').capitalize()}{some}: {reason}."
+
+
+def drawn(chart: Chart[Shown], shown: Shown, suffix: str, out: Path) -> Picture:
+    """Draw one figure into `figures/` and its data into `tables/`, both below `out`."""
+    stem = f"{chart.STEM}.{suffix}" if suffix else chart.STEM
+    with styled():
+        figure = chart.draw(shown)
+    files = save(figure, out / "figures" / stem)
+    width, height = figure.get_size_inches()
+    coded = base64.b64encode(files[1].read_bytes()).decode("ascii")
+    return Picture(
+        stem=stem,
+        title=chart.title(shown),
+        caption=chart.caption(shown),
+        alt=chart.alt(shown),
+        image=f"data:image/svg+xml;base64,{coded}",
+        width=round(width * _CSS_PIXELS_PER_INCH),
+        height=round(height * _CSS_PIXELS_PER_INCH),
+        files=files,
+        table=write_csv(chart.data(shown), out / "tables" / f"{stem}.csv"),
+    )
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table, counts as whole numbers; returns the path."""
+    whole = {
+        name: "Int64"
+        for name in _COUNTS
+        if name in table
+        and pd.api.types.is_float_dtype(table[name])
+        and (table[name].dropna() % 1 == 0).all()
+    }
+    table.astype(whole).to_csv(path, index=False, lineterminator="\n")
+    return path

@@ -1,0 +1,118 @@
+"""A foreign table in the columns that the figures know: its sizes, and its time in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from reports.cells.asked import COST, asked
+from reports.cells.cells import SIZE_COLUMNS
+from reports.figures.size_names import OUR_SIZES, SizeName
+from reports.judge.fit import KNOWN_SIZES, columns_of
+from reports.judge.fit_groups import present_sizes
+from reports.laws.grammar import parse
+from reports.tables.columns import numbers
+from reports.tables.read import Table
+from reports.tables.units import unit_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a report is asked to judge; what is None is as in `fit_groups`."""
+
+    sizes: Mapping[str, str] | None = None
+    values: Sequence[str] | None = None
+    by: Sequence[str] | None = None
+    where: Sequence[str] = ()
+    claim: str | None = None
+
+
+EVERYTHING = Question()
+"""All that a table declares itself, as runs of ours do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restated:
+    """A table as a report shows it, the question in its columns, and what its sizes are called.
+
+    `without_figures` says why no figure shows the cost, where its column states no unit of time.
+    """
+
+    table: Table
+    question: Question
+    names: Mapping[str, SizeName] = field(default_factory=lambda: OUR_SIZES)
+    without_figures: str = ""
+
+
+def restated(table: Table, question: Question) -> Restated:
+    """The rows in question, with the first two sizes as `seq_len` and `d_model`, time as `time_s`.
+
+    A table that has these columns, and is asked about them, keeps them.
+
+    Raises:
+        TableError: what is asked does not fit the table (see `reports.cells.asked`).
+
+    """
+    request = asked(
+        table.frame,
+        sizes=question.sizes,
+        values=question.values or (COST,),
+        by=question.by,
+        where=question.where,
+        claim=question.claim,
+    )
+    frame, cost = request.frame, request.value
+    table = replace(table, frame=frame)
+    sizes = dict(present_sizes(frame) if request.sizes is None else request.sizes)
+    if question.claim is not None and sizes:
+        law = parse(question.claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
+        sizes = columns_of(frame, law, sizes)
+    shown = _shown(sizes)
+    changed = {column: frame[sizes[letter]] for letter, column in shown.items()}
+    without = ""
+    if unit_of(cost).kind == "time":
+        frame = frame.drop(columns=[cost] if cost != COST else [])  # it would be a setting beside
+        changed[COST] = pd.Series(
+            numbers(request.frame, cost) * unit_of(cost).factor, index=frame.index
+        )
+        values = [COST]
+    else:
+        without, values = _why_not_drawn(cost), [cost]
+    if question == EVERYTHING and all(sizes[letter] == one for letter, one in shown.items()):
+        return Restated(table=table, question=question)
+    # As columns of their own they would make groups.
+    twice = {sizes[letter] for letter, column in shown.items() if sizes[letter] != column}
+    twice -= {*(request.by or ()), *changed}
+    frame = frame.drop(columns=[column for column in twice if column in frame])
+    return Restated(
+        table=replace(table, frame=frame.assign(**changed)),
+        question=replace(question, sizes=sizes | shown, values=values, by=request.by),
+        names={column: _name(letter, sizes[letter], column) for letter, column in shown.items()},
+        without_figures=without,
+    )
+
+
+def _why_not_drawn(cost: str) -> str:
+    if unit_of(cost).kind is not None:
+        return f"Time: the cost in question, {cost}, is no time, and figures show times."
+    return (
+        f"Time: the column {cost} states no unit; if it is a time, call it {cost}_s, {cost}_ms or "
+        "the like."
+    )
+
+
+def _shown(sizes: Mapping[str, str]) -> dict[str, str]:
+    """Which letters are the axes of figures; n and d keep theirs, whatever else there is."""
+    usual = {name.letter: column for column, name in OUR_SIZES.items()}
+    found = {letter: usual[letter] for letter in sizes if letter in usual}
+    free = [column for column in OUR_SIZES if column not in found.values()]
+    others = [letter for letter in sizes if letter not in found]
+    return found | dict(zip(others, free, strict=False))
+
+
+def _name(letter: str, column: str, shown: str) -> SizeName:
+    if column == shown:
+        return OUR_SIZES[shown]
+    return SizeName(letter=letter, name=column, column=column)

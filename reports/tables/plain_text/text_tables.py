@@ -1,0 +1,143 @@
+"""Reads tables that were made for people: Markdown and other pipes, and columns under each other.
+
+Their fields are found here; what a field says is for `reports.tables.plain_text.delimited`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
+
+import pandas as pd
+
+from reports.tables.columns import TableError
+from reports.tables.plain_text.delimited import read_delimited
+
+_PIPE = re.compile(r"(?<!\\)\|")
+_RULE = frozenset("|+-=: \t")
+_WIDE = re.compile(r"[ \xa0]{2,}|\t+")
+_SUMMARY = re.compile(r"\[[0-9]+ rows x [0-9]+ columns\]")
+_MOST_TITLES = 5
+"""Lines above the header of an aligned table, at most."""
+_LOOKED_AT = 65536
+
+
+def has_pipes(text: str) -> bool:
+    """Whether a text has a table with a rule below its header, such as `|---|---|`."""
+    lines = text[:_LOOKED_AT].splitlines()
+    return any(_is_rule(rule) and "|" in header for header, rule in pairwise(lines))
+
+
+def read_pipes(text: str) -> pd.DataFrame:
+    """The table with pipes between its columns, as in Markdown, psql or a grid of tabulate.
+
+    Raises:
+        TableError: there are two such tables, a line has more or fewer fields than the header, or
+            a name occurs twice.
+
+    """
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1)]
+    blocks = [
+        [(number, line) for number, line in block if not _is_rule(line)]
+        for inside, block in groupby(lines, lambda line: "|" in line[1] or _is_rule(line[1]))
+        if inside
+    ]
+    tables = [block for block in blocks if len(block) > 1]
+    if len(tables) != 1:
+        starts = ", ".join(str(block[0][0]) for block in tables)
+        raise TableError(
+            f"holds {len(tables)} tables, in lines {starts}; give a file for each"
+            if tables
+            else "has a table without rows; give at least one below its header"
+        )
+    rows = [(number, _cells(line)) for number, line in tables[0]]
+    width = len(rows[0][1])
+    for number, fields in rows:
+        if len(fields) != width:
+            raise TableError(
+                f"line {number} has {len(fields)} fields, expected {width} as in the header; "
+                "give every line as many"
+            )
+    return _table([fields for _, fields in rows])
+
+
+def read_aligned(text: str) -> pd.DataFrame | None:
+    """The table whose columns stand under each other with spaces between; None if there is none.
+
+    Columns may have two spaces between them, or one if no name or value has any. A column of row
+    numbers without a name, as pandas prints it, is left out.
+
+    Raises:
+        TableError: a line has more or fewer fields than those above it, or a name occurs twice.
+
+    """
+    numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = [
+        (number, line)
+        for number, line in numbered
+        if not set(line) <= _RULE and not _SUMMARY.fullmatch(line)
+    ]
+    torn = None
+    for split in (_WIDE.split, str.split):
+        for start in range(min(_MOST_TITLES, len(lines) - 1)):
+            header = split(lines[start][1].lstrip("#").strip())
+            rows = [one for one in lines[start + 1 :] if not one[1].startswith("#")]
+            fitting = _fitting(header, [line for _, line in rows], split)
+            if fitting and fitting == len(rows):
+                return _table([header, *(split(line)[-len(header) :] for _, line in rows)])
+            if fitting and torn is None:
+                number, line = rows[fitting]
+                torn = TableError(
+                    f"line {number} does not have the {len(header)} columns of the lines above it: "
+                    f"{line:.60}; give every line as many"
+                )
+    if torn is not None:
+        raise torn
+    return None
+
+
+def _fitting(header: Sequence[str], lines: Sequence[str], split: Callable[[str], list[str]]) -> int:
+    """How many of the first lines are rows of a table of numbers with these names."""
+    if not lines or any(map(_begins_number, header)):
+        return 0
+    first = split(lines[0])
+    numbered = len(first) == len(header) + 1 and first[0] == "0"
+    width = len(header) + numbered
+    for place, line in enumerate(lines):
+        fields = split(line)
+        told = len(fields) == width > 1 and any(map(_begins_number, fields[numbered:]))
+        if not told or (numbered and fields[0] != str(place)):
+            return place
+    return len(lines)
+
+
+def _begins_number(field: str) -> bool:
+    return field.lstrip("+-.")[:1].isdecimal()
+
+
+def _is_rule(line: str) -> bool:
+    stripped = line.strip()
+    return (
+        set(stripped) <= _RULE
+        and bool(set("-=") & set(stripped))
+        and bool(set("|+") & set(stripped))
+    )
+
+
+def _cells(line: str) -> list[str]:
+    fields = [field.strip().replace("\\|", "|") for field in _PIPE.split(line.strip())]
+    if line.strip().startswith("|"):
+        fields = fields[1:]
+    if line.strip().endswith("|"):
+        fields = fields[:-1]
+    # Bold numbers are numbers.
+    return [field.strip("*`").strip() for field in fields]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> pd.DataFrame:
+    lines = io.StringIO()
+    csv.writer(lines, delimiter="\t", lineterminator="\n").writerows(rows)
+    return read_delimited(lines.getvalue())

@@ -1,0 +1,1 @@
+"""How is a number, an interval or a name said?"""

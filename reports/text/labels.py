@@ -1,0 +1,35 @@
+"""What groups and their conditions are called, the same in tables, legends and on the terminal."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+
+from reports.text.wording import one_line
+
+
+def label_of(values: Mapping[str, object]) -> str:
+    """The name of a group in tables and legends: `sdpa`, or `sdpa [float64, forward]`."""
+    rest = [worded(name, value) for name, value in values.items() if name != "implementation"]
+    if "implementation" not in values:
+        return one_line(", ".join(rest)) or "all rows"
+    name = one_line(values["implementation"])
+    return f"{name} [{', '.join(rest)}]" if rest else name
+
+
+def worded(name: str, value: object) -> str:
+    """One condition in words: `batch 2`, `forward + backward`, `more heads`."""
+    if name == "growth":
+        return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
+    if name in ("run", "is_causal", "mask") or isinstance(value, numbers.Number):
+        return f"{name} {text_of(value)}"
+    return text_of(value).replace("_", " + ") if name == "pass" else text_of(value)
+
+
+def text_of(value: object) -> str:
+    """A value as people write it: nothing where it is missing, no point in a whole number."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

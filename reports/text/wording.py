@@ -1,0 +1,112 @@
+"""Numbers and lists in words, the same on every page, figure and terminal; and Markdown escapes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from reports.judge.result import Interval
+
+NOTHING = "–"  # shown where a number is unknown
+
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+_MARKDOWN_BLOCK = re.compile(
+    r"^([-+#]|\d+(?=[.)](?:\s|$)))"
+)  # acts only at the beginning of a line
+
+
+def seconds(value: float | None) -> str:
+    """Seconds with three figures and a readable unit: `0.00123` is `1.23 ms`."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    for scale, unit in _SECONDS:
+        # Just under a scale, rounding to three figures would print "1e+03 ms".
+        if abs(value) >= scale * 0.9995:
+            return f"{value / scale:.3g} {unit}" if value < 999.5 else f"{value:,.0f} s"
+    return "0 s" if value == 0 else f"{value / 1e-9:.3g} ns"
+
+
+def byte_size(value: float | None) -> str:
+    """Bytes in binary units with three figures: `1048576` is `1 MiB`."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    for scale, unit in _BYTES:
+        if abs(value) >= scale:
+            amount = value / scale
+            return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def percent(share: float | None) -> str:
+    """A share of one as a percentage: `0.0134` is `1.3 %`, `0.911` is `91 %`."""
+    if share is None or not math.isfinite(share):
+        return NOTHING
+    amount = share * 100
+    if abs(amount) >= 9.95:
+        return f"{amount:.0f} %"
+    if amount != 0 and abs(amount) < 1e-4:
+        return "< 0.0001 %"
+    return f"{amount:.1f} %" if abs(amount) >= 0.095 else f"{amount:.2g} %"
+
+
+def exponent(value: float) -> str:
+    """An exponent with two decimals, and never a negative zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
+def interval(value: Interval | None) -> str:
+    """An exponent with its interval, `2.00 [1.98, 2.02]`; a dash where there is none."""
+    if value is None or value.estimate is None or not math.isfinite(value.estimate):
+        return NOTHING
+    return f"{exponent(value.estimate)} {bounds(value)}".strip()
+
+
+def bounds(value: Interval | None) -> str:
+    """The interval alone, `[1.98, 2.02]`; a bound that could not be had is a question mark."""
+    if value is None or (value.low is None and value.high is None):
+        return ""
+    low, high = (
+        "?" if bound is None or not math.isfinite(bound) else exponent(bound)
+        for bound in (value.low, value.high)
+    )
+    return f"[{low}, {high}]"
+
+
+def count(number: int, noun: str) -> str:
+    """A count with its noun: `1 cell`, `3 cells`, `1,200 cells`. Regular nouns only."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(items: Sequence[str], most: int = 8) -> str:
+    """Items as a sentence lists them, `a, b and c`; beyond `most` the rest is counted."""
+    if len(items) > most:
+        return f"{', '.join(items[:most])} and {len(items) - most} more"
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def shortened(name: str, most: int = 44) -> str:
+    """A name short enough for a legend, a title or a sentence; tables carry it in full."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def one_line(text: object) -> str:
+    """The text on one line: runs of spaces, line ends and control characters become one space."""
+    printable = "".join(char if char.isprintable() else " " for char in str(text))
+    return " ".join(printable.split())
+
+
+def markdown(text: object) -> str:
+    """The text as one line of literal Markdown, safe in a table: nothing in it acts as markup."""
+    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    inline = _MARKDOWN.sub(r"\\\1", plain)
+    start = _MARKDOWN_BLOCK.match(inline)
+    if start is None:
+        return inline
+    # A digit cannot be escaped; the sign after it can.
+    at = 0 if start[0] in "-+#" else start.end()
+    return f"{inline[:at]}\\{inline[at:]}"

@@ -1,0 +1,294 @@
+"""The numbers of one fit behind its reasons, and what they say to do next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from reports.judge.findings import FEWEST_SIZES, VISIBLE_SHARE
+from reports.judge.judged_cells import fewest_cells
+from reports.judge.models.explanations import is_long
+from reports.judge.proposals import proposed
+from reports.judge.refutation import REFUTING
+from reports.judge.result import Basis, Fit, Verdict
+from reports.laws.grammar import LawError, parse_declared, parse_monomial
+from reports.laws.monomials import Law
+from reports.text.wording import count, listed, percent, shortened
+from reports.verdicts.exponents import reaching, sides
+from reports.verdicts.foreign_tables import growth_of_few, on_moving_sizes, on_settings
+from reports.verdicts.reasons import capital
+
+ENOUGH = 0.5
+"""The part of the cost that the claimed terms should have at the largest size."""
+FARTHEST = 2.0**20  # times the largest size: beyond, no advice is worth giving
+WANTED_LEVELS = FEWEST_SIZES + 1  # the judge trusts four values of a size least
+WANTED_DOUBLINGS = 5
+_LONGEST = 320  # characters of evidence, which ends with what to do
+
+
+def advice(fit: Fit, code: str) -> str | None:
+    """What this fit's own numbers add to a reason code; None where they add nothing.
+
+    "extend n to 16384: the claimed term is 18 % of the cost at the largest size measured".
+    """
+    found = _ADVICE.get(code)
+    return found(fit) if found is not None else None
+
+
+def _overhead(fit: Fit) -> str | None:
+    if not fit.leading or fit.overhead is None:
+        return None
+    if fit.basis is not None and _flat(fit, growth := _growth(fit.basis)):
+        text = f"The dearest cell costs {percent(growth)} more than the cheapest."
+        other = proposed(fit)
+        if other is None or other.verdict is not Verdict.CONFIRMED:
+            return text
+        return f"{text} These cells confirm the claim {other.law}."
+    share = sum(one.share for one in fit.leading)
+    claimed = "claimed term is" if len(fit.leading) == 1 else "claimed terms are"
+    state = (
+        f"At the largest size measured the {claimed} {percent(share)} of the cost, "
+        f"fixed overhead {percent(fit.overhead)}."
+    )
+    further = _further(fit)
+    return f"{state} Extend {further}." if further else state
+
+
+def _growth(basis: Basis) -> float:
+    """How much more the dearest cell costs than the cheapest."""
+    cost = basis.setting.cells.cost
+    return float(cost.max() / cost.min()) - 1
+
+
+def _flat(fit: Fit, growth: float) -> bool:
+    """Whether there is too little growth to extrapolate."""
+    return growth < VISIBLE_SHARE or (
+        bool(fit.exponents)
+        and all(
+            i.estimate is not None and abs(i.estimate) < fit.tolerance
+            for i in fit.exponents.values()
+        )
+    )
+
+
+def _refuted(evidence: Callable[[Fit], str | None], code: str) -> Callable[[Fit], str | None]:
+    """The evidence; below the first of several codes also which law to claim instead."""
+
+    def found(fit: Fit) -> str | None:
+        first = next((one for one in fit.reasons if one in REFUTING), code)
+        law = str(proposed(fit) or _NO_PROPOSAL) if fit.basis and first == code else None
+        return " ".join(filter(None, (evidence(fit), law))) or None
+
+    return found
+
+
+_NO_PROPOSAL = "No law of half powers near these exponents passes on these cells."
+
+
+def _outside(fit: Fit) -> str | None:
+    """Which exponents lie on which side of the claim: the numbers stand in the table."""
+    text = listed(sides(fit))
+    return f"{text[:1].upper()}{text[1:]}." if text else None
+
+
+def _absent(fit: Fit) -> str | None:
+    small = [
+        f"{one.term} is at most {percent(one.most)} of any cell"
+        for one in fit.leading
+        if one.most < VISIBLE_SHARE
+    ]
+    text = listed(small)
+    return f"{text}." if text else None
+
+
+def _outgrowing(fit: Fit) -> str | None:
+    if fit.basis is None or not (rivals := fit.basis.fitted.rival):
+        return None
+    shares = {one.term: one.share_at_largest for one in fit.terms}
+    text = listed(
+        [f"{term} is {percent(shares[str(term)])}" for term in rivals if str(term) in shares]
+    )
+    return f"{text} of the cost at the largest sizes." if text else None
+
+
+def _further(fit: Fit) -> str | None:
+    """The first size, so far extended that the claimed terms have enough of the fitted cost."""
+    growing = [
+        name
+        for name in fit.ranges
+        if any(_power(one.term, name) > 0 for one in fit.leading) and fit.ranges[name][1] > 0
+    ]
+    names = {one.term for one in fit.leading}
+    if not growing or not fit.terms:
+        return None
+    name = growing[0]
+    sizes = {other: high for other, (_, high) in fit.ranges.items()}
+    top, factor = sizes[name], 1.0
+    while factor < FARTHEST:
+        sizes[name] = top * factor
+        costs = {
+            term.term: term.coefficient * float(parse_monomial(term.term).evaluate(sizes))
+            for term in fit.terms
+        }
+        total = sum(costs.values())
+        led = sum(cost for term, cost in costs.items() if _carries(term, names))
+        if total > 0 and led >= ENOUGH * total:
+            return f"{name} to {sizes[name]:g}" if factor > 1 else None
+        factor *= 2
+    return None
+
+
+def _carries(term: str, leading: set[str]) -> bool:
+    """Whether a fitted term is a claimed one, its exponents as they were found."""
+    names = set(parse_monomial(term).names)
+    return term in leading or any(
+        names == set(parse_monomial(one).names)
+        and all(_power(term, n) > _power(one, n) - ENOUGH for n in names)
+        for one in leading
+    )
+
+
+def _power(term: str, name: str) -> float:
+    try:
+        return float(parse_monomial(term).power(name))
+    except LawError:
+        return 0.0
+
+
+def _few(fit: Fit) -> str | None:
+    if not fit.cells:
+        return None
+    try:
+        claimed = parse_declared(fit.claim, fit.sizes)
+    except LawError:
+        return None
+    names = [n for n in dict.fromkeys((*claimed.names, *fit.levels)) if n in fit.levels]
+    names = [n for n in names if n not in fit.held and (n in claimed.names or fit.levels[n] > 1)]
+    if not names:
+        return None
+    parts = [
+        f"{name} takes {count(fit.levels[name], 'value')}; measure {WANTED_LEVELS} or more"
+        for name in names
+        if fit.levels[name] < FEWEST_SIZES
+    ]
+    fewest = fewest_cells(claimed.only(frozenset(names)), names)
+    if fit.cells < fewest:
+        are = "is" if fit.cells == 1 else "are"
+        few = f"{count(fit.cells, 'cell')} {are} too few for {fit.claim}"
+        parts.append(f"{few}, which needs {fewest} or more")
+    thin = growth_of_few(fit)
+    if not parts:  # a letter that stands for a size has no capital
+        thin = [capital(text) for text in thin]
+    text = "; ".join([*parts, *thin])
+    return f"{text}." if text else None
+
+
+def _short(fit: Fit) -> str | None:
+    short = [
+        f"{name} spans {math.log2(high / low):.1f} doublings; "
+        f"measure it from {low:g} to {low * 2**WANTED_DOUBLINGS:g}"
+        for name, (low, high) in fit.ranges.items()
+        if high > low and math.log2(high / low) < 3 - 1e-9
+    ]
+    return f"{'; '.join(short)}." if short else None
+
+
+def _noisy(fit: Fit) -> str | None:
+    parts = []
+    if fit.scatter.reading:
+        parts.append(f"readings of one cell scatter by {percent(fit.scatter.reading)}")
+    if fit.scatter.rounds:
+        parts.append(f"rounds differ by {percent(fit.scatter.rounds)}")
+    if fit.set_aside:
+        are = "is" if fit.set_aside == 1 else "are"
+        parts.append(f"{fit.set_aside} of {count(fit.readings, 'reading')} {are} set aside")
+    elif fit.readings and fit.readings <= fit.cells:
+        parts.append("no cell was measured twice")
+    if fit.rms_residual:
+        parts.append(f"cells lie off the fitted law by {percent(fit.rms_residual)}")
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if parts else None
+
+
+def _undecided(fit: Fit) -> str | None:
+    parts = [
+        f"the term {one.term} is at most {percent(one.most)} of any cell"
+        for one in fit.leading
+        if one.most < ENOUGH
+    ]
+    if outside := sides(fit):
+        parts.insert(0, f"{listed(outside)}, which may be a change of the cost and no growth")
+    if beyond := reaching(fit):
+        parts.insert(0, beyond)
+    if (other := _twin(fit)) is not None:
+        parts.insert(0, f"these cells confirm the claim {other}")
+    elif further := _further(fit):
+        parts.append(f"extend {further}")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else None
+
+
+def _twin(fit: Fit) -> Law | None:
+    """Another law that the cells confirm, where sizes reach so far that a logarithm shows."""
+    if fit.basis is None:
+        return None
+    setting = fit.basis.setting
+    if len(setting.law.terms) > 1 or not all(is_long(setting.cells, one) for one in setting.names):
+        return None
+    other = proposed(fit)
+    confirmed = other is not None and other.verdict is Verdict.CONFIRMED
+    return other.law if other is not None and confirmed and str(other.law) != fit.claim else None
+
+
+def _misfit(fit: Fit) -> str | None:
+    if fit.rms_residual is None:
+        return None
+    text = f"The best law of this form is off by {percent(fit.rms_residual)} in a typical cell"
+    if fit.basis is not None:
+        cells, fitted = fit.basis.setting.cells, fit.basis.fitted.solution.fitted
+        worst = int(np.abs(np.log(np.maximum(fitted, 1e-300))).argmax())
+        where = ", ".join(f"{name} = {values[worst]:g}" for name, values in cells.sizes.items())
+        measured = 1 / max(float(fitted[worst]), 1e-300) - 1
+        side = "above" if measured > 0 else "below"
+        text += f"; the farthest, {where}, lies {percent(abs(measured))} {side} it"
+    exact = fit.basis is not None and fit.basis.setting.exact
+    once = fit.readings and fit.readings <= fit.cells and not exact
+    return f"{text}.{' No cell was measured twice, so this may be noise.' if once else ''}"
+
+
+def _regimes(fit: Fit) -> str | None:
+    if not fit.regimes:
+        return None
+    last = fit.regimes[-1]
+    name = next(iter(fit.sizes), "n")
+    where = f"{name} {last.start:g} to {last.end:g}"
+    return f"The verdict holds for {last.name} ({where}): {shortened(last.evidence, _LONGEST)}."
+
+
+def _censored(fit: Fit) -> str | None:
+    if not fit.censored:
+        return None
+    verb = "has" if fit.censored == 1 else "have"
+    return f"{count(fit.censored, 'cell')} of those wanted {verb} no value."
+
+
+_ADVICE: Mapping[str, Callable[[Fit], str | None]] = MappingProxyType(
+    {
+        "exponent_outside_tolerance": _refuted(_outside, "exponent_outside_tolerance"),
+        "claimed_term_absent": _refuted(_absent, "claimed_term_absent"),
+        "faster_growing_term": _refuted(_outgrowing, "faster_growing_term"),
+        "overhead_dominates": _overhead,
+        "too_few_sizes": _few,
+        "mixed_readings": on_settings,
+        "sizes_collinear": on_moving_sizes,
+        "range_too_short": _short,
+        "noisy_measurements": _noisy,
+        "models_undecided": _undecided,
+        "lack_of_fit": _misfit,
+        "regime_change": _regimes,
+        "censored_cells": _censored,
+    }
+)

@@ -1,0 +1,74 @@
+"""Kernels of all sorts checked in a real process, which they take down and which comes back."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.checks.results import LOST, UNCHECKED, CheckResult
+from bench.checks.run_in_worker import run_checks
+from bench.checks.situations import check_cases
+from bench.process.supervisor import Worker
+from implementations.catalogue import load, load_all
+
+CASES = {one.name: one for one in check_cases(["float32"])}
+
+KERNELS = """
+    import os, sys, threading
+    from implementations.attention.matmul import matmul
+
+    def raising(query, key, value):
+        raise ValueError("not today")
+
+    def exiting(query, key, value):
+        if key.shape[-2] == 13:
+            os._exit(3)
+        return matmul(query, key, value)
+
+    def leaving(query, key, value):
+        sys.exit("enough")
+
+    def printing(query, key, value):
+        print("hello")
+        return matmul(query, key, value)
+
+    def hanging(query, key, value):
+        threading.Event().wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Worker]:
+    with Worker(threads=1) as worker:
+        yield worker
+
+
+def test_a_real_process_survives_kernels_that_raise_exit_print_and_hang(real, write):
+    path = write("kernels_to_check.py", KERNELS)
+    names = ("raising", "exiting", "leaving", "printing")
+    tried = [CASES[name] for name in ("plain", "single_query", "more_keys")]
+
+    results = list(run_checks(load_all((), [f"{path}:{name}" for name in names]), tried, real))
+
+    assert real.started == 2
+    errors = {
+        name: [(one.case.name, one.check, one.reason) for one in results if is_bad(one, name)]
+        for name in names
+    }
+    said = "raised ValueError: not today"
+    assert errors["raising"] == [(one.name, "output", said) for one in tried]
+    assert errors["exiting"] == [("single_query", LOST, "the worker exited with 3")]
+    left = "raised SystemExit: enough"
+    assert errors["leaving"] == [(one.name, "output", left) for one in tried]
+    assert errors["printing"] == []
+    remarks = [one.reason for one in results if one.check == "stdout"]
+    assert remarks == ["printing printed to stdout: hello"]
+
+    hung = list(run_checks([load(f"{path}:hanging")], tried, real, case_limit_s=0.5))
+
+    assert real.started == 3
+    assert [one.check for one in hung] == [LOST, LOST, UNCHECKED]
+    assert "no answer within" in str(hung[0].reason)
+
+
+def is_bad(one: CheckResult, name: str) -> bool:
+    return one.bad and one.implementation == name

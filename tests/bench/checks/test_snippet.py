@@ -1,0 +1,481 @@
+"""What a failure prints is pasted elsewhere: it fails there too, and says the same."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.checks.results import LOST, UNCHECKED, CheckResult
+from bench.checks.run_situation import verify_case
+from bench.checks.situation import CheckCase
+from bench.checks.situations import agreement_cases, check_cases
+from bench.checks.snippet import snippet
+from implementations.catalogue import load
+
+ROOT = Path(__file__).resolve().parents[3]
+CASES = {one.name: one for one in check_cases(["float32"])}
+SEED = 3
+
+# Needs torch and nothing else: what a user has.
+KERNELS = """
+import torch
+from itertools import count
+
+def right(query, key, value, attn_mask=None, is_causal=False, scale=None):
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = query @ key.mT * scale
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.zeros_like(scores).masked_fill(~attn_mask, -torch.inf)
+    if attn_mask is not None:
+        scores = scores + attn_mask
+    empty = (scores == -torch.inf).all(-1, keepdim=True)
+    return scores.masked_fill(empty, 0.0).softmax(-1).masked_fill(empty, 0.0) @ value
+
+def unscaled(query, key, value):
+    return right(query, key, value, scale=1.0)
+
+def scale_ignored(query, key, value, scale=None):
+    return right(query, key, value)
+
+def halved(tensor):
+    return tensor / 2 + tensor.detach() / 2
+
+def query_halved(query, key, value):
+    return right(halved(query), key, value)
+
+def key_halved(query, key, value):
+    return right(query, halved(key), value)
+
+def value_halved(query, key, value):
+    return right(query, key, halved(value))
+
+def detached(query, key, value):
+    return right(query, key, value).detach()
+
+def key_detached(query, key, value):
+    return right(query, key.detach(), value)
+
+def inverted(query, key, value, attn_mask=None):
+    return right(query, key, value, attn_mask=None if attn_mask is None else ~attn_mask)
+
+kept = {}
+
+def scale_kept(query, key, value, scale=None):
+    return right(query, key, value, scale=kept.setdefault(query.shape[-1], scale))
+
+def unbiased(query, key, value, attn_mask=None):
+    return right(query, key, value)
+
+def strict(query, key, value, is_causal=False):
+    return right(query, key, value, torch.ones(7, 7, dtype=torch.bool).tril(-1))
+
+def overflowing(query, key, value, scale=None):
+    weights = (query @ key.mT * scale).exp()
+    return weights / weights.sum(-1, keepdim=True) @ value
+
+def raising(query, key, value):
+    raise ValueError("not with me")
+
+def turned(query, key, value):
+    return right(query, key, value).mT
+
+def wide(query, key, value):
+    return right(query, key, value).double()
+
+def in_place(query, key, value):
+    output = right(query.clone(), key, value)
+    query.mul_(2)
+    return output
+
+def in_place_and_inference_only(query, key, value):
+    if query.requires_grad:
+        raise RuntimeError("inference only")
+    output = right(query, key, value)
+    key.add_(1)
+    return output
+
+class Greedy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, query, key, value):
+        return value.new_zeros(*query.shape[:-1], value.shape[-1])
+
+    @staticmethod
+    def backward(ctx, upstream):
+        upstream.mul_(2)
+        return None, None, None
+
+def upstream_in_place(query, key, value):
+    return right(query, key, value) + Greedy.apply(query, key, value)
+
+def mask_in_place(query, key, value, attn_mask=None):
+    output = right(query, key, value, attn_mask)
+    if attn_mask is not None:
+        attn_mask.fill_(True)
+    return output
+
+def tracked_in_place(query, key, value):
+    output = right(query.clone(), key, value)
+    if query.requires_grad:
+        query.data.mul_(2)
+    return output
+
+calls = count()
+
+def restless(query, key, value):
+    return right(query, key, value) * (1 + next(calls) * 1e-6)
+
+def tracked_only(query, key, value):
+    return right(query, key, value, scale=1.0 if query.requires_grad else None)
+
+class Backward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, query, key, value):
+        return right(query, key, value)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        raise RuntimeError("no way back")
+
+def no_way_back(query, key, value):
+    return Backward.apply(query, key, value)
+
+def heads_third(query, key, value, attn_mask=None):
+    query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+    return right(query, key, value, attn_mask=attn_mask).transpose(1, 2)
+
+def unscaled_heads_third(query, key, value):
+    query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+    return right(query, key, value, scale=1.0).transpose(1, 2)
+
+def exiting(query, key, value):
+    torch.os._exit(3)
+"""
+
+DRIVER = """
+import contextlib, io, json, sys, warnings
+warnings.simplefilter("error")
+outcomes = {}
+for name, code in json.load(sys.stdin).items():
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            exec(compile(code, name, "exec"), {"__name__": name})
+        outcomes[name] = ["nothing", "", said.getvalue()]
+    except BaseException as problem:
+        outcomes[name] = [type(problem).__name__, str(problem), said.getvalue()]
+ours = sorted({"bench", "implementations", "attnscale", "reports"} & set(sys.modules))
+json.dump({"outcomes": outcomes, "ours": ours}, sys.stdout)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A kernel, the situation and the check that it fails, and how its snippet must end."""
+
+    spec: str
+    case: CheckCase
+    check: str = "output"
+    ends: str = "AssertionError"
+    says: str = ""
+    prints: str = ""
+
+
+def fault(kernel: str, case: str = "plain", check: str = "output", **values: Any) -> Fault:
+    situation = CASES[case]
+    dtype = values.pop("dtype", "float32")
+    situation = replace(situation, case=replace(situation.case, dtype=dtype))
+    return Fault(spec=kernel, case=situation, check=check, **values)
+
+
+NUMBERS = {"prints": "error "}
+ALONE = {
+    "output": fault("kernels.py:unscaled", **NUMBERS),
+    "output in bfloat16": fault("kernels.py:unscaled", dtype="bfloat16", **NUMBERS),
+    "output in float64": fault("kernels.py:unscaled", dtype="float64", **NUMBERS),
+    "large case": fault("kernels.py:unscaled", "block_257x255", **NUMBERS),
+    "another name": fault("mine=kernels.py:unscaled", "two_dimensions", **NUMBERS),
+    "a file that is no identifier": fault("odd-name.py:unscaled", "five_dimensions", **NUMBERS),
+    "scale": fault("kernels.py:scale_ignored", "scale", **NUMBERS),
+    "grad_query": fault("kernels.py:query_halved", check="grad_query", **NUMBERS),
+    "grad_key": fault("kernels.py:key_halved", "more_keys", "grad_key", **NUMBERS),
+    "grad_value": fault("kernels.py:value_halved", "value_dim", "grad_value", **NUMBERS),
+    "detached output": fault("kernels.py:detached", check="grad_value", says="gradient|detached"),
+    "detached key": fault("kernels.py:key_detached", check="grad_key", says="no gradient arrives"),
+    "boolean mask": fault("kernels.py:inverted", "boolean_mask", **NUMBERS),
+    "mask of heads": fault("kernels.py:inverted", "boolean_mask_per_head", **NUMBERS),
+    "rows without keys": fault("kernels.py:inverted", "masked_rows_boolean", **NUMBERS),
+    "float mask": fault("kernels.py:unbiased", "float_mask", **NUMBERS),
+    "infinite mask": fault("kernels.py:unbiased", "masked_rows_float", **NUMBERS),
+    "causal": fault("kernels.py:strict", "causal", **NUMBERS),
+    "NaN": fault("kernels.py:overflowing", "large_scores", prints="error nan"),
+    "raised": fault("kernels.py:raising", ends="ValueError", says="not with me"),
+    "shape": fault("kernels.py:turned", "more_keys", says="expected .*5, 11.* got .*11, 5"),
+    "dtype": fault("kernels.py:wide", says="expected .*float32.* got .*float64"),
+    "in place": fault("kernels.py:in_place", check="inputs_unmodified", says="query was changed"),
+    "in place without gradients": fault(
+        "kernels.py:in_place_and_inference_only",
+        check="inputs_unmodified",
+        says="key was changed",
+    ),
+    "mask in place": fault(
+        "kernels.py:mask_in_place", "boolean_mask", "inputs_unmodified", says="attn_mask was"
+    ),
+    "upstream in place": fault(
+        "kernels.py:upstream_in_place", check="inputs_unmodified", says="grad_output was changed"
+    ),
+    "in place where tracked": fault(
+        "kernels.py:tracked_in_place", check="inputs_unmodified", says="query was changed"
+    ),
+    "not repeatable": fault("kernels.py:restless", check="repeatable"),
+    "only where tracked": fault("kernels.py:tracked_only", **NUMBERS),
+    "raised backward": fault(
+        "kernels.py:no_way_back", check="grad_query", ends="RuntimeError", says="no way back"
+    ),
+    "layout": fault("kernels.py:unscaled_heads_third[bshd]", "value_dim", **NUMBERS),
+    "memory": fault("kernels.py:unscaled", "nan_beyond", **NUMBERS),
+    "upstream": fault("kernels.py:query_halved", "upstream_columns_first", "grad_query", **NUMBERS),
+}
+THROUGH_THE_GATE = {
+    "state": fault("kernels.py:scale_kept", "calls_in_turn", "fresh_answer"),
+    "own memory": fault(
+        "tests.planted.state:same_buffer_in_every_call", "calls_in_turn", "own_memory"
+    ),
+    "global state": fault("tests.planted.side_effects:seed_left_set", check="global_state"),
+    "dropout": fault("tests.planted.dropout:dropout_ignored", "dropout", "weights"),
+    "asking": fault(
+        "tests.planted.graph:gradient_required_unasked", "asked_one_by_one", "only_where_asked"
+    ),
+    "properties": fault(
+        "tests.planted.causal:causal_leaks_a_rounding_step", "properties_causal", "future_ignored"
+    ),
+    "memory of ours": fault(
+        "tests.planted.layout:value_taken_for_contiguous", "columns_first", **NUMBERS
+    ),
+    "mask in memory": fault(
+        "tests.planted.layout:mask_taken_for_contiguous", "mask_columns_first", **NUMBERS
+    ),
+}
+IN_PLACE = {
+    "boolean mask": fault("kernels.py:mask_in_place", "boolean_mask", "inputs_unmodified"),
+    "float mask": fault(
+        "tests.planted.side_effects:float_mask_clamped_in_place",
+        "masked_rows_float",
+        "inputs_unmodified",
+    ),
+    "upstream": fault("kernels.py:upstream_in_place", check="inputs_unmodified"),
+    "where tracked": fault("kernels.py:tracked_in_place", check="inputs_unmodified"),
+}
+RIGHT = {
+    "output": fault("kernels.py:right"),
+    "grad_query": fault("kernels.py:right", "more_keys", "grad_query"),
+    "grad_key": fault("kernels.py:right", "value_dim", "grad_key"),
+    "grad_value": fault("kernels.py:right", "causal", "grad_value"),
+    "boolean mask": fault("kernels.py:right", "masked_rows_boolean"),
+    "float mask": fault("kernels.py:right", "masked_rows_float", "grad_value"),
+    "many dimensions": fault("kernels.py:right", "boolean_mask_five_dimensions"),
+    "scale": fault("kernels.py:right", "large_scores"),
+    "float16": fault("kernels.py:right", "heavy_tail", dtype="float16"),
+    "layout": fault("kernels.py:heads_third[bshd]", "boolean_mask", "grad_key"),
+    "in place": fault("kernels.py:right", "masked_rows_float", "inputs_unmodified"),
+    "memory": fault("kernels.py:right", "nan_beyond"),
+}
+NATIVE = {
+    name: fault(name, case, check)
+    for name, case, check in (
+        ("matmul", "masked_rows_float", "grad_query"),
+        ("online_softmax", "beyond_blocks_causal", "output"),
+        ("sdpa", "more_keys", "grad_value"),
+        ("loop", "boolean_mask", "output"),
+    )
+}
+Outcomes = dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the kernels, and an empty one below it to run in."""
+    path = tmp_path_factory.mktemp("pasted")
+    (path / "kernels.py").write_text(KERNELS)
+    (path / "odd-name.py").write_text(KERNELS)
+    (path / "declared.py").write_text(
+        "from dataclasses import replace\n"
+        "from implementations.attention.matmul import IMPLEMENTATION, matmul\n"
+        "def unscaled(query, key, value, **keywords):\n"
+        "    return matmul(query, key, value, **{**keywords, 'scale': 1.0})\n"
+        "MINE = replace(IMPLEMENTATION, name='declared', fn=unscaled)\n"
+    )
+    (path / "empty").mkdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def code_of(folder: Path) -> Callable[..., str]:
+    """The snippet of a fault as the gate finds it, or of a right kernel as if it had failed."""
+
+    def code(one: Fault, *, as_if: bool = False) -> str:
+        name, equals, spec = one.spec.rpartition("=")
+        ours = ".py" not in spec
+        kernel = load(spec if ours else f"{name}{equals}{folder / spec}")
+        results = verify_case(kernel, one.case, seed=SEED)
+        (result, *_) = [r for r in results if r.check == one.check and (as_if or r.bad)]
+        if as_if:
+            assert result.status == "pass", result
+            result = replace(result, status="fail")
+        return snippet(kernel, result, seed=SEED)
+
+    return code
+
+
+def pasted(folder: Path, snippets: dict[str, str], path: str) -> tuple[Outcomes, list[str]]:
+    """How each snippet ended in one new process, and which of our packages that one loaded."""
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input=json.dumps(snippets),
+        cwd=folder / "empty",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    return answer["outcomes"], answer["ours"]
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path, code_of: Callable[..., str]) -> Outcomes:
+    snippets = {name: code_of(one) for name, one in ALONE.items()}
+    snippets |= {f"right {name}": code_of(one, as_if=True) for name, one in RIGHT.items()}
+    found, ours = pasted(folder, snippets, "")
+    assert ours == []
+    return found
+
+
+@pytest.fixture(scope="module")
+def with_us(folder: Path, code_of: Callable[..., str]) -> Outcomes:
+    snippets = {name: code_of(one) for name, one in THROUGH_THE_GATE.items()}
+    snippets |= {f"{name} in place": code_of(one) for name, one in IN_PLACE.items()}
+    snippets |= {name: code_of(one, as_if=True) for name, one in NATIVE.items()}
+    snippets["declared"] = code_of(fault("declared.py:MINE"))
+    return pasted(folder, snippets, str(ROOT))[0]
+
+
+def assert_ended_as(one: Fault, outcome: list[str]) -> None:
+    kind, message, printed = outcome
+    assert kind == one.ends, outcome
+    assert re.search(one.says, message), outcome
+    assert one.prints in printed, outcome
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_failure_pasted_where_only_torch_is_fails_there_too(alone, name):
+    assert_ended_as(ALONE[name], alone[name])
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_same_lines_find_nothing_against_a_right_kernel(alone, name):
+    assert alone[f"right {name}"][:2] == ["nothing", ""]
+
+
+@pytest.mark.parametrize("name", THROUGH_THE_GATE)
+def test_a_failure_that_only_the_gate_can_see_is_shown_by_it(with_us, name):
+    one = THROUGH_THE_GATE[name]
+    assert_ended_as(one, with_us[name])
+    if not one.prints:
+        assert f"{one.check} in case {one.case.name}" in with_us[name][2]
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_whatever_was_changed_in_place_is_seen_to_change(with_us, name):
+    assert_ended_as(IN_PLACE[name], with_us[f"{name} in place"])
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_an_implementation_of_the_suite_is_found_by_its_name(with_us, name):
+    assert with_us[name][:2] == ["nothing", ""]
+
+
+def test_a_declared_implementation_is_called_through_its_function(with_us):
+    assert with_us["declared"][0] == "AssertionError"
+    assert with_us["declared"][2].startswith("error ")
+
+
+def run_alone(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder / "empty",
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def lost(kernel: str, check: str) -> CheckResult:
+    return CheckResult(
+        implementation=kernel,
+        case=CASES["plain"],
+        check=check,
+        status="error",
+        reason="the worker\nexited with 3",
+    )
+
+
+def test_a_kernel_that_takes_its_process_down_does_so_again(folder):
+    kernel = load(f"{folder / 'kernels.py'}:exiting")
+
+    done = run_alone(folder, snippet(kernel, lost("exiting", LOST)))
+
+    assert done.returncode == 3, done.stderr
+
+
+def test_what_was_not_checked_is_a_call_and_nothing_more(folder):
+    kernel = load(f"{folder / 'kernels.py'}:raising")
+
+    code = snippet(kernel, lost("raising", UNCHECKED))
+
+    assert code.splitlines()[-1] == "kernel(query, key, value)"
+
+
+def test_the_headline_says_what_failed_in_one_line_that_is_a_comment(folder):
+    kernel = load(f"{folder / 'kernels.py'}:exiting")
+
+    first, *rest = snippet(kernel, lost("exiting", LOST)).splitlines()
+
+    assert first.startswith("# exiting: process in case plain (n=7 d=33")
+    assert first.endswith("the worker exited with 3")
+    assert not any(line.startswith("#") for line in rest)
+    assert "import torch" in rest
+
+
+def test_the_seed_is_that_of_the_check(code_of):
+    assert f"manual_seed({SEED})" in code_of(ALONE["output"])
+    assert f"seed={SEED})" in code_of(THROUGH_THE_GATE["dropout"])
+
+
+def test_a_difference_between_two_implementations_is_code_that_can_be_read():
+    (case, _) = agreement_cases(["float32"])
+    result = CheckResult(
+        implementation="matmul",
+        case=case,
+        check="agrees_with_sdpa",
+        status="fail",
+        error=1.0,
+        allowed=0.5,
+    )
+
+    code = snippet(load("matmul"), result)
+
+    ast.parse(code)
+    assert "matmul" in code

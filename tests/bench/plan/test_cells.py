@@ -1,0 +1,89 @@
+"""Cells: implementations at cases, each once, and the records that stand for them."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.plan.cells import by_implementation, case_of, cells_of, unmeasured_record
+from bench.plan.plan import Plan, Series
+from bench.records import Record
+from implementations.catalogue import CatalogueError
+
+SERIES = Series(
+    implementations=("matmul", "sdpa"), seq_lens=(5, 7, 11), d_models=(22, 33), head_dim=11
+)
+
+
+def plan(*series: Series, **changes) -> Plan:
+    return Plan(series=series or (SERIES,), **changes)
+
+
+def test_every_implementation_meets_every_case():
+    keys = [cell.key for cell in cells_of(plan())]
+
+    assert len(keys) == len(set(keys)) == 2 * 3 * 2
+
+
+def test_a_cell_that_two_series_share_is_there_once():
+    overlapping = replace(SERIES, implementations=("sdpa",), seq_lens=(7, 13))
+
+    cells = cells_of(plan(SERIES, replace(overlapping, open_ended=True)))
+
+    keys = [cell.key for cell in cells]
+    assert len(keys) == len(set(keys)) == 12 + 2
+    assert {cell.case.seq_len for cell in cells if cell.open_ended} == {13}
+
+
+def test_growing_heads_and_a_growing_head_are_different_cells():
+    one_head = replace(SERIES, num_heads=1, d_models=(11,))
+    heads = replace(SERIES, d_models=(11,))
+
+    assert len(cells_of(plan(one_head, heads))) == 12
+
+
+def test_kernels_of_ones_own_are_loaded_by_their_spec(write):
+    path = write("own_cells.py", "def mine(query, key, value): return value")
+    series = replace(SERIES, implementations=("mine", "sdpa"))
+
+    found = {cell.implementation.name for cell in cells_of(plan(series, specs=(f"{path}:mine",)))}
+
+    assert found == {"mine", "sdpa"}
+
+
+def test_an_unknown_implementation_in_a_plan_is_refused():
+    with pytest.raises(CatalogueError, match="no implementation is called 'flashy'"):
+        cells_of(plan(replace(SERIES, implementations=("flashy",))))
+
+
+def test_cells_are_grouped_by_implementation_in_order():
+    groups = [(one.name, len(own)) for one, own in by_implementation(cells_of(plan()))]
+
+    assert groups == [("matmul", 6), ("sdpa", 6)]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {},
+        {"num_heads": 11},
+        {"is_causal": True, "dtype": "bfloat16"},
+        {"mask": "float", "pass_": "forward_backward", "batch": 2},
+    ],
+)
+def test_a_record_leads_back_to_its_cell(condition):
+    for cell in cells_of(plan(replace(SERIES, **condition))):
+        record = Record.from_dict(unmeasured_record(cell).to_dict())
+
+        assert (record.implementation, case_of(record)) == cell.key
+        assert record.status == "skipped"
+        assert record.d_model == cell.case.d_model
+        assert record.claim == cell.implementation.time_law
+        assert record.flops is not None
+        assert record.flops > 0
+
+
+def test_a_kernel_of_the_user_s_among_the_names_says_where_it_belongs():
+    plan = Plan(series=(Series(implementations=("mine.py:mine",), seq_lens=(4,), d_models=(4,)),))
+
+    with pytest.raises(CatalogueError, match=r"expected a name, got 'mine.py:mine'; put .* specs"):
+        cells_of(plan)

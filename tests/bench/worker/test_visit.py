@@ -1,0 +1,453 @@
+"""The first call of a cell and the visits after it, asked in this process."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain, repeat
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from bench.machine import os_counters
+from bench.machine.nvml import Unavailable
+from bench.machine.os_counters import Usage
+from bench.process.global_state import state_at_start
+from bench.timing import prepared_call
+from bench.timing.cuda import Captured
+from bench.timing.stopwatch import drop, nothing
+from bench.worker import operations
+from bench.worker import visit as visiting
+from bench.worker.__main__ import _answer
+from bench.worker.operations import OPERATIONS
+from implementations.case import Case
+
+SMALL = Case(seq_len=7, head_dim=5)
+
+
+@pytest.fixture(autouse=True)
+def nothing_ready() -> Iterator[None]:
+    """No cells of another test."""
+    visiting.ready_cells.cache_clear()
+    state_at_start.cache_clear()
+    yield
+    visiting.ready_cells.cache_clear()
+
+
+def ask(operation: str, **request: Any) -> dict[str, Any]:
+    sent = json.loads(json.dumps(request))
+    return json.loads(json.dumps(_answer(OPERATIONS[operation], sent), allow_nan=False))
+
+
+def trial(spec: str, case: Case = SMALL, **more: Any) -> dict[str, Any]:
+    return ask("trial", spec=spec, case=asdict(case), seed=0, **more)
+
+
+def visit(spec: str, case: Case = SMALL, **more: Any) -> dict[str, Any]:
+    return ask("visit", spec=spec, case=asdict(case), seed=0, **more)
+
+
+class ToldStopwatch:
+    """Makes one call for each reading; each takes the next of the seconds, the last for ever."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = chain(seconds, repeat(seconds[-1]))
+        self.readings: list[int] = []
+
+    def measure(self, call: Any, calls: int, *, between: Any = nothing, keep: Any = drop) -> float:
+        self.readings.append(calls)
+        between()
+        keep(call())
+        return calls * next(self._seconds)
+
+
+def test_a_trial_is_a_visit_that_measures_the_workspace_too():
+    case = Case(seq_len=61, head_dim=17)
+
+    tried, visited = trial("matmul", case), visit("matmul", case)
+
+    assert tried["status"] == visited["status"] == "measured"
+    assert tried.pop("workspace_bytes") == pytest.approx(2 * 4 * 61**2, rel=0.01)
+    assert tried.keys() == visited.keys()
+    for found in (tried, visited):
+        assert found["time_s"] > 0
+        assert found["calls"] >= 1
+        assert found["cpu_time_s"] > 0
+        assert "minor_faults" in found
+
+
+def test_a_workspace_that_cannot_be_seen_is_null():
+    assert trial("loop")["workspace_bytes"] is None
+
+
+@pytest.mark.parametrize(
+    ("grown", "is_seen"),
+    [((2**20, 2**30), True), ((2**30, 2**20), True), ((2**30, 2**29), False), ((None,), True)],
+)
+def test_a_workspace_that_torch_does_not_see_is_null_and_says_so(monkeypatch, grown, is_seen):
+    told = iter(grown)  # what libraries take once for good is not there a second time
+    monkeypatch.setattr(
+        visiting, "ResidentGrowth", lambda: SimpleNamespace(bytes=lambda: next(told))
+    )
+
+    found = trial("matmul", Case(seq_len=61, head_dim=17))
+
+    assert found["status"] == "measured"
+    assert (found["workspace_bytes"] is not None) is is_seen
+    if not is_seen:
+        assert "matmul takes memory that torch does not see: " in found["workspace_reason"]
+        assert "grew by 512 MiB" in found["workspace_reason"]
+
+
+def test_a_cell_warms_up_at_its_first_visit_and_is_read_by_its_quickest_call_so_far(monkeypatch):
+    watch = ToldStopwatch(9.0, 0.0011)  # the first compiles
+    monkeypatch.setattr(visiting, "stopwatch", lambda device: watch)
+    monkeypatch.setattr(os_counters, "waited_s", lambda: None)  # of a machine that is not idle
+
+    found = [visit("matmul") for _ in range(3)]
+
+    assert watch.readings == [1, 1, 3, 3]
+    assert [(one["calls"], one["time_s"]) for one in found] == [
+        (1, 0.0011),
+        (3, pytest.approx(0.0011)),
+        (3, pytest.approx(0.0011)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        ("value[..., :3]", "gave an output of (1, 1, 7, 3), expected (1, 1, 7, 5)"),
+        ("value * float('nan')", "gave values that are not finite at this size"),
+    ],
+)
+def test_outputs_that_are_unsound_at_a_size_that_no_check_has_seen_are_incorrect(
+    write, monkeypatch, returned, reason
+):
+    watch = ToldStopwatch(1.0)
+    monkeypatch.setattr(visiting, "stopwatch", lambda device: watch)
+    path = write("unsound.py", f"def unsound(query, key, value): return {returned}")
+
+    assert trial(f"{path}:unsound") == {"status": "incorrect", "reason": reason}
+
+
+# Keeps its first answer for each value of what TOLD says of the inputs.
+KEPT = """
+    import torch
+    import torch.nn.functional as F
+    answers = {}
+    def kept(query, key, value):
+        told = TOLD
+        if told not in answers:
+            answers[told] = F.scaled_dot_product_attention(query, key, value)
+        return answers[told].clone()
+"""
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "query.shape",
+        "(id(query), query._version, id(key), key._version, id(value), value._version)",
+        "(query.data_ptr(), key.data_ptr(), value.data_ptr())",
+        "tuple(query.flatten()[:16].tolist())",
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_a_kernel_that_keeps_an_answer_gives_a_stale_one_and_is_incorrect(write, told, dtype):
+    spec = str(write("kept.py", KEPT.replace("TOLD", told))) + ":kept"
+    case = Case(seq_len=61, head_dim=17, dtype=dtype)
+
+    found = [visit(spec, case, check=True) for _ in range(5)]
+
+    wrong = [one for one in found if one["status"] == "incorrect"]
+    assert wrong
+    assert "the timed call's output at batch 0, head 0, row" in wrong[0]["reason"]
+
+
+def test_a_kernel_that_compares_contents_computes_in_every_call(write):
+    told = "(float(query.double().sum()), float(key.double().sum()), float(value.double().sum()))"
+    spec = str(write("kept.py", KEPT.replace("TOLD", told))) + ":kept"
+
+    found = [visit(spec, Case(seq_len=61, head_dim=17), check=True) for _ in range(3)]
+
+    assert [one["status"] for one in found] == ["measured"] * 3
+    calls = sum(one["calls"] for one in found)
+    answers = operations._implementation(spec).fn.__globals__["answers"]
+    assert len(answers) > calls  # each timed one, and those that went before
+
+
+WRONG = {
+    "many rows": ("the timed call", "output.clone().index_fill_(-2, torch.arange(20, 40), 0.5)"),
+    "a head": ("the timed call", "torch.stack([output[:, 0], output[:, 0]], 1)"),
+    "not finite": ("not finite", "output.clone().index_fill_(-2, torch.arange(3, 4), torch.inf)"),
+    "lazy": ("gave a Lazy", "output.as_subclass(type('Lazy', (torch.Tensor,), {}))"),
+    "no gradient of the key": (
+        "no gradient for one",
+        "F.scaled_dot_product_attention(q, k.detach(), v)",
+    ),
+    "gradient of the value": ("gradient of value", "Twice.apply(q, k, v)"),
+}
+
+
+@pytest.mark.parametrize(("words", "returned"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("pass_", ["forward", "forward_backward"])
+def test_what_is_wrong_with_a_timed_call_at_its_own_size_is_found_within_a_few_readings(
+    write, words, returned, pass_
+):
+    if "gradient" in words and pass_ == "forward":
+        pytest.skip("there are none")
+    source = """
+        import torch
+        import torch.nn.functional as F
+        class Twice(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, q, k, v):
+                ctx.save_for_backward(q, k, v)
+                return F.scaled_dot_product_attention(q, k, v)
+            @staticmethod
+            def backward(ctx, upstream):
+                with torch.enable_grad():
+                    leaves = [t.detach().requires_grad_() for t in ctx.saved_tensors]
+                    output = F.scaled_dot_product_attention(*leaves)
+                found = torch.autograd.grad(output, leaves, upstream)
+                return found[0], found[1], 2 * found[2]
+        def wrong(query, key, value):
+            q, k, v = query, key, value
+            output = F.scaled_dot_product_attention(q, k, v)
+            return RETURNED
+    """
+    spec = f"{write('wrong.py', source.replace('RETURNED', returned))}:wrong"
+    case = Case(seq_len=61, num_heads=2, head_dim=17, pass_=pass_)
+
+    found = [visit(spec, case, check=True) for _ in range(20)]
+
+    wrong = [one for one in found if one["status"] != "measured"]
+    assert wrong
+    assert all("time_s" not in one for one in wrong)
+    assert words in wrong[0]["reason"]
+
+
+def test_a_head_that_is_wrong_is_found_in_the_first_visit(write):
+    path = write(
+        "a_head.py",
+        """
+        import torch.nn.functional as F
+        def a_head(query, key, value):
+            output = F.scaled_dot_product_attention(query, key, value)
+            output[:, 11] *= 1.01
+            return output
+        """,
+    )
+    found = trial(f"{path}:a_head", Case(seq_len=61, num_heads=16, head_dim=8))
+
+    assert found["status"] == "incorrect"
+    assert "head 11" in found["reason"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_last_keys_are_missed_in_any_precision(write, dtype):
+    path = write(
+        "loses_keys.py",
+        """
+        import torch.nn.functional as F
+        def loses_keys(query, key, value):
+            return F.scaled_dot_product_attention(query, key[..., :-8, :], value[..., :-8, :])
+        """,
+    )
+    case = Case(seq_len=1280, num_heads=4, head_dim=64, dtype=dtype)
+
+    assert trial(f"{path}:loses_keys", case)["status"] == "incorrect"
+
+
+def test_an_output_in_the_memory_of_an_earlier_one_or_of_an_input_is_wrong(write):
+    path = write(
+        "buffers.py",
+        """
+        import torch, torch.nn.functional as F
+        held = {}
+        def own_buffer(query, key, value):
+            output = F.scaled_dot_product_attention(query, key, value)
+            return held.setdefault(output.shape, torch.empty_like(output)).copy_(output)
+        def into_value(query, key, value):
+            return value.copy_(F.scaled_dot_product_attention(query, key, value))
+        """,
+    )
+    for name in ("own_buffer", "into_value"):
+        found = trial(f"{path}:{name}", Case(seq_len=61, head_dim=17))
+        assert found["status"] == "incorrect"
+        assert "in the memory of its inputs or of earlier outputs" in found["reason"]
+
+
+def test_what_a_timed_call_changes_for_others_is_wrong_and_put_back(write):
+    path = write(
+        "spoils.py",
+        """
+        import torch, torch.nn.functional as F
+        right = F.scaled_dot_product_attention
+        def spoils(query, key, value):
+            F.scaled_dot_product_attention = lambda *a, **k: 1.01 * right(*a, **k)
+            torch.set_default_dtype(torch.float64)
+            return right(query, key, value)
+        """,
+    )
+    found = visit(f"{path}:spoils", Case(seq_len=61, head_dim=17))
+
+    assert found["status"] == "incorrect"
+    assert "a timed call changed functions of torch" in found["reason"]
+    assert "the default dtype" in found["reason"]
+    assert torch.get_default_dtype() == torch.float32
+    assert visit("sdpa", Case(seq_len=61, head_dim=17), check=True)["status"] == "measured"
+
+
+@pytest.mark.parametrize("name", ["matmul", "sdpa", "query_chunked", "online_softmax", "row_loop"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "condition", [{}, {"is_causal": True}, {"mask": "boolean"}, {"mask": "float"}]
+)
+def test_right_kernels_are_right_in_every_reading(name, dtype, condition):
+    for pass_ in ("forward", "forward_backward"):
+        case = Case(seq_len=61, num_heads=2, head_dim=17, dtype=dtype, pass_=pass_, **condition)
+        for _ in range(3):
+            found = visit(name, case, check=True)
+            assert found["status"] == "measured", found
+
+
+def test_energy_is_read_where_it_is_asked_for_after_idling_before_all_work(monkeypatch):
+    log: list[str] = []
+    monkeypatch.setattr(visiting, "watch_idle", lambda device: log.append(f"idle {device}"))
+
+    def energy(ready: object, device: str) -> dict[str, Any]:
+        log.append(f"energy {device}")
+        return {"energy_j": 3.0}
+
+    monkeypatch.setattr(visiting, "energy", energy)
+
+    assert trial("matmul", with_energy=True)["energy_j"] == 3.0
+    assert log == ["idle cpu", "energy cpu"]
+    assert "energy_j" not in trial("matmul")
+    assert len(log) == 2
+
+
+FAILURES = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 256 MiB"),
+    RuntimeError("CUDA error: misaligned address"),
+    SystemExit(3),
+]
+
+
+@pytest.mark.parametrize("problem", FAILURES)
+def test_a_reading_is_not_lost_for_an_energy_that_fails(monkeypatch, problem):
+    def fail(ready: object, device: str) -> Any:
+        raise problem
+
+    monkeypatch.setattr(visiting, "energy", fail)
+    monkeypatch.setattr(visiting, "watch_idle", lambda device: None)
+
+    found = trial("matmul", with_energy=True)
+
+    assert found["status"] == "measured"
+    assert found["time_s"] > 0
+    assert found["energy_reason"] == f"{type(problem).__name__}: {problem}"
+
+
+ON_GPU = Case(seq_len=7, head_dim=5, device="cuda:1")
+
+
+class Gpu:
+    """Stands in for a GPU: a call takes 0.5 s, a replay 0.2 s at first and 0.001 s then."""
+
+    def __init__(self) -> None:
+        self.replays = ToldStopwatch(0.2, 0.001)
+        self.captures = 0
+        self.graph: Captured | Unavailable = Captured(
+            graph=SimpleNamespace(replay=lambda: None), cuda=None, device="cuda:1"
+        )
+
+    def capture(self, call: Any, device: str) -> Captured | Unavailable:
+        self.captures += 1
+        return self.graph
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, borrowed_gpu: list[str]) -> Gpu:
+    found = Gpu()
+    monkeypatch.setattr(visiting, "stopwatch", lambda device: ToldStopwatch(0.5))
+    monkeypatch.setattr(visiting, "replay_stopwatch", lambda device: found.replays)
+    monkeypatch.setattr(visiting, "gpu_state", lambda device: {"clock_hz": 7.0, "of": device})
+    monkeypatch.setattr(visiting, "held_limit_bytes", lambda device: 2.0**40)
+    monkeypatch.setattr(prepared_call, "capture", found.capture)
+    return found
+
+
+def test_a_visit_on_a_gpu_reads_a_call_the_state_of_the_gpu_and_a_replay(gpu):
+    first, second = visit("matmul", ON_GPU), visit("matmul", ON_GPU)
+
+    for found in (first, second):
+        assert (found["status"], found["time_s"], found["graph_time_s"]) == ("measured", 0.5, 0.001)
+        assert found["gpu_state"] == {"clock_hz": 7.0, "of": "cuda:1"}
+        assert "graph_reason" not in found
+    assert gpu.captures == 1
+    assert gpu.replays.readings == [1, 1, 3]
+
+
+def test_the_processor_has_no_replays_and_no_state_of_a_gpu():
+    assert not visit("matmul").keys() & {"gpu_state", "graph_time_s", "graph_reason"}
+
+
+def test_a_call_that_cannot_be_captured_is_read_and_says_why_each_time(gpu):
+    gpu.graph = Unavailable("cannot be captured in a graph: it waits")
+
+    for _ in range(2):
+        found = visit("matmul", ON_GPU)
+        assert (found["time_s"], found["graph_reason"]) == (0.5, gpu.graph.reason)
+    assert gpu.captures == 1
+
+
+@pytest.mark.parametrize("problem", FAILURES)
+@pytest.mark.parametrize("where", ["capture", "replay"])
+def test_a_reading_is_not_lost_for_a_replay_that_fails(gpu, monkeypatch, where, problem):
+    def fail(*_: object) -> Any:
+        raise problem
+
+    if where == "capture":
+        monkeypatch.setattr(prepared_call, "capture", fail)
+    else:
+        gpu.replays.measure = fail
+
+    found = visit("matmul", ON_GPU)
+
+    assert (found["status"], found["time_s"]) == ("measured", 0.5)
+    assert found["graph_reason"] == f"{type(problem).__name__}: {problem}"
+
+
+def test_a_graph_holds_the_workspace_that_a_trial_found_or_that_is_told(gpu, monkeypatch):
+    held: list[int] = []
+
+    def captured(cells: object, cell: object, case: Case, workspace_bytes: int) -> None:
+        held.append(workspace_bytes)
+
+    monkeypatch.setattr(visiting, "workspace_bytes", lambda call, device: len(call()) * 13)
+    monkeypatch.setattr(visiting.ReadyCells, "captured", captured)
+
+    trial("matmul", ON_GPU)
+    visit("matmul", ON_GPU, workspace_bytes=17)
+
+    assert held == [13, 17]
+
+
+def test_before_it_rests_a_process_gives_unused_memory_of_its_gpu_back(monkeypatch):
+    log: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: log.append(f"wait {device}"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: log.append("empty"))
+
+    assert ask("rest", device="cuda:1") == {"status": "done"}
+    assert log == ["wait cuda:1", "empty"]
+
+
+def test_what_the_system_has_counted_is_told_as_usage():
+    found = ask("usage")
+
+    assert found.pop("status") == "done"
+    assert Usage(**found).since(Usage(**found)).wall_s == 0.0

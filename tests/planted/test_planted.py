@@ -1,0 +1,124 @@
+"""Every planted fault is caught, by the check that it names; no right kernel is failed.
+
+The right kernels are not given the largest situations here: those take minutes, and the command
+`attnscale verify --self-test` goes through them.
+"""
+
+import copy
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import tests.planted
+from bench.checks.results import CheckResult
+from bench.checks.run_situation import verify
+from bench.checks.situation import AREAS
+from bench.checks.situations import check_cases
+from implementations.case import DTYPES
+from tests.planted.examination import implementation_of, planted_kernels
+from tests.planted.planted import Planted
+
+# Some kernels remember what they were called with, and other tests call them: take them as new.
+KERNELS = copy.deepcopy(planted_kernels())
+FAULTY = [one for one in KERNELS if one.killed_by is not None]
+RIGHT = [one for one in KERNELS if one.killed_by is None]
+# float32 first: most faults show there, and what rounding hides or makes shows in the others.
+SITUATIONS = check_cases(("float32", *(dtype for dtype in DTYPES if dtype != "float32")))
+MODERATE = 20_000
+# In the other two a right kernel rounds as in one of these; they take their minutes too.
+DEFAULT_DTYPES = [
+    pytest.param(dtype, marks=() if dtype in ("float32", "bfloat16") else pytest.mark.slow)
+    for dtype in DTYPES
+]
+# What these areas hold is checked in the situations of all.
+EVERYWHERE = ("gradients", "state")
+
+
+def named(one: Planted) -> str:
+    return one.name
+
+
+def failures(planted: Planted, area: str) -> Iterator[CheckResult]:
+    mine = [one for one in SITUATIONS if area in EVERYWHERE or one.area == area]
+    return (one for one in verify(implementation_of(planted), mine) if one.bad)
+
+
+def modules() -> list[str]:
+    found = pkgutil.iter_modules(tests.planted.__path__, tests.planted.__name__ + ".")
+    return [info.name for info in found]
+
+
+def test_there_are_at_least_thirty_faulty_kernels_and_a_dozen_right_ones():
+    assert len(FAULTY) >= 30
+    assert len(RIGHT) >= 12
+
+
+def test_every_planted_kernel_has_a_name_and_a_description_of_its_own():
+    names = [one.name for one in KERNELS]
+
+    assert len(set(names)) == len(names)
+    assert len({one.what for one in KERNELS}) == len(names)
+    assert all(one.what and "\n" not in one.what for one in KERNELS)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_planted_kernel_can_be_named_as_an_attribute_of_its_module(module):
+    loaded = importlib.import_module(module)
+
+    for planted in getattr(loaded, "PLANTED", ()):
+        assert getattr(loaded, planted.name) is planted.fn
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_kernel_of_a_collection_is_left_unplanted(module):
+    loaded = importlib.import_module(module)
+    planted = {one.name for one in getattr(loaded, "PLANTED", ())}
+
+    written = {
+        name
+        for name, thing in vars(loaded).items()
+        if planted
+        and not name.startswith("_")
+        and callable(thing)
+        and not isinstance(thing, type)
+        and getattr(thing, "__module__", "") == module
+        and "value" in getattr(getattr(thing, "__code__", None), "co_varnames", ())[:3]
+    }
+
+    assert written - planted == set()
+
+
+@pytest.mark.parametrize("planted", FAULTY, ids=named)
+def test_the_declared_check_exists(planted):
+    area, _, check = str(planted.killed_by).partition(": ")
+
+    assert area in AREAS
+    assert check.isidentifier()
+
+
+@pytest.mark.parametrize("planted", FAULTY, ids=named)
+def test_a_faulty_kernel_is_caught_by_the_check_that_it_names(planted):
+    area = str(planted.killed_by).partition(":")[0]
+
+    assert any(f"{one.area}: {one.check}" == planted.killed_by for one in failures(planted, area))
+
+
+@pytest.mark.parametrize("dtype", DEFAULT_DTYPES)
+@pytest.mark.parametrize("planted", RIGHT, ids=named)
+def test_a_right_kernel_passes_every_situation_of_moderate_size(planted, dtype):
+    moderate = [one for one in check_cases([dtype]) if one.size < MODERATE]
+
+    results = list(verify(implementation_of(planted), moderate))
+
+    assert [str(one) for one in results if one.bad] == []
+    assert sum(one.status == "pass" for one in results) > len(moderate) / 2
+
+
+@pytest.mark.parametrize("planted", RIGHT, ids=named)
+def test_a_right_kernel_passes_beyond_the_blocks_of_64_and_128(planted):
+    names = ("block_129x127", "causal_129x127", "boolean_mask_65x131", "float_mask_65x131")
+    larger = [one for one in SITUATIONS if one.name in names]
+
+    assert [str(one) for one in verify(implementation_of(planted), larger) if one.bad] == []

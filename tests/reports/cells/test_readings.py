@@ -1,0 +1,219 @@
+"""Many readings of a cell: the quiet end of each process, or stretch of a table, speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import attnscale
+from reports.cells.readings import (
+    DRAWN,
+    ENOUGH_READINGS,
+    READINGS,
+    TYPICAL,
+    of_processes,
+    of_stretches,
+    quiet_end,
+)
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def rounds(record: Make) -> Callable[..., pd.DataFrame]:
+    """Records of rounds of passes: (worker, samples) pairs of one cell."""
+
+    def make(*pairs: tuple[int, list[float]], **changes: Any) -> pd.DataFrame:
+        rows = [
+            record(
+                schema=2,
+                round=number,
+                worker=worker,
+                samples_s=tuple(samples),
+                time_s=float(np.median(samples)),
+                time_min_s=min(samples),
+                **changes,
+            )
+            for number, (worker, samples) in enumerate(pairs)
+        ]
+        return pd.DataFrame(rows)
+
+    return make
+
+
+def test_a_process_speaks_by_the_quiet_end_of_all_its_rounds(rounds) -> None:
+    frame = rounds((0, [5.0, 3.0]), (1, [4.0, 7.0]), (0, [2.0, 11.0, 13.0]))
+
+    found = of_processes(frame).set_index("worker")
+
+    assert found["time_s"].to_dict() == {0: 2.0, 1: 4.0}
+    assert found[TYPICAL].to_dict() == {0: 5.0, 1: 5.5}
+    assert found[READINGS].to_dict() == {0: 5, 1: 2}
+
+
+def test_the_quiet_end_is_the_expected_quickest_of_five() -> None:
+    rng = np.random.default_rng(11)
+    few = rng.exponential(size=13)
+    draws = [rng.choice(few, DRAWN, replace=False).min() for _ in range(20_000)]
+
+    assert quiet_end(few) == pytest.approx(np.mean(draws), rel=0.02)
+    assert quiet_end(few[:DRAWN]) == few[:DRAWN].min()
+    assert quiet_end(few, drawn=1) == pytest.approx(few.mean())
+
+
+def test_the_quiet_end_does_not_fall_with_the_number_of_readings() -> None:
+    rng = np.random.default_rng(13)
+    many = [quiet_end(rng.exponential(size=170)) for _ in range(300)]
+    few = [quiet_end(rng.exponential(size=17)) for _ in range(300)]
+
+    assert np.mean(many) == pytest.approx(np.mean(few), rel=0.1)
+    assert np.mean(many) == pytest.approx(1 / DRAWN, rel=0.1)
+
+
+def test_what_was_read_once_stays_known(rounds) -> None:
+    frame = rounds((0, [5.0]), (0, [3.0]), (1, [4.0]))
+    frame["workspace_bytes"] = [257.0, None, None]
+    frame["throttle_reasons"] = [("power limit",), ("too hot",), None]
+    frame["other_load"] = [0.1, 0.7, 0.2]
+
+    found = of_processes(frame).set_index("worker")
+
+    assert found.loc[0, "workspace_bytes"] == 257
+    assert found.loc[0, "throttle_reasons"] == ("power limit", "too hot")
+    assert found["other_load"].to_dict() == pytest.approx({0: 0.4, 1: 0.2})
+
+
+def test_cells_and_conditions_stay_apart_and_what_was_not_measured_stays(rounds, record) -> None:
+    frame = pd.concat(
+        [
+            rounds((0, [5.0]), (1, [4.0])),
+            rounds((0, [3.0]), seq_len=257),
+            rounds((0, [2.0]), dtype="bfloat16"),
+            pd.DataFrame([record(schema=2, seq_len=509, status="skipped", time_s=None)]),
+        ],
+        ignore_index=True,
+    )
+
+    found = of_processes(frame)
+
+    assert sorted(found["time_s"].dropna()) == [2.0, 3.0, 4.0, 5.0]
+    assert list(found["status"]) == ["measured"] * 4 + ["skipped"]
+    assert of_processes(found) is found
+
+
+def test_records_of_single_visits_are_left_as_they_are(record) -> None:
+    frame = pd.DataFrame([record(round=number, samples_s=(0.3, 0.2)) for number in range(3)])
+
+    assert of_processes(frame) is frame
+
+
+def test_a_table_without_processes_is_cut_in_three_stretches_a_cell() -> None:
+    frame = pd.DataFrame({"time_s": [7.0, 5.0, 6.0, 3.0, 4.0, 9.0, 2.0, 8.0]})
+    cell = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+
+    found = of_stretches(frame, cell, "time_s")
+
+    assert list(found["time_s"]) == [5.0, 3.0, 4.0, 2.0, 8.0]
+    assert list(found[READINGS]) == [2, 2, 2, 1, 1]
+
+
+def test_three_workers_or_more_are_stretches_of_their_own() -> None:
+    readings = {11: [3.0, 7.0, 8.0, 9.0, 9.5], 13: [5.0, 7.5, 8.0, 9.0, 9.5], 17: [6.0] * DRAWN}
+    rows = [
+        (one, worker)
+        for n in range(DRAWN)
+        for worker, own in readings.items()
+        for one in own[n : n + 1]
+    ]
+    frame = pd.DataFrame(rows, columns=["time_s", "worker"])
+
+    found = of_stretches(frame, np.zeros(len(frame), dtype=np.int64), "time_s")
+
+    assert dict(zip(found["worker"], found["time_s"], strict=True)) == {11: 3.0, 13: 5.0, 17: 6.0}
+
+
+def test_few_readings_a_worker_are_no_stretch() -> None:
+    frame = pd.DataFrame({"time_s": [7.0, 5.0, 6.0, 3.0, 2.0, 8.0], "worker": range(6)})
+
+    found = of_stretches(frame, np.zeros(6, dtype=np.int64), "time_s")
+
+    assert list(found["time_s"]) == [5.0, 3.0, 2.0]
+
+
+def test_a_sorted_table_is_dealt_out() -> None:
+    frame = pd.DataFrame({"time_s": np.arange(1.0, 31.0)})
+
+    found = of_stretches(frame, np.zeros(30, dtype=np.int64), "time_s")
+
+    assert found["time_s"].max() / found["time_s"].min() < 2
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"schema": ["public", "public"], "samples_s": ["x", "y"]},
+        {"schema": [2, 2], "samples_s": ["[0.1, 0.2]", "[0.3]"]},
+        {"schema": [2, 2]},
+    ],
+)
+def test_a_table_that_only_looks_like_ours_is_left_alone(columns) -> None:
+    frame = pd.DataFrame({"implementation": ["a", "a"], "time_s": [0.1, 0.2], **columns})
+
+    assert of_processes(frame) is frame
+
+
+def spells(readings: int) -> pd.DataFrame:
+    """Readings of n² in a machine that is busy half of the time, and slows short calls more."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for n in (64, 128, 256, 512, 1024, 2048, 4096, 8192):
+        slower = 1.0 + 0.8 * (n / 64) ** -0.2 * (rng.random(readings) < 0.6)
+        rows.append(pd.DataFrame({"n": n, "time_s": 1e-9 * n**2 * slower}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_enough_readings_are_judged_by_their_quiet_end_and_few_by_their_median() -> None:
+    many = attnscale.fit(spells(2 * ENOUGH_READINGS), sizes={"n": "n"}, claim="n^2")
+    few = attnscale.fit(spells(ENOUGH_READINGS - 1), sizes={"n": "n"}, claim="n^2")
+    told = attnscale.fit(
+        spells(2 * ENOUGH_READINGS), sizes={"n": "n"}, claim="n^2", statistic="median"
+    )
+
+    assert (many.statistic, few.statistic, told.statistic) == ("quiet", "median", "median")
+    assert many.exponents["n"].estimate == pytest.approx(2.0, abs=0.005)
+    assert abs(told.exponents["n"].estimate - 2.0) > 0.02
+    assert (many.readings, many.cells) == (3 * 8, 8)
+
+
+def test_of_a_run_the_median_is_what_is_typical(rounds) -> None:
+    cells = [
+        rounds(
+            *((worker, [1e-9 * n**2, 1.1e-9 * n**2.1, 1.2e-9 * n**2.1]) for worker in range(3)),
+            seq_len=n,
+            key_len=n,
+        )
+        for n in (64, 128, 256, 512, 1024, 2048, 4096)
+    ]
+    frame = pd.concat(cells, ignore_index=True)
+
+    quiet, typical, least = (
+        attnscale.fit(frame, claim="n^2", statistic=one) for one in (None, "median", "min")
+    )
+
+    assert (quiet.statistic, typical.statistic, least.statistic) == ("quiet", "median", "min")
+    assert quiet.exponents["n"].estimate == pytest.approx(2.0, abs=0.002)
+    assert typical.exponents["n"].estimate == pytest.approx(2.1, abs=0.002)
+    assert least.exponents["n"].estimate == pytest.approx(2.0, abs=0.002)
+
+
+def test_a_count_has_no_quiet_end() -> None:
+    frame = pd.DataFrame({"n": np.repeat([32, 64, 128, 256, 512, 1024], 40)})
+    frame["workspace_bytes"] = 8 * frame["n"]
+
+    found = attnscale.fit(frame, sizes={"n": "n"}, value="workspace_bytes", claim="n")
+
+    assert (found.statistic, str(found.verdict)) == ("median", "confirmed")

@@ -1,0 +1,212 @@
+"""A workspace judged by the polynomial that its run counted."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports.judge.fit import fit
+from reports.judge.result import Fit, Verdict
+
+Record = Callable[..., dict[str, Any]]
+
+LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
+WIDTHS = (128, 256, 512, 1024, 2048)
+HEAD = 64
+HEADS = 8
+BATCH = 2
+CONDITIONS = {
+    "implementation": "sdpa",
+    "pass": "forward",
+    "device": "cpu",
+    "dtype": "float32",
+    "is_causal": False,
+    "mask": "none",
+}
+
+
+def law_of(
+    *terms: tuple[int | str, dict[str, int]], text: str = "n at least 768", **changes: Any
+) -> dict[str, Any]:
+    """What run.json says of one workspace; `changes` replace conditions and bounds."""
+    bounds = {letter: {"multiple_of": 1, "at_least": 1} for letter in "hnd"}
+    bounds["n"] = {"multiple_of": 1, "at_least": 768}
+    bounds |= {name: changes.pop(name) for name in ("h", "n", "d") if name in changes}
+    ratio = changes.pop("n_at_least_times_d", 0)
+    return {
+        **CONDITIONS,
+        "text": "some polynomial",
+        "terms": [{"coefficient": c, "powers": powers} for c, powers in terms],
+        "valid": {"text": text, **bounds, "n_at_least_times_d": ratio},
+        **changes,
+    }
+
+
+SDPA = law_of((4, {"b": 1, "h": 1, "n": 1}), (2048, {"d": 1}), (1_052_672, {}))
+"""4·b·h·n + 2048·d + 1052672: nearly all of it a buffer, wherever anything can be measured."""
+
+
+@pytest.fixture
+def rows(record: Record) -> Callable[..., pd.DataFrame]:
+    """Measured records of `sdpa`, below the law's range too, where the buffer is smaller."""
+
+    def make(growth: str = "heads", **changes: Any) -> pd.DataFrame:
+        found = []
+        for n in LENGTHS:
+            for width in WIDTHS:
+                heads, head = (
+                    (width // HEAD, HEAD) if growth == "heads" else (HEADS, width // HEADS)
+                )
+                cost = 4 * BATCH * heads * n + 2048 * head + 1_052_672
+                found.append(
+                    record(
+                        batch=BATCH,
+                        num_heads=heads,
+                        head_dim=head,
+                        seq_len=n,
+                        key_len=n,
+                        d_model=width,
+                        workspace_bytes=cost if n >= 768 else cost // 2,
+                    )
+                )
+        return pd.DataFrame(found).assign(**changes)
+
+    return make
+
+
+def judged(table: pd.DataFrame, claim: str, laws: Sequence[dict[str, Any]] = (SDPA,)) -> Fit:
+    return fit(table, value="workspace_bytes", claim=claim, info={"workspace_laws": list(laws)})
+
+
+def test_a_term_hidden_under_a_buffer_is_known_to_lead_where_heads_grow(rows) -> None:
+    found = judged(rows(), "n*d")
+    assert (found.verdict, found.reasons) == (Verdict.CONFIRMED, ())
+    assert found.counted is not None
+    assert "n at least 768" in found.counted
+    assert [(one.start, one.end) for one in found.regimes] == [(256, 512), (1024, 8192)]
+    assert found.regimes[0].evidence == "left out: the polynomial holds for n at least 768"
+    assert found.predict({"n": 4096, "d": 1024}) == pytest.approx(
+        4 * BATCH * 16 * 4096 + 2048 * HEAD + 1_052_672
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "reasons"),
+    [
+        ("n^2", ("faster_growing_term", "claimed_term_absent")),
+        ("n^2*d", ("claimed_term_absent",)),
+        ("n", ("faster_growing_term", "claimed_term_absent")),
+        ("1", ("faster_growing_term",)),
+    ],
+)
+def test_another_claim_is_refuted_by_the_same_polynomial(rows, claim: str, reasons) -> None:
+    found = judged(rows(), claim)
+    assert found.verdict is Verdict.REFUTED
+    assert found.reasons == reasons
+
+
+def test_where_the_head_grows_the_same_polynomial_is_another_law(rows) -> None:
+    table = rows("head")
+    assert judged(table, "n + d").verdict is Verdict.CONFIRMED
+    assert judged(table, "n*d").verdict is Verdict.REFUTED
+    assert judged(table, "n").verdict is Verdict.REFUTED
+    assert judged(table, "n + d").predict({"n": 4096, "d": 1024}) == pytest.approx(
+        4 * BATCH * HEADS * 4096 + 2048 * 128 + 1_052_672
+    )
+
+
+def test_only_the_cells_inside_the_range_are_judged(rows) -> None:
+    assert judged(rows(), "n*d").ranges["n"] == (1024, 8192)
+
+
+def test_sizes_between_the_steps_of_a_law_are_outside_its_range(rows) -> None:
+    even = {**SDPA, "valid": {**SDPA["valid"], "n": {"multiple_of": 2048, "at_least": 2048}}}
+    assert judged(rows(), "n*d", [even]).ranges["n"] == (2048, 8192)
+
+
+def test_a_law_for_long_sequences_only_holds_for_those(rows) -> None:
+    found = judged(
+        rows("head"), "n + d", [{**SDPA, "valid": {**SDPA["valid"], "n_at_least_times_d": 32}}]
+    )
+    assert found.verdict is Verdict.CONFIRMED
+    assert found.cells == sum(n >= max(768, 32 * w // HEADS) for n in LENGTHS for w in WIDTHS)
+
+
+def test_a_fraction_is_read_as_one(rows) -> None:
+    third = law_of(("14/3", {"b": 1, "h": 1, "n": 1}), (2048, {"d": 1}), (1_052_672, {}))
+    table = rows()
+    table["workspace_bytes"] += (2 * BATCH * table["num_heads"] * table["seq_len"]) // 3
+    found = judged(table, "n*d", [third])
+    assert found.verdict is Verdict.CONFIRMED
+    assert found.counted is not None
+
+
+def test_measured_cells_that_contradict_it_leave_the_law_aside(rows) -> None:
+    table = rows()
+    table["workspace_bytes"] += 4 * table["seq_len"] ** 2
+    found = judged(table, "n*d")
+    assert found.verdict is not Verdict.CONFIRMED
+    assert "n at least 768" not in (found.counted or "")
+    assert found.predict({"n": 8192, "d": 2048}) == pytest.approx(
+        4 * BATCH * 32 * 8192 + 2048 * HEAD + 1_052_672 + 4 * 8192**2, rel=0.02
+    )
+
+
+def test_what_an_allocator_rounds_up_contradicts_nothing(rows) -> None:
+    table = rows()
+    table["workspace_bytes"] += 512
+    assert judged(table, "n*d").verdict is Verdict.CONFIRMED
+
+
+def test_no_cell_in_range_leaves_the_law_aside(rows) -> None:
+    far = {**SDPA, "valid": {**SDPA["valid"], "n": {"multiple_of": 1, "at_least": 10**6}}}
+    assert judged(rows(), "n*d", [far]) == judged(rows(), "n*d", [])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"implementation": "matmul"},
+        {"dtype": "bfloat16"},
+        {"is_causal": True},
+        {"device": "cuda"},
+        {"pass": "backward"},
+        {"mask": "boolean"},
+    ],
+)
+def test_a_law_under_other_conditions_is_not_that_of_these_records(rows, other) -> None:
+    assert judged(rows(), "n*d", [{**SDPA, **other}]) == judged(rows(), "n*d", [])
+    assert judged(rows(), "n*d", [{**SDPA, **other}, SDPA]) == judged(rows(), "n*d")
+
+
+def test_records_of_several_conditions_have_no_one_law(rows) -> None:
+    table = pd.concat([rows(), rows(dtype="bfloat16")])
+    assert judged(table, "n*d") == judged(table, "n*d", [])
+
+
+def test_batches_that_vary_beside_the_claim_leave_the_law_aside(rows) -> None:
+    table = rows()
+    table.loc[table["seq_len"] > 2048, "batch"] = 1
+    assert "n at least 768" not in (judged(table, "n*d").counted or "")
+
+
+def test_a_claimed_batch_is_one_of_the_sizes(rows) -> None:
+    parts = [rows().assign(batch=b) for b in (1, 2, 4, 8)]
+    for part in parts:
+        part["workspace_bytes"] += 4 * (part["batch"] - BATCH) * part["num_heads"] * part["seq_len"]
+    sizes = {"n": "seq_len", "d": "d_model", "b": "batch"}
+    found = fit(
+        pd.concat(parts),
+        sizes=sizes,
+        value="workspace_bytes",
+        claim="b*n*d",
+        info={"workspace_laws": [SDPA]},
+    )
+    assert found.verdict is Verdict.CONFIRMED
+    assert "n at least 768" in (found.counted or "")
+
+
+def test_a_time_is_never_judged_by_the_law_of_a_workspace(rows) -> None:
+    found = fit(rows(), value="time_s", claim="n*d", info={"workspace_laws": [SDPA]})
+    assert found.counted is None
