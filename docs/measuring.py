@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 
 from bench.timing.cuda import CudaStopwatch, gpu_harness_costs
-from reports.cells.readings import TYPICAL
 from reports.judge.fit_groups import fit_groups
 from reports.tables.read import read_table
+from reports.tables.rounds import TYPICAL
 
 PAGE_BYTES = 4096
 # Some 50 µs to 50 ms at 2 GHz.

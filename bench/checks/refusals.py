@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from bench.checks.probes.gradients import WHERE_ASKED
 from bench.checks.probes.trial import GRADIENTS
-from bench.checks.results import POISONED, CheckResult
+from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
 from bench.checks.traits import FEATURES, KINDS, PROMISED, Kind, dtype
+from bench.process.answers import POISONED
 from implementations.case import DTYPES
 from implementations.interface import Feature, Implementation
 

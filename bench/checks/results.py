@@ -12,8 +12,6 @@ from bench.checks.situation import Area, CheckCase
 Status = Literal["pass", "fail", "unsupported", "error"]
 # The checks of a case that took its process down, and of one that was left out for fear of it.
 LOST, UNCHECKED = "process", "not_checked"
-# After such an error every later call of the process fails, whoever makes it.
-POISONED = "CUDA error"
 BAD: frozenset[Status] = frozenset({"fail", "error"})
 # What is checked in every situation but belongs to another column than the situation's own.
 ASK_FOR_GRADIENTS = ("values", "rows", "mask_gradient")

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from bench.checks.refusals import settled, witnesses
-from bench.checks.results import LOST, POISONED, UNCHECKED, CheckResult, Status
+from bench.checks.results import LOST, UNCHECKED, CheckResult, Status
 from bench.checks.run_situation import unsupported_reason, verify_case
 from bench.checks.shrink import LIMIT_S
 from bench.checks.situation import CheckCase
 from bench.checks.situations import agreement_cases, first_of_each
+from bench.process.answers import POISONED
 from bench.process.described import Described
 from bench.process.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded
 from implementations.interface import Implementation

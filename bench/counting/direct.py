@@ -14,10 +14,9 @@ from bench.counting.following import Follower, TooManyOperatorsError
 from bench.counting.fused import Attending
 from bench.counting.python_loop import loop_counts
 from bench.counting.result import ARITHMETIC, CountedOn, Counts, Quantity, nothing_but_useful
-from bench.counts import useful_flops
 from bench.timing.inputs import Inputs, differentiate, make_inputs
 from implementations.attention.loop import loop
-from implementations.case import Case
+from implementations.case import Case, useful_flops
 from implementations.interface import Implementation, Layout, UnsupportedCaseError
 
 # How the reason begins of a call that goes on where torch does not see it.

@@ -6,8 +6,7 @@ It works on Python floats, which no operator shows.
 from __future__ import annotations
 
 from bench.counting.result import ARITHMETIC, Counts, Quantity
-from bench.counts import useful_flops
-from implementations.case import Case
+from implementations.case import Case, useful_flops
 
 STEPS_A_PAIR = 5
 """Scale, largest, difference, sum and quotient."""

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.counts import useful_flops
-from implementations.case import Case
+from implementations.case import Case, useful_flops
 
 CountedOn = Literal["meta", "cpu", "formula"]
 Quantity = Literal[

@@ -9,8 +9,7 @@ from bench.counting.direct import count
 from bench.counting.lattice import Fitted, fitted
 from bench.counting.polynomials import Point
 from bench.counting.result import EXECUTED, CountedOn, Counts, Quantity, nothing_but_useful
-from bench.counts import useful_flops
-from implementations.case import Case
+from implementations.case import Case, useful_flops
 from implementations.interface import Implementation
 
 FAR = (8192, 4096, 2048, 1024, 512, 256, 128)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bench.counts import useful_flops
 from bench.plan.plan import Plan
 from bench.records import Record
-from implementations.case import Case
+from implementations.case import Case, useful_flops
 from implementations.catalogue import CatalogueError, load, load_all
 from implementations.interface import Implementation
 

@@ -25,6 +25,8 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 }
 # What is read of calls that were made is above zero, where it is read at all.
 READINGS = ("time_s", "calls", "graph_time_s", "compile_s")
+# After such an error every later call of the process fails, whoever makes it.
+POISONED = "CUDA error"
 
 
 def checked(operation: str, answer: object) -> dict[str, Any]:

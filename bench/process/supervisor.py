@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from bench.checks.results import POISONED
 from bench.machine.os_counters import oom_kills
-from bench.process.answers import checked
+from bench.process.answers import POISONED, checked
 from bench.process.measuring_process import MeasuringProcess
 
 START_LIMIT_S = 120.0

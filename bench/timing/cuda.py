@@ -28,8 +28,8 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
-from bench.checks.results import POISONED
 from bench.machine.nvml import Unavailable
+from bench.process.answers import POISONED
 from bench.timing.stopwatch import Call, Stopwatch, drop, nothing
 
 # Large enough to last longer than handing over a graph, whatever the size of the cache.

@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from reports.cells.cells import COVARIATES, SIZE_COLUMNS
+from reports.cells.cells import COVARIATES, EXACT, KNOWN_SIZES, SIZE_COLUMNS, SIZES
 from reports.cells.groups import CONDITIONS, group_columns, with_cost
-from reports.judge.fit import EXACT, KNOWN_SIZES, SIZES
 from reports.laws.grammar import LawError, parse
 from reports.laws.monomials import Floats
 from reports.tables.columns import FARTHEST, TableError, TableWarning, column_called

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from reports.cells.groups import CONDITIONS
-from reports.cells.readings import READINGS, are_enough, instead, of_stretches
+from reports.cells.readings import are_enough, instead, of_stretches
 from reports.cells.scatter import Numbers, Scatter
 from reports.cells.visits import (
     REPLAYED,
@@ -27,9 +28,18 @@ from reports.cells.visits import (
 )
 from reports.laws.monomials import Floats
 from reports.tables.columns import FARTHEST, TableError, measured_rows, numbers, row_of
+from reports.tables.rounds import READINGS
 from reports.tables.units import unit_of
 
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
+SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
+"""The default letters of laws and the columns they stand for."""
+KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
+    {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len"}
+)
+"""Letters that a claim may use without being told what they stand for."""
+EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
+"""Costs that are counted: the same at every call."""
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 WILD = 3.0
 LEAST_SCATTER = 0.005  # readings that agree to half a per cent do so by luck

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.cells.readings import TYPICAL
 from reports.cells.visits import marked_noisy
 from reports.tables.columns import measured_rows
+from reports.tables.rounds import TYPICAL
 from reports.text import wording
 
 # What a record may bear before a reader should hear of it, and the words for it.

@@ -14,8 +14,9 @@ from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted, fit_model
 from reports.judge.models.model import Model, Solution
 from reports.judge.regimes import describe
-from reports.judge.result import Basis, Interval, Judgement, Leading, Term, Verdict
+from reports.judge.result import Basis, Judgement, Leading, Term, Verdict
 from reports.laws.monomials import Monomial
+from reports.text.interval import Interval
 
 
 def shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:

@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cells.cells import SIZE_COLUMNS, STATISTICS, Cells, cells_of, pages, usual_statistic
+from reports.cells.cells import (
+    EXACT,
+    KNOWN_SIZES,
+    SIZE_COLUMNS,
+    SIZES,
+    STATISTICS,
+    Cells,
+    cells_of,
+    pages,
+    usual_statistic,
+)
 from reports.cells.groups import CONDITIONS
 from reports.cells.moving_sizes import Moving, moving_sizes
-from reports.cells.readings import TYPICAL, of_processes
 from reports.cells.unnamed_columns import Mixed, without_settings
 from reports.judge.exact.counted import polynomial_of
 from reports.judge.exact.recorded_law import recorded_law
@@ -26,21 +35,14 @@ from reports.judge.refutation import REFUTING
 from reports.judge.result import Fit, Judgement, Verdict
 from reports.laws.grammar import Law, LawError, parse
 from reports.tables.columns import TableError, measured_rows, no_column, numbers
+from reports.tables.rounds import TYPICAL, of_processes
 from reports.tables.units import unit_of
 
-SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
-"""The default letters of laws and the columns they stand for."""
-KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
-    {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len"}
-)
-"""Letters that a claim may use without being told what they stand for."""
 CLAIM = "n^2*d"
 OTHER: Mapping[str, str] = MappingProxyType({"quiet": "median", "median": "min", "min": "median"})
 """The statistic by which a claim is judged beside each."""
 MIXED = "mixed_readings"
 OF_READINGS = ("time_s", "time_min_s", TYPICAL)
-EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
-"""Costs that are counted: the same at every call."""
 
 
 def fit(

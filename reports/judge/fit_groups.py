@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from reports.cells.cells import SIZE_COLUMNS, cells_of
+from reports.cells.cells import KNOWN_SIZES, SIZE_COLUMNS, SIZES, cells_of
 from reports.cells.groups import group_columns, groups, with_cost
 from reports.cells.readings import ENOUGH_READINGS
-from reports.judge.fit import CLAIM, KNOWN_SIZES, SIZES, columns_of, fit
+from reports.judge.fit import CLAIM, columns_of, fit
 from reports.judge.judge import check_leading
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError, parse_declared

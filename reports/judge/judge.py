@@ -28,10 +28,11 @@ from reports.judge.models.explanations import Fitted
 from reports.judge.models.intervals import MOST_VARIABLES
 from reports.judge.other_laws import outgrown, twin_is_better
 from reports.judge.refutation import refutation
-from reports.judge.result import Interval, Judgement, Verdict
+from reports.judge.result import Judgement, Verdict
 from reports.judge.sizes import held_sizes, tested_sizes
 from reports.laws.monomials import Law
 from reports.tables.columns import TableError
+from reports.text.interval import Interval
 
 MOST_LEADING = 3
 MOST_LACKING = 3

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from reports.cells.scatter import Scatter
 from reports.laws.grammar import parse_monomial
+from reports.text.interval import Interval
 
 if TYPE_CHECKING:
     from reports.cells.cells import Cells
@@ -32,15 +33,6 @@ class Verdict(StrEnum):
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
     INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """An estimate and the confidence interval around it; None where it could not be had."""
-
-    estimate: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,10 @@ from reports.judge.models.error_scale import REACH, Setting
 from reports.judge.models.explanations import PRICE
 from reports.judge.models.intervals import MOST_VARIABLES, intervals, search
 from reports.judge.models.model import Held, Model, least
-from reports.judge.result import Fit, Interval, Verdict
+from reports.judge.result import Fit, Verdict
+from reports.laws.grammar import logarithm
 from reports.laws.monomials import Floats
-from reports.verdicts.reasons import logarithm
+from reports.text.interval import Interval
 
 FEWEST_GROUPS = 3
 FEWEST_FREE = 5

@@ -260,3 +260,11 @@ class _Parser:
 
     def _error(self, what: str, token: Token) -> LawError:
         return error_at(what, token, self._text)
+
+
+def logarithm(claim: str, name: str) -> str:
+    """The logarithm that the claimed terms have beside the power that was fitted."""
+    powers = {term.factor(name).log_power for term in parse(claim).leading}
+    if not (log := max(powers)):
+        return ""
+    return f"·log({name})" if log == 1 else f"·log({name})^{float(log):g}"

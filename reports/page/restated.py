@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from reports.cells.asked import COST, asked
-from reports.cells.cells import SIZE_COLUMNS
+from reports.cells.cells import KNOWN_SIZES, SIZE_COLUMNS
 from reports.figures.size_names import OUR_SIZES, SizeName
-from reports.judge.fit import KNOWN_SIZES, columns_of
+from reports.judge.fit import columns_of
 from reports.judge.fit_groups import present_sizes
 from reports.laws.grammar import parse
 from reports.tables.columns import numbers

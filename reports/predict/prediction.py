@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from reports.judge.compatible.ensemble import Ensemble
+from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble
 from reports.laws.monomials import Floats
-from reports.predict.questions import LARGEST_SIZE, PredictionError, possible, short
+from reports.predict.questions import PredictionError, possible, short
 from reports.tables.units import NO_UNIT, Unit, show
 
 _ROUNDING = 1e-9  # of the coefficients of a counted cost

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from reports.judge.compatible.ensemble import LARGEST_SIZE
 from reports.tables.spelled import spelled
 from reports.tables.units import Quantity, UnitError, parse_quantity
-
-LARGEST_SIZE = 2**60
 
 
 class PredictionError(ValueError):

@@ -25,11 +25,11 @@ from bench.records import (
     read_records,
     read_run,
 )
-from reports.cells.readings import TYPICAL, of_processes
 from reports.tables.columns import FILES, STATUSES, TableError, measured_rows, numbers, row_of
 from reports.tables.contents import KINDS, Contents
 from reports.tables.flattened import flattened
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
+from reports.tables.rounds import TYPICAL, of_processes
 from reports.text.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from reports.judge.result import Interval
+from reports.text.interval import Interval
 
 NOTHING = "–"  # shown where a number is unknown
 

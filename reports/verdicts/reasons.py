@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from reports.judge.regimes import MEMORY_BOUND, PAGE_FAULT
-from reports.judge.result import Fit, Interval, Verdict
-from reports.laws.grammar import LawError, parse, parse_declared
+from reports.judge.result import Fit, Verdict
+from reports.laws.grammar import LawError, logarithm, parse_declared
+from reports.text.interval import Interval
 
 COSTS: Mapping[str, str] = MappingProxyType(
     {
@@ -202,14 +203,6 @@ def remark(fit: Fit) -> str:
 def _power(claim: str, name: str, interval: Interval) -> str:
     ends = [_two(value) for value in (interval.estimate, interval.low, interval.high)]
     return f"{name}^{ends[0]}{logarithm(claim, name)} [{ends[1]}, {ends[2]}]"
-
-
-def logarithm(claim: str, name: str) -> str:
-    """The logarithm that the claimed terms have beside the power that was fitted."""
-    powers = {term.factor(name).log_power for term in parse(claim).leading}
-    if not (log := max(powers)):
-        return ""
-    return f"·log({name})" if log == 1 else f"·log({name})^{float(log):g}"
 
 
 def _two(value: float | None) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reports.judge.result import Fit, Interval, Verdict
+from reports.judge.result import Fit, Verdict
 from reports.text import wording
+from reports.text.interval import Interval
 from reports.text.labels import label_of
 from reports.verdicts.advice import advice
 from reports.verdicts.reasons import (

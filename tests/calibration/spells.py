@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from spells_machine import LEVELS, Cells, Floats, Level, Machine, draw_cells
 
-from reports.cells.readings import quiet_end
 from reports.judge.fit import fit
 from reports.judge.result import Fit
+from reports.tables.rounds import quiet_end
 
 SIZES = {"n": "seq_len", "d": "d_model"}
 TRUE = "n^2*d"

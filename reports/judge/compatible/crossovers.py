@@ -19,10 +19,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reports.judge.compatible.ensemble import Ensemble
+from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble
 from reports.judge.models.non_negative import Mask
 from reports.laws.monomials import Floats, Monomial
-from reports.predict.questions import LARGEST_SIZE
 from reports.tables.units import NO_UNIT, show
 
 LEAST_SHARE = 0.05

@@ -37,6 +37,7 @@ LEAST_WIDTH = 1e-4  # where costs are exact
 HOPELESS = 30.0  # sets of terms that are worse by so many variances are not pursued
 MOST_ATTEMPTS = 40
 _RIDGE = 1e-11
+LARGEST_SIZE = 2**60
 _HIGHEST = 600.0  # the logarithm of a value that stands for all higher ones, so that none is ∞
 _MOST_GROWN = 300.0  # and of a column, whose square is finite too
 

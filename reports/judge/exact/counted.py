@@ -19,8 +19,9 @@ from reports.cells.cells import Cells
 from reports.judge.findings import long_enough
 from reports.judge.models.non_negative import Mask
 from reports.judge.models.outgrowing import outgrowing
-from reports.judge.result import Interval, Judgement, Leading, Regime, Term, Verdict
+from reports.judge.result import Judgement, Leading, Regime, Term, Verdict
 from reports.laws.monomials import Floats, Law, Monomial
+from reports.text.interval import Interval
 
 _LAST_PLACE = 1e-9  # of a cost: what floating point leaves of whole numbers
 MOST_DIGITS = 10

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.checks.results import POISONED
 from bench.machine.nvml import Unavailable
+from bench.process.answers import POISONED
 from bench.timing.cuda import (
     SMALLEST_FLUSH_BYTES,
     Captured,

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.counts import useful_flops
 from bench.timing.inputs import make_inputs
-from implementations.case import Case
+from implementations.case import Case, useful_flops
 
 CASE = Case(batch=2, num_heads=3, seq_len=5, key_len=7, head_dim=11, value_dim=13)
 

@@ -10,15 +10,8 @@ import pandas as pd
 import pytest
 
 import attnscale
-from reports.cells.readings import (
-    DRAWN,
-    ENOUGH_READINGS,
-    READINGS,
-    TYPICAL,
-    of_processes,
-    of_stretches,
-    quiet_end,
-)
+from reports.cells.readings import ENOUGH_READINGS, of_stretches
+from reports.tables.rounds import DRAWN, READINGS, TYPICAL, of_processes, quiet_end
 
 Make = Callable[..., dict[str, Any]]
 

@@ -27,7 +27,8 @@ from reports.figures import (
 )
 from reports.figures.canvas import save, styled
 from reports.figures.view import View, views
-from reports.judge.result import Fit, Interval, Regime, Term, Verdict
+from reports.judge.result import Fit, Regime, Term, Verdict
+from reports.text.interval import Interval
 
 INFO: dict[str, Any] = {"ceilings": {"cpu/float32": {"matmul_flops_per_s": 2e11}}}
 SPEEDS = {"fast": 1e11, "slow": 2e10}  # FLOP/s

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from reports.judge.fit import fit
-from reports.judge.result import Fit, Interval, Regime, Term, Verdict
+from reports.judge.result import Fit, Regime, Term, Verdict
+from reports.text.interval import Interval
 from reports.verdicts.reasons import explain
 
 Sweep = Callable[..., pd.DataFrame]

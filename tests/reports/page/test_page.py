@@ -21,10 +21,11 @@ from reports.conditions.caveats import caveats, gate, untimed
 from reports.conditions.environment import environment
 from reports.figures.view import views
 from reports.judge.fit_groups import ClaimWarning
-from reports.judge.result import Fit, Interval, Verdict
+from reports.judge.result import Fit, Verdict
 from reports.page.headline import fastest, findings
 from reports.page.page import Report, ReportError, default_directory, report, write_report
 from reports.tables.read import Table, read_table
+from reports.text.interval import Interval
 from reports.text.wording import byte_size, interval, markdown, one_line, percent, seconds
 from reports.verdicts.doubts import MARK
 from reports.verdicts.table import print_verdicts, verdict_frame

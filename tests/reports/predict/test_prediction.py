@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from reports.cells.cells import cells_of
-from reports.judge.compatible.ensemble import Ensemble, draw
+from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble, draw
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import choose, fit_plain
 from reports.laws.grammar import parse, parse_monomial
 from reports.predict.prediction import largest, open_size, predict
-from reports.predict.questions import LARGEST_SIZE, PredictionError, parse_budget, parse_sizes
+from reports.predict.questions import PredictionError, parse_budget, parse_sizes
 from reports.tables.units import unit_of
 
 Sweep = Callable[..., pd.DataFrame]

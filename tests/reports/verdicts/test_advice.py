@@ -11,8 +11,9 @@ import pytest
 
 from reports.cells.visits import Scatter
 from reports.judge.fit import fit
-from reports.judge.result import Fit, Interval, Leading, Regime, Term, Verdict
+from reports.judge.result import Fit, Leading, Regime, Term, Verdict
 from reports.laws.grammar import parse_monomial
+from reports.text.interval import Interval
 from reports.verdicts.advice import advice
 from reports.verdicts.reasons import REASONS
 

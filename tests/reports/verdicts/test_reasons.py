@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from reports.judge.fit import fit
-from reports.judge.result import Fit, Interval, Regime, Verdict
+from reports.judge.result import Fit, Regime, Verdict
+from reports.text.interval import Interval
 from reports.verdicts.reasons import REASONS, explain, reason_of
 
 CODES = (

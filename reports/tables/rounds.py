@@ -1,0 +1,86 @@
+"""Our own records with one row for each cell and process, instead of one for each round.
+
+A cell's value is the quiet end of its readings: `reports.cells.readings` says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.tables.columns import measured_rows
+
+READINGS = "readings"
+"""Column: how many readings stand behind a row, which is their quiet end."""
+TYPICAL = "typical_s"
+"""Column: their median, what a call usually took."""
+DRAWN = 5
+ROUNDS_SCHEMA = 2
+"""Since this schema of `bench.records` a record holds the readings of a round of passes."""
+
+_CELL = (
+    *("implementation", "kind", "pass", "device", "dtype", "batch", "num_heads", "seq_len"),
+    *("key_len", "head_dim", "d_model", "is_causal", "mask", "threads", "growth", "worker"),
+)
+
+
+def quiet_end(readings: npt.ArrayLike, drawn: int = DRAWN) -> float:
+    """The expected quickest of so many readings, if they were drawn from those there are.
+
+    Of fewer it is the quickest. The k-th slowest of N is the quickest of m drawn with a chance of
+    C(k - 1, m - 1) / C(N, m).
+    """
+    ordered = np.sort(np.asarray(readings, dtype=np.float64))
+    drawn = min(drawn, ordered.size)
+    chances = [math.comb(slower, drawn - 1) for slower in range(ordered.size - 1, -1, -1)]
+    return float(ordered @ np.array(chances, dtype=np.float64) / math.comb(ordered.size, drawn))
+
+
+def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Our records with one row for each cell and process instead of one for each round.
+
+    `time_s` is the quiet end of the readings, `typical_s` their median, `readings` their number;
+    records of schema 1, and rows that are no measurement, stay as they are.
+    """
+    if READINGS in frame or not {"schema", "implementation", "samples_s"} <= set(frame):
+        return frame
+    schema = pd.to_numeric(frame["schema"], errors="coerce")
+    wanted = schema.ge(ROUNDS_SCHEMA) & measured_rows(frame)
+    rows = frame[wanted]
+    if rows.empty or not rows["samples_s"].map(lambda one: isinstance(one, list | tuple)).all():
+        return frame
+    grouped = rows.groupby([name for name in _CELL if name in rows], dropna=False, sort=False)
+    samples = rows["samples_s"].map(list)
+    together = samples.groupby(grouped.ngroup()).sum()
+    # All as a whole rather than row by row: `first` is the first value that is known.
+    quiet = grouped.agg({name: _HOW.get(str(name), "first") for name in rows if name not in _CELL})
+    quiet = quiet.reset_index()
+    quiet["time_s"] = together.map(quiet_end).to_numpy()
+    quiet[TYPICAL] = together.map(np.median).to_numpy()
+    quiet[READINGS] = together.map(len).to_numpy()
+    quiet["round"] = None  # a process has its turn in many
+    quiet["samples_s"] = None
+    return pd.concat([quiet, frame[~wanted]], ignore_index=True)
+
+
+def _all_reasons(lists: pd.Series) -> object:
+    found = {reason for one in lists if isinstance(one, list | tuple) for reason in one}
+    return tuple(sorted(found)) if found or lists.notna().any() else None
+
+
+_HOW: dict[str, str | Callable[[pd.Series], object]] = {
+    **dict.fromkeys(("time_min_s", "graph_time_s"), "min"),
+    **dict.fromkeys(
+        (
+            *("cpu_time_s", "minor_faults", "calls_per_sample", "frequency_hz", "gpu_clock_hz"),
+            *("gpu_power_w", "other_load", "waiting_share", "steal_share"),
+        ),
+        "median",
+    ),
+    "gpu_temperature_c": "max",
+    "throttle_reasons": _all_reasons,
+}
