@@ -196,12 +196,12 @@ class Outcome:
 @pytest.fixture
 def attnscale_(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run the command line in this process."""
-    import attnscale
+    from attnscale.__main__ import main
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
-            attnscale.main([str(argument) for argument in arguments])
+            main([str(argument) for argument in arguments])
         shown = capsys.readouterr()
         assert isinstance(exit_.value.code, int)
         return Outcome(code=exit_.value.code, out=shown.out, err=shown.err)

@@ -33,12 +33,12 @@ PLAN = f"""
 """
 # The command line, with short imports and without the machine's own rates, to save time.
 COMMAND = """
-import attnscale
+from attnscale.__main__ import main
 from bench.process import supervisor
 from bench.sweep import preparations
 supervisor.IMPORT_LIMIT_S = 6.0
 preparations.Preparations.ceilings = lambda *_: {}
-attnscale.main()
+main()
 """
 KERNELS = {
     "endless": """

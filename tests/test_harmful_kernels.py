@@ -38,13 +38,13 @@ PLAN = """
 
 # The command line, with hangs cut short and without the machine's own rates, to save time.
 COMMAND = """
-import attnscale
+from attnscale.__main__ import main
 from bench.checks import run_in_worker
 from bench.sweep import history, preparations
 history.SHORTEST_LIMIT_S, history.PATIENCE, preparations.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
-checking.run_checks.__kwdefaults__["case_limit_s"] = 2.0
+run_in_worker.run_checks.__kwdefaults__["case_limit_s"] = 2.0
 preparations.Preparations.ceilings = lambda *_: {}
-attnscale.main()
+main()
 """
 
 KERNELS = '''

@@ -31,11 +31,11 @@ PLAN = """
 """
 # The command line without counting, by which some would be found before they are called.
 COMMAND = """
-import attnscale
+from attnscale.__main__ import main
 from bench.sweep import preparations
 preparations.Preparations.count = lambda *_: {}
 preparations.Preparations.workspace_laws = lambda *_: []
-attnscale.main()
+main()
 """
 TRICKS = '''
     import functools, math, threading, weakref

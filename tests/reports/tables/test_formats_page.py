@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import attnscale
+from attnscale.__main__ import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "formats.md"
 SAMPLES = Path(__file__).with_name("samples")
@@ -40,7 +40,7 @@ def test_a_command_of_the_page_gives_the_verdicts_beside_it(
 ) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(SystemExit) as ended:
-        attnscale.main([*shlex.split(row["command"]), "--json"])
+        main([*shlex.split(row["command"]), "--json"])
     verdicts = row["verdicts"].split(", ")
     fits = json.loads(capsys.readouterr().out)["fits"]
     assert [fit["verdict"] for fit in fits] == verdicts

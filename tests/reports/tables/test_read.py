@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import attnscale
+from attnscale.__main__ import main
 from bench.records import CorruptRecordWarning
 from reports.tables import formats, read
 from reports.tables.columns import TableError, measured_rows, numbers
@@ -317,7 +317,7 @@ def test_any_names_of_columns_can_be_judged(
     path.write_text("\n".join(["length;elapsed (ms)", *lines]))
     arguments = ["--size", "n=length", "--value", "elapsed (ms)", "--claim", "n^2", "--json"]
     with pytest.raises(SystemExit) as ended:
-        attnscale.main(["fit", str(path), *arguments])
+        main(["fit", str(path), *arguments])
     assert ended.value.code == 0
     (found,) = json.loads(capsys.readouterr().out)["fits"]
     assert found["verdict"] == "confirmed"

@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
-import attnscale
+from attnscale.exit_codes import INTERRUPTED
+from attnscale.interrupts import interruptible
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MESSAGE = "interrupted; what was measured is kept (sweep --resume continues it)"
 PROGRAM = """
-import signal, sys
-import attnscale
+import signal, sys, types
+from attnscale import commands
+from attnscale.__main__ import main
+from attnscale.interrupts import interruptible
 
 numbers = [getattr(signal, name) for name in sys.argv[1:]]
 
@@ -26,13 +28,14 @@ def work():
             signal.raise_signal(one)
         print("ended in order", flush=True)
 
-@attnscale.app.command(name="work")
 def command() -> int:
-    with attnscale._interruptible("sweep --resume continues it"):
+    with interruptible("sweep --resume continues it"):
         work()
-    return attnscale.DONE
+    return 0
 
-attnscale.main(["work"])
+commands.COMMANDS["work"] = "Work."
+sys.modules["attnscale.commands.work"] = types.SimpleNamespace(command=command)
+main(["work"])
 """
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 
@@ -52,7 +55,7 @@ def interrupted(*names: str) -> subprocess.CompletedProcess[str]:
 def test_one_signal_ends_in_order_with_130_and_one_line(name):
     done = interrupted(name)
 
-    assert done.returncode == attnscale.INTERRUPTED == 130
+    assert done.returncode == INTERRUPTED == 130
     assert done.stdout == "ended in order\n"
     assert done.stderr == f"{MESSAGE}\n"
 
@@ -62,7 +65,7 @@ def test_one_signal_ends_in_order_with_130_and_one_line(name):
 def test_a_second_signal_ends_at_once_with_the_same_code_and_line(second):
     done = interrupted("SIGINT", second)
 
-    assert done.returncode == attnscale.INTERRUPTED
+    assert done.returncode == INTERRUPTED
     assert done.stdout == ""
     assert done.stderr == f"{MESSAGE}\n"
 
@@ -72,17 +75,17 @@ def test_a_second_signal_ends_at_once_with_the_same_code_and_line(second):
 def test_afterwards_signals_do_what_they_did_before(number, capsys):
     before = signal.getsignal(number)
 
-    with attnscale._interruptible("again"):
+    with interruptible("again"):
         assert signal.getsignal(number) != before
     assert signal.getsignal(number) == before
 
-    with pytest.raises(typer.Exit) as end, attnscale._interruptible("again"):
+    with pytest.raises(SystemExit) as end, interruptible("again"):
         raise KeyboardInterrupt
-    assert end.value.exit_code == attnscale.INTERRUPTED
+    assert end.value.code == INTERRUPTED
     assert signal.getsignal(number) == before
     assert capsys.readouterr().err == "interrupted; what was measured is kept (again)\n"
 
 
 def test_what_is_no_interrupt_passes_through():
-    with pytest.raises(ValueError, match="ours"), attnscale._interruptible("again"):
+    with pytest.raises(ValueError, match="ours"), interruptible("again"):
         raise ValueError("ours")

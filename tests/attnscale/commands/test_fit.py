@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import attnscale
+from attnscale.__main__ import main
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, WRONG_REQUEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
-            attnscale.main(["fit", *(str(argument) for argument in arguments)])
+            main(["fit", *(str(argument) for argument in arguments)])
         shown = capsys.readouterr()
         assert isinstance(exit_.value.code, int)
         return Outcome(code=exit_.value.code, out=shown.out, err=shown.err)
@@ -56,7 +57,7 @@ def grid(tmp_path: Path) -> Grid:
 
 def refused(outcome: Outcome) -> str:
     """The one line on stderr of a wrong request, with nothing on stdout."""
-    assert outcome.code == attnscale.WRONG_REQUEST, outcome
+    assert outcome.code == WRONG_REQUEST, outcome
     assert outcome.out == ""
     (line,) = outcome.err.splitlines()
     assert line.startswith("attnscale: ")
@@ -73,7 +74,7 @@ def document_of(outcome: Outcome) -> dict:
 
 @pytest.mark.parametrize(
     ("exponent", "code"),
-    [(2, attnscale.DONE), (3, attnscale.FAILED), (2.1, attnscale.INCONCLUSIVE)],
+    [(2, DONE), (3, FAILED), (2.1, INCONCLUSIVE)],
 )
 def test_the_exit_code_is_the_verdict(fit: Run, grid: Grid, exponent: float, code: int) -> None:
     shown = fit(grid(exponent=exponent), "--json")
@@ -83,7 +84,7 @@ def test_the_exit_code_is_the_verdict(fit: Run, grid: Grid, exponent: float, cod
 
 def test_three_cells_judge_nothing(fit: Run, write) -> None:
     short = write("short.csv", "seq_len,d_model,time_s\n64,32,1e-3\n128,32,4e-3\n64,64,2e-3\n")
-    assert fit(short).code == attnscale.INCONCLUSIVE
+    assert fit(short).code == INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_claim_of_any_length_is_refused_in_a_short_line(fit: Run, grid: Grid) 
 def test_a_hostile_claim_inside_a_table_leaves_its_group_unjudged(fit: Run, write) -> None:
     rows = [f"{n},{d},1e-3,__import__('os').system('x')" for n in (64, 128) for d in (32, 64)]
     shown = fit(write("odd.csv", "\n".join(["seq_len,d_model,time_s,claim", *rows])))
-    assert shown.code == attnscale.INCONCLUSIVE
+    assert shown.code == INCONCLUSIVE
     (line,) = shown.err.splitlines()
     assert line.startswith("warning: this table is not judged on time_s: unexpected")
     assert "at column 12" in line
@@ -209,7 +210,7 @@ def test_a_hostile_claim_inside_a_table_leaves_its_group_unjudged(fit: Run, writ
 def test_predictions_and_budgets_are_lines_below_the_verdicts(fit: Run, grid: Grid) -> None:
     questions = ["--predict", "n=65536,d=1024", "--predict", "d=64,n=512", "--budget", "2s,d=128"]
     shown = fit(grid(), *questions)
-    assert (shown.code, shown.err) == (attnscale.DONE, "")
+    assert (shown.code, shown.err) == (DONE, "")
     far, near, largest = shown.out.splitlines()[-3:]
     assert far.startswith("all rows: n = 65536, d = 1024 would cost about 1.2")
     assert "n is 32 times the largest measured and d is 2 times the largest measured" in far
@@ -239,7 +240,7 @@ def test_predictions_and_budgets_are_keys_of_the_document(fit: Run, grid: Grid) 
 def test_a_budget_of_memory_judges_the_workspace(fit: Run, grid: Grid) -> None:
     shown = fit(grid(), "--claim", "n^2", "--budget", "24GiB", "--json")
     found = document_of(shown)
-    assert (found["value"], shown.code) == ("workspace_bytes", attnscale.DONE)
+    assert (found["value"], shown.code) == ("workspace_bytes", DONE)
     (largest,) = found["budgets"]
     assert largest["estimate"] == pytest.approx((24 * 2**30 / 4) ** 0.5, rel=0.001)
 
@@ -247,7 +248,7 @@ def test_a_budget_of_memory_judges_the_workspace(fit: Run, grid: Grid) -> None:
 def test_predictions_where_nothing_was_fitted_are_a_line_and_no_failure(fit: Run, write) -> None:
     path = write("short.csv", "seq_len,d_model,time_s\n64,32,1e-3\n128,32,4e-3\n64,64,2e-3\n")
     shown = fit(path, "--predict", "n=65536,d=1024", "--budget", "3s")
-    assert (shown.code, shown.err) == (attnscale.INCONCLUSIVE, "")
+    assert (shown.code, shown.err) == (INCONCLUSIVE, "")
     said = [line for line in shown.out.splitlines() if "nothing was fitted" in line]
     assert said == ["all rows: nothing was fitted, so nothing can be predicted"]
     found = document_of(fit(path, "--predict", "n=65536,d=1024", "--json"))
@@ -330,7 +331,7 @@ def test_rows_are_chosen_and_lost_ones_are_said(fit: Run, write) -> None:
     path = write("table.csv", "\n".join(["n,heads,time_s,status", *rows, "16384,16,OOM,ok"]))
     chosen = ["--size", "n=n", "--claim", "N^2", "--where", "heads=16", "--where", "status=ok"]
     shown = fit(path, *chosen, "--json")
-    assert (document_of(shown)["verdict"], shown.code) == ("confirmed", attnscale.DONE)
+    assert (document_of(shown)["verdict"], shown.code) == ("confirmed", DONE)
     assert document_of(shown)["reasons"] == ["censored_cells"]
     (line,) = shown.err.splitlines()
     assert line.endswith("1 row has no usable time_s and is left out, such as 'OOM' in row 28")
@@ -351,7 +352,7 @@ def test_every_column_of_a_wide_table_is_judged_in_one_unit(fit: Run, write) -> 
         ("time_b_s", "refuted"),
     ]
     assert {one["value"] for one in fits} == {"time (s)"}
-    assert shown.code == attnscale.FAILED
+    assert shown.code == FAILED
 
 
 def test_a_budget_is_asked_in_the_unit_of_another_column(fit: Run, write) -> None:
@@ -374,17 +375,17 @@ def test_readings_of_two_kinds_are_judged_once_the_kind_is_averaged_over(fit: Ru
     arguments = [path, "--size", "n=n", "--claim", "n^2"]
 
     mixed = fit(*arguments, "--json")
-    assert (mixed.code, document_of(mixed)["verdict"]) == (attnscale.INCONCLUSIVE, "inconclusive")
+    assert (mixed.code, document_of(mixed)["verdict"]) == (INCONCLUSIVE, "inconclusive")
     assert document_of(mixed)["reasons"] == ["mixed_readings"]
     (setting,) = document_of(mixed)["mixed"]
     assert (setting["column"], setting["values"]) == ("heads", ["4", "16"])
     assert "--average heads" in fit(*arguments).out
 
     averaged = fit(*arguments, "--average", "heads")
-    assert averaged.code == attnscale.DONE
+    assert averaged.code == DONE
     assert "mean over heads" in averaged.out
     named = ["--size", "h=heads", "--by", "heads", "--claim", "n^2"]
-    assert fit(*arguments, "--by", "heads").code == attnscale.DONE
+    assert fit(*arguments, "--by", "heads").code == DONE
     assert "heads" in refused(fit(path, "--size", "n=n", *named))
 
 
@@ -428,7 +429,7 @@ def shapes(write) -> Callable[..., Path]:
 
 @pytest.mark.parametrize(
     ("claim", "verdict", "code"),
-    [("n^2", "confirmed", attnscale.DONE), ("n^3", "refuted", attnscale.FAILED)],
+    [("n^2", "confirmed", DONE), ("n^3", "refuted", FAILED)],
 )
 def test_thin_groups_give_one_verdict_together(
     fit: Run, shapes, claim: str, verdict: str, code: int
@@ -456,7 +457,7 @@ def test_groups_that_need_no_others_are_not_judged_together(fit: Run, write) -> 
     arguments = [path, "--size", "n=n", "--by", "group", "--claim", "n^2"]
 
     shown = fit(*arguments, "--json")
-    assert (list(json.loads(shown.out)), shown.code) == (["fits"], attnscale.DONE)
+    assert (list(json.loads(shown.out)), shown.code) == (["fits"], DONE)
     assert "together" not in fit(*arguments).out
 
 
@@ -465,7 +466,7 @@ def test_a_claim_without_sizes_on_an_unknown_column_is_one_line(fit: Run, write)
 
     assert "name it with --size n=COLUMN" in refused(fit(path, "--claim", "1"))
     named = fit(path, "--claim", "1", "--size", "n=size", "--json")
-    assert (named.code, document_of(named)["verdict"]) == (attnscale.INCONCLUSIVE, "inconclusive")
+    assert (named.code, document_of(named)["verdict"]) == (INCONCLUSIVE, "inconclusive")
 
 
 def test_what_thin_cells_are_consistent_with_stands_in_the_document(fit: Run, write) -> None:
@@ -475,8 +476,8 @@ def test_what_thin_cells_are_consistent_with_stands_in_the_document(fit: Run, wr
 
     shown = fit(*arguments, "n^2", "--json")
     document = document_of(shown)
-    assert (shown.code, document["reasons"]) == (attnscale.INCONCLUSIVE, ["too_few_sizes"])
+    assert (shown.code, document["reasons"]) == (INCONCLUSIVE, ["too_few_sizes"])
     assert document["consistent_with"] == ["n^2"]
     assert {"1", "n", "n^3"} <= set(document["excluded"])
     assert "consistent with n²" in fit(*arguments, "n^2").out
-    assert fit(*arguments, "n").code == attnscale.FAILED
+    assert fit(*arguments, "n").code == FAILED

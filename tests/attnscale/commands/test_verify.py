@@ -6,13 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-import attnscale
-from bench.checks.situation import CheckCase
-from bench.checks.situations import check_cases
-from tests.planted import examination
-from tests.planted.planted import Planted, plain
-
-CHECKED = ("plain", "more_keys", "causal", "scale")
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
 
 
 @pytest.fixture
@@ -50,7 +44,7 @@ def kernels(write) -> Callable[[str], str]:
 def test_verify_as_json_is_one_document_with_exactly_the_keys_of_the_contract(attnscale_, checking):
     shown = attnscale_("verify", "matmul", "sdpa_flash", "--dtype", "float32", "--json")
 
-    assert shown.code == attnscale.DONE
+    assert shown.code == DONE
     document = json.loads(shown.out, parse_constant=lambda name: pytest.fail(name))
     assert set(document) == {"results", "summary"}
     assert set(document["summary"]) == {"pass", "fail", "unsupported", "error"}
@@ -76,7 +70,7 @@ def test_verify_fails_for_a_wrong_kernel_and_names_it_the_case_and_the_error(
 ):
     shown = attnscale_("verify", "--impl", kernels("unscaled"), "--dtype", "float32")
 
-    assert shown.code == attnscale.FAILED
+    assert shown.code == FAILED
     (line,) = [line for line in shown.out.splitlines() if line.startswith("fail: ")]
     assert line.startswith("fail: shapes: unscaled: output in case more_keys (n=5 key_len=7 d=33")
     assert ": error " in line
@@ -85,9 +79,7 @@ def test_verify_fails_for_a_wrong_kernel_and_names_it_the_case_and_the_error(
     assert "verifying unscaled" in shown.err
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("unscaled", attnscale.FAILED), ("right", attnscale.DONE)]
-)
+@pytest.mark.parametrize(("name", "code"), [("unscaled", FAILED), ("right", DONE)])
 def test_with_json_verify_writes_one_document_and_everything_else_to_stderr(
     attnscale_, checking, kernels, name, code
 ):
@@ -108,8 +100,8 @@ def test_verify_of_kernels_of_ones_own_checks_those_only(attnscale_, checking, k
 def test_verify_takes_kernels_of_another_layout(attnscale_, checking, kernels):
     given = ("--impl", kernels("heads_third"), "--dtype", "float32")
 
-    assert attnscale_("verify", *given, "--layout", "bshd").code == attnscale.DONE
-    assert attnscale_("verify", *given).code == attnscale.FAILED
+    assert attnscale_("verify", *given, "--layout", "bshd").code == DONE
+    assert attnscale_("verify", *given).code == FAILED
 
 
 def test_verify_tells_whoever_forgot_the_layout_and_not_in_the_document(
@@ -131,12 +123,12 @@ def test_verify_is_inconclusive_where_nothing_at_all_could_be_checked(
 
     shown = attnscale_(*given, "--impl", kernels("declining"))
 
-    assert shown.code == attnscale.INCONCLUSIVE == 3
+    assert shown.code == INCONCLUSIVE == 3
     assert "needs another machine" in shown.out
     both = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("right"))
-    assert both.code == attnscale.DONE
+    assert both.code == DONE
     wrong = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("unscaled"))
-    assert wrong.code == attnscale.FAILED
+    assert wrong.code == FAILED
 
 
 @pytest.mark.parametrize(
@@ -190,11 +182,11 @@ def test_what_an_import_changes_of_global_state_is_told_and_changes_no_verdict(
 
     shown = attnscale_(*given, f"{path}:right")
 
-    assert shown.code == attnscale.DONE
+    assert shown.code == DONE
     told = "the default dtype and the precision of float32 products; it was put back"
     assert f"importing right changed {told}" in shown.out.splitlines()
     assert torch.get_default_dtype() == torch.float32
-    assert attnscale_(*given, f"{path}:rounding").code == attnscale.FAILED
+    assert attnscale_(*given, f"{path}:rounding").code == FAILED
 
 
 @pytest.mark.parametrize(
@@ -215,50 +207,7 @@ def test_an_import_that_raises_or_exits_is_one_line(attnscale_, checking, write,
 def test_verify_of_the_forward_pass_asks_for_no_gradients(attnscale_, checking, kernels):
     given = ("--impl", kernels("forward_only"), "--dtype", "float32")
 
-    assert attnscale_("verify", *given, "--pass", "forward").code == attnscale.DONE
+    assert attnscale_("verify", *given, "--pass", "forward").code == DONE
     refused = attnscale_("verify", *given)
-    assert refused.code == attnscale.FAILED
+    assert refused.code == FAILED
     assert "verify --pass forward" in refused.out
-
-
-def planted(**kernels: tuple[Callable[..., torch.Tensor], str | None]) -> list[Planted]:
-    return [
-        Planted(name=name, what=f"does {name}", fn=fn, killed_by=killed_by)
-        for name, (fn, killed_by) in kernels.items()
-    ]
-
-
-def few_cases() -> list[CheckCase]:
-    return [one for one in check_cases(["float32"]) if one.name in CHECKED]
-
-
-def unscaled(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    return plain(query, key, value, scale=1.0)
-
-
-def test_the_self_test_names_who_was_caught_by_what_and_exits_well(attnscale_, monkeypatch):
-    kernels = planted(unscaled=(unscaled, "shapes: output"), usual=(plain, None))
-    monkeypatch.setattr(examination, "planted_kernels", lambda: kernels)
-    monkeypatch.setattr(examination, "check_cases", few_cases)
-
-    shown = attnscale_("verify", "--self-test")
-
-    assert shown.code == attnscale.DONE
-    (caught,) = [line for line in shown.out.splitlines() if line.startswith("unscaled")]
-    assert "shapes: output" in caught
-    last = shown.out.splitlines()[-1]
-    assert last == "1 of 1 faulty kernels caught; 1 of 1 right ones passed"
-
-
-def test_a_self_test_that_misses_a_fault_or_bars_a_right_kernel_fails(attnscale_, monkeypatch):
-    kernels = planted(missed=(plain, "shapes: output"), barred=(unscaled, None))
-    monkeypatch.setattr(examination, "planted_kernels", lambda: kernels)
-    monkeypatch.setattr(examination, "check_cases", few_cases)
-
-    shown = attnscale_("verify", "--self-test", "--json")
-
-    assert shown.code == attnscale.FAILED
-    document = json.loads(shown.out)
-    assert [one["as_planted"] for one in document["kernels"]] == [False, False]
-    assert (document["faulty"], document["faulty_caught"]) == (1, 0)
-    assert (document["right"], document["right_passed"]) == (1, 0)

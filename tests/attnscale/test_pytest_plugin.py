@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-BENCHMARK, OURS = "pytest_benchmark.plugin", "attnscale_pytest"
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARK, OURS = "pytest_benchmark.plugin", "attnscale.pytest_plugin"
 # Rounds are few and short: the clock never differs between two of them.
 CLOCK = (
     "--benchmark-timer=clock.now",

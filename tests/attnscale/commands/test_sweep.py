@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import attnscale
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
 from bench.process.supervisor import WorkerLost
 from bench.records import RECORDS_FILE, read_run
 
@@ -33,7 +33,7 @@ def plan(write) -> Path:
 @pytest.fixture
 def a_run(plan, tmp_path, attnscale_, checking) -> Path:
     folder = tmp_path / "run"
-    assert attnscale_("sweep", "--config", plan, "--out", folder).code == attnscale.DONE
+    assert attnscale_("sweep", "--config", plan, "--out", folder).code == DONE
     return folder
 
 
@@ -105,7 +105,7 @@ def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
         "sweep", "--config", plan, "--impl", f"{path}:wrong", "--out", tmp_path / "r"
     )
 
-    assert shown.code == attnscale.FAILED
+    assert shown.code == FAILED
     assert "check failed: fail: shapes: wrong: output in case more_keys" in shown.err
     assert re.search(r"^wrong † failed \d+ checks \(.*\): none of its", shown.err, re.MULTILINE)
     statuses = {(r.implementation, r.status) for r in read_run(tmp_path / "r").records}
@@ -136,7 +136,7 @@ def test_a_kernel_that_is_wrong_in_causal_calls_is_timed_without_and_marked_wher
     judged = attnscale_("fit", run, "--by", "implementation,is_causal")
     as_json = attnscale_("fit", run, "--by", "implementation,is_causal", "--json")
 
-    assert (swept.code, reported.code) == (attnscale.FAILED, attnscale.DONE)
+    assert (swept.code, reported.code) == (FAILED, DONE)
     (told,) = re.findall(r"^half_right †.*$", swept.err, re.MULTILINE)
     assert told.startswith("half_right † failed 1 check (causal): 2 of its 6 cells have no time")
     summary = (run / "report" / "summary.md").read_text()
@@ -185,13 +185,13 @@ def test_ctrl_c_keeps_what_was_measured_and_exits_130(
         patch.setattr(PlainProgress, "measuring", measuring)
         shown = attnscale_("sweep", "--config", plan, "--out", folder)
 
-    assert shown.code == attnscale.INTERRUPTED
+    assert shown.code == INTERRUPTED
     assert "interrupted; what was measured is kept" in shown.err
     assert "Traceback" not in shown.err
     before = read_run(folder).records
     assert len(before) == 8
 
-    assert attnscale_("sweep", "--out", folder, "--resume").code == attnscale.DONE
+    assert attnscale_("sweep", "--out", folder, "--resume").code == DONE
     records = read_run(folder).records
     assert records[:8] == before
     keys = {(r.implementation, r.seq_len, r.d_model, r.round) for r in records}
@@ -209,7 +209,7 @@ def test_more_time_does_not_lengthen_a_run_whose_rounds_were_all_made(attnscale_
 
     outcome = attnscale_("sweep", "--out", a_run, "--resume", "--time-budget", "5min")
 
-    assert (outcome.code, read_run(a_run).records) == (attnscale.DONE, before)
+    assert (outcome.code, read_run(a_run).records) == (DONE, before)
     assert "nothing is left to measure: all rounds were made" in outcome.err
     assert read_run(a_run).info["config"]["time_budget_s"] == 300.0
 
@@ -226,7 +226,7 @@ def test_a_sweep_that_measured_nothing_is_inconclusive_unless_a_kernel_crashed(
     outcome = attnscale_("sweep", "--config", plan, "--out", tmp_path / "nothing")
 
     crashed = status == "crashed"
-    assert outcome.code == (attnscale.FAILED if crashed else attnscale.INCONCLUSIVE)
+    assert outcome.code == (FAILED if crashed else INCONCLUSIVE)
     assert {one.status for one in read_run(tmp_path / "nothing").records} <= {status, "skipped"}
 
 
@@ -242,7 +242,7 @@ def test_a_torn_last_line_is_a_warning_and_the_rest_is_used(attnscale_, a_run):
 
     shown = attnscale_("fit", a_run, "--json")
 
-    assert shown.code in (attnscale.DONE, attnscale.FAILED, attnscale.INCONCLUSIVE)
+    assert shown.code in (DONE, FAILED, INCONCLUSIVE)
     (warning,) = shown.err.splitlines()
     assert warning.startswith("warning: ")
     assert "line 16 left out" in warning
@@ -261,7 +261,7 @@ def test_fit_as_json_is_one_document_on_stdout(attnscale_, a_run):
 def test_report_writes_a_page_from_records_alone(attnscale_, a_run, tmp_path):
     shown = attnscale_("report", a_run, "--out", tmp_path / "page")
 
-    assert shown.code == attnscale.DONE
+    assert shown.code == DONE
     assert (tmp_path / "page" / "index.html").is_file()
     assert (tmp_path / "page" / "summary.md").is_file()
     assert shown.err.splitlines()[-1] == f"report: {tmp_path / 'page' / 'index.html'}"
@@ -272,11 +272,11 @@ def test_run_does_it_all_and_prints_verdicts_and_the_path(attnscale_, plan, tmp_
 
     shown = attnscale_("run", "--config", plan, "--out", folder, "--exit-zero")
 
-    assert shown.code == attnscale.DONE
+    assert shown.code == DONE
     assert "matmul" in shown.out
     report = shown.out.splitlines()[-1]
     assert report.startswith("report: ")
     assert Path(report.removeprefix("report: ")).is_file()
     # Two lengths judge nothing, and that is what the exit code says without --exit-zero.
     again = attnscale_("run", "--out", folder, "--resume")
-    assert again.code == attnscale.INCONCLUSIVE
+    assert again.code == INCONCLUSIVE

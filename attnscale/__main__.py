@@ -1,0 +1,121 @@
+"""The command line: `attnscale …`, or `python -m attnscale …`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+
+from attnscale.commands import COMMANDS
+from attnscale.exit_codes import DONE, INTERRUPTED, WRONG_REQUEST
+from attnscale.terminal import RequestError, printable, say
+
+# By name, so that none of their modules is imported for the sake of a line of text.
+USER_ERRORS = frozenset(
+    {
+        "CaseError",
+        "CatalogueError",
+        "LawError",
+        "PlanError",
+        "PredictionError",
+        "ReportError",
+        "RequestError",
+        "RunError",
+        "TableError",
+        "UnitError",
+    }
+)
+HOME = Path(__file__).resolve().parents[1]
+BESIDE = ("implementations", "bench", "reports")
+"""The packages that stand beside this one in `HOME`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; bad input is one line on stderr and code 2."""
+    # Whoever ends us, such as a timeout, ends the measuring process too.
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a pipe on Windows may know no ✓
+    try:
+        refuse_others()
+        words = sys.argv[1:] if arguments is None else arguments
+        app = app_for(words)
+        code = app(
+            args=arguments if words else ["--help"], prog_name="attnscale", standalone_mode=False
+        )
+        if not words:
+            raise RequestError("a command is needed (attnscale --help)")
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as problem:
+        message = _as_one_line(problem)
+        if message is None:
+            raise
+        say(f"attnscale: {message}")
+        code = WRONG_REQUEST
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """All commands, of which only those are imported that the arguments name."""
+    app = typer.Typer(
+        name="attnscale",
+        help="What attention really costs: check, measure and judge how it scales.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich takes longer to import than all else that a help text needs
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name, line in COMMANDS.items():
+        command = _command(name) if name in arguments else _not_named
+        app.command(name, help=line, short_help=line)(command)
+    return app
+
+
+def _command(name: str) -> Callable[..., int]:
+    command: Callable[..., int] = import_module(f"attnscale.commands.{name}").command
+    return command
+
+
+def _not_named() -> None:
+    """Stand for a command in the help of all commands."""
+
+
+def refuse_others() -> None:
+    """Refuse to start where Python would import packages of another project in place of ours.
+
+    Raises:
+        RequestError: a package, a module or a folder has the name of one of ours.
+
+    """
+    for name in BESIDE:
+        spec = find_spec(name)
+        if spec is None:
+            continue
+        found = [Path(place) for place in spec.submodule_search_locations or [spec.origin or ""]]
+        if HOME / name not in [place.resolve() for place in found]:
+            raise RequestError(
+                f"{found[0]} hides the package {name} of attnscale; start the command attnscale, "
+                f"or python -P -m attnscale, and keep {found[0].parent} out of PYTHONPATH"
+            )
+
+
+def _as_one_line(problem: Exception) -> str | None:
+    """What the user did wrong, or None if the mistake is ours."""
+    shown = getattr(problem, "format_message", None)  # typer's usage errors have it
+    if callable(shown):
+        return f"{' '.join(str(shown()).split())} (attnscale --help)"
+    return printable(problem) if type(problem).__name__ in USER_ERRORS else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""The commands by name, each in a module of its own, and the line of the help on each.
+
+The line stands here so that the help of all commands imports none of them.
+"""
+
+COMMANDS = {
+    "list": "Show the implementations, the laws they claim and what they support.",
+    "verify": "Check outputs, gradients and properties against the float64 oracle.",
+    "counts": "Count operations, bytes, launches and workspace exactly, without a clock.",
+    "doctor": "Say whether this machine is fit to measure on, and what to do about it.",
+    "sweep": "Measure: verify first, then time all cells in many short passes; writes a run.",
+    "fit": "Judge claimed laws on any table of sizes and costs.",
+    "report": "Write figures, tables, HTML and Markdown from records or any table alone.",
+    "run": "Verify, sweep, fit and report in one go.",
+}

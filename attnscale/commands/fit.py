@@ -1,0 +1,101 @@
+"""`attnscale fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attnscale.commands.options import (
+    Average,
+    By,
+    Claim,
+    Json,
+    Sizes,
+    Values,
+    Where,
+    columns_of,
+    sizes_of,
+)
+from attnscale.exit_codes import code_of
+from attnscale.terminal import RequestError, console, print_json, show_verdicts, warnings_as_lines
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="runs or tables")],
+    size: Sizes = None,
+    value: Values = None,
+    by: By = None,
+    average: Average = None,
+    where: Where = None,
+    claim: Claim = None,
+    confidence: Annotated[float, typer.Option(metavar="0.95", help="of the intervals")] = 0.95,
+    tolerance: Annotated[float, typer.Option(metavar="0.1", help="on an exponent")] = 0.1,
+    statistic: Annotated[
+        str | None, typer.Option(metavar="NAME", help="of a cell's readings: quiet, median or min")
+    ] = None,
+    predict: Annotated[
+        list[str] | None,
+        typer.Option(metavar="n=65536,d=1024", help="the cost of sizes not measured; repeatable"),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="24GiB", help="the largest size within time or memory: 2s,d=1024"),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Judge claimed laws on any table of sizes and costs."""
+    for option, number, low, high in (
+        ("--confidence", confidence, 0.5, 1.0),
+        ("--tolerance", tolerance, 0.0, 0.5),
+    ):
+        if not low < number < high:
+            raise RequestError(f"{option}: expected between {low} and {high}, got {number}")
+    if statistic not in (None, "quiet", "median", "min"):
+        raise RequestError(f"--statistic: expected quiet, median or min, got {statistic}")
+    sizes = sizes_of(size)
+    from reports.cells.asked import asked
+    from reports.judge.fit_groups import fit_groups
+    from reports.judge.together import together
+    from reports.tables.read import read_tables
+    from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
+    from reports.verdicts.doubts import marked_fits
+
+    questions = Questions.of(predict or (), budget or (), sizes, claim)
+    with warnings_as_lines():
+        table = read_tables(files)
+        request = asked(
+            table.frame,
+            sizes=sizes,
+            values=value or [questions.cost or "time_s"],
+            by=columns_of(by),
+            where=where or (),
+            claim=claim,
+        )
+        questions.check(request.value)
+        fits = fit_groups(
+            request.frame,
+            sizes=request.sizes,
+            value=request.value,
+            by=request.by,
+            average=columns_of(average) or (),
+            claim=claim,
+            confidence=confidence,
+            tolerance=tolerance,
+            statistic=statistic,
+            parameters=table.parameters,
+            info=table.shared_info,
+        )
+        joint = together(fits)
+        if as_json:
+            more = {} if joint is None else {"together": joint.to_dict()}
+            print_json({"fits": documents(fits, questions), **more})
+        else:
+            check_answerable(fits, questions)
+            fits = marked_fits(fits, table)
+            show_verdicts(fits)
+            if joint is not None:
+                console().print(joint.text)
+            print_answers(fits, questions, console())
+    return code_of(fits, joint)

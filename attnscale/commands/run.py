@@ -1,0 +1,41 @@
+"""`attnscale run`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from attnscale.commands.options import takes_measuring_options
+from attnscale.exit_codes import DONE, FAILED, code_of
+from attnscale.measuring import measure
+from attnscale.terminal import say, show_verdicts, warnings_as_lines
+
+
+@takes_measuring_options
+def command(
+    *,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="exit 0 whatever the verdicts; failed checks give 1")
+    ] = False,
+    **options: Any,
+) -> int:
+    """Verify, sweep, fit and report in one go."""
+    folder, failed = measure(**options)
+    from reports.page.page import report
+    from reports.tables.columns import TableError
+
+    try:
+        with warnings_as_lines():
+            written = report([folder])
+    except TableError as problem:
+        if not failed:
+            raise
+        say(f"no report: {problem}")  # since nothing passed the checks, nothing was timed
+        return FAILED
+    show_verdicts(written.fits)
+    print(f"report: {written.index}")
+    if failed:
+        return FAILED
+    times = [fit for fit in written.fits if fit.value == "time_s"]
+    return DONE if exit_zero else code_of(times)

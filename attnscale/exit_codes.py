@@ -1,0 +1,24 @@
+"""With which code does a command exit?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.judge.result import Fit
+    from reports.judge.together import Together
+
+DONE, FAILED, WRONG_REQUEST, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def code_of(fits: Sequence[Fit], joint: Together | None = None) -> int:
+    """The code for some verdicts, and for the one on all groups together, if there is one."""
+    verdicts = {str(fit.verdict) for fit in fits}
+    if joint is not None and joint.verdict != "inconclusive":
+        # What groups have too few sizes to say, they say together.
+        verdicts = {str(fit.verdict) for fit in fits if "too_few_sizes" not in fit.reasons}
+        verdicts.add(str(joint.verdict))
+    if "refuted" in verdicts:
+        return FAILED
+    return DONE if verdicts == {"confirmed"} else INCONCLUSIVE
