@@ -1,30 +1,32 @@
 """The pytest plugin: `@pytest.mark.complexity("n*log(n)", n="size")` on parametrised benchmarks.
 
-Judges how the times that pytest-benchmark measured grow, once all tests have run. Loaded by every
-pytest that finds this package installed, hence light: whatever judges is imported when a marked
-test asks for it.
+Says how the times that pytest-benchmark measured grow, once all tests have run. Every pytest loads
+this module that finds the package installed. So the module is light, and a process of its own
+reads the claims and judges: see `attnscale.judging_process`.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import numbers
 import os
-import warnings
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from reports.claims_in_pytest.judged import Judged
-    from reports.claims_in_pytest.tests import MarkedTest, Outcome
+from attnscale.judging_process import JudgeError, MarkedTest, ask
 
 MARK = "complexity"
 OPTION = "--complexity-fail"
 REFUTED, INCONCLUSIVE = "refuted", "inconclusive"
 NARROWEST = 80  # columns that the table of verdicts needs
+# What came of a test, in the words of the verdicts.
+MEASURED, FAILED, SKIPPED = "measured", "failed", "skipped"
+NOT_RUN, NOT_BENCHMARKED = "not run", "not benchmarked"
+NOTHING: dict[str, Any] = {"wrong": [], "claims": 0, "refuted": 0, "undecided": 0}
 
 
 class _FailAction(argparse.Action):
@@ -77,7 +79,7 @@ class Complexity:
         self._fixtures: dict[pytest.Item, object] = {}
         self._wrong: dict[pytest.Item, str] = {}
         self._ran: set[str] = set()  # nodeids, from other processes too
-        self._judged: list[Judged] | None = None
+        self._verdicts: dict[str, Any] | None = None
         self._problem = ""
         self._failing = ""
 
@@ -85,16 +87,17 @@ class Complexity:
         """Read the marks of all tests that are about to run."""
         for item in session.items:
             marks = list(item.iter_markers(MARK))
-            if not marks:
-                continue
-            try:
-                with _own_warnings():
-                    self._tests[item] = _marked(item, marks)
-            except pytest.UsageError as problem:
-                # A worker of pytest-xdist that ends here would end without a word.
-                if not hasattr(self._config, "workerinput"):
-                    raise
-                self._wrong[item] = str(problem)
+            if marks:
+                self._tests[item] = _marked(item, marks)
+        lines = self._ask("claims")["wrong"] if self._tests else []
+        self._wrong = {
+            item: f"{item.nodeid}: @pytest.mark.{MARK}: {line}"
+            for item, line in zip(self._tests, lines, strict=False)
+            if line
+        }
+        # A worker of pytest-xdist that ends here would end without a word.
+        if self._wrong and not hasattr(self._config, "workerinput"):
+            raise pytest.UsageError(next(iter(self._wrong.values())))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Fail a test whose mark is wrong, where the session could not be ended for it."""
@@ -131,24 +134,20 @@ class Complexity:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Put the fits into the document that pytest-benchmark is about to write."""
-        judged = self._verdicts()
-        if judged:
-            from reports.claims_in_pytest.judged import complexity_json
-
-            output_json[MARK] = complexity_json(judged)
+        verdicts = self._judge()
+        if verdicts["claims"]:
+            output_json[MARK] = verdicts["documents"]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge, and fail the session if the option asks for it."""
         limit = self._config.getoption("complexity_fail")
-        judged = self._verdicts()
+        verdicts = self._judge()
         if limit is None:
             return
-        counts = {"refuted": sum(one.is_refuted for one in judged)}
-        if limit == INCONCLUSIVE:
-            counts["undecided"] = sum(one.is_open for one in judged)
-        told = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+        what = ("refuted", "undecided") if limit == INCONCLUSIVE else ("refuted",)
+        told = " and ".join(f"{verdicts[name]} {name}" for name in what if verdicts[name])
         if told:
-            told += f" of {len(judged)} claim{'s' * (len(judged) > 1)}"
+            told += f" of {verdicts['claims']} claim{'s' * (verdicts['claims'] > 1)}"
         elif limit == INCONCLUSIVE and self._problem:
             told = "nothing was judged"
         else:
@@ -168,16 +167,10 @@ class Complexity:
             self._show(terminalreporter)
 
     def _show(self, terminal: pytest.TerminalReporter) -> None:
-        judged = self._verdicts()
-        if judged:
-            from reports.claims_in_pytest.judged import verdict_text
-
-            writer = self._config.get_terminal_writer()
-            width = max(writer.fullwidth, NARROWEST)
-            with _own_warnings():
-                text = verdict_text(judged, width=width, colour=writer.hasmarkup)
+        verdicts = self._judge()
+        if verdicts["claims"]:
             terminal.section(MARK, sep="-")
-            for line in text.splitlines():
+            for line in verdicts["text"].splitlines():
                 terminal.write_line(line)
         elif self._ran:
             why = self._problem or self._why_nothing()
@@ -185,19 +178,27 @@ class Complexity:
         if self._failing:
             terminal.write_line(self._failing, red=True)
 
-    def _verdicts(self) -> list[Judged]:
-        """All claims judged, once; none at all if not one benchmark was measured."""
-        if self._judged is None:
-            self._judged = []
-            if any(test.outcome == "measured" for test in self._tests.values()):
-                try:
-                    with _own_warnings():
-                        from reports.claims_in_pytest.judged import judge_tests
+    def _judge(self) -> dict[str, Any]:
+        """What is said of all claims, once; of none if not one benchmark was measured."""
+        if self._verdicts is None:
+            self._verdicts = NOTHING
+            measured = any(test.outcome == MEASURED for test in self._tests.values())
+            if measured and not self._problem:
+                self._verdicts = self._ask("verdicts", **self._page())
+        return self._verdicts
 
-                        self._judged = judge_tests(list(self._tests.values()))
-                except ImportError as problem:
-                    self._problem = f"the judge cannot be loaded ({problem})"
-        return self._judged
+    def _ask(self, question: str, **more: Any) -> dict[str, Any]:
+        try:
+            return ask(question, list(self._tests.values()), **more)
+        except JudgeError as problem:
+            self._problem = f"the judge failed ({problem})"
+            return NOTHING
+
+    def _page(self) -> dict[str, Any]:
+        if self._config.pluginmanager.get_plugin("terminalreporter") is None:
+            return {"width": NARROWEST, "colour": False}
+        writer = self._config.get_terminal_writer()
+        return {"width": max(writer.fullwidth, NARROWEST), "colour": writer.hasmarkup}
 
     def _why_nothing(self) -> str:
         marked = len(self._ran)
@@ -223,68 +224,48 @@ class Complexity:
         return ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())
 
 
-@contextmanager
-def _own_warnings() -> Generator[None, None, None]:
-    """Warnings stay warnings: where they are errors, the code of the project is meant, not ours."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        yield
-
-
 def _marked(item: pytest.Item, marks: Sequence[pytest.Mark]) -> MarkedTest:
-    """The test, with what it claims; a mark that is wrong ends the session before it began."""
-    from reports.claims_in_pytest.claims import ClaimError, claim_of
-    from reports.claims_in_pytest.tests import MarkedTest
-    from reports.text.wording import one_line
-
     callspec = getattr(item, "callspec", None)
-    params = dict(callspec.params) if callspec else {}
-    try:
-        # From the module's mark to the function's; the same claim twice is one claim.
-        claims = dict.fromkeys(claim_of(mark.args, mark.kwargs, params) for mark in reversed(marks))
-    except ClaimError as problem:
-        raise pytest.UsageError(
-            f"{item.nodeid}: @pytest.mark.{MARK}: {one_line(problem)}"
-        ) from None
     name = getattr(item, "originalname", None) or item.name.partition("[")[0]
     within = item.parent.nodeid if item.parent else ""
     return MarkedTest(
         test=f"{within}::{name}",
         ident=callspec.id if callspec else "",
-        params=params,
-        claims=tuple(claims),
+        params=dict(callspec.params) if callspec else {},
+        marks=marks,
     )
 
 
 def _note(test: MarkedTest, report: pytest.TestReport, fixture: object) -> None:
     """Note what came of one phase of a test."""
-    from reports.claims_in_pytest.tests import Outcome
-
     if report.when == "setup":  # also of a test that is run once more after it failed
-        test.outcome = Outcome.NOT_RUN
+        test.outcome = NOT_RUN
     if report.failed or (report.skipped and hasattr(report, "wasxfail")):
-        test.outcome = Outcome.FAILED
+        test.outcome = FAILED
     elif report.skipped:
-        test.outcome = Outcome.SKIPPED
+        test.outcome = SKIPPED
     elif report.when == "call":
         test.outcome = _measured(test, fixture)
     # What failed has its place among the sizes too.
     test.extra_info = getattr(fixture, "extra_info", {})
 
 
-def _measured(test: MarkedTest, fixture: object) -> Outcome:
+def _measured(test: MarkedTest, fixture: object) -> str:
     """Take the times from the fixture; what came of it."""
-    from reports.claims_in_pytest.claims import size_of
-    from reports.claims_in_pytest.tests import Outcome
-
     try:
         from pytest_benchmark.fixture import BenchmarkFixture
     except ImportError:
-        return Outcome.NOT_BENCHMARKED
+        return NOT_BENCHMARKED
     if not isinstance(fixture, BenchmarkFixture) or not fixture.stats:  # off, or never called
-        return Outcome.NOT_BENCHMARKED
+        return NOT_BENCHMARKED
     readings = fixture.stats.stats
-    test.times = {"median": readings.median, "min": readings.min}
+    times = {"median": readings.median, "min": readings.min}
     # A clock of the user's own may say what is no time at all.
-    usable = not fixture.has_error and all(size_of(time) for time in test.times.values())
-    return Outcome.MEASURED if usable else Outcome.FAILED
+    if fixture.has_error or not all(map(_is_time, times.values())):
+        return FAILED
+    test.times = times
+    return MEASURED
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, numbers.Real) and 0 < float(value) < math.inf

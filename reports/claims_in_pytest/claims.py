@@ -9,7 +9,6 @@ A source is the name of a parameter of the test, or `extra_info.KEY` for what th
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -83,7 +82,7 @@ def claim_of(
 
 def size_of(value: object) -> float | None:
     """The value as a size; None for what is no positive, finite number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
+from typing import TypeGuard
 
 from reports.claims_in_pytest.claims import EXTRA, Claim, size_of
 from reports.tables.benchmarks.pytest_ids import shared_part
@@ -142,15 +142,9 @@ def _words(source: str, tests: Sequence[MarkedTest]) -> list[Plain]:
     return [words[key] for key in keys]
 
 
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | Enum | numbers.Real)
+def _is_plain(value: object) -> TypeGuard[Plain]:
+    return value is None or isinstance(value, str | int | float)
 
 
-def _plain(value: object) -> Plain:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, numbers.Integral) and not isinstance(value, Enum):
-        return int(value)
-    if isinstance(value, numbers.Real) and not isinstance(value, Enum) and math.isfinite(value):
-        return float(value)
-    return str(value)
+def _plain(value: Plain) -> Plain:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

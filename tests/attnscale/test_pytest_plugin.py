@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARK, OURS = "pytest_benchmark.plugin", "attnscale.pytest_plugin"
+OURS_OR_HEAVY = {"bench", "implementations", "reports", "numpy", "pandas", "torch"}
 # Rounds are few and short: the clock never differs between two of them.
 CLOCK = (
     "--benchmark-timer=clock.now",
@@ -55,19 +56,6 @@ FILES = {
     "parallel.py": """
         def pytest_addoption(parser):
             parser.addoption("--dist", default="load")
-    """,
-    # A judge that warns, of which other people's -W error says nothing.
-    "loud.py": """
-        import warnings
-        import reports.judge.fit
-
-        quiet = reports.judge.fit.fit
-
-        def fit(*args, **keywords):
-            warnings.warn("loud")
-            return quiet(*args, **keywords)
-
-        reports.judge.fit.fit = fit
     """,
     "test_sorting.py": """
         import pytest
@@ -127,13 +115,14 @@ def project(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def loaded_in(folder: Path) -> set[str]:
-    return set((folder / "modules.txt").read_text().split())
+    """The packages that the session had imported when it ended."""
+    return {name.partition(".")[0] for name in (folder / "modules.txt").read_text().split()}
 
 
 def test_verdicts_are_shown_and_saved_and_a_refuted_claim_fails_the_session(project, tmp_path):
     options = ("--complexity-fail", "--benchmark-json=out.json", "--benchmark-save=kept")
 
-    done = project("-W", "error", *options, plugins=(BENCHMARK, OURS, "loud"))
+    done = project("-W", "error", *options)
 
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     rows = re.findall(r"^(test_\S+(?: \[.*?\])?) +[✓✗?] (\w+) .* \d+$", done.stdout, re.MULTILINE)
@@ -152,7 +141,7 @@ def test_verdicts_are_shown_and_saved_and_a_refuted_claim_fails_the_session(proj
     )
     assert "--complexity-fail: 2 refuted of 5 claims, so this session fails" in done.stdout
     assert "41 passed" in done.stdout
-    assert not loaded_in(tmp_path) & {"torch", "implementations", "bench.plan.plan"}
+    assert not loaded_in(tmp_path) & OURS_OR_HEAVY
 
     (kept,) = (tmp_path / ".benchmarks").rglob("*_kept.json")
     for file in (tmp_path / "out.json", kept):
@@ -165,6 +154,39 @@ def test_verdicts_are_shown_and_saved_and_a_refuted_claim_fails_the_session(proj
         assert last["test"] == "test_sorting.py::test_both"
         assert (last["params"], last["verdict"]) == ({"sort": "merge_sort"}, "refuted")
         assert (last["sizes"], last["outcomes"]) == ({"n": "size"}, {"measured": 10})
+
+
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+def test_a_project_with_packages_of_our_names_gets_its_verdicts(
+    project, write, monkeypatch, tmp_path, mode
+):
+    write("reports/__init__.py", "raise ImportError('the project reports of its own')")
+    write("reports/claims_in_pytest/__init__.py", "")
+    write("bench/no_package.txt", "")
+    write("implementations.py", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+
+    done = project(
+        f"--import-mode={mode}", "-o", "pythonpath=.", "--complexity-fail", "-k", "test_merge"
+    )
+
+    assert re.search(r"^test_merge +✓ confirmed ", done.stdout, re.MULTILINE), done.stdout
+    assert done.returncode == pytest.ExitCode.OK
+
+
+def test_a_judge_that_fails_is_one_line_and_fails_only_a_session_that_needs_verdicts(
+    project, write
+):
+    write("sitecustomize.py", "import sys\nsys.modules['scipy'] = None\n")
+
+    for option, code in (("", pytest.ExitCode.OK), ("=inconclusive", 1)):
+        done = project(f"--complexity-fail{option}", "-k", "test_merge")
+
+        begin = "complexity: nothing was judged: the judge failed (ModuleNotFoundError: "
+        told = [line for line in done.stdout.splitlines() if line.startswith(begin)]
+        assert len(told) == 1, done.stdout + done.stderr
+        assert done.returncode == code
+        assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -207,7 +229,7 @@ def test_without_benchmarks_one_line_says_that_nothing_was_judged(
     assert done.stdout.splitlines().count(line) == 1, done.stdout + done.stderr
     missing = BENCHMARK not in plugins  # then pytest itself knows no fixture `benchmark`
     assert done.returncode == missing
-    assert not loaded_in(tmp_path) & {"pandas", "scipy", "matplotlib", "torch"}
+    assert not loaded_in(tmp_path) & OURS_OR_HEAVY
 
 
 def test_a_session_without_marked_tests_imports_nothing_and_says_nothing(project, tmp_path):
@@ -215,9 +237,7 @@ def test_a_session_without_marked_tests_imports_nothing_and_says_nothing(project
 
     assert done.returncode == pytest.ExitCode.OK
     assert "complexity" not in done.stdout
-    ours = {name for name in loaded_in(tmp_path) if name.partition(".")[0] == "reports"}
-    assert ours == set()
-    assert "numpy" not in loaded_in(tmp_path)
+    assert not loaded_in(tmp_path) & OURS_OR_HEAVY
 
 
 WRONG = """

