@@ -104,8 +104,8 @@ def refuse_others() -> None:
         found = [Path(place) for place in spec.submodule_search_locations or [spec.origin or ""]]
         if HOME / name not in [place.resolve() for place in found]:
             raise RequestError(
-                f"{found[0]} hides the package {name} of attnscale; start the command attnscale, "
-                f"or python -P -m attnscale, and keep {found[0].parent} out of PYTHONPATH"
+                f"{found[0]} hides the package {name} of attnscale; run attnscale, or "
+                f"python -P -m attnscale, and keep {found[0].parent} out of PYTHONPATH"
             )
 
 

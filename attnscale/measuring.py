@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def measure(**options: Any) -> tuple[Path, bool]:
     """Run the sweep that the options ask for: its directory, and whether a check failed."""
+    _refuse_early(**options)
     from bench.process.supervisor import Worker
 
     names, specs = options.pop("names") or (), options.pop("impl") or ()
@@ -41,6 +42,26 @@ def measure(**options: Any) -> tuple[Path, bool]:
             )
     say(f"{_tally(folder)}\nrun: {folder}")
     return folder, failed
+
+
+def _refuse_early(**options: Any) -> None:
+    """Read what can be read without torch, which takes seconds to load.
+
+    Raises:
+        PlanError: a size or a duration that is none, or a preset that there is not.
+
+    """
+    from bench.plan.plan import load_preset, parse_duration, parse_sizes
+
+    for option, read in (
+        ("seq_lens", parse_sizes),
+        ("d_models", parse_sizes),
+        ("time_budget", parse_duration),
+    ):
+        if options[option] is not None:
+            read(options[option], f"--{option.replace('_', '-')}")
+    if options["preset"] is not None:
+        load_preset(options["preset"])
 
 
 def sweep_into(

@@ -1,9 +1,11 @@
 """The front door: help that is light, one line for each mistake, and what there is."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -19,11 +21,14 @@ from bench.sweep.sweep import Sweep
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def fresh(*arguments: str) -> subprocess.CompletedProcess[str]:
+def fresh(
+    *arguments: str, cwd: Path = ROOT, python: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run `python -m attnscale` as a user does."""
     return subprocess.run(
-        [sys.executable, "-m", "attnscale", *arguments],
-        cwd=ROOT,
+        [sys.executable, *python, "-m", "attnscale", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -120,13 +125,38 @@ def test_a_command_says_that_it_loads_torch_before_it_does(command):
     assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: import of torch halted")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sweep", "--seq-lens", "12x"],
+        ["run", "--d-models", "8:4"],
+        ["sweep", "--time-budget", "soon"],
+        ["run", "--preset", "quik"],
+        ["counts", "--at", "n"],
+        ["verify", "--no-such-option"],
+    ],
+)
+def test_a_wrong_flag_is_refused_before_torch_is_loaded(arguments):
+    program = (
+        "import sys; sys.modules['torch'] = None\n"  # importing it raises
+        f"from attnscale.__main__ import main; main({arguments!r})"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == WRONG_REQUEST, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("attnscale: ")
+
+
 def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
     done = fresh("sweep", "--seq-lens", "12x")
 
     assert done.returncode == WRONG_REQUEST
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        STARTING,
         "attnscale: --seq-lens: '12x' is not a size; sizes look like 128:8192, "
         "128:8192/2 or 96,192,500",
     ]
@@ -164,6 +194,31 @@ def test_a_wrong_request_to_measure_is_one_line(attnscale_, tmp_path, command, a
 
     attnscale_(command, *out, *arguments).assert_refused(*words)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["reports/__init__.py", "bench.py"])
+def test_a_package_that_hides_ours_is_one_line_that_says_where_it_is(write, tmp_path, name):
+    path = write(name, "raise RuntimeError('never imported')")
+    thing = path.parent if path.name == "__init__.py" else path
+
+    done = fresh("fit", "--help", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (WRONG_REQUEST, "")
+    assert done.stderr == (
+        f"attnscale: {thing} hides the package {thing.stem} of attnscale; run attnscale, or "
+        f"python -P -m attnscale, and keep {tmp_path} out of PYTHONPATH\n"
+    )
+    safe = fresh("fit", "--help", cwd=tmp_path, python=("-P",))
+    assert (safe.returncode, safe.stderr) == (DONE, "")
+
+
+def test_a_folder_that_is_no_package_hides_nothing(write, tmp_path):
+    write("reports/notes.txt", "")
+
+    done = fresh("fit", "no_such_run", cwd=tmp_path)
+
+    assert done.returncode == WRONG_REQUEST
+    assert "no_such_run" in done.stderr
 
 
 def test_an_unknown_command_is_one_line(attnscale_):
