@@ -31,6 +31,9 @@ _SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 60
 class JudgeError(Exception):
     """The judging process gave no answer; the message is one line that says why."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(printable(why))
+
 
 @dataclass(kw_only=True)
 class MarkedTest:
@@ -107,7 +110,7 @@ def ask(question: str, tests: Sequence[MarkedTest], **more: Any) -> dict[str, An
         )
         if done.returncode:
             said = done.stderr.strip() or f"exit code {done.returncode}"
-            raise JudgeError(printable(said.splitlines()[-1]))
+            raise JudgeError(said.splitlines()[-1])
         answer: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError) as problem:
         raise JudgeError(f"{type(problem).__name__}: {problem}") from None
