@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from implementations.catalogue import from_function
+from implementations.interface import Implementation
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
 from implementations.oracle import full_mask
 
@@ -24,6 +29,26 @@ class Planted:
     what: str
     fn: Callable[..., Tensor]
     killed_by: str | None
+
+    @property
+    def implementation(self) -> Implementation:
+        """The kernel as if a user had named it."""
+        return from_function(self.fn, name=self.name)
+
+
+def modules() -> list[str]:
+    """The modules of this folder but its tests, by their names."""
+    names = [one.name for one in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    return [f"tests.planted.{name}" for name in names if not name.startswith("test_")]
+
+
+def planted_kernels() -> list[Planted]:
+    """Every kernel that the modules of this folder plant."""
+    return [
+        planted
+        for name in modules()
+        for planted in getattr(importlib.import_module(name), "PLANTED", ())
+    ]
 
 
 def attention_weights(

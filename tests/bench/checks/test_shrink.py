@@ -17,10 +17,10 @@ from implementations.attention.matmul import matmul
 from implementations.catalogue import from_function, load
 from implementations.interface import Implementation
 from implementations.oracle import softmax_attention
-from tests.planted.examination import implementation_of, planted_kernels
+from tests.planted.planted import planted_kernels
 
 CASES = {one.name: one for one in check_cases(["float32"])}
-PLANTED = {one.name: implementation_of(one) for one in planted_kernels()}
+PLANTED = {one.name: one.implementation for one in planted_kernels()}
 RIGHT = load("matmul")
 
 
