@@ -104,7 +104,7 @@ _CHANGES: Mapping[str, Reason] = MappingProxyType(
             "after each call, and the next call pays for their memory again. The cost jumps there, "
             "which is no growth.",
             next_step="Measure with --allocator pinned, which keeps the memory; see "
-            "docs/design.md, section 6.",
+            "docs/measuring.md.",
         ),
         MEMORY_BOUND: Reason(
             sentence="Within the range the workspace outgrows a cache, and what comes from memory "
