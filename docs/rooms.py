@@ -32,7 +32,7 @@ def modules(path: Path) -> list[Path]:
 def purpose(path: Path) -> str:
     """The first sentence of what a folder or a file says about itself."""
     text = (path / "__init__.py" if path.is_dir() else path).read_text(encoding="utf-8")
-    words = " ".join((ast.get_docstring(ast.parse(text)) or "").split())
+    words = " ".join((ast.get_docstring(ast.parse(text)) or "").replace("`", "").split())
     return re.split(r"(?<=[.?!]) ", words)[0].rstrip(".")
 
 
