@@ -1,1 +1,1 @@
-"""Is what was computed right? The parts that the gate and the timed calls share."""
+"""Is the answer right? The parts that the gate and the timed calls share."""

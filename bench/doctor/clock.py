@@ -177,8 +177,8 @@ def shared_memory(clock: Callable[[], float], stream: Callable[[], object]) -> F
         clock,
         stream,
         "Something else keeps memory or the shared cache busy, in a virtual machine often another "
-        "machine of the host. What outgrows a core's own cache is slowed: measure it with more "
-        "rounds, try again later, or use a machine of its own.",
+        "machine of the host. Calls that outgrow the core's own cache are slower: measure them "
+        "with more rounds, try again later, or use a machine of its own.",
     )
 
 

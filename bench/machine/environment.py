@@ -15,7 +15,7 @@ import psutil
 from bench.machine.cgroups import cpu_quota, memory_limit
 
 # Without these glibc gives every large block back to the kernel after each call, and the next call
-# pays for it in page faults: up to 60 % of the time of matmul attention (docs/design.md).
+# pays for it in page faults: up to 60 % of the time of matmul attention (docs/measuring.md).
 PINNED_ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(2**33),
     "MALLOC_TRIM_THRESHOLD_": str(2**36),

@@ -1,1 +1,1 @@
-"""The measuring process's own side: it reads requests and answers them."""
+"""What does a measuring process do? It reads requests and answers them."""

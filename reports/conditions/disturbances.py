@@ -101,9 +101,9 @@ def _slowed(cells: pd.DataFrame) -> list[str]:
     return [
         f"A typical call took {added.median():.0%} longer than the quiet cost that is shown and "
         f"judged, in nine of ten cells at most {added.quantile(0.9):.0%}, at worst "
-        f"{added.max():.0%} ({' at '.join([where, ', '.join(sizes)] if sizes else [where])}): that "
-        "is what other work on this machine, or beside it, added, beyond the waiting for a core, "
-        f"which is taken off. Each cell was read at least {wording.count(fewest, 'time')}."
+        f"{added.max():.0%} ({' at '.join([where, ', '.join(sizes)] if sizes else [where])}). "
+        "Other work on this machine, or beside it, added that. Waiting for a core is taken off. "
+        f"Each cell was read at least {wording.count(fewest, 'time')}."
     ]
 
 

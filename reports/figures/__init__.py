@@ -1,4 +1,4 @@
-"""The figures of the report, one file each: what it shows in, a matplotlib Figure out.
+"""What do the numbers look like? One figure a file: a table in, a matplotlib Figure out.
 
 Every file has the functions of `Chart`. Those in `CHARTS` show a view of the cells;
 `error_against_allowed` shows the checks of a run, before anything was timed. Importing them never

@@ -1,1 +1,1 @@
-"""Which law holds, and how surely."""
+"""Which law holds, and how surely?"""

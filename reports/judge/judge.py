@@ -1,6 +1,6 @@
 """Judges a claim on the cells of one group: which explanation holds, its intervals, the verdict.
 
-The method is section 7 of docs/design.md; `reports.judge.models.explanations` chooses among the
+docs/judging.md describes the method; `reports.judge.models.explanations` chooses among the
 claimed law, a jump and terms that outgrow it, `reports.judge.findings` answers what the verdict
 rests on, and here the answers become a verdict with reasons.
 

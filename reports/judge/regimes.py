@@ -21,7 +21,7 @@ from reports.text.wording import byte_size
 
 PAGE_FAULT, IN_CACHE, MEMORY_BOUND = "page-fault", "in-cache", "memory-bound"
 """Names of regimes whose cause was recorded; the others are numbered."""
-KEEP_MEMORY = "--allocator pinned keeps the memory (docs/design.md, section 6)"
+KEEP_MEMORY = "--allocator pinned keeps the memory (docs/measuring.md)"
 SMALL_PART = 0.1
 MOST = 0.8  # of the cells on one side of a break, which a cause must hold for
 

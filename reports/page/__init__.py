@@ -1,1 +1,1 @@
-"""The report: one HTML page, a Markdown summary, figures and tables."""
+"""How is the report laid out? One HTML page, a Markdown summary, figures and tables."""

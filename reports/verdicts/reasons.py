@@ -100,15 +100,15 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
 _CHANGES: Mapping[str, Reason] = MappingProxyType(
     {
         PAGE_FAULT: Reason(
-            sentence="Within the range page faults begin: the allocator gives large tensors back "
-            "after each call, and the next call pays for their memory again. The cost jumps there, "
-            "which is no growth.",
+            sentence="Within the range page faults begin: the allocator returns large tensors "
+            "after each call, and the next call pays for their memory again. So the cost jumps "
+            "there, which is not growth.",
             next_step="Measure with --allocator pinned, which keeps the memory; see "
-            "docs/design.md, section 6.",
+            "docs/measuring.md.",
         ),
         MEMORY_BOUND: Reason(
-            sentence="Within the range the workspace outgrows a cache, and what comes from memory "
-            "takes longer. The cost rises there, which is no growth.",
+            sentence="Within the range the workspace outgrows a cache, and memory is slower than "
+            "the cache. So the cost rises there, which is not growth.",
             next_step="Measure more sizes beyond the cache; the verdict is that of the last "
             "regime.",
         ),

@@ -13,7 +13,7 @@ Sweep = Callable[..., pd.DataFrame]
 
 LAW = [(1.0, "n^2*d"), (20.0, "n*d")]
 MIB = 2**20
-SEE = "(docs/design.md, section 6)"
+SEE = "(docs/measuring.md)"
 
 
 def scores_bytes(table: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,1 @@
+"""How fast are implementations side by side? What `pytest --benchmark-only` runs."""
