@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator
@@ -29,10 +28,10 @@ from reports.conditions.checks import (
     share_words,
 )
 from reports.figures import canvas
+from reports.figures.chart import Chart
 from reports.figures.view import Look, View, looks
 from reports.text import wording
 
-STEM = "error_against_allowed"
 _MOST_PANELS = 4  # as many dtypes as there are today; narrower panels cannot be labelled
 _FAILS = "#D55E00"  # shading, never the only sign: the line and the legend say it as well
 _GREY = "#888888"
@@ -65,100 +64,108 @@ def looks_of(implementations: Iterable[str], seen: Sequence[View]) -> dict[str, 
     return {name: found.get(name) or next(free) for name in names}
 
 
-def missing(shown: Checked) -> str | None:
-    """Why the figure cannot be drawn; None where it can."""
-    if shown.checks.empty:
-        return "the run counted its checks and kept no errors"
-    if nearest(shown.checks) is None:
-        return "no check recorded both an error and what it is allowed"
-    return None
+class ErrorAgainstAllowed(Chart[Checked, str]):
+    """Error over allowed error, one panel for each dtype."""
 
+    stem = "error_against_allowed"
+    subject = "error against allowed error"
+    y_label = "error (largest absolute difference)"
 
-def data(shown: Checked) -> pd.DataFrame:
-    """The points: one row an implementation, dtype, area and check, with its error and allowance.
+    def missing(self, shown: Checked) -> str | None:
+        """Why the figure cannot be drawn; None where it can."""
+        if shown.checks.empty:
+            return "the run counted its checks and kept no errors"
+        if nearest(shown.checks) is None:
+            return "no check recorded both an error and what it is allowed"
+        return None
 
-    `share` is the error over what it is allowed: above 1 the check fails.
-    """
-    known = shown.checks[shown.checks["share"].notna() & shown.checks["dtype"].isin(_dtypes(shown))]
-    names = ["run", "implementation", "dtype", "area", "check", "case"]
-    numbers = ["worst_error", "worst_allowed", "share"]
-    return known[names + numbers].reset_index(drop=True)
+    def data(self, shown: Checked) -> pd.DataFrame:
+        """One row an implementation, dtype, area and check, with its error and allowance.
 
+        `share` is the error over what it is allowed: above 1 the check fails.
+        """
+        known = shown.checks[
+            shown.checks["share"].notna() & shown.checks["dtype"].isin(_dtypes(shown))
+        ]
+        names = ["run", "implementation", "dtype", "area", "check", "case"]
+        numbers = ["worst_error", "worst_allowed", "share"]
+        return known[names + numbers].reset_index(drop=True)
 
-def title(shown: Checked) -> str:
-    """Who exceeds the allowance, where and by how much; else how near the nearest comes."""
-    return in_words(shown.checks)
+    def title(self, shown: Checked) -> str:
+        """Who exceeds the allowance, where and by how much; else how near the nearest comes."""
+        return in_words(shown.checks)
 
+    def caption(self, shown: Checked) -> str:
+        """What is plotted, and what the axes cannot show."""
+        table = self.data(shown)
+        parts = [
+            "The largest absolute error of each implementation, dtype, area and check against what "
+            "is allowed there, in the case that came nearest to its allowance or furthest beyond "
+            "it; both axes logarithmic.",
+            "Above the line a check fails.",
+        ]
+        if (table["worst_error"] == 0).any():
+            parts.append('Errors of exactly zero stand on the line "exact".')
+        if (table["worst_allowed"] == 0).any():
+            parts.append('Checks that allow no error at all stand at "none".')
+        lost = numberless(shown.checks)
+        if len(lost):
+            uncounted = int(failed(lost).sum())
+            verb = "has" if uncounted == 1 else "have"
+            parts.append(
+                f"{wording.count(uncounted, 'failed check')} {verb} no number to draw, such as an "
+                f"output that is not finite: {wording.listed(sorted(set(lost['implementation'])))}."
+            )
+        drawn = set(table["implementation"])
+        absent = [name for name in sorted(set(shown.checks["implementation"])) if name not in drawn]
+        if absent:
+            parts.append(f"No error was recorded for {wording.listed(absent)}.")
+        hidden = [name for name in _known_dtypes(shown) if name not in _dtypes(shown)]
+        if hidden:
+            parts.append(f"No room for {wording.listed(hidden)}, whose errors come less near.")
+        return " ".join(parts)
 
-def caption(shown: Checked) -> str:
-    """What is plotted, and what the axes cannot show."""
-    table = data(shown)
-    parts = [
-        "The largest absolute error of each implementation, dtype, area and check against what is "
-        "allowed there, in the case that came nearest to its allowance or furthest beyond it; "
-        "both axes logarithmic.",
-        "Above the line a check fails.",
-    ]
-    if (table["worst_error"] == 0).any():
-        parts.append('Errors of exactly zero stand on the line "exact".')
-    if (table["worst_allowed"] == 0).any():
-        parts.append('Checks that allow no error at all stand at "none".')
-    lost = numberless(shown.checks)
-    if len(lost):
-        uncounted = int(failed(lost).sum())
-        verb = "has" if uncounted == 1 else "have"
-        parts.append(
-            f"{wording.count(uncounted, 'failed check')} {verb} no number to draw, such as an "
-            f"output that is not finite: {wording.listed(sorted(set(lost['implementation'])))}."
+    def alt(self, shown: Checked) -> str:
+        """The figure in words: what every implementation comes nearest to."""
+        ends = []
+        for name, rows in self.data(shown).groupby("implementation"):
+            worst = rows.iloc[int(rows["share"].argmax())]
+            at = f" ({worst['dtype']}, {worst['area']})" if worst["share"] > 0 else ""
+            ends.append(f"{name} {share_words(float(worst['share']))}{at}")
+        dtypes = wording.listed(list(_dtypes(shown)))
+        return (
+            f"Log-log plot of error against allowed error in {dtypes}. "
+            f"The most that each uses of its allowance: {'; '.join(ends)}."
         )
-    drawn = set(table["implementation"])
-    absent = [name for name in sorted(set(shown.checks["implementation"])) if name not in drawn]
-    if absent:
-        parts.append(f"No error was recorded for {wording.listed(absent)}.")
-    hidden = [name for name in _known_dtypes(shown) if name not in _dtypes(shown)]
-    if hidden:
-        parts.append(f"No room for {wording.listed(hidden)}, whose errors come less near.")
-    return " ".join(parts)
 
+    def subtitle(self, shown: Checked) -> str:
+        """What a marker is."""
+        return "one marker an implementation, dtype, area and check: its worst case"
 
-def alt(shown: Checked) -> str:
-    """The figure in words: what every implementation comes nearest to."""
-    ends = []
-    for name, rows in data(shown).groupby("implementation"):
-        worst = rows.iloc[int(rows["share"].argmax())]
-        at = f" ({worst['dtype']}, {worst['area']})" if worst["share"] > 0 else ""
-        ends.append(f"{name} {share_words(float(worst['share']))}{at}")
-    dtypes = wording.listed(list(_dtypes(shown)))
-    return (
-        f"Log-log plot of error against allowed error in {dtypes}. "
-        f"The most that each uses of its allowance: {'; '.join(ends)}."
-    )
+    def panels(self, shown: Checked) -> tuple[str, ...]:
+        """The dtypes."""
+        return _dtypes(shown)
 
+    def heading(self, shown: Checked, part: str) -> str:
+        """The dtype of a panel."""
+        return wording.shortened(part, most=16)
 
-def draw(shown: Checked) -> Figure:
-    """The figure: error over allowed error, one panel for each dtype.
+    def entries(self, shown: Checked, table: pd.DataFrame) -> list[canvas.Entry]:
+        """The implementations, and the line that none should be above."""
+        entries = []
+        for name in sorted(set(table["implementation"])):
+            look = shown.looks[name]
+            handle = Line2D([], [], color=look.colour, marker=look.marker, linestyle="")
+            entries.append(canvas.Entry(handle=handle, label=wording.shortened(name)))
+        line = Line2D([], [], color="#444444", linestyle=(0, (5, 3)), linewidth=1.1)
+        entries.append(canvas.Entry(handle=line, label="error = allowed"))
+        above = Patch(facecolor=_FAILS, alpha=0.12, linewidth=0)
+        entries.append(canvas.Entry(handle=above, label="above it a check fails"))
+        return entries
 
-    Raises:
-        ValueError: there is nothing to draw (`missing` says why).
-
-    """
-    reason = missing(shown)
-    if reason is not None:
-        raise ValueError(f"cannot draw error against allowed error: {reason}")
-    table = data(shown)
-    dtypes = _dtypes(shown)
-    with canvas.styled():
-        figure, axes = canvas.framed(
-            title=title(shown),
-            subtitle="one marker an implementation, dtype, area and check: its worst case",
-            panels=[wording.shortened(dtype, most=16) for dtype in dtypes],
-            entries=_entries(shown, table),
-        )
-        for dtype, one in zip(dtypes, axes, strict=True):
-            _draw_panel(one, table[table["dtype"] == dtype], shown.looks)
-            if one is axes[0]:
-                one.set_ylabel("error (largest absolute difference)")
-    return figure
+    def draw_panel(self, axes: Axes, shown: Checked, part: str, table: pd.DataFrame) -> None:
+        """The points of one dtype, and the ground above the line."""
+        _draw_panel(axes, table[table["dtype"] == part], shown.looks)
 
 
 def _known_dtypes(shown: Checked) -> tuple[str, ...]:
@@ -171,19 +178,6 @@ def _dtypes(shown: Checked) -> tuple[str, ...]:
     most = shown.checks.groupby("dtype")["share"].max()
     near = sorted(known, key=lambda name: -float(most[name]))[:_MOST_PANELS]
     return tuple(name for name in known if name in near)
-
-
-def _entries(shown: Checked, table: pd.DataFrame) -> list[canvas.Entry]:
-    entries = []
-    for name in sorted(set(table["implementation"])):
-        look = shown.looks[name]
-        handle = Line2D([], [], color=look.colour, marker=look.marker, linestyle="")
-        entries.append(canvas.Entry(handle=handle, label=wording.shortened(name)))
-    line = Line2D([], [], color="#444444", linestyle=(0, (5, 3)), linewidth=1.1)
-    entries.append(canvas.Entry(handle=line, label="error = allowed"))
-    above = Patch(facecolor=_FAILS, alpha=0.12, linewidth=0)
-    entries.append(canvas.Entry(handle=above, label="above it a check fails"))
-    return entries
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:

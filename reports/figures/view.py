@@ -44,6 +44,11 @@ class Look:
     marker: str
     line: Line
 
+    @property
+    def style(self) -> dict[str, Any]:
+        """What matplotlib is told of it."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
@@ -82,6 +87,10 @@ class View:
         """The cells of all series, with a `series` column that holds the label."""
         parts = [one.cells.assign(series=one.label) for one in self.series]
         return pd.concat(parts, ignore_index=True)
+
+    def size(self, column: str) -> SizeName:
+        """What the size in a column is called."""
+        return self.sizes.get(column, OUR_SIZES[column])
 
     def described(self) -> str:
         """The conditions in one line, for the subtitle of a figure."""

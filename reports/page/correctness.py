@@ -78,7 +78,7 @@ def correctness(
                 more=max(0, len(failures) - _MOST_FAILURES),
                 matrix=None if own.empty else matrix(own),
                 picture=None if reason else drawn(CORRECTNESS, shown, suffix, out),
-                left_out=absence(CORRECTNESS.STEM, reason, where) if reason and was_checked else "",
+                left_out=absence(CORRECTNESS.stem, reason, where) if reason and was_checked else "",
             )
         )
     return found

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from reports.cells.cell_table import COUNT_COLUMNS, SIZE_COLUMNS
-from reports.figures import CHARTS, Chart, Shown
-from reports.figures.canvas import save, styled
+from reports.figures import CHARTS
+from reports.figures.canvas import save
+from reports.figures.chart import Chart, Part, Shown
 from reports.figures.view import View
 
 _CSS_PIXELS_PER_INCH = 96
@@ -65,7 +66,7 @@ def left_out(seen: Sequence[View]) -> list[str]:
         for view in seen:
             reason = chart.missing(view)
             if reason is not None:
-                found.setdefault((chart.STEM, reason), []).append(view.name)
+                found.setdefault((chart.stem, reason), []).append(view.name)
     return [
         absence(stem, reason, where if len(where) < len(seen) else [])
         for (stem, reason), where in found.items()
@@ -78,11 +79,10 @@ def absence(stem: str, reason: str, where: Sequence[str] = ()) -> str:
     return f"{stem.replace('_', ' ').capitalize()}{some}: {reason}."
 
 
-def drawn(chart: Chart[Shown], shown: Shown, suffix: str, out: Path) -> Picture:
+def drawn(chart: Chart[Shown, Part], shown: Shown, suffix: str, out: Path) -> Picture:
     """Draw one figure into `figures/` and its data into `tables/`, both below `out`."""
-    stem = f"{chart.STEM}.{suffix}" if suffix else chart.STEM
-    with styled():
-        figure = chart.draw(shown)
+    stem = f"{chart.stem}.{suffix}" if suffix else chart.stem
+    figure = chart.draw(shown)
     files = save(figure, out / "figures" / stem)
     width, height = figure.get_size_inches()
     coded = base64.b64encode(files[1].read_bytes()).decode("ascii")

@@ -16,20 +16,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from reports.cells.cell_table import cell_table
-from reports.figures import (
-    CHARTS,
-    Chart,
-    local_slope,
-    peak_share,
-    time_against_d,
-    time_against_n,
-    workspace_against_n,
-)
+from reports.figures import CHARTS
 from reports.figures.canvas import save, styled
+from reports.figures.chart import SizeChart
+from reports.figures.peak_share import PeakShare
 from reports.figures.view import View, views
 from reports.judge.result import Fit, Regime, Term, Verdict
 from reports.text.interval import Interval
 
+time_against_n, time_against_d, local_slope, workspace_against_n, peak_share = CHARTS
 INFO: dict[str, Any] = {"ceilings": {"cpu/float32": {"matmul_flops_per_s": 2e11}}}
 SPEEDS = {"fast": 1e11, "slow": 2e10}  # FLOP/s
 OVERHEAD_S = 2e-5
@@ -111,17 +106,17 @@ def view() -> View:
     return view_of(records(), fit_of("fast"), fit_of("slow", verdict=Verdict.INCONCLUSIVE))
 
 
-def named(chart: Chart) -> str:
-    return chart.STEM
+def named(chart: SizeChart) -> str:
+    return chart.stem
 
 
 @pytest.fixture(params=CHARTS, ids=named)
-def chart(request: pytest.FixtureRequest) -> Chart:
-    found: Chart = request.param
+def chart(request: pytest.FixtureRequest) -> SizeChart:
+    found: SizeChart = request.param
     return found
 
 
-def drawn(chart: Chart, view: View) -> tuple[Figure, FigureCanvasAgg]:
+def drawn(chart: SizeChart, view: View) -> tuple[Figure, FigureCanvasAgg]:
     with styled():
         figure = chart.draw(view)
         canvas = FigureCanvasAgg(figure)
@@ -129,7 +124,7 @@ def drawn(chart: Chart, view: View) -> tuple[Figure, FigureCanvasAgg]:
     return figure, canvas
 
 
-def test_every_chart_has_title_labelled_axes_and_alt_text(chart: Chart, view: View) -> None:
+def test_every_chart_has_title_labelled_axes_and_alt_text(chart: SizeChart, view: View) -> None:
     figure, _ = drawn(chart, view)
     said = " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
     assert chart.title(view) in said
@@ -140,13 +135,15 @@ def test_every_chart_has_title_labelled_axes_and_alt_text(chart: Chart, view: Vi
     assert "cpu, float32, forward" in chart.caption(view)
 
 
-def test_units_stand_on_the_axes(chart: Chart, view: View) -> None:
+def test_units_stand_on_the_axes(chart: SizeChart, view: View) -> None:
     figure, _ = drawn(chart, view)
     labels = [figure.axes[0].get_ylabel(), *(axes.get_xlabel() for axes in figure.axes)]
     assert all("(" in label for label in labels)
 
 
-def test_the_legend_lies_outside_the_axes_and_inside_the_figure(chart: Chart, view: View) -> None:
+def test_the_legend_lies_outside_the_axes_and_inside_the_figure(
+    chart: SizeChart, view: View
+) -> None:
     figure, canvas = drawn(chart, view)
     renderer = canvas.get_renderer()
     (legend,) = figure.legends
@@ -160,7 +157,7 @@ def test_the_legend_lies_outside_the_axes_and_inside_the_figure(chart: Chart, vi
         assert not box.overlaps(tight)
 
 
-def test_no_text_overlaps_another_or_leaves_the_figure(chart: Chart, view: View) -> None:
+def test_no_text_overlaps_another_or_leaves_the_figure(chart: SizeChart, view: View) -> None:
     figure, canvas = drawn(chart, view)
     renderer = canvas.get_renderer()
     texts = [*figure.texts, *(axes._left_title for axes in figure.axes)]
@@ -177,7 +174,7 @@ def test_no_text_overlaps_another_or_leaves_the_figure(chart: Chart, view: View)
         assert not any(a.overlaps(b) for a, b in pairwise(inside))
 
 
-def test_every_axis_carries_data(chart: Chart, view: View) -> None:
+def test_every_axis_carries_data(chart: SizeChart, view: View) -> None:
     figure, _ = drawn(chart, view)
     assert figure.axes
     assert all(axes.has_data() for axes in figure.axes)
@@ -192,10 +189,10 @@ def test_every_axis_carries_data(chart: Chart, view: View) -> None:
         (workspace_against_n, "seq_len", "workspace_bytes"),
         (peak_share, "seq_len", "share"),
     ],
-    ids=lambda value: getattr(value, "STEM", value),
+    ids=lambda value: getattr(value, "stem", value),
 )
 def test_the_table_holds_exactly_the_points_that_are_drawn(
-    chart: Chart, x: str, y: str, view: View
+    chart: SizeChart, x: str, y: str, view: View
 ) -> None:
     figure, _ = drawn(chart, view)
     marked = {
@@ -288,7 +285,7 @@ def test_the_share_of_the_peak_is_useful_flops_over_time_over_the_peak(view: Vie
 def test_the_peak_of_a_device_serves_its_numbered_devices_too() -> None:
     frame = records(device="cuda:0")
     view = view_of(frame, info={"ceilings": {"cuda/float32": {"matmul_flops_per_s": 5e13}}})
-    assert peak_share.ceiling(view) == 5e13
+    assert PeakShare().ceiling(view) == 5e13
 
 
 def test_the_fitted_curve_and_its_band_are_in_the_table(view: View) -> None:
@@ -342,10 +339,10 @@ def test_where_regimes_overlap_in_size_the_law_tells_which_points_are_settled() 
         (workspace_against_n, ["workspace_bytes"], "no workspace was recorded"),
         (peak_share, ["flops"], "no operation counts were recorded"),
     ],
-    ids=lambda value: getattr(value, "STEM", None),
+    ids=lambda value: getattr(value, "stem", None),
 )
 def test_a_chart_whose_data_is_absent_says_why_and_refuses_to_draw(
-    chart: Chart, drop: list[str], words: str
+    chart: SizeChart, drop: list[str], words: str
 ) -> None:
     view = view_of(records().drop(columns=drop))
     reason = chart.missing(view)
@@ -426,7 +423,7 @@ HOSTILE = [
 ]
 
 
-def test_hostile_names_are_drawn_as_text_without_a_warning(chart: Chart) -> None:
+def test_hostile_names_are_drawn_as_text_without_a_warning(chart: SizeChart) -> None:
     frame = pd.DataFrame(
         [record(name, n, d) for name in HOSTILE for n in (128, 256, 512) for d in (64, 128, 256)]
     )
@@ -439,19 +436,19 @@ def test_hostile_names_are_drawn_as_text_without_a_warning(chart: Chart) -> None
 
 
 def test_equal_data_gives_equal_files(
-    chart: Chart, view: View, tmp_path_factory: pytest.TempPathFactory
+    chart: SizeChart, view: View, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     made: list[tuple[bytes, ...]] = []
     for _ in range(2):
         with styled():
             figure = chart.draw(view)
-        paths = save(figure, tmp_path_factory.mktemp("figures") / chart.STEM)
+        paths = save(figure, tmp_path_factory.mktemp("figures") / chart.stem)
         made.append(tuple(path.read_bytes() for path in paths))
     assert made[0] == made[1]
     assert b"<svg" in made[0][1]
 
 
-def test_drawing_leaves_matplotlibs_settings_alone(chart: Chart, view: View) -> None:
+def test_drawing_leaves_matplotlibs_settings_alone(chart: SizeChart, view: View) -> None:
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
