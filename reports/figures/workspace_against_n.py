@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -47,7 +46,10 @@ class WorkspaceAgainstN(SizeChart):
         """
         names = [name for name in ("num_heads", "head_dim") if name in rows]
         part = rows[["seq_len", *names, "workspace_bytes"]]
-        run, rise = (np.log(part[n] / part[n].shift()) for n in ("seq_len", "workspace_bytes"))
+        run, rise = (
+            (part[name] / part[name].shift()).map(math.log)
+            for name in ("seq_len", "workspace_bytes")
+        )
         return part.assign(slope=(rise / run).where(run > 0))
 
     def title(self, view: View) -> str:
