@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.records import Record
 from reports.cells.visits import chosen_visits, marked_noisy, readings
 from reports.tables.columns import FARTHEST
 
@@ -65,13 +67,7 @@ READINGS = {
     "allowed_error": "max",
 }
 COUNT_COLUMNS = (
-    "workspace_bytes",
-    "flops",
-    "flops_executed",
-    "transcendentals",
-    "bytes_moved",
-    "operator_launches",
-    "calls_per_sample",
+    *(one.name for one in fields(Record) if one.name in READINGS and one.type == "int | None"),
     "readings",
 )
 """Readings that are whole numbers."""

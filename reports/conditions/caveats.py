@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.conditions.disturbances import disturbances, harness, strings
+from reports.conditions.disturbances import disturbances, harness, ranked, strings
+from reports.tables.json_values import float_or_none
 from reports.text import wording
 
 _STATUS_WORDS = {
@@ -133,7 +133,7 @@ def _statuses(cells: pd.DataFrame) -> list[str]:
     return [
         f"{wording.count(number, 'cell')} ({status}): "
         f"{_STATUS_WORDS.get(status, 'not measured')}. The table of untimed cells says why."
-        for status, number in _ranked(totals)
+        for status, number in ranked(totals)
     ]
 
 
@@ -165,7 +165,7 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     if not isinstance(schedule, Mapping):
         return []
     budget, spent, rounds = (
-        _number(schedule.get(name)) for name in ("time_budget_s", "spent_s", "rounds")
+        float_or_none(schedule.get(name)) for name in ("time_budget_s", "spent_s", "rounds")
     )
     made = "" if rounds is None else wording.count(int(rounds), "round")
     ended = wording.one_line(schedule.get("ended") or "")
@@ -174,7 +174,7 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
         after = made and f" after {made}"
         return [f"The run was cut short{after}; sweep --resume completes it."]
     if budget is None and "limit" in ended:
-        budget = _number(schedule.get("time_limit_s"))
+        budget = float_or_none(schedule.get("time_limit_s"))
     if budget is None:
         return []
     left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {_was(unseen)} never measured"
@@ -231,18 +231,8 @@ def _setup(info: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
 def _was(number: int) -> str:
     return "was" if number == 1 else "were"
-
-
-def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _cut(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from reports.tables.json_values import float_or_none
 from reports.text import wording
 
 AREAS = (
@@ -266,10 +267,5 @@ def _count(value: object) -> int:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return math.nan
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond all floats
-        return math.nan
-    return number if math.isfinite(number) and number >= 0 else math.nan
+    number = float_or_none(value)
+    return math.nan if number is None or number < 0 else number

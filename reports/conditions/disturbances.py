@@ -12,6 +12,7 @@ import pandas as pd
 from reports.cells.cell_table import measured
 from reports.cells.visits import marked_noisy
 from reports.tables.columns import measured_rows
+from reports.tables.json_values import float_or_none
 from reports.tables.rounds import TYPICAL
 from reports.text import wording
 
@@ -59,7 +60,8 @@ def harness(frame: pd.DataFrame, info: Mapping[str, object]) -> list[str]:
     if not isinstance(costs, Mapping) or reading_s is None:
         return []
     resolution, clock, loop = (
-        _number(costs.get(name)) for name in ("clock_resolution_s", "clock_cost_s", "loop_cost_s")
+        max(float_or_none(costs.get(name)) or 0.0, 0.0)
+        for name in ("clock_resolution_s", "clock_cost_s", "loop_cost_s")
     )
     own = clock + loop * calls
     if max(resolution, own) < _MOST_OF_READING * reading_s:
@@ -113,7 +115,7 @@ def _noisy_cells(visits: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     noisy = int(timed["noisy"].sum())
     if noisy:
         counted = _noise_causes(visits)
-        why = wording.listed([f"{name} ({number})" for name, number in _ranked(counted)], most=5)
+        why = wording.listed([f"{name} ({number})" for name, number in ranked(counted)], most=5)
         lines.append(
             f"{noisy} of {wording.count(len(timed), 'timed cell')} had a noisy round, which counts "
             f"only where the cell has no quiet one{f': {why}' if why else ''}."
@@ -163,7 +165,7 @@ def _throttling(visits: pd.DataFrame) -> list[str]:
     if not slowed:
         return []
     counted = Counter(reason for reasons in slowed for reason in reasons)
-    why = wording.listed([f"{name} ({number})" for name, number in _ranked(counted)], most=5)
+    why = wording.listed([f"{name} ({number})" for name, number in ranked(counted)], most=5)
     all_records = wording.count(len(visits), "record")
     return [f"In {len(slowed)} of {all_records} the GPU was slowed: {why}."]
 
@@ -181,9 +183,6 @@ def _numbers(visits: pd.DataFrame, name: str) -> pd.Series:
     return pd.to_numeric(visits[name], errors="coerce")
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
-
-
-def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What was counted, the most first."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

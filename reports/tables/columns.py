@@ -11,25 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
+from bench.records import STATUSES
 from reports.tables.plain_text.notation import Mark, in_points
 from reports.tables.units import UnitError, parse_quantity
 
 FILES = "files"
 """Key of `DataFrame.attrs`: pairs of the first row's label and the file that it was read from."""
-
-STATUSES = frozenset(
-    {
-        "measured",
-        "unsupported",
-        "incorrect",
-        "implausible",
-        "out_of_memory",
-        "timeout",
-        "crashed",
-        "skipped",
-    }
-)
-"""The words of `bench.records`, repeated so that a judge of foreign tables needs none of bench."""
 
 FARTHEST = 1e60
 """Sizes and costs lie between this and its inverse: squares of their products stay finite."""
