@@ -16,8 +16,15 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from reports.cells.cells import COVARIATES, EXACT, KNOWN_SIZES, SIZE_COLUMNS, SIZES
-from reports.cells.groups import CONDITIONS, group_columns, with_cost
+from reports.cells.case_columns import (
+    CONDITIONS,
+    COVARIATES,
+    EXACT,
+    KNOWN_SIZES,
+    SIZE_COLUMNS,
+    SIZES,
+)
+from reports.cells.groups import group_columns, with_cost
 from reports.laws.grammar import LawError, parse
 from reports.laws.monomials import Floats
 from reports.tables.columns import FARTHEST, TableError, TableWarning, column_called

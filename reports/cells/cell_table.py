@@ -10,32 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.records import Record
-from reports.cells.visits import chosen_visits, marked_noisy, readings
+from reports.cells.case_columns import CASE_COLUMNS, SIZE_COLUMNS
+from reports.cells.readings import chosen_readings, marked_noisy, times_read
 from reports.tables.columns import FARTHEST
 
-# What tells one cell from another; a table may have any of these columns, or none.
-CASE_COLUMNS = (
-    "run",
-    "implementation",
-    "kind",
-    "pass",
-    "device",
-    "dtype",
-    "batch",
-    "is_causal",
-    "mask",
-    "threads",
-    "growth",
-    "num_heads",
-    "seq_len",
-    "key_len",
-    "head_dim",
-    "d_model",
-    "claim",
-    "workspace_claim",
-)
-SIZE_COLUMNS = ("batch", "threads", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
-
+NUMBERS = ("batch", "threads", *SIZE_COLUMNS)
+"""Columns of a case that hold numbers."""
 # Column of the records -> how the rounds of a cell become one number. The rounds marked noisy are
 # left out where a cell has others; not of the errors, which no noise disturbs, nor of what tells
 # how noisy the rounds were.
@@ -137,10 +117,10 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
         records["reason"] = None
     records["reason"] = records["reason"].astype(object)
     records["noisy"] = marked_noisy(records)
-    for name in ("time_s", *READINGS, *SIZE_COLUMNS):
+    for name in ("time_s", *READINGS, *NUMBERS):
         if name in records.columns:
             records[name] = pd.to_numeric(records[name], errors="coerce").astype(float)
-        elif name not in SIZE_COLUMNS:
+        elif name not in NUMBERS:
             records[name] = np.nan
     unmeasured = records["status"] != "measured"
     records.loc[unmeasured, ["time_s", *READINGS]] = np.nan
@@ -154,7 +134,7 @@ def _set_aside(
     read = records[name].notna().to_numpy(dtype=np.bool_)
     aside = np.zeros(len(records), dtype=np.bool_)
     found = records[read]
-    aside[read] = ~chosen_visits(marked_noisy(found, name), number[read], readings(found, name))
+    aside[read] = ~chosen_readings(marked_noisy(found, name), number[read], times_read(found, name))
     return aside
 
 

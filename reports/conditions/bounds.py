@@ -33,7 +33,8 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 
-from reports.cells.cell_table import CASE_COLUMNS, measured
+from reports.cells.case_columns import CASE_COLUMNS
+from reports.cells.cell_table import measured
 from reports.conditions.caches import caches_of
 from reports.tables.json_values import is_positive
 from reports.text import wording

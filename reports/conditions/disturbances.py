@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.cells.visits import marked_noisy
+from reports.cells.readings import marked_noisy
 from reports.tables.columns import measured_rows
 from reports.tables.json_values import float_or_none
 from reports.tables.rounds import TYPICAL

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.cells.cell_table import SIZE_COLUMNS, UNNAMED, cell_table, measured
+from reports.cells.cell_table import NUMBERS, UNNAMED, cell_table, measured
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judge.result import Fit
 from reports.tables.columns import measured_rows
@@ -157,7 +157,7 @@ def views(
     visits = visits.assign(  # as cells have them, or they would not be found again
         **{
             name: pd.to_numeric(visits[name], errors="coerce").astype(float)
-            for name in SIZE_COLUMNS
+            for name in NUMBERS
             if name in visits
         }
     )

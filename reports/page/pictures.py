@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.cells.cell_table import COUNT_COLUMNS, SIZE_COLUMNS
+from reports.cells.cell_table import COUNT_COLUMNS, NUMBERS
 from reports.figures import CHARTS
 from reports.figures.canvas import save
 from reports.figures.chart import Chart, Part, Shown
@@ -17,7 +17,7 @@ from reports.figures.view import View
 
 _CSS_PIXELS_PER_INCH = 96
 # Columns of counts, written without a decimal point even where some are missing.
-_COUNTS = (*SIZE_COLUMNS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
+_COUNTS = (*NUMBERS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from reports.cells.asked import COST, asked
-from reports.cells.cells import KNOWN_SIZES, SIZE_COLUMNS
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judge.fit import columns_of
 from reports.judge.fit_groups import present_sizes

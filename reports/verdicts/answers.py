@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from reports.cells.cells import KNOWN_SIZES, SIZE_COLUMNS
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
 from reports.judge.proposals import compatible
 from reports.judge.result import Fit
 from reports.laws.grammar import parse
