@@ -79,7 +79,8 @@ def untimed(cells: pd.DataFrame) -> list[Untimed]:
             implementation=name,
             status=status,
             meaning=_STATUS_WORDS.get(status, status),
-            reason=_cut(first[name, status, reason]) or "no reason recorded",
+            reason=wording.shortened(first[name, status, reason], most=_LONGEST_REASON)
+            or "no reason recorded",
             cells=number,
         )
         for (name, status, reason), number in sorted(
@@ -233,7 +234,3 @@ def _setup(info: Mapping[str, Any]) -> list[str]:
 
 def _was(number: int) -> str:
     return "was" if number == 1 else "were"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"

@@ -11,6 +11,7 @@ import pandas as pd
 from reports.judge.compatible.ensemble import LARGEST_SIZE
 from reports.tables.spelled import spelled
 from reports.tables.units import Quantity, UnitError, parse_quantity
+from reports.text.wording import one_line, shortened
 
 
 class PredictionError(ValueError):
@@ -83,5 +84,4 @@ def possible(name: str, value: float) -> float:
 
 def short(text: str) -> str:
     """What somebody wrote, quoted, on one line and not too long."""
-    shown = " ".join(text.split())
-    return repr(shown if len(shown) <= 40 else shown[:39] + "…")
+    return repr(shortened(one_line(text), most=40))

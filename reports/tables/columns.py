@@ -14,6 +14,7 @@ from pandas.api import types
 from bench.records import STATUSES
 from reports.tables.plain_text.notation import Mark, in_points
 from reports.tables.units import UnitError, parse_quantity
+from reports.text.wording import shortened
 
 FILES = "files"
 """Key of `DataFrame.attrs`: pairs of the first row's label and the file that it was read from."""
@@ -152,8 +153,7 @@ def _advice(value: object) -> str:
 
 def shown(value: object) -> str:
     """A value of a cell as a message shows it, on one line."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shortened(repr(value.item() if isinstance(value, np.generic) else value), most=60)
 
 
 def _floats(values: pd.Series[Any]) -> npt.NDArray[np.float64]:

@@ -16,10 +16,9 @@ from reports.judge.refutation import REFUTING
 from reports.judge.result import Basis, Fit, Verdict
 from reports.laws.grammar import LawError, parse_declared, parse_monomial
 from reports.laws.monomials import Law
-from reports.text.wording import count, listed, percent, shortened
+from reports.text.wording import capital, count, listed, percent, shortened
 from reports.verdicts.exponents import reaching, sides
 from reports.verdicts.foreign_tables import growth_of_few, on_moving_sizes, on_settings
-from reports.verdicts.reasons import capital
 
 ENOUGH = 0.5
 """The part of the cost that the claimed terms should have at the largest size."""
@@ -91,7 +90,7 @@ _NO_PROPOSAL = "No law of half powers near these exponents passes on these cells
 def _outside(fit: Fit) -> str | None:
     """Which exponents lie on which side of the claim: the numbers stand in the table."""
     text = listed(sides(fit))
-    return f"{text[:1].upper()}{text[1:]}." if text else None
+    return f"{capital(text)}." if text else None
 
 
 def _absent(fit: Fit) -> str | None:
@@ -210,7 +209,7 @@ def _noisy(fit: Fit) -> str | None:
     if fit.rms_residual:
         parts.append(f"cells lie off the fitted law by {percent(fit.rms_residual)}")
     text = ", ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if parts else None
+    return f"{capital(text)}." if text else None
 
 
 def _undecided(fit: Fit) -> str | None:
@@ -228,7 +227,7 @@ def _undecided(fit: Fit) -> str | None:
     elif further := _further(fit):
         parts.append(f"extend {further}")
     text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else None
+    return f"{capital(text)}." if text else None
 
 
 def _twin(fit: Fit) -> Law | None:
