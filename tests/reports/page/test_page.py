@@ -24,6 +24,7 @@ from reports.judge.fit_groups import ClaimWarning
 from reports.judge.result import Fit, Verdict
 from reports.page.headline import fastest, findings
 from reports.page.page import Report, ReportError, default_directory, report, write_report
+from reports.page.restated import Restated
 from reports.tables.read import Table, read_table
 from reports.text.interval import Interval
 from reports.text.wording import byte_size, interval, markdown, one_line, percent, seconds
@@ -518,7 +519,7 @@ def test_any_part_of_the_run_description_may_be_missing_or_odd(
 ) -> None:
     frame = pd.DataFrame(rows("alpha"))
     table = Table(frame=frame, info=info, path=tmp_path / "r", runs={"r": info})
-    found = write_report(table, [], tmp_path / "out")
+    found = write_report(Restated(table=table), [], tmp_path / "out")
     assert any("peak of this machine was not measured" in line for line in found.left_out)
     environment(info)
 
@@ -541,7 +542,7 @@ def test_no_measured_cell_leaves_no_figure_and_says_so(tmp_path: Path) -> None:
     frame = pd.DataFrame(rows("alpha"))
     frame["status"], frame["time_s"] = "crashed", None
     table = Table(frame=frame, info={}, path=tmp_path / "r", runs={"r": {}})
-    found = write_report(table, [], tmp_path / "out")
+    found = write_report(Restated(table=table), [], tmp_path / "out")
     assert found.figures == ()
     assert found.left_out == ("All figures: no cell has a time.",)
 
