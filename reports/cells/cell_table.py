@@ -19,32 +19,23 @@ NUMBERS = ("batch", "threads", *SIZE_COLUMNS)
 # Column of the records -> how the rounds of a cell become one number. The rounds marked noisy are
 # left out where a cell has others; not of the errors, which no noise disturbs, nor of what tells
 # how noisy the rounds were.
+_NOT_MEDIANS = {"time_min_s": "min", "readings": "sum"} | dict.fromkeys(
+    (
+        *("compile_s", "gpu_temperature_c", "waiting_share", "other_load", "steal_share"),
+        *("max_error", "allowed_error"),
+    ),
+    "max",
+)
 READINGS = {
-    "time_min_s": "min",
-    "typical_s": "median",
-    "readings": "sum",
-    "cpu_time_s": "median",
-    "graph_time_s": "median",
-    "compile_s": "max",
-    "workspace_bytes": "median",
-    "flops": "median",
-    "flops_executed": "median",
-    "transcendentals": "median",
-    "bytes_moved": "median",
-    "operator_launches": "median",
-    "minor_faults": "median",
-    "energy_j": "median",
-    "energy_resolution_j": "median",
-    "frequency_hz": "median",
-    "gpu_clock_hz": "median",
-    "gpu_temperature_c": "max",
-    "gpu_power_w": "median",
-    "calls_per_sample": "median",
-    "waiting_share": "max",
-    "other_load": "max",
-    "steal_share": "max",
-    "max_error": "max",
-    "allowed_error": "max",
+    name: _NOT_MEDIANS.get(name, "median")
+    for name in (
+        *("time_min_s", "typical_s", "readings", "cpu_time_s", "graph_time_s", "compile_s"),
+        *("workspace_bytes", "flops", "flops_executed", "transcendentals", "bytes_moved"),
+        *("operator_launches", "minor_faults", "energy_j", "energy_resolution_j"),
+        *("frequency_hz", "gpu_clock_hz", "gpu_temperature_c", "gpu_power_w"),
+        *("calls_per_sample", "waiting_share", "other_load", "steal_share"),
+        *("max_error", "allowed_error"),
+    )
 }
 COUNT_COLUMNS = (
     *(one.name for one in fields(Record) if one.name in READINGS and one.type == "int | None"),
@@ -107,15 +98,10 @@ def measured(cells: pd.DataFrame) -> pd.DataFrame:
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy with every column that the aggregation reads, as numbers where numbers are meant."""
     records = frame.copy()
-    if "implementation" not in records.columns:
-        records["implementation"] = UNNAMED
-    records["implementation"] = records["implementation"].astype(object)
-    if "status" not in records.columns:
-        records["status"] = "measured"
-    records["status"] = records["status"].astype(object).fillna("measured")
-    if "reason" not in records.columns:
-        records["reason"] = None
-    records["reason"] = records["reason"].astype(object)
+    for name, usual in (("implementation", UNNAMED), ("status", "measured"), ("reason", None)):
+        found = records[name] if name in records else pd.Series(usual, index=records.index)
+        records[name] = found.astype(object)
+    records["status"] = records["status"].fillna("measured")
     records["noisy"] = marked_noisy(records)
     for name in ("time_s", *READINGS, *NUMBERS):
         if name in records.columns:

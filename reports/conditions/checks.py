@@ -17,41 +17,21 @@ from reports.tables.json_values import float_or_none
 from reports.text import wording
 
 AREAS = (
-    "shapes",
-    "scores",
-    "causal",
-    "masks",
-    "memory",
-    "gradients",
-    "state",
-    "dropout",
-    "properties",
-    "agreement",
+    *("shapes", "scores", "causal", "masks", "memory", "gradients", "state", "dropout"),
+    *("properties", "agreement"),
 )
 """What is checked, in the order of the page; areas that a later version adds follow."""
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 """From fine to coarse rounding; others follow by name."""
+_COUNTS = ("pass", "fail", "unsupported", "error")
 COLUMNS = (
-    "run",
-    "implementation",
-    "dtype",
-    "area",
-    "check",
-    "pass",
-    "fail",
-    "unsupported",
-    "error",
-    "case",
-    "worst_error",
-    "worst_allowed",
-    "share",
-    "reason",
+    *("run", "implementation", "dtype", "area", "check", *_COUNTS, "case", "worst_error"),
+    *("worst_allowed", "share", "reason"),
 )
 """Columns of the table of checks. `share` is the worst error over what it is allowed."""
 
 Outcome = Literal["pass", "fail", "unsupported", "unasked"]
 
-_COUNTS = ("pass", "fail", "unsupported", "error")
 _NUMBERS = ("worst_error", "worst_allowed", "share")
 _MOST_COUNTED = 2**40  # beyond it a count is a mistake; sums of such counts still fit 64 bits
 _NOT_TOLD = "not told"

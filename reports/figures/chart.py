@@ -149,14 +149,14 @@ class SizeChart(Chart[View, Panel]):
     def missing(self, view: View) -> str | None:
         """Why the figure cannot be drawn, as the end of a sentence; None where it can."""
         if self.along not in view.sizes:
-            return f"the table has no size besides {self.other(view).column}"
+            return f"the table has no size besides {self.fixed_size(view).column}"
         if self.along not in view.cells or view.cells[self.along].isna().all():
             return f"the records have no {self.along} column"
         absent = self.absent(view)
         if absent is not None or self.panels(view):
             return absent
-        fixed = f" and one {self.other(view).column}" if self.fixed in view.cells else ""
-        column = self.size(view).column
+        fixed = f" and one {self.fixed_size(view).column}" if self.fixed in view.cells else ""
+        column = self.along_size(view).column
         return f"no implementation {self.has} at three or more values of {column}{fixed}"
 
     def data(self, view: View) -> pd.DataFrame:
@@ -180,11 +180,11 @@ class SizeChart(Chart[View, Panel]):
 
     def alt(self, view: View) -> str:
         """The figure in words, for those who do not see it."""
-        return f"{self.spoken.format(self.size(view))}. {'; '.join(self.said(view))}."
+        return f"{self.spoken.format(self.along_size(view))}. {'; '.join(self.said(view))}."
 
     def said(self, view: View) -> Iterator[str]:
         """Each series in words: its ends, `sdpa: 1.2 ms at n = 128 to 3 s at n = 8192`."""
-        letter, told = self.size(view).letter, set[str]()
+        letter, told = self.along_size(view).letter, set[str]()
         for panel in self.panels(view):
             for series, rows in panel.members:
                 ends = [
@@ -193,8 +193,8 @@ class SizeChart(Chart[View, Panel]):
                 ]
                 if series.label not in told:
                     told.add(series.label)
-                    ends = ends[: len(rows)]
-                    yield f"{series.label}{self.at(view, panel.value)}: {' to '.join(ends)}"
+                    at = self.fixed_in_words(view, panel.value)
+                    yield f"{series.label}{at}: {' to '.join(ends[: len(rows)])}"
 
     def panels(self, view: View) -> tuple[Panel, ...]:
         """The panels of the figure; none where no series has three sizes."""
@@ -202,15 +202,15 @@ class SizeChart(Chart[View, Panel]):
 
     def axis_label(self, view: View) -> str:
         """The title of the y axis."""
-        return self.y_label.format(self.size(view))
+        return self.y_label.format(self.along_size(view))
 
     def heading(self, view: View, panel: Panel) -> str:
         """The size that is fixed in a panel."""
-        return "" if panel.value is None else f"{self.other(view).column} {panel.value:g}"
+        return "" if panel.value is None else f"{self.fixed_size(view).column} {panel.value:g}"
 
     def entries(self, view: View, table: pd.DataFrame) -> list[canvas.Entry]:
         """The series that are shown, with their exponents, and what else is drawn."""
-        shown, letter = set(table["series"]), self.size(view).letter
+        shown, letter = set(table["series"]), self.along_size(view).letter
         return [
             *(
                 canvas.series_entry(one.look, canvas.labelled(one.label, letter, self.fit(one)))
@@ -227,20 +227,20 @@ class SizeChart(Chart[View, Panel]):
             self.draw_series(axes, series, rows, at[at["series"] == series.label])
         self.draw_scale(axes, at)
         sizes = [size for _, rows in panel.members for size in rows[self.along].tolist()]
-        canvas.size_axis(axes, sizes, self.size(view).label)
+        canvas.size_axis(axes, sizes, self.along_size(view).label)
 
-    def size(self, view: View) -> SizeName:
+    def along_size(self, view: View) -> SizeName:
         """What the view calls the size along the axis."""
         return view.size(self.along)
 
-    def other(self, view: View) -> SizeName:
+    def fixed_size(self, view: View) -> SizeName:
         """What the view calls the size that is fixed in a panel."""
         return view.size(self.fixed)
 
-    def at(self, view: View, value: float | None) -> str:
+    def fixed_in_words(self, view: View, value: float | None) -> str:
         """The fixed size in words, ` at d = 64`; nothing where there is none."""
         known = value is not None and value == value
-        return f" at {self.other(view).letter} = {value:g}" if known else ""
+        return f" at {self.fixed_size(view).letter} = {value:g}" if known else ""
 
 
 @lru_cache(maxsize=16)

@@ -186,15 +186,15 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> No
     left, right = _limits(allowed)
     low, high = _limits(np.concatenate([error, allowed]))
     high += (high - low) * _HEADROOM / (1 - _HEADROOM)
-    floor = _floor(axes, low, high, exact=bool(exact.any()))
-    wall = _wall(axes, left, right, none=bool(none.any()))
+    floor, zero_error = _floor(axes, low, high, exact=bool(exact.any()))
+    wall, zero_allowed = _wall(axes, left, right, none=bool(none.any()))
     axes.fill_between([left, right], [left, right], high, color=_FAILS, alpha=0.12, linewidth=0)
     if none.any():
-        axes.fill_between([wall.edge, left], low, high, color=_FAILS, alpha=0.12, linewidth=0)
+        axes.fill_between([wall, left], low, high, color=_FAILS, alpha=0.12, linewidth=0)
     axes.plot([left, right], [left, right], color="#444444", linestyle=(0, (5, 3)), linewidth=1.1)
     axes.text(0.97, 0.98, "fails", transform=axes.transAxes, color="#8A3D00", ha="right", va="top")
-    x = np.where(none, wall.at, allowed)
-    y = np.where(exact, floor.at, error)
+    x = np.where(none, zero_allowed, allowed)
+    y = np.where(exact, zero_error, error)
     above = (rows["share"] > 1).to_numpy(dtype=np.bool_)
     for name in sorted(set(rows["implementation"])):
         own = (rows["implementation"] == name).to_numpy(dtype=np.bool_)
@@ -211,45 +211,39 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> No
                     alpha=alpha,
                     zorder=3 + (size > 5),
                 )
-    axes.set_xlim(wall.edge, right)
-    axes.set_ylim(floor.edge, high)
+    axes.set_xlim(wall, right)
+    axes.set_ylim(floor, high)
     axes.set_xlabel("allowed error")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Edge:
-    """Where an axis begins, and where zero stands on it."""
-
-    edge: float
-    at: float
-
-
-def _floor(axes: Axes, low: float, high: float, *, exact: bool) -> _Edge:
+def _floor(axes: Axes, low: float, high: float, *, exact: bool) -> tuple[float, float]:
+    """Where the y axis begins, and where an error of zero stands on it."""
     room = 0.12 * (high - low) if exact else 0.0
-    found = _Edge(edge=low - room, at=low - room / 2)
+    zero = low - room / 2
     ticks = _decades(low, high, gap=0.1 * (high - low))
-    axes.yaxis.set_major_locator(FixedLocator([*ticks, *([found.at] if exact else [])]))
+    axes.yaxis.set_major_locator(FixedLocator([*ticks, *([zero] if exact else [])]))
     axes.yaxis.set_major_formatter(FixedFormatter([*map(_power, ticks), "exact"]))
     if exact:
         axes.axhline(low, color=_GREY, linewidth=0.8)
-    return found
+    return low - room, zero
 
 
-def _wall(axes: Axes, left: float, right: float, *, none: bool) -> _Edge:
+def _wall(axes: Axes, left: float, right: float, *, none: bool) -> tuple[float, float]:
+    """Where the x axis begins, and where an allowance of zero stands on it."""
     width = right - left
     room = 0.2 * width if none else 0.0
-    found = _Edge(edge=left - room, at=left - room / 2)
+    zero = left - room / 2
     inches = axes.get_position().width * canvas.WIDTH * width / (width + room)
     gap = width * _TICK_INCHES / inches
-    begin = found.at + 0.85 * gap if none else left  # "none" is short, but takes its room
+    begin = zero + 0.85 * gap if none else left  # "none" is short, but takes its room
     ticks = _decades(begin, right, gap=gap)
-    axes.xaxis.set_major_locator(FixedLocator([*([found.at] if none else []), *ticks]))
+    axes.xaxis.set_major_locator(FixedLocator([*([zero] if none else []), *ticks]))
     axes.xaxis.set_major_formatter(
         FixedFormatter([*(["none"] if none else []), *map(_power, ticks)])
     )
     if none:
         axes.axvline(left, color=_GREY, linewidth=0.8)
-    return found
+    return left - room, zero
 
 
 def _exponents(values: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -56,7 +56,7 @@ class LocalSlope(SizeChart):
         if panel.value is not None:
             records = records[pd.to_numeric(records["d_model"]) == panel.value]
         slopes = local_slopes(records, against="seq_len")[list(_COLUMNS)].rename(columns=_COLUMNS)
-        return slopes.assign(claimed=_claimed_exponent(series, self.size(view).letter))
+        return slopes.assign(claimed=_claimed_exponent(series, self.along_size(view).letter))
 
     def title(self, view: View) -> str:
         """The slope at the largest sizes of each implementation."""
@@ -67,14 +67,14 @@ class LocalSlope(SizeChart):
         ]
         claims = sorted({f"{value:g}" for value in last["claimed"].dropna()})
         claimed = f"; claimed {wording.listed(claims)}" if claims else ""
-        letter = self.size(view).letter
+        letter = self.along_size(view).letter
         return f"Local exponent of {letter} at the largest sizes: {wording.listed(slopes)}{claimed}"
 
     def sentences(self, view: View) -> list[str]:
         """What is plotted, and the conditions."""
         table = self.data(view)
         parts = [
-            f"Change of log(time) over change of log({self.size(view).letter}) between "
+            f"Change of log(time) over change of log({self.along_size(view).letter}) between "
             "neighbouring sizes, at their geometric mean. Overhead bends the left end down; a "
             "change of regime is a bump.",
             *view.stated(),
@@ -91,10 +91,10 @@ class LocalSlope(SizeChart):
     def said(self, view: View) -> Iterator[str]:
         """The slopes at both ends of each series."""
         for label, one in self._widest(view):
-            slopes = one["slope"]
+            at, slopes = self.fixed_in_words(view, one["d_model"].iloc[0]), one["slope"]
             yield (
-                f"{label}{self.at(view, one['d_model'].iloc[0])}: {slopes.iloc[0]:.2f} at the "
-                f"smallest sizes, {slopes.iloc[-1]:.2f} at the largest"
+                f"{label}{at}: {slopes.iloc[0]:.2f} at the smallest sizes, "
+                f"{slopes.iloc[-1]:.2f} at the largest"
             )
 
     def further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:

@@ -58,7 +58,7 @@ class TimeAgainst(SizeChart):
 
     def title(self, view: View) -> str:
         """The finding: the exponent of each implementation that has one, and who is undecided."""
-        size = self.size(view)
+        size = self.along_size(view)
         decided: dict[str, list[str]] = {}
         undecided = []
         for series in view.series:
@@ -85,9 +85,9 @@ class TimeAgainst(SizeChart):
     def sentences(self, view: View) -> list[str]:
         """What is plotted, under which conditions, and what the marks mean."""
         values = [f"{one.value:g}" for one in self.panels(view) if one.value is not None]
-        where = f" at {self.other(view).column} {wording.listed(values)}" if values else ""
+        where = f" at {self.fixed_size(view).column} {wording.listed(values)}" if values else ""
         parts = [
-            f"Time per call against {self.size(view).name}{where}; both axes logarithmic.",
+            f"Time per call against {self.along_size(view).name}{where}; both axes logarithmic.",
             *view.stated(),
         ]
         table = self.data(view)
