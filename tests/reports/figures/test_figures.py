@@ -3,102 +3,30 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from reports.cells.cell_table import cell_table
 from reports.figures import CHARTS
 from reports.figures.canvas import save, styled
 from reports.figures.chart import SizeChart
 from reports.figures.peak_share import PeakShare
-from reports.figures.view import View, views
-from reports.judge.result import Fit, Regime, Term, Verdict
-from reports.text.interval import Interval
+from reports.figures.view import View
+from reports.judge.result import Regime, Verdict
+from tests.reports.figures.some_cells import (
+    OVERHEAD_S,
+    SPEEDS,
+    fit_of,
+    record,
+    records,
+    view_of,
+)
 
 time_against_n, time_against_d, local_slope, workspace_against_n, peak_share = CHARTS
-INFO: dict[str, Any] = {"ceilings": {"cpu/float32": {"matmul_flops_per_s": 2e11}}}
-SPEEDS = {"fast": 1e11, "slow": 2e10}  # FLOP/s
-OVERHEAD_S = 2e-5
-
-
-def record(name: str, n: int, d: int, *, round_: int = 0, **changes: Any) -> dict[str, Any]:
-    flops = 4 * n * n * d
-    speed = SPEEDS.get(name, 1e10)
-    row: dict[str, Any] = {
-        "implementation": name,
-        "kind": "core",
-        "pass": "forward",
-        "device": "cpu",
-        "dtype": "float32",
-        "batch": 1,
-        "num_heads": max(1, d // 64),
-        "seq_len": n,
-        "key_len": n,
-        "head_dim": min(d, 64),
-        "d_model": d,
-        "is_causal": False,
-        "mask": "none",
-        "threads": 2,
-        "status": "measured",
-        "reason": None,
-        "round": round_,
-        "time_s": (OVERHEAD_S + flops / speed) * (1 + 0.01 * (round_ - 1)),
-        "workspace_bytes": 8 * n * n if name == "slow" else 512 * n,
-        "flops": flops,
-        "growth": "heads",
-        "claim": "n^2*d",
-    }
-    return row | changes
-
-
-def records(**changes: Any) -> pd.DataFrame:
-    rows = [
-        record(name, n, d, round_=round_, **changes)
-        for name in SPEEDS
-        for n in (128, 256, 512, 1024, 2048)
-        for d in (64, 128, 256, 512)
-        for round_ in range(3)
-    ]
-    rows += [
-        record("tiny", n, 8, round_=round_, **({"growth": "head_dim"} | changes))
-        for n in (4, 8, 16, 32)
-        for round_ in range(3)
-    ]
-    return pd.DataFrame(rows)
-
-
-def fit_of(name: str, **changes: Any) -> Fit:
-    known: dict[str, Any] = {
-        "group": {"implementation": name},
-        "claim": "n^2*d",
-        "verdict": Verdict.CONFIRMED,
-        "exponents": {
-            "n": Interval(estimate=2.0, low=1.98, high=2.02),
-            "d": Interval(estimate=1.01, low=0.99, high=1.03),
-        },
-        "terms": (
-            Term(term="1", coefficient=OVERHEAD_S, share_at_largest=0.01),
-            Term(term="n^2*d", coefficient=4 / SPEEDS.get(name, 1e10), share_at_largest=0.99),
-        ),
-        "cells": 20,
-        "rms_residual": 0.02,
-        "sizes": {"n": "seq_len", "d": "d_model"},
-    }
-    return Fit(**(known | changes))
-
-
-def view_of(frame: pd.DataFrame, *fits: Fit, info: dict[str, Any] | None = None) -> View:
-    (view,) = views(frame, fits, INFO if info is None else info)
-    return view
 
 
 @pytest.fixture
@@ -208,32 +136,6 @@ def test_the_table_holds_exactly_the_points_that_are_drawn(
     caps_and_points = {point for point in marked if point not in expected}
     # Error bars' caps are markers too, at the sizes of the points.
     assert {a for a, _ in caps_and_points} <= {a for a, _ in expected}
-
-
-def test_series_differ_in_colour_and_marker(view: View) -> None:
-    looks = [series.look for series in view.series]
-    assert len({look.colour for look in looks}) == len(looks)
-    assert len({look.marker for look in looks}) == len(looks)
-
-
-def test_the_first_colours_differ_in_lightness_so_that_grey_prints_can_be_read() -> None:
-    names = [f"impl{index}" for index in range(4)]
-    frame = pd.DataFrame([record(name, n, 64) for name in names for n in (128, 256, 512)])
-    (view,) = views(frame)
-    greys = [float(np.dot(to_rgb(s.look.colour), (0.21, 0.72, 0.07))) for s in view.series]
-    markers = {series.look.marker for series in view.series}
-    assert len(markers) == 4
-    assert max(greys) - min(greys) > 0.15
-
-
-def test_a_series_keeps_its_look_in_every_view() -> None:
-    frame = pd.concat([records(), records(dtype="float64")])
-    frame = frame[~((frame["dtype"] == "float64") & (frame["implementation"] == "fast"))]
-    first, second = views(frame, (), INFO)
-    looks = {series.label: series.look for series in first.series}
-    assert "fast" in looks
-    assert {series.label for series in second.series} == {"slow", "tiny [wider heads]"}
-    assert all(series.look == looks[series.label] for series in second.series)
 
 
 def test_the_title_states_the_exponents_and_who_is_undecided(view: View) -> None:
@@ -373,38 +275,6 @@ def test_a_table_of_sizes_and_times_alone_is_enough_for_time_against_n() -> None
     drawn(time_against_n, view)
 
 
-@pytest.mark.parametrize("column", ["dtype", "pass", "device", "is_causal", "mask"])
-def test_conditions_that_cannot_be_compared_make_figures_apart(column: str) -> None:
-    other = {"dtype": "bfloat16", "pass": "forward_backward", "device": "cuda", "is_causal": True}
-    frame = pd.concat([records(), records(**{column: other.get(column, "bool")})])
-    found = views(frame, (), INFO)
-    assert len(found) == 2
-    assert found[0].suffix != found[1].suffix
-    assert all(view.suffix and view.name for view in found)
-
-
-def test_growth_of_one_implementation_in_two_ways_makes_figures_apart() -> None:
-    frame = pd.concat([records(), records(growth="head_dim", num_heads=1)])
-    frame = frame[frame["implementation"] != "tiny"]
-    found = views(frame)
-    assert [view.conditions["growth"] for view in found] == ["head_dim", "heads"]
-    assert "d_model grows by wider heads, num_heads 1" in found[0].described()
-    assert "d_model grows by more heads of head_dim 64" in found[1].described()
-
-
-def test_a_fit_belongs_to_the_view_that_its_group_names() -> None:
-    frame = pd.concat([records(), records(dtype="float64")])
-    fits = [fit_of("fast", group={"implementation": "fast", "dtype": "float64"})]
-    first, second = views(frame, fits, INFO)
-    fitted = {
-        (view.conditions["dtype"], series.label)
-        for view in (first, second)
-        for series in view.series
-        if series.fit
-    }
-    assert fitted == {("float64", "fast")}
-
-
 def test_unmeasured_cells_are_never_drawn() -> None:
     frame = records()
     late = frame["seq_len"] == 2048
@@ -454,41 +324,3 @@ def test_drawing_leaves_matplotlibs_settings_alone(chart: SizeChart, view: View)
     before = dict(mpl.rcParams)
     drawn(chart, view)
     assert dict(mpl.rcParams) == before
-
-
-def run_python(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout.strip()
-
-
-@pytest.mark.parametrize(
-    "module", ["reports.figures", "reports.page.page", "reports.verdicts.table"]
-)
-def test_importing_reports_loads_neither_torch_nor_pyplot_nor_implementations(module: str) -> None:
-    code = (
-        f"import sys, {module}; "
-        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'implementations') "
-        "or m == 'matplotlib.pyplot' or (m.startswith('bench.') and m != 'bench.records')])"
-    )
-    assert run_python(code) == "[]"
-
-
-def test_cells_take_the_median_of_their_undisturbed_rounds_and_keep_the_spread_of_all() -> None:
-    times: list[float] = [2.0, 1.95, 4.0, 2.05]
-    rows = [record("fast", 128, 64, round_=i, time_s=time) for i, time in enumerate(times)]
-    rows.append(record("fast", 128, 64, round_=4, time_s=None, status="timeout", reason="slow"))
-    (cell,) = cell_table(pd.DataFrame(rows)).to_dict("records")
-    assert (cell["time_s"], cell["time_low_s"], cell["time_high_s"]) == (2.0, 1.95, 4.0)
-    assert cell["rounds"] == 4
-    assert cell["spread"] == pytest.approx((4.0 - 1.95) / 2.0)
-    assert cell["status"] == "measured"
-
-
-def test_the_readings_of_rounds_without_a_time_do_not_count() -> None:
-    rows = [
-        record("fast", 128, 64, workspace_bytes=100),
-        record("fast", 128, 64, status="crashed", time_s=None, workspace_bytes=900),
-    ]
-    assert cell_table(pd.DataFrame(rows))["workspace_bytes"].tolist() == [100]
