@@ -12,7 +12,7 @@ import pandas as pd
 from bench.records import Record
 from reports.cells.case_columns import CASE_COLUMNS, SIZE_COLUMNS
 from reports.cells.readings import chosen_readings, marked_noisy, times_read
-from reports.tables.columns import FARTHEST
+from reports.tables.columns import FARTHEST, numbers_or_nan
 
 NUMBERS = ("batch", "threads", *SIZE_COLUMNS)
 """Columns of a case that hold numbers."""
@@ -104,10 +104,8 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     records["status"] = records["status"].fillna("measured")
     records["noisy"] = marked_noisy(records)
     for name in ("time_s", *READINGS, *NUMBERS):
-        if name in records.columns:
-            records[name] = pd.to_numeric(records[name], errors="coerce").astype(float)
-        elif name not in NUMBERS:
-            records[name] = np.nan
+        if name in records.columns or name not in NUMBERS:
+            records[name] = numbers_or_nan(records, name)
     unmeasured = records["status"] != "measured"
     records.loc[unmeasured, ["time_s", *READINGS]] = np.nan
     return records

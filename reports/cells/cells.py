@@ -168,9 +168,8 @@ def cells_of(
     disturbed = noisy[keep] | ~chosen
     good = np.bincount(number, weights=~disturbed, minlength=count)
     quiet = 2 * good >= np.bincount(number, minlength=count)
-    if (
-        value != REPLAYED and "noisy" in rows and rows["noisy"].notna().any()
-    ):  # who marks noise vouches for the rest
+    # Who marks noise vouches for the rest.
+    if value != REPLAYED and "noisy" in rows and rows["noisy"].notna().any():
         quiet |= good >= FEWEST_QUIET
     aside = np.bincount(number[~chosen], minlength=count)
     every, cell_of_every = rows[keep], number
@@ -181,9 +180,8 @@ def cells_of(
     series = pd.Series(cost).groupby(number)
     visits = np.asarray(series.size(), dtype=np.int64)
     weights = _weights(deviations(np.log(cost), number, count), visits)
-    if (
-        2 * (~quiet).sum() < quiet.size
-    ):  # where most cells are disturbed, none can be told to be worse
+    # Where most cells are disturbed, none can be told to be worse.
+    if 2 * (~quiet).sum() < quiet.size:
         weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
     covariates = {}
     for column in COVARIATES:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from reports.cells.scatter import Numbers
 from reports.laws.monomials import Floats
-from reports.tables.columns import numbers
+from reports.tables.columns import numbers, numbers_or_nan
 from reports.tables.rounds import DRAWN, READINGS, TYPICAL, quiet_end
 from reports.tables.units import unit_of
 
@@ -44,7 +44,7 @@ def marked_noisy(frame: pd.DataFrame, value: str = "") -> Mask:
     """
     if value == REPLAYED:
         return _slowed(frame) | (
-            _numbers(frame, REPLAYED) > SLOWER_REPLAY * _numbers(frame, "time_s")
+            _floats(frame, REPLAYED) > SLOWER_REPLAY * _floats(frame, "time_s")
         )
     if "noisy" not in frame.columns:
         return np.zeros(len(frame), dtype=np.bool_)
@@ -59,12 +59,8 @@ def _slowed(frame: pd.DataFrame) -> Mask:
     return np.fromiter((CLOCK_LOWERED in one for one in texts), dtype=np.bool_, count=len(frame))
 
 
-def _numbers(frame: pd.DataFrame, column: str) -> Floats:
-    """A column as numbers, NaN where there is none."""
-    if column not in frame.columns:
-        return np.full(len(frame), np.nan)
-    numbers = pd.to_numeric(frame[column], errors="coerce")
-    return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+def _floats(frame: pd.DataFrame, column: str) -> Floats:
+    return np.asarray(numbers_or_nan(frame, column), dtype=np.float64)
 
 
 def times_read(frame: pd.DataFrame, value: str) -> Floats | None:
@@ -74,7 +70,7 @@ def times_read(frame: pd.DataFrame, value: str) -> Floats | None:
     """
     if unit_of(value).kind != "time":
         return None
-    return _numbers(frame, value)
+    return _floats(frame, value)
 
 
 def chosen_readings(noisy: Mask, cell: Numbers, times: Floats | None = None) -> Mask:

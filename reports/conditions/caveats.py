@@ -12,6 +12,7 @@ import pandas as pd
 
 from reports.cells.cell_table import measured
 from reports.conditions.disturbances import disturbances, harness, ranked, strings
+from reports.tables.columns import numbers_or_nan
 from reports.tables.json_values import float_or_none
 from reports.text import wording
 
@@ -151,7 +152,7 @@ def _rounds(cells: pd.DataFrame) -> list[str]:
 
 def _compiling(cells: pd.DataFrame) -> list[str]:
     """What the first call of each cell took where it compiled, by implementation."""
-    took = pd.to_numeric(cells["compile_s"], errors="coerce").dropna()
+    took = numbers_or_nan(cells, "compile_s").dropna()
     return [
         f"The first call of {wording.one_line(name)} compiles, at each size anew: "
         f"{wording.seconds(own.min())} to {wording.seconds(own.max())}, which its times leave out; "

@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.cells.cell_table import measured
 from reports.cells.readings import marked_noisy
-from reports.tables.columns import measured_rows
+from reports.tables.columns import measured_rows, numbers_or_nan
 from reports.tables.json_values import float_or_none
 from reports.tables.rounds import TYPICAL
 from reports.text import wording
@@ -76,10 +76,8 @@ def harness(frame: pd.DataFrame, info: Mapping[str, object]) -> list[str]:
 def shortest_reading(frame: pd.DataFrame) -> tuple[float | None, int]:
     """The shortest time between two looks at the clock, and how many calls it held."""
     rows = frame[measured_rows(frame)]
-    if "calls_per_sample" not in rows or "time_min_s" not in rows:
-        return None, 0
-    calls = pd.to_numeric(rows["calls_per_sample"], errors="coerce")
-    lasted = calls * pd.to_numeric(rows["time_min_s"], errors="coerce")
+    calls = numbers_or_nan(rows, "calls_per_sample")
+    lasted = calls * numbers_or_nan(rows, "time_min_s")
     if not lasted.notna().any():
         return None, 0
     at = int(np.nanargmin(lasted.to_numpy(dtype=np.float64)))
@@ -144,7 +142,7 @@ def _noise_causes(visits: pd.DataFrame) -> Counter[str]:
 def _beyond_limits(visits: pd.DataFrame) -> list[str]:
     lines = []
     for name, limit, words in _LIMITS:
-        values = _numbers(visits, name)
+        values = numbers_or_nan(visits, name)
         beyond = int((values >= limit).sum())
         if beyond:
             lines.append(
@@ -175,12 +173,6 @@ def strings(value: object) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         return []
     return [str(item) for item in value]
-
-
-def _numbers(visits: pd.DataFrame, name: str) -> pd.Series:
-    if name not in visits:
-        return pd.Series(np.nan, index=visits.index)
-    return pd.to_numeric(visits[name], errors="coerce")
 
 
 def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -25,11 +25,10 @@ Part = TypeVar("Part")
 class Chart(ABC, Generic[Shown, Part]):
     """A figure of what is `Shown`, a `View` or the `Checked` of a run, with a panel for each Part.
 
-    `stem` begins the names of its files, and `subject` names it in an error.
+    `stem` begins the names of its files.
     """
 
     stem: str
-    subject: str
     y_label: str
 
     @abstractmethod
@@ -45,7 +44,7 @@ class Chart(ABC, Generic[Shown, Part]):
         """The finding."""
 
     @abstractmethod
-    def subtitle(self, shown: Shown) -> str:
+    def _subtitle(self, shown: Shown) -> str:
         """The conditions, in one line."""
 
     @abstractmethod
@@ -57,22 +56,22 @@ class Chart(ABC, Generic[Shown, Part]):
         """The figure in words, for those who do not see it."""
 
     @abstractmethod
-    def panels(self, shown: Shown) -> Sequence[Part]:
+    def _panels(self, shown: Shown) -> Sequence[Part]:
         """What has a panel each, from left to right."""
 
     @abstractmethod
-    def heading(self, shown: Shown, part: Part) -> str:
+    def _heading(self, shown: Shown, part: Part) -> str:
         """The title of a panel."""
 
     @abstractmethod
-    def entries(self, shown: Shown, table: pd.DataFrame) -> Sequence[canvas.Entry]:
+    def _entries(self, shown: Shown, table: pd.DataFrame) -> Sequence[canvas.Entry]:
         """The legend."""
 
     @abstractmethod
-    def draw_panel(self, axes: Axes, shown: Shown, part: Part, table: pd.DataFrame) -> None:
+    def _draw_panel(self, axes: Axes, shown: Shown, part: Part, table: pd.DataFrame) -> None:
         """Draw one panel; `table` has the points of all."""
 
-    def axis_label(self, shown: Shown) -> str:
+    def _axis_label(self, shown: Shown) -> str:
         """The title of the y axis."""
         return self.y_label
 
@@ -85,18 +84,18 @@ class Chart(ABC, Generic[Shown, Part]):
         """
         reason = self.missing(shown)
         if reason is not None:
-            raise ValueError(f"cannot draw {self.subject}: {reason}")
-        table, parts = self.data(shown), self.panels(shown)
+            raise ValueError(f"cannot draw {self.stem.replace('_', ' ')}: {reason}")
+        table, parts = self.data(shown), self._panels(shown)
         with canvas.styled():
             figure, axes = canvas.framed(
                 title=self.title(shown),
-                subtitle=self.subtitle(shown),
-                panels=[self.heading(shown, part) for part in parts],
-                entries=self.entries(shown, table),
+                subtitle=self._subtitle(shown),
+                panels=[self._heading(shown, part) for part in parts],
+                entries=self._entries(shown, table),
             )
             for part, one in zip(parts, axes, strict=True):
-                self.draw_panel(one, shown, part, table)
-            axes[0].set_ylabel(self.axis_label(shown))
+                self._draw_panel(one, shown, part, table)
+            axes[0].set_ylabel(self._axis_label(shown))
         return figure
 
 
@@ -119,73 +118,72 @@ class SizeChart(Chart[View, Panel]):
     spoken: str
 
     @abstractmethod
-    def points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
+    def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """The points of one series in a panel, from its cells there."""
 
     @abstractmethod
-    def sentences(self, view: View) -> list[str]:
+    def _sentences(self, view: View) -> list[str]:
         """The caption, but for the series that are not shown."""
 
-    def absent(self, view: View) -> str | None:
+    def _absent(self, view: View) -> str | None:
         """What else the figure needs and the view lacks."""
 
-    def fit(self, series: Series) -> Fit | None:
+    def _fit(self, series: Series) -> Fit | None:
         """The fit whose exponents the legend shows, if it shows any."""
 
-    def further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
+    def _further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
         """What the legend has below the series."""
         return []
 
-    def draw_series(
+    def _draw_series(
         self, axes: Axes, series: Series, rows: pd.DataFrame, points: pd.DataFrame
     ) -> None:
         """Draw one series: its `rows` of cells, and its `points` in the data table."""
         axes.plot(points[self.along], points[self.y], **series.look.style, zorder=3)
 
     @abstractmethod
-    def draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
+    def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """The y axis of a panel for its points, and lines to compare them with."""
 
     def missing(self, view: View) -> str | None:
         """Why the figure cannot be drawn, as the end of a sentence; None where it can."""
         if self.along not in view.sizes:
-            return f"the table has no size besides {self.fixed_size(view).column}"
+            return f"the table has no size besides {self._fixed_size(view).column}"
         if self.along not in view.cells or view.cells[self.along].isna().all():
             return f"the records have no {self.along} column"
-        absent = self.absent(view)
-        if absent is not None or self.panels(view):
+        absent = self._absent(view)
+        if absent is not None or self._panels(view):
             return absent
-        fixed = f" and one {self.fixed_size(view).column}" if self.fixed in view.cells else ""
-        column = self.along_size(view).column
+        fixed = f" and one {self._fixed_size(view).column}" if self.fixed in view.cells else ""
+        column = self._along_size(view).column
         return f"no implementation {self.has} at three or more values of {column}{fixed}"
 
     def data(self, view: View) -> pd.DataFrame:
         """The table behind the figure: what is drawn, and nothing else."""
         return _table(self, view).copy()
 
-    def subtitle(self, view: View) -> str:
-        """The conditions, in one line."""
+    def _subtitle(self, view: View) -> str:
         return view.described()
 
     def caption(self, view: View) -> str:
         """What is plotted, under which conditions, and which series are not shown."""
-        parts = self.sentences(view)
-        if hidden := self.hidden(view):
+        parts = self._sentences(view)
+        if hidden := self._hidden(view):
             parts.append(f"{self.too_few}: {wording.listed(hidden)}.")
         return " ".join(parts)
 
-    def hidden(self, view: View) -> list[str]:
+    def _hidden(self, view: View) -> list[str]:
         """The series that no panel shows, as far as the sentences do not name them."""
-        return not_shown(view.series, self.panels(view))
+        return not_shown(view.series, self._panels(view))
 
     def alt(self, view: View) -> str:
         """The figure in words, for those who do not see it."""
-        return f"{self.spoken.format(self.along_size(view))}. {'; '.join(self.said(view))}."
+        return f"{self.spoken.format(self._along_size(view))}. {'; '.join(self._said(view))}."
 
-    def said(self, view: View) -> Iterator[str]:
+    def _said(self, view: View) -> Iterator[str]:
         """Each series in words: its ends, `sdpa: 1.2 ms at n = 128 to 3 s at n = 8192`."""
-        letter, told = self.along_size(view).letter, set[str]()
-        for panel in self.panels(view):
+        letter, told = self._along_size(view).letter, set[str]()
+        for panel in self._panels(view):
             for series, rows in panel.members:
                 ends = [
                     f"{self.worded(float(row[self.reading]))} at {letter} = {row[self.along]:g}"
@@ -193,62 +191,58 @@ class SizeChart(Chart[View, Panel]):
                 ]
                 if series.label not in told:
                     told.add(series.label)
-                    at = self.fixed_in_words(view, panel.value)
+                    at = self._fixed_in_words(view, panel.value)
                     yield f"{series.label}{at}: {' to '.join(ends[: len(rows)])}"
 
-    def panels(self, view: View) -> tuple[Panel, ...]:
+    def _panels(self, view: View) -> tuple[Panel, ...]:
         """The panels of the figure; none where no series has three sizes."""
         return choose(view.series, along=self.along, fixed=self.fixed, reading=self.reading)
 
-    def axis_label(self, view: View) -> str:
-        """The title of the y axis."""
-        return self.y_label.format(self.along_size(view))
+    def _axis_label(self, view: View) -> str:
+        return self.y_label.format(self._along_size(view))
 
-    def heading(self, view: View, panel: Panel) -> str:
-        """The size that is fixed in a panel."""
-        return "" if panel.value is None else f"{self.fixed_size(view).column} {panel.value:g}"
+    def _heading(self, view: View, panel: Panel) -> str:
+        return "" if panel.value is None else f"{self._fixed_size(view).column} {panel.value:g}"
 
-    def entries(self, view: View, table: pd.DataFrame) -> list[canvas.Entry]:
-        """The series that are shown, with their exponents, and what else is drawn."""
-        shown, letter = set(table["series"]), self.along_size(view).letter
+    def _entries(self, view: View, table: pd.DataFrame) -> list[canvas.Entry]:
+        shown, letter = set(table["series"]), self._along_size(view).letter
         return [
             *(
-                canvas.series_entry(one.look, canvas.labelled(one.label, letter, self.fit(one)))
+                canvas.series_entry(one.look, canvas.labelled(one.label, letter, self._fit(one)))
                 for one in view.series
                 if one.label in shown
             ),
-            *self.further_entries(table),
+            *self._further_entries(table),
         ]
 
-    def draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:
-        """Draw the series of one panel, and its axes."""
+    def _draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:
         at = table if panel.value is None else table[table[self.fixed] == panel.value]
         for series, rows in panel.members:
-            self.draw_series(axes, series, rows, at[at["series"] == series.label])
-        self.draw_scale(axes, at)
+            self._draw_series(axes, series, rows, at[at["series"] == series.label])
+        self._draw_scale(axes, at)
         sizes = [size for _, rows in panel.members for size in rows[self.along].tolist()]
-        canvas.size_axis(axes, sizes, self.along_size(view).label)
+        canvas.size_axis(axes, sizes, self._along_size(view).label)
 
-    def along_size(self, view: View) -> SizeName:
+    def _along_size(self, view: View) -> SizeName:
         """What the view calls the size along the axis."""
         return view.size(self.along)
 
-    def fixed_size(self, view: View) -> SizeName:
+    def _fixed_size(self, view: View) -> SizeName:
         """What the view calls the size that is fixed in a panel."""
         return view.size(self.fixed)
 
-    def fixed_in_words(self, view: View, value: float | None) -> str:
+    def _fixed_in_words(self, view: View, value: float | None) -> str:
         """The fixed size in words, ` at d = 64`; nothing where there is none."""
         known = value is not None and value == value
-        return f" at {self.fixed_size(view).letter} = {value:g}" if known else ""
+        return f" at {self._fixed_size(view).letter} = {value:g}" if known else ""
 
 
 @lru_cache(maxsize=16)
 def _table(chart: SizeChart, view: View) -> pd.DataFrame:
     parts = []
-    for panel in chart.panels(view):
+    for panel in chart._panels(view):
         for series, rows in panel.members:
-            part = chart.points(view, panel, series, rows).copy()
+            part = chart._points(view, panel, series, rows).copy()
             part.insert(0, chart.fixed, panel.value)
             part.insert(0, "series", series.label)
             parts.append(part)

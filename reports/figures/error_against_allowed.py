@@ -68,7 +68,6 @@ class ErrorAgainstAllowed(Chart[Checked, str]):
     """Error over allowed error, one panel for each dtype."""
 
     stem = "error_against_allowed"
-    subject = "error against allowed error"
     y_label = "error (largest absolute difference)"
 
     def missing(self, shown: Checked) -> str | None:
@@ -138,20 +137,16 @@ class ErrorAgainstAllowed(Chart[Checked, str]):
             f"The most that each uses of its allowance: {'; '.join(ends)}."
         )
 
-    def subtitle(self, shown: Checked) -> str:
-        """What a marker is."""
+    def _subtitle(self, shown: Checked) -> str:
         return "one marker an implementation, dtype, area and check: its worst case"
 
-    def panels(self, shown: Checked) -> tuple[str, ...]:
-        """The dtypes."""
+    def _panels(self, shown: Checked) -> tuple[str, ...]:
         return _dtypes(shown)
 
-    def heading(self, shown: Checked, part: str) -> str:
-        """The dtype of a panel."""
+    def _heading(self, shown: Checked, part: str) -> str:
         return wording.shortened(part, most=16)
 
-    def entries(self, shown: Checked, table: pd.DataFrame) -> list[canvas.Entry]:
-        """The implementations, and the line that none should be above."""
+    def _entries(self, shown: Checked, table: pd.DataFrame) -> list[canvas.Entry]:
         entries = []
         for name in sorted(set(table["implementation"])):
             look = shown.looks[name]
@@ -163,8 +158,7 @@ class ErrorAgainstAllowed(Chart[Checked, str]):
         entries.append(canvas.Entry(handle=above, label="above it a check fails"))
         return entries
 
-    def draw_panel(self, axes: Axes, shown: Checked, part: str, table: pd.DataFrame) -> None:
-        """The points of one dtype, and the ground above the line."""
+    def _draw_panel(self, axes: Axes, shown: Checked, part: str, table: pd.DataFrame) -> None:
         _draw_panel(axes, table[table["dtype"] == part], shown.looks)
 
 

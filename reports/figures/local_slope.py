@@ -38,13 +38,12 @@ class LocalSlope(SizeChart):
     """The local exponent of the time over sequence length."""
 
     stem = "local_slope_against_n"
-    subject = "the local slope"
     y = "slope"
     y_label = "local exponent of {0.letter} (no unit)"
     has = "was measured"
     spoken = "Local log-log slope of time against {0.name}"
 
-    def points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
+    def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """One row for each pair of neighbouring sizes of a series (see `reports.cells.slopes`).
 
         `seq_len` is their geometric mean, `slope` the change of log(time) over that of
@@ -56,7 +55,7 @@ class LocalSlope(SizeChart):
         if panel.value is not None:
             records = records[pd.to_numeric(records["d_model"]) == panel.value]
         slopes = local_slopes(records, against="seq_len")[list(_COLUMNS)].rename(columns=_COLUMNS)
-        return slopes.assign(claimed=_claimed_exponent(series, self.along_size(view).letter))
+        return slopes.assign(claimed=_claimed_exponent(series, self._along_size(view).letter))
 
     def title(self, view: View) -> str:
         """The slope at the largest sizes of each implementation."""
@@ -67,14 +66,13 @@ class LocalSlope(SizeChart):
         ]
         claims = sorted({f"{value:g}" for value in last["claimed"].dropna()})
         claimed = f"; claimed {wording.listed(claims)}" if claims else ""
-        letter = self.along_size(view).letter
+        letter = self._along_size(view).letter
         return f"Local exponent of {letter} at the largest sizes: {wording.listed(slopes)}{claimed}"
 
-    def sentences(self, view: View) -> list[str]:
-        """What is plotted, and the conditions."""
+    def _sentences(self, view: View) -> list[str]:
         table = self.data(view)
         parts = [
-            f"Change of log(time) over change of log({self.along_size(view).letter}) between "
+            f"Change of log(time) over change of log({self._along_size(view).letter}) between "
             "neighbouring sizes, at their geometric mean. Overhead bends the left end down; a "
             "change of regime is a bump.",
             *view.stated(),
@@ -88,26 +86,23 @@ class LocalSlope(SizeChart):
             parts.append(f"{wording.count(beyond, 'slope')} beyond the axis: see the table.")
         return parts
 
-    def said(self, view: View) -> Iterator[str]:
-        """The slopes at both ends of each series."""
+    def _said(self, view: View) -> Iterator[str]:
         for label, one in self._widest(view):
-            at, slopes = self.fixed_in_words(view, one["d_model"].iloc[0]), one["slope"]
+            at, slopes = self._fixed_in_words(view, one["d_model"].iloc[0]), one["slope"]
             yield (
                 f"{label}{at}: {slopes.iloc[0]:.2f} at the smallest sizes, "
                 f"{slopes.iloc[-1]:.2f} at the largest"
             )
 
-    def further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
-        """The claim, where there is one."""
+    def _further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
         if not table["claimed"].notna().any():
             return []
         line = Line2D([], [], color="#888888", linestyle=canvas.DASHED["linestyle"])
         return [canvas.Entry(handle=line, label="claimed exponent")]
 
-    def draw_series(
+    def _draw_series(
         self, axes: Axes, series: Series, rows: pd.DataFrame, points: pd.DataFrame
     ) -> None:
-        """The slopes with their intervals."""
         axes.errorbar(
             points["seq_len"],
             points["slope"],
@@ -119,7 +114,7 @@ class LocalSlope(SizeChart):
             zorder=3,
         )
 
-    def draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
+    def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """The claimed exponents, and an axis that shows bars whole unless they squeeze points."""
         for claim in sorted(set(points["claimed"].dropna())):
             axes.axhline(claim, **canvas.DASHED, zorder=1)

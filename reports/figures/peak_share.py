@@ -22,7 +22,6 @@ class PeakShare(SizeChart):
     """Percent of the matmul peak over sequence length."""
 
     stem = "share_of_peak"
-    subject = "the share of the matmul peak"
     reading = "flops"
     y = "share"
     y_label = "share of matmul peak (percent)"
@@ -37,15 +36,14 @@ class PeakShare(SizeChart):
             return None
         return ceilings_of(view.info, device, dtype).get("matmul_flops_per_s")
 
-    def absent(self, view: View) -> str | None:
-        """Operation counts and the peak are needed."""
+    def _absent(self, view: View) -> str | None:
         if not (view.cells["flops"] > 0).any():
             return "no operation counts were recorded (flops is null throughout)"
         if self.ceiling(view) is None:
             return "the matmul peak of this machine was not measured for this device and dtype"
         return None
 
-    def points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
+    def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """Useful FLOPs, seconds, FLOP/s, and the share of the matmul peak (1 is all)."""
         names = [name for name in ("num_heads", "head_dim") if name in rows]
         part = rows[["seq_len", *names, "flops", "time_s"]]
@@ -61,8 +59,7 @@ class PeakShare(SizeChart):
         ]
         return f"Best share of this machine's matmul peak: {wording.listed(words)}"
 
-    def sentences(self, view: View) -> list[str]:
-        """What is plotted, the peak it is held against, and the conditions."""
+    def _sentences(self, view: View) -> list[str]:
         peak = self.ceiling(view) or 0.0
         return [
             "Useful floating-point operations per second over the speed of a large matrix product "
@@ -71,14 +68,13 @@ class PeakShare(SizeChart):
             *view.stated(),
         ]
 
-    def said(self, view: View) -> Iterator[str]:
-        """The best of each series."""
+    def _said(self, view: View) -> Iterator[str]:
         for label, rows in self.data(view).groupby("series"):
             best = rows.sort_values("share").iloc[-1]
             share = wording.percent(best["share"])
             yield f"{label}: at best {share}, at n = {best['seq_len']:g}"
 
-    def draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
+    def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """Percent, and the whole peak as a line where a series comes near it."""
         highest = float(points["share"].max())
         if highest > 0.2:

@@ -36,9 +36,8 @@ class TimeAgainst(SizeChart):
 
     def __init__(self, stem: str, *, along: str, fixed: str) -> None:
         self.stem, self.along, self.fixed = stem, along, fixed
-        self.subject = stem.replace("_", " ")
 
-    def points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
+    def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """The cells, with the fitted time where a fit has terms.
 
         `time_low_s` and `time_high_s` are the fastest and slowest round; `fitted_s` the fitted law
@@ -58,7 +57,7 @@ class TimeAgainst(SizeChart):
 
     def title(self, view: View) -> str:
         """The finding: the exponent of each implementation that has one, and who is undecided."""
-        size = self.along_size(view)
+        size = self._along_size(view)
         decided: dict[str, list[str]] = {}
         undecided = []
         for series in view.series:
@@ -82,12 +81,11 @@ class TimeAgainst(SizeChart):
             text += wording.listed(undecided)
         return text
 
-    def sentences(self, view: View) -> list[str]:
-        """What is plotted, under which conditions, and what the marks mean."""
-        values = [f"{one.value:g}" for one in self.panels(view) if one.value is not None]
-        where = f" at {self.fixed_size(view).column} {wording.listed(values)}" if values else ""
+    def _sentences(self, view: View) -> list[str]:
+        values = [f"{one.value:g}" for one in self._panels(view) if one.value is not None]
+        where = f" at {self._fixed_size(view).column} {wording.listed(values)}" if values else ""
         parts = [
-            f"Time per call against {self.along_size(view).name}{where}; both axes logarithmic.",
+            f"Time per call against {self._along_size(view).name}{where}; both axes logarithmic.",
             *view.stated(),
         ]
         table = self.data(view)
@@ -102,12 +100,10 @@ class TimeAgainst(SizeChart):
             )
         return parts
 
-    def fit(self, series: Series) -> Fit | None:
-        """The fit of the time."""
+    def _fit(self, series: Series) -> Fit | None:
         return series.fit
 
-    def further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
-        """Hollow points and bands, where there are any."""
+    def _further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
         entries = []
         if not table["settled"].all():
             hollow = Line2D([], [], color="#444444", marker="o", linestyle="", mfc="white")
@@ -117,10 +113,9 @@ class TimeAgainst(SizeChart):
             entries.append(canvas.Entry(handle=band, label=f"band: fit ± {BAND:g} rms residuals"))
         return entries
 
-    def draw_series(
+    def _draw_series(
         self, axes: Axes, series: Series, rows: pd.DataFrame, points: pd.DataFrame
     ) -> None:
-        """Points with the spread of rounds, hollow before the last regime; the fitted curve."""
         look = series.look
         x = rows[self.along].to_numpy(dtype=np.float64)
         y = rows["time_s"].to_numpy(dtype=np.float64)
@@ -156,7 +151,7 @@ class TimeAgainst(SizeChart):
                 sizes, low, high, color=look.colour, alpha=0.15, linewidth=0, zorder=1
             )
 
-    def draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
+    def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """Seconds, over the spread of the rounds."""
         canvas.seconds_axis(
             axes, [*points["time_low_s"], *points["time_high_s"], *points["time_s"]]

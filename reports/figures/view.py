@@ -14,7 +14,7 @@ import pandas as pd
 from reports.cells.cell_table import NUMBERS, UNNAMED, cell_table, measured
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judge.result import Fit
-from reports.tables.columns import measured_rows
+from reports.tables.columns import measured_rows, numbers_or_nan
 from reports.text.labels import label_of, text_of, worded
 
 Line = Literal["-", "--", "-.", ":"]
@@ -155,11 +155,7 @@ def views(
     if "implementation" not in visits:
         visits = visits.assign(implementation=UNNAMED)
     visits = visits.assign(  # as cells have them, or they would not be found again
-        **{
-            name: pd.to_numeric(visits[name], errors="coerce").astype(float)
-            for name in NUMBERS
-            if name in visits
-        }
+        **{name: numbers_or_nan(visits, name) for name in NUMBERS if name in visits}
     )
     extra = [
         name

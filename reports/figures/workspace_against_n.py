@@ -23,22 +23,20 @@ class WorkspaceAgainstN(SizeChart):
     """Bytes over sequence length, one panel for each d_model shown."""
 
     stem = "workspace_against_n"
-    subject = "workspace against sequence length"
     reading = y = "workspace_bytes"
     y_label = "workspace (bytes)"
     worded = staticmethod(wording.byte_size)
     has = "has workspace"
     spoken = "Log-log plot of workspace in bytes against sequence length"
 
-    def absent(self, view: View) -> str | None:
-        """Some workspace is needed."""
+    def _absent(self, view: View) -> str | None:
         if view.cells["workspace_bytes"].isna().all():
             return "no workspace was recorded (workspace_bytes is null throughout)"
         if not (view.cells["workspace_bytes"] > 0).any():
             return "every implementation needed 0 bytes of workspace, which a logarithm cannot show"
         return None
 
-    def points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
+    def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """Peak live bytes beyond inputs and outputs, and the slope from the size before.
 
         `slope` is the change of log(bytes) over the change of log(seq_len) since the next smaller
@@ -54,7 +52,7 @@ class WorkspaceAgainstN(SizeChart):
 
     def title(self, view: View) -> str:
         """The most and the least workspace at the largest length that most series share."""
-        panel = self.panels(view)[0]
+        panel = self._panels(view)[0]
         having = Counter(size for _, rows in panel.members for size in rows["seq_len"])
         shared = [size for size, count in having.items() if count > len(panel.members) / 2]
         if len(panel.members) < 2 or not shared:
@@ -72,11 +70,10 @@ class WorkspaceAgainstN(SizeChart):
             reverse=True,
         )
         words = [f"{wording.shortened(name)} {wording.byte_size(amount)}" for amount, name in needs]
-        at = "" if panel.value is None else f", {self.heading(view, panel)}"
+        at = "" if panel.value is None else f", {self._heading(view, panel)}"
         return f"Workspace at n = {size:g}{at}: {wording.listed(words)}"
 
-    def sentences(self, view: View) -> list[str]:
-        """What is plotted, the conditions, and which series the axis cannot show."""
+    def _sentences(self, view: View) -> list[str]:
         parts = [
             "Peak live bytes during a call beyond its inputs and outputs; both axes logarithmic.",
             *view.stated(),
@@ -89,23 +86,20 @@ class WorkspaceAgainstN(SizeChart):
             parts.append(f"Workspace was not recorded for {wording.listed(unknown)}.")
         return parts
 
-    def hidden(self, view: View) -> list[str]:
-        """The series that need workspace, and that no panel shows."""
+    def _hidden(self, view: View) -> list[str]:
         empty, unknown = _without(view)
-        return [name for name in super().hidden(view) if name not in (*empty, *unknown)]
+        return [name for name in super()._hidden(view) if name not in (*empty, *unknown)]
 
-    def fit(self, series: Series) -> Fit | None:
-        """The fit of the workspace."""
+    def _fit(self, series: Series) -> Fit | None:
         return series.workspace_fit
 
-    def further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
-        """The lines to compare with."""
+    def _further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
         return [
             canvas.Entry(handle=Line2D([], [], color="#888888", linestyle=dashes), label=label)
             for _, label, dashes in _REFERENCES
         ]
 
-    def draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
+    def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """Bytes, and the lines to compare with."""
         amounts = points["workspace_bytes"].tolist()
         # From the middle of the left edge, so that both lines cross the data rather than frame it.

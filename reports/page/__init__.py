@@ -1,1 +1,1 @@
-"""The report: one HTML page, a Markdown summary, figures and tables."""
+"""What is in a report: one HTML page, a Markdown summary, figures and tables?"""

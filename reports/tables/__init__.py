@@ -1,1 +1,1 @@
-"""How anybody's file becomes one table, with its columns and their units."""
+"""How does anybody's file become one table, with its columns and their units?"""

@@ -66,6 +66,13 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
         raise no_number(frame, column, _first_wrong(values)) from None
 
 
+def numbers_or_nan(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """A column as floats, NaN where it is absent, empty, or holds something else."""
+    if column not in frame.columns:
+        return pd.Series(np.nan, index=frame.index)
+    return pd.to_numeric(frame[column], errors="coerce").astype(float)
+
+
 def measured_rows(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which rows carry a measurement: those with status `measured`, or all without a status.
 

@@ -1,1 +1,1 @@
-"""How a verdict is told."""
+"""How is a verdict told?"""

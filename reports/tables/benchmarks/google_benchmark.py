@@ -16,7 +16,7 @@ from typing import Any
 from reports.tables.benchmarks.rows import SECONDS, Benchmark, LeftOutWarning, contents_of
 from reports.tables.columns import TableError
 from reports.tables.contents import Contents
-from reports.tables.json_values import a_list, an_object, is_number
+from reports.tables.json_values import a_list, an_object, is_number, to_number
 
 _STATISTICS = ("median", "mean", "stddev", "cv", "BigO", "RMS")
 _SPEAKING = ("median", "mean")
@@ -35,7 +35,6 @@ _COLUMNS = frozenset(
     {"name", "implementation", "round", "status", "reason", "time_s", "cpu_time_s", "label"}
 )
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
 _MODIFIER = re.compile(
     r"(?:iterations|repeats|min_time|min_warmup_time):[0-9.e+-]+s?|real_time|process_time|manual_time"
 )
@@ -149,12 +148,12 @@ def parse_name(name: str) -> Name:
             continue
         if key == "threads" and value.isdecimal():
             threads = int(value)
-        elif _NUMBER.fullmatch(value) and (key or not function):
+        elif to_number(value) is not None and (key or not function):
             arguments.insert(0, (key, value))
         else:
             function.insert(0, part)
     values = {
-        _free(key or f"arg{place}", "arg_"): _read(value)
+        _free(key or f"arg{place}", "arg_"): to_number(value) or 0
         for place, (key, value) in enumerate(arguments)
     }
     return Name(function="/".join([first, *function]), arguments=values, threads=threads)
@@ -247,7 +246,3 @@ def _caches(caches: object) -> dict[str, int] | None:
 
 def _free(name: str, prefix: str, taken: Collection[str] = ()) -> str:
     return f"{prefix}{name}" if name in _COLUMNS or name in taken else name
-
-
-def _read(text: str) -> int | float:
-    return float(text) if set(text) & set(".e") else int(text)
