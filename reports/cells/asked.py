@@ -30,7 +30,7 @@ from reports.laws.monomials import Floats
 from reports.tables.columns import FARTHEST, TableError, TableWarning, column_called
 from reports.tables.costs import Cost, cost_in, size_in, thousands_note
 from reports.tables.losses import Statuses, by_status, without_number
-from reports.tables.selection import chosen, columns_meant
+from reports.tables.selection import columns_meant, rows_where
 from reports.tables.spelled import spelled
 
 COST = "time_s"
@@ -71,7 +71,7 @@ def asked(
             left.
 
     """
-    frame = chosen(frame, where)
+    frame = rows_where(frame, where)
     if "schema" in frame.columns:
         if len(values) != 1:
             raise TableError(f"a run is judged by one --value, got {len(values)}; name one")

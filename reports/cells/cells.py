@@ -17,12 +17,12 @@ import pandas as pd
 from reports.cells.case_columns import CONDITIONS, COVARIATES, SIZE_COLUMNS
 from reports.cells.readings import (
     REPLAYED,
-    are_enough,
     chosen_readings,
-    instead,
+    enough_readings,
     marked_noisy,
     of_stretches,
     times_read,
+    with_statistic,
 )
 from reports.cells.scatter import Numbers, Scatter, deviations, scatter_of
 from reports.laws.monomials import Floats
@@ -117,13 +117,13 @@ def usual_statistic(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -
         return "quiet"
     rows = frame[measured_rows(frame)]
     number, _ = _numbered(rows, list(sizes.values()))
-    return "quiet" if are_enough(number, value) else "median"
+    return "quiet" if enough_readings(number, value) else "median"
 
 
 def _by(frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: str) -> pd.DataFrame:
     """The table's readings as a statistic wants them."""
     if READINGS in frame.columns:
-        return instead(frame, value, statistic)
+        return with_statistic(frame, value, statistic)
     if statistic != "quiet" or unit_of(value).kind != "time":
         return frame
     wanted = measured_rows(frame)

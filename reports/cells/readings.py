@@ -135,14 +135,14 @@ def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame
     return quiet.assign(round=None) if "round" in quiet else quiet
 
 
-def are_enough(cell: Numbers, value: str) -> bool:
+def enough_readings(cell: Numbers, value: str) -> bool:
     """Whether a table brings so many readings of its cells that their quiet end can be told."""
     if unit_of(value).kind != "time" or not cell.size:
         return False
     return float(np.median(np.bincount(cell))) >= ENOUGH_READINGS
 
 
-def instead(frame: pd.DataFrame, value: str, statistic: str) -> pd.DataFrame:
+def with_statistic(frame: pd.DataFrame, value: str, statistic: str) -> pd.DataFrame:
     """A table of quiet ends with another statistic in their place, as far as it is known."""
     column = {"median": TYPICAL, "min": "time_min_s"}.get(statistic)
     if column not in frame or value != "time_s":

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.conditions.disturbances import disturbances, harness, ranked, strings
+from reports.conditions.disturbances import disturbances, harness, ranked, texts_in
 from reports.tables.columns import numbers_or_nan
 from reports.tables.json_values import float_or_none
 from reports.text import wording
@@ -105,12 +105,12 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
         *harness(frame, info),
         *_instruments(cells, info),
         *_setup(info),
-        *[wording.one_line(line) for line in strings(info.get("caveats"))],
+        *[wording.one_line(line) for line in texts_in(info.get("caveats"))],
     ]
     return list(dict.fromkeys(lines))
 
 
-def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
+def gate_findings(info: Mapping[str, Any]) -> tuple[str, list[str]]:
     """The correctness gate in one sentence, and the failures it recorded, a line each."""
     summary = info.get("verification")
     if not isinstance(summary, Mapping):
@@ -120,7 +120,7 @@ def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
         )
     numbers = {name: summary.get(name) for name in ("pass", "fail", "error", "unsupported")}
     words = [f"{number:,} {name}" for name, number in numbers.items() if isinstance(number, int)]
-    lines = [wording.one_line(line) for line in strings(summary.get("failures"))]
+    lines = [wording.one_line(line) for line in texts_in(summary.get("failures"))]
     if not words:
         return "The correctness gate recorded no counts.", lines
     return (

@@ -108,7 +108,7 @@ def numberless(checks: pd.DataFrame) -> pd.DataFrame:
     return checks[(failed(checks) > 0) & ~(checks["share"] > 1)]
 
 
-def in_words(checks: pd.DataFrame) -> str:
+def worst_in_words(checks: pd.DataFrame) -> str:
     """Who exceeds the allowance, where and by how much; else how near the nearest comes."""
     beyond, lost = checks[checks["share"] > 1], numberless(checks)
     uncounted = int(failed(lost).sum())
@@ -146,10 +146,10 @@ def share_words(share: float) -> str:
         return "0 %"
     if share <= 1:
         return wording.percent(share)
-    return "above an allowance of 0" if math.isinf(share) else f"{factor(share)} times"
+    return "above an allowance of 0" if math.isinf(share) else f"{factor_words(share)} times"
 
 
-def factor(share: float) -> str:
+def factor_words(share: float) -> str:
     """A factor above one with two or three figures: `1.02`, `340`, `3.1e6`."""
     if share < 999.5:
         text = f"{share:.3g}"
@@ -172,7 +172,7 @@ def _exceeded(beyond: pd.DataFrame) -> str:
     if math.isinf(worst["share"]):
         size = f": {most}{worst['worst_error']:.2g} where none is allowed {place}"
     else:
-        size = f" by {most}a factor of {factor(float(worst['share']))} {place}"
+        size = f" by {most}a factor of {factor_words(float(worst['share']))} {place}"
     return f"{_short(names)} {verb} allowance in {_short(areas)}{size}"
 
 

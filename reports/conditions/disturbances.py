@@ -135,7 +135,7 @@ def _noise_causes(visits: pd.DataFrame) -> Counter[str]:
         cause
         for noisy, reasons in zip(marked_noisy(visits), visits["noise_reasons"], strict=True)
         if noisy
-        for cause in {_NUMBER.sub("…", wording.one_line(reason)) for reason in strings(reasons)}
+        for cause in {_NUMBER.sub("…", wording.one_line(reason)) for reason in texts_in(reasons)}
     )
 
 
@@ -158,7 +158,7 @@ def _throttling(visits: pd.DataFrame) -> list[str]:
     slowed = [
         reasons
         for one in visits["throttle_reasons"]
-        if (reasons := {wording.one_line(reason) for reason in strings(one)} - _HARMLESS)
+        if (reasons := {wording.one_line(reason) for reason in texts_in(one)} - _HARMLESS)
     ]
     if not slowed:
         return []
@@ -168,7 +168,7 @@ def _throttling(visits: pd.DataFrame) -> list[str]:
     return [f"In {len(slowed)} of {all_records} the GPU was slowed: {why}."]
 
 
-def strings(value: object) -> list[str]:
+def texts_in(value: object) -> list[str]:
     """The items of a list as text; nothing where the value is no list."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return []

@@ -66,7 +66,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     return png, svg
 
 
-def framed(
+def figure_with_panels(
     *, title: str, subtitle: str, panels: Sequence[str], entries: Sequence[Entry]
 ) -> tuple[Figure, list[Axes]]:
     """A figure with its title, its conditions, one row of titled panels, and a legend below them.
@@ -76,7 +76,7 @@ def framed(
     usable = WIDTH - _LEFT - _RIGHT
     title_lines = _wrapped(title, _TITLE_SIZE, usable + _LEFT - 0.15, bold=True)
     subtitle_lines = _wrapped(subtitle, _TEXT_SIZE, usable + _LEFT - 0.15)
-    labels = [drawable(entry.label) for entry in entries]
+    labels = [drawable_label(entry.label) for entry in entries]
     columns = _legend_columns(labels)
     rows = math.ceil(len(labels) / columns) if labels else 0
     top = 0.15 + _TITLE_LINE * len(title_lines) + _TEXT_LINE * len(subtitle_lines) + 0.2
@@ -110,14 +110,14 @@ def framed(
         left = _LEFT + index * (width + _BETWEEN)
         box = (left / WIDTH, bottom / height, width / WIDTH, _AXES_HEIGHT / height)
         one = figure.add_axes(box)
-        one.set_title(drawable(panel))
+        one.set_title(drawable_label(panel))
         axes.append(one)
     if labels:
         _add_legend(figure, entries, labels, columns, height)
     return figure, axes
 
 
-def labelled(label: str, letter: str, fit: Fit | None) -> str:
+def label_with_exponent(label: str, letter: str, fit: Fit | None) -> str:
     """The name of a series with the exponent of a size and its interval, where it was fitted."""
     found = fit.exponents.get(letter) if fit else None
     if found is None or found.estimate is None:
@@ -130,7 +130,7 @@ def series_entry(look: Look, label: str) -> Entry:
     return Entry(handle=Line2D([], [], **look.style), label=label)
 
 
-def drawable(text: str) -> str:
+def drawable_label(text: str) -> str:
     """The text without what the font cannot draw, cut where it would not fit a legend."""
     line = "".join(char if _has_glyph(char) else "?" for char in text)
     return wording.shortened(line, most=_LONGEST_LABEL)
@@ -253,7 +253,7 @@ def _has_glyph(char: str) -> bool:
     return font.get_char_index(ord(char)) != 0
 
 
-def spread_of(low: ArrayLike, mid: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+def error_bars(low: ArrayLike, mid: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
     """Error bars for matplotlib: distances below and above, never negative."""
     centre = np.asarray(mid, dtype=np.float64)
     below = np.clip(centre - np.asarray(low, dtype=np.float64), 0, None)

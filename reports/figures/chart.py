@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures import canvas
-from reports.figures.panels import Panel, choose, not_shown
+from reports.figures.panels import Panel, choose_panels, not_shown
 from reports.figures.size_names import SizeName
 from reports.figures.view import Series, View
 from reports.judge.result import Fit
@@ -87,7 +87,7 @@ class Chart(ABC, Generic[Shown, Part]):
             raise ValueError(f"cannot draw {self.stem.replace('_', ' ')}: {reason}")
         table, parts = self.data(shown), self._panels(shown)
         with canvas.styled():
-            figure, axes = canvas.framed(
+            figure, axes = canvas.figure_with_panels(
                 title=self.title(shown),
                 subtitle=self._subtitle(shown),
                 panels=[self._heading(shown, part) for part in parts],
@@ -196,7 +196,7 @@ class SizeChart(Chart[View, Panel]):
 
     def _panels(self, view: View) -> tuple[Panel, ...]:
         """The panels of the figure; none where no series has three sizes."""
-        return choose(view.series, along=self.along, fixed=self.fixed, reading=self.reading)
+        return choose_panels(view.series, along=self.along, fixed=self.fixed, reading=self.reading)
 
     def _axis_label(self, view: View) -> str:
         return self.y_label.format(self._along_size(view))
@@ -206,14 +206,12 @@ class SizeChart(Chart[View, Panel]):
 
     def _entries(self, view: View, table: pd.DataFrame) -> list[canvas.Entry]:
         shown, letter = set(table["series"]), self._along_size(view).letter
-        return [
-            *(
-                canvas.series_entry(one.look, canvas.labelled(one.label, letter, self._fit(one)))
-                for one in view.series
-                if one.label in shown
-            ),
-            *self._further_entries(table),
-        ]
+        entries = []
+        for one in view.series:
+            if one.label in shown:
+                label = canvas.label_with_exponent(one.label, letter, self._fit(one))
+                entries.append(canvas.series_entry(one.look, label))
+        return entries + self._further_entries(table)
 
     def _draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:
         at = table if panel.value is None else table[table[self.fixed] == panel.value]

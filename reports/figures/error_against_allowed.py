@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from reports.conditions.checks import (
     DTYPES,
     failed,
-    in_words,
     nearest,
     numberless,
     ordered,
     share_words,
+    worst_in_words,
 )
 from reports.figures import canvas
 from reports.figures.chart import Chart
-from reports.figures.view import Look, View, looks
+from reports.figures.view import Look, View, looks_for
 from reports.text import wording
 
 _MOST_PANELS = 4  # as many dtypes as there are today; narrower panels cannot be labelled
@@ -59,7 +59,7 @@ def looks_of(implementations: Iterable[str], seen: Sequence[View]) -> dict[str, 
             found.setdefault(str(series.cells["implementation"].iloc[0]), series.look)
     names = sorted(set(implementations))
     taken = {(look.colour, look.marker) for look in found.values()}
-    palette = looks(f"{index:06}" for index in range(len(names) + len(found)))
+    palette = looks_for(f"{index:06}" for index in range(len(names) + len(found)))
     free = (look for look in palette.values() if (look.colour, look.marker) not in taken)
     return {name: found.get(name) or next(free) for name in names}
 
@@ -92,7 +92,7 @@ class ErrorAgainstAllowed(Chart[Checked, str]):
 
     def title(self, shown: Checked) -> str:
         """Who exceeds the allowance, where and by how much; else how near the nearest comes."""
-        return in_words(shown.checks)
+        return worst_in_words(shown.checks)
 
     def caption(self, shown: Checked) -> str:
         """What is plotted, and what the axes cannot show."""

@@ -12,7 +12,7 @@ BAND = 2.0  # rms residuals on each side of the fitted curve
 _CLOSE = np.log(1.15)  # beyond the misfit of one regime, below the jump to the next
 
 
-def predicted(fit: Fit | None, rows: pd.DataFrame) -> NDArray[np.float64] | None:
+def fitted_times(fit: Fit | None, rows: pd.DataFrame) -> NDArray[np.float64] | None:
     """The fitted time at these rows; None without a fit, or where a size of it is missing."""
     if fit is None or not fit.terms or any(name not in rows for name in fit.sizes.values()):
         return None
@@ -32,7 +32,7 @@ def regimes_of(fit: Fit | None, rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def settled(fit: Fit | None, rows: pd.DataFrame) -> list[bool]:
+def in_last_regime(fit: Fit | None, rows: pd.DataFrame) -> list[bool]:
     """Whether each row has reached the last regime, whose terms the fitted law has.
 
     A regime told by something else than size (page faults, say) overlaps its neighbour in size;
@@ -41,7 +41,7 @@ def settled(fit: Fit | None, rows: pd.DataFrame) -> list[bool]:
     column = _first_size(fit, rows)
     if fit is None or column is None or not fit.regimes:
         return [True] * len(rows)
-    fitted = predicted(fit, rows)
+    fitted = fitted_times(fit, rows)
     last, earlier = fit.regimes[-1], fit.regimes[:-1]
     found = []
     for index, (size, time) in enumerate(zip(rows[column], rows["time_s"], strict=True)):
@@ -57,7 +57,7 @@ def _first_size(fit: Fit | None, rows: pd.DataFrame) -> str | None:
     return column if column in rows else None
 
 
-def dense(rows: pd.DataFrame, column: str, points: int = 60) -> pd.DataFrame:
+def sizes_between(rows: pd.DataFrame, column: str, points: int = 60) -> pd.DataFrame:
     """The rows' sizes, filled in between along `column`; exact for sizes that are powers of it."""
     sizes = rows.select_dtypes("number").groupby(column, as_index=False).first()
     logs = np.log(sizes[column].to_numpy(dtype=float))

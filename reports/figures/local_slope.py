@@ -106,7 +106,7 @@ class LocalSlope(SizeChart):
         axes.errorbar(
             points["seq_len"],
             points["slope"],
-            yerr=canvas.spread_of(points["slope_low"], points["slope"], points["slope_high"]),
+            yerr=canvas.error_bars(points["slope_low"], points["slope"], points["slope_high"]),
             **series.look.style,
             linewidth=1.2,
             elinewidth=0.8,

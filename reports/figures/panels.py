@@ -26,7 +26,7 @@ class Panel:
 
 
 @lru_cache(maxsize=64)
-def choose(
+def choose_panels(
     series: tuple[Series, ...], *, along: str, fixed: str, reading: str = "time_s"
 ) -> tuple[Panel, ...]:
     """Panels over the size `along`, at as few values of `fixed` as show every series.

@@ -13,10 +13,10 @@ from reports.figures.chart import SizeChart
 from reports.figures.fitted_times import (
     BAND,
     band_factor,
-    dense,
-    predicted,
+    fitted_times,
+    in_last_regime,
     regimes_of,
-    settled,
+    sizes_between,
 )
 from reports.figures.panels import Panel
 from reports.figures.view import Series, View
@@ -44,7 +44,7 @@ class TimeAgainst(SizeChart):
         there and `fitted_low_s`, `fitted_high_s` two rms residuals about it; `regime` the regimes
         of the fit that the size lies in, and `settled` whether the last one has begun.
         """
-        fitted, factor = predicted(series.fit, rows), band_factor(series.fit)
+        fitted, factor = fitted_times(series.fit, rows), band_factor(series.fit)
         part = rows[[self.along, *(name for name in _COLUMNS if name in rows)]].assign(
             fitted_s=np.nan if fitted is None else fitted
         )
@@ -52,7 +52,7 @@ class TimeAgainst(SizeChart):
             fitted_low_s=part["fitted_s"] / factor,
             fitted_high_s=part["fitted_s"] * factor,
             regime=regimes_of(series.fit, rows),
-            settled=settled(series.fit, rows),
+            settled=in_last_regime(series.fit, rows),
         )
 
     def title(self, view: View) -> str:
@@ -122,7 +122,7 @@ class TimeAgainst(SizeChart):
         axes.errorbar(
             x,
             y,
-            yerr=canvas.spread_of(rows["time_low_s"], y, rows["time_high_s"]),
+            yerr=canvas.error_bars(rows["time_low_s"], y, rows["time_high_s"]),
             fmt="none",
             ecolor=look.colour,
             elinewidth=1.0,
@@ -134,8 +134,8 @@ class TimeAgainst(SizeChart):
             if chosen.any():
                 style = look.style | {"linestyle": "", "markerfacecolor": fill}
                 axes.plot(x[chosen], y[chosen], **style, zorder=3)
-        between = dense(rows, self.along)
-        sizes, curve = between[self.along], predicted(series.fit, between)
+        between = sizes_between(rows, self.along)
+        sizes, curve = between[self.along], fitted_times(series.fit, between)
         if curve is None:
             axes.plot(x, y, color=look.colour, linestyle=look.line, linewidth=0.8, alpha=0.6)
             return

@@ -173,7 +173,7 @@ def views(
     told = [name for name in known if name not in apart and _spread(timed, name) > 1]
     usual = {name: _usual(timed, names, name) for name in told}
     labels = {key: _label(rows, names, usual) for key, rows in _keyed_parts(timed, names).items()}
-    chosen = looks(labels.values())
+    chosen = looks_for(labels.values())
     visited = _keyed_parts(visits, [*apart, *names])
     found = []
     for condition, part in _keyed_parts(timed, apart).items():
@@ -229,7 +229,7 @@ def _label(rows: pd.DataFrame, names: Sequence[str], usual: Mapping[str, str]) -
     return label_of(values | {name: value for name, value in odd.items() if not pd.isna(value)})
 
 
-def looks(labels: Iterable[str]) -> dict[str, Look]:
+def looks_for(labels: Iterable[str]) -> dict[str, Look]:
     """A colour and a marker for every label, the same ones for the same labels in this order."""
     return {
         label: Look(

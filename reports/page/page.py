@@ -28,7 +28,7 @@ from reports.laws.grammar import LawError
 from reports.page.bound_table import ROOFLINE, bound_table
 from reports.page.correctness import ALLOWED, correctness
 from reports.page.headline import findings
-from reports.page.pictures import groups_of, left_out, write_csv
+from reports.page.pictures import absences, draw_groups, write_csv
 from reports.page.restated import EVERYTHING, Question, Restated, restated
 from reports.tables.read import Table, read_tables
 from reports.text import wording
@@ -162,7 +162,7 @@ def write_report(
     if len(checks):
         tables.append(write_csv(checks, out / "tables" / "checks.csv"))
     checked = correctness(infos, table.frame, seen, out)
-    groups = groups_of(seen, out)
+    groups = draw_groups(seen, out)
     pictures = [run.picture for run in checked if run.picture is not None]
     pictures += [picture for group in groups for picture in group.figures]
     tables += [picture.table for picture in pictures]
@@ -170,7 +170,7 @@ def write_report(
     if any(run.doubts for run in checked):
         found.append(MEANING)
     absent = [run.left_out for run in checked if run.left_out]
-    absent += [shown.without_figures] if shown.without_figures and not seen else left_out(seen)
+    absent += [shown.without_figures] if shown.without_figures and not seen else absences(seen)
     subject = "attention scales" if shown.names == OUR_SIZES else "the cost grows"
     words = _words(table, infos, fits, rows, cells) | {
         "title": f"How {subject}: {wording.listed([wording.one_line(n) for n in infos])}",

@@ -46,18 +46,18 @@ class Group:
     figures: tuple[Picture, ...]
 
 
-def groups_of(seen: Sequence[View], out: Path) -> list[Group]:
+def draw_groups(seen: Sequence[View], out: Path) -> list[Group]:
     """Every figure that the views can fill, drawn into `out`; views without any are left out."""
     groups = []
     for view in seen:
         possible = [chart for chart in CHARTS if chart.missing(view) is None]
-        figures = tuple(drawn(chart, view, view.suffix, out) for chart in possible)
+        figures = tuple(draw_picture(chart, view, view.suffix, out) for chart in possible)
         if figures:
             groups.append(Group(name=view.name, figures=figures))
     return groups
 
 
-def left_out(seen: Sequence[View]) -> list[str]:
+def absences(seen: Sequence[View]) -> list[str]:
     """One sentence for each figure that a view lacks; views with the same reason share it."""
     if not seen:
         return ["All figures: no cell has a time."]
@@ -79,7 +79,7 @@ def absence(stem: str, reason: str, where: Sequence[str] = ()) -> str:
     return f"{stem.replace('_', ' ').capitalize()}{some}: {reason}."
 
 
-def drawn(chart: Chart[Shown, Part], shown: Shown, suffix: str, out: Path) -> Picture:
+def draw_picture(chart: Chart[Shown, Part], shown: Shown, suffix: str, out: Path) -> Picture:
     """Draw one figure into `figures/` and its data into `tables/`, both below `out`."""
     stem = f"{chart.stem}.{suffix}" if suffix else chart.stem
     figure = chart.draw(shown)

@@ -21,7 +21,7 @@ import numpy as np
 
 from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble
 from reports.predict.new_cell import chance_of, cost_by_count, costs_at, last_fitting
-from reports.predict.questions import PredictionError, possible, short
+from reports.predict.questions import PredictionError, checked_size, quoted
 from reports.tables.units import NO_UNIT, Unit, show
 
 _ROUNDING = 1e-9  # of the coefficients of a counted cost
@@ -201,7 +201,7 @@ def _about(ensemble: Ensemble, what: str, ends: str) -> str:
 def _asked(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
     """The sizes of the law among those given, all of them possible."""
     for name, value in sizes.items():
-        possible(name, value)
+        checked_size(name, value)
         still = ensemble.still.get(name)
         if name in ensemble.names:
             continue
@@ -224,7 +224,7 @@ def _asked(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
 
 def _unknown(ensemble: Ensemble, name: str) -> str:
     known = ", ".join(ensemble.names)
-    return f"{short(name)} is no size that the fitted law depends on; those are {known}"
+    return f"{quoted(name)} is no size that the fitted law depends on; those are {known}"
 
 
 def _beyond(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from reports.judge.result import Basis, Fit, Verdict
 from reports.laws.grammar import LawError, parse_declared, parse_monomial
 from reports.laws.monomials import Law
 from reports.text.wording import capital, count, listed, percent, shortened
-from reports.verdicts.exponents import reaching, sides
+from reports.verdicts.exponents import outside_claim, reaching_beyond_claim
 from reports.verdicts.foreign_tables import growth_of_few, on_moving_sizes, on_settings
 
 ENOUGH = 0.5
@@ -89,7 +89,7 @@ _NO_PROPOSAL = "No law of half powers near these exponents passes on these cells
 
 def _outside(fit: Fit) -> str | None:
     """Which exponents lie on which side of the claim: the numbers stand in the table."""
-    text = listed(sides(fit))
+    text = listed(outside_claim(fit))
     return f"{capital(text)}." if text else None
 
 
@@ -218,9 +218,9 @@ def _undecided(fit: Fit) -> str | None:
         for one in fit.leading
         if one.most < ENOUGH
     ]
-    if outside := sides(fit):
+    if outside := outside_claim(fit):
         parts.insert(0, f"{listed(outside)}, which may be a change of the cost and no growth")
-    if beyond := reaching(fit):
+    if beyond := reaching_beyond_claim(fit):
         parts.insert(0, beyond)
     if (other := _twin(fit)) is not None:
         parts.insert(0, f"these cells confirm the claim {other}")

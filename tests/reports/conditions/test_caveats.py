@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from reports.cells.cell_table import cell_table
-from reports.conditions.caveats import caveats, gate, untimed
+from reports.conditions.caveats import caveats, gate_findings, untimed
 from tests.reports.page.some_run import rows
 
 Make = Callable[..., dict[str, Any]]
@@ -125,6 +125,6 @@ def test_cells_without_a_time_are_counted_by_reason() -> None:
 
 
 def test_a_run_that_was_never_verified_says_so() -> None:
-    sentence, failures = gate({})
+    sentence, failures = gate_findings({})
     assert "do not say whether" in sentence
     assert failures == []
