@@ -112,8 +112,7 @@ def _noisy_cells(visits: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     lines = []
     noisy = int(timed["noisy"].sum())
     if noisy:
-        counted = _noise_causes(visits)
-        why = wording.listed([f"{name} ({number})" for name, number in ranked(counted)], most=5)
+        why = _counted(_noise_causes(visits))
         lines.append(
             f"{noisy} of {wording.count(len(timed), 'timed cell')} had a noisy round, which counts "
             f"only where the cell has no quiet one{f': {why}' if why else ''}."
@@ -162,10 +161,13 @@ def _throttling(visits: pd.DataFrame) -> list[str]:
     ]
     if not slowed:
         return []
-    counted = Counter(reason for reasons in slowed for reason in reasons)
-    why = wording.listed([f"{name} ({number})" for name, number in ranked(counted)], most=5)
+    why = _counted(Counter(reason for reasons in slowed for reason in reasons))
     all_records = wording.count(len(visits), "record")
     return [f"In {len(slowed)} of {all_records} the GPU was slowed: {why}."]
+
+
+def _counted(causes: Counter[str]) -> str:
+    return wording.listed([f"{name} ({number})" for name, number in ranked(causes)], most=5)
 
 
 def texts_in(value: object) -> list[str]:

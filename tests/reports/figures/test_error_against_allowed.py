@@ -17,6 +17,7 @@ from reports.conditions.checks import AREAS, check_table
 from reports.figures.canvas import save, styled
 from reports.figures.error_against_allowed import Checked, ErrorAgainstAllowed, looks_of
 from reports.figures.view import views
+from tests.reports.conditions.some_checks import entry
 
 CHART = ErrorAgainstAllowed()
 EPS = {"float64": 2e-16, "float32": 1e-7, "float16": 1e-3, "bfloat16": 8e-3}
@@ -28,24 +29,6 @@ HOSTILE = [
     "x" * 300,
     "%s {} \\frac",
 ]
-
-
-def entry(**changes: Any) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "implementation": "sdpa",
-        "dtype": "float32",
-        "area": "causal",
-        "check": "output",
-        "pass": 7,
-        "fail": 0,
-        "unsupported": 0,
-        "error": 0,
-        "case": "causal_block_65",
-        "worst_error": 1e-7,
-        "worst_allowed": 4e-7,
-        "reason": None,
-    }
-    return known | changes
 
 
 def shown(*entries: dict[str, Any]) -> Checked:
