@@ -23,6 +23,7 @@ Line = Literal["-", "--", "-.", ":"]
 _ALWAYS_APART = ("run", "device", "dtype", "pass", "is_causal", "mask")
 # These make figures apart only where one implementation has several; else they go in the label.
 _APART_WITHIN = ("growth", "batch", "threads", "kind")
+_CONDITIONS = (*_ALWAYS_APART, *_APART_WITHIN)
 
 # Okabe & Ito (2008), without the yellow that vanishes on white; ordered so that neighbours also
 # differ in lightness, since a printed page is grey.
@@ -157,13 +158,9 @@ def views(
     visits = visits.assign(  # as cells have them, or they would not be found again
         **{name: numbers_or_nan(visits, name) for name in NUMBERS if name in visits}
     )
-    extra = [
-        name
-        for name in dict.fromkeys(by)
-        if name in timed.columns and name not in (*_ALWAYS_APART, *_APART_WITHIN)
-    ]
+    extra = (name for name in by if name in timed.columns and name not in _CONDITIONS)
     names = list(dict.fromkeys(("implementation", *extra)))
-    known = [name for name in (*_ALWAYS_APART, *_APART_WITHIN) if name in timed.columns]
+    known = [name for name in _CONDITIONS if name in timed.columns]
     apart = [
         name
         for name in known
@@ -195,7 +192,6 @@ def views(
         }
         conditions |= {name: value for name, value in usual.items() if value}
         suffix = "-".join(_slug(conditions.get(name, "unknown")) for name in apart)
-        own = (runs or {}).get(conditions.get("run", ""), info or {})
         name = ", ".join(worded(one, conditions.get(one, "unknown")) for one in apart)
         found.append(
             View(
@@ -203,7 +199,7 @@ def views(
                 conditions=conditions,
                 suffix=suffix,
                 name=name,
-                info=own,
+                info=(runs or {}).get(conditions.get("run", ""), info or {}),
                 sizes=sizes,
             )
         )
@@ -275,11 +271,10 @@ def _slug(text: str) -> str:
 
 
 def _with_distinct_suffixes(found: Sequence[View]) -> tuple[View, ...]:
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     renamed = []
     for view in found:
-        seen[view.suffix] = seen.get(view.suffix, 0) + 1
-        if seen[view.suffix] > 1:
-            view = replace(view, suffix=f"{view.suffix}-{seen[view.suffix]}")
-        renamed.append(view)
+        seen[view.suffix] += 1
+        more = f"-{seen[view.suffix]}" if seen[view.suffix] > 1 else ""
+        renamed.append(replace(view, suffix=view.suffix + more))
     return tuple(renamed)
