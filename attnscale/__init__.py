@@ -40,7 +40,7 @@ def fit(
         ValueError: the claim is no law, a column is missing, or a value cannot be a size or a cost.
 
     """
-    from reports.cells.cells import SIZES
+    from reports.cells.case_columns import SIZES
     from reports.judge.fit import fit as judge
 
     return judge(

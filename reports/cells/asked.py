@@ -16,14 +16,21 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from reports.cells.cells import COVARIATES, EXACT, KNOWN_SIZES, SIZE_COLUMNS, SIZES
-from reports.cells.groups import CONDITIONS, group_columns, with_cost
+from reports.cells.case_columns import (
+    CONDITIONS,
+    COVARIATES,
+    EXACT,
+    KNOWN_SIZES,
+    SIZE_COLUMNS,
+    SIZES,
+)
+from reports.cells.groups import group_columns, with_cost
 from reports.laws.grammar import LawError, parse
 from reports.laws.monomials import Floats
 from reports.tables.columns import FARTHEST, TableError, TableWarning, column_called
 from reports.tables.costs import Cost, cost_in, size_in, thousands_note
 from reports.tables.losses import Statuses, by_status, without_number
-from reports.tables.selection import chosen, columns_meant
+from reports.tables.selection import columns_meant, rows_where
 from reports.tables.spelled import spelled
 
 COST = "time_s"
@@ -64,7 +71,7 @@ def asked(
             left.
 
     """
-    frame = chosen(frame, where)
+    frame = rows_where(frame, where)
     if "schema" in frame.columns:
         if len(values) != 1:
             raise TableError(f"a run is judged by one --value, got {len(values)}; name one")

@@ -3,75 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.cells.visits import chosen_visits, marked_noisy, readings
-from reports.tables.columns import FARTHEST
+from bench.records import Record
+from reports.cells.case_columns import CASE_COLUMNS, SIZE_COLUMNS
+from reports.cells.readings import chosen_readings, marked_noisy, times_read
+from reports.tables.columns import FARTHEST, numbers_or_nan
 
-# What tells one cell from another; a table may have any of these columns, or none.
-CASE_COLUMNS = (
-    "run",
-    "implementation",
-    "kind",
-    "pass",
-    "device",
-    "dtype",
-    "batch",
-    "is_causal",
-    "mask",
-    "threads",
-    "growth",
-    "num_heads",
-    "seq_len",
-    "key_len",
-    "head_dim",
-    "d_model",
-    "claim",
-    "workspace_claim",
-)
-SIZE_COLUMNS = ("batch", "threads", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
-
+NUMBERS = ("batch", "threads", *SIZE_COLUMNS)
+"""Columns of a case that hold numbers."""
 # Column of the records -> how the rounds of a cell become one number. The rounds marked noisy are
 # left out where a cell has others; not of the errors, which no noise disturbs, nor of what tells
 # how noisy the rounds were.
+_NOT_MEDIANS = {"time_min_s": "min", "readings": "sum"} | dict.fromkeys(
+    (
+        *("compile_s", "gpu_temperature_c", "waiting_share", "other_load", "steal_share"),
+        *("max_error", "allowed_error"),
+    ),
+    "max",
+)
 READINGS = {
-    "time_min_s": "min",
-    "typical_s": "median",
-    "readings": "sum",
-    "cpu_time_s": "median",
-    "graph_time_s": "median",
-    "compile_s": "max",
-    "workspace_bytes": "median",
-    "flops": "median",
-    "flops_executed": "median",
-    "transcendentals": "median",
-    "bytes_moved": "median",
-    "operator_launches": "median",
-    "minor_faults": "median",
-    "energy_j": "median",
-    "energy_resolution_j": "median",
-    "frequency_hz": "median",
-    "gpu_clock_hz": "median",
-    "gpu_temperature_c": "max",
-    "gpu_power_w": "median",
-    "calls_per_sample": "median",
-    "waiting_share": "max",
-    "other_load": "max",
-    "steal_share": "max",
-    "max_error": "max",
-    "allowed_error": "max",
+    name: _NOT_MEDIANS.get(name, "median")
+    for name in (
+        *("time_min_s", "typical_s", "readings", "cpu_time_s", "graph_time_s", "compile_s"),
+        *("workspace_bytes", "flops", "flops_executed", "transcendentals", "bytes_moved"),
+        *("operator_launches", "minor_faults", "energy_j", "energy_resolution_j"),
+        *("frequency_hz", "gpu_clock_hz", "gpu_temperature_c", "gpu_power_w"),
+        *("calls_per_sample", "waiting_share", "other_load", "steal_share"),
+        *("max_error", "allowed_error"),
+    )
 }
 COUNT_COLUMNS = (
-    "workspace_bytes",
-    "flops",
-    "flops_executed",
-    "transcendentals",
-    "bytes_moved",
-    "operator_launches",
-    "calls_per_sample",
+    *(one.name for one in fields(Record) if one.name in READINGS and one.type == "int | None"),
     "readings",
 )
 """Readings that are whole numbers."""
@@ -131,21 +98,14 @@ def measured(cells: pd.DataFrame) -> pd.DataFrame:
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy with every column that the aggregation reads, as numbers where numbers are meant."""
     records = frame.copy()
-    if "implementation" not in records.columns:
-        records["implementation"] = UNNAMED
-    records["implementation"] = records["implementation"].astype(object)
-    if "status" not in records.columns:
-        records["status"] = "measured"
-    records["status"] = records["status"].astype(object).fillna("measured")
-    if "reason" not in records.columns:
-        records["reason"] = None
-    records["reason"] = records["reason"].astype(object)
+    for name, usual in (("implementation", UNNAMED), ("status", "measured"), ("reason", None)):
+        found = records[name] if name in records else pd.Series(usual, index=records.index)
+        records[name] = found.astype(object)
+    records["status"] = records["status"].fillna("measured")
     records["noisy"] = marked_noisy(records)
-    for name in ("time_s", *READINGS, *SIZE_COLUMNS):
-        if name in records.columns:
-            records[name] = pd.to_numeric(records[name], errors="coerce").astype(float)
-        elif name not in SIZE_COLUMNS:
-            records[name] = np.nan
+    for name in ("time_s", *READINGS, *NUMBERS):
+        if name in records.columns or name not in NUMBERS:
+            records[name] = numbers_or_nan(records, name)
     unmeasured = records["status"] != "measured"
     records.loc[unmeasured, ["time_s", *READINGS]] = np.nan
     return records
@@ -158,7 +118,7 @@ def _set_aside(
     read = records[name].notna().to_numpy(dtype=np.bool_)
     aside = np.zeros(len(records), dtype=np.bool_)
     found = records[read]
-    aside[read] = ~chosen_visits(marked_noisy(found, name), number[read], readings(found, name))
+    aside[read] = ~chosen_readings(marked_noisy(found, name), number[read], times_read(found, name))
     return aside
 
 

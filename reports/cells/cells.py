@@ -9,38 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.cells.groups import CONDITIONS
-from reports.cells.readings import are_enough, instead, of_stretches
-from reports.cells.scatter import Numbers, Scatter
-from reports.cells.visits import (
+from reports.cells.case_columns import CONDITIONS, COVARIATES, SIZE_COLUMNS
+from reports.cells.readings import (
     REPLAYED,
-    chosen_visits,
-    deviations,
+    chosen_readings,
+    enough_readings,
     marked_noisy,
-    readings,
-    scatter_of,
+    of_stretches,
+    times_read,
+    with_statistic,
 )
+from reports.cells.scatter import Numbers, Scatter, deviations, scatter_of
 from reports.laws.monomials import Floats
 from reports.tables.columns import FARTHEST, TableError, measured_rows, numbers, row_of
 from reports.tables.rounds import READINGS
 from reports.tables.units import unit_of
 
-SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
-SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
-"""The default letters of laws and the columns they stand for."""
-KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
-    {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len"}
-)
-"""Letters that a claim may use without being told what they stand for."""
-EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
-"""Costs that are counted: the same at every call."""
-COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 WILD = 3.0
 LEAST_SCATTER = 0.005  # readings that agree to half a per cent do so by luck
 FEWEST_QUIET = 2  # among any number of readings marked as disturbed
@@ -61,8 +50,9 @@ class Cells:
     `sizes` maps the law's letters to values; `cost` is the median over readings (or their
     minimum), in the unit of the column; `visits` counts the readings that are used, `aside`
     those that are not, since they were marked noisy or took far longer than others of their cell
-    (see `reports.cells.visits`). `weights` are 1, and less for a cell whose readings disagree more
-    than three times as much as a typical cell's, or are mostly disturbed while most cells' are not.
+    (see `reports.cells.readings`). `weights` are 1, and less for a cell whose readings disagree
+    more than three times as much as a typical cell's, or are mostly disturbed while most cells' are
+    not.
     `scatter` is how readings of one cell differ, in parts. `covariates` holds workspace_bytes,
     minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
     the fraction of readings set aside or marked noisy, `censored` the number of cells that were
@@ -127,13 +117,13 @@ def usual_statistic(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -
         return "quiet"
     rows = frame[measured_rows(frame)]
     number, _ = _numbered(rows, list(sizes.values()))
-    return "quiet" if are_enough(number, value) else "median"
+    return "quiet" if enough_readings(number, value) else "median"
 
 
 def _by(frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: str) -> pd.DataFrame:
     """The table's readings as a statistic wants them."""
     if READINGS in frame.columns:
-        return instead(frame, value, statistic)
+        return with_statistic(frame, value, statistic)
     if statistic != "quiet" or unit_of(value).kind != "time":
         return frame
     wanted = measured_rows(frame)
@@ -174,13 +164,12 @@ def cells_of(
             )
     noisy = marked_noisy(rows, value)
     number, count = _numbered(rows[keep], list(sizes.values()))
-    chosen = chosen_visits(noisy[keep], number, readings(rows[keep], value))
+    chosen = chosen_readings(noisy[keep], number, times_read(rows[keep], value))
     disturbed = noisy[keep] | ~chosen
     good = np.bincount(number, weights=~disturbed, minlength=count)
     quiet = 2 * good >= np.bincount(number, minlength=count)
-    if (
-        value != REPLAYED and "noisy" in rows and rows["noisy"].notna().any()
-    ):  # who marks noise vouches for the rest
+    # Who marks noise vouches for the rest.
+    if value != REPLAYED and "noisy" in rows and rows["noisy"].notna().any():
         quiet |= good >= FEWEST_QUIET
     aside = np.bincount(number[~chosen], minlength=count)
     every, cell_of_every = rows[keep], number
@@ -191,9 +180,8 @@ def cells_of(
     series = pd.Series(cost).groupby(number)
     visits = np.asarray(series.size(), dtype=np.int64)
     weights = _weights(deviations(np.log(cost), number, count), visits)
-    if (
-        2 * (~quiet).sum() < quiet.size
-    ):  # where most cells are disturbed, none can be told to be worse
+    # Where most cells are disturbed, none can be told to be worse.
+    if 2 * (~quiet).sum() < quiet.size:
         weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
     covariates = {}
     for column in COVARIATES:

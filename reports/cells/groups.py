@@ -9,22 +9,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from reports.cells.case_columns import CONDITIONS
 from reports.cells.moving_sizes import moving_sizes
 from reports.tables.columns import measured_rows, no_column
-
-CONDITIONS = (
-    "run",
-    "kind",
-    "pass",
-    "device",
-    "dtype",
-    "batch",
-    "is_causal",
-    "mask",
-    "growth",
-    "threads",
-)
-"""Columns that split groups when they vary; sizes never do."""
 
 
 def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[str]:

@@ -1,4 +1,4 @@
-"""The quiet end of many readings: a cell's value where a machine is disturbed now and then.
+"""Which readings speak for a cell: the undisturbed ones, and the quiet end of many.
 
 Disturbance only adds time, and comes in spells. Of enough readings, spread over a run, some were
 taken in quiet moments; the quickest of each process (or stretch of a table) are therefore near the
@@ -9,16 +9,107 @@ and long calls have fewer: so it is the expected quickest of five that counts (d
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from reports.cells.scatter import Numbers
-from reports.tables.columns import numbers
+from reports.laws.monomials import Floats
+from reports.tables.columns import numbers, numbers_or_nan
 from reports.tables.rounds import DRAWN, READINGS, TYPICAL, quiet_end
 from reports.tables.units import unit_of
 
+Mask = npt.NDArray[np.bool_]
+SLOWER = 0.1
+SLOWER_IN_ERRORS = 4.5
+"""In standard deviations of a reading: among five honest ones the slowest is seldom so far off."""
+REPLAYED = "graph_time_s"
+CLOCK_LOWERED = "GPU clock lowered"
+"""How the reason of a noisy visit begins, in runs of schema 1, for which the GPU did that."""
+SLOWER_REPLAY = 1.02
 ENOUGH_READINGS = 30
 STRETCHES = 3
+_MEDIAN_ABOVE_QUICKEST = (1.0, 1.0, 0.477, 0.688, 0.918, 1.062, 1.181, 1.278, 1.353, 1.419, 1.476)
+"""The median distance from the smallest of so many standard normal values to their median."""
+
+
+def marked_noisy(frame: pd.DataFrame, value: str = "") -> Mask:
+    """Which rows are marked as disturbed while they were measured; none without such a column.
+
+    The marks are those of the time as called. A replay has no launches that could be disturbed: of
+    these marks it bears the one of a GPU that lowered its clock. And one that took longer than the
+    call, launches and all, was disturbed, by whatever it was.
+    """
+    if value == REPLAYED:
+        return _slowed(frame) | (
+            _floats(frame, REPLAYED) > SLOWER_REPLAY * _floats(frame, "time_s")
+        )
+    if "noisy" not in frame.columns:
+        return np.zeros(len(frame), dtype=np.bool_)
+    return np.asarray(frame["noisy"].eq(True).fillna(False), dtype=np.bool_)
+
+
+def _slowed(frame: pd.DataFrame) -> Mask:
+    """Where the reasons of noise, if there are any, say that the GPU lowered its clock."""
+    if "noise_reasons" not in frame.columns:
+        return np.zeros(len(frame), dtype=np.bool_)
+    texts = (str(one) for one in frame["noise_reasons"])
+    return np.fromiter((CLOCK_LOWERED in one for one in texts), dtype=np.bool_, count=len(frame))
+
+
+def _floats(frame: pd.DataFrame, column: str) -> Floats:
+    return np.asarray(numbers_or_nan(frame, column), dtype=np.float64)
+
+
+def times_read(frame: pd.DataFrame, value: str) -> Floats | None:
+    """The readings of a clock, by which disturbed ones can be told; None for other costs.
+
+    Disturbances only ever add time; other costs may scatter both ways.
+    """
+    if unit_of(value).kind != "time":
+        return None
+    return _floats(frame, value)
+
+
+def chosen_readings(noisy: Mask, cell: Numbers, times: Floats | None = None) -> Mask:
+    """The readings that speak for their cell, given which are noisy and the cell of each, from 0.
+
+    A reading known to be disturbed is set aside where its cell has an undisturbed one; a cell that
+    has none speaks by all of its readings. A shared machine may be slow for the whole of a round,
+    or for one reading: one that took longer than the quickest undisturbed one of its cell by more
+    than SLOWER, or than SLOWER_IN_ERRORS times the usual scatter where that is more, counts as
+    disturbed too.
+    """
+    if not cell.size:
+        return ~noisy
+    quiet = np.bincount(cell, weights=~noisy) > 0
+    chosen = np.asarray(~noisy | ~quiet[cell])
+    if times is not None:
+        usual = usual_scatter(np.log(times[chosen]), cell[chosen])
+        quickest = np.full(int(cell.max()) + 1, np.inf)
+        np.minimum.at(quickest, cell[chosen], times[chosen])
+        farthest = max(1.0 + SLOWER, math.exp(SLOWER_IN_ERRORS * usual))
+        chosen &= times <= farthest * quickest[cell]
+    return chosen
+
+
+def usual_scatter(logs: Floats, cell: Numbers) -> float:
+    """The standard deviation of a reading about its cell, in a typical cell: 0 without repetitions.
+
+    From the distance between a cell's quickest reading and its median, which slow readings leave
+    alone as long as they are fewer than half; the median over cells, each by what that distance
+    is for normal readings of deviation 1.
+    """
+    count = np.bincount(cell)
+    if not (count > 1).any():
+        return 0.0
+    by_cell = pd.Series(logs).groupby(cell)
+    above = (by_cell.median() - by_cell.min()).to_numpy(dtype=np.float64)
+    many = by_cell.size().to_numpy()
+    expected = np.array(_MEDIAN_ABOVE_QUICKEST)[np.minimum(many, len(_MEDIAN_ABOVE_QUICKEST) - 1)]
+    return float(np.median((above / expected)[many > 1]))
 
 
 def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame:
@@ -44,14 +135,14 @@ def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame
     return quiet.assign(round=None) if "round" in quiet else quiet
 
 
-def are_enough(cell: Numbers, value: str) -> bool:
+def enough_readings(cell: Numbers, value: str) -> bool:
     """Whether a table brings so many readings of its cells that their quiet end can be told."""
     if unit_of(value).kind != "time" or not cell.size:
         return False
     return float(np.median(np.bincount(cell))) >= ENOUGH_READINGS
 
 
-def instead(frame: pd.DataFrame, value: str, statistic: str) -> pd.DataFrame:
+def with_statistic(frame: pd.DataFrame, value: str, statistic: str) -> pd.DataFrame:
     """A table of quiet ends with another statistic in their place, as far as it is known."""
     column = {"median": TYPICAL, "min": "time_min_s"}.get(statistic)
     if column not in frame or value != "time_s":

@@ -1,76 +1,119 @@
-"""Local slopes: how fast the cost grows between neighbouring sizes, on log scales.
+"""Local slopes: how fast the cost grows from each size to the next, on log scales.
 
-A law fitted to everything can hide a bend; the slope between two neighbours cannot. Where a
-single term leads, the slope is its exponent.
+A law fitted to everything can hide a bend; the slope between two neighbours cannot. Where a single
+term leads, the slope is its exponent. Figures show the slopes of single series, by the readings of
+two cells alone; a fit has means over series, with the error of a cell, in which what all readings
+of a cell share is included.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as t_distribution
 
-from reports.cells.groups import groups
-from reports.cells.visits import chosen_visits, marked_noisy, readings
+from reports.cells.case_columns import SIZE_COLUMNS
+from reports.cells.cells import Cells
+from reports.cells.readings import chosen_readings, marked_noisy, times_read
 from reports.tables.columns import TableError, measured_rows, numbers
 
-_SIZES = ("seq_len", "key_len", "d_model", "num_heads", "head_dim", "batch")
 COLUMNS = ("size_low", "size_high", "at", "slope", "low", "high")
+_CONFIDENCE = 0.95  # of the intervals of single series
 
 
-def local_slopes(
-    frame: pd.DataFrame,
-    *,
-    against: str = "seq_len",
-    value: str = "time_s",
-    confidence: float = 0.95,
-) -> pd.DataFrame:
-    """Slopes of log cost over log size between neighbouring sizes of every series, one row each.
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The slope of log cost over log size between two neighbouring values of one size.
 
-    A series is a group (see `reports.cells.groups`) in which only `against`, and sizes that move
-    along with it, differ. The columns are those that name the series, then `size_low`, `size_high`,
-    `at` (their geometric mean), `slope` (by the cells' medians, noisy visits left out where a cell
-    has others), and `low`, `high`: an interval by the spread between visits, NaN where a cell has
-    only one. It tells the repeatability of the two cells alone; an error that a cell's visits share
-    is not in it.
+    The mean over so many `series`, each a pair of cells alike in all other sizes.
+    """
+
+    size: str
+    start: float
+    end: float
+    slope: float
+    low: float
+    high: float
+    series: int
+
+    def to_dict(self) -> dict[str, str | float | int]:
+        """JSON numbers, never NaN."""
+        return asdict(self)
+
+
+def steps_of(
+    cells: Cells, names: Sequence[str], *, error: float, free: int, confidence: float
+) -> tuple[Step, ...]:
+    """The steps of every size; `error` is the relative error of a cell, known by `free` degrees.
+
+    Values without a cell in common with the next one are left out.
+    """
+    quantile = float(t_distribution.ppf((1 + confidence) / 2, max(free, 1)))
+    logs = np.log(cells.cost)
+    found = []
+    for name in names:
+        others = [other for other in cells.sizes if other != name]
+        keys = list(zip(*(cells.sizes[other] for other in others), strict=True))
+        keys = keys or [()] * len(cells)
+        by_value: dict[float, dict[tuple[float, ...], list[float]]] = {}
+        for key, value, log in zip(keys, cells.sizes[name], logs, strict=True):
+            by_value.setdefault(float(value), {}).setdefault(key, []).append(float(log))
+        for start, end in itertools.pairwise(sorted(by_value)):
+            both = by_value[start].keys() & by_value[end].keys()
+            if not both:
+                continue
+            span = math.log(end / start)
+            rises = [
+                np.mean(by_value[end][key]) - np.mean(by_value[start][key]) for key in sorted(both)
+            ]
+            half = quantile * error * math.sqrt(2 / len(both)) / span
+            slope = float(np.mean(rises)) / span
+            found.append(
+                Step(
+                    size=name,
+                    start=start,
+                    end=end,
+                    slope=slope,
+                    low=slope - half,
+                    high=slope + half,
+                    series=len(both),
+                )
+            )
+    return tuple(found)
+
+
+def local_slopes(rows: pd.DataFrame, *, against: str = "seq_len") -> pd.DataFrame:
+    """Slopes of log time over log size between neighbouring sizes of one implementation.
+
+    A series is those rows in which only `against`, and sizes that move along with it, differ. Each
+    slope has `size_low`, `size_high`, `at` (their geometric mean), `slope` (by the cells' medians,
+    noisy readings left out where a cell has others), and `low`, `high`: an interval by the spread
+    between readings, NaN where a cell has only one. It tells the repeatability of the two cells
+    alone; an error that a cell's readings share is not in it.
 
     Raises:
-        TableError: a column is missing, or a size or cost is not a positive number.
+        TableError: a column is missing, or a size or a time is not a positive number.
 
     """
-    rows = frame[measured_rows(frame)]
-    size, cost = numbers(rows, against), numbers(rows, value)
-    keep = np.isfinite(size) & np.isfinite(cost) & (cost > 0)
+    rows = rows[measured_rows(rows)]
+    size, time = numbers(rows, against), numbers(rows, "time_s")
+    keep = np.isfinite(size) & np.isfinite(time) & (time > 0)
     if (size[keep] <= 0).any():
         raise TableError(f"{against} must be positive, got {size[keep].min():g}; correct the table")
-    rows = rows[keep].assign(**{against: size[keep], value: cost[keep]})
-    parts = []
-    for group, part in groups(rows):
-        for fixed, series in _series(part, against):
-            slopes = _slopes(series, against, value, confidence)
-            if not slopes.empty:
-                parts.append(slopes.assign(**{**group, **fixed}))
-    if not parts:
-        return pd.DataFrame(columns=list(COLUMNS))
-    found = pd.concat(parts, ignore_index=True)
-    names = [column for column in found.columns if column not in COLUMNS]
-    return found[[*names, *COLUMNS]]
-
-
-def _series(part: pd.DataFrame, against: str) -> list[tuple[dict[str, float | None], pd.DataFrame]]:
+    rows = rows[keep].assign(**{against: size[keep], "time_s": time[keep]})
     fixed = [
         column
-        for column in _SIZES
-        if column in part.columns and column != against and not _moves_along(part, column, against)
+        for column in (*SIZE_COLUMNS, "batch")
+        if column in rows and column != against and not _moves_along(rows, column, against)
     ]
-    if not fixed:
-        return [({}, part)]
-    return [
-        ({c: _number(v) for c, v in zip(fixed, key, strict=True)}, series)
-        for key, series in part.groupby(fixed, sort=True, dropna=False)
-    ]
+    series = [one for _, one in rows.groupby(fixed, dropna=False)] if fixed else [rows]
+    found = [slope for one in series for slope in _slopes(one, against)]
+    return pd.DataFrame(found, columns=list(COLUMNS))
 
 
 def _moves_along(part: pd.DataFrame, column: str, against: str) -> bool:
@@ -82,44 +125,29 @@ def _moves_along(part: pd.DataFrame, column: str, against: str) -> bool:
     return bool(pairs[column].nunique() > 1 and not pairs[against].duplicated().any())
 
 
-def _slopes(series: pd.DataFrame, against: str, value: str, confidence: float) -> pd.DataFrame:
+def _slopes(series: pd.DataFrame, against: str) -> Iterator[tuple[float, ...]]:
     cell = np.unique(series[against].to_numpy(dtype=np.float64), return_inverse=True)[1]
-    series = series[chosen_visits(marked_noisy(series, value), cell, readings(series, value))]
-    logs = np.log(series[value].to_numpy(dtype=np.float64))
+    times = times_read(series, "time_s")
+    series = series[chosen_readings(marked_noisy(series, "time_s"), cell, times)]
+    logs = np.log(series["time_s"].to_numpy(dtype=np.float64))
     by_size = pd.Series(logs).groupby(series[against].to_numpy(dtype=np.float64))
-    middle, scatter, visits = by_size.median(), by_size.std(), by_size.size()
-    rows = []
-    sizes = list(middle.index)
-    for k in range(len(sizes) - 1):
-        span = math.log(sizes[k + 1] / sizes[k])
+    middle, scatter, readings = by_size.median(), by_size.std(), by_size.size()
+    for k, (low, high) in enumerate(itertools.pairwise(middle.index)):
+        span = math.log(high / low)
         slope = (middle.iloc[k + 1] - middle.iloc[k]) / span
-        half = _half_width(scatter.iloc[k : k + 2], visits.iloc[k : k + 2], confidence) / span
-        rows.append(
-            {
-                "size_low": sizes[k],
-                "size_high": sizes[k + 1],
-                "at": math.sqrt(sizes[k] * sizes[k + 1]),
-                "slope": slope,
-                "low": slope - half,
-                "high": slope + half,
-            }
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        half = _half_width(scatter.iloc[k : k + 2], readings.iloc[k : k + 2]) / span
+        yield low, high, math.sqrt(low * high), slope, slope - half, slope + half
 
 
-def _half_width(scatter: pd.Series[float], visits: pd.Series[int], confidence: float) -> float:
-    """Half the interval of a difference of two medians by Welch's t; NaN for single visits."""
-    if (visits < 2).any():
+def _half_width(scatter: pd.Series[float], readings: pd.Series[int]) -> float:
+    """Half the interval of a difference of two medians by Welch's t; NaN for single readings."""
+    if (readings < 2).any():
         return math.nan
     # The median of three or more normal values is less efficient than their mean.
-    inefficiency = np.where(visits >= 3, math.pi / 2, 1.0)
-    variances = scatter.to_numpy() ** 2 / visits.to_numpy() * inefficiency
+    inefficiency = np.where(readings >= 3, math.pi / 2, 1.0)
+    variances = scatter.to_numpy() ** 2 / readings.to_numpy() * inefficiency
     total = float(variances.sum())
     if total == 0:
         return 0.0
-    free = total**2 / float((variances**2 / (visits.to_numpy() - 1)).sum())
-    return float(t_distribution.ppf((1 + confidence) / 2, free)) * math.sqrt(total)
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float | np.number) else None
+    free = total**2 / float((variances**2 / (readings.to_numpy() - 1)).sum())
+    return float(t_distribution.ppf((1 + _CONFIDENCE) / 2, free)) * math.sqrt(total)

@@ -15,7 +15,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from scipy.stats import f as f_distribution
 
-from reports.cells.scatter import Numbers
+from reports.cells.scatter import Numbers, means
 from reports.laws.monomials import Floats
 from reports.tables.units import unit_of
 
@@ -173,13 +173,13 @@ def _effects(logs: Floats, cell: Numbers, codes: Numbers) -> tuple[Floats, bool]
 
     A two-way layout without interaction, by taking means out in turn.
     """
-    about = logs - _means(logs, cell)[cell]
+    about = logs - means(logs, cell)[cell]
     total = float(about @ about)
     effects, rest = np.zeros(int(codes.max()) + 1), about
     for _ in range(_ROUNDS):
-        more = _means(rest, codes)
+        more = means(rest, codes)
         effects, rest = effects + more, rest - more[codes]
-        rest = rest - _means(rest, cell)[cell]
+        rest = rest - means(rest, cell)[cell]
         if np.abs(more).max() < 1e-6:
             break
     left = float(rest @ rest)
@@ -189,7 +189,3 @@ def _effects(logs: Floats, cell: Numbers, codes: Numbers) -> tuple[Floats, bool]
     ratio = (total - left) / (effects.size - 1) / max(left / free, 1e-12)
     sure = f_distribution.sf(ratio, effects.size - 1, free) < _LEVEL
     return effects - effects.mean(), bool(sure and total - left > _EXPLAINED * total)
-
-
-def _means(values: Floats, of: Numbers) -> Floats:
-    return np.asarray(np.bincount(of, weights=values) / np.maximum(np.bincount(of), 1))

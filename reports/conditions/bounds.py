@@ -33,8 +33,10 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 
-from reports.cells.cell_table import CASE_COLUMNS, measured
+from reports.cells.case_columns import CASE_COLUMNS
+from reports.cells.cell_table import measured
 from reports.conditions.caches import caches_of
+from reports.tables.json_values import is_positive
 from reports.text import wording
 
 EXPLAINS = 0.3
@@ -122,7 +124,7 @@ def ceilings_of(info: Mapping[str, object], device: object, dtype: object) -> di
     for name in (str(device), str(device).split(":")[0]):
         entry = ceilings.get(f"{name}/{dtype}")
         if isinstance(entry, Mapping):
-            return {str(key): value for key in entry if (value := _positive(entry[key]))}
+            return {str(key): float(value) for key, value in entry.items() if is_positive(value)}
     return {}
 
 
@@ -203,12 +205,6 @@ def _texts(timed: pd.DataFrame, name: str) -> list[str]:
 def _cache(info: Mapping[str, object], device: str) -> dict[str, float]:
     last = max(caches_of(info, device).values(), default=None)
     return {} if last is None else {"cache_bytes": last}
-
-
-def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 < value < np.inf else None
 
 
 def _tensor_bytes(timed: pd.DataFrame) -> pd.Series:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
+
+from reports.tables.json_values import is_positive
 
 
 def caches_of(info: Mapping[str, object], device: object) -> dict[str, float]:
@@ -18,11 +19,5 @@ def caches_of(info: Mapping[str, object], device: object) -> dict[str, float]:
     caches = machine.get("caches_bytes") if device == "cpu" else None
     if not isinstance(caches, Mapping):
         return {}
-    found = {str(name): size for name, one in caches.items() if (size := _bytes(one)) is not None}
+    found = {str(name): float(one) for name, one in caches.items() if is_positive(one)}
     return dict(sorted(found.items(), key=lambda item: item[1]))
-
-
-def _bytes(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 < value < inf else None

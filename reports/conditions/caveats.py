@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +11,9 @@ from typing import Any
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.conditions.disturbances import disturbances, harness, strings
+from reports.conditions.disturbances import disturbances, harness, ranked, texts_in
+from reports.tables.columns import numbers_or_nan
+from reports.tables.json_values import float_or_none
 from reports.text import wording
 
 _STATUS_WORDS = {
@@ -79,7 +80,8 @@ def untimed(cells: pd.DataFrame) -> list[Untimed]:
             implementation=name,
             status=status,
             meaning=_STATUS_WORDS.get(status, status),
-            reason=_cut(first[name, status, reason]) or "no reason recorded",
+            reason=wording.shortened(first[name, status, reason], most=_LONGEST_REASON)
+            or "no reason recorded",
             cells=number,
         )
         for (name, status, reason), number in sorted(
@@ -103,12 +105,12 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
         *harness(frame, info),
         *_instruments(cells, info),
         *_setup(info),
-        *[wording.one_line(line) for line in strings(info.get("caveats"))],
+        *[wording.one_line(line) for line in texts_in(info.get("caveats"))],
     ]
     return list(dict.fromkeys(lines))
 
 
-def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
+def gate_findings(info: Mapping[str, Any]) -> tuple[str, list[str]]:
     """The correctness gate in one sentence, and the failures it recorded, a line each."""
     summary = info.get("verification")
     if not isinstance(summary, Mapping):
@@ -118,7 +120,7 @@ def gate(info: Mapping[str, Any]) -> tuple[str, list[str]]:
         )
     numbers = {name: summary.get(name) for name in ("pass", "fail", "error", "unsupported")}
     words = [f"{number:,} {name}" for name, number in numbers.items() if isinstance(number, int)]
-    lines = [wording.one_line(line) for line in strings(summary.get("failures"))]
+    lines = [wording.one_line(line) for line in texts_in(summary.get("failures"))]
     if not words:
         return "The correctness gate recorded no counts.", lines
     return (
@@ -133,7 +135,7 @@ def _statuses(cells: pd.DataFrame) -> list[str]:
     return [
         f"{wording.count(number, 'cell')} ({status}): "
         f"{_STATUS_WORDS.get(status, 'not measured')}. The table of untimed cells says why."
-        for status, number in _ranked(totals)
+        for status, number in ranked(totals)
     ]
 
 
@@ -150,7 +152,7 @@ def _rounds(cells: pd.DataFrame) -> list[str]:
 
 def _compiling(cells: pd.DataFrame) -> list[str]:
     """What the first call of each cell took where it compiled, by implementation."""
-    took = pd.to_numeric(cells["compile_s"], errors="coerce").dropna()
+    took = numbers_or_nan(cells, "compile_s").dropna()
     return [
         f"The first call of {wording.one_line(name)} compiles, at each size anew: "
         f"{wording.seconds(own.min())} to {wording.seconds(own.max())}, which its times leave out; "
@@ -165,7 +167,7 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     if not isinstance(schedule, Mapping):
         return []
     budget, spent, rounds = (
-        _number(schedule.get(name)) for name in ("time_budget_s", "spent_s", "rounds")
+        float_or_none(schedule.get(name)) for name in ("time_budget_s", "spent_s", "rounds")
     )
     made = "" if rounds is None else wording.count(int(rounds), "round")
     ended = wording.one_line(schedule.get("ended") or "")
@@ -174,7 +176,7 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
         after = made and f" after {made}"
         return [f"The run was cut short{after}; sweep --resume completes it."]
     if budget is None and "limit" in ended:
-        budget = _number(schedule.get("time_limit_s"))
+        budget = float_or_none(schedule.get("time_limit_s"))
     if budget is None:
         return []
     left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {_was(unseen)} never measured"
@@ -231,19 +233,5 @@ def _setup(info: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
 def _was(number: int) -> str:
     return "was" if number == 1 else "were"
-
-
-def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"

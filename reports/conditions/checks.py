@@ -13,44 +13,25 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from reports.tables.json_values import float_or_none
 from reports.text import wording
 
 AREAS = (
-    "shapes",
-    "scores",
-    "causal",
-    "masks",
-    "memory",
-    "gradients",
-    "state",
-    "dropout",
-    "properties",
-    "agreement",
+    *("shapes", "scores", "causal", "masks", "memory", "gradients", "state", "dropout"),
+    *("properties", "agreement"),
 )
 """What is checked, in the order of the page; areas that a later version adds follow."""
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 """From fine to coarse rounding; others follow by name."""
+_COUNTS = ("pass", "fail", "unsupported", "error")
 COLUMNS = (
-    "run",
-    "implementation",
-    "dtype",
-    "area",
-    "check",
-    "pass",
-    "fail",
-    "unsupported",
-    "error",
-    "case",
-    "worst_error",
-    "worst_allowed",
-    "share",
-    "reason",
+    *("run", "implementation", "dtype", "area", "check", *_COUNTS, "case", "worst_error"),
+    *("worst_allowed", "share", "reason"),
 )
 """Columns of the table of checks. `share` is the worst error over what it is allowed."""
 
 Outcome = Literal["pass", "fail", "unsupported", "unasked"]
 
-_COUNTS = ("pass", "fail", "unsupported", "error")
 _NUMBERS = ("worst_error", "worst_allowed", "share")
 _MOST_COUNTED = 2**40  # beyond it a count is a mistake; sums of such counts still fit 64 bits
 _NOT_TOLD = "not told"
@@ -127,7 +108,7 @@ def numberless(checks: pd.DataFrame) -> pd.DataFrame:
     return checks[(failed(checks) > 0) & ~(checks["share"] > 1)]
 
 
-def in_words(checks: pd.DataFrame) -> str:
+def worst_in_words(checks: pd.DataFrame) -> str:
     """Who exceeds the allowance, where and by how much; else how near the nearest comes."""
     beyond, lost = checks[checks["share"] > 1], numberless(checks)
     uncounted = int(failed(lost).sum())
@@ -165,10 +146,10 @@ def share_words(share: float) -> str:
         return "0 %"
     if share <= 1:
         return wording.percent(share)
-    return "above an allowance of 0" if math.isinf(share) else f"{factor(share)} times"
+    return "above an allowance of 0" if math.isinf(share) else f"{factor_words(share)} times"
 
 
-def factor(share: float) -> str:
+def factor_words(share: float) -> str:
     """A factor above one with two or three figures: `1.02`, `340`, `3.1e6`."""
     if share < 999.5:
         text = f"{share:.3g}"
@@ -191,7 +172,7 @@ def _exceeded(beyond: pd.DataFrame) -> str:
     if math.isinf(worst["share"]):
         size = f": {most}{worst['worst_error']:.2g} where none is allowed {place}"
     else:
-        size = f" by {most}a factor of {factor(float(worst['share']))} {place}"
+        size = f" by {most}a factor of {factor_words(float(worst['share']))} {place}"
     return f"{_short(names)} {verb} allowance in {_short(areas)}{size}"
 
 
@@ -266,10 +247,5 @@ def _count(value: object) -> int:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return math.nan
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond all floats
-        return math.nan
-    return number if math.isfinite(number) and number >= 0 else math.nan
+    number = float_or_none(value)
+    return math.nan if number is None or number < 0 else number

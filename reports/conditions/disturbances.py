@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.cells.visits import marked_noisy
-from reports.tables.columns import measured_rows
+from reports.cells.readings import marked_noisy
+from reports.tables.columns import measured_rows, numbers_or_nan
+from reports.tables.json_values import float_or_none
 from reports.tables.rounds import TYPICAL
 from reports.text import wording
 
@@ -59,7 +60,8 @@ def harness(frame: pd.DataFrame, info: Mapping[str, object]) -> list[str]:
     if not isinstance(costs, Mapping) or reading_s is None:
         return []
     resolution, clock, loop = (
-        _number(costs.get(name)) for name in ("clock_resolution_s", "clock_cost_s", "loop_cost_s")
+        max(float_or_none(costs.get(name)) or 0.0, 0.0)
+        for name in ("clock_resolution_s", "clock_cost_s", "loop_cost_s")
     )
     own = clock + loop * calls
     if max(resolution, own) < _MOST_OF_READING * reading_s:
@@ -74,10 +76,8 @@ def harness(frame: pd.DataFrame, info: Mapping[str, object]) -> list[str]:
 def shortest_reading(frame: pd.DataFrame) -> tuple[float | None, int]:
     """The shortest time between two looks at the clock, and how many calls it held."""
     rows = frame[measured_rows(frame)]
-    if "calls_per_sample" not in rows or "time_min_s" not in rows:
-        return None, 0
-    calls = pd.to_numeric(rows["calls_per_sample"], errors="coerce")
-    lasted = calls * pd.to_numeric(rows["time_min_s"], errors="coerce")
+    calls = numbers_or_nan(rows, "calls_per_sample")
+    lasted = calls * numbers_or_nan(rows, "time_min_s")
     if not lasted.notna().any():
         return None, 0
     at = int(np.nanargmin(lasted.to_numpy(dtype=np.float64)))
@@ -112,8 +112,7 @@ def _noisy_cells(visits: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     lines = []
     noisy = int(timed["noisy"].sum())
     if noisy:
-        counted = _noise_causes(visits)
-        why = wording.listed([f"{name} ({number})" for name, number in _ranked(counted)], most=5)
+        why = _counted(_noise_causes(visits))
         lines.append(
             f"{noisy} of {wording.count(len(timed), 'timed cell')} had a noisy round, which counts "
             f"only where the cell has no quiet one{f': {why}' if why else ''}."
@@ -135,14 +134,14 @@ def _noise_causes(visits: pd.DataFrame) -> Counter[str]:
         cause
         for noisy, reasons in zip(marked_noisy(visits), visits["noise_reasons"], strict=True)
         if noisy
-        for cause in {_NUMBER.sub("…", wording.one_line(reason)) for reason in strings(reasons)}
+        for cause in {_NUMBER.sub("…", wording.one_line(reason)) for reason in texts_in(reasons)}
     )
 
 
 def _beyond_limits(visits: pd.DataFrame) -> list[str]:
     lines = []
     for name, limit, words in _LIMITS:
-        values = _numbers(visits, name)
+        values = numbers_or_nan(visits, name)
         beyond = int((values >= limit).sum())
         if beyond:
             lines.append(
@@ -158,32 +157,26 @@ def _throttling(visits: pd.DataFrame) -> list[str]:
     slowed = [
         reasons
         for one in visits["throttle_reasons"]
-        if (reasons := {wording.one_line(reason) for reason in strings(one)} - _HARMLESS)
+        if (reasons := {wording.one_line(reason) for reason in texts_in(one)} - _HARMLESS)
     ]
     if not slowed:
         return []
-    counted = Counter(reason for reasons in slowed for reason in reasons)
-    why = wording.listed([f"{name} ({number})" for name, number in _ranked(counted)], most=5)
+    why = _counted(Counter(reason for reasons in slowed for reason in reasons))
     all_records = wording.count(len(visits), "record")
     return [f"In {len(slowed)} of {all_records} the GPU was slowed: {why}."]
 
 
-def strings(value: object) -> list[str]:
+def _counted(causes: Counter[str]) -> str:
+    return wording.listed([f"{name} ({number})" for name, number in ranked(causes)], most=5)
+
+
+def texts_in(value: object) -> list[str]:
     """The items of a list as text; nothing where the value is no list."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return []
     return [str(item) for item in value]
 
 
-def _numbers(visits: pd.DataFrame, name: str) -> pd.Series:
-    if name not in visits:
-        return pd.Series(np.nan, index=visits.index)
-    return pd.to_numeric(visits[name], errors="coerce")
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
-
-
-def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What was counted, the most first."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

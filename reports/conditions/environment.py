@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from reports.tables.json_values import an_object, float_or_none
 from reports.text import wording
 
 # Names in `run.json`, what they are divided by, and the words.
@@ -27,7 +27,7 @@ _HARNESS = (
 
 def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values of what `run.json` tells; what it does not tell is left out."""
-    machine, git = _object(info, "machine"), _object(info, "git")
+    machine, git = an_object(info.get("machine")), an_object(info.get("git"))
     cores = [
         f"{machine[name]} {word}"
         for name, word in (("cores_physical", "physical"), ("cores_logical", "logical"))
@@ -45,20 +45,15 @@ def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Load at the start", _text(machine.get("load_1m"))),
         ("Allocator", _text(info.get("allocator"))),
         ("Ceilings", _ceilings(info.get("ceilings"))),
-        ("Clock and loop", _harness(_object(info, "harness"))),
+        ("Clock and loop", _harness(an_object(info.get("harness")))),
         ("Preset", _text(info.get("preset"))),
-        ("Rounds", _text(_object(info, "schedule").get("rounds"))),
+        ("Rounds", _text(an_object(info.get("schedule")).get("rounds"))),
         ("Seed", _text(info.get("seed"))),
         ("Versions", _versions(info)),
         ("Commit", _commit(git)),
         ("Measured", _text(info.get("created"))),
     ]
     return [(name, value) for name, value in rows if value]
-
-
-def _object(info: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = info.get(name)
-    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: object) -> str:
@@ -70,7 +65,7 @@ def _text(value: object) -> str:
 
 
 def _bytes(value: object) -> str:
-    number = _number(value)
+    number = float_or_none(value)
     return "" if number is None else wording.byte_size(number)
 
 
@@ -90,7 +85,7 @@ def _ceilings(ceilings: object) -> str:
         known = [
             written.format(value / scale)
             for key, scale, written in _CEILINGS
-            if (value := _number(entry.get(key))) is not None
+            if (value := float_or_none(entry.get(key))) is not None
         ]
         if known:
             words.append(f"{wording.one_line(name)}: {', '.join(known)}")
@@ -101,20 +96,14 @@ def _harness(costs: Mapping[str, Any]) -> str:
     words = [
         f"{called} {wording.seconds(value)}"
         for key, called in _HARNESS
-        if (value := _number(costs.get(key))) is not None
+        if (value := float_or_none(costs.get(key))) is not None
     ]
     return ", ".join(words)
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
 def _versions(info: Mapping[str, Any]) -> str:
     own = info.get("attnscale")
-    versions = _object(info, "versions")
+    versions = an_object(info.get("versions"))
     words = [f"attnscale {own}"] if own else []
     words += [f"{name} {version}" for name, version in versions.items() if version]
     return wording.one_line(", ".join(words))

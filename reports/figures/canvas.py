@@ -7,14 +7,14 @@ Nothing here touches pyplot or matplotlib's global settings: the style sheet hol
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -38,6 +38,8 @@ _LEFT, _RIGHT, _BETWEEN = 0.85, 0.25, 0.8
 _TITLE_SIZE, _TEXT_SIZE, _LEGEND_SIZE = 12.0, 9.0, 8.5
 _TITLE_LINE, _TEXT_LINE, _LEGEND_LINE = 0.22, 0.17, 0.195
 _LONGEST_LABEL = 90
+DASHED: dict[str, Any] = {"color": "#888888", "linewidth": 1.1, "linestyle": (0, (5, 3))}
+"""A line to compare points with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     return png, svg
 
 
-def framed(
+def figure_with_panels(
     *, title: str, subtitle: str, panels: Sequence[str], entries: Sequence[Entry]
 ) -> tuple[Figure, list[Axes]]:
     """A figure with its title, its conditions, one row of titled panels, and a legend below them.
@@ -74,7 +76,7 @@ def framed(
     usable = WIDTH - _LEFT - _RIGHT
     title_lines = _wrapped(title, _TITLE_SIZE, usable + _LEFT - 0.15, bold=True)
     subtitle_lines = _wrapped(subtitle, _TEXT_SIZE, usable + _LEFT - 0.15)
-    labels = [drawable(entry.label) for entry in entries]
+    labels = [drawable_label(entry.label) for entry in entries]
     columns = _legend_columns(labels)
     rows = math.ceil(len(labels) / columns) if labels else 0
     top = 0.15 + _TITLE_LINE * len(title_lines) + _TEXT_LINE * len(subtitle_lines) + 0.2
@@ -108,14 +110,14 @@ def framed(
         left = _LEFT + index * (width + _BETWEEN)
         box = (left / WIDTH, bottom / height, width / WIDTH, _AXES_HEIGHT / height)
         one = figure.add_axes(box)
-        one.set_title(drawable(panel))
+        one.set_title(drawable_label(panel))
         axes.append(one)
     if labels:
         _add_legend(figure, entries, labels, columns, height)
     return figure, axes
 
 
-def labelled(label: str, letter: str, fit: Fit | None) -> str:
+def label_with_exponent(label: str, letter: str, fit: Fit | None) -> str:
     """The name of a series with the exponent of a size and its interval, where it was fitted."""
     found = fit.exponents.get(letter) if fit else None
     if found is None or found.estimate is None:
@@ -125,11 +127,10 @@ def labelled(label: str, letter: str, fit: Fit | None) -> str:
 
 def series_entry(look: Look, label: str) -> Entry:
     """The legend's sample of a series: its marker on its line."""
-    handle = Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line)
-    return Entry(handle=handle, label=label)
+    return Entry(handle=Line2D([], [], **look.style), label=label)
 
 
-def drawable(text: str) -> str:
+def drawable_label(text: str) -> str:
     """The text without what the font cannot draw, cut where it would not fit a legend."""
     line = "".join(char if _has_glyph(char) else "?" for char in text)
     return wording.shortened(line, most=_LONGEST_LABEL)
@@ -147,7 +148,7 @@ def size_axis(axes: Axes, values: Sequence[float], label: str) -> None:
     axes.set_xlabel(label)
 
 
-def seconds_axis(axes: Axes, values: Sequence[float], label: str) -> None:
+def seconds_axis(axes: Axes, values: Sequence[float]) -> None:
     """A logarithmic y axis over seconds, its ticks in readable units."""
     low, high = _log_limits(values)
     axes.set_yscale("log")
@@ -157,10 +158,9 @@ def seconds_axis(axes: Axes, values: Sequence[float], label: str) -> None:
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.seconds(value)))
     _quiet(axes.yaxis)
-    axes.set_ylabel(label)
 
 
-def bytes_axis(axes: Axes, values: Sequence[float], label: str) -> None:
+def bytes_axis(axes: Axes, values: Sequence[float]) -> None:
     """A logarithmic y axis over bytes, ticked at powers of two in KiB, MiB and GiB."""
     low, high = _log_limits(values)
     axes.set_yscale("log", base=2)
@@ -172,7 +172,6 @@ def bytes_axis(axes: Axes, values: Sequence[float], label: str) -> None:
     axes.yaxis.set_major_locator(FixedLocator([2.0**power for power in powers]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.byte_size(value)))
     _quiet(axes.yaxis)
-    axes.set_ylabel(label)
 
 
 def _quiet(axis: Axis) -> None:
@@ -254,24 +253,9 @@ def _has_glyph(char: str) -> bool:
     return font.get_char_index(ord(char)) != 0
 
 
-def spread_of(low: ArrayLike, mid: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+def error_bars(low: ArrayLike, mid: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
     """Error bars for matplotlib: distances below and above, never negative."""
     centre = np.asarray(mid, dtype=np.float64)
     below = np.clip(centre - np.asarray(low, dtype=np.float64), 0, None)
     above = np.clip(np.asarray(high, dtype=np.float64) - centre, 0, None)
     return np.vstack([np.nan_to_num(below), np.nan_to_num(above)])
-
-
-def ends(
-    rows: pd.DataFrame,
-    letter: str,
-    column: str,
-    reading: str = "time_s",
-    worded: Callable[[float], str] = wording.seconds,
-) -> str:
-    """A series in words, `: 1.2 ms at n = 128 to 3.4 s at n = 8192`, from rows in order of size."""
-    points = [
-        f"{worded(float(row[reading]))} at {letter} = {row[column]:g}"
-        for row in (rows.iloc[0], rows.iloc[-1])
-    ]
-    return ": " + " to ".join(points[: len(rows)])

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator
@@ -22,17 +21,17 @@ from numpy.typing import NDArray
 from reports.conditions.checks import (
     DTYPES,
     failed,
-    in_words,
     nearest,
     numberless,
     ordered,
     share_words,
+    worst_in_words,
 )
 from reports.figures import canvas
-from reports.figures.view import Look, View, looks
+from reports.figures.chart import Chart
+from reports.figures.view import Look, View, looks_for
 from reports.text import wording
 
-STEM = "error_against_allowed"
 _MOST_PANELS = 4  # as many dtypes as there are today; narrower panels cannot be labelled
 _FAILS = "#D55E00"  # shading, never the only sign: the line and the legend say it as well
 _GREY = "#888888"
@@ -60,105 +59,107 @@ def looks_of(implementations: Iterable[str], seen: Sequence[View]) -> dict[str, 
             found.setdefault(str(series.cells["implementation"].iloc[0]), series.look)
     names = sorted(set(implementations))
     taken = {(look.colour, look.marker) for look in found.values()}
-    palette = looks(f"{index:06}" for index in range(len(names) + len(found)))
+    palette = looks_for(f"{index:06}" for index in range(len(names) + len(found)))
     free = (look for look in palette.values() if (look.colour, look.marker) not in taken)
     return {name: found.get(name) or next(free) for name in names}
 
 
-def missing(shown: Checked) -> str | None:
-    """Why the figure cannot be drawn; None where it can."""
-    if shown.checks.empty:
-        return "the run counted its checks and kept no errors"
-    if nearest(shown.checks) is None:
-        return "no check recorded both an error and what it is allowed"
-    return None
+class ErrorAgainstAllowed(Chart[Checked, str]):
+    """Error over allowed error, one panel for each dtype."""
 
+    stem = "error_against_allowed"
+    y_label = "error (largest absolute difference)"
 
-def data(shown: Checked) -> pd.DataFrame:
-    """The points: one row an implementation, dtype, area and check, with its error and allowance.
+    def missing(self, shown: Checked) -> str | None:
+        """Why the figure cannot be drawn; None where it can."""
+        if shown.checks.empty:
+            return "the run counted its checks and kept no errors"
+        if nearest(shown.checks) is None:
+            return "no check recorded both an error and what it is allowed"
+        return None
 
-    `share` is the error over what it is allowed: above 1 the check fails.
-    """
-    known = shown.checks[shown.checks["share"].notna() & shown.checks["dtype"].isin(_dtypes(shown))]
-    names = ["run", "implementation", "dtype", "area", "check", "case"]
-    numbers = ["worst_error", "worst_allowed", "share"]
-    return known[names + numbers].reset_index(drop=True)
+    def data(self, shown: Checked) -> pd.DataFrame:
+        """One row an implementation, dtype, area and check, with its error and allowance.
 
+        `share` is the error over what it is allowed: above 1 the check fails.
+        """
+        known = shown.checks[
+            shown.checks["share"].notna() & shown.checks["dtype"].isin(_dtypes(shown))
+        ]
+        names = ["run", "implementation", "dtype", "area", "check", "case"]
+        numbers = ["worst_error", "worst_allowed", "share"]
+        return known[names + numbers].reset_index(drop=True)
 
-def title(shown: Checked) -> str:
-    """Who exceeds the allowance, where and by how much; else how near the nearest comes."""
-    return in_words(shown.checks)
+    def title(self, shown: Checked) -> str:
+        """Who exceeds the allowance, where and by how much; else how near the nearest comes."""
+        return worst_in_words(shown.checks)
 
+    def caption(self, shown: Checked) -> str:
+        """What is plotted, and what the axes cannot show."""
+        table = self.data(shown)
+        parts = [
+            "The largest absolute error of each implementation, dtype, area and check against what "
+            "is allowed there, in the case that came nearest to its allowance or furthest beyond "
+            "it; both axes logarithmic.",
+            "Above the line a check fails.",
+        ]
+        if (table["worst_error"] == 0).any():
+            parts.append('Errors of exactly zero stand on the line "exact".')
+        if (table["worst_allowed"] == 0).any():
+            parts.append('Checks that allow no error at all stand at "none".')
+        lost = numberless(shown.checks)
+        if len(lost):
+            uncounted = int(failed(lost).sum())
+            verb = "has" if uncounted == 1 else "have"
+            parts.append(
+                f"{wording.count(uncounted, 'failed check')} {verb} no number to draw, such as an "
+                f"output that is not finite: {wording.listed(sorted(set(lost['implementation'])))}."
+            )
+        drawn = set(table["implementation"])
+        absent = [name for name in sorted(set(shown.checks["implementation"])) if name not in drawn]
+        if absent:
+            parts.append(f"No error was recorded for {wording.listed(absent)}.")
+        hidden = [name for name in _known_dtypes(shown) if name not in _dtypes(shown)]
+        if hidden:
+            parts.append(f"No room for {wording.listed(hidden)}, whose errors come less near.")
+        return " ".join(parts)
 
-def caption(shown: Checked) -> str:
-    """What is plotted, and what the axes cannot show."""
-    table = data(shown)
-    parts = [
-        "The largest absolute error of each implementation, dtype, area and check against what is "
-        "allowed there, in the case that came nearest to its allowance or furthest beyond it; "
-        "both axes logarithmic.",
-        "Above the line a check fails.",
-    ]
-    if (table["worst_error"] == 0).any():
-        parts.append('Errors of exactly zero stand on the line "exact".')
-    if (table["worst_allowed"] == 0).any():
-        parts.append('Checks that allow no error at all stand at "none".')
-    lost = numberless(shown.checks)
-    if len(lost):
-        uncounted = int(failed(lost).sum())
-        verb = "has" if uncounted == 1 else "have"
-        parts.append(
-            f"{wording.count(uncounted, 'failed check')} {verb} no number to draw, such as an "
-            f"output that is not finite: {wording.listed(sorted(set(lost['implementation'])))}."
+    def alt(self, shown: Checked) -> str:
+        """The figure in words: what every implementation comes nearest to."""
+        ends = []
+        for name, rows in self.data(shown).groupby("implementation"):
+            worst = rows.iloc[int(rows["share"].argmax())]
+            at = f" ({worst['dtype']}, {worst['area']})" if worst["share"] > 0 else ""
+            ends.append(f"{name} {share_words(float(worst['share']))}{at}")
+        dtypes = wording.listed(list(_dtypes(shown)))
+        return (
+            f"Log-log plot of error against allowed error in {dtypes}. "
+            f"The most that each uses of its allowance: {'; '.join(ends)}."
         )
-    drawn = set(table["implementation"])
-    absent = [name for name in sorted(set(shown.checks["implementation"])) if name not in drawn]
-    if absent:
-        parts.append(f"No error was recorded for {wording.listed(absent)}.")
-    hidden = [name for name in _known_dtypes(shown) if name not in _dtypes(shown)]
-    if hidden:
-        parts.append(f"No room for {wording.listed(hidden)}, whose errors come less near.")
-    return " ".join(parts)
 
+    def _subtitle(self, shown: Checked) -> str:
+        return "one marker an implementation, dtype, area and check: its worst case"
 
-def alt(shown: Checked) -> str:
-    """The figure in words: what every implementation comes nearest to."""
-    ends = []
-    for name, rows in data(shown).groupby("implementation"):
-        worst = rows.iloc[int(rows["share"].argmax())]
-        at = f" ({worst['dtype']}, {worst['area']})" if worst["share"] > 0 else ""
-        ends.append(f"{name} {share_words(float(worst['share']))}{at}")
-    dtypes = wording.listed(list(_dtypes(shown)))
-    return (
-        f"Log-log plot of error against allowed error in {dtypes}. "
-        f"The most that each uses of its allowance: {'; '.join(ends)}."
-    )
+    def _panels(self, shown: Checked) -> tuple[str, ...]:
+        return _dtypes(shown)
 
+    def _heading(self, shown: Checked, part: str) -> str:
+        return wording.shortened(part, most=16)
 
-def draw(shown: Checked) -> Figure:
-    """The figure: error over allowed error, one panel for each dtype.
+    def _entries(self, shown: Checked, table: pd.DataFrame) -> list[canvas.Entry]:
+        entries = []
+        for name in sorted(set(table["implementation"])):
+            look = shown.looks[name]
+            handle = Line2D([], [], color=look.colour, marker=look.marker, linestyle="")
+            entries.append(canvas.Entry(handle=handle, label=wording.shortened(name)))
+        line = Line2D([], [], color="#444444", linestyle=(0, (5, 3)), linewidth=1.1)
+        entries.append(canvas.Entry(handle=line, label="error = allowed"))
+        above = Patch(facecolor=_FAILS, alpha=0.12, linewidth=0)
+        entries.append(canvas.Entry(handle=above, label="above it a check fails"))
+        return entries
 
-    Raises:
-        ValueError: there is nothing to draw (`missing` says why).
-
-    """
-    reason = missing(shown)
-    if reason is not None:
-        raise ValueError(f"cannot draw error against allowed error: {reason}")
-    table = data(shown)
-    dtypes = _dtypes(shown)
-    with canvas.styled():
-        figure, axes = canvas.framed(
-            title=title(shown),
-            subtitle="one marker an implementation, dtype, area and check: its worst case",
-            panels=[wording.shortened(dtype, most=16) for dtype in dtypes],
-            entries=_entries(shown, table),
-        )
-        for dtype, one in zip(dtypes, axes, strict=True):
-            _draw_panel(one, table[table["dtype"] == dtype], shown.looks)
-            if one is axes[0]:
-                one.set_ylabel("error (largest absolute difference)")
-    return figure
+    def _draw_panel(self, axes: Axes, shown: Checked, part: str, table: pd.DataFrame) -> None:
+        _draw_panel(axes, table[table["dtype"] == part], shown.looks)
 
 
 def _known_dtypes(shown: Checked) -> tuple[str, ...]:
@@ -173,34 +174,21 @@ def _dtypes(shown: Checked) -> tuple[str, ...]:
     return tuple(name for name in known if name in near)
 
 
-def _entries(shown: Checked, table: pd.DataFrame) -> list[canvas.Entry]:
-    entries = []
-    for name in sorted(set(table["implementation"])):
-        look = shown.looks[name]
-        handle = Line2D([], [], color=look.colour, marker=look.marker, linestyle="")
-        entries.append(canvas.Entry(handle=handle, label=wording.shortened(name)))
-    line = Line2D([], [], color="#444444", linestyle=(0, (5, 3)), linewidth=1.1)
-    entries.append(canvas.Entry(handle=line, label="error = allowed"))
-    above = Patch(facecolor=_FAILS, alpha=0.12, linewidth=0)
-    entries.append(canvas.Entry(handle=above, label="above it a check fails"))
-    return entries
-
-
 def _draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     allowed, none = _exponents(rows["worst_allowed"])
     error, exact = _exponents(rows["worst_error"])
     left, right = _limits(allowed)
     low, high = _limits(np.concatenate([error, allowed]))
     high += (high - low) * _HEADROOM / (1 - _HEADROOM)
-    floor = _floor(axes, low, high, exact=bool(exact.any()))
-    wall = _wall(axes, left, right, none=bool(none.any()))
+    floor, zero_error = _floor(axes, low, high, exact=bool(exact.any()))
+    wall, zero_allowed = _wall(axes, left, right, none=bool(none.any()))
     axes.fill_between([left, right], [left, right], high, color=_FAILS, alpha=0.12, linewidth=0)
     if none.any():
-        axes.fill_between([wall.edge, left], low, high, color=_FAILS, alpha=0.12, linewidth=0)
+        axes.fill_between([wall, left], low, high, color=_FAILS, alpha=0.12, linewidth=0)
     axes.plot([left, right], [left, right], color="#444444", linestyle=(0, (5, 3)), linewidth=1.1)
     axes.text(0.97, 0.98, "fails", transform=axes.transAxes, color="#8A3D00", ha="right", va="top")
-    x = np.where(none, wall.at, allowed)
-    y = np.where(exact, floor.at, error)
+    x = np.where(none, zero_allowed, allowed)
+    y = np.where(exact, zero_error, error)
     above = (rows["share"] > 1).to_numpy(dtype=np.bool_)
     for name in sorted(set(rows["implementation"])):
         own = (rows["implementation"] == name).to_numpy(dtype=np.bool_)
@@ -217,45 +205,39 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> No
                     alpha=alpha,
                     zorder=3 + (size > 5),
                 )
-    axes.set_xlim(wall.edge, right)
-    axes.set_ylim(floor.edge, high)
+    axes.set_xlim(wall, right)
+    axes.set_ylim(floor, high)
     axes.set_xlabel("allowed error")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Edge:
-    """Where an axis begins, and where zero stands on it."""
-
-    edge: float
-    at: float
-
-
-def _floor(axes: Axes, low: float, high: float, *, exact: bool) -> _Edge:
+def _floor(axes: Axes, low: float, high: float, *, exact: bool) -> tuple[float, float]:
+    """Where the y axis begins, and where an error of zero stands on it."""
     room = 0.12 * (high - low) if exact else 0.0
-    found = _Edge(edge=low - room, at=low - room / 2)
+    zero = low - room / 2
     ticks = _decades(low, high, gap=0.1 * (high - low))
-    axes.yaxis.set_major_locator(FixedLocator([*ticks, *([found.at] if exact else [])]))
+    axes.yaxis.set_major_locator(FixedLocator([*ticks, *([zero] if exact else [])]))
     axes.yaxis.set_major_formatter(FixedFormatter([*map(_power, ticks), "exact"]))
     if exact:
         axes.axhline(low, color=_GREY, linewidth=0.8)
-    return found
+    return low - room, zero
 
 
-def _wall(axes: Axes, left: float, right: float, *, none: bool) -> _Edge:
+def _wall(axes: Axes, left: float, right: float, *, none: bool) -> tuple[float, float]:
+    """Where the x axis begins, and where an allowance of zero stands on it."""
     width = right - left
     room = 0.2 * width if none else 0.0
-    found = _Edge(edge=left - room, at=left - room / 2)
+    zero = left - room / 2
     inches = axes.get_position().width * canvas.WIDTH * width / (width + room)
     gap = width * _TICK_INCHES / inches
-    begin = found.at + 0.85 * gap if none else left  # "none" is short, but takes its room
+    begin = zero + 0.85 * gap if none else left  # "none" is short, but takes its room
     ticks = _decades(begin, right, gap=gap)
-    axes.xaxis.set_major_locator(FixedLocator([*([found.at] if none else []), *ticks]))
+    axes.xaxis.set_major_locator(FixedLocator([*([zero] if none else []), *ticks]))
     axes.xaxis.set_major_formatter(
         FixedFormatter([*(["none"] if none else []), *map(_power, ticks)])
     )
     if none:
         axes.axvline(left, color=_GREY, linewidth=0.8)
-    return found
+    return left - room, zero
 
 
 def _exponents(values: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -13,6 +13,7 @@ import pandas as pd
 from reports.figures.view import Series
 
 MOST_PANELS = 3
+_FEWEST = 3
 _NEARLY = 0.6  # of the most series that any one value shows
 
 
@@ -25,13 +26,13 @@ class Panel:
 
 
 @lru_cache(maxsize=64)
-def choose(
-    series: tuple[Series, ...], *, along: str, fixed: str, reading: str = "time_s", fewest: int = 3
+def choose_panels(
+    series: tuple[Series, ...], *, along: str, fixed: str, reading: str = "time_s"
 ) -> tuple[Panel, ...]:
     """Panels over the size `along`, at as few values of `fixed` as show every series.
 
     The largest value (small ones show overhead) at which nearly as many series as anywhere have
-    `fewest` sizes with a positive `reading`, and nearly as many as anywhere reach their largest
+    three sizes with a positive `reading`, and nearly as many as anywhere reach their largest
     size, since a grid may be cut off where cells cost too much; then likewise for the series still
     missing. Series with fewer sizes appear where others do; if none has enough, there are no
     panels.
@@ -45,7 +46,7 @@ def choose(
         for label in waiting:
             longest = usable[label][along].max() if len(usable[label]) else None
             for value, rows in _slices(usable[label], fixed):
-                if rows[along].nunique() >= fewest:
+                if rows[along].nunique() >= _FEWEST:
                     covered.setdefault(value, set()).add(label)
                     reaching[value] += rows[along].max() == longest
         if not covered:

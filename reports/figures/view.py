@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.cells.cell_table import SIZE_COLUMNS, UNNAMED, cell_table, measured
+from reports.cells.cell_table import NUMBERS, UNNAMED, cell_table, measured
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judge.result import Fit
-from reports.tables.columns import measured_rows
+from reports.tables.columns import measured_rows, numbers_or_nan
 from reports.text.labels import label_of, text_of, worded
 
 Line = Literal["-", "--", "-.", ":"]
@@ -23,6 +23,7 @@ Line = Literal["-", "--", "-.", ":"]
 _ALWAYS_APART = ("run", "device", "dtype", "pass", "is_causal", "mask")
 # These make figures apart only where one implementation has several; else they go in the label.
 _APART_WITHIN = ("growth", "batch", "threads", "kind")
+_CONDITIONS = (*_ALWAYS_APART, *_APART_WITHIN)
 
 # Okabe & Ito (2008), without the yellow that vanishes on white; ordered so that neighbours also
 # differ in lightness, since a printed page is grey.
@@ -43,6 +44,11 @@ class Look:
     colour: str
     marker: str
     line: Line
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """What matplotlib is told of it."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +88,10 @@ class View:
         """The cells of all series, with a `series` column that holds the label."""
         parts = [one.cells.assign(series=one.label) for one in self.series]
         return pd.concat(parts, ignore_index=True)
+
+    def size(self, column: str) -> SizeName:
+        """What the size in a column is called."""
+        return self.sizes.get(column, OUR_SIZES[column])
 
     def described(self) -> str:
         """The conditions in one line, for the subtitle of a figure."""
@@ -146,19 +156,11 @@ def views(
     if "implementation" not in visits:
         visits = visits.assign(implementation=UNNAMED)
     visits = visits.assign(  # as cells have them, or they would not be found again
-        **{
-            name: pd.to_numeric(visits[name], errors="coerce").astype(float)
-            for name in SIZE_COLUMNS
-            if name in visits
-        }
+        **{name: numbers_or_nan(visits, name) for name in NUMBERS if name in visits}
     )
-    extra = [
-        name
-        for name in dict.fromkeys(by)
-        if name in timed.columns and name not in (*_ALWAYS_APART, *_APART_WITHIN)
-    ]
+    extra = (name for name in by if name in timed.columns and name not in _CONDITIONS)
     names = list(dict.fromkeys(("implementation", *extra)))
-    known = [name for name in (*_ALWAYS_APART, *_APART_WITHIN) if name in timed.columns]
+    known = [name for name in _CONDITIONS if name in timed.columns]
     apart = [
         name
         for name in known
@@ -168,7 +170,7 @@ def views(
     told = [name for name in known if name not in apart and _spread(timed, name) > 1]
     usual = {name: _usual(timed, names, name) for name in told}
     labels = {key: _label(rows, names, usual) for key, rows in _keyed_parts(timed, names).items()}
-    chosen = looks(labels.values())
+    chosen = looks_for(labels.values())
     visited = _keyed_parts(visits, [*apart, *names])
     found = []
     for condition, part in _keyed_parts(timed, apart).items():
@@ -190,7 +192,6 @@ def views(
         }
         conditions |= {name: value for name, value in usual.items() if value}
         suffix = "-".join(_slug(conditions.get(name, "unknown")) for name in apart)
-        own = (runs or {}).get(conditions.get("run", ""), info or {})
         name = ", ".join(worded(one, conditions.get(one, "unknown")) for one in apart)
         found.append(
             View(
@@ -198,7 +199,7 @@ def views(
                 conditions=conditions,
                 suffix=suffix,
                 name=name,
-                info=own,
+                info=(runs or {}).get(conditions.get("run", ""), info or {}),
                 sizes=sizes,
             )
         )
@@ -224,7 +225,7 @@ def _label(rows: pd.DataFrame, names: Sequence[str], usual: Mapping[str, str]) -
     return label_of(values | {name: value for name, value in odd.items() if not pd.isna(value)})
 
 
-def looks(labels: Iterable[str]) -> dict[str, Look]:
+def looks_for(labels: Iterable[str]) -> dict[str, Look]:
     """A colour and a marker for every label, the same ones for the same labels in this order."""
     return {
         label: Look(
@@ -270,11 +271,10 @@ def _slug(text: str) -> str:
 
 
 def _with_distinct_suffixes(found: Sequence[View]) -> tuple[View, ...]:
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     renamed = []
     for view in found:
-        seen[view.suffix] = seen.get(view.suffix, 0) + 1
-        if seen[view.suffix] > 1:
-            view = replace(view, suffix=f"{view.suffix}-{seen[view.suffix]}")
-        renamed.append(view)
+        seen[view.suffix] += 1
+        more = f"-{seen[view.suffix]}" if seen[view.suffix] > 1 else ""
+        renamed.append(replace(view, suffix=view.suffix + more))
     return tuple(renamed)

@@ -14,18 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cells.cells import (
-    EXACT,
-    KNOWN_SIZES,
-    SIZE_COLUMNS,
-    SIZES,
-    STATISTICS,
-    Cells,
-    cells_of,
-    pages,
-    usual_statistic,
-)
-from reports.cells.groups import CONDITIONS
+from reports.cells.case_columns import CONDITIONS, EXACT, KNOWN_SIZES, SIZE_COLUMNS, SIZES
+from reports.cells.cells import STATISTICS, Cells, cells_of, pages, usual_statistic
 from reports.cells.moving_sizes import Moving, moving_sizes
 from reports.cells.unnamed_columns import Mixed, without_settings
 from reports.judge.exact.counted import polynomial_of

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from reports.cells.cells import KNOWN_SIZES, SIZE_COLUMNS, SIZES, cells_of
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS, SIZES
+from reports.cells.cells import cells_of
 from reports.cells.groups import group_columns, groups, with_cost
 from reports.cells.readings import ENOUGH_READINGS
 from reports.judge.fit import CLAIM, columns_of, fit

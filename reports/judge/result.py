@@ -19,7 +19,7 @@ from reports.text.interval import Interval
 if TYPE_CHECKING:
     from reports.cells.cells import Cells
     from reports.cells.moving_sizes import Moving
-    from reports.cells.steps import Step
+    from reports.cells.slopes import Step
     from reports.cells.unnamed_columns import Mixed
     from reports.judge.compatible.crossovers import Crossover
     from reports.judge.compatible.ensemble import Ensemble
@@ -181,7 +181,7 @@ class Fit:
         """The growth from each size to the next, with intervals by the error of a cell."""
         if self.basis is None:
             return ()
-        from reports.cells.steps import steps_of
+        from reports.cells.slopes import steps_of
 
         setting, fitted = self.basis.setting, self.basis.fitted
         return steps_of(

@@ -80,14 +80,14 @@ def parse_declared(text: str, sizes: Collection[str]) -> Law:
         return parse(text)
 
 
-def parse_monomial(text: str, names: Collection[str] | None = None) -> Monomial:
+def parse_monomial(text: str) -> Monomial:
     """Read a law of exactly one term.
 
     Raises:
         LawError: the text is not a law, or is a sum.
 
     """
-    terms = parse(text, names).terms
+    terms = parse(text).terms
     if len(terms) != 1:
         raise LawError(f'expected one term, got {len(terms)} in "{text}"; split it at the "+"')
     return terms[0]

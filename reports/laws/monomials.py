@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -153,36 +153,20 @@ class Monomial:
 
     def __str__(self) -> str:
         """Plain text that `reports.laws.grammar.parse` reads back, as in n^2*d."""
-        parts = []
-        for f in self.factors:
-            if f.power:
-                parts.append(f.name + _plain_power(f.power))
-            if f.log_power:
-                parts.append(f"log({f.name})" + _plain_power(f.log_power))
-        return "*".join(parts) or "1"
+        return self._written("*", _plain_power)
 
     def unicode(self) -> str:
         """Text for people, as in n²·d; exponents that are not whole keep the caret."""
-        parts = []
-        for f in self.factors:
-            if f.power:
-                parts.append(f.name + _unicode_power(f.power))
-            if f.log_power:
-                parts.append(f"log({f.name})" + _unicode_power(f.log_power))
-        return "·".join(parts) or "1"
+        return self._written("·", _unicode_power)
 
-    def latex(self) -> str:
-        r"""LaTeX mathematics without dollar signs, as in n^{2} \, d."""
+    def _written(self, times: str, raised: Callable[[Fraction], str]) -> str:
         parts = []
         for f in self.factors:
-            name = (
-                f.name if len(f.name) == 1 else rf"\mathrm{{{f.name.replace('_', chr(92) + '_')}}}"
-            )
             if f.power:
-                parts.append(name + _latex_power(f.power))
+                parts.append(f.name + raised(f.power))
             if f.log_power:
-                parts.append(rf"\log{_latex_power(f.log_power)}({name})")
-        return r" \, ".join(parts) or "1"
+                parts.append(f"log({f.name})" + raised(f.log_power))
+        return times.join(parts) or "1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,10 +219,6 @@ class Law:
         """Text for people, as in n²·d + n·d²."""
         return " + ".join(term.unicode() for term in self.terms)
 
-    def latex(self) -> str:
-        """LaTeX mathematics without dollar signs."""
-        return " + ".join(term.latex() for term in self.terms)
-
 
 def reading_order(name: str) -> tuple[int, str]:
     """Sorts size names as people write them: n, then d, then the others by name."""
@@ -274,14 +254,6 @@ def _plain_power(power: Fraction) -> str:
 
 
 def _unicode_power(power: Fraction) -> str:
-    if power == 1:
-        return ""
-    if power.denominator == 1:
-        return str(power.numerator).translate(_SUPERSCRIPTS)
-    return _plain_power(power)
-
-
-def _latex_power(power: Fraction) -> str:
-    if power == 1:
-        return ""
-    return f"^{{{_decimal(power) or f'{power.numerator}/{power.denominator}'}}}"
+    if power == 1 or power.denominator != 1:
+        return _plain_power(power)
+    return str(power.numerator).translate(_SUPERSCRIPTS)

@@ -73,25 +73,8 @@ class BoundTable:
     launches: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Cell:
-    """A row of `reports.conditions.bounds`; NaN is unknown. `count` is that of `largest`."""
-
-    size: str
-    time_s: float
-    flops: float
-    flops_per_s: float
-    share_of_matmul: float
-    flops_per_byte: float
-    ridge_flops_per_byte: float
-    launch_cost_s: float
-    energy_j: float
-    energy_resolution_j: float
-    explained: float
-    bound: str
-    largest: str
-    count: float
-    in_cache: bool
+_Cell = Mapping[Hashable, Any]
+"""A row of `reports.conditions.bounds`, with its `size` in words; NaN is unknown."""
 
 
 def bound_table(found: pd.DataFrame) -> BoundTable:
@@ -129,29 +112,10 @@ def _ends(rows: pd.DataFrame) -> list[_Cell]:
     order = [name for name in _BY_SIZE if name in rows]
     ordered = rows.sort_values(order, ascending=False, kind="stable")
     chosen = ordered.iloc[[0, -1]] if len(ordered) > 1 else ordered
-    return [_cell(one) for one in chosen.to_dict("records")]
-
-
-def _cell(row: Mapping[Hashable, Any]) -> _Cell:
-    largest = str(row["largest"])
-    counted = {one.name: float(row[one.counted]) for one in BOUNDS}
-    return _Cell(
-        size=_size({name: float(row[name]) for name in _SHOWN if name in row}),
-        time_s=float(row["time_s"]),
-        flops=float(row["flops"]),
-        flops_per_s=float(row["flops_per_s"]),
-        share_of_matmul=float(row["share_of_matmul"]),
-        flops_per_byte=float(row["flops_per_byte"]),
-        ridge_flops_per_byte=float(row["ridge_flops_per_byte"]),
-        launch_cost_s=float(row["launch_cost_s"]),
-        energy_j=float(row["energy_j"]),
-        energy_resolution_j=float(row["energy_resolution_j"]),
-        explained=float(row["explained"]),
-        bound=str(row["bound"]),
-        largest=largest,
-        count=counted.get(largest, np.nan),
-        in_cache=not pd.isna(row["in_cache"]) and bool(row["in_cache"]),
-    )
+    return [
+        {**cell, "size": _size({name: float(cell[name]) for name in _SHOWN if name in cell})}
+        for cell in chosen.to_dict("records")
+    ]
 
 
 def _size(sizes: Mapping[str, float]) -> str:
@@ -166,57 +130,58 @@ def _size(sizes: Mapping[str, float]) -> str:
 
 def _row(label: str, cell: _Cell, launches: bool) -> BoundRow:
     intensity = wording.NOTHING
-    if np.isfinite(cell.flops_per_byte):
-        intensity = f"{cell.flops_per_byte:.3g}"
-        if np.isfinite(cell.ridge_flops_per_byte):
-            intensity += f" (ridge {cell.ridge_flops_per_byte:.3g})"
-    bound = cell.bound
+    if np.isfinite(cell["flops_per_byte"]):
+        intensity = f"{cell['flops_per_byte']:.3g}"
+        if np.isfinite(cell["ridge_flops_per_byte"]):
+            intensity += f" (ridge {cell['ridge_flops_per_byte']:.3g})"
+    bound = cell["bound"]
     if bound not in (NONE, UNTOLD):
-        bound += f", {_percent(cell.explained)}"
+        bound += f", {_percent(cell['explained'])}"
     launch = wording.NOTHING
-    if cell.launch_cost_s < 0:
+    if cell["launch_cost_s"] < 0:
         launch = "none seen"
-    elif np.isfinite(cell.launch_cost_s):
-        share = wording.percent(cell.launch_cost_s / cell.time_s)
-        launch = f"{wording.seconds(cell.launch_cost_s)} ({share})"
+    elif np.isfinite(cell["launch_cost_s"]):
+        share = wording.percent(cell["launch_cost_s"] / cell["time_s"])
+        launch = f"{wording.seconds(cell['launch_cost_s'])} ({share})"
     return BoundRow(
         label=label,
-        size=cell.size,
-        time=wording.seconds(cell.time_s),
-        rate=_rate(cell.flops_per_s),
-        share=wording.percent(cell.share_of_matmul),
+        size=cell["size"],
+        time=wording.seconds(cell["time_s"]),
+        rate=wording.speed(cell["flops_per_s"]),
+        share=wording.percent(cell["share_of_matmul"]),
         intensity=intensity,
-        bound=f"{bound} (in cache)" if cell.in_cache and bound != UNTOLD else bound,
+        bound=f"{bound} (in cache)" if _in_cache(cell) and bound != UNTOLD else bound,
         launch=launch if launches else None,
     )
 
 
 def _said(ends: list[_Cell]) -> str:
     """What bounds these cells, in words that follow the name of an implementation."""
-    told = [one for one in ends if one.bound != UNTOLD]
+    told = [one for one in ends if one["bound"] != UNTOLD]
     words = list(dict.fromkeys(_takes(one) for one in told))
     if len(words) == 1 and words[0]:  # one bound for both
-        parts = [f"{_percent(one.explained)} of the time at {one.size}" for one in told]
+        parts = [f"{_percent(one['explained'])} of the time at {one['size']}" for one in told]
         return f"{words[0]} {wording.listed(parts)}"
-    return "; ".join(f"at {one.size} {_clause(one)}" for one in told)
+    return "; ".join(f"at {one['size']} {_clause(one)}" for one in told)
 
 
 def _takes(cell: _Cell) -> str:
     """`starting its 12 operators takes`; nothing where no ceiling explains the time."""
-    if cell.bound == NONE:
+    if cell["bound"] == NONE:
         return ""
-    bound = next(one for one in BOUNDS if one.name == cell.bound)
-    takes = "takes" if cell.explained <= ABOVE else "would take"
-    number = f"{cell.count:,.0f} " if np.isfinite(cell.count) else ""
+    bound = next(one for one in BOUNDS if one.name == cell["bound"])
+    takes = "takes" if cell["explained"] <= ABOVE else "would take"
+    count = float(cell[bound.counted])
+    number = f"{count:,.0f} " if np.isfinite(count) else ""
     return f"{bound.words.format(number)} {takes}"
 
 
 def _clause(cell: _Cell) -> str:
-    part = _percent(cell.explained)
-    if cell.bound != NONE:
+    part = _percent(cell["explained"])
+    if cell["bound"] != NONE:
         return f"{_takes(cell)} {part} of the time"
-    cached = "; its data stay in the caches" if cell.in_cache else ""
-    return f"no ceiling explains the time (the nearest, {cell.largest}, {part} of it){cached}"
+    cached = "; its data stay in the caches" if _in_cache(cell) else ""
+    return f"no ceiling explains the time (the nearest, {cell['largest']}, {part} of it){cached}"
 
 
 def _notes(found: pd.DataFrame) -> list[str]:
@@ -246,14 +211,16 @@ def _notes(found: pd.DataFrame) -> list[str]:
 
 
 def _energy(label: str, cell: _Cell) -> EnergyRow:
-    known = cell.flops > 0
+    known = cell["flops"] > 0
     return EnergyRow(
         label=label,
-        size=cell.size,
-        energy=_joules(cell.energy_j),
-        resolution=wording.percent(cell.energy_resolution_j / cell.energy_j),
-        power=f"{cell.energy_j / cell.time_s:.3g} W",
-        per_gflop=_joules(1e9 * cell.energy_j / cell.flops) if known else wording.NOTHING,
+        size=cell["size"],
+        energy=wording.joules(cell["energy_j"]),
+        resolution=wording.percent(cell["energy_resolution_j"] / cell["energy_j"]),
+        power=f"{cell['energy_j'] / cell['time_s']:.3g} W",
+        per_gflop=wording.joules(1e9 * cell["energy_j"] / cell["flops"])
+        if known
+        else wording.NOTHING,
     )
 
 
@@ -261,15 +228,5 @@ def _percent(share: float) -> str:
     return "over 100 %" if share > 1.005 else wording.percent(share)
 
 
-def _rate(flops_per_s: float) -> str:
-    if not np.isfinite(flops_per_s):
-        return wording.NOTHING
-    scale, unit = (1e12, "TFLOP/s") if flops_per_s >= 1e12 else (1e9, "GFLOP/s")
-    return f"{flops_per_s / scale:.3g} {unit}"
-
-
-def _joules(joules: float) -> str:
-    for scale, unit in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")):
-        if joules >= 0.9995 * scale:
-            return f"{joules / scale:.3g} {unit}"
-    return f"{joules / 1e-9:.3g} nJ"
+def _in_cache(cell: _Cell) -> bool:
+    return not pd.isna(cell["in_cache"]) and bool(cell["in_cache"])

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from reports.conditions.caveats import gate
+from reports.conditions.caveats import gate_findings
 from reports.conditions.checks import Matrix, check_table, matrix
 from reports.figures import CORRECTNESS
 from reports.figures.error_against_allowed import Checked, looks_of
 from reports.figures.view import View
-from reports.page.pictures import Picture, absence, drawn
+from reports.page.pictures import Picture, absence, draw_picture
 from reports.text import wording
 from reports.verdicts.doubts import doubts
 
@@ -64,7 +64,7 @@ def correctness(
         own = check_table({name: info})
         shown = Checked(checks=own, looks=looks)
         reason = CORRECTNESS.missing(shown)
-        sentence, failures = gate(info)
+        sentence, failures = gate_findings(info)
         several = len(infos) > 1
         where = [wording.one_line(name)] if several else []
         records = frame[frame["run"] == name] if several and "run" in frame else frame
@@ -77,8 +77,8 @@ def correctness(
                 failures=tuple(failures[:_MOST_FAILURES]),
                 more=max(0, len(failures) - _MOST_FAILURES),
                 matrix=None if own.empty else matrix(own),
-                picture=None if reason else drawn(CORRECTNESS, shown, suffix, out),
-                left_out=absence(CORRECTNESS.STEM, reason, where) if reason and was_checked else "",
+                picture=None if reason else draw_picture(CORRECTNESS, shown, suffix, out),
+                left_out=absence(CORRECTNESS.stem, reason, where) if reason and was_checked else "",
             )
         )
     return found

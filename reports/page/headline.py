@@ -27,11 +27,11 @@ def findings(rows: Sequence[VerdictRow], views: Sequence[View] = ()) -> list[str
 def _named(rows: Sequence[VerdictRow]) -> str:
     """`n^2*d confirmed for a and b, inconclusive for c; n confirmed for d`."""
     claims = []
-    for claim in dict.fromkeys(row.claim for row in rows):
-        judged = [row for row in rows if row.claim == claim]
+    for claim in dict.fromkeys(row.fit.claim for row in rows):
+        judged = [row for row in rows if row.fit.claim == claim]
         parts = []
         for verdict in _ORDER:
-            names = [wording.shortened(row.label) for row in judged if row.verdict is verdict]
+            names = [wording.shortened(row.label) for row in judged if row.fit.verdict is verdict]
             if names:
                 parts.append(f"{verdict} for {wording.listed(names)}")
         claims.append(f"{claim} {', '.join(parts)}")
@@ -42,7 +42,7 @@ def _counted(rows: Sequence[VerdictRow]) -> str:
     """`22 of 24 claims confirmed, 1 refuted (a), 1 inconclusive (b)`."""
     parts = []
     for verdict in _ORDER:
-        names = [wording.shortened(row.label) for row in rows if row.verdict is verdict]
+        names = [wording.shortened(row.label) for row in rows if row.fit.verdict is verdict]
         if verdict is Verdict.CONFIRMED:
             parts.append(f"{len(names)} of {len(rows)} claims confirmed")
         elif names:

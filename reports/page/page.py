@@ -7,7 +7,7 @@ users, so every text is escaped for where it goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +19,7 @@ from reports.conditions.bounds import bounds
 from reports.conditions.caveats import caveats, untimed
 from reports.conditions.checks import check_table
 from reports.conditions.environment import environment
-from reports.figures.size_names import OUR_SIZES, SizeName
+from reports.figures.size_names import OUR_SIZES
 from reports.figures.view import views
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit
@@ -28,8 +28,8 @@ from reports.laws.grammar import LawError
 from reports.page.bound_table import ROOFLINE, bound_table
 from reports.page.correctness import ALLOWED, correctness
 from reports.page.headline import findings
-from reports.page.pictures import groups_of, left_out, write_csv
-from reports.page.restated import EVERYTHING, Question, restated
+from reports.page.pictures import absences, draw_groups, write_csv
+from reports.page.restated import EVERYTHING, Question, Restated, restated
 from reports.tables.read import Table, read_tables
 from reports.text import wording
 from reports.verdicts.doubts import MEANING, marked_table
@@ -62,14 +62,6 @@ class Report:
     left_out: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Setting:
-    """One run's environment."""
-
-    name: str
-    rows: list[tuple[str, str]]
-
-
 def report(
     paths: Sequence[Path], out: Path | None = None, question: Question | None = None
 ) -> Report:
@@ -95,14 +87,13 @@ def report(
             raise
         fits, unjudged = [], str(problem)  # the figures still say something
     target = out if out is not None else default_directory(Path(paths[0]))
-    return write_report(
-        table,
-        fits,
-        target,
-        unjudged=unjudged,
-        sizes=shown.names,
-        without_figures=shown.without_figures,
-    )
+    try:
+        return write_report(replace(shown, table=table), fits, target, unjudged=unjudged)
+    except OSError as problem:
+        raise ReportError(
+            f"cannot write the report to {target}: {problem.strerror or problem}; "
+            "choose another directory with --out"
+        ) from None
 
 
 def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
@@ -144,49 +135,21 @@ def default_directory(source: Path) -> Path:
 
 
 def write_report(
-    table: Table,
-    fits: Sequence[Fit],
-    out: Path,
-    *,
-    unjudged: str | None = None,
-    sizes: Mapping[str, SizeName] = OUR_SIZES,
-    without_figures: str = "",
+    shown: Restated, fits: Sequence[Fit], out: Path, *, unjudged: str | None = None
 ) -> Report:
     """Write index.html, summary.md, figures/ and tables/ into `out`, made if it is missing.
 
-    `unjudged` says why there are no fits, where there are none; `sizes` what the sizes in the
-    columns `seq_len` and `d_model` are called, and `without_figures` why the cost is not drawn.
-
-    Files of an earlier report in the same directory are replaced where they have the same name.
-
-    Raises:
-        ReportError: the directory or a file in it cannot be written.
-
+    `unjudged` says why there are no fits, where there are none. Files of an earlier report in the
+    same directory are replaced where they have the same name.
     """
-    try:
-        return _write(table, fits, out, unjudged, sizes, without_figures)
-    except OSError as problem:
-        raise ReportError(
-            f"cannot write the report to {out}: {problem.strerror or problem}; "
-            "choose another directory with --out"
-        ) from None
-
-
-def _write(
-    table: Table,
-    fits: Sequence[Fit],
-    out: Path,
-    unjudged: str | None,
-    sizes: Mapping[str, SizeName],
-    without_figures: str,
-) -> Report:
     for folder in (out, out / "figures", out / "tables"):
         folder.mkdir(parents=True, exist_ok=True)
+    table = shown.table
     grouping = [name for fit in fits for name in (*fit.group, *fit.sizes.values())]
     by = [name for name in dict.fromkeys(grouping) if name in table.frame.columns]
     cells = cell_table(table.frame, by=by)
     rows = verdict_rows(fits)
-    seen = views(table.frame, fits, table.info, table.runs, sizes)
+    seen = views(table.frame, fits, table.info, table.runs, shown.names)
     infos: Mapping[str, Mapping[str, object]] = table.runs or {table.path.name: table.info}
     checks = check_table(infos)
     tables = [
@@ -199,7 +162,7 @@ def _write(
     if len(checks):
         tables.append(write_csv(checks, out / "tables" / "checks.csv"))
     checked = correctness(infos, table.frame, seen, out)
-    groups = groups_of(seen, out)
+    groups = draw_groups(seen, out)
     pictures = [run.picture for run in checked if run.picture is not None]
     pictures += [picture for group in groups for picture in group.figures]
     tables += [picture.table for picture in pictures]
@@ -207,8 +170,8 @@ def _write(
     if any(run.doubts for run in checked):
         found.append(MEANING)
     absent = [run.left_out for run in checked if run.left_out]
-    absent += [without_figures] if without_figures and not seen else left_out(seen)
-    subject = "attention scales" if sizes == OUR_SIZES else "the cost grows"
+    absent += [shown.without_figures] if shown.without_figures and not seen else absences(seen)
+    subject = "attention scales" if shown.names == OUR_SIZES else "the cost grows"
     words = _words(table, infos, fits, rows, cells) | {
         "title": f"How {subject}: {wording.listed([wording.one_line(n) for n in infos])}",
         "findings": found,
@@ -259,7 +222,7 @@ def _words(
         "untimed": without[:_MOST_UNTIMED],
         "untimed_more": max(0, len(without) - _MOST_UNTIMED),
         "environments": [
-            _Setting(name=wording.one_line(name), rows=environment(info))
+            {"name": wording.one_line(name), "rows": environment(info)}
             for name, info in infos.items()
         ],
     }

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.cells.cell_table import COUNT_COLUMNS, SIZE_COLUMNS
-from reports.figures import CHARTS, Chart, Shown
-from reports.figures.canvas import save, styled
+from reports.cells.cell_table import COUNT_COLUMNS, NUMBERS
+from reports.figures import CHARTS
+from reports.figures.canvas import save
+from reports.figures.chart import Chart, Part, Shown
 from reports.figures.view import View
 
 _CSS_PIXELS_PER_INCH = 96
 # Columns of counts, written without a decimal point even where some are missing.
-_COUNTS = (*SIZE_COLUMNS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
+_COUNTS = (*NUMBERS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +46,18 @@ class Group:
     figures: tuple[Picture, ...]
 
 
-def groups_of(seen: Sequence[View], out: Path) -> list[Group]:
+def draw_groups(seen: Sequence[View], out: Path) -> list[Group]:
     """Every figure that the views can fill, drawn into `out`; views without any are left out."""
     groups = []
     for view in seen:
         possible = [chart for chart in CHARTS if chart.missing(view) is None]
-        figures = tuple(drawn(chart, view, view.suffix, out) for chart in possible)
+        figures = tuple(draw_picture(chart, view, view.suffix, out) for chart in possible)
         if figures:
             groups.append(Group(name=view.name, figures=figures))
     return groups
 
 
-def left_out(seen: Sequence[View]) -> list[str]:
+def absences(seen: Sequence[View]) -> list[str]:
     """One sentence for each figure that a view lacks; views with the same reason share it."""
     if not seen:
         return ["All figures: no cell has a time."]
@@ -65,7 +66,7 @@ def left_out(seen: Sequence[View]) -> list[str]:
         for view in seen:
             reason = chart.missing(view)
             if reason is not None:
-                found.setdefault((chart.STEM, reason), []).append(view.name)
+                found.setdefault((chart.stem, reason), []).append(view.name)
     return [
         absence(stem, reason, where if len(where) < len(seen) else [])
         for (stem, reason), where in found.items()
@@ -78,11 +79,10 @@ def absence(stem: str, reason: str, where: Sequence[str] = ()) -> str:
     return f"{stem.replace('_', ' ').capitalize()}{some}: {reason}."
 
 
-def drawn(chart: Chart[Shown], shown: Shown, suffix: str, out: Path) -> Picture:
+def draw_picture(chart: Chart[Shown, Part], shown: Shown, suffix: str, out: Path) -> Picture:
     """Draw one figure into `figures/` and its data into `tables/`, both below `out`."""
-    stem = f"{chart.STEM}.{suffix}" if suffix else chart.STEM
-    with styled():
-        figure = chart.draw(shown)
+    stem = f"{chart.stem}.{suffix}" if suffix else chart.stem
+    figure = chart.draw(shown)
     files = save(figure, out / "figures" / stem)
     width, height = figure.get_size_inches()
     coded = base64.b64encode(files[1].read_bytes()).decode("ascii")

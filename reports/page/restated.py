@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from reports.cells.asked import COST, asked
-from reports.cells.cells import KNOWN_SIZES, SIZE_COLUMNS
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judge.fit import columns_of
 from reports.judge.fit_groups import present_sizes
@@ -41,7 +41,7 @@ class Restated:
     """
 
     table: Table
-    question: Question
+    question: Question = EVERYTHING
     names: Mapping[str, SizeName] = field(default_factory=lambda: OUR_SIZES)
     without_figures: str = ""
 
@@ -81,7 +81,7 @@ def restated(table: Table, question: Question) -> Restated:
     else:
         without, values = _why_not_drawn(cost), [cost]
     if question == EVERYTHING and all(sizes[letter] == one for letter, one in shown.items()):
-        return Restated(table=table, question=question)
+        return Restated(table=table)
     # As columns of their own they would make groups.
     twice = {sizes[letter] for letter, column in shown.items() if sizes[letter] != column}
     twice -= {*(request.by or ()), *changed}

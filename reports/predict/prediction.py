@@ -13,20 +13,18 @@ size between the sizes at which the budget has these chances: each is the invers
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble
-from reports.laws.monomials import Floats
-from reports.predict.questions import PredictionError, possible, short
+from reports.predict.new_cell import chance_of, cost_by_count, costs_at, last_fitting
+from reports.predict.questions import PredictionError, checked_size, quoted
 from reports.tables.units import NO_UNIT, Unit, show
 
 _ROUNDING = 1e-9  # of the coefficients of a counted cost
-_CLOSE = 1e-9  # of a logarithm
 _ASSUMED = "this assumes that the law goes on so far"
 
 
@@ -81,7 +79,6 @@ def predict(
     sizes: Mapping[str, float],
     *,
     confidence: float,
-    estimate: float | None = None,
     unit: Unit = NO_UNIT,
 ) -> Prediction:
     """Predict what one new cell would cost at these sizes, in the unit of the cost column.
@@ -90,8 +87,8 @@ def predict(
     widens away from the measured sizes, as the exponents and coefficients that fit drift apart. It
     does not know what only happens out there: a cache or a memory that no longer suffices, another
     kernel, a term that was too small to be seen at any measured size. Where the cost jumps it takes
-    the place of the jump for granted, and predicts for the regime of the largest sizes. Without
-    `estimate` (the printed law's cost) the estimate is the median; the interval always holds it.
+    the place of the jump for granted, and predicts for the regime of the largest sizes. The
+    estimate is the median.
 
     Raises:
         PredictionError: a size is missing, unknown or impossible, or the law gives no cost there.
@@ -100,13 +97,7 @@ def predict(
     asked = _asked(ensemble, sizes)
     if ensemble.costs(asked).max() <= 0:
         raise PredictionError(f"the law gives no cost at {_named(asked)}; give larger sizes")
-    if ensemble.certain:
-        low = middle = high = _cost_by_count(ensemble, asked)
-    else:
-        logs = _logs(ensemble, asked)
-        low, middle, high = (_cost(ensemble, logs, p) for p in _chances(confidence))
-    best = middle if estimate is None else estimate
-    low, high = min(low, best), max(high, best)
+    low, best, high = costs_at(ensemble, asked, _chances(confidence))
     beyond = _beyond(ensemble, asked)
     ends = f"{100 * confidence:.3g} % of new cells: {show(low, unit)} to {show(high, unit)}"
     return Prediction(
@@ -128,13 +119,12 @@ def largest(
     name: str,
     *,
     confidence: float,
-    law: Callable[[Mapping[str, float]], float] | None = None,
     unit: Unit = NO_UNIT,
 ) -> Largest:
     """Find the largest whole value of the size `name` that stays within a budget, others held `at`.
 
-    The inverse of `predict`, with the same limits. With `law`, the printed one, the estimate is
-    where that reaches the budget; without, where half of all new cells would exceed it.
+    The inverse of `predict`, with the same limits. The estimate is where half of all new cells
+    would exceed the budget.
 
     Raises:
         PredictionError: a size is missing, unknown or impossible, or the budget is not positive.
@@ -147,17 +137,15 @@ def largest(
         raise PredictionError(_unknown(ensemble, name))
 
     def reached(chance: float) -> int:
-        if ensemble.certain:
-            enough = budget * (1 + _ROUNDING)
-            return _last(lambda n: _cost_by_count(ensemble, {**held, name: float(n)}) <= enough)
-        return _last(lambda n: _chance(ensemble, {**held, name: float(n)}, budget) >= chance)
+        def fits(n: int) -> bool:
+            sizes = {**held, name: float(n)}
+            if ensemble.certain:
+                return cost_by_count(ensemble, sizes) <= budget * (1 + _ROUNDING)
+            return chance_of(ensemble, sizes, budget) >= chance
 
-    few, half, many = _chances(confidence)
-    if law is None:
-        best = reached(half)
-    else:
-        best = _last(lambda n: law({**held, name: float(n)}) <= budget)
-    low, high = min(reached(many), best), max(reached(few), best)
+        return last_fitting(fits)
+
+    high, best, low = (reached(chance) for chance in _chances(confidence))
     sizes = {**held, name: float(max(best, 1))}
     reason = None
     others, amount = f" at {_named(held)}" if held else "", show(budget, unit)
@@ -210,56 +198,10 @@ def _about(ensemble: Ensemble, what: str, ends: str) -> str:
     return f"{what} (by count)" if ensemble.certain else f"about {what} ({ends})"
 
 
-def _cost_by_count(ensemble: Ensemble, sizes: Mapping[str, float]) -> float:
-    return float(ensemble.costs(sizes)[0])
-
-
-def _logs(ensemble: Ensemble, sizes: Mapping[str, float]) -> Floats:
-    return np.asarray(np.log(np.maximum(ensemble.costs(sizes), 1e-300)))
-
-
-def _chance(ensemble: Ensemble, sizes: Mapping[str, float], cost: float) -> float:
-    """The chance that a new cell of these sizes costs at most so much."""
-    return _below(ensemble, _logs(ensemble, sizes), math.log(cost))
-
-
-def _below(ensemble: Ensemble, logs: Floats, log_cost: float) -> float:
-    return float(stdtr(ensemble.free, (log_cost - logs) / ensemble.error).mean())
-
-
-def _cost(ensemble: Ensemble, logs: Floats, chance: float) -> float:
-    """The cost that a new cell exceeds with the remaining chance, by bisection."""
-    far = ensemble.error * float(stdtrit(ensemble.free, max(chance, 1 - chance)))
-    low, high = float(logs.min()) - far, float(logs.max()) + far
-    while high - low > _CLOSE:
-        middle = (low + high) / 2
-        if _below(ensemble, logs, middle) < chance:
-            low = middle
-        else:
-            high = middle
-    return math.exp((low + high) / 2)
-
-
-def _last(fits: Callable[[int], bool]) -> int:
-    """The last whole number that fits, where all up to some number do: 0 to LARGEST_SIZE."""
-    if not fits(1):
-        return 0
-    if fits(LARGEST_SIZE):
-        return LARGEST_SIZE
-    low, high = 1, LARGEST_SIZE
-    while high - low > 1:
-        middle = math.isqrt(low * high) if high > 4 * low else (low + high) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 def _asked(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
     """The sizes of the law among those given, all of them possible."""
     for name, value in sizes.items():
-        possible(name, value)
+        checked_size(name, value)
         still = ensemble.still.get(name)
         if name in ensemble.names:
             continue
@@ -282,7 +224,7 @@ def _asked(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
 
 def _unknown(ensemble: Ensemble, name: str) -> str:
     known = ", ".join(ensemble.names)
-    return f"{short(name)} is no size that the fitted law depends on; those are {known}"
+    return f"{quoted(name)} is no size that the fitted law depends on; those are {known}"
 
 
 def _beyond(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import pandas as pd
 from reports.judge.compatible.ensemble import LARGEST_SIZE
 from reports.tables.spelled import spelled
 from reports.tables.units import Quantity, UnitError, parse_quantity
+from reports.text.wording import one_line, shortened
 
 
 class PredictionError(ValueError):
@@ -37,18 +38,18 @@ def parse_sizes(text: str, names: Collection[str]) -> dict[str, float]:
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not name:
-            raise PredictionError(f"expected sizes such as {example}, got {short(part)}")
+            raise PredictionError(f"expected sizes such as {example}, got {quoted(part)}")
         if name not in names:
             known = ", ".join(names)
-            raise PredictionError(f"{short(name)} is no size of this fit; its sizes are {known}")
+            raise PredictionError(f"{quoted(name)} is no size of this fit; its sizes are {known}")
         if name in sizes:
-            raise PredictionError(f"{name} is given twice in {short(text)}; give each size once")
+            raise PredictionError(f"{name} is given twice in {quoted(text)}; give each size once")
         read = spelled(pd.Series([value]))
         if read.words[0] or read.units[0] or math.isnan(read.numbers[0]) or not read.mark:
             raise PredictionError(
-                f"{name} must be a number such as 65536 or 64K, got {short(value)}"
+                f"{name} must be a number such as 65536 or 64K, got {quoted(value)}"
             )
-        sizes[name] = possible(name, float(read.numbers[0]))
+        sizes[name] = checked_size(name, float(read.numbers[0]))
     return sizes
 
 
@@ -67,7 +68,7 @@ def parse_budget(text: str, names: Collection[str]) -> Budget:
     return Budget(quantity=quantity, at=parse_sizes(rest, names) if comma else {})
 
 
-def possible(name: str, value: float) -> float:
+def checked_size(name: str, value: float) -> float:
     """The value of a size, if it can be one.
 
     Raises:
@@ -81,7 +82,6 @@ def possible(name: str, value: float) -> float:
     return value
 
 
-def short(text: str) -> str:
+def quoted(text: str) -> str:
     """What somebody wrote, quoted, on one line and not too long."""
-    shown = " ".join(text.split())
-    return repr(shown if len(shown) <= 40 else shown[:39] + "…")
+    return repr(shortened(one_line(text), most=40))

@@ -11,25 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
+from bench.records import STATUSES
 from reports.tables.plain_text.notation import Mark, in_points
 from reports.tables.units import UnitError, parse_quantity
+from reports.text.wording import shortened
 
 FILES = "files"
 """Key of `DataFrame.attrs`: pairs of the first row's label and the file that it was read from."""
-
-STATUSES = frozenset(
-    {
-        "measured",
-        "unsupported",
-        "incorrect",
-        "implausible",
-        "out_of_memory",
-        "timeout",
-        "crashed",
-        "skipped",
-    }
-)
-"""The words of `bench.records`, repeated so that a judge of foreign tables needs none of bench."""
 
 FARTHEST = 1e60
 """Sizes and costs lie between this and its inverse: squares of their products stay finite."""
@@ -76,6 +64,13 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
         return _floats(values)
     except (ValueError, TypeError, OverflowError):
         raise no_number(frame, column, _first_wrong(values)) from None
+
+
+def numbers_or_nan(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """A column as floats, NaN where it is absent, empty, or holds something else."""
+    if column not in frame.columns:
+        return pd.Series(np.nan, index=frame.index)
+    return pd.to_numeric(frame[column], errors="coerce").astype(float)
 
 
 def measured_rows(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -165,8 +160,7 @@ def _advice(value: object) -> str:
 
 def shown(value: object) -> str:
     """A value of a cell as a message shows it, on one line."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shortened(repr(value.item() if isinstance(value, np.generic) else value), most=60)
 
 
 def _floats(values: pd.Series[Any]) -> npt.NDArray[np.float64]:

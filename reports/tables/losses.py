@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from reports.tables.columns import FARTHEST, STATUSES, TableWarning, no_number, row_of, shown
+from bench.records import STATUSES
+from reports.tables.columns import FARTHEST, TableWarning, no_number, row_of, shown
 from reports.text.wording import count
 
 Statuses = npt.NDArray[np.object_]

@@ -19,13 +19,14 @@ import pandas as pd
 from bench.records import (
     RECORDS_FILE,
     RUN_FILE,
+    STATUSES,
     Record,
     RunError,
     read_info,
     read_records,
     read_run,
 )
-from reports.tables.columns import FILES, STATUSES, TableError, measured_rows, numbers, row_of
+from reports.tables.columns import FILES, TableError, measured_rows, numbers, row_of
 from reports.tables.contents import KINDS, Contents
 from reports.tables.flattened import flattened
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
@@ -37,35 +38,12 @@ __all__ = ["Table", "TableError", "read_table", "read_tables"]
 TIME_COLUMNS = ("time_s", "time_min_s", TYPICAL)
 NUMBER_COLUMNS = (
     *TIME_COLUMNS,
-    "batch",
-    "num_heads",
-    "seq_len",
-    "key_len",
-    "head_dim",
-    "d_model",
-    "threads",
-    "cpu_time_s",
-    "workspace_bytes",
-    "flops",
-    "bytes_moved",
-    "minor_faults",
-    "energy_j",
-    "max_error",
-    "allowed_error",
-    "calls_per_sample",
-    "waiting_share",
-    "other_load",
-    "steal_share",
-    "frequency_hz",
-    "flops_executed",
-    "transcendentals",
-    "operator_launches",
-    "graph_time_s",
-    "energy_resolution_j",
-    "gpu_clock_hz",
-    "gpu_temperature_c",
-    "gpu_power_w",
-    "compile_s",
+    *(
+        one.name
+        for one in fields(Record)
+        if str(one.type).startswith(("int", "float"))
+        and one.name not in (*TIME_COLUMNS, "schema", "worker", "round")
+    ),
 )
 """Columns of a record that hold numbers; text in them is an error."""
 

@@ -21,7 +21,7 @@ _MOST_SHOWN = 6
 _CONDITION = re.compile(r"(?P<column>[^!=]+?)\s*(?P<sign>!=|==?)\s*(?P<value>.*)", re.DOTALL)
 
 
-def chosen(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+def rows_where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     """The rows that fulfil every condition, such as `status=ok` or `heads!=16`.
 
     Values are compared as numbers where both are, else as text, without regard to case where

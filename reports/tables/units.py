@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from reports.text.wording import in_scale, rounded, shortened
+
 Kind = Literal["time", "memory", "energy"]
 
 
@@ -123,7 +125,7 @@ def parse_quantity(text: str) -> Quantity:
         UnitError: the text is no positive number, or its unit is not known.
 
     """
-    shown = text if len(text) <= 40 else text[:39] + "…"
+    shown = shortened(text, most=40)
     found = _QUANTITY.fullmatch(text)
     if found is None:
         hint = "; write decimals with a point" if "," in text else ""
@@ -175,25 +177,18 @@ def show(value: float, unit: Unit) -> str:
     if not math.isfinite(value):
         return f"{value:g} {unit.symbol}".rstrip()
     if unit.kind is None:
-        return f"{_rounded(value):.10g}"
+        return f"{rounded(value):.10g}"
     base = value * unit.factor
     if base == 0:
         return f"0 {BASE[unit.kind]}"
     scales = [
-        (symbol, factor)
+        (factor, symbol)
         for kind, symbol, factor, _ in _SPELLINGS
         if kind == unit.kind and _same_family(symbol, unit.symbol)
     ]
-    # Rounded first, so that just under a scale "1e+03 ms" cannot come out.
-    fitting = [scale for scale in scales if abs(_rounded(base / scale[1])) >= 1] or scales[-1:]
-    symbol, factor = fitting[0]
-    return f"{_rounded(base / factor):.10g} {symbol}"
+    return in_scale(base, scales)
 
 
 def _same_family(symbol: str, wanted: str) -> bool:
     binary = symbol.endswith("iB")
     return not (binary if wanted in _DECIMAL else symbol in _DECIMAL)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")

@@ -10,34 +10,52 @@ from reports.text.interval import Interval
 
 NOTHING = "–"  # shown where a number is unknown
 
-_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-_BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+Scales = Sequence[tuple[float, str]]
+_SECONDS: Scales = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_BYTES: Scales = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+_JOULES: Scales = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"))
+_SPEEDS: Scales = ((1e12, "TFLOP/s"), (1e9, "GFLOP/s"))
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _MARKDOWN_BLOCK = re.compile(
     r"^([-+#]|\d+(?=[.)](?:\s|$)))"
 )  # acts only at the beginning of a line
 
 
+def in_scale(value: float, scales: Scales) -> str:
+    """Three figures in the largest scale of which the value has one: `1.23 ms`."""
+    # Rounded first, so that just under a scale "1e+03 ms" cannot come out.
+    fitting = (one for one in scales if abs(rounded(value / one[0])) >= 1)
+    scale, unit = next(fitting, scales[-1])
+    return f"{rounded(value / scale):.10g} {unit}"
+
+
+def rounded(value: float) -> float:
+    """The value to three significant figures."""
+    return float(f"{value:.3g}")
+
+
 def seconds(value: float | None) -> str:
     """Seconds with three figures and a readable unit: `0.00123` is `1.23 ms`."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    for scale, unit in _SECONDS:
-        # Just under a scale, rounding to three figures would print "1e+03 ms".
-        if abs(value) >= scale * 0.9995:
-            return f"{value / scale:.3g} {unit}" if value < 999.5 else f"{value:,.0f} s"
-    return "0 s" if value == 0 else f"{value / 1e-9:.3g} ns"
+    if value == 0 or value >= 999.5:
+        return f"{value:,.0f} s"
+    return in_scale(value, _SECONDS)
 
 
 def byte_size(value: float | None) -> str:
     """Bytes in binary units with three figures: `1048576` is `1 MiB`."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    for scale, unit in _BYTES:
-        if abs(value) >= scale:
-            amount = value / scale
-            return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.3g} {unit}"
-    return f"{value:.0f} B"
+    return NOTHING if value is None or not math.isfinite(value) else in_scale(value, _BYTES)
+
+
+def joules(value: float) -> str:
+    """Energy with three figures: `0.0125` is `12.5 mJ`."""
+    return in_scale(value, _JOULES)
+
+
+def speed(flops_per_s: float) -> str:
+    """Operations a second with three figures: `2.5e12` is `2.5 TFLOP/s`."""
+    return in_scale(flops_per_s, _SPEEDS) if math.isfinite(flops_per_s) else NOTHING
 
 
 def percent(share: float | None) -> str:
@@ -87,6 +105,11 @@ def listed(items: Sequence[str], most: int = 8) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def capital(text: str) -> str:
+    """With a capital letter, as a sentence and a heading begin."""
+    return text[:1].upper() + text[1:]
 
 
 def shortened(name: str, most: int = 44) -> str:

@@ -16,10 +16,9 @@ from reports.judge.refutation import REFUTING
 from reports.judge.result import Basis, Fit, Verdict
 from reports.laws.grammar import LawError, parse_declared, parse_monomial
 from reports.laws.monomials import Law
-from reports.text.wording import count, listed, percent, shortened
-from reports.verdicts.exponents import reaching, sides
+from reports.text.wording import capital, count, listed, percent, shortened
+from reports.verdicts.exponents import outside_claim, reaching_beyond_claim
 from reports.verdicts.foreign_tables import growth_of_few, on_moving_sizes, on_settings
-from reports.verdicts.reasons import capital
 
 ENOUGH = 0.5
 """The part of the cost that the claimed terms should have at the largest size."""
@@ -35,12 +34,16 @@ def advice(fit: Fit, code: str) -> str | None:
     "extend n to 16384: the claimed term is 18 % of the cost at the largest size measured".
     """
     found = _ADVICE.get(code)
-    return found(fit) if found is not None else None
+    return (_sentence(found(fit)) or None) if found is not None else None
 
 
-def _overhead(fit: Fit) -> str | None:
+def _sentence(text: str) -> str:
+    return text if not text or text.endswith(".") else f"{text}."
+
+
+def _overhead(fit: Fit) -> str:
     if not fit.leading or fit.overhead is None:
-        return None
+        return ""
     if fit.basis is not None and _flat(fit, growth := _growth(fit.basis)):
         text = f"The dearest cell costs {percent(growth)} more than the cheapest."
         other = proposed(fit)
@@ -74,13 +77,13 @@ def _flat(fit: Fit, growth: float) -> bool:
     )
 
 
-def _refuted(evidence: Callable[[Fit], str | None], code: str) -> Callable[[Fit], str | None]:
+def _refuted(evidence: Callable[[Fit], str], code: str) -> Callable[[Fit], str]:
     """The evidence; below the first of several codes also which law to claim instead."""
 
-    def found(fit: Fit) -> str | None:
+    def found(fit: Fit) -> str:
         first = next((one for one in fit.reasons if one in REFUTING), code)
-        law = str(proposed(fit) or _NO_PROPOSAL) if fit.basis and first == code else None
-        return " ".join(filter(None, (evidence(fit), law))) or None
+        law = str(proposed(fit) or _NO_PROPOSAL) if fit.basis and first == code else ""
+        return " ".join(filter(None, (_sentence(evidence(fit)), law)))
 
     return found
 
@@ -88,30 +91,29 @@ def _refuted(evidence: Callable[[Fit], str | None], code: str) -> Callable[[Fit]
 _NO_PROPOSAL = "No law of half powers near these exponents passes on these cells."
 
 
-def _outside(fit: Fit) -> str | None:
+def _outside(fit: Fit) -> str:
     """Which exponents lie on which side of the claim: the numbers stand in the table."""
-    text = listed(sides(fit))
-    return f"{text[:1].upper()}{text[1:]}." if text else None
+    return capital(listed(outside_claim(fit)))
 
 
-def _absent(fit: Fit) -> str | None:
-    small = [
-        f"{one.term} is at most {percent(one.most)} of any cell"
-        for one in fit.leading
-        if one.most < VISIBLE_SHARE
-    ]
-    text = listed(small)
-    return f"{text}." if text else None
+def _absent(fit: Fit) -> str:
+    return listed(
+        [
+            f"{one.term} is at most {percent(one.most)} of any cell"
+            for one in fit.leading
+            if one.most < VISIBLE_SHARE
+        ]
+    )
 
 
-def _outgrowing(fit: Fit) -> str | None:
+def _outgrowing(fit: Fit) -> str:
     if fit.basis is None or not (rivals := fit.basis.fitted.rival):
-        return None
+        return ""
     shares = {one.term: one.share_at_largest for one in fit.terms}
     text = listed(
         [f"{term} is {percent(shares[str(term)])}" for term in rivals if str(term) in shares]
     )
-    return f"{text} of the cost at the largest sizes." if text else None
+    return f"{text} of the cost at the largest sizes" if text else ""
 
 
 def _further(fit: Fit) -> str | None:
@@ -158,17 +160,17 @@ def _power(term: str, name: str) -> float:
         return 0.0
 
 
-def _few(fit: Fit) -> str | None:
+def _few(fit: Fit) -> str:
     if not fit.cells:
-        return None
+        return ""
     try:
         claimed = parse_declared(fit.claim, fit.sizes)
     except LawError:
-        return None
+        return ""
     names = [n for n in dict.fromkeys((*claimed.names, *fit.levels)) if n in fit.levels]
     names = [n for n in names if n not in fit.held and (n in claimed.names or fit.levels[n] > 1)]
     if not names:
-        return None
+        return ""
     parts = [
         f"{name} takes {count(fit.levels[name], 'value')}; measure {WANTED_LEVELS} or more"
         for name in names
@@ -182,21 +184,19 @@ def _few(fit: Fit) -> str | None:
     thin = growth_of_few(fit)
     if not parts:  # a letter that stands for a size has no capital
         thin = [capital(text) for text in thin]
-    text = "; ".join([*parts, *thin])
-    return f"{text}." if text else None
+    return "; ".join([*parts, *thin])
 
 
-def _short(fit: Fit) -> str | None:
-    short = [
+def _short(fit: Fit) -> str:
+    return "; ".join(
         f"{name} spans {math.log2(high / low):.1f} doublings; "
         f"measure it from {low:g} to {low * 2**WANTED_DOUBLINGS:g}"
         for name, (low, high) in fit.ranges.items()
         if high > low and math.log2(high / low) < 3 - 1e-9
-    ]
-    return f"{'; '.join(short)}." if short else None
+    )
 
 
-def _noisy(fit: Fit) -> str | None:
+def _noisy(fit: Fit) -> str:
     parts = []
     if fit.scatter.reading:
         parts.append(f"readings of one cell scatter by {percent(fit.scatter.reading)}")
@@ -209,26 +209,24 @@ def _noisy(fit: Fit) -> str | None:
         parts.append("no cell was measured twice")
     if fit.rms_residual:
         parts.append(f"cells lie off the fitted law by {percent(fit.rms_residual)}")
-    text = ", ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if parts else None
+    return capital(", ".join(parts))
 
 
-def _undecided(fit: Fit) -> str | None:
+def _undecided(fit: Fit) -> str:
     parts = [
         f"the term {one.term} is at most {percent(one.most)} of any cell"
         for one in fit.leading
         if one.most < ENOUGH
     ]
-    if outside := sides(fit):
+    if outside := outside_claim(fit):
         parts.insert(0, f"{listed(outside)}, which may be a change of the cost and no growth")
-    if beyond := reaching(fit):
+    if beyond := reaching_beyond_claim(fit):
         parts.insert(0, beyond)
     if (other := _twin(fit)) is not None:
         parts.insert(0, f"these cells confirm the claim {other}")
     elif further := _further(fit):
         parts.append(f"extend {further}")
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else None
+    return capital("; ".join(parts))
 
 
 def _twin(fit: Fit) -> Law | None:
@@ -243,9 +241,9 @@ def _twin(fit: Fit) -> Law | None:
     return other.law if other is not None and confirmed and str(other.law) != fit.claim else None
 
 
-def _misfit(fit: Fit) -> str | None:
+def _misfit(fit: Fit) -> str:
     if fit.rms_residual is None:
-        return None
+        return ""
     text = f"The best law of this form is off by {percent(fit.rms_residual)} in a typical cell"
     if fit.basis is not None:
         cells, fitted = fit.basis.setting.cells, fit.basis.fitted.solution.fitted
@@ -259,23 +257,23 @@ def _misfit(fit: Fit) -> str | None:
     return f"{text}.{' No cell was measured twice, so this may be noise.' if once else ''}"
 
 
-def _regimes(fit: Fit) -> str | None:
+def _regimes(fit: Fit) -> str:
     if not fit.regimes:
-        return None
+        return ""
     last = fit.regimes[-1]
     name = next(iter(fit.sizes), "n")
     where = f"{name} {last.start:g} to {last.end:g}"
     return f"The verdict holds for {last.name} ({where}): {shortened(last.evidence, _LONGEST)}."
 
 
-def _censored(fit: Fit) -> str | None:
+def _censored(fit: Fit) -> str:
     if not fit.censored:
-        return None
+        return ""
     verb = "has" if fit.censored == 1 else "have"
     return f"{count(fit.censored, 'cell')} of those wanted {verb} no value."
 
 
-_ADVICE: Mapping[str, Callable[[Fit], str | None]] = MappingProxyType(
+_ADVICE: Mapping[str, Callable[[Fit], str]] = MappingProxyType(
     {
         "exponent_outside_tolerance": _refuted(_outside, "exponent_outside_tolerance"),
         "claimed_term_absent": _refuted(_absent, "claimed_term_absent"),

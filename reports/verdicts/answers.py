@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from reports.cells.cells import KNOWN_SIZES, SIZE_COLUMNS
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
+from reports.judge.compatible.ensemble import Ensemble
 from reports.judge.proposals import compatible
 from reports.judge.result import Fit
 from reports.laws.grammar import parse
 from reports.predict.prediction import Largest, Prediction, largest, open_size, predict
 from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
-from reports.tables.units import in_unit, unit_of
+from reports.tables.units import Unit, in_unit, unit_of
 from reports.text.wording import listed
 from reports.verdicts.verdict_rows import labels
 
@@ -56,21 +57,14 @@ class Questions:
         )
 
     @property
-    def asked(self) -> bool:
-        """Whether anything is asked."""
-        return bool(self.sizes or self.budgets)
+    def asked(self) -> tuple[Mapping[str, float] | Budget, ...]:
+        """All that is asked, in order."""
+        return (*self.sizes, *self.budgets)
 
     @property
     def cost(self) -> str | None:
         """The cost column that the budgets are about: the workspace for amounts of memory."""
         return MEMORY if any(b.quantity.kind == "memory" for b in self.budgets) else None
-
-    def single(self) -> list[Questions]:
-        """Each question by itself."""
-        return [
-            *(Questions(sizes=(sizes,)) for sizes in self.sizes),
-            *(Questions(budgets=(budget,)) for budget in self.budgets),
-        ]
 
     def check(self, value: str) -> None:
         """See that budgets can be compared with a cost column, before anything is fitted.
@@ -81,31 +75,6 @@ class Questions:
         """
         for budget in self.budgets:
             in_unit(budget.quantity, unit_of(value))
-
-    def asked_of(self, fit: Fit) -> Iterator[Prediction | Largest]:
-        """The answers of one fit, in the order of the questions.
-
-        Raises:
-            PredictionError: a size is missing, or all are given where one is asked for.
-            UnitError: a budget is in another unit than the cost.
-
-        """
-        ensemble = fit.ensemble if self.asked else None
-        if ensemble is None:
-            return
-        unit = unit_of(fit.value)
-        for sizes in self.sizes:
-            yield predict(ensemble, sizes, confidence=fit.confidence, unit=unit)
-        for budget in self.budgets:
-            name, at = open_size(ensemble, budget.at)
-            yield largest(
-                ensemble,
-                in_unit(budget.quantity, unit),
-                at,
-                name,
-                confidence=fit.confidence,
-                unit=unit,
-            )
 
 
 def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]:
@@ -124,7 +93,7 @@ def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]
             open_laws, excluded = laws
             document["consistent_with"] = [str(law) for law in open_laws]
             document["excluded"] = [str(law) for law in excluded]
-        answers, problems = _answered(fit, questions)
+        answers, problems = answers_of(fit, questions.asked)
         if problems:
             document["unanswered"] = "; ".join(problems)
         if questions.sizes:
@@ -151,16 +120,21 @@ def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -
             told = known is None or known.estimate is not None  # a size that is not told tells none
             if crossover.faster in claimed and crossover.where == "inside" and told:
                 said.setdefault(crossover.text, []).append(label)
-        answers, problems = _answered(fit, questions)
+        answers, problems = answers_of(fit, questions.asked)
         for text in [*(answer.text for answer in answers), *problems]:
             said.setdefault(text, []).append(label)
     for text, who in said.items():
         console.print(Text.assemble((listed(who), "bold"), f": {text}"))
 
 
-def _answered(fit: Fit, questions: Questions) -> tuple[list[Prediction | Largest], list[str]]:
+def answers_of(
+    fit: Fit, asked: Sequence[Mapping[str, float] | Budget]
+) -> tuple[list[Prediction | Largest], list[str]]:
     """The answers of a fit, and why there are none to the other questions."""
-    if questions.asked and fit.ensemble is None:
+    if not asked:
+        return [], []
+    ensemble = fit.ensemble
+    if ensemble is None:
         return [], [
             f"the part of {listed(list(fit.held))} was taken as claimed, since it moves with "
             "another size, so that nothing is told of other sizes"
@@ -169,12 +143,22 @@ def _answered(fit: Fit, questions: Questions) -> tuple[list[Prediction | Largest
         ]
     answers: list[Prediction | Largest] = []
     problems = []
-    for one in questions.single():
+    for one in asked:
         try:
-            answers.extend(one.asked_of(fit))
+            answers.append(_answer(ensemble, one, fit.confidence, unit_of(fit.value)))
         except PredictionError as problem:
             problems.append(str(problem))
     return answers, problems
+
+
+def _answer(
+    ensemble: Ensemble, asked: Mapping[str, float] | Budget, confidence: float, unit: Unit
+) -> Prediction | Largest:
+    if not isinstance(asked, Budget):
+        return predict(ensemble, asked, confidence=confidence, unit=unit)
+    name, at = open_size(ensemble, asked.at)
+    budget = in_unit(asked.quantity, unit)
+    return largest(ensemble, budget, at, name, confidence=confidence, unit=unit)
 
 
 def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:
@@ -182,10 +166,11 @@ def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:
 
     Raises:
         PredictionError: none of those that found something can, since a size is missing.
+        UnitError: a budget is in another unit than the cost.
 
     """
     able = [fit for fit in fits if fit.ensemble is not None] if questions.asked else []
-    for one in questions.single():
-        found = [_answered(fit, one) for fit in able]
+    for one in questions.asked:
+        found = [answers_of(fit, [one]) for fit in able]
         if found and not any(answers for answers, _ in found):
             raise PredictionError(f"--predict, --budget: {found[0][1][0]}")

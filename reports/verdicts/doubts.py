@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.records import WRONG
-from reports.cells.cells import SIZE_COLUMNS
+from reports.cells.case_columns import SIZE_COLUMNS
 from reports.conditions.checks import check_table, failed
 from reports.judge.result import Fit
 from reports.tables.read import Table

@@ -12,7 +12,7 @@ from reports.text.wording import listed
 _ROUNDING = 1e-9
 
 
-def sides(fit: Fit) -> list[str]:
+def outside_claim(fit: Fit) -> list[str]:
     """The exponents whose intervals lie wholly above or below the claim."""
     outside = []
     for name, power in _claimed_powers(fit).items():
@@ -25,7 +25,7 @@ def sides(fit: Fit) -> list[str]:
     return outside
 
 
-def reaching(fit: Fit) -> str | None:
+def reaching_beyond_claim(fit: Fit) -> str | None:
     """Which intervals reach from the claim beyond what it allows; None where none does."""
     found: dict[str, list[str]] = {}
     for name, power in _claimed_powers(fit).items():

@@ -11,7 +11,7 @@ from reports.tables.plain_text.notation import is_number
 from reports.text.wording import listed
 
 
-def on_settings(fit: Fit) -> str | None:
+def on_settings(fit: Fit) -> str:
     """Each setting that changes the cost among rows of the same sizes, and what it may be."""
     parts = []
     for one in fit.mixed:
@@ -24,10 +24,10 @@ def on_settings(fit: Fit) -> str | None:
                 f"{one.text('')}, and its values cost up to {times} times as much: "
                 f"{', '.join(ways)}, or average over it with --average {one.column}"
             )
-    return f"{'; '.join(parts)}." if parts else None
+    return "; ".join(parts)
 
 
-def on_moving_sizes(fit: Fit) -> str | None:
+def on_moving_sizes(fit: Fit) -> str:
     """Each size that moves with one of the claim, and how to judge with it."""
     parts = []
     for one in fit.moving:
@@ -38,7 +38,7 @@ def on_moving_sizes(fit: Fit) -> str | None:
             f"{one.column} {'rises' if one.rises else 'falls'} as {size} grows: judge with it "
             f'by --size {letter}={one.column} --claim "{claim}"'
         )
-    return f"{'; '.join(parts)}." if parts else None
+    return "; ".join(parts)
 
 
 def _letter(column: str, fit: Fit) -> str:

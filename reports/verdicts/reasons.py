@@ -13,6 +13,7 @@ from types import MappingProxyType
 from reports.judge.regimes import MEMORY_BOUND, PAGE_FAULT
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError, logarithm, parse_declared
+from reports.text import wording
 from reports.text.interval import Interval
 
 COSTS: Mapping[str, str] = MappingProxyType(
@@ -173,7 +174,7 @@ def explain(fit: Fit) -> str:
     known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}
     if known and "faster_growing_term" not in fit.reasons:
         growth = " · ".join(_power(fit.claim, name, i) for name, i in known.items())
-        sentences.append(f"{capital(cost)} grows as {growth}{span(fit)}.")
+        sentences.append(f"{wording.capital(cost)} grows as {growth}{span(fit)}.")
     sentences.append(f"{_verdict(fit, claim)}.")
     sentences.append(remark(fit))
     return " ".join(sentence for sentence in sentences if sentence)
@@ -201,13 +202,8 @@ def remark(fit: Fit) -> str:
 
 
 def _power(claim: str, name: str, interval: Interval) -> str:
-    ends = [_two(value) for value in (interval.estimate, interval.low, interval.high)]
-    return f"{name}^{ends[0]}{logarithm(claim, name)} [{ends[1]}, {ends[2]}]"
-
-
-def _two(value: float | None) -> str:
-    """Two decimals, without a minus before nothing."""
-    return "?" if value is None else f"{round(value, 2) + 0.0:.2f}"
+    estimate, _, bounds = wording.interval(interval).partition(" ")
+    return f"{name}^{estimate}{logarithm(claim, name)} {bounds}".rstrip()
 
 
 def span(fit: Fit) -> str:
@@ -226,8 +222,3 @@ def _verdict(fit: Fit, claim: str) -> str:
     if fit.rms_residual is None:
         return f"{words} ({fit.cells} {cells})"
     return f"{words} ({fit.cells} {cells}, residual {fit.rms_residual:.1%})"
-
-
-def capital(text: str) -> str:
-    """With a capital letter, as a sentence and a heading begin."""
-    return text[:1].upper() + text[1:]

@@ -92,7 +92,7 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
 
 def _told(row: VerdictRow) -> bool:
     """Whether a reader of the terminal should hear of the numbers of the row."""
-    return row.verdict is not Verdict.CONFIRMED or bool(row.remark) or _changed(row)
+    return row.fit.verdict is not Verdict.CONFIRMED or bool(row.remark) or _changed(row)
 
 
 def _changed(row: VerdictRow) -> bool:
@@ -112,11 +112,11 @@ def _drawn(section: Section, subject: str) -> Table:
     table.add_column("cells", justify="right", no_wrap=True)
     for row in section.rows:
         table.add_row(
-            Text.assemble(row.label, "\n", (row.claim, "dim")),
-            Text(f"{SIGNS[row.verdict]} {row.verdict}", style=_COLOURS[row.verdict]),
+            Text.assemble(row.label, "\n", (row.fit.claim, "dim")),
+            Text(f"{SIGNS[row.fit.verdict]} {row.fit.verdict}", style=_COLOURS[row.fit.verdict]),
             *_exponent_cells(row, section, wide=wide),
-            wording.percent(row.residual),
-            str(row.cells),
+            wording.percent(row.fit.rms_residual),
+            str(row.fit.cells),
         )
     return table
 
@@ -125,5 +125,5 @@ def _exponent_cells(row: VerdictRow, section: Section, *, wide: bool) -> list[Te
     if wide:
         texts = [row.exponent(letter).replace(" [", "\n[") for letter in section.letters]
     else:
-        texts = ["\n".join(f"{letter} {row.exponent(letter)}" for letter in row.exponents)]
+        texts = ["\n".join(f"{letter} {row.exponent(letter)}" for letter in row.fit.exponents)]
     return [Text(text) for text in texts]

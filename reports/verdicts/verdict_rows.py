@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from reports.judge.result import Fit, Verdict
+from reports.judge.result import Fit
 from reports.text import wording
-from reports.text.interval import Interval
 from reports.text.labels import label_of
 from reports.verdicts.advice import advice
 from reports.verdicts.reasons import (
     COSTS,
     REASONS,
     Reason,
-    capital,
     explain,
     reason_of,
     remark,
@@ -27,30 +25,22 @@ class VerdictRow:
     """One fit as the tables show it.
 
     `label` names the group by its implementation and by whatever else varies among the fits;
-    `exponents` maps size letters to intervals; `residual` is the rms of the log residuals, about
-    a share of the cost; `value` is the column of the cost; `explanation` is for people, `remark`
-    the part of it that no column shows; `span` the judged range of the sizes; `meanings` has what
-    each reason code means, `numbers` what this fit's own numbers add to it.
+    `explanation` is for people, `remark` the part of it that no column shows; `span` the judged
+    range of the sizes; `meanings` has what each reason code means, `numbers` what this fit's own
+    numbers add to it.
     """
 
     label: str
-    group: Mapping[str, object]
-    claim: str
-    verdict: Verdict
-    exponents: Mapping[str, Interval]
-    residual: float | None
-    cells: int
-    reasons: tuple[str, ...]
-    value: str
+    fit: Fit
     explanation: str
-    remark: str = ""
-    span: str = ""
-    meanings: Mapping[str, Reason] = field(default_factory=dict)
-    numbers: Mapping[str, str] = field(default_factory=dict)
+    remark: str
+    span: str
+    meanings: Mapping[str, Reason]
+    numbers: Mapping[str, str]
 
     def exponent(self, letter: str) -> str:
         """The exponent of a size with its interval as text; a dash where there is none."""
-        return wording.interval(self.exponents.get(letter))
+        return wording.interval(self.fit.exponents.get(letter))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +94,7 @@ def verdict_rows(fits: Sequence[Fit]) -> list[VerdictRow]:
     return [
         VerdictRow(
             label=label,
-            group=dict(fit.group),
-            claim=fit.claim,
-            verdict=fit.verdict,
-            exponents=dict(fit.exponents),
-            residual=fit.rms_residual,
-            cells=fit.cells,
-            reasons=tuple(fit.reasons),
-            value=fit.value,
+            fit=fit,
             explanation=explain(fit),
             remark=remark(fit),
             span=span(fit),
@@ -132,12 +115,12 @@ def labels(fits: Sequence[Fit]) -> list[str]:
 
 def sections(rows: Sequence[VerdictRow]) -> list[Section]:
     """The rows by cost, time first."""
-    values = sorted({row.value for row in rows}, key=lambda value: (value != "time_s", value))
+    values = sorted({row.fit.value for row in rows}, key=lambda value: (value != "time_s", value))
     found = []
     for value in values:
-        part = tuple(row for row in rows if row.value == value)
-        letters = dict.fromkeys(letter for row in part for letter in row.exponents)
-        title = capital(COSTS[value]) if value in COSTS else value
+        part = tuple(row for row in rows if row.fit.value == value)
+        letters = dict.fromkeys(letter for row in part for letter in row.fit.exponents)
+        title = wording.capital(COSTS[value]) if value in COSTS else value
         found.append(Section(title=title, rows=part, letters=tuple(letters)))
     return found
 
@@ -150,7 +133,7 @@ def causes(
     A code that means different things for different fits comes once for each. The numbers are
     those of the rows that are to be `told`, the same ones once.
     """
-    costs = len({row.value for row in rows})
+    costs = len({row.fit.value for row in rows})
     codes = list(dict.fromkeys(code for row in rows for code in row.meanings))
     found = dict.fromkeys(pair for row in rows for pair in row.meanings.items())
     causes = []

@@ -1,1 +1,1 @@
-"""The files that benchmark programs write, one format a module."""
+"""What do benchmark programs write? One format a module."""

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import ast
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from reports.tables.benchmarks.rows import (
-    Benchmark,
-    LeftOutWarning,
-    a_list,
-    an_object,
-    contents_of,
-    is_number,
-    is_time,
-    to_number,
-)
+from reports.tables.benchmarks.rows import Benchmark, LeftOutWarning, contents_of, read_object
 from reports.tables.columns import TableError
 from reports.tables.contents import Contents
+from reports.tables.json_values import a_list, an_object, is_number, is_positive, to_number
 
 _INDEX = "benchmarks.json"
 _TIMES = ("time_", "timeraw_")
@@ -71,11 +62,11 @@ def asv_folder_contents(folder: Path) -> Contents:
         TableError: a file is no JSON, or there are no results.
 
     """
-    index = _read((folder if (folder / _INDEX).is_file() else folder.parent) / _INDEX)
+    index = read_object((folder if (folder / _INDEX).is_file() else folder.parent) / _INDEX)
     latest: dict[tuple[str, str], Mapping[str, Any]] = {}
     files = _result_files(folder)
     for path in files:
-        document = _read(path)
+        document = read_object(path)
         if not is_asv(document):
             continue
         machine = str(an_object(document.get("params")).get("machine"))
@@ -99,14 +90,6 @@ def _result_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.name not in (_INDEX, "machine.json"))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as problem:
-        raise TableError(f"has {path.name}, which is not JSON: {problem!s:.100}") from None
-    return an_object(found)
-
-
 def _date(document: Mapping[str, Any]) -> float:
     date = document.get("date")
     return date if is_number(date) else 0.0
@@ -128,7 +111,7 @@ def _benchmarks(
     found = []
     # As many as there are results: a product of long axes may have no end.
     for values, result in zip(islice(product(*axes), len(results)), results, strict=False):
-        usable = is_time(result) if column == "time_s" else is_number(result)
+        usable = is_positive(result) if column == "time_s" else is_number(result)
         skipped = isinstance(result, float) and result != result  # NaN, in asv's own words
         found.append(
             Benchmark(

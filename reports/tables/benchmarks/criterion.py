@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from reports.tables.benchmarks.rows import (
-    Benchmark,
-    an_object,
-    contents_of,
-    is_number,
-    is_time,
-    sizes_in,
-    to_number,
-)
-from reports.tables.columns import TableError
+from reports.tables.benchmarks.rows import Benchmark, contents_of, read_object, sizes_in
 from reports.tables.contents import Contents
+from reports.tables.json_values import an_object, is_number, is_positive, to_number
 
 _ESTIMATES = "estimates.json"
 _BENCHMARK = "benchmark.json"
@@ -69,20 +60,12 @@ def criterion_contents(folders: Sequence[Path]) -> Contents:
     """One row a benchmark, as `critcmp_contents`, from folders with its two files.
 
     Raises:
-        TableError: one of the files is no JSON object.
+        TableError: one of the files is no JSON.
 
     """
-    return _contents([(_read(one / _BENCHMARK), _read(one / _ESTIMATES)) for one in folders])
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as problem:
-        raise TableError(f"{path} is not JSON: {problem!s:.100}; run cargo bench again") from None
-    if not isinstance(found, dict):
-        raise TableError(f"{path} holds no JSON object; run cargo bench again")
-    return found
+    return _contents(
+        [(read_object(one / _BENCHMARK), read_object(one / _ESTIMATES)) for one in folders]
+    )
 
 
 def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Contents:
@@ -123,4 +106,4 @@ def _params(benchmark: Mapping[str, Any]) -> dict[str, object]:
 
 def _medians(estimates: Mapping[str, Any]) -> list[float]:
     found = an_object(estimates.get("median")).get("point_estimate")
-    return [found] if is_time(found) else []
+    return [found] if is_positive(found) else []

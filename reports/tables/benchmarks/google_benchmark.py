@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
-import pandas as pd
-
-from reports.tables.benchmarks.rows import LeftOutWarning
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, LeftOutWarning, contents_of
 from reports.tables.columns import TableError
 from reports.tables.contents import Contents
+from reports.tables.json_values import a_list, an_object, is_number, to_number
 
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _STATISTICS = ("median", "mean", "stddev", "cv", "BigO", "RMS")
 _SPEAKING = ("median", "mean")
 """The aggregates that may stand for repetitions which are not in the file, the better one first."""
@@ -37,7 +35,6 @@ _COLUMNS = frozenset(
     {"name", "implementation", "round", "status", "reason", "time_s", "cpu_time_s", "label"}
 )
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
 _MODIFIER = re.compile(
     r"(?:iterations|repeats|min_time|min_warmup_time):[0-9.e+-]+s?|real_time|process_time|manual_time"
 )
@@ -59,28 +56,19 @@ def is_google_benchmark(document: Mapping[str, Any]) -> bool:
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
     own = ("run_type", "real_time", "cpu_time", "error_occurred", *_FITTED)
     return any(key in entry for entry in entries for key in own) or (
-        not entries and "num_cpus" in _object(document.get("context"))
+        not entries and "num_cpus" in an_object(document.get("context"))
     )
 
 
 def google_contents(document: Mapping[str, Any]) -> Contents:
-    """The rows of a parsed document, its sizes, and what it tells of the machine."""
-    return Contents(
-        frame=pd.DataFrame(google_rows(document)),
-        info=google_info(document),
-        parameters=google_parameters(document),
-    )
-
-
-def google_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a repetition, from a parsed google/benchmark document.
+    """One row a repetition; every argument, counter and label is a column, and an argument a size.
 
     `time_s` is the real time and `cpu_time_s` the CPU time, in seconds. Where a file has only
     aggregates of a benchmark, its median is its one row, else its mean, without a round; other
     statistics are no times of a call, and a benchmark that has only those is left out with a
-    LeftOutWarning. `implementation` is the name without arguments, `round` the repetition, and
-    every argument, counter and label is a column. A counter whose name is taken gets `counter_`
-    before it. A benchmark that reported an error, or was skipped, is `crashed`, with its message.
+    LeftOutWarning. `implementation` is the name without arguments, `round` the repetition. A
+    counter whose name is taken gets `counter_` before it. A benchmark that reported an error, or
+    was skipped, is `crashed`, with its message.
 
     Repetitions follow one another within one process, so that their spread is a lower bound on
     what another run would give.
@@ -96,13 +84,13 @@ def google_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         statistic = _statistic(entry, names)
         run = runs.setdefault(_run_name(entry, statistic), {})
         run.setdefault(statistic, []).append(entry)
-    rows = []
+    benchmarks = []
     silent = []
     for name, by_statistic in runs.items():
         speaking = next((s for s in (None, *_SPEAKING) if s in by_statistic), "")
         if speaking != "":
             found = by_statistic[speaking]
-            rows += [_row(entry, name, i, speaking) for i, entry in enumerate(found)]
+            benchmarks += [_benchmark(entry, name, i, speaking) for i, entry in enumerate(found)]
         elif not set(by_statistic) <= {"BigO", "RMS"}:
             silent.append(name)
     if silent:
@@ -112,33 +100,22 @@ def google_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             LeftOutWarning,
             stacklevel=2,
         )
-    return rows
+    return contents_of(benchmarks, _info(an_object(document.get("context"))))
 
 
-def google_parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the arguments: each is a size, until somebody says no."""
-    entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
-    names = {str(entry.get("name", "")) for entry in entries}
-    found: dict[str, None] = {}
-    for entry in entries:
-        name = parse_name(_run_name(entry, _statistic(entry, names)))
-        found |= dict.fromkeys(name.arguments)
-    return tuple(found)
-
-
-def google_info(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the document tells of the machine, in the shape of `run.json`; absent means null.
+def _info(context: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file tells of the machine, in the shape of `run.json`; absent means null.
 
     The processor's name is not in the format, its clock rate is.
     """
-    context = _object(document.get("context"))
-    mhz, load = context.get("mhz_per_cpu"), context.get("load_avg")
+    mhz, load = context.get("mhz_per_cpu"), a_list(context.get("load_avg"))
     build = context.get("library_build_type")
     caveats = []
     if build == "debug":
         caveats.append("The benchmark library was built for debugging, which slows what it times.")
     if context.get("cpu_scaling_enabled") is True:
         caveats.append("CPU frequency scaling was on: the clock may have changed between cells.")
+    version = context.get("library_version") or context.get("libbenchmark_version")
     return {
         "schema": 1,
         "created": context.get("date"),
@@ -148,13 +125,9 @@ def google_info(document: Mapping[str, Any]) -> dict[str, Any]:
             "caches_bytes": _caches(context.get("caches")),
             "host": context.get("host_name"),
             "mhz_per_cpu": mhz,
-            "load_1m": load[0] if isinstance(load, list) and load else None,
+            "load_1m": load[0] if load else None,
         },
-        "versions": {
-            "google-benchmark": context.get("library_version")
-            or context.get("libbenchmark_version"),
-            "library_build_type": build,
-        },
+        "versions": {"google-benchmark": version, "library_build_type": build},
         "caveats": caveats,
     }
 
@@ -175,51 +148,49 @@ def parse_name(name: str) -> Name:
             continue
         if key == "threads" and value.isdecimal():
             threads = int(value)
-        elif _NUMBER.fullmatch(value) and (key or not function):
+        elif to_number(value) is not None and (key or not function):
             arguments.insert(0, (key, value))
         else:
             function.insert(0, part)
     values = {
-        _free(key or f"arg{place}", "arg_"): _read(value)
+        _free(key or f"arg{place}", "arg_"): to_number(value) or 0
         for place, (key, value) in enumerate(arguments)
     }
     return Name(function="/".join([first, *function]), arguments=values, threads=threads)
 
 
-def _row(
+def _benchmark(
     entry: Mapping[str, Any], run_name: str, repetition: int, statistic: str | None
-) -> dict[str, Any]:
-    name = parse_name(run_name)
-    row: dict[str, Any] = {
+) -> Benchmark:
+    name, trouble = parse_name(run_name), _trouble(entry)
+    columns: dict[str, object] = {
         "name": run_name,
-        "implementation": name.function,
-        **name.arguments,
         "round": entry.get("repetition_index", repetition) if statistic is None else None,
-        "status": "measured",
-        "reason": None,
-        "time_s": None,
-        "cpu_time_s": None,
     }
     threads = entry.get("threads", name.threads)
-    if threads is not None:
-        row["threads"] = threads
-    if isinstance(entry.get("label"), str):
-        row["label"] = entry["label"]
+    columns |= {} if threads is None else {"threads": threads}
+    columns |= {"label": entry["label"]} if isinstance(entry.get("label"), str) else {}
+    taken = {*columns, *name.arguments}
     for key, value in entry.items():
-        if key not in _OWN and _is_number(value):
-            row[_free(key, "counter_", row)] = value
-    trouble = _trouble(entry)
-    if trouble is not None:
-        return row | {"status": "crashed", "reason": trouble}
+        if key not in _OWN and is_number(value):
+            columns[_free(key, "counter_", taken)] = value
+    return Benchmark(
+        test=name.function,
+        params=name.arguments,
+        readings=[] if trouble else [_times(entry, run_name)],
+        reason=trouble,
+        columns=columns,
+    )
+
+
+def _times(entry: Mapping[str, Any], run_name: str) -> dict[str, float]:
     unit = entry.get("time_unit", "ns")
-    if not isinstance(unit, str) or unit not in _SECONDS:
+    if not isinstance(unit, str) or unit not in SECONDS:
         raise TableError(
-            f"{run_name} has the time unit {unit!r}; expected one of {', '.join(_SECONDS)}"
+            f"{run_name} has the time unit {unit!r}; expected one of {', '.join(SECONDS)}"
         )
-    row["time_s"] = entry["real_time"] * _SECONDS[unit]
-    cpu_time = entry.get("cpu_time")
-    row["cpu_time_s"] = cpu_time * _SECONDS[unit] if _is_number(cpu_time) else None
-    return row
+    times = {"time_s": entry.get("real_time"), "cpu_time_s": entry.get("cpu_time")}
+    return {name: time * SECONDS[unit] for name, time in times.items() if is_number(time)}
 
 
 def _trouble(entry: Mapping[str, Any]) -> str | None:
@@ -227,7 +198,7 @@ def _trouble(entry: Mapping[str, Any]) -> str | None:
     if entry.get("error_occurred") or entry.get("skipped"):
         message = entry.get("error_message") or entry.get("skip_message")
         return str(message) if message else "the benchmark reported an error"
-    return None if _is_number(entry.get("real_time")) else "the benchmark has no real_time"
+    return None if is_number(entry.get("real_time")) else "the benchmark has no real_time"
 
 
 def _statistic(entry: Mapping[str, Any], names: set[str]) -> str | None:
@@ -266,24 +237,12 @@ def _caches(caches: object) -> dict[str, int] | None:
     """Bytes of each data or unified cache, such as {"L1d": 32768, "L2": …}."""
     found = {}
     for cache in caches if isinstance(caches, Sequence) else ():
-        one = _object(cache)
+        one = an_object(cache)
         level, size = one.get("level"), one.get("size")
         if one.get("type") != "Instruction" and isinstance(size, int) and size > 0:
             found[f"L{level}{'d' if one.get('type') == 'Data' else ''}"] = size
     return found or None
 
 
-def _free(name: str, prefix: str, taken: Mapping[str, Any] | None = None) -> str:
-    return f"{prefix}{name}" if name in _COLUMNS or name in (taken or ()) else name
-
-
-def _read(text: str) -> int | float:
-    return float(text) if set(text) & set(".e") else int(text)
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _free(name: str, prefix: str, taken: Collection[str] = ()) -> str:
+    return f"{prefix}{name}" if name in _COLUMNS or name in taken else name

@@ -6,17 +6,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.tables.benchmarks.rows import (
-    Benchmark,
-    a_list,
-    an_object,
-    contents_of,
-    is_number,
-    is_time,
-    number_or_text,
-    sizes_in,
-)
+from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in
 from reports.tables.contents import Contents
+from reports.tables.json_values import a_list, an_object, is_number, is_positive, number_or_text
 
 
 def is_hyperfine(document: Mapping[str, Any]) -> bool:
@@ -63,9 +55,10 @@ def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
 
 
 def _times(result: Mapping[str, Any]) -> Sequence[float]:
-    times = [time for time in a_list(result.get("times")) if is_time(time)]
+    times = [time for time in a_list(result.get("times")) if is_positive(time)]
     return (
-        times or [time for time in (result.get("median"), result.get("mean")) if is_time(time)][:1]
+        times
+        or [time for time in (result.get("median"), result.get("mean")) if is_positive(time)][:1]
     )
 
 

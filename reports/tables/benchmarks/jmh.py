@@ -8,19 +8,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from reports.tables.benchmarks.rows import (
-    Benchmark,
-    a_list,
-    an_object,
-    contents_of,
-    is_time,
-    number_or_text,
-    to_number,
-)
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, contents_of
 from reports.tables.columns import TableError
 from reports.tables.contents import Contents
+from reports.tables.json_values import a_list, an_object, is_positive, number_or_text, to_number
 
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "hr": 3600.0, "day": 86400.0}
+_SECONDS = SECONDS | {"min": 60.0, "hr": 3600.0, "day": 86400.0}
 _HEADER = re.compile(
     r"^Benchmark[ \t](?:.{0,400}?[ \t])?Mode[ \t]+(?:Cnt|Samples)[ \t]+Score.*$", re.MULTILINE
 )
@@ -85,7 +78,7 @@ def jmh_text_contents(text: str) -> Contents:
             Benchmark(
                 test=test,
                 params=read | {"mode": mode},
-                readings=_rows([score] if is_time(score) else [], unit, name),
+                readings=_rows([score] if is_positive(score) else [], unit, name),
                 reason="JMH printed no score",
             )
         )
@@ -97,12 +90,12 @@ def _benchmark(entry: Mapping[str, Any], test: str) -> Benchmark:
     params = {key: number_or_text(value) for key, value in an_object(entry.get("params")).items()}
     threads = entry.get("threads")
     forks = [
-        [score for score in a_list(fork) if is_time(score)]
+        [score for score in a_list(fork) if is_positive(score)]
         for fork in a_list(metric.get("rawData"))
     ]
     middle = an_object(metric.get("scorePercentiles")).get("50.0")
     score = metric.get("score")
-    alone = [one for one in (middle, score) if is_time(one)][:1]
+    alone = [one for one in (middle, score) if is_positive(one)][:1]
     return Benchmark(
         test=test,
         params=params | {"mode": str(entry.get("mode"))},

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.tables.benchmarks.rows import (
-    Benchmark,
-    a_list,
-    an_object,
-    contents_of,
-    is_time,
-    to_number,
-)
+from reports.tables.benchmarks.rows import Benchmark, contents_of
 from reports.tables.contents import Contents
+from reports.tables.json_values import a_list, an_object, is_positive, to_number
 
 _TIMES = ("nv/cold/time/gpu/mean", "nv/batch/time/gpu/mean", "nv/cpu_only/time/cpu/mean")
 """Summaries in seconds; the first that a state has is its time."""
@@ -55,7 +49,7 @@ def _benchmark(test: str, state: Mapping[str, Any], devices: Mapping[str, str]) 
         for item in _items(one.get("data"))
         if item.get("name") == "value"
     }
-    times = [found[tag] for tag in _TIMES if is_time(found.get(tag))]
+    times = [found[tag] for tag in _TIMES if is_positive(found.get(tag))]
     device = state.get("device")
     skipped = state.get("is_skipped") is True
     return Benchmark(

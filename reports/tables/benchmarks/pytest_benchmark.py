@@ -10,11 +10,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from reports.tables.benchmarks.pytest_ids import shared_part
-from reports.tables.benchmarks.rows import LeftOutWarning, an_object, is_number, telling_names, word
+from reports.tables.benchmarks.rows import Benchmark, LeftOutWarning, contents_of
 from reports.tables.contents import Contents
+from reports.tables.json_values import an_object, is_number
 
 # What pytest-benchmark writes for a parameter that JSON cannot hold, such as a numpy integer.
 _UNWRITTEN = re.compile(r"UNSERIALIZABLE\[(?P<text>.*)\]", flags=re.DOTALL)
@@ -45,16 +44,7 @@ def is_benchmark_json(document: Mapping[str, Any]) -> bool:
 
 
 def benchmark_contents(document: Mapping[str, Any]) -> Contents:
-    """The rows of a parsed document, its sizes, and what it tells of the machine."""
-    return Contents(
-        frame=pd.DataFrame(benchmark_rows(document)),
-        info=benchmark_info(document),
-        parameters=benchmark_parameters(document),
-    )
-
-
-def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a benchmark, from a parsed pytest-benchmark document.
+    """One row a benchmark, its sizes, and what the document tells of the machine.
 
     `time_s` is `stats.median` and `time_min_s` is `stats.min`, in seconds; every key of
     `extra_info` is a column. A benchmark whose `extra_info` has no `seq_len` also gets its
@@ -84,31 +74,20 @@ def benchmark_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     entries = cases or entries
     tests = _tests(entries)
     params = _with_names(tests, entries)
-    words = [
-        {key: word(key, value) for key, value in one.items() if not is_number(value)}
-        for one in params
-    ]
-    return [
-        _row(entry, implementation, one)
-        for entry, implementation, one in zip(
-            entries, telling_names(tests, words), params, strict=True
+    found = [
+        Benchmark(
+            test=None if cases else test,
+            params={} if cases else own,
+            readings=_readings(entry),
+            reason="the benchmark has no median",
+            columns=_columns(entry),
         )
+        for entry, test, own in zip(entries, tests, params, strict=True)
     ]
+    return contents_of(found, _info(document))
 
 
-def benchmark_parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the parameters that hold numbers: each is a size, until somebody says no."""
-    entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
-    if any(map(_is_case, entries)):
-        return ()  # the case tells the sizes
-    found: dict[str, None] = {}
-    for entry in entries:
-        params = _params(entry)
-        found |= {key: None for key, value in params.items() if is_number(value)}
-    return tuple(found)
-
-
-def benchmark_info(document: Mapping[str, Any]) -> dict[str, Any]:
+def _info(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the document tells of the machine, in the shape of `run.json`; absent means null."""
     machine = an_object(document.get("machine_info"))
     commit = an_object(document.get("commit_info"))
@@ -135,27 +114,21 @@ def _is_case(entry: Mapping[str, Any]) -> bool:
     return "seq_len" in an_object(entry.get("extra_info"))
 
 
-def _row(
-    entry: Mapping[str, Any], implementation: str, params: Mapping[str, object]
-) -> dict[str, Any]:
-    stats = an_object(entry.get("stats"))
-    case = an_object(entry.get("extra_info"))
+def _columns(entry: Mapping[str, Any]) -> dict[str, object]:
     written = an_object(entry.get("params"))
-    row: dict[str, Any] = {
+    return {
         "name": str(entry.get("name", "")),
         "param": entry.get("param"),
         "params": json.dumps(written, sort_keys=True, default=str) if written else None,
+        **an_object(entry.get("extra_info")),
     }
-    if "seq_len" not in case:
-        row |= {key: value for key, value in params.items() if not isinstance(value, dict | list)}
-        row["implementation"] = implementation
-    row |= case
-    row["time_s"] = stats.get("median")
-    row["time_min_s"] = stats.get("min")
-    usable = is_number(row["time_s"])
-    row["status"] = "measured" if usable else "crashed"
-    row.setdefault("reason", None if usable else "the benchmark has no median")
-    return row
+
+
+def _readings(entry: Mapping[str, Any]) -> list[dict[str, float]]:
+    stats = an_object(entry.get("stats"))
+    times = {"time_s": stats.get("median"), "time_min_s": stats.get("min")}
+    known = {name: time for name, time in times.items() if is_number(time)}
+    return [known] if "time_s" in known else []
 
 
 def _with_names(

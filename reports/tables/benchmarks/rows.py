@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from reports.tables.columns import TableError
 from reports.tables.contents import Contents
+from reports.tables.json_values import an_object, is_number, to_number
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_LONGEST_NUMBER = 40
 # "--size 64", "n=64" and a bare "64"; the 32 of "float32" and the 2 of "1.2.3" are no sizes.
 _SIZE_IN_TEXT = re.compile(
     r"(?:--?(?P<flag>[A-Za-z][\w-]{0,40})[ =]|(?P<key>[A-Za-z_]\w{0,40})[=:] ?)?"
@@ -29,6 +29,10 @@ _TAKEN = frozenset(
     }
 )
 """Columns that mean something to the judge; a parameter of that name gets `param_` before it."""
+
+
+SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+"""Units of time as benchmark programs write them."""
 
 
 class LeftOutWarning(UserWarning):
@@ -61,10 +65,10 @@ def contents_of(benchmarks: Sequence[Benchmark], info: Mapping[str, Any] | None 
     or the one that they bring.
     """
     words = [
-        {key: word(key, value) for key, value in one.params.items() if not is_number(value)}
+        {key: _word(key, value) for key, value in one.params.items() if not is_number(value)}
         for one in benchmarks
     ]
-    named = telling_names([one.test or "" for one in benchmarks], words)
+    named = _telling_names([one.test or "" for one in benchmarks], words)
     parameters = {
         column_of(key): None
         for one in benchmarks
@@ -72,12 +76,11 @@ def contents_of(benchmarks: Sequence[Benchmark], info: Mapping[str, Any] | None 
         if is_number(value)
     }
     rows = []
-    for one, name, texts in zip(benchmarks, named, words, strict=True):
+    for one, name in zip(benchmarks, named, strict=True):
         row: dict[str, Any] = {}
         if name:
             row["implementation"] = name
-        row |= {column_of(key): text for key, text in texts.items()}
-        row |= {column_of(key): v for key, v in one.params.items() if is_number(v)}
+        row |= {column_of(k): v for k, v in one.params.items() if not isinstance(v, dict | list)}
         row |= one.columns
         measured = one.status == "measured" and bool(one.readings)
         status = one.status if measured or one.status != "measured" else "crashed"
@@ -86,7 +89,7 @@ def contents_of(benchmarks: Sequence[Benchmark], info: Mapping[str, Any] | None 
     return Contents(frame=pd.DataFrame(rows), info=info or {}, parameters=tuple(parameters))
 
 
-def telling_names(tests: Sequence[str], words: Sequence[Mapping[str, str]]) -> list[str]:
+def _telling_names(tests: Sequence[str], words: Sequence[Mapping[str, str]]) -> list[str]:
     """Each benchmark's test, and in brackets the words that are not the same in all of that test.
 
     `words` has, for each benchmark, the text of its parameters that are no numbers.
@@ -132,54 +135,31 @@ def sizes_in(texts: Sequence[str]) -> list[tuple[str, dict[str, int | float]]]:
     return result
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a folder; an empty one where the file holds something else.
+
+    Raises:
+        TableError: the file is no JSON; the message lacks what was asked for.
+
+    """
+    try:
+        return an_object(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as problem:
+        raise TableError(
+            f"has {path}, which is not JSON: {problem!s:.100}; run the benchmarks again"
+        ) from None
+
+
 def column_of(key: str) -> str:
     """The column of a parameter, which must not be one that means something else."""
     return f"param_{key}" if key in _TAKEN else key
 
 
-def to_number(text: object) -> int | float | None:
-    """A text as a finite number, or a number as it is; None for what is neither."""
-    if is_number(text):
-        return text
-    if not isinstance(text, str) or len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
-        return None
-    number = float(text)
-    if not math.isfinite(number):
-        return None
-    return int(text) if text.lstrip("+-").isdecimal() else number
-
-
-def number_or_text(value: object) -> object:
-    """A parameter that its program writes as text, as a number where it is one."""
-    number = to_number(value)
-    return value if number is None else number
-
-
-def word(key: str, value: object) -> str:
+def _word(key: str, value: object) -> str:
     """A parameter that is no number, as it stands in the name of a group."""
     if isinstance(value, str):
         return value
     return f"{key}={json.dumps(value, sort_keys=True, default=str)}"
-
-
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-
-
-def is_time(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a positive, finite number, as a time must be."""
-    return is_number(value) and value > 0
-
-
-def an_object(value: object) -> dict[str, Any]:
-    """A JSON object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def a_list(value: object) -> list[Any]:
-    """A JSON list, or an empty one for anything else."""
-    return value if isinstance(value, list) else []
 
 
 def _blanked(match: re.Match[str]) -> str:

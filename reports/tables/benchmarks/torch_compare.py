@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in, to_number
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, contents_of, sizes_in
 from reports.tables.columns import TableError
 from reports.tables.contents import Contents
+from reports.tables.json_values import to_number
 
 _THREADS = re.compile(r"^(?P<threads>[0-9]{1,6}) threads?: -")
 _UNIT = re.compile(r"^Times are in \w+ \((?P<unit>[^)\n]{1,8})\)", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,12}m")
 _LOOKED_AT = 8192
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 def is_compare(text: str) -> bool:
@@ -33,7 +33,7 @@ def compare_contents(text: str) -> Contents:
     """
     text = _COLOUR.sub("", text)
     unit = _UNIT.search(text)
-    if unit is None or unit["unit"] not in _SECONDS:
+    if unit is None or unit["unit"] not in SECONDS:
         raise TableError(
             "is a table of torch.utils.benchmark without its last line, which states the unit; "
             "add it: Times are in microseconds (us)."
@@ -57,7 +57,7 @@ def compare_contents(text: str) -> Contents:
                 if cell
             ]
     labels = sizes_in([label for *_, label, _ in found])
-    factor = _SECONDS[unit["unit"]]
+    factor = SECONDS[unit["unit"]]
     benchmarks = []
     for (title, column, threads, _, cell), (rest, sizes) in zip(found, labels, strict=True):
         time = to_number(cell.split()[0])

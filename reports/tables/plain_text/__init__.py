@@ -1,1 +1,1 @@
-"""Tables that are text: which lines and characters divide it, and how numbers are written."""
+"""What is a table that is text: what divides it, and how are its numbers written?"""

@@ -30,6 +30,7 @@ from reports.tables.plain_text.notation import (
     marks_elsewhere,
     shown_mark,
 )
+from reports.text.wording import shortened
 
 # Where two would do, the rarer one in text and numbers is meant.
 _SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma"}
@@ -147,8 +148,10 @@ def _separator(text: str) -> str:
         if rank[1] > 1 and rank > best:
             best, found = rank, separator
     if not found:
-        shown = repr(first if len(first) <= 40 else f"{first[:39]}…")
-        raise TableError(f"is no table: there is no comma, semicolon or tab in its header {shown}")
+        raise TableError(
+            "is no table: there is no comma, semicolon or tab in its header "
+            f"{shortened(first, most=40)!r}"
+        )
     return found
 
 

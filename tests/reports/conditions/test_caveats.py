@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from reports.cells.cell_table import cell_table
-from reports.conditions.caveats import caveats
+from reports.conditions.caveats import caveats, gate_findings, untimed
+from tests.reports.page.some_run import rows
 
 Make = Callable[..., dict[str, Any]]
 
@@ -109,3 +110,21 @@ def test_what_was_not_recorded_is_told_once_and_with_the_reason(record: Make) ->
 def test_no_line_comes_twice(record: Make) -> None:
     lines = told(cell(record), caveats=["The room was warm.", "The room  was\nwarm."])
     assert lines == ["The room was warm."]
+
+
+def test_cells_without_a_time_are_counted_by_reason() -> None:
+    cells = cell_table(pd.DataFrame(rows("alpha", "beta")))
+    found = untimed(cells)
+    assert [(row.implementation, row.status, row.cells) for row in found] == [
+        ("alpha", "skipped", 1),
+        ("beta", "skipped", 1),
+    ]
+    lines = caveats(pd.DataFrame(rows("alpha")), cells, {"allocator": "pinned"})
+    assert any(line.startswith("2 cells (skipped)") for line in lines)
+    assert not any("allocator" in line for line in lines)
+
+
+def test_a_run_that_was_never_verified_says_so() -> None:
+    sentence, failures = gate_findings({})
+    assert "do not say whether" in sentence
+    assert failures == []

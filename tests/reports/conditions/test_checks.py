@@ -14,31 +14,14 @@ from reports.conditions.checks import (
     AREAS,
     COLUMNS,
     check_table,
-    factor,
+    factor_words,
     failed,
     matrix,
     nearest,
     ordered,
     share_words,
 )
-
-
-def entry(**changes: Any) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "implementation": "sdpa",
-        "dtype": "float32",
-        "area": "causal",
-        "check": "output",
-        "pass": 7,
-        "fail": 0,
-        "unsupported": 0,
-        "error": 0,
-        "case": "causal_block_65",
-        "worst_error": 1e-7,
-        "worst_allowed": 4e-7,
-        "reason": None,
-    }
-    return known | changes
+from tests.reports.conditions.some_checks import entry
 
 
 def info_of(*entries: object) -> dict[str, Any]:
@@ -247,8 +230,8 @@ def test_shares_are_readable(share: float, words: str):
 
 @given(st.floats(min_value=1.0, exclude_min=True, allow_infinity=False))
 def test_a_factor_above_one_never_reads_as_one(share: float):
-    assert factor(share) != "1"
-    assert "+" not in factor(share)
+    assert factor_words(share) != "1"
+    assert "+" not in factor_words(share)
 
 
 def test_failed_counts_failures_and_raised_checks_row_by_row():

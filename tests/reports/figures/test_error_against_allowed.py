@@ -15,18 +15,11 @@ from matplotlib.figure import Figure
 
 from reports.conditions.checks import AREAS, check_table
 from reports.figures.canvas import save, styled
-from reports.figures.error_against_allowed import (
-    Checked,
-    alt,
-    caption,
-    data,
-    draw,
-    looks_of,
-    missing,
-    title,
-)
+from reports.figures.error_against_allowed import Checked, ErrorAgainstAllowed, looks_of
 from reports.figures.view import views
+from tests.reports.conditions.some_checks import entry
 
+CHART = ErrorAgainstAllowed()
 EPS = {"float64": 2e-16, "float32": 1e-7, "float16": 1e-3, "bfloat16": 8e-3}
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -36,24 +29,6 @@ HOSTILE = [
     "x" * 300,
     "%s {} \\frac",
 ]
-
-
-def entry(**changes: Any) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "implementation": "sdpa",
-        "dtype": "float32",
-        "area": "causal",
-        "check": "output",
-        "pass": 7,
-        "fail": 0,
-        "unsupported": 0,
-        "error": 0,
-        "case": "causal_block_65",
-        "worst_error": 1e-7,
-        "worst_allowed": 4e-7,
-        "reason": None,
-    }
-    return known | changes
 
 
 def shown(*entries: dict[str, Any]) -> Checked:
@@ -79,7 +54,7 @@ def many(*names: str, dtypes: tuple[str, ...] = tuple(EPS)) -> list[dict[str, An
 
 def drawn(one: Checked) -> tuple[Figure, FigureCanvasAgg]:
     with styled():
-        figure = draw(one)
+        figure = CHART.draw(one)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
     return figure, canvas
@@ -157,7 +132,7 @@ def test_the_figure_shows_the_title_and_units_and_explains_line_and_shade():
     one = shown(*many("sdpa", "mine"))
     figure, _ = drawn(one)
     said = " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
-    assert title(one) in said
+    assert CHART.title(one) in said
     assert figure.axes[0].get_ylabel() == "error (largest absolute difference)"
     assert {axes.get_xlabel() for axes in figure.axes} == {"allowed error"}
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -173,7 +148,7 @@ def test_every_dtype_has_a_panel_from_fine_to_coarse():
 def test_the_table_holds_exactly_the_points_that_are_drawn():
     one = shown(*(row for row in many("a", "b") if row["area"] != "state"))
     figure, _ = drawn(one)
-    table = data(one)
+    table = CHART.data(one)
     expected = zip(np.log10(table["worst_allowed"]), np.log10(table["worst_error"]), strict=True)
     rounded = sorted((round(x, 9), round(y, 9)) for x, y in points(figure))
     assert rounded == sorted((round(x, 9), round(y, 9)) for x, y in expected)
@@ -190,14 +165,14 @@ def test_errors_of_zero_stand_on_a_line_of_their_own_below_all_others():
     assert low == labels["exact"]
     assert high == pytest.approx(-7)
     assert labels["exact"] < min(at for name, at in labels.items() if name != "exact")
-    assert 'zero stand on the line "exact"' in caption(one)
-    assert len(data(one)) == 2
+    assert 'zero stand on the line "exact"' in CHART.caption(one)
+    assert len(CHART.data(one)) == 2
 
 
 def test_without_errors_of_zero_there_is_no_such_line():
     figure, _ = drawn(shown(entry()))
     assert "exact" not in {label.get_text() for label in figure.axes[0].get_yticklabels()}
-    assert "exact" not in caption(shown(entry()))
+    assert "exact" not in CHART.caption(shown(entry()))
 
 
 def test_checks_that_allow_nothing_have_a_place_of_their_own():
@@ -208,7 +183,7 @@ def test_checks_that_allow_nothing_have_a_place_of_their_own():
         zip((t.get_text() for t in axes.get_xticklabels()), axes.get_xticks(), strict=True)
     )
     assert min(x for x, _ in points(figure)) == labels["none"]
-    assert 'allow no error at all stand at "none"' in caption(one)
+    assert 'allow no error at all stand at "none"' in CHART.caption(one)
 
 
 def test_the_line_runs_where_error_is_what_is_allowed_and_failures_lie_in_the_shade():
@@ -233,14 +208,16 @@ def test_failures_are_drawn_larger():
 
 def test_the_title_names_the_nearest_where_nothing_exceeds_its_allowance():
     one = shown(entry(dtype="bfloat16", worst_error=0.51, worst_allowed=1.0), entry())
-    assert title(one) == (
+    assert CHART.title(one) == (
         "Nothing exceeds its allowance: the nearest, sdpa in bfloat16, uses 51 % of it"
     )
 
 
 def test_the_title_says_who_exceeds_the_allowance_where_and_by_how_much():
     one = shown(entry(), FAILING)
-    assert title(one) == "mine exceeds its allowance in causal by a factor of 3.1e6 (bfloat16)"
+    assert (
+        CHART.title(one) == "mine exceeds its allowance in causal by a factor of 3.1e6 (bfloat16)"
+    )
 
 
 def test_the_title_of_several_failures_says_the_worst():
@@ -249,7 +226,7 @@ def test_the_title_of_several_failures_says_the_worst():
         FAILING | {"area": "shapes", "worst_error": 0.1},
         FAILING | {"implementation": "yours", "worst_error": 0.04},
     )
-    assert title(one) == (
+    assert CHART.title(one) == (
         "mine and yours exceed their allowance in shapes and causal by up to a factor of 3.1e6 "
         "(mine, causal, bfloat16)"
     )
@@ -257,13 +234,13 @@ def test_the_title_of_several_failures_says_the_worst():
 
 def test_the_title_of_an_error_where_none_is_allowed_gives_the_error():
     one = shown(entry(fail=1, worst_error=0.2, worst_allowed=0.0))
-    assert title(one) == (
+    assert CHART.title(one) == (
         "sdpa exceeds its allowance in causal: 0.2 where none is allowed (float32)"
     )
 
 
 def test_the_title_of_exact_results_says_so():
-    assert title(shown(entry(worst_error=0.0))) == (
+    assert CHART.title(shown(entry(worst_error=0.0))) == (
         "Nothing exceeds its allowance: every error is exactly zero"
     )
 
@@ -279,22 +256,28 @@ def test_failures_without_a_number_are_in_title_and_caption_and_never_drawn():
         reason="not finite where the reference is",
     )
     one = shown(entry(), lost)
-    assert title(one) == "mine fails 5 checks without a number; every error is within its allowance"
-    assert "5 failed checks have no number to draw" in caption(one)
-    assert "No error was recorded for mine." in caption(one)
+    assert (
+        CHART.title(one)
+        == "mine fails 5 checks without a number; every error is within its allowance"
+    )
+    assert "5 failed checks have no number to draw" in CHART.caption(one)
+    assert "No error was recorded for mine." in CHART.caption(one)
     assert len(points(drawn(one)[0])) == 1
     both = shown(entry(), lost, FAILING)
-    assert title(both).endswith("(bfloat16); 5 more failures without a number")
+    assert CHART.title(both).endswith("(bfloat16); 5 more failures without a number")
 
 
 def test_a_failure_whose_worst_number_is_within_its_allowance_is_not_hidden():
     one = shown(entry(fail=1))
-    assert title(one) == "sdpa fails 1 check without a number; every error is within its allowance"
-    assert "1 failed check has no number to draw" in caption(one)
+    assert (
+        CHART.title(one)
+        == "sdpa fails 1 check without a number; every error is within its allowance"
+    )
+    assert "1 failed check has no number to draw" in CHART.caption(one)
 
 
 def test_the_alt_text_names_every_implementation_with_its_worst():
-    text = alt(shown(entry(), FAILING, entry(implementation="exact_one", worst_error=0.0)))
+    text = CHART.alt(shown(entry(), FAILING, entry(implementation="exact_one", worst_error=0.0)))
     assert "sdpa 25 % (float32, causal)" in text
     assert "mine 3.1e6 times (bfloat16, causal)" in text
     assert "exact_one 0 %" in text
@@ -310,16 +293,16 @@ def test_the_alt_text_names_every_implementation_with_its_worst():
 )
 def test_without_numbers_there_is_no_figure_and_a_reason(entries: list[dict[str, Any]], words: str):
     one = shown(*entries)
-    assert words in str(missing(one))
+    assert words in str(CHART.missing(one))
     with pytest.raises(ValueError, match=words):
-        draw(one)
+        CHART.draw(one)
 
 
 def test_more_dtypes_than_there_is_room_for_are_told_and_the_nearest_are_shown():
     spare = [entry(dtype=f"float{bits}", worst_error=bits * 1e-10) for bits in (4, 5, 6, 7, 8)]
     one = shown(*spare)
-    assert set(data(one)["dtype"]) == {"float5", "float6", "float7", "float8"}
-    assert "No room for float4" in caption(one)
+    assert set(CHART.data(one)["dtype"]) == {"float5", "float6", "float7", "float8"}
+    assert "No room for float4" in CHART.caption(one)
 
 
 def test_implementations_look_as_they_do_in_the_figures_of_times():
@@ -343,6 +326,6 @@ def test_equal_checks_give_equal_files(tmp_path: Path):
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         with styled():
-            figure = draw(shown(*many("a", "b")))
+            figure = CHART.draw(shown(*many("a", "b")))
         made.append([path.read_bytes() for path in save(figure, tmp_path / folder / "picture")])
     assert made[0] == made[1]

@@ -3,107 +3,30 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from reports.cells.cell_table import cell_table
-from reports.figures import (
-    CHARTS,
-    Chart,
-    local_slope,
-    peak_share,
-    time_against_d,
-    time_against_n,
-    workspace_against_n,
-)
+from reports.figures import CHARTS
 from reports.figures.canvas import save, styled
-from reports.figures.view import View, views
-from reports.judge.result import Fit, Regime, Term, Verdict
-from reports.text.interval import Interval
+from reports.figures.chart import SizeChart
+from reports.figures.peak_share import PeakShare
+from reports.figures.view import View
+from reports.judge.result import Regime, Verdict
+from tests.reports.figures.some_cells import (
+    OVERHEAD_S,
+    SPEEDS,
+    fit_of,
+    record,
+    records,
+    view_of,
+)
 
-INFO: dict[str, Any] = {"ceilings": {"cpu/float32": {"matmul_flops_per_s": 2e11}}}
-SPEEDS = {"fast": 1e11, "slow": 2e10}  # FLOP/s
-OVERHEAD_S = 2e-5
-
-
-def record(name: str, n: int, d: int, *, round_: int = 0, **changes: Any) -> dict[str, Any]:
-    flops = 4 * n * n * d
-    speed = SPEEDS.get(name, 1e10)
-    row: dict[str, Any] = {
-        "implementation": name,
-        "kind": "core",
-        "pass": "forward",
-        "device": "cpu",
-        "dtype": "float32",
-        "batch": 1,
-        "num_heads": max(1, d // 64),
-        "seq_len": n,
-        "key_len": n,
-        "head_dim": min(d, 64),
-        "d_model": d,
-        "is_causal": False,
-        "mask": "none",
-        "threads": 2,
-        "status": "measured",
-        "reason": None,
-        "round": round_,
-        "time_s": (OVERHEAD_S + flops / speed) * (1 + 0.01 * (round_ - 1)),
-        "workspace_bytes": 8 * n * n if name == "slow" else 512 * n,
-        "flops": flops,
-        "growth": "heads",
-        "claim": "n^2*d",
-    }
-    return row | changes
-
-
-def records(**changes: Any) -> pd.DataFrame:
-    rows = [
-        record(name, n, d, round_=round_, **changes)
-        for name in SPEEDS
-        for n in (128, 256, 512, 1024, 2048)
-        for d in (64, 128, 256, 512)
-        for round_ in range(3)
-    ]
-    rows += [
-        record("tiny", n, 8, round_=round_, **({"growth": "head_dim"} | changes))
-        for n in (4, 8, 16, 32)
-        for round_ in range(3)
-    ]
-    return pd.DataFrame(rows)
-
-
-def fit_of(name: str, **changes: Any) -> Fit:
-    known: dict[str, Any] = {
-        "group": {"implementation": name},
-        "claim": "n^2*d",
-        "verdict": Verdict.CONFIRMED,
-        "exponents": {
-            "n": Interval(estimate=2.0, low=1.98, high=2.02),
-            "d": Interval(estimate=1.01, low=0.99, high=1.03),
-        },
-        "terms": (
-            Term(term="1", coefficient=OVERHEAD_S, share_at_largest=0.01),
-            Term(term="n^2*d", coefficient=4 / SPEEDS.get(name, 1e10), share_at_largest=0.99),
-        ),
-        "cells": 20,
-        "rms_residual": 0.02,
-        "sizes": {"n": "seq_len", "d": "d_model"},
-    }
-    return Fit(**(known | changes))
-
-
-def view_of(frame: pd.DataFrame, *fits: Fit, info: dict[str, Any] | None = None) -> View:
-    (view,) = views(frame, fits, INFO if info is None else info)
-    return view
+time_against_n, time_against_d, local_slope, workspace_against_n, peak_share = CHARTS
 
 
 @pytest.fixture
@@ -111,17 +34,17 @@ def view() -> View:
     return view_of(records(), fit_of("fast"), fit_of("slow", verdict=Verdict.INCONCLUSIVE))
 
 
-def named(chart: Chart) -> str:
-    return chart.STEM
+def named(chart: SizeChart) -> str:
+    return chart.stem
 
 
 @pytest.fixture(params=CHARTS, ids=named)
-def chart(request: pytest.FixtureRequest) -> Chart:
-    found: Chart = request.param
+def chart(request: pytest.FixtureRequest) -> SizeChart:
+    found: SizeChart = request.param
     return found
 
 
-def drawn(chart: Chart, view: View) -> tuple[Figure, FigureCanvasAgg]:
+def drawn(chart: SizeChart, view: View) -> tuple[Figure, FigureCanvasAgg]:
     with styled():
         figure = chart.draw(view)
         canvas = FigureCanvasAgg(figure)
@@ -129,7 +52,7 @@ def drawn(chart: Chart, view: View) -> tuple[Figure, FigureCanvasAgg]:
     return figure, canvas
 
 
-def test_every_chart_has_title_labelled_axes_and_alt_text(chart: Chart, view: View) -> None:
+def test_every_chart_has_title_labelled_axes_and_alt_text(chart: SizeChart, view: View) -> None:
     figure, _ = drawn(chart, view)
     said = " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
     assert chart.title(view) in said
@@ -140,13 +63,15 @@ def test_every_chart_has_title_labelled_axes_and_alt_text(chart: Chart, view: Vi
     assert "cpu, float32, forward" in chart.caption(view)
 
 
-def test_units_stand_on_the_axes(chart: Chart, view: View) -> None:
+def test_units_stand_on_the_axes(chart: SizeChart, view: View) -> None:
     figure, _ = drawn(chart, view)
     labels = [figure.axes[0].get_ylabel(), *(axes.get_xlabel() for axes in figure.axes)]
     assert all("(" in label for label in labels)
 
 
-def test_the_legend_lies_outside_the_axes_and_inside_the_figure(chart: Chart, view: View) -> None:
+def test_the_legend_lies_outside_the_axes_and_inside_the_figure(
+    chart: SizeChart, view: View
+) -> None:
     figure, canvas = drawn(chart, view)
     renderer = canvas.get_renderer()
     (legend,) = figure.legends
@@ -160,7 +85,7 @@ def test_the_legend_lies_outside_the_axes_and_inside_the_figure(chart: Chart, vi
         assert not box.overlaps(tight)
 
 
-def test_no_text_overlaps_another_or_leaves_the_figure(chart: Chart, view: View) -> None:
+def test_no_text_overlaps_another_or_leaves_the_figure(chart: SizeChart, view: View) -> None:
     figure, canvas = drawn(chart, view)
     renderer = canvas.get_renderer()
     texts = [*figure.texts, *(axes._left_title for axes in figure.axes)]
@@ -177,7 +102,7 @@ def test_no_text_overlaps_another_or_leaves_the_figure(chart: Chart, view: View)
         assert not any(a.overlaps(b) for a, b in pairwise(inside))
 
 
-def test_every_axis_carries_data(chart: Chart, view: View) -> None:
+def test_every_axis_carries_data(chart: SizeChart, view: View) -> None:
     figure, _ = drawn(chart, view)
     assert figure.axes
     assert all(axes.has_data() for axes in figure.axes)
@@ -192,10 +117,10 @@ def test_every_axis_carries_data(chart: Chart, view: View) -> None:
         (workspace_against_n, "seq_len", "workspace_bytes"),
         (peak_share, "seq_len", "share"),
     ],
-    ids=lambda value: getattr(value, "STEM", value),
+    ids=lambda value: getattr(value, "stem", value),
 )
 def test_the_table_holds_exactly_the_points_that_are_drawn(
-    chart: Chart, x: str, y: str, view: View
+    chart: SizeChart, x: str, y: str, view: View
 ) -> None:
     figure, _ = drawn(chart, view)
     marked = {
@@ -211,32 +136,6 @@ def test_the_table_holds_exactly_the_points_that_are_drawn(
     caps_and_points = {point for point in marked if point not in expected}
     # Error bars' caps are markers too, at the sizes of the points.
     assert {a for a, _ in caps_and_points} <= {a for a, _ in expected}
-
-
-def test_series_differ_in_colour_and_marker(view: View) -> None:
-    looks = [series.look for series in view.series]
-    assert len({look.colour for look in looks}) == len(looks)
-    assert len({look.marker for look in looks}) == len(looks)
-
-
-def test_the_first_colours_differ_in_lightness_so_that_grey_prints_can_be_read() -> None:
-    names = [f"impl{index}" for index in range(4)]
-    frame = pd.DataFrame([record(name, n, 64) for name in names for n in (128, 256, 512)])
-    (view,) = views(frame)
-    greys = [float(np.dot(to_rgb(s.look.colour), (0.21, 0.72, 0.07))) for s in view.series]
-    markers = {series.look.marker for series in view.series}
-    assert len(markers) == 4
-    assert max(greys) - min(greys) > 0.15
-
-
-def test_a_series_keeps_its_look_in_every_view() -> None:
-    frame = pd.concat([records(), records(dtype="float64")])
-    frame = frame[~((frame["dtype"] == "float64") & (frame["implementation"] == "fast"))]
-    first, second = views(frame, (), INFO)
-    looks = {series.label: series.look for series in first.series}
-    assert "fast" in looks
-    assert {series.label for series in second.series} == {"slow", "tiny [wider heads]"}
-    assert all(series.look == looks[series.label] for series in second.series)
 
 
 def test_the_title_states_the_exponents_and_who_is_undecided(view: View) -> None:
@@ -288,7 +187,7 @@ def test_the_share_of_the_peak_is_useful_flops_over_time_over_the_peak(view: Vie
 def test_the_peak_of_a_device_serves_its_numbered_devices_too() -> None:
     frame = records(device="cuda:0")
     view = view_of(frame, info={"ceilings": {"cuda/float32": {"matmul_flops_per_s": 5e13}}})
-    assert peak_share.ceiling(view) == 5e13
+    assert PeakShare().ceiling(view) == 5e13
 
 
 def test_the_fitted_curve_and_its_band_are_in_the_table(view: View) -> None:
@@ -342,10 +241,10 @@ def test_where_regimes_overlap_in_size_the_law_tells_which_points_are_settled() 
         (workspace_against_n, ["workspace_bytes"], "no workspace was recorded"),
         (peak_share, ["flops"], "no operation counts were recorded"),
     ],
-    ids=lambda value: getattr(value, "STEM", None),
+    ids=lambda value: getattr(value, "stem", None),
 )
 def test_a_chart_whose_data_is_absent_says_why_and_refuses_to_draw(
-    chart: Chart, drop: list[str], words: str
+    chart: SizeChart, drop: list[str], words: str
 ) -> None:
     view = view_of(records().drop(columns=drop))
     reason = chart.missing(view)
@@ -376,38 +275,6 @@ def test_a_table_of_sizes_and_times_alone_is_enough_for_time_against_n() -> None
     drawn(time_against_n, view)
 
 
-@pytest.mark.parametrize("column", ["dtype", "pass", "device", "is_causal", "mask"])
-def test_conditions_that_cannot_be_compared_make_figures_apart(column: str) -> None:
-    other = {"dtype": "bfloat16", "pass": "forward_backward", "device": "cuda", "is_causal": True}
-    frame = pd.concat([records(), records(**{column: other.get(column, "bool")})])
-    found = views(frame, (), INFO)
-    assert len(found) == 2
-    assert found[0].suffix != found[1].suffix
-    assert all(view.suffix and view.name for view in found)
-
-
-def test_growth_of_one_implementation_in_two_ways_makes_figures_apart() -> None:
-    frame = pd.concat([records(), records(growth="head_dim", num_heads=1)])
-    frame = frame[frame["implementation"] != "tiny"]
-    found = views(frame)
-    assert [view.conditions["growth"] for view in found] == ["head_dim", "heads"]
-    assert "d_model grows by wider heads, num_heads 1" in found[0].described()
-    assert "d_model grows by more heads of head_dim 64" in found[1].described()
-
-
-def test_a_fit_belongs_to_the_view_that_its_group_names() -> None:
-    frame = pd.concat([records(), records(dtype="float64")])
-    fits = [fit_of("fast", group={"implementation": "fast", "dtype": "float64"})]
-    first, second = views(frame, fits, INFO)
-    fitted = {
-        (view.conditions["dtype"], series.label)
-        for view in (first, second)
-        for series in view.series
-        if series.fit
-    }
-    assert fitted == {("float64", "fast")}
-
-
 def test_unmeasured_cells_are_never_drawn() -> None:
     frame = records()
     late = frame["seq_len"] == 2048
@@ -426,7 +293,7 @@ HOSTILE = [
 ]
 
 
-def test_hostile_names_are_drawn_as_text_without_a_warning(chart: Chart) -> None:
+def test_hostile_names_are_drawn_as_text_without_a_warning(chart: SizeChart) -> None:
     frame = pd.DataFrame(
         [record(name, n, d) for name in HOSTILE for n in (128, 256, 512) for d in (64, 128, 256)]
     )
@@ -439,59 +306,21 @@ def test_hostile_names_are_drawn_as_text_without_a_warning(chart: Chart) -> None
 
 
 def test_equal_data_gives_equal_files(
-    chart: Chart, view: View, tmp_path_factory: pytest.TempPathFactory
+    chart: SizeChart, view: View, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     made: list[tuple[bytes, ...]] = []
     for _ in range(2):
         with styled():
             figure = chart.draw(view)
-        paths = save(figure, tmp_path_factory.mktemp("figures") / chart.STEM)
+        paths = save(figure, tmp_path_factory.mktemp("figures") / chart.stem)
         made.append(tuple(path.read_bytes() for path in paths))
     assert made[0] == made[1]
     assert b"<svg" in made[0][1]
 
 
-def test_drawing_leaves_matplotlibs_settings_alone(chart: Chart, view: View) -> None:
+def test_drawing_leaves_matplotlibs_settings_alone(chart: SizeChart, view: View) -> None:
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
     drawn(chart, view)
     assert dict(mpl.rcParams) == before
-
-
-def run_python(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout.strip()
-
-
-@pytest.mark.parametrize(
-    "module", ["reports.figures", "reports.page.page", "reports.verdicts.table"]
-)
-def test_importing_reports_loads_neither_torch_nor_pyplot_nor_implementations(module: str) -> None:
-    code = (
-        f"import sys, {module}; "
-        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'implementations') "
-        "or m == 'matplotlib.pyplot' or (m.startswith('bench.') and m != 'bench.records')])"
-    )
-    assert run_python(code) == "[]"
-
-
-def test_cells_take_the_median_of_their_undisturbed_rounds_and_keep_the_spread_of_all() -> None:
-    times: list[float] = [2.0, 1.95, 4.0, 2.05]
-    rows = [record("fast", 128, 64, round_=i, time_s=time) for i, time in enumerate(times)]
-    rows.append(record("fast", 128, 64, round_=4, time_s=None, status="timeout", reason="slow"))
-    (cell,) = cell_table(pd.DataFrame(rows)).to_dict("records")
-    assert (cell["time_s"], cell["time_low_s"], cell["time_high_s"]) == (2.0, 1.95, 4.0)
-    assert cell["rounds"] == 4
-    assert cell["spread"] == pytest.approx((4.0 - 1.95) / 2.0)
-    assert cell["status"] == "measured"
-
-
-def test_the_readings_of_rounds_without_a_time_do_not_count() -> None:
-    rows = [
-        record("fast", 128, 64, workspace_bytes=100),
-        record("fast", 128, 64, status="crashed", time_s=None, workspace_bytes=900),
-    ]
-    assert cell_table(pd.DataFrame(rows))["workspace_bytes"].tolist() == [100]

@@ -12,7 +12,7 @@ from reports.judge.fit import fit
 from reports.judge.models.explanations import choose
 from reports.judge.result import Verdict
 from reports.laws.monomials import Floats
-from reports.verdicts.exponents import reaching, sides
+from reports.verdicts.exponents import outside_claim, reaching_beyond_claim
 
 Sweep = Callable[..., pd.DataFrame]
 N = 2.0 ** np.arange(7, 13)
@@ -34,7 +34,7 @@ def test_a_claimed_logarithm_that_is_not_there_is_refuted_within_the_tolerance(
     found = fit(table, claim=claim)
     assert found.verdict is Verdict.REFUTED
     assert found.reasons[0] == "exponent_outside_tolerance"
-    (side,) = sides(found)
+    (side,) = outside_claim(found)
     assert side == f"the exponent of n lies below the claimed {law[2] if law[1] == '^' else 1}"
     assert fit(table, claim=law).verdict is Verdict.CONFIRMED
 
@@ -80,7 +80,9 @@ def test_an_interval_that_reaches_beyond_half_a_logarithm_is_said_so(sweep: Swee
         return sweep([(1.0, "n^2*d")], seed=seed, reading=0.06, shared=0.03)
 
     open_ones = [
-        text for seed in range(12) if (text := reaching(fit(wide(seed), claim="n^2*log(n)*d")))
+        text
+        for seed in range(12)
+        if (text := reaching_beyond_claim(fit(wide(seed), claim="n^2*log(n)*d")))
     ]
     assert set(open_ones) == {"the interval of n reaches beyond half of the claimed logarithm of n"}
 

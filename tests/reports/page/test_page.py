@@ -4,171 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
-from html.parser import HTMLParser
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
-from reports.cells.cell_table import cell_table
-from reports.conditions.caveats import caveats, gate, untimed
 from reports.conditions.environment import environment
-from reports.figures.view import views
 from reports.judge.fit_groups import ClaimWarning
-from reports.judge.result import Fit, Verdict
-from reports.page.headline import fastest, findings
+from reports.judge.result import Verdict
 from reports.page.page import Report, ReportError, default_directory, report, write_report
+from reports.page.restated import Restated
 from reports.tables.read import Table, read_table
-from reports.text.interval import Interval
-from reports.text.wording import byte_size, interval, markdown, one_line, percent, seconds
-from reports.verdicts.doubts import MARK
-from reports.verdicts.table import print_verdicts, verdict_frame
-from reports.verdicts.verdict_rows import verdict_rows
-
-HOSTILE = "<script>alert('x')</script>|`a`*b*"
-MARKED = HOSTILE + MARK
-INFO: dict[str, Any] = {
-    "schema": 1,
-    "attnscale": "0.1.0",
-    "created": "2026-11-20T06:30:00+00:00",
-    "preset": "quick",
-    "seed": 0,
-    "allocator": "default",
-    "threads": 2,
-    "machine": {
-        "cpu": "Some CPU",
-        "cores_physical": 2,
-        "memory_bytes": 2**34,
-        "caches_bytes": {"L2": 2**20},
-        "gpu": None,
-    },
-    "versions": {"python": "3.11.7", "torch": "2.13.0"},
-    "git": {"commit": "0123456789abcdef", "dirty": True},
-    "ceilings": {"cpu/float32": {"matmul_flops_per_s": 2e11, "copy_bytes_per_s": 1e10}},
-    "verification": {
-        "pass": 31,
-        "fail": 1,
-        "unsupported": 2,
-        "error": 0,
-        "failures": ["slow causal: off by 3"],
-        "matrix": [
-            {
-                "implementation": name,
-                "dtype": dtype,
-                "area": area,
-                "check": "output",
-                "pass": 7,
-                "fail": int(name == HOSTILE and dtype == "bfloat16"),
-                "unsupported": 0,
-                "error": 0,
-                "case": "causal_block_65",
-                "worst_error": step * (13 if name == HOSTILE and dtype == "bfloat16" else 0.5),
-                "worst_allowed": step,
-                "reason": None,
-            }
-            for name in ("alpha", HOSTILE)
-            for dtype, step in (("float32", 1e-6), ("bfloat16", 1e-2))
-            for area in ("causal", "masks")
-        ],
-    },
-    "caveats": ["The room was warm by 3 %."],
-}
-
-
-def rows(*names: str) -> list[dict[str, Any]]:
-    """Three rounds of a law n^2*d with one per cent of scatter, and one skipped cell each."""
-    scatter = np.random.default_rng(5)
-    made: list[dict[str, Any]] = []
-    for speed, name in enumerate(names, start=1):
-        for n in (128, 256, 512, 1024, 2048):
-            for d in (64, 128, 256, 512):
-                for round_ in range(3):
-                    wanted = (n, d) != (2048, 512)
-                    time = (2e-5 + 4 * n * n * d / (speed * 2e10)) * math.exp(
-                        scatter.normal(0, 0.01)
-                    )
-                    made.append(
-                        {
-                            "schema": 1,
-                            "implementation": name,
-                            "kind": "core",
-                            "pass": "forward",
-                            "device": "cpu",
-                            "dtype": "float32",
-                            "batch": 1,
-                            "num_heads": d // 64,
-                            "seq_len": n,
-                            "key_len": n,
-                            "head_dim": 64,
-                            "d_model": d,
-                            "is_causal": False,
-                            "mask": "none",
-                            "threads": 2,
-                            "round": round_,
-                            "status": "measured" if wanted else "skipped",
-                            "reason": None if wanted else "predicted 9 s, over the budget | 2 s",
-                            "time_s": time if wanted else None,
-                            "workspace_bytes": 512 * n if wanted else None,
-                            "flops": 4 * n * n * d,
-                            "noisy": n == 128 and round_ == 0 and d == 64,
-                            "noise_reasons": ["load"] if n == 128 and d == 64 else None,
-                            "growth": "heads",
-                            "claim": "n^2*d",
-                            "workspace_claim": "n",
-                        }
-                    )
-    return made
-
-
-def write_run(folder: Path, made: list[dict[str, Any]], info: dict[str, Any]) -> Path:
-    folder.mkdir()
-    (folder / "run.json").write_text(json.dumps(info))
-    lines = "".join(json.dumps(row) + "\n" for row in made)
-    (folder / "records.jsonl").write_text(lines)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "some-run"
-    return write_run(folder, rows("alpha", HOSTILE), INFO)
-
-
-@pytest.fixture(scope="module")
-def made(run: Path) -> Report:
-    return report([run])
-
-
-@pytest.fixture(scope="module")
-def html(made: Report) -> str:
-    return made.index.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def summary(made: Report) -> str:
-    return made.summary.read_text(encoding="utf-8")
-
-
-class Page(HTMLParser):
-    """Every element and its attributes, and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
+from tests.reports.page.some_run import HOSTILE, INFO, MARKED, Page, rows, write_run
 
 
 def test_a_report_has_page_summary_figures_in_two_formats_and_tables(
@@ -272,103 +121,6 @@ def test_the_page_tells_gate_caveats_environment_and_how_to_read(html: str) -> N
         "Not recorded in this run: CPU time, page faults, energy and error against the oracle.",
     ):
         assert sentence in words, sentence
-
-
-def test_whether_it_is_right_stands_before_verdicts_and_times(html: str, summary: str) -> None:
-    ids = [a["id"] for tag, a in Page(html).elements if tag in ("section", "figure") and a["id"]]
-    assert ids[:4] == ["correctness", "error_against_allowed", "verdicts", "bounds"]
-    headings = re.findall(r"^## (.*)$", summary, flags=re.MULTILINE)
-    assert headings[:4] == ["Is it right?", "Verdicts", "What bounds it", "Figures"]
-
-
-def test_the_matrix_names_the_failing_dtype_and_what_is_allowed(html: str, summary: str) -> None:
-    for text in (Page(html).words, summary):
-        assert "fail 1 (bfloat16)" in text
-        assert "13 times (bfloat16 causal)" in text
-        assert "50 % (float32 causal)" in text
-        assert "twice the error that the plain formula itself makes in that dtype" in text
-    assert "exceeds its allowance in causal and masks by up to a factor of 13" in html
-
-
-def test_the_matrix_is_a_table_that_can_be_read_aloud(html: str) -> None:
-    page = Page(html)
-    start = next(i for i, (tag, a) in enumerate(page.elements) if a.get("class") == "matrix")
-    end = next(i for i, (tag, _) in enumerate(page.elements) if i > start and tag == "figure")
-    inside = page.elements[start:end]
-    scopes = [a.get("scope") for tag, a in inside if tag == "th"]
-    assert scopes == ["col"] * 12 + ["row"] * 2
-    kinds = [a.get("class") for tag, a in inside if tag == "td"]
-    assert kinds.count("fail") == 2
-    assert kinds.count("pass") == 2
-    assert kinds.count("unasked") == 16
-    # What fails comes first.
-    assert kinds.index("fail") < kinds.index("pass")
-
-
-def test_the_table_of_checks_keeps_every_number(made: Report) -> None:
-    table = pd.read_csv(made.path / "tables" / "checks.csv")
-    assert len(table) == 8
-    assert set(table["implementation"]) == {"alpha", MARKED}
-    assert table["share"].max() == pytest.approx(13)
-    assert list(table["fail"]) == [0] * 6 + [1] * 2
-
-
-@pytest.mark.parametrize(
-    ("verification", "reason"),
-    [
-        ({"pass": 31, "fail": 0, "unsupported": 2, "error": 0, "failures": []}, "kept no errors"),
-        ({"pass": 31, "matrix": "odd"}, "kept no errors"),
-        ({"pass": 31, "matrix": [{}, None, 3]}, "no check recorded both an error and"),
-    ],
-)
-def test_an_older_run_shows_its_counts_and_why_there_is_no_figure(
-    verification: dict[str, Any], reason: str, tmp_path: Path
-) -> None:
-    info = INFO | {"verification": verification}
-    found = report([write_run(tmp_path / "old", rows("alpha"), info)])
-    assert "31 pass" in Page(found.index.read_text(encoding="utf-8")).words
-    (line,) = found.left_out
-    assert line.startswith("Error against allowed: ")
-    assert reason in line
-
-
-def test_what_is_unsupported_throughout_is_said_in_the_matrix(tmp_path: Path) -> None:
-    one = {"implementation": "alpha", "dtype": "float32", "area": "dropout", "unsupported": 7}
-    info = INFO | {"verification": {"unsupported": 7, "matrix": [one]}}
-    found = report([write_run(tmp_path / "run", rows("alpha"), info)])
-    (line,) = [
-        line
-        for line in found.summary.read_text(encoding="utf-8").splitlines()
-        if line.startswith("| alpha |")
-    ][:1]
-    assert line.count("unsupported") == 1
-    assert line.count("–") == 10
-
-
-def test_a_table_without_a_run_says_only_that_nothing_is_known_of_checks(tmp_path: Path) -> None:
-    frame = pd.DataFrame(rows("alpha")).query("status == 'measured'")
-    frame.to_csv(tmp_path / "mine.csv", index=False)
-    found = report([tmp_path / "mine.csv"])
-    text = Page(found.index.read_text(encoding="utf-8")).words
-    start = text.rindex("Is it right?")
-    assert " ".join(text[start : text.index("Verdicts", start)].split()) == (
-        "Is it right? The records do not say whether the implementations were checked before "
-        "timing."
-    )
-    assert not (found.path / "tables" / "checks.csv").exists()
-    assert not any("Error against allowed" in line for line in found.left_out)
-
-
-def test_a_kernel_wrong_throughout_does_not_flood_the_page(tmp_path: Path) -> None:
-    failures = [f"alpha: output in case {number}" for number in range(97)]
-    info = INFO | {"verification": {"pass": 0, "fail": 97, "failures": failures}}
-    found = report([write_run(tmp_path / "run", rows("alpha"), info)])
-    for text in (
-        Page(found.index.read_text(encoding="utf-8")).words,
-        found.summary.read_text(encoding="utf-8"),
-    ):
-        assert text.count("alpha: output in case") == 10
-        assert "87 more are in run.json, under verification." in text
 
 
 def test_the_page_adapts_to_dark_to_print_and_to_phones(html: str) -> None:
@@ -518,7 +270,7 @@ def test_any_part_of_the_run_description_may_be_missing_or_odd(
 ) -> None:
     frame = pd.DataFrame(rows("alpha"))
     table = Table(frame=frame, info=info, path=tmp_path / "r", runs={"r": info})
-    found = write_report(table, [], tmp_path / "out")
+    found = write_report(Restated(table=table), [], tmp_path / "out")
     assert any("peak of this machine was not measured" in line for line in found.left_out)
     environment(info)
 
@@ -541,63 +293,9 @@ def test_no_measured_cell_leaves_no_figure_and_says_so(tmp_path: Path) -> None:
     frame = pd.DataFrame(rows("alpha"))
     frame["status"], frame["time_s"] = "crashed", None
     table = Table(frame=frame, info={}, path=tmp_path / "r", runs={"r": {}})
-    found = write_report(table, [], tmp_path / "out")
+    found = write_report(Restated(table=table), [], tmp_path / "out")
     assert found.figures == ()
     assert found.left_out == ("All figures: no cell has a time.",)
-
-
-def test_cells_without_a_time_are_counted_by_reason() -> None:
-    cells = cell_table(pd.DataFrame(rows("alpha", "beta")))
-    found = untimed(cells)
-    assert [(row.implementation, row.status, row.cells) for row in found] == [
-        ("alpha", "skipped", 1),
-        ("beta", "skipped", 1),
-    ]
-    lines = caveats(pd.DataFrame(rows("alpha")), cells, {"allocator": "pinned"})
-    assert any(line.startswith("2 cells (skipped)") for line in lines)
-    assert not any("allocator" in line for line in lines)
-
-
-def test_a_run_that_was_never_verified_says_so() -> None:
-    sentence, failures = gate({})
-    assert "do not say whether" in sentence
-    assert failures == []
-
-
-def fit(name: str, verdict: Verdict, **changes: Any) -> Fit:
-    known: dict[str, Any] = {
-        "group": {"implementation": name},
-        "claim": "n^2*d",
-        "verdict": verdict,
-        "exponents": {"n": Interval(estimate=1.5, low=1.4, high=1.6)},
-        "cells": 20,
-        "rms_residual": 0.0134,
-        "sizes": {"n": "seq_len", "d": "d_model"},
-    }
-    return Fit(**(known | changes))
-
-
-def test_the_headline_counts_when_there_are_too_many_to_name() -> None:
-    many = [fit(f"impl{index}", Verdict.CONFIRMED) for index in range(20)]
-    rows_ = verdict_rows([*many, fit("odd", Verdict.REFUTED)])
-    assert findings(rows_) == ["Time: 20 of 21 claims confirmed, 1 refuted (odd)."]
-    assert findings([]) == ["No claim was judged."]
-
-
-def test_the_fastest_is_told_at_the_largest_size_that_can_be_compared() -> None:
-    frame = pd.DataFrame(rows("slow", "quick"))
-    sentence = fastest(views(frame))
-    assert sentence.startswith("Fastest at n = 2048, d_model 256 ")
-    assert "quick with" in sentence
-    assert re.search(r"(1\.9|2\.0)\d times as fast as slow", sentence)
-
-
-def test_labels_name_only_what_varies_among_the_fits() -> None:
-    fits = [
-        fit("a", Verdict.CONFIRMED, group={"implementation": "a", "dtype": t, "pass": "forward"})
-        for t in ("float32", "float64")
-    ]
-    assert [row.label for row in verdict_rows(fits)] == ["a [float32]", "a [float64]"]
 
 
 def test_the_page_says_what_is_the_same_for_many_groups_once_and_with_its_numbers(
@@ -611,72 +309,6 @@ def test_the_page_says_what_is_the_same_for_many_groups_once_and_with_its_number
         assert text.count("The claim n² is neither confirmed nor refuted (5 cells, residual") == 1
         assert text.count("5 cells are too few for n^2, which needs 7 or more;") == 1
         assert text.count("There are too few cells, or") == 1
-
-
-def test_the_terminals_table_fits_80_columns_and_takes_names_literally() -> None:
-    fits = [
-        fit("[bold]x[/bold] :smile:", Verdict.INCONCLUSIVE, reasons=("overhead_dominates",)),
-        fit("a_rather_long_name_of_an_implementation", Verdict.CONFIRMED),
-        fit("m", Verdict.REFUTED, value="workspace_bytes"),
-    ]
-    wide = {name: Interval(estimate=2.0, low=1.9876, high=2.0123) for name in "ndhb"}
-    fits.append(fit("four", Verdict.CONFIRMED, value="workspace_bytes", exponents=wide))
-    page = StringIO()
-    print_verdicts(fits, Console(file=page, width=80))
-    text = page.getvalue()
-    assert all(len(line) <= 80 for line in text.splitlines())
-    assert "[bold]x[/bold]" in text
-    assert ":smile:" in text
-    assert "overhead_dominates" in text
-    assert "? inconclusive" in text
-    assert "h 2.00 [1.99, 2.01]" in text
-
-
-def test_the_verdict_frame_keeps_missing_numbers_empty() -> None:
-    unbounded = {"n": Interval(estimate=1.5, low=None, high=None)}
-    row = verdict_frame([fit("a", Verdict.REFUTED, exponents=unbounded)]).iloc[0]
-    assert row["n_exponent"] == 1.5
-    assert row["n_low"] is None or math.isnan(row["n_low"])
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.00123, "1.23 ms"), (2.5, "2.5 s"), (0.9999, "1 s"), (3e-10, "0.3 ns"), (None, "–")],
-)
-def test_seconds_are_readable(value: float | None, text: str) -> None:
-    assert seconds(value) == text
-
-
-def test_bytes_percentages_and_intervals_are_readable() -> None:
-    assert byte_size(2**29) == "512 MiB"
-    assert byte_size(1000) == "1000 B"
-    assert percent(0.0134) == "1.3 %"
-    assert percent(0.911) == "91 %"
-    assert percent(1e-15) == "< 0.0001 %"
-    assert interval(Interval(estimate=-0.001, low=-0.004, high=0.2)) == "0.00 [0.00, 0.20]"
-    assert interval(Interval(estimate=2.0, low=None, high=2.5)) == "2.00 [?, 2.50]"
-    assert interval(None) == "–"
-
-
-@pytest.mark.parametrize(
-    ("text", "written"),
-    [
-        ("a|b", r"a\|b"),
-        ("<b>&", "&lt;b&gt;&amp;"),
-        ("x\n| y", r"x \| y"),
-        ("[t](u)", r"\[t\](u)"),
-        ("1. x", r"1\. x"),
-        ("- x", r"\- x"),
-        ("2.00", "2.00"),
-        ("`a*b_c`", r"\`a\*b\_c\`"),
-    ],
-)
-def test_markdown_is_escaped_to_literal_text_on_one_line(text: str, written: str) -> None:
-    assert markdown(text) == written
-
-
-def test_control_characters_become_spaces() -> None:
-    assert one_line("a\x1b[31m\r\n\tb\u2028c") == "a [31m b c"
 
 
 def test_the_table_of_cells_reads_back_as_the_cells_that_were_written(made: Report) -> None:

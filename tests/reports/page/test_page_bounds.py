@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from reports.page.page import Report, write_report
+from reports.page.restated import Restated
 from reports.tables.read import Table
 
 Make = Callable[..., dict[str, Any]]
@@ -54,7 +55,7 @@ def rows(record: Make, name: str, **changes: Any) -> list[dict[str, Any]]:
 def written(folder: Path, made: list[dict[str, Any]], **info: Any) -> tuple[Report, str, str]:
     known = INFO | info
     table = Table(frame=pd.DataFrame(made), info=known, path=folder, runs={"night": known})
-    found = write_report(table, [], folder)
+    found = write_report(Restated(table=table), [], folder)
     html = found.index.read_text(encoding="utf-8")
     section = re.search('<section id="bounds">.*?</section>', html, flags=re.DOTALL)
     assert section is not None
@@ -119,7 +120,7 @@ def test_caveats_that_runs_share_are_told_once_with_all_their_names(
     made = [{**row, "run": run} for run in ("day", "night") for row in rows(record, "alpha")]
     runs = {"day": INFO, "night": INFO | {"allocator": "default"}}
     table = Table(frame=pd.DataFrame(made), info=INFO, path=tmp_path, runs=runs)
-    text = write_report(table, [], tmp_path).summary.read_text(encoding="utf-8")
+    text = write_report(Restated(table=table), [], tmp_path).summary.read_text(encoding="utf-8")
     assert text.count("- day and night: No reading of energy: there is no counter.") == 1
     assert text.count("- night: Measured with the default allocator") == 1
     assert "- day: Measured" not in text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports.figures import time_against_d
+from reports.figures import CHARTS
 from reports.figures.view import views
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError
@@ -110,7 +110,7 @@ def test_a_third_size_tells_series_apart(tmp_path: Path) -> None:
     (view,) = views(shown.table.frame, [unjudged], sizes=shown.names)
     assert [series.label for series in view.series] == ["heads 2", "heads 8"]
     assert all(series.fit is unjudged for series in view.series)
-    assert time_against_d.missing(view) is None
+    assert CHARTS[1].missing(view) is None
 
 
 def test_a_report_asks_what_a_fit_asks(tmp_path: Path) -> None:

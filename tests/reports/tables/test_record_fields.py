@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from bench.records import Record
-from reports.cells.cell_table import CASE_COLUMNS, COUNT_COLUMNS, READINGS, SIZE_COLUMNS, cell_table
+from reports.cells.case_columns import CASE_COLUMNS, CONDITIONS
+from reports.cells.cell_table import COUNT_COLUMNS, NUMBERS, READINGS, cell_table
 from reports.cells.cells import cells_of
-from reports.cells.groups import CONDITIONS, group_columns
+from reports.cells.groups import group_columns
 from reports.tables.read import NUMBER_COLUMNS
 
 OF_A_PROCESS = {"typical_s", "readings"}
@@ -69,5 +70,5 @@ def test_only_conditions_make_groups_and_only_sizes_and_conditions_make_cells(
     assert group_columns(frame) == ["implementation", *[name] * (name in CONDITIONS)]
     assert len(cell_table(frame)) == (2 if name in CASE_COLUMNS else 1)
     if name not in ("implementation", "claim", "workspace_claim"):  # the same in all of a group
-        apart = name in CONDITIONS or name in SIZE_COLUMNS
+        apart = name in CONDITIONS or name in NUMBERS
         assert len(cells_of(frame, {"n": "seq_len", "d": "d_model"}, "time_s")) == 1 + apart

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from reports.tables.columns import TableError
-from reports.tables.selection import chosen, columns_meant
+from reports.tables.selection import columns_meant, rows_where
 
 FRAME = pd.DataFrame(
     {
@@ -35,9 +35,9 @@ FRAME = pd.DataFrame(
 def test_rows_are_chosen_by_numbers_and_words(conditions: list[str], left: list[int]) -> None:
     if left is None:
         with pytest.raises(TableError, match="leaves no row"):
-            chosen(FRAME, conditions)
+            rows_where(FRAME, conditions)
     else:
-        assert chosen(FRAME, conditions)["n"].tolist() == left
+        assert rows_where(FRAME, conditions)["n"].tolist() == left
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_rows_are_chosen_by_numbers_and_words(conditions: list[str], left: list[
 )
 def test_a_condition_that_cannot_be_met_is_one_line(condition: str, message: str) -> None:
     with pytest.raises(TableError) as refused:
-        chosen(FRAME, [condition])
+        rows_where(FRAME, [condition])
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.cells.visits import Scatter
+from reports.cells.scatter import Scatter
 from reports.judge.fit import fit
 from reports.judge.result import Fit, Leading, Regime, Term, Verdict
 from reports.laws.grammar import parse_monomial

@@ -14,7 +14,7 @@ from reports.judge.result import Fit, Verdict
 from reports.predict.prediction import Largest, Prediction
 from reports.predict.questions import PredictionError
 from reports.tables.units import UnitError
-from reports.verdicts.answers import Questions, documents, print_answers
+from reports.verdicts.answers import Questions, answers_of, documents, print_answers
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -65,7 +65,7 @@ def test_a_budget_of_memory_is_about_the_workspace(budgets: list[str], cost: str
 
 def test_answers_are_near_the_truth_and_know_how_far_they_reach(square: Fit) -> None:
     asked = Questions.of(["n=65536,d=1024", "n=1024,d=256"], ["2s,d=128", "90"], None)
-    far, near, in_two_seconds, in_plain = asked.asked_of(square)
+    (far, near, in_two_seconds, in_plain), _ = answers_of(square, asked.asked)
     for one, cost in ((far, 1e-9 * 65536**2 * 1024), (near, 1e-9 * 1024**2 * 256)):
         assert isinstance(one, Prediction)
         assert one.low < cost < one.high
@@ -84,7 +84,8 @@ def test_answers_are_near_the_truth_and_know_how_far_they_reach(square: Fit) -> 
 
 def test_a_budget_is_turned_into_the_unit_of_the_column(sweep: Sweep) -> None:
     table = sweep([(1.0, "n^2*d")], overhead=0, reading=0.01).rename(columns={"time_s": "t_ms"})
-    (largest,) = Questions.of([], ["2 min,d=64"], None).asked_of(fit(table, value="t_ms"))
+    asked = Questions.of([], ["2 min,d=64"], None).asked
+    (largest,), _ = answers_of(fit(table, value="t_ms"), asked)
     assert isinstance(largest, Largest)
     assert largest.budget == 120_000
     assert "stays within 2 min" in largest.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 from rich.console import Console
 
 from reports.judge.result import Fit, Regime, Verdict
+from reports.text.interval import Interval
 from reports.verdicts.reasons import REASONS
-from reports.verdicts.table import print_verdicts
+from reports.verdicts.table import print_verdicts, verdict_frame
 from reports.verdicts.verdict_rows import VerdictRow, causes, sections, verdict_rows
+from tests.reports.verdicts.some_fits import judged
 
 
 def changed(name: str, last: str, *codes: str, **changes: Any) -> Fit:
@@ -160,3 +163,37 @@ def test_of_several_costs_each_is_named_with_its_groups() -> None:
     censored, regimes = causes(verdict_rows(fits))
     assert censored.who == "time: sdpa; workspace: loop"
     assert regimes.who == "time: sdpa; workspace: loop and flash"
+
+
+def test_labels_name_only_what_varies_among_the_fits() -> None:
+    fits = [
+        judged("a", Verdict.CONFIRMED, group={"implementation": "a", "dtype": t, "pass": "forward"})
+        for t in ("float32", "float64")
+    ]
+    assert [row.label for row in verdict_rows(fits)] == ["a [float32]", "a [float64]"]
+
+
+def test_the_terminals_table_fits_80_columns_and_takes_names_literally() -> None:
+    fits = [
+        judged("[bold]x[/bold] :smile:", Verdict.INCONCLUSIVE, reasons=("overhead_dominates",)),
+        judged("a_rather_long_name_of_an_implementation", Verdict.CONFIRMED),
+        judged("m", Verdict.REFUTED, value="workspace_bytes"),
+    ]
+    wide = {name: Interval(estimate=2.0, low=1.9876, high=2.0123) for name in "ndhb"}
+    fits.append(judged("four", Verdict.CONFIRMED, value="workspace_bytes", exponents=wide))
+    page = StringIO()
+    print_verdicts(fits, Console(file=page, width=80))
+    text = page.getvalue()
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "[bold]x[/bold]" in text
+    assert ":smile:" in text
+    assert "overhead_dominates" in text
+    assert "? inconclusive" in text
+    assert "h 2.00 [1.99, 2.01]" in text
+
+
+def test_the_verdict_frame_keeps_missing_numbers_empty() -> None:
+    unbounded = {"n": Interval(estimate=1.5, low=None, high=None)}
+    row = verdict_frame([judged("a", Verdict.REFUTED, exponents=unbounded)]).iloc[0]
+    assert row["n_exponent"] == 1.5
+    assert row["n_low"] is None or math.isnan(row["n_low"])

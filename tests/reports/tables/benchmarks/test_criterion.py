@@ -71,5 +71,5 @@ def test_one_folder_alone_is_one_benchmark_and_a_broken_file_is_named(tmp_path: 
     new = write_tree(tmp_path) / "criterion" / "sort" / "merge" / "64" / "new"
     assert list(read_table(new).frame["input"]) == [64]
     (new / "estimates.json").write_text('{"mean": ')
-    with pytest.raises(TableError, match=r"estimates.json is not JSON"):
+    with pytest.raises(TableError, match=r"estimates.json, which is not JSON"):
         read_table(new)

@@ -1,11 +1,12 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports.cells.asked import asked
-from reports.tables.benchmarks.google_benchmark import google_rows, parse_name
+from reports.tables.benchmarks.google_benchmark import google_contents, parse_name
 from reports.tables.benchmarks.rows import LeftOutWarning
 from reports.tables.columns import TableError, TableWarning
 from reports.tables.read import Table, read_table
@@ -237,7 +238,9 @@ def test_files_from_before_run_types_are_read_by_their_names() -> None:
         {"name": "BM_a_BigO", "cpu_coefficient": 1.0, "real_coefficient": 1.0, "big_o": "N"},
         {"name": "BM_a_RMS", "rms": 0.5},
     ]
-    rows = google_rows({"benchmarks": entries})
+    rows = (
+        google_contents({"benchmarks": entries}).frame.replace({math.nan: None}).to_dict("records")
+    )
     assert [(row["name"], row["round"]) for row in rows] == [
         ("BM_a/8", 0),
         ("BM_a/8", 1),

@@ -1,6 +1,7 @@
 import pytest
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in, to_number
+from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in
+from reports.tables.json_values import to_number
 
 
 def test_parameters_that_are_called_like_a_column_of_ours_are_renamed() -> None:

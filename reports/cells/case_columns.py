@@ -1,0 +1,29 @@
+"""The columns of our records that tell one cell from another, and the letters of its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CONDITIONS = (
+    *("run", "kind", "pass", "device", "dtype", "batch", "is_causal", "mask", "growth"),
+    "threads",
+)
+"""Columns that split groups when they vary; sizes never do."""
+SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
+CASE_COLUMNS = (
+    *("run", "implementation", "kind", "pass", "device", "dtype", "batch", "is_causal", "mask"),
+    *("threads", "growth", "num_heads", "seq_len", "key_len", "head_dim", "d_model"),
+    *("claim", "workspace_claim"),
+)
+"""All that tells cells apart; a table may have any of these columns, or none."""
+SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
+"""The default letters of laws and the columns they stand for."""
+KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
+    {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len"}
+)
+"""Letters that a claim may use without being told what they stand for."""
+EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
+"""Costs that are counted: the same at every call."""
+COVARIATES = ("workspace_bytes", "minor_faults", "flops")
+"""Costs beside the one that is judged, which may explain a jump of it."""

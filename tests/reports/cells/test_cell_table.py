@@ -1,0 +1,28 @@
+"""Records into a table of cells."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from reports.cells.cell_table import cell_table
+from tests.reports.figures.some_cells import record
+
+
+def test_cells_take_the_median_of_their_undisturbed_rounds_and_keep_the_spread_of_all() -> None:
+    times: list[float] = [2.0, 1.95, 4.0, 2.05]
+    rows = [record("fast", 128, 64, round_=i, time_s=time) for i, time in enumerate(times)]
+    rows.append(record("fast", 128, 64, round_=4, time_s=None, status="timeout", reason="slow"))
+    (cell,) = cell_table(pd.DataFrame(rows)).to_dict("records")
+    assert (cell["time_s"], cell["time_low_s"], cell["time_high_s"]) == (2.0, 1.95, 4.0)
+    assert cell["rounds"] == 4
+    assert cell["spread"] == pytest.approx((4.0 - 1.95) / 2.0)
+    assert cell["status"] == "measured"
+
+
+def test_the_readings_of_rounds_without_a_time_do_not_count() -> None:
+    rows = [
+        record("fast", 128, 64, workspace_bytes=100),
+        record("fast", 128, 64, status="crashed", time_s=None, workspace_bytes=900),
+    ]
+    assert cell_table(pd.DataFrame(rows))["workspace_bytes"].tolist() == [100]

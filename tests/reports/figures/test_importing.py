@@ -1,0 +1,27 @@
+"""What importing the figures must not load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "module", ["reports.figures", "reports.page.page", "reports.verdicts.table"]
+)
+def test_importing_reports_loads_neither_torch_nor_pyplot_nor_implementations(module: str) -> None:
+    code = (
+        f"import sys, {module}; "
+        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'implementations') "
+        "or m == 'matplotlib.pyplot' or (m.startswith('bench.') and m != 'bench.records')])"
+    )
+    assert run_python(code) == "[]"
