@@ -7,7 +7,6 @@ import json
 import queue
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from bench.machine.os_counters import oom_kills
@@ -233,12 +232,7 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _ready(self, kills: int | None) -> MeasuringProcess:

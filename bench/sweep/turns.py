@@ -42,11 +42,7 @@ FIRST_VISITS = 3
 USAGE_LIMIT_S = 30.0
 # How the reason begins of a cell that was left out for want of time.
 NO_TIME = "no time was left for it"
-INSTRUMENT_REASONS = {
-    "energy_j": "energy_reason",
-    "graph_time_s": "graph_reason",
-    "workspace_bytes": "workspace_reason",
-}
+INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
 
 
 class Turns:
