@@ -28,7 +28,7 @@ from bench.plan.request import check_device
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
 from implementations.case import DTYPES, PASSES
-from implementations.catalogue import in_layout, in_this_layout, with_layout
+from implementations.catalogue import in_layout, with_layout
 from implementations.interface import Implementation
 
 
@@ -112,13 +112,12 @@ class Verification:
             raise PlanError(f"--pass: expected {' or '.join(PASSES)}, got {self.pass_!r}")
         if not 0.0 < self.time_limit_s < float("inf"):
             raise PlanError(f"--time-limit: expected seconds above 0, got {self.time_limit_s}")
-        specs = in_this_layout(self.specs, self.layout)
         device = check_device(self.device or "cpu")
         dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
         cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
         kernels = kernels or Kernels(Worker(threads=usable_cores()))
         with kernels.worker as worker:
-            chosen = kernels.load_all(self.names, specs) or kernels.unless_named()
+            chosen = kernels.chosen(self.names, self.specs, self.layout)
             found = list(
                 run_checks(
                     chosen,

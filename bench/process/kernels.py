@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 
@@ -12,6 +12,7 @@ from implementations.case import Case
 from implementations.catalogue import (
     CatalogueError,
     entry_point_specs,
+    in_this_layout,
     load,
     load_all,
     suite,
@@ -56,9 +57,17 @@ class Kernels:
         """All files of the suite, and what installed packages offer as far as it can be loaded."""
         return list(with_entry_points(self.load).values())
 
-    def unless_named(self) -> list[Implementation]:
-        """What is meant where nothing is named: `every` but what compiles for every size."""
-        return [one for one in self.every() if not one.compiles]
+    def chosen(
+        self, names: Iterable[str], specs: Sequence[str], layout: str
+    ) -> list[Implementation]:
+        """What `--impl` asks for; where it names nothing, `every` but what compiles for each size.
+
+        Raises:
+            CatalogueError: one cannot be loaded, two share a name, or there is no such layout.
+
+        """
+        named = self.load_all(names, in_this_layout(specs, layout))
+        return named or [one for one in self.every() if not one.compiles]
 
     def load(self, text: str) -> Implementation:
         """The implementation that a name or a spec means.
