@@ -99,9 +99,9 @@ def verify(
     from bench.checks.refusals import settled, witnesses
     from bench.checks.run_situation import verify as check
     from bench.checks.situations import check_cases
-    from implementations.catalogue import from_function, in_layout
     from implementations.catalogue import load as load_implementation
     from implementations.interface import Implementation
+    from implementations.specs import from_function, in_layout
 
     if isinstance(fn, str):
         implementation = load_implementation(fn)

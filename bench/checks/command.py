@@ -28,8 +28,8 @@ from bench.plan.request import check_device
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
 from implementations.case import DTYPES, PASSES
-from implementations.catalogue import in_layout, with_layout
 from implementations.interface import Implementation
+from implementations.specs import in_layout, with_layout
 
 
 @dataclass(frozen=True, kw_only=True)

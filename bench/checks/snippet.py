@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bench.checks.recipe import source
 from bench.checks.results import LOST, UNCHECKED, CheckResult
-from implementations.catalogue import parse_spec
 from implementations.interface import Implementation
 from implementations.oracle import QUANTITIES, softmax_attention
+from implementations.specs import parse_spec
 
 
 def snippet(implementation: Implementation, result: CheckResult, *, seed: int = 0) -> str:

@@ -10,7 +10,7 @@ from bench.counting.result import QUANTITIES
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker, WorkerLost, succeeded
 from implementations.case import Case
-from implementations.catalogue import CatalogueError
+from implementations.specs import CatalogueError
 
 LIMIT_S = 60.0
 

@@ -9,8 +9,9 @@ from typing import TypeAlias
 from bench.plan.plan import Plan
 from bench.records import Record
 from implementations.case import Case, useful_flops
-from implementations.catalogue import CatalogueError, load, load_all
+from implementations.catalogue import load, load_all
 from implementations.interface import Implementation
+from implementations.specs import CatalogueError
 
 Key: TypeAlias = tuple[str, Case]
 """What tells cells apart: the implementation's name and the case."""

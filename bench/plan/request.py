@@ -23,8 +23,9 @@ from bench.plan.plan import (
     read_plan,
 )
 from bench.plan.run_directory import resumable_plan
-from implementations.catalogue import in_this_layout, load, load_all
+from implementations.catalogue import load, load_all
 from implementations.interface import Implementation
+from implementations.specs import in_this_layout
 
 DEFAULT_PRESET = "quick"
 

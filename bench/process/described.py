@@ -15,9 +15,9 @@ from typing import Any
 
 from torch import Tensor
 
-from implementations.catalogue import parse_spec
 from implementations.interface import Feature, Implementation
 from implementations.oracle import softmax_attention
+from implementations.specs import parse_spec
 
 # What is told as it is.
 PLAIN = (

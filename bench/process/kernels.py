@@ -9,16 +9,9 @@ from functools import cache, partial
 from bench.process.described import Described, from_description, lost
 from bench.process.supervisor import IMPORT_LIMIT_S, ImportLost, Worker, WorkerLost, succeeded
 from implementations.case import Case
-from implementations.catalogue import (
-    CatalogueError,
-    entry_point_specs,
-    in_this_layout,
-    load,
-    load_all,
-    suite,
-    with_entry_points,
-)
+from implementations.catalogue import entry_point_specs, load, load_all, suite, with_entry_points
 from implementations.interface import Implementation
+from implementations.specs import CatalogueError, in_this_layout
 
 # Declining is no work.
 DECLINING_LIMIT_S = 10.0

@@ -22,7 +22,7 @@ from bench.checks.situations import check_cases
 from implementations.attention import triton_flash as module
 from implementations.attention.triton_flash import IMPLEMENTATION, TILES, Tiles, triton_flash
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 from implementations.interface import UnsupportedCaseError
 from implementations.oracle import full_mask, softmax_attention
 
@@ -117,8 +117,8 @@ def test_no_core_takes_these_arguments(draw):
 
 
 def test_it_is_in_the_catalogue():
-    assert catalogue()["triton_flash"].fn is triton_flash
-    assert catalogue()["triton_flash"].time_law == "n^2*d"
+    assert suite()["triton_flash"].fn is triton_flash
+    assert suite()["triton_flash"].time_law == "n^2*d"
 
 
 def test_every_width_up_to_the_widest_has_tiles_that_tensor_cores_take():

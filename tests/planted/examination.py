@@ -18,8 +18,8 @@ from bench.checks.run_situation import verify
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from bench.checks.tables import wide
-from implementations.catalogue import from_function
 from implementations.interface import Implementation
+from implementations.specs import from_function
 from tests.planted.planted import Planted
 
 

@@ -19,7 +19,8 @@ from bench.checks.situations import check_cases
 from bench.checks.tables import LEGEND, PLAIN_WIDTH, wide
 from bench.process.supervisor import WorkerLost
 from implementations.case import CaseError
-from implementations.catalogue import CatalogueError, catalogue
+from implementations.catalogue import suite
+from implementations.specs import CatalogueError
 
 CHECKED = ("plain", "more_keys", "causal", "calls_in_turn")
 KERNELS = """
@@ -148,7 +149,7 @@ def test_without_a_choice_all_that_does_not_compile_is_checked_in_every_dtype(wo
 
     found = Verification().run(names.append)
 
-    expected = [name for name, one in catalogue().items() if not one.compiles]
+    expected = [name for name, one in suite().items() if not one.compiles]
     assert names == expected
     assert {one.case.case.dtype for one in found.results} == {
         "float32",

@@ -13,7 +13,7 @@ from bench.checks.run_situation import verify
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from implementations.attention.matmul import matmul
-from implementations.catalogue import from_function
+from implementations.specs import from_function
 
 CASES = check_cases(["float32", "bfloat16"])
 MINE = from_function(matmul, name="mine")

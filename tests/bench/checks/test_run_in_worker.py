@@ -14,7 +14,8 @@ from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from bench.process.supervisor import WorkerLost
 from implementations.attention.matmul import matmul
-from implementations.catalogue import from_function, load, load_all
+from implementations.catalogue import load, load_all
+from implementations.specs import from_function
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 MINE = from_function(matmul, name="mine", spec="mine.py:mine")

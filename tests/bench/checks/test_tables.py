@@ -23,7 +23,7 @@ from bench.checks.tables import (
     listing_table,
     remarks,
 )
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 HEADS = ["shapes", "scores", "causal", "masks", "memory", "grads", "state", "dropout", "properties"]
@@ -60,7 +60,7 @@ def rows(table: Table) -> dict[str, dict[str, str]]:
 
 
 def test_an_entry_has_exactly_the_keys_of_the_contract():
-    assert list(listing(catalogue()["matmul"])) == [
+    assert list(listing(suite()["matmul"])) == [
         "name",
         "kind",
         "title",
@@ -75,23 +75,23 @@ def test_an_entry_has_exactly_the_keys_of_the_contract():
 
 def test_what_needs_a_device_that_is_missing_says_which(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    cudnn = listing(catalogue()["sdpa_cudnn"])
+    cudnn = listing(suite()["sdpa_cudnn"])
     assert (cudnn["available"], cudnn["reason"]) == (False, "needs cuda")
-    matmul = listing(catalogue()["matmul"])
+    matmul = listing(suite()["matmul"])
     assert (matmul["available"], matmul["reason"]) == (True, None)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert listing(catalogue()["sdpa_cudnn"])["available"]
+    assert listing(suite()["sdpa_cudnn"])["available"]
     monkeypatch.setenv("CXX", "no_such_compiler")
-    compiled = listing(catalogue()["matmul_compiled"])
+    compiled = listing(suite()["matmul_compiled"])
     assert not compiled["available"]
     assert "CXX" in compiled["reason"]
 
 
 def test_the_table_of_implementations_names_every_one_with_its_laws():
-    text = shown(listing_table([listing(one) for one in catalogue().values()]))
+    text = shown(listing_table([listing(one) for one in suite().values()]))
 
-    for name in catalogue():
+    for name in suite():
         assert name in text
     assert "n^2*d" in text
 

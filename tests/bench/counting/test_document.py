@@ -11,7 +11,8 @@ from bench.counting.polynomials import Point, Polynomial
 from bench.counting.result import QUANTITIES
 from bench.counting.table import table
 from implementations.case import CaseError
-from implementations.catalogue import CatalogueError, in_this_layout, load_all
+from implementations.catalogue import load_all
+from implementations.specs import CatalogueError, in_this_layout
 
 KERNELS = """
 def plain(query, key, value):
