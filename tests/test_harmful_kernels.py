@@ -42,7 +42,7 @@ import attnscale
 from bench.checks import run_in_worker
 from bench.sweep import history, preparations
 history.SHORTEST_LIMIT_S, history.PATIENCE, preparations.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
-checking.run_checks.__kwdefaults__["case_limit_s"] = 2.0
+checking.Checker.__init__.__kwdefaults__["case_limit_s"] = 2.0
 preparations.Preparations.ceilings = lambda *_: {}
 attnscale.main()
 """

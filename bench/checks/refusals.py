@@ -55,7 +55,7 @@ def _regularity(case: CheckCase) -> tuple[bool, int]:
     return len(case.leading) == 2 and not case.arrange, divisor
 
 
-def settled(
+def mark_refusals_unsupported(
     implementation: Implementation,
     results: Sequence[CheckResult],
     elsewhere: Sequence[CheckResult] = (),
@@ -73,7 +73,7 @@ def settled(
     # Who refuses a dtype was never asked for a feature in it.
     for kind in (dtype, *FEATURES, *KINDS):
         for words in dict.fromkeys(filter(None, (kind(one.case) for one in found))):
-            found = _settle(implementation.name, found, kind, words)
+            found = _mark_kind(implementation.name, found, kind, words)
     return found[: len(results)]
 
 
@@ -99,7 +99,7 @@ def _without_keys(result: CheckResult) -> CheckResult:
     return replace(result, status="unsupported", reason=reason)
 
 
-def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> list[CheckResult]:
+def _mark_kind(name: str, results: list[CheckResult], kind: Kind, words: str) -> list[CheckResult]:
     of_kind: list[CheckResult] = []
     others: list[CheckResult] = []
     for one in results:

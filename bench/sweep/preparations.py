@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.checks.gate import Admission, Gate, cases_for
 from bench.checks.results import CheckResult, matrix_rows, summary
-from bench.checks.run_in_worker import run_agreement, run_checks
+from bench.checks.run_in_worker import Checker
 from bench.machine import environment
 from bench.plan.cells import Cell, Key, by_implementation
 from bench.plan.plan import Plan, PlanError
@@ -77,22 +77,17 @@ class Preparations:
 
     def check(self, cells: Sequence[Cell], worker: Worker) -> Gate:
         """The correctness gate over all that the cells need."""
+        checker = Checker(worker=worker, seed=self.plan.seed)
         results: list[CheckResult] = []
         for implementation, own in by_implementation(cells):
             cases = cases_for([cell.case for cell in own])
-            results += run_checks(
-                [implementation],
-                cases,
-                worker,
-                seed=self.plan.seed,
-                on_progress=lambda name: self.observer.phase(f"verifying {name}"),
+            results += checker.check(
+                [implementation], cases, lambda name: self.observer.phase(f"verifying {name}")
             )
         chosen = [implementation for implementation, _ in by_implementation(cells)]
         for device in sorted({cell.case.device for cell in cells}):
             dtypes = sorted({cell.case.dtype for cell in cells if cell.case.device == device})
-            results += run_agreement(
-                chosen, results, worker, dtypes=dtypes, device=device, seed=self.plan.seed
-            )
+            results += checker.compare(chosen, results, dtypes=dtypes, device=device)
         return Gate(results)
 
     def count(self, cells: Sequence[Cell], worker: Worker) -> dict[Key, dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.checks import run_in_worker
 from bench.checks.results import LOST, UNCHECKED, CheckResult
-from bench.checks.run_in_worker import run_checks
+from bench.checks.run_in_worker import Checker
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from bench.process.supervisor import WorkerLost
@@ -67,7 +67,7 @@ def losing(
 def checked(workers: Any, tried: list[CheckCase], fault: Fault, **options: Any) -> dict[str, Any]:
     """By case: the check and the reason of what is an error, `pass` otherwise."""
     workers.fault = fault
-    results = list(run_checks([MINE], tried, workers(threads=1), **options))
+    results = list(Checker(worker=workers(threads=1), **options).check([MINE], tried))
     assert len(results) == len(tried)
     return {
         f"{one.case.name} {one.case.case.dtype}" if dtypes(tried) else one.case.name: (
@@ -91,7 +91,7 @@ def test_results_from_a_worker_equal_those_of_this_process(direct_workers):
     tried = cases("more_keys", "masked_rows_float", "calls_in_turn")
     near = list(verify(load("matmul"), tried, seed=3))
 
-    far = list(run_checks([load("matmul")], tried, direct_workers(threads=1), seed=3))
+    far = list(Checker(worker=direct_workers(threads=1), seed=3).check([load("matmul")], tried))
 
     assert far == near
 
@@ -111,11 +111,8 @@ def test_the_next_implementation_is_checked_after_one_that_never_answered(direct
 
     direct_workers.fault = fault
     results = list(
-        run_checks(
-            load_all(["sdpa", "matmul"]),
-            cases("plain", "causal"),
-            direct_workers(threads=1),
-            on_progress=names.append,
+        Checker(worker=direct_workers(threads=1)).check(
+            load_all(["sdpa", "matmul"]), cases("plain", "causal"), names.append
         )
     )
 
@@ -252,7 +249,9 @@ def test_every_implementation_has_patience_of_its_own(direct_workers):
     direct_workers.fault = losing("plain", takes_s=run_in_worker.PATIENCE_S + 1, clock=clock)
 
     results = list(
-        run_checks([MINE, other], cases("plain", "scale"), direct_workers(threads=1), clock=clock)
+        Checker(worker=direct_workers(threads=1), clock=clock).check(
+            [MINE, other], cases("plain", "scale")
+        )
     )
 
     assert [one.check for one in results] == [LOST, UNCHECKED] * 2
@@ -262,7 +261,9 @@ def test_cases_that_are_unsupported_are_never_sent(direct_workers):
     few = from_function(lambda query, key, value: value, name="mine", spec="mine.py:mine")
     direct_workers.fault = losing("none of them")
 
-    results = list(run_checks([few], cases("causal", "plain", "scale"), direct_workers(threads=1)))
+    results = list(
+        Checker(worker=direct_workers(threads=1)).check([few], cases("causal", "plain", "scale"))
+    )
 
     assert asked(direct_workers) == ["plain"]
     assert [one.status for one in results] == ["unsupported", "pass", "unsupported"]
@@ -288,7 +289,7 @@ def test_an_import_has_longer_than_a_case(direct_workers):
         return ask(operation, limit_s=limit_s, **request)
 
     worker.ask = timed
-    list(run_checks([MINE], cases("plain", "scale"), worker, case_limit_s=0.7))
+    list(Checker(worker=worker, case_limit_s=0.7).check([MINE], cases("plain", "scale")))
 
     assert limits == [("load", run_in_worker.IMPORT_LIMIT_S), ("check", 0.7), ("check", 0.7)]
 
@@ -320,7 +321,9 @@ def test_what_was_printed_is_reported_once_with_its_first_line(direct_workers):
         return {**a_pass(request["case"]), "printed": "hello\nand more"}
 
     direct_workers.fault = fault
-    results = list(run_checks([MINE], cases("plain", "causal"), direct_workers(threads=1)))
+    results = list(
+        Checker(worker=direct_workers(threads=1)).check([MINE], cases("plain", "causal"))
+    )
 
     assert [(one.check, one.status) for one in results] == [
         ("output", "pass"),
@@ -345,7 +348,9 @@ def test_what_an_undeclared_kernel_refuses_throughout_comes_back_as_unsupported(
     )
     tried = cases("plain", "more_keys", "two_dimensions", "three_dimensions")
 
-    results = list(run_checks([load(f"{path}:four_only")], tried, direct_workers(threads=1)))
+    results = list(
+        Checker(worker=direct_workers(threads=1)).check([load(f"{path}:four_only")], tried)
+    )
 
     refused = [one for one in results if one.status == "unsupported"]
     assert [one.case.name for one in refused] == ["two_dimensions", "three_dimensions"]
@@ -375,7 +380,7 @@ def test_a_kernel_that_raises_throughout_is_asked_in_other_dtypes_and_these_are_
     tried = cases("plain", "more_keys", "plain_64")
     kernels = [load(f"{path}:half_only"), load(f"{path}:broken")]
 
-    results = list(run_checks(kernels, tried, direct_workers(threads=1)))
+    results = list(Checker(worker=direct_workers(threads=1)).check(kernels, tried))
 
     assert {(one.implementation, one.status, one.reason) for one in results} == {
         (
@@ -433,7 +438,7 @@ def test_a_cuda_error_of_any_check_ends_the_process_and_another_error_does_not(
     worker = direct_workers(threads=1)
     tried = cases("plain", "single_query", "more_queries", "single_key", "value_dim")
 
-    results = list(run_checks([load(f"{path}:kernel")], tried, worker))
+    results = list(Checker(worker=worker).check([load(f"{path}:kernel")], tried))
 
     assert {one.case.name for one in results if one.bad} == {"single_query", "single_key"}
     assert any(run_in_worker.POISONED in str(one.reason) for one in results)

@@ -62,7 +62,12 @@ def test_the_formula_passes_whatever_is_drawn(drawing):
 
 
 def test_where_only_the_forward_pass_is_asked_for_no_gradient_is_looked_at():
-    assert [one.check for one in judged(plain, pass_="forward")] == ["zero_rate", "weights", "rate", "seed"]
+    assert [one.check for one in judged(plain, pass_="forward")] == [
+        "zero_rate",
+        "weights",
+        "rate",
+        "seed",
+    ]
 
 
 def test_a_kernel_without_dropout_is_unsupported_and_not_called():
