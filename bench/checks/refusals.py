@@ -82,12 +82,7 @@ def _without_gradients(name: str, results: list[CheckResult]) -> list[CheckResul
     asked = [one for one in results if one.check in GRADIENTS and one.status != "unsupported"]
     if not asked or not all((one.reason or "").startswith(WHERE_ASKED) for one in asked):
         return results
-    reason = f"{name} refuses inputs that require gradients: {asked[0].reason}"
-    places = {id(one) for one in asked}
-    return [
-        replace(one, status="unsupported", reason=reason) if id(one) in places else one
-        for one in results
-    ]
+    return _refused(results, asked, f"{name} refuses inputs that require gradients")
 
 
 def _without_keys(result: CheckResult) -> CheckResult:
@@ -117,8 +112,15 @@ def _mark_kind(name: str, results: list[CheckResult], kind: Kind, words: str) ->
         refused |= {_mask(one) for one in answered}.issuperset(_mask(one) for one in raised)
     if not refused:
         return results
-    reason = f"{name} refuses {words}: {raised[0].reason}"
-    places = {id(one) for one in raised}
+    return _refused(results, raised, f"{name} refuses {words}")
+
+
+def _refused(
+    results: list[CheckResult], refusals: Sequence[CheckResult], what: str
+) -> list[CheckResult]:
+    """The results, with these among them marked."""
+    places = {id(one) for one in refusals}
+    reason = f"{what}: {refusals[0].reason}"
     return [
         replace(one, status="unsupported", reason=reason) if id(one) in places else one
         for one in results

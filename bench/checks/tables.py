@@ -42,13 +42,9 @@ def listing(implementation: Implementation) -> dict[str, Any]:
         for dtype in implementation.dtypes
     ] or [f"needs {' or '.join(implementation.devices)}"]
     reason = None if None in reasons else reasons[0]
+    told = ("name", "kind", "title", "source", "time_law", "workspace_law")
     return {
-        "name": implementation.name,
-        "kind": implementation.kind,
-        "title": implementation.title,
-        "source": implementation.source,
-        "time_law": implementation.time_law,
-        "workspace_law": implementation.workspace_law,
+        **{name: getattr(implementation, name) for name in told},
         "supports": sorted(implementation.supports),
         "available": reason is None,
         "reason": reason,

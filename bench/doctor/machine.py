@@ -16,7 +16,7 @@ import psutil
 from bench.doctor.fixed_work import Stream, count_up
 from bench.doctor.known_durations import HarnessOverhead, TimerReading, harness_overhead, timer_test
 from bench.machine import os_counters
-from bench.machine.environment import usable_cores
+from bench.machine.environment import load_average, usable_cores
 from bench.machine.os_counters import CpuTimes
 from bench.timing.stopwatch import HarnessCosts, harness_costs
 
@@ -95,11 +95,6 @@ def processes() -> Processes:
                 kin=kin.get(one.info["pid"], "other"),
             )
     return found
-
-
-def load_average() -> float | None:
-    """Processes that ran or waited to run, averaged over the last minute."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def memory() -> Memory:

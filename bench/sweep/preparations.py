@@ -154,13 +154,8 @@ class Preparations:
 
 def _conditions(case: Case) -> dict[str, Any]:
     """All but the sizes of a case, by the names that records have."""
-    return {
-        "pass": case.pass_,
-        "device": case.device,
-        "dtype": case.dtype,
-        "is_causal": case.is_causal,
-        "mask": case.mask,
-    }
+    names = ("pass_", "device", "dtype", "is_causal", "mask")
+    return {name.rstrip("_"): getattr(case, name) for name in names}
 
 
 def available_bytes(case: Case, info: Mapping[str, Any]) -> float:
@@ -197,19 +192,16 @@ def sources_of(cells: Sequence[Cell]) -> dict[str, str]:
 
 def implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:
     """What `run.json` says of the implementations."""
-    found = {}
-    sources = sources_of(cells)
-    for implementation, _ in by_implementation(cells):
-        found[implementation.name] = {
-            "source_sha256": sources.get(implementation.name),
-            "title": implementation.title,
-            "source": implementation.source,
-            "kind": implementation.kind,
-            "layout": implementation.layout,
-            "time_law": implementation.time_law,
-            "workspace_law": implementation.workspace_law,
+    told = ("title", "source", "kind", "layout", "time_law", "workspace_law")
+    return {
+        "implementations": {
+            one.name: {
+                "source_sha256": source_sha256(one),
+                **{name: getattr(one, name) for name in told},
+            }
+            for one, _ in by_implementation(cells)
         }
-    return {"implementations": found}
+    }
 
 
 def _best(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:

@@ -18,10 +18,9 @@ import importlib.util
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,8 +48,7 @@ WIDEST = 256
 NARROWEST = 16  # what tensor cores take
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tiles:
+class Tiles(NamedTuple):
     """Rows and keys of a program's blocks, its warps, and how many loads are under way at once."""
 
     block_queries: int
@@ -59,26 +57,17 @@ class Tiles:
     num_stages: int
 
 
-def _tiles(block_queries: int, block_keys: int, num_warps: int, num_stages: int) -> Tiles:
-    return Tiles(
-        block_queries=block_queries,
-        block_keys=block_keys,
-        num_warps=num_warps,
-        num_stages=num_stages,
-    )
-
-
 # (bytes of an element, widest padded row): tiles of `forward`, `query_gradients`, `key_gradients`.
 # Chosen for Hopper by what fits its shared memory and registers; not tuned on a GPU yet. There is
 # no autotuning, so that the same call runs the same kernel each time. float32 has exact products
 # without tensor cores, whose operands fill registers.
 TILES = {
-    (2, 64): (_tiles(128, 128, 8, 3), _tiles(128, 64, 8, 2), _tiles(64, 128, 8, 2)),
-    (2, 128): (_tiles(128, 64, 8, 3), _tiles(64, 64, 8, 2), _tiles(64, 64, 8, 2)),
-    (2, 256): (_tiles(64, 64, 8, 2), _tiles(64, 32, 8, 2), _tiles(32, 64, 8, 2)),
-    (4, 64): (_tiles(64, 32, 4, 2), _tiles(32, 32, 4, 2), _tiles(32, 32, 4, 2)),
-    (4, 128): (_tiles(32, 32, 4, 2), _tiles(32, 32, 8, 1), _tiles(32, 32, 8, 1)),
-    (4, 256): (_tiles(32, 16, 8, 1), _tiles(16, 16, 8, 1), _tiles(16, 16, 8, 1)),
+    (2, 64): (Tiles(128, 128, 8, 3), Tiles(128, 64, 8, 2), Tiles(64, 128, 8, 2)),
+    (2, 128): (Tiles(128, 64, 8, 3), Tiles(64, 64, 8, 2), Tiles(64, 64, 8, 2)),
+    (2, 256): (Tiles(64, 64, 8, 2), Tiles(64, 32, 8, 2), Tiles(32, 64, 8, 2)),
+    (4, 64): (Tiles(64, 32, 4, 2), Tiles(32, 32, 4, 2), Tiles(32, 32, 4, 2)),
+    (4, 128): (Tiles(32, 32, 4, 2), Tiles(32, 32, 8, 1), Tiles(32, 32, 8, 1)),
+    (4, 256): (Tiles(32, 16, 8, 1), Tiles(16, 16, 8, 1), Tiles(16, 16, 8, 1)),
 }
 
 
@@ -255,7 +244,7 @@ def _launch(
             **_strides("query", query),
             **_strides("key", key),
             **_strides("value", value),
-            **asdict(tiles),
+            **tiles._asdict(),
             **others,
         )
 
