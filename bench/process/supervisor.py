@@ -56,6 +56,7 @@ class Worker:
     def __init__(self, *, threads: int, allocator: str = "pinned") -> None:
         self.started = 0
         self._batch = 0
+        self._kills: int | None = None  # for memory, before the batch
         self._threads = threads
         self._allocator = allocator
         self._process: MeasuringProcess | None = None
@@ -124,12 +125,12 @@ class Worker:
     def _answers(
         self, requests: Sequence[Mapping[str, Any]], limit_s: float, patience: float
     ) -> Iterator[Answer]:
-        kills = oom_kills()
-        process = self._ready(kills)
+        self._kills = oom_kills()
+        process = self._ready()
         self._batch += 1
         process.send(json.dumps({"batch": self._batch, "requests": list(requests)}))
         for place, request in enumerate(requests):
-            told = self._answer(process, place, limit_s, patience, kills)
+            told = self._answer(process, place, limit_s, patience)
             answer = checked(str(request["op"]), told)
             printed = process.printed()
             yield answer | ({"printed": printed} if printed else {})
@@ -138,12 +139,7 @@ class Worker:
                 return
 
     def _answer(
-        self,
-        process: MeasuringProcess,
-        place: int,
-        limit_s: float,
-        patience: float,
-        kills: int | None,
+        self, process: MeasuringProcess, place: int, limit_s: float, patience: float
     ) -> object:
         """What the process answers to a request; before that it tells what it imports, if it does.
 
@@ -151,12 +147,12 @@ class Worker:
             WorkerLost: see `answers`.
 
         """
-        line = self._line(process, limit_s, patience, kills, place)
+        line = self._line(process, limit_s, patience, place)
         while "importing" in line:
             spec = line["importing"]
             try:
                 allowed_s = limit_s if spec is None else IMPORT_LIMIT_S
-                line = self._line(process, allowed_s, patience, kills, place)
+                line = self._line(process, allowed_s, patience, place)
             except WorkerEnded:
                 raise
             except WorkerLost as lost:
@@ -181,8 +177,7 @@ class Worker:
         self,
         process: MeasuringProcess,
         limit_s: float,
-        patience: float,
-        kills: int | None,
+        patience: float = 1.0,
         place: int | None = None,
     ) -> Answer:
         """The next line, of the request at this place; of none, that the process is ready.
@@ -198,7 +193,7 @@ class Worker:
             self.stop()
             raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
         if text is None:
-            raise self._lost(process, kills)
+            raise self._lost(process)
         expected = {"pid": process.pid} | (
             {} if place is None else {"batch": self._batch, "place": place}
         )
@@ -211,14 +206,14 @@ class Worker:
         self.stop()
         raise WorkerLost("crashed", "the worker gave an answer that belongs to no request")
 
-    def _lost(self, process: MeasuringProcess, kills: int | None) -> WorkerLost:
+    def _lost(self, process: MeasuringProcess) -> WorkerLost:
         """Why a process ended without an answer."""
         code, said = process.autopsy()
         self.stop()
         if -code not in ENDED_FROM_OUTSIDE:
             return _crash(code, said)
         now = oom_kills()
-        if -code == KILL and now is not None and now != kills:
+        if -code == KILL and now is not None and now != self._kills:
             return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
         return _ended(-code, counted=now is not None)
 
@@ -235,11 +230,11 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _ready(self, kills: int | None) -> MeasuringProcess:
+    def _ready(self) -> MeasuringProcess:
         """The process, with torch loaded and its clock calibrated."""
         process = self._running()
         if not self._is_ready:
-            self._line(process, START_LIMIT_S, 1.0, kills)
+            self._line(process, START_LIMIT_S)
             self._is_ready = True
         return process
 
