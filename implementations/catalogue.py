@@ -17,9 +17,7 @@ from types import ModuleType
 
 import implementations.attention
 import implementations.layers
-from implementations.interface import (
-    Implementation,
-)
+from implementations.interface import Implementation
 from implementations.specs import SPEC_FORMS, CatalogueError, load_kernel
 
 ENTRY_POINT_GROUP = "attnscale.implementations"

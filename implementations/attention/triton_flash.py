@@ -28,18 +28,8 @@ from torch.autograd.function import once_differentiable
 
 from implementations.blocks import refuse_mask_gradient
 from implementations.case import Case
-from implementations.interface import (
-    ALL_FEATURES,
-    Feature,
-    Implementation,
-    UnsupportedCaseError,
-)
-from implementations.masking import (
-    check_arguments,
-    expand_mask,
-    refuse_dropout,
-    resolve_scale,
-)
+from implementations.interface import ALL_FEATURES, Feature, Implementation, UnsupportedCaseError
+from implementations.masking import check_arguments, expand_mask, refuse_dropout, resolve_scale
 
 NAME = "triton_flash"
 DTYPES = ("float32", "bfloat16", "float16")

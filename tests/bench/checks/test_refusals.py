@@ -7,25 +7,19 @@ from typing import Any
 import pytest
 
 from bench.checks.probes.gradients import WHERE_ASKED
-from bench.checks.refusals import mark_refusals_unsupported, witnesses
+from bench.checks.refusals import mark_refusals_unsupported
 from bench.checks.results import LOST, CheckResult
 from bench.checks.run_situation import verify
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from implementations.attention.matmul import matmul
 from implementations.specs import from_function
+from tests.bench.checks.outcomes import BROKEN, DECLARED, MINE, SAID, is_empty, reasons, result
 
 CASES = check_cases(["float32", "bfloat16"])
-MINE = from_function(matmul, name="mine")
-DECLARED = replace(MINE, declared=True)
-SAID = "raised ValueError: no"
-BROKEN = "raised RuntimeError: out of range"
+
+
 Refusal = Callable[[CheckCase], bool]
-
-
-def result(case: CheckCase, status: str, **values: Any) -> CheckResult:
-    given = {"check": "output", **values}
-    return CheckResult(implementation="mine", case=case, status=status, **given)
 
 
 def answers(refuses: Refusal, **refused: Any) -> list[CheckResult]:
@@ -33,14 +27,6 @@ def answers(refuses: Refusal, **refused: Any) -> list[CheckResult]:
     given = {"status": "error", "reason": SAID, **refused}
     passed = {"status": "pass", "error": 0.0, "allowed": 1.0}
     return [result(case, **(given if refuses(case) else passed)) for case in CASES]
-
-
-def reasons(results: Sequence[CheckResult]) -> set[str | None]:
-    return {one.reason for one in results if one.status == "unsupported"}
-
-
-def is_empty(case: CheckCase) -> bool:
-    return 0 in (*case.leading, case.case.seq_len, case.case.key_len)
 
 
 KINDS: dict[str, tuple[Refusal, str]] = {
@@ -438,75 +424,3 @@ def test_a_real_kernel_that_breaks_at_one_length_is_not_excused():
     found = mark_refusals_unsupported(kernel, list(verify(kernel, tried)))
 
     assert {one.case.name for one in found if one.bad} == {"single_query"}
-
-
-IN_FLOAT32 = check_cases(["float32"])
-HALF_ONLY = "raised RuntimeError: only fp16 and bf16 are supported"
-
-
-def raising(cases: Sequence[CheckCase], reason: str = HALF_ONLY) -> list[CheckResult]:
-    return [result(case, "error", reason=reason) for case in cases]
-
-
-def passing(cases: Sequence[CheckCase]) -> list[CheckResult]:
-    return [result(case, "pass", error=0.0, allowed=1.0) for case in cases]
-
-
-def test_who_raises_in_all_of_one_dtype_is_asked_in_the_others_once_for_each_mask():
-    asked = witnesses(MINE, raising(IN_FLOAT32))
-
-    conditions = {(one.case.mask, one.case.is_causal) for one in IN_FLOAT32}
-    assert {one.case.dtype for one in asked} == {"float64", "bfloat16", "float16"}
-    assert len(asked) == 3 * len(conditions)
-    assert {(one.case.mask, one.case.is_causal) for one in asked} == conditions
-
-
-def test_witnesses_have_the_sizes_that_most_kernels_take():
-    for one in witnesses(MINE, raising(IN_FLOAT32)):
-        sizes = (one.case.seq_len, one.case.key_len, one.case.head_dim, one.case.value_dim)
-        assert not any(size % 64 for size in sizes)
-        assert len(one.leading) == 2
-
-
-def test_a_dtype_in_which_all_raises_is_refused_if_the_kernel_answers_in_another():
-    found = raising(IN_FLOAT32)
-
-    after = mark_refusals_unsupported(MINE, found, passing(witnesses(MINE, found)))
-
-    assert [one.case for one in after] == IN_FLOAT32
-    assert {one.status for one in after} == {"unsupported"}
-    assert reasons(after) == {f"mine refuses float32: {HALF_ONLY}"}
-
-
-@pytest.mark.parametrize("said", [SAID, BROKEN])
-def test_a_kernel_that_raises_in_every_dtype_is_broken(said):
-    found = raising(IN_FLOAT32, said)
-
-    assert mark_refusals_unsupported(MINE, found, raising(witnesses(MINE, found), said)) == found
-
-
-def test_a_wrong_answer_elsewhere_excuses_nothing():
-    found = raising(IN_FLOAT32)
-    wrong = [result(one, "fail", error=2.0, allowed=1.0) for one in witnesses(MINE, found)]
-
-    assert mark_refusals_unsupported(MINE, found, wrong) == found
-
-
-def test_nothing_more_is_asked_of_who_answers_is_wrong_takes_the_process_down_or_declared_all():
-    lost = [replace(one, check=LOST) for one in raising(IN_FLOAT32)]
-    once = [*raising(IN_FLOAT32[1:]), *passing(IN_FLOAT32[:1])]
-    wrong = [*raising(IN_FLOAT32[1:]), result(IN_FLOAT32[0], "fail", error=2.0, allowed=1.0)]
-
-    for kernel, found in ((MINE, lost), (MINE, once), (MINE, wrong), (MINE, [])):
-        assert witnesses(kernel, found) == []
-    assert witnesses(DECLARED, raising(IN_FLOAT32)) == []
-
-
-def test_a_kernel_that_answers_without_keys_alone_still_refuses_the_dtype():
-    empty = [one for one in IN_FLOAT32 if is_empty(one)]
-    found = [*raising([one for one in IN_FLOAT32 if not is_empty(one)]), *passing(empty)]
-
-    after = mark_refusals_unsupported(MINE, found, passing(witnesses(MINE, found)))
-
-    assert not any(one.bad for one in after)
-    assert reasons(after) == {f"mine refuses float32: {HALF_ONLY}"}

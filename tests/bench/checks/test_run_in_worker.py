@@ -1,84 +1,17 @@
 """The checks in a worker: what it costs a kernel to take its process down, and what it does not."""
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.checks import run_in_worker
-from bench.checks.results import LOST, UNCHECKED, CheckResult
+from bench.checks.results import LOST, UNCHECKED
 from bench.checks.run_in_worker import Checker
-from bench.checks.situation import CheckCase
-from bench.checks.situations import check_cases
 from bench.process.supervisor import WorkerLost
-from implementations.attention.matmul import matmul
 from implementations.catalogue import load, load_all
 from implementations.specs import from_function
-
-CASES = {one.name: one for one in check_cases(["float32"])}
-MINE = from_function(matmul, name="mine", spec="mine.py:mine")
-LOSS = "the worker exited with 3"
-Fault = Callable[[str, dict[str, Any]], dict[str, Any] | None]
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def cases(*names: str, dtype: str = "float32") -> list[CheckCase]:
-    found = [CASES[name] for name in names]
-    return [replace(one, case=replace(one.case, dtype=dtype)) for one in found]
-
-
-def a_pass(case: dict[str, Any]) -> dict[str, Any]:
-    """What a worker answers for a right kernel, without calling one."""
-    situation = CheckCase.from_plain(json.loads(json.dumps(case)))
-    passed = CheckResult(
-        implementation="mine", case=situation, check="output", status="pass", error=0.0, allowed=1.0
-    )
-    return {"status": "done", "results": [asdict(passed)]}
-
-
-def losing(
-    *names: str, status: str = "crashed", takes_s: float = 0.0, clock: Clock | None = None
-) -> Fault:
-    """Takes the worker down in the named cases, and passes in all others."""
-
-    def fault(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if operation != "check":
-            return {"status": "done"}
-        if request["case"]["name"] in names or not names:
-            if clock is not None:
-                clock.now += takes_s
-            raise WorkerLost(status, LOSS)
-        return a_pass(request["case"])
-
-    return fault
-
-
-def checked(workers: Any, tried: list[CheckCase], fault: Fault, **options: Any) -> dict[str, Any]:
-    """By case: the check and the reason of what is an error, `pass` otherwise."""
-    workers.fault = fault
-    results = list(Checker(worker=workers(threads=1), **options).check([MINE], tried))
-    assert len(results) == len(tried)
-    return {
-        f"{one.case.name} {one.case.case.dtype}" if dtypes(tried) else one.case.name: (
-            "pass" if one.status == "pass" else (one.check, one.reason)
-        )
-        for one in results
-    }
-
-
-def dtypes(tried: list[CheckCase]) -> bool:
-    return len({one.case.dtype for one in tried}) > 1
+from tests.bench.checks.asked_checks import LOSS, MINE, Clock, a_pass, cases, checked, losing
 
 
 def asked(workers: Any) -> list[str]:
@@ -391,71 +324,3 @@ def test_a_kernel_that_raises_throughout_is_asked_in_other_dtypes_and_these_are_
         ("broken", "error", "raised RuntimeError: a bug"),
     }
     assert [one.case for one in results] == [*tried, *tried]
-
-
-def test_a_process_that_a_failed_call_left_useless_is_replaced(direct_workers):
-    poisoned = f"raised RuntimeError: {run_in_worker.POISONED}: an illegal memory access"
-
-    def fault(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if operation != "check" or request["case"]["name"] != "more_keys":
-            return losing("none of them")(operation, request)
-        answer = a_pass(request["case"])
-        answer["results"][0] |= {"status": "error", "reason": poisoned}
-        return answer
-
-    found = checked(direct_workers, cases("plain", "more_keys", "scale", "causal"), fault)
-
-    assert found["more_keys"] == ("output", poisoned)
-    assert found["plain"] == found["scale"] == found["causal"] == "pass"
-    operations = [operation for operation, _ in direct_workers.asked]
-    assert operations == ["load", "check", "check", "load", "check", "check"]
-
-
-@pytest.mark.parametrize("check", ["output", "grad_value"])
-def test_a_cuda_error_of_any_check_ends_the_process_and_another_error_does_not(
-    direct_workers, write, check
-):
-    path = write(
-        f"poisoning_{check}.py",
-        f"""
-        import torch
-        from implementations.attention.matmul import matmul
-
-        def fault(message):
-            raise RuntimeError(message + "\\nCompile with `TORCH_USE_CUDA_DSA`")
-
-        def kernel(query, key, value):
-            said = {{1: "CUDA error: an illegal memory access", 13: "an error of ours"}}
-            message = said.get(key.shape[-2])
-            output = matmul(query, key, value)
-            if message and {check == "output"}:
-                fault(message)
-            if message and output.requires_grad:
-                output.register_hook(lambda gradient: fault(message))
-            return output
-        """,
-    )
-    worker = direct_workers(threads=1)
-    tried = cases("plain", "single_query", "more_queries", "single_key", "value_dim")
-
-    results = list(Checker(worker=worker).check([load(f"{path}:kernel")], tried))
-
-    assert {one.case.name for one in results if one.bad} == {"single_query", "single_key"}
-    assert any(run_in_worker.POISONED in str(one.reason) for one in results)
-    operations = [operation for operation, _ in direct_workers.asked]
-    assert operations == ["load", *["check"] * 4, "load", "check"]
-    assert worker.started == 2
-
-
-def test_cuda_errors_do_not_count_as_lost_processes(direct_workers):
-    poisoned = f"raised RuntimeError: {run_in_worker.POISONED}: unspecified launch failure"
-
-    def fault(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        answer = losing("none of them")(operation, request)
-        if operation == "check":
-            answer["results"][0] |= {"status": "error", "reason": poisoned}
-        return answer
-
-    found = checked(direct_workers, cases("plain", "more_keys", "scale", "causal"), fault)
-
-    assert set(found.values()) == {("output", poisoned)}

@@ -10,12 +10,7 @@ from bench.process.supervisor import WorkerLost
 from bench.records import RunError
 from bench.sweep.journal import Journal
 from bench.sweep.ledger import Ledger
-from tests.bench.sweep.making import (
-    EVERY,
-    ONE_PASS,
-    at,
-    sizes,
-)
+from tests.bench.sweep.making import EVERY, ONE_PASS, at, sizes
 
 
 @pytest.mark.parametrize("passes", [1, 3])
