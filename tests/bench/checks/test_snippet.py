@@ -19,6 +19,7 @@ from bench.checks.situation import CheckCase
 from bench.checks.situations import agreement_cases, check_cases
 from bench.checks.snippet import snippet
 from implementations.catalogue import load
+from tests.bench.checks.wrong_kernels import KERNELS
 
 ROOT = Path(__file__).resolve().parents[3]
 CASES = {one.name: one for one in check_cases(["float32"])}
@@ -26,7 +27,6 @@ SEED = 3
 
 DRIVER = """
 import contextlib, io, json, sys, warnings
-from tests.bench.checks.wrong_kernels import KERNELS
 warnings.simplefilter("error")
 outcomes = {}
 for name, code in json.load(sys.stdin).items():
