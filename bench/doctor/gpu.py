@@ -189,40 +189,47 @@ def _others(gpu: Sensor) -> Finding | None:
     )
 
 
-def _divided(gpu: Sensor) -> Finding | None:
-    mode = gpu.known("nvmlDeviceGetMigMode")
-    if mode is None:
-        return None
-    if mode[0] != ENABLED:
-        return judged("gpu_mig", "good", "The GPU is not divided (MIG is off).", value="off")
-    found = "The GPU is divided (MIG): its parts share power and heat, and each is smaller."
-    advice = "Compare only with runs on a part of the same size; state the part."
-    return judged("gpu_mig", "warning", found, advice=advice, value="on")
+def _switch(
+    name: str, question: str, on: str, off: str, *, bad: str | None = None, advice: str = ""
+) -> Callable[[Sensor], Finding | None]:
+    """What is on or off, each in words; `bad` says which of them is a warning."""
+
+    def look(gpu: Sensor) -> Finding | None:
+        mode = gpu.known(question)
+        if mode is None:
+            return None
+        # Some modes come with the one that will hold after the next start.
+        value = "on" if (mode if isinstance(mode, int) else mode[0]) == ENABLED else "off"
+        found = on if value == "on" else off
+        return judged(
+            name, "warning" if value == bad else "good", found, advice=advice, value=value
+        )
+
+    return look
 
 
-def _persistence(gpu: Sensor) -> Finding | None:
-    mode = gpu.known("nvmlDeviceGetPersistenceMode")
-    if mode is None:
-        return None
-    if mode == ENABLED:
-        found = "The GPU's driver stays loaded between programs (persistence mode)."
-        return judged("gpu_persistence", "good", found, value="on")
-    found = "The GPU's driver is unloaded between programs, and forgets its settings."
-    advice = "sudo nvidia-smi --persistence-mode=1"
-    return judged("gpu_persistence", "warning", found, advice=advice, value="off")
-
-
-def _ecc(gpu: Sensor) -> Finding | None:
-    mode = gpu.known("nvmlDeviceGetEccMode")
-    if mode is None:
-        return None
-    if mode[0] != ENABLED:
-        found = "The GPU does not correct memory errors (ECC is off)."
-        return judged("gpu_ecc", "good", found, value="off")
-    found = "The GPU corrects memory errors (ECC), which takes some bandwidth on some models."
-    return judged("gpu_ecc", "good", found, value="on")
-
-
+_divided = _switch(
+    "gpu_mig",
+    "nvmlDeviceGetMigMode",
+    "The GPU is divided (MIG): its parts share power and heat, and each is smaller.",
+    "The GPU is not divided (MIG is off).",
+    bad="on",
+    advice="Compare only with runs on a part of the same size; state the part.",
+)
+_persistence = _switch(
+    "gpu_persistence",
+    "nvmlDeviceGetPersistenceMode",
+    "The GPU's driver stays loaded between programs (persistence mode).",
+    "The GPU's driver is unloaded between programs, and forgets its settings.",
+    bad="off",
+    advice="sudo nvidia-smi --persistence-mode=1",
+)
+_ecc = _switch(
+    "gpu_ecc",
+    "nvmlDeviceGetEccMode",
+    "The GPU corrects memory errors (ECC), which takes some bandwidth on some models.",
+    "The GPU does not correct memory errors (ECC is off).",
+)
 LOOKS: tuple[tuple[str, str, Callable[[Sensor], Finding | None]], ...] = (
     ("gpu_clock", "The GPU's clock", _clock),
     ("gpu_application_clock", "Whether the GPU's clock is locked", _application_clock),

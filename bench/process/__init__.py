@@ -1,1 +1,1 @@
-"""The parent's side of measuring processes: what keeps a kernel from hurting the run."""
+"""How is a kernel kept from hurting the run? The parent's side of measuring processes."""

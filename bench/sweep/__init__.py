@@ -1,1 +1,1 @@
-"""A sweep: in what order cells are measured, and what is kept of it."""
+"""In what order are cells measured, and what is kept of it?"""

@@ -1,1 +1,1 @@
-"""How one call is read: the clock, inputs, the prepared call, what stands beside the time."""
+"""How is one call read? The clock, inputs, the prepared call, and what stands beside the time."""

@@ -1,1 +1,1 @@
-"""The measuring process's own side: it reads requests and answers them."""
+"""What does a measuring process do when it is asked? Its own side of the pipe."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.checks.error_bound import Expected
 from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import Trial, leaves_of, same
+from bench.checks.probes.trial import Trial, leaves_of, of_an_output, same
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
 
@@ -23,14 +23,9 @@ from bench.timing.inputs import Inputs
 HUGE = 8192.0
 
 
-def check_properties(trial: Trial) -> Iterator[CheckResult]:
+@of_an_output
+def check_properties(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
     """Every property that the situation can show."""
-    inputs = trial.inputs()
-    output = trial.forward(inputs)
-    problem = trial.objection(output, inputs)
-    if problem is not None:
-        yield trial.failed("output", problem)
-        return
     if not bool(output.isfinite().all()):
         yield trial.failed("output", "not finite where the reference is")
         return
