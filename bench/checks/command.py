@@ -17,10 +17,10 @@ from bench.checks.tables import (
     LEGEND,
     agreement_table,
     checks_table,
-    declined,
-    failing,
+    failure_lines,
     remarks,
-    wide,
+    unsupported_reasons,
+    wide_console,
 )
 from bench.machine.environment import usable_cores
 from bench.plan.plan import PlanError
@@ -58,7 +58,7 @@ class Verified:
 
     def print(self, console: Console) -> None:
         """The matrix, what failed and how to see it again, what is unsupported and why."""
-        console = wide(console)
+        console = wide_console(console)
         console.print(checks_table(self.results))
 
         def say(text: str) -> None:
@@ -69,9 +69,9 @@ class Verified:
         if table is not None:
             say("")
             console.print(table)
-        for line in (*failing(self.results), *self.hints, *remarks(self.results)):
+        for line in (*failure_lines(self.results), *self.hints, *remarks(self.results)):
             say(line)
-        for line in declined(self.results):
+        for line in unsupported_reasons(self.results):
             say(f"unsupported: {line}")
         for result, code in self.reproductions:
             say(

@@ -29,7 +29,7 @@ READINGS = ("time_s", "calls", "graph_time_s", "compile_s")
 POISONED = "CUDA error"
 
 
-def checked(operation: str, answer: object) -> dict[str, Any]:
+def checked_answer(operation: str, answer: object) -> dict[str, Any]:
     """The answer, or one that says what is wrong with it."""
     if not isinstance(answer, dict):
         return _crashed(f"{answer!r:.60}")

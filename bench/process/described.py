@@ -75,7 +75,7 @@ def from_description(told: Mapping[str, Any]) -> Described:
     )
 
 
-def lost(text: str, status: str, reason: str) -> Described:
+def lost_import(text: str, status: str, reason: str) -> Described:
     """What stands for a kernel whose import was lost: its spec alone is known."""
     spec = parse_spec(text)
     return Described(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 
-from bench.process.described import Described, from_description, lost
+from bench.process.described import Described, from_description, lost_import
 from bench.process.supervisor import IMPORT_LIMIT_S, ImportLost, Worker, WorkerLost, succeeded
 from implementations.case import Case
 from implementations.catalogue import entry_point_specs, load, load_all, suite, with_entry_points
@@ -91,7 +91,7 @@ class Kernels:
             if not isinstance(problem, ImportLost):
                 reason = f"importing it took the process down: {reason}"
             if self._keep_lost:
-                return lost(spec, problem.status, reason)
+                return lost_import(spec, problem.status, reason)
             raise CatalogueError(f"--impl {spec}: {reason}") from None
         if not succeeded(answer):
             reason = answer["reason"].removeprefix(f"{CatalogueError.__name__}: ")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from bench.machine.os_counters import oom_kills
-from bench.process.answers import POISONED, checked
+from bench.process.answers import POISONED, checked_answer
 from bench.process.measuring_process import MeasuringProcess
 
 START_LIMIT_S = 120.0
@@ -131,7 +131,7 @@ class Worker:
         process.send(json.dumps({"batch": self._batch, "requests": list(requests)}))
         for place, request in enumerate(requests):
             told = self._answer(process, place, limit_s, patience)
-            answer = checked(str(request["op"]), told)
+            answer = checked_answer(str(request["op"]), told)
             printed = process.printed()
             yield answer | ({"printed": printed} if printed else {})
             if any(POISONED in str(answer.get(one)) for one in REASONS):

@@ -68,7 +68,7 @@ class Journal:
                 self._forget_beyond(before)
             raise RunError(self._trouble(problem)) from None
 
-    def keep(self, read: Mapping[str, Any]) -> None:
+    def keep_readings(self, read: Mapping[str, Any]) -> None:
         """Keep what a batch has read until the round's records are written.
 
         Raises:
@@ -83,7 +83,7 @@ class Journal:
         except OSError as problem:
             raise RunError(self._trouble(problem)) from None
 
-    def kept(self) -> list[dict[str, Any]]:
+    def kept_readings(self) -> list[dict[str, Any]]:
         """What was kept of a round whose records were never written, a line a batch."""
         found = []
         with contextlib.suppress(OSError):

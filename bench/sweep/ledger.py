@@ -85,14 +85,16 @@ class Ledger:
         if "workspace_bytes" in answer:
             self.history.workspaces[cell.key] = workspace
 
-    def keep(self, read: Sequence[tuple[Cell, Answer]]) -> None:
+    def keep_readings(self, read: Sequence[tuple[Cell, Answer]]) -> None:
         """Keep readings on disk until the records of their round are written."""
         answers = [(self._places[cell.key], answer) for cell, answer in read]
-        self._journal.keep({"round": self._round, "worker": self._slot, "answers": answers})
+        self._journal.keep_readings(
+            {"round": self._round, "worker": self._slot, "answers": answers}
+        )
 
     def recover(self) -> None:
         """Write the records of a round that was cut off, from what the journal kept of it."""
-        lines = self._journal.kept()
+        lines = self._journal.kept_readings()
         for line in lines:
             self.begin(line["round"], line["worker"])
             for place, answer in line["answers"]:

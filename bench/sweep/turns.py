@@ -142,7 +142,7 @@ class Turns:
             except WorkerLost as lost:
                 self._lose(ahead.pop(0), lost)
             finally:
-                self.ledger.keep(read)
+                self.ledger.keep_readings(read)
 
     def _batch(self, cells: Sequence[Cell]) -> Sequence[Cell]:
         """As many of the cells as take a few seconds: so much is asked for, and kept, at once."""
@@ -176,7 +176,7 @@ class Turns:
             if "workspace_reason" in self.ledger.records.fields.get(cell.key, {}):
                 answer = {**answer, "workspace_bytes": None}
             if self._take(cell, answer):
-                self.ledger.keep([(cell, answer)])
+                self.ledger.keep_readings([(cell, answer)])
             elif answer["status"] == "out_of_memory":
                 worker.stop()  # what is left of its heap is nobody's measure
 

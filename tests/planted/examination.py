@@ -17,7 +17,7 @@ from bench.checks.results import CheckResult
 from bench.checks.run_situation import verify
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
-from bench.checks.tables import wide
+from bench.checks.tables import wide_console
 from implementations.interface import Implementation
 from implementations.specs import from_function
 from tests.planted.planted import Planted
@@ -107,7 +107,7 @@ def document(findings: Sequence[Finding]) -> dict[str, Any]:
 
 def show(findings: Sequence[Finding], console: Console) -> None:
     """The findings for people, and how many there are."""
-    wide(console).print(findings_table(findings))
+    wide_console(console).print(findings_table(findings))
     counts = tally(findings)
     print(
         f"{counts['faulty_caught']} of {counts['faulty']} faulty kernels caught; "

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.checks.command import Verification, Verified
 from bench.checks.results import LOST, CheckResult
 from bench.checks.situations import check_cases
-from bench.checks.tables import LEGEND, PLAIN_WIDTH, wide
+from bench.checks.tables import LEGEND, PLAIN_WIDTH
 from bench.process.supervisor import WorkerLost
 from tests.bench.checks.verified import printed
 
@@ -141,6 +141,6 @@ def test_a_kernel_that_loses_its_worker_is_reproduced_by_its_call(kernel, worker
 
 
 def test_without_a_terminal_the_table_has_a_width_of_its_own():
-    assert wide(Console(file=io.StringIO(), width=40)).width == PLAIN_WIDTH
+    assert wide_console(Console(file=io.StringIO(), width=40)).width == PLAIN_WIDTH
     terminal = Console(file=io.StringIO(), width=40, force_terminal=True)
-    assert wide(terminal) is terminal
+    assert wide_console(terminal) is terminal

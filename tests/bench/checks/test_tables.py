@@ -17,11 +17,11 @@ from bench.checks.tables import (
     MOST_CAUSES,
     agreement_table,
     checks_table,
-    declined,
-    failing,
+    failure_lines,
     listing,
     listing_table,
     remarks,
+    unsupported_reasons,
 )
 from implementations.catalogue import suite
 
@@ -192,7 +192,7 @@ def test_failures_of_one_kind_are_one_line_with_their_count_dtypes_and_smallest_
         result("sdpa", "pass", error=0.0, allowed=0.5),
     ]
 
-    found = failing(results)
+    found = failure_lines(results)
 
     assert found == [
         f"fail: shapes: {results[1]} (and 2 more such; float32, float16)",
@@ -203,7 +203,7 @@ def test_failures_of_one_kind_are_one_line_with_their_count_dtypes_and_smallest_
 
 def patterns(results: list[CheckResult]) -> list[str]:
     """What the only line says that failing cases share."""
-    (line,) = failing(results)
+    (line,) = failure_lines(results)
     return [text for text in line.split("; ") if text.startswith("always")]
 
 
@@ -289,7 +289,7 @@ def test_each_implementation_has_lines_of_its_own():
         result("loop", "fail", error=1.0, allowed=0.5),
     ]
 
-    assert [line.split(": ")[2] for line in failing(results)] == ["matmul", "loop"]
+    assert [line.split(": ")[2] for line in failure_lines(results)] == ["matmul", "loop"]
 
 
 def test_what_was_not_checked_is_counted_and_not_listed():
@@ -301,7 +301,7 @@ def test_what_was_not_checked_is_counted_and_not_listed():
         ],
     ]
 
-    assert failing(results) == [
+    assert failure_lines(results) == [
         f"error: shapes: {results[0]}",
         "matmul: 3 cases were not checked",
     ]
@@ -313,7 +313,7 @@ def test_many_kinds_of_failures_of_one_implementation_leave_room_for_those_of_ot
         for number in range(MOST_CAUSES + 7)
     ]
 
-    lines = failing([*many, result("sdpa", "fail", error=1.0, allowed=0.5)])
+    lines = failure_lines([*many, result("sdpa", "fail", error=1.0, allowed=0.5)])
 
     assert lines[MOST_CAUSES] == "matmul: 7 more kinds (--json)"
     assert lines[-1].startswith("fail: shapes: sdpa: output in case plain")
@@ -328,11 +328,11 @@ def test_reasons_of_what_is_unsupported_come_once_and_in_order():
         result("loop", "error", reason="raised"),
     ]
 
-    assert declined(results) == ["no gradients", "sdpa does not take scale"]
+    assert unsupported_reasons(results) == ["no gradients", "sdpa does not take scale"]
 
 
 def test_what_was_printed_is_a_remark_and_no_failure():
     said = result("loop", "pass", check="stdout", reason="loop printed to stdout: hello")
 
     assert remarks([result("loop", "pass", error=0.0, allowed=1.0), said]) == [said.reason]
-    assert failing([said]) == []
+    assert failure_lines([said]) == []
