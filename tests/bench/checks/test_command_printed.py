@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.checks.command import Verification, Verified
 from bench.checks.results import LOST, CheckResult
 from bench.checks.situations import check_cases
-from bench.checks.tables import LEGEND, PLAIN_WIDTH
+from bench.checks.tables import LEGEND, PLAIN_WIDTH, wide_console
 from bench.process.supervisor import WorkerLost
 from tests.bench.checks.verified import printed
 
