@@ -14,6 +14,7 @@ from bench.counting.following import Follower, TooManyOperatorsError
 from bench.counting.fused import Attending
 from bench.counting.python_loop import loop_counts
 from bench.counting.result import ARITHMETIC, CountedOn, Counts, Quantity, nothing_but_useful
+from bench.process.answers import named, one_line
 from bench.timing.inputs import Inputs, differentiate, make_inputs
 from implementations.attention.loop import loop
 from implementations.case import Case, useful_flops
@@ -39,36 +40,35 @@ def count(
         return nothing_but_useful(case, unsupported)
     if implementation.fn is loop:
         return loop_counts(case)
-    try:
-        return _followed(implementation, case, "meta", most_operators)
-    except UnsupportedCaseError as problem:
-        return nothing_but_useful(case, _one_line(problem))
-    except TooManyOperatorsError:
-        return _cut_short(case, most_operators)
-    except (Exception, SystemExit) as problem:
-        return _on_cpu(implementation, case, most_operators, why=_named(problem))
+    why = ""
+    places: tuple[CountedOn, ...] = ("meta", "cpu")
+    for place in places:
+        if place == "cpu":
+            obstacle = _obstacle(implementation, case, why)
+            if obstacle is not None:
+                return nothing_but_useful(case, obstacle)
+        try:
+            return _followed(implementation, case, place, most_operators)
+        except UnsupportedCaseError as problem:
+            return nothing_but_useful(case, one_line(problem))
+        except TooManyOperatorsError:
+            reason = f"it has more than {most_operators} operators, too many to follow"
+            return nothing_but_useful(case, reason, is_cut_short=True)
+        except (Exception, SystemExit) as problem:
+            why = f"{named(problem)}; on meta tensors: {why}" if why else named(problem)
+    return nothing_but_useful(case, why)
 
 
-def _on_cpu(
-    implementation: Implementation, case: Case, most_operators: int | None, *, why: str
-) -> Counts:
-    """The counts of a real call, since following it without data ended with `why`."""
+def _obstacle(implementation: Implementation, case: Case, why: str) -> str | None:
+    """Why there is no real call, although following the program without data ended with `why`."""
     if "cpu" not in implementation.devices:
-        return nothing_but_useful(case, f"not countable on meta tensors ({why})")
+        return f"not countable on meta tensors ({why})"
     if case.batch * case.num_heads * case.seq_len * case.key_len > MOST_PAIRS_ON_CPU:
-        return nothing_but_useful(
-            case,
+        return (
             f"not countable on meta tensors ({why}), and for a real call on the CPU it has more "
-            f"than {MOST_PAIRS_ON_CPU} scores",
+            f"than {MOST_PAIRS_ON_CPU} scores"
         )
-    try:
-        return _followed(implementation, case, "cpu", most_operators)
-    except UnsupportedCaseError as problem:
-        return nothing_but_useful(case, _one_line(problem))
-    except TooManyOperatorsError:
-        return _cut_short(case, most_operators)
-    except (Exception, SystemExit) as problem:
-        return nothing_but_useful(case, f"{_named(problem)}; on meta tensors: {why}")
+    return None
 
 
 def _followed(
@@ -93,11 +93,6 @@ def _followed(
         ways = " and ".join(sorted(attending.taken_out))
         return nothing_but_useful(case, f"{OUTSIDE} ({ways}), where no operator shows what they do")
     return _summed(case, follower, outputs, counted_on)
-
-
-def _cut_short(case: Case, most_operators: int | None) -> Counts:
-    reason = f"it has more than {most_operators} operators, too many to follow"
-    return nothing_but_useful(case, reason, is_cut_short=True)
 
 
 def _summed(
@@ -185,11 +180,3 @@ def _eager() -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
     stance: contextlib.AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
     return stance
-
-
-def _named(problem: BaseException) -> str:
-    return f"{type(problem).__name__}: {_one_line(problem)}"
-
-
-def _one_line(problem: BaseException) -> str:
-    return str(problem).partition("\n")[0][:200]

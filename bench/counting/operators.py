@@ -100,7 +100,7 @@ def rule_of(operator: torch._ops.OpOverload) -> Rule:
         if name in RULES:
             return RULES[name]
         if name in MOVES or torch.Tag.view_copy in operator.tags:
-            return _nothing
+            return lambda *_: NOTHING
         if name in EVALUATIONS:
             return _evaluation
         if name in COMPOSED:
@@ -111,15 +111,7 @@ def rule_of(operator: torch._ops.OpOverload) -> Rule:
     reduction = getattr(torch.Tag, "reduction", None)
     if reduction is not None and reduction in operator.tags:
         return _reduction
-    return _unknown
-
-
-def _nothing(_: Bound, __: Sequence[Tensor]) -> Cost:
-    return NOTHING
-
-
-def _unknown(_: Bound, __: Sequence[Tensor]) -> Cost:
-    return UNKNOWN
+    return lambda *_: UNKNOWN
 
 
 def _pointwise(arguments: Bound, written: Sequence[Tensor]) -> Cost:

@@ -19,6 +19,7 @@ from bench.checks.timed.sampled_rows import draw_sample, thin_upstream
 from bench.checks.timed.timed_call import objection
 from bench.machine.nvml import Unavailable
 from bench.machine.workspace import workspace_bytes
+from bench.process.answers import named
 from bench.timing.gpu_and_energy import energy, gpu_state, watch_idle
 from bench.timing.prepared_call import (
     Prepared,
@@ -175,7 +176,7 @@ def _replayed(
             if graph is not cell.replay:  # too large to be kept
                 graph.close()
     except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
-        return {"graph_reason": _named(problem)}
+        return {"graph_reason": named(problem)}
     cell.replay_s = min(cell.replay_s, found.time_s)
     return {"graph_time_s": found.time_s}
 
@@ -187,16 +188,7 @@ def _besides(
     try:
         return instrument(ready, device)
     except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
-        return {"energy_reason": _named(problem)}
-
-
-def _named(problem: BaseException) -> str:
-    return f"{type(problem).__name__}: {one_line(problem)}"
-
-
-def one_line(problem: BaseException) -> str:
-    """What is said first, of reasonable length."""
-    return str(problem).partition("\n")[0][:300] or "without a word"
+        return {"energy_reason": named(problem)}
 
 
 def _workspace(
