@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from bench.checks.refusals import mark_refusals_unsupported, witnesses
 from bench.checks.results import LOST, UNCHECKED, CheckResult, Status
@@ -16,7 +15,7 @@ from bench.checks.situation import CheckCase
 from bench.checks.situations import agreement_cases, first_of_each
 from bench.process.answers import POISONED
 from bench.process.described import Described
-from bench.process.supervisor import IMPORT_LIMIT_S, Answer, Worker, WorkerLost, succeeded
+from bench.process.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded, try_ask
 from implementations.interface import Implementation
 
 # The slowest case of the slowest implementation takes about a second.
@@ -98,11 +97,9 @@ class Checker:
         limit_s = self.case_limit_s * len(chosen) + compiling_s(chosen)
         specs = [one.spec for one in chosen]
         for case in agreement_cases(dtypes, device=device):
-            try:
-                answer = self.ask("compare", limit_s, specs=specs, case=asdict(case))
-            except WorkerLost:
-                continue  # one of them is unwell at this size; its own checks are what counts
-            if succeeded(answer):
+            asked = {"specs": specs, "case": asdict(case), "seed": self.seed}
+            answer = try_ask(self.worker, "compare", limit_s=limit_s, patience=PATIENCE, **asked)
+            if answer is not None:  # else one of them is unwell; its own checks are what counts
                 yield from map(CheckResult.from_plain, answer["results"])
 
     def smallest_failure(
@@ -118,19 +115,18 @@ class Checker:
         small = min(own, key=lambda one: one.telling)
         if small.check in (LOST, UNCHECKED):
             return small
-        asked = {"spec": implementation.spec, "case": asdict(small.case), "check": small.check}
-        try:
-            answer = self.ask("reduce", LIMIT_S + self.case_limit_s, **asked)
-        except WorkerLost:
-            return small
-        reduced = answer.get("result")
-        return small if reduced is None else CheckResult.from_plain(reduced)
-
-    def ask(self, operation: str, limit_s: float, **request: Any) -> Answer:
-        """The worker's answer to a question about a situation."""
-        return self.worker.ask(
-            operation, limit_s=limit_s, patience=PATIENCE, seed=self.seed, **request
+        answer = try_ask(
+            self.worker,
+            "reduce",
+            limit_s=LIMIT_S + self.case_limit_s,
+            patience=PATIENCE,
+            spec=implementation.spec,
+            case=asdict(small.case),
+            check=small.check,
+            seed=self.seed,
         )
+        reduced = answer and answer["result"]
+        return CheckResult.from_plain(reduced) if reduced else small
 
 
 def compiling_s(implementations: Iterable[Implementation]) -> float:
@@ -167,7 +163,8 @@ class _Checking:
                 self.checker.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
                 self.loaded = True
             limit_s = self.checker.case_limit_s + compiling_s([self.implementation])
-            answer = self.checker.ask("check", limit_s, spec=spec, case=asdict(case))
+            asked = {"spec": spec, "case": asdict(case), "seed": self.checker.seed}
+            answer = self.checker.worker.ask("check", limit_s=limit_s, patience=PATIENCE, **asked)
         except WorkerLost as lost:
             self.loaded = False
             self.lost_s += self.checker.clock() - began

@@ -15,10 +15,11 @@ from bench.counting.fused import Attending
 from bench.counting.python_loop import loop_counts
 from bench.counting.result import ARITHMETIC, CountedOn, Counts, Quantity, nothing_but_useful
 from bench.process.answers import named, one_line
-from bench.timing.inputs import Inputs, differentiate, make_inputs
+from bench.timing.inputs import make_inputs
+from bench.timing.prepared_call import prepare
 from implementations.attention.loop import loop
 from implementations.case import Case, useful_flops
-from implementations.interface import Implementation, Layout, UnsupportedCaseError
+from implementations.interface import Implementation, UnsupportedCaseError
 
 # How the reason begins of a call that goes on where torch does not see it.
 OUTSIDE = "takes its numbers out of torch"
@@ -74,10 +75,7 @@ def _obstacle(implementation: Implementation, case: Case, why: str) -> str | Non
 def _followed(
     implementation: Implementation, case: Case, counted_on: CountedOn, most_operators: int | None
 ) -> Counts:
-    if counted_on == "meta":
-        inputs = _without_data(case, implementation.layout)
-    else:
-        inputs = make_inputs(replace(case, device="cpu"), layout=implementation.layout)
+    inputs = make_inputs(replace(case, device=counted_on), layout=implementation.layout)
     follower = Follower(case.device_type, most_operators=most_operators)
     attending = Attending(case.device_type, follower.paused)
     # What a kernel prints must not get into a document on stdout.
@@ -88,7 +86,7 @@ def _followed(
         attending,
         follower,
     ):
-        outputs = _called(implementation, case, inputs)
+        outputs = prepare(implementation, inputs, case).run()
     if attending.taken_out:
         ways = " and ".join(sorted(attending.taken_out))
         return nothing_but_useful(case, f"{OUTSIDE} ({ways}), where no operator shows what they do")
@@ -125,52 +123,6 @@ def _summed(
         lower_bounds=frozenset(lower_bounds),
         unseen=tuple(unseen),
         reasons=reasons,
-    )
-
-
-def _called(implementation: Implementation, case: Case, inputs: Inputs) -> Sequence[Tensor]:
-    """The output of one call and, with a backward pass, the gradients."""
-    tensors = (inputs.query, inputs.key, inputs.value)
-    if not case.is_backward:
-        with torch.no_grad():
-            output = implementation.call(
-                *tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal
-            )
-        return (_checked(output),)
-    leaves = tuple(tensor.requires_grad_() for tensor in tensors)
-    output = implementation.call(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
-    gradients = differentiate(_checked(output), leaves, inputs.grad_output)
-    return (output.detach(), *(one for one in gradients if one is not None))
-
-
-def _checked(output: object) -> Tensor:
-    if not isinstance(output, Tensor):
-        raise TypeError(f"expected a tensor, got {type(output).__name__}")
-    return output
-
-
-def _without_data(case: Case, layout: Layout) -> Inputs:
-    """Inputs on the meta device, which has shapes and no memory."""
-    dtype: torch.dtype = getattr(torch, case.dtype)
-
-    def shaped(rows: int, columns: int) -> Tensor:
-        sizes = (case.batch, case.num_heads, rows, columns)
-        if layout == "bhsd":
-            return torch.empty(sizes, dtype=dtype, device="meta")
-        return torch.empty(
-            (case.batch, rows, case.num_heads, columns), dtype=dtype, device="meta"
-        ).transpose(1, 2)
-
-    mask = None
-    if case.mask != "none":
-        kind = torch.bool if case.mask == "boolean" else dtype
-        mask = torch.empty((case.seq_len, case.key_len), dtype=kind, device="meta")
-    return Inputs(
-        query=shaped(case.seq_len, case.head_dim),
-        key=shaped(case.key_len, case.head_dim),
-        value=shaped(case.key_len, case.value_dim),
-        grad_output=shaped(case.seq_len, case.value_dim),
-        attn_mask=mask,
     )
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from bench.machine.nvml import Sensor, Unavailable, open_device
 
@@ -37,19 +37,6 @@ Sleep = Callable[[float], None]
 
 class MeterError(RuntimeError):
     """A counter that answered before no longer does."""
-
-
-class EnergyMeter(Protocol):
-    """A counter of energy that only rises."""
-
-    @property
-    def resolution_j(self) -> float:
-        """The unit in which it is given; its steps may be much larger."""
-        ...
-
-    def joules(self) -> float:
-        """Energy since some moment in the past; MeterError if it cannot be read any more."""
-        ...
 
 
 class NvmlMeter:
@@ -93,6 +80,10 @@ class RaplMeter:
             self._total_uj += value - last if value >= last else value - last + whole
         self._last = now
         return self._total_uj / 1e6
+
+
+EnergyMeter: TypeAlias = NvmlMeter | RaplMeter
+"""A counter of energy that only rises; its steps may be much larger than its `resolution_j`."""
 
 
 def find_meter(

@@ -7,7 +7,14 @@ from dataclasses import asdict, replace
 from functools import cache, partial
 
 from bench.process.described import Described, from_description, lost_import
-from bench.process.supervisor import IMPORT_LIMIT_S, ImportLost, Worker, WorkerLost, succeeded
+from bench.process.supervisor import (
+    IMPORT_LIMIT_S,
+    ImportLost,
+    Worker,
+    WorkerLost,
+    succeeded,
+    try_ask,
+)
 from implementations.case import Case
 from implementations.catalogue import entry_point_specs, load, load_all, suite, with_entry_points
 from implementations.interface import Implementation
@@ -104,10 +111,6 @@ class Kernels:
 
     def _declined(self, spec: str, case: Case) -> str | None:
         """Why the kernel declines a case; None also where nobody can say: its checks will."""
-        try:
-            answer = self.worker.ask(
-                "declined", limit_s=DECLINING_LIMIT_S, spec=spec, case=asdict(case)
-            )
-        except WorkerLost:
-            return None
-        return answer.get("declined") if succeeded(answer) else None
+        asked = {"spec": spec, "case": asdict(case)}
+        answer = try_ask(self.worker, "declined", limit_s=DECLINING_LIMIT_S, **asked)
+        return answer["declined"] if answer else None

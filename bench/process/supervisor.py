@@ -269,3 +269,12 @@ def _ended(number: int, *, counted: bool) -> WorkerLost:
 def succeeded(answer: Mapping[str, Any]) -> bool:
     """Whether the worker did what it was asked."""
     return answer["status"] in ("done", "measured")
+
+
+def try_ask(worker: Worker, operation: str, *, limit_s: float, **request: Any) -> Answer | None:
+    """The answer to what can be done without; None if the worker was lost, or did not do it."""
+    try:
+        answer = worker.ask(operation, limit_s=limit_s, **request)
+    except WorkerLost:
+        return None
+    return answer if succeeded(answer) else None

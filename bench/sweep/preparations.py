@@ -16,7 +16,7 @@ from bench.plan.cells import Cell, Key, by_implementation
 from bench.plan.plan import Plan, PlanError
 from bench.plan.run_directory import check_machine
 from bench.process.described import Described, source_sha256
-from bench.process.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
+from bench.process.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
 from bench.sweep.progress import Observer
 from implementations.case import Case
@@ -97,16 +97,14 @@ class Preparations:
             if implementation.compiles:
                 continue  # what is fused launches no operators
             self.observer.phase(f"counting the operations of {implementation.name}")
-            try:
-                answer = worker.ask(
-                    "count",
-                    limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
-                    spec=implementation.spec,
-                    cases=[asdict(cell.case) for cell in own],
-                )
-            except WorkerLost:
-                continue
-            if succeeded(answer):
+            answer = try_ask(
+                worker,
+                "count",
+                limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
+                spec=implementation.spec,
+                cases=[asdict(cell.case) for cell in own],
+            )
+            if answer is not None:
                 found |= {cell.key: one for cell, one in zip(own, answer["counts"], strict=True)}
         return found
 
@@ -118,16 +116,14 @@ class Preparations:
                 continue
             cases = {tuple(_conditions(cell.case).items()): cell.case for cell in own}
             for conditions, case in cases.items():
-                try:
-                    answer = worker.ask(
-                        "workspace_law",
-                        limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
-                        spec=implementation.spec,
-                        case=asdict(case),
-                    )
-                except WorkerLost:
-                    continue
-                if succeeded(answer) and answer["law"] is not None:
+                answer = try_ask(
+                    worker,
+                    "workspace_law",
+                    limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
+                    spec=implementation.spec,
+                    case=asdict(case),
+                )
+                if answer is not None and answer["law"] is not None:
                     named = {"implementation": implementation.name, **dict(conditions)}
                     found.append({**named, **answer["law"]})
         return found
@@ -139,16 +135,12 @@ class Preparations:
         found: dict[str, dict[str, float]] = dict(info.get("ceilings", {}))
         for device, dtype in sorted({(c.case.device, c.case.dtype) for c in cells}):
             self.observer.phase(f"measuring the ceilings of {device} in {dtype}")
-            try:
-                answer = worker.ask(
-                    "ceiling", limit_s=self._limit_s(CEILING_LIMIT_S), device=device, dtype=dtype
-                )
-            except WorkerLost as lost:
-                answer = {"status": lost.status}
-            if succeeded(answer):
-                del answer["status"]
+            limit_s = self._limit_s(CEILING_LIMIT_S)
+            answer = try_ask(worker, "ceiling", limit_s=limit_s, device=device, dtype=dtype)
+            if answer is not None:
+                rates = {name: rate for name, rate in answer.items() if rate and name != "status"}
                 name = f"{device}/{dtype}"
-                found[name] = _best({k: v for k, v in answer.items() if v}, found.get(name, {}))
+                found[name] = _best(rates, found.get(name, {}))
         return found
 
 

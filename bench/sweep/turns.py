@@ -13,7 +13,7 @@ from bench.checks.run_in_worker import compiling_s
 from bench.machine.os_counters import Usage
 from bench.plan.cells import Cell
 from bench.plan.plan import Plan
-from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded
+from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
 from bench.sweep.history import visit_limit_s
 from bench.sweep.ledger import Ledger
@@ -95,7 +95,7 @@ class Turns:
         same = worker.started == process  # the counters of a new one begin anew
         self.ledger.end_round(after.since(before) if same and before and after else None)
         for device in {cell.case.device for cell in self.ready()} - {"cpu"}:
-            _ask_quietly(worker, "rest", device=device)
+            try_ask(worker, "rest", limit_s=USAGE_LIMIT_S, device=device)
 
     def leave_out(self, reason: str) -> None:
         """Write a record for every cell that has none: refused by the gate, or for this reason."""
@@ -219,15 +219,6 @@ class Turns:
 
 
 def _usage(worker: Worker) -> Usage | None:
-    answer = _ask_quietly(worker, "usage")
-    if answer is None or not succeeded(answer):
-        return None
-    return Usage(**{name: value for name, value in answer.items() if name != "status"})
-
-
-def _ask_quietly(worker: Worker, operation: str, **request: Any) -> Answer | None:
-    """The answer to what is not needed; None if there is none."""
-    try:
-        return worker.ask(operation, limit_s=USAGE_LIMIT_S, **request)
-    except WorkerLost:
-        return None
+    answer = try_ask(worker, "usage", limit_s=USAGE_LIMIT_S) or {}
+    known = {name: value for name, value in answer.items() if name != "status"}
+    return Usage(**known) if known else None
