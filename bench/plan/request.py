@@ -129,19 +129,16 @@ def narrow(
     *,
     names: Sequence[str] = (),
     specs: Sequence[tuple[str, str]] = (),
-    seq_lens: tuple[int, ...] | None = None,
-    d_models: tuple[int, ...] | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    pass_: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    **given: Any,
 ) -> Plan:
     """The plan with what the command line asks for put in place of what it says itself.
 
     `names` select implementations; one that the plan does not have, and every user's kernel in
     `specs` ((name, spec) pairs), joins its first series and those of the same implementations.
-    Sizes, device, dtype and pass replace those of every series; `settings` replace fields of the
-    plan itself. Naming only kernels of one's own measures them beside the whole plan.
+    What is `given` of seq_lens, d_models, device, dtype and pass_ replaces that of every series;
+    `settings` replace fields of the plan itself. Naming only kernels of one's own measures them
+    beside the whole plan.
 
     Raises:
         PlanError: sizes that do not fit the series.
@@ -149,31 +146,25 @@ def narrow(
     """
     planned = {name for series in plan.series for name in series.implementations}
     joining = [name for name in names if name not in planned] + [name for name, _ in specs]
-    given = {
-        "seq_lens": seq_lens,
-        "d_models": d_models,
-        "device": device,
-        "dtype": dtype,
-        "pass_": pass_,
-    }
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in given.items() if value is not None}
+    is_sized = not changes.keys().isdisjoint(("seq_lens", "d_models"))
+    if is_sized:  # who names sizes is told what becomes of them
+        changes["open_ended"] = False
     chosen = []
     for series in plan.series:
-        kept = tuple(n for n in series.implementations if not names or n in names)
-        joined = series.implementations == plan.series[0].implementations
-        members = (*kept, *joining) if joined else kept
+        own = tuple(name for name in series.implementations if not names or name in names)
+        is_first = series.implementations == plan.series[0].implementations
+        members = (*own, *joining) if is_first else own
         if not members:
             continue
         narrowed = replace(series, implementations=members, **changes)
-        if seq_lens or d_models:  # who names sizes is told what becomes of them
-            narrowed = replace(narrowed, open_ended=False)
-        if d_models and narrowed.num_heads is None:
+        if "d_models" in changes and narrowed.num_heads is None:
             narrowed = _with_smaller_heads(narrowed)
         chosen.append(narrowed)
-    if seq_lens or d_models:
+    if is_sized:
         chosen = _merged(chosen)
-    own = (*plan.specs, *(spec for _, spec in specs))
-    data = replace(plan, series=tuple(chosen), specs=own, **(settings or {})).to_dict()
+    all_specs = (*plan.specs, *(spec for _, spec in specs))
+    data = replace(plan, series=tuple(chosen), specs=all_specs, **(settings or {})).to_dict()
     return read_plan(data, "the command line")
 
 
