@@ -73,7 +73,7 @@ class PlainProgress:
 
     def phase(self, text: str) -> None:
         """Print what is being done."""
-        self._say(text)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
         """Say how far it is, now and then."""
@@ -82,16 +82,13 @@ class PlainProgress:
             return
         self._last = now
         left = remaining(at_most_s - spent_s)
-        self._say(f"measuring: round {number + 1}, {spent_s:.0f} s spent, {left}")
+        self.phase(f"measuring: round {number + 1}, {spent_s:.0f} s spent, {left}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def remaining(seconds: float) -> str:
