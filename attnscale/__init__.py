@@ -70,12 +70,12 @@ def verify(
         ValueError: there is no implementation of that name, or no such dtype.
 
     """
-    from bench.checks.refusals import settled, witnesses
+    from bench.checks.refusals import mark_refusals_unsupported, witnesses
     from bench.checks.run_situation import verify as check
     from bench.checks.situations import check_cases
-    from implementations.catalogue import from_function, in_layout
     from implementations.catalogue import load as load_implementation
     from implementations.interface import Implementation
+    from implementations.specs import from_function, in_layout
 
     if isinstance(fn, str):
         implementation = load_implementation(fn)
@@ -85,7 +85,7 @@ def verify(
     cases = check_cases(dtypes, device=device, passes=passes)
     found = list(check(implementation, cases, seed=seed))
     elsewhere = list(check(implementation, witnesses(implementation, found), seed=seed))
-    return settled(implementation, found, elsewhere)
+    return mark_refusals_unsupported(implementation, found, elsewhere)
 
 
 def sweep(plan: Plan | str, out: str | Path, *, resume: bool = False) -> Run:

@@ -73,7 +73,7 @@ def sweep_into(
     head_start_s: float = 0.0,
 ) -> bool:
     """Measure the plan into the folder; whether a check of the gate failed."""
-    from bench.checks.tables import failing
+    from bench.checks.tables import failure_lines
     from bench.sweep.sweep import Sweep
     from reports.judge.precision import is_known
     from reports.laws.grammar import parse
@@ -95,7 +95,7 @@ def sweep_into(
             kernels=kernels,
             head_start_s=head_start_s,
         ).run(resume=resume)
-    failures = failing(gate.results)
+    failures = failure_lines(gate.results)
     for line in failures:
         say(f"check failed: {line}")
     for line in _doubts(folder):

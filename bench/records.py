@@ -21,14 +21,8 @@ RECORDS_FILE = "records.jsonl"
 RUN_FILE = "run.json"
 
 STATUSES = (
-    "measured",
-    "unsupported",
-    "incorrect",
-    "implausible",
-    "out_of_memory",
-    "timeout",
-    "crashed",
-    "skipped",
+    *("measured", "unsupported", "incorrect", "implausible"),
+    *("out_of_memory", "timeout", "crashed", "skipped"),
 )
 
 WRONG = ("incorrect", "implausible")
@@ -136,11 +130,12 @@ class Record:
         _check_schema(row)
         if row.get("status") not in STATUSES:
             raise RunError(f"not a record: status {row.get('status')!r}")
-        known = {f.name: row[_file_name(f.name)] for f in fields(cls) if _file_name(f.name) in row}
+        known = {
+            f.name: _checked(f.name, str(f.type), row[_file_name(f.name)])
+            for f in fields(cls)
+            if _file_name(f.name) in row
+        }
         known.setdefault("schema", 1)
-        for f in fields(cls):
-            if f.name in known:
-                known[f.name] = _checked(f.name, str(f.type), known[f.name])
         try:
             return cls(**known)
         except TypeError as problem:
@@ -162,8 +157,7 @@ _CELL = (
 )
 _READ = (
     *("time_s", "time_min_s", "samples_s", "calls_per_sample", "cpu_time_s", "minor_faults"),
-    *("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s"),
-    "compile_s",
+    *("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s", "compile_s"),
 )
 _UNREAD: Mapping[str, Any] = dict.fromkeys(_READ)
 
@@ -178,12 +172,10 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     folder = Path(path)
     if not folder.is_dir():
         raise RunError(f'{folder} is not a run directory; run "attnscale sweep --out {folder}"')
-    if not (folder / RECORDS_FILE).is_file():
-        raise RunError(
-            f'{folder} has no {RECORDS_FILE}; run "attnscale sweep --out {folder}" first'
-        )
-    records = tuple(read_records(folder / RECORDS_FILE))
-    return Run(path=folder, info=read_info(folder), records=records)
+    file = folder / RECORDS_FILE
+    if not file.is_file():
+        raise RunError(f'{folder} has no {file.name}; run "attnscale sweep --out {folder}" first')
+    return Run(path=folder, records=tuple(read_records(file)), info=read_info(folder))
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -231,18 +223,17 @@ def write_info(folder: Path, info: Mapping[str, Any]) -> None:
 def read_records(file: Path) -> list[Record]:
     """The records of a journal in order; a line that is not one is left out with a warning.
 
-    Of a cell that a process found `incorrect` or `implausible` in any round no other record tells a
-    time. What the checks before timing refused in an earlier part of a run they may admit later.
+    Where a process found a cell wrong in any round, no record of that cell tells a time. What the
+    checks before timing refused in an earlier part of a run they may admit later.
     """
     records = list(_lines(file))
-    found_wrong = [one for one in records if one.status in WRONG and one.worker is not None]
-    wrong = {_cell(one): one for one in found_wrong}
-    return [
-        replace(one, **_UNREAD, status=found.status, reason=found.reason)
-        if (found := wrong.get(_cell(one))) and one.status == "measured"
-        else one
-        for one in records
-    ]
+    wrong = {_cell(one): one for one in records if one.status in WRONG and one.worker is not None}
+    for place, record in enumerate(records):
+        verdict = wrong.get(_cell(record))
+        if verdict is not None and record.status == "measured":
+            status, reason = verdict.status, verdict.reason
+            records[place] = replace(record, **_UNREAD, status=status, reason=reason)
+    return records
 
 
 def _cell(record: Record) -> tuple[object, ...]:
@@ -260,9 +251,8 @@ def _lines(file: Path) -> Iterator[Record]:
                     raise RunError("not a record: not a JSON object")
                 record = Record.from_dict(row)
             except (ValueError, TypeError) as problem:
-                warnings.warn(
-                    f"{file} line {number} left out: {problem}", CorruptRecordWarning, stacklevel=3
-                )
+                told = f"{file} line {number} left out: {problem}"
+                warnings.warn(told, CorruptRecordWarning, stacklevel=3)
                 continue
             yield record
 
@@ -305,8 +295,6 @@ def _file_name(attribute: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""Finds every implementation by looking: files in `attention/` and `layers/`, entry points, specs.
+"""Finds every implementation by looking: files in `attention/` and `layers/`, and entry points.
 
 A file is an implementation because it declares `IMPLEMENTATION` (and perhaps `VARIANTS`); there is
 nothing to register.
@@ -6,54 +6,25 @@ nothing to register.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import importlib.util
-import inspect
 import pkgutil
-import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, wraps
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import ModuleType
-from typing import cast, get_args
-
-from torch import Tensor
 
 import implementations.attention
 import implementations.layers
-from implementations.interface import (
-    ALL_FEATURES,
-    AttentionFunction,
-    Feature,
-    Implementation,
-    Layout,
-)
+from implementations.interface import Implementation
+from implementations.specs import SPEC_FORMS, CatalogueError, load_kernel
 
 ENTRY_POINT_GROUP = "attnscale.implementations"
-LAYOUTS: tuple[str, ...] = get_args(Layout)
-SPEC_FORMS = "path/to/file.py:function or package.module:function"
 
 
 class EntryPointWarning(UserWarning):
     """An installed package offers an implementation that cannot be loaded."""
-
-
-class CatalogueError(ValueError):
-    """An implementation that cannot be found or loaded; the message is one line for the user."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spec:
-    """Where a user's kernel is: a file or a module, what in it, and under which name and layout."""
-
-    name: str
-    target: str
-    attribute: str
-    layout: Layout
 
 
 @cache
@@ -75,17 +46,6 @@ def entry_point_specs() -> dict[str, str]:
     """What loads the implementation of each entry point of installed packages, by name."""
     points = entry_points(group=ENTRY_POINT_GROUP)
     return {point.name: f"{point.name}={point.value}" for point in points}
-
-
-@cache
-def catalogue() -> dict[str, Implementation]:
-    """Every implementation of the suite and of entry points, whose packages are imported here.
-
-    Raises:
-        CatalogueError: a file declares nothing, or two implementations share a name.
-
-    """
-    return with_entry_points(load)
 
 
 def with_entry_points(load: Callable[[str], Implementation]) -> dict[str, Implementation]:
@@ -146,84 +106,7 @@ def load(text: str) -> Implementation:
             f"no implementation is called {text!r}; there are {', '.join([*suite(), *specs])} "
             "(your own: --impl path/to/file.py:function)"
         )
-    spec = parse_spec(text)
-    target = spec.target
-    module = _load_file(text, target) if target.endswith(".py") else _load_module(text, target)
-    found = getattr(module, spec.attribute, None)
-    if isinstance(found, Implementation):
-        named = replace(found, name=spec.name or found.name, spec=text)
-    elif callable(found):
-        named = from_function(found, name=spec.name or spec.attribute, spec=text)
-    else:
-        raise CatalogueError(f"--impl {text}: {target} has no function {spec.attribute!r}")
-    return in_layout(named, spec.layout)
-
-
-def parse_spec(text: str) -> Spec:
-    """Take `name=target:attribute[layout]` apart.
-
-    Raises:
-        CatalogueError: it is not of that form, or there is no such layout.
-
-    """
-    name, equals, rest = text.partition("=")
-    if not equals:
-        name, rest = "", text
-    target, _, attribute = rest.rpartition(":")
-    attribute, bracket, layout = attribute.partition("[")
-    if not target or not attribute or (equals and not name):
-        raise CatalogueError(f"--impl {text}: expected {SPEC_FORMS}")
-    chosen = layout.removesuffix("]") if bracket else LAYOUTS[0]
-    if chosen not in LAYOUTS or (bracket and not layout.endswith("]")):
-        choices = " or ".join(f"[{one}]" for one in LAYOUTS)
-        raise CatalogueError(f"--impl {text}: expected {choices}, got [{layout}")
-    return Spec(name=name, target=target, attribute=attribute, layout=cast(Layout, chosen))
-
-
-def in_layout(implementation: Implementation, layout: Layout) -> Implementation:
-    """The implementation behind the common signature, for a kernel that takes another layout.
-
-    Its inputs and its output are transposed as views; nothing is copied.
-    """
-    if layout in (LAYOUTS[0], implementation.layout):
-        return implementation
-    kernel: Callable[..., object] = implementation.fn
-
-    @wraps(kernel)
-    def transposed(query: Tensor, key: Tensor, value: Tensor, **keywords: object) -> object:
-        output = kernel(*(t.transpose(-3, -2) for t in (query, key, value)), **keywords)
-        return output.transpose(-3, -2) if isinstance(output, Tensor) else output
-
-    return replace(
-        implementation,
-        fn=cast(AttentionFunction, transposed),
-        layout=layout,
-        supports=implementation.supports - {Feature.LEADING_DIMS},
-    )
-
-
-def in_this_layout(specs: Sequence[str], layout: str) -> list[str]:
-    """The user's specs with the layout that was asked for beside them.
-
-    Raises:
-        CatalogueError: there is no such layout, or no spec that it could be of.
-
-    """
-    if not specs and layout != LAYOUTS[0]:
-        raise CatalogueError(f"--layout {layout}: expected --impl beside it, got none")
-    return [with_layout(spec, layout) for spec in specs]
-
-
-def with_layout(spec: str, layout: str) -> str:
-    """A spec that says which layout its kernel takes.
-
-    Raises:
-        CatalogueError: there is no such layout.
-
-    """
-    if layout not in LAYOUTS:
-        raise CatalogueError(f"--layout: expected {' or '.join(LAYOUTS)}, got {layout!r}")
-    return spec if layout == LAYOUTS[0] or spec.endswith("]") else f"{spec}[{layout}]"
+    return load_kernel(text)
 
 
 def load_all(
@@ -251,86 +134,6 @@ def load_all(
             )
         _add(found, implementation)
     return list(found.values())
-
-
-def from_function(
-    function: Callable[..., object], *, name: str | None = None, spec: str = ""
-) -> Implementation:
-    """A user's function as an implementation that claims O(n²d) and supports what it accepts.
-
-    Its workspace law is unknown; n²d, that of the whole score matrix, is assumed when memory is
-    predicted.
-    """
-    return Implementation(
-        name=name or str(getattr(function, "__name__", type(function).__name__)),
-        title=(inspect.getdoc(function) or "user's kernel").splitlines()[0],
-        source=spec or "given as a function",
-        fn=cast(AttentionFunction, function),
-        time_law="n^2*d",
-        workspace_law="n^2*d",
-        supports=_accepted(function),
-        spec=spec,
-        declared=False,
-    )
-
-
-def _accepted(function: Callable[..., object]) -> frozenset[Feature]:
-    # A module's __call__ takes anything and hands it to forward, which may not.
-    called = getattr(function, "forward", function)
-    try:
-        parameters = inspect.signature(called).parameters.values()
-    except (TypeError, ValueError):  # builtins may have no signature
-        return ALL_FEATURES
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return ALL_FEATURES
-    names = {p.name for p in parameters}
-    keyword_features = {
-        "attn_mask": {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK},
-        "is_causal": {Feature.CAUSAL},
-        "scale": {Feature.SCALE},
-        "dropout_p": {Feature.DROPOUT},
-    }
-    missing = [features for keyword, features in keyword_features.items() if keyword not in names]
-    return ALL_FEATURES.difference(*missing)
-
-
-def _load_file(text: str, target: str) -> ModuleType:
-    path = Path(target)
-    if not path.is_file():
-        raise CatalogueError(f"--impl {text}: there is no file {target}")
-    module_name = f"attnscale_user_{path.stem}"
-    found = importlib.util.spec_from_file_location(module_name, path)
-    if found is None or found.loader is None:
-        raise CatalogueError(f"--impl {text}: {target} cannot be imported")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[module_name] = module
-    loader = found.loader
-    _guarded(text, str(path.resolve().parent), lambda: loader.exec_module(module))
-    return module
-
-
-def _load_module(text: str, target: str) -> ModuleType:
-    modules: list[ModuleType] = []
-    _guarded(text, str(Path.cwd()), lambda: modules.append(importlib.import_module(target)))
-    return modules[0]
-
-
-def _guarded(text: str, folder: str, importing: Callable[[], None]) -> None:
-    """Import with `folder` on the path; whatever the user's module raises becomes one line.
-
-    What it prints goes to stderr: stdout may be a JSON document.
-    """
-    sys.path.insert(0, folder)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            importing()
-    except (Exception, SystemExit) as problem:
-        why = str(problem).partition("\n")[0]
-        raise CatalogueError(
-            f"--impl {text}: importing failed with {type(problem).__name__}: {why}"
-        ) from problem
-    finally:
-        sys.path.remove(folder)
 
 
 def _add(found: dict[str, Implementation], implementation: Implementation) -> None:

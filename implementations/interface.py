@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor
 
@@ -131,27 +131,9 @@ class Implementation:
         plain = cast(Callable[..., Tensor], self.fn)
         return partial(plain, query, key, value, **keywords)
 
-    def call(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        attn_mask: Tensor | None = None,
-        is_causal: bool = False,
-        scale: float | None = None,
-        dropout_p: float = 0.0,
-    ) -> Tensor:
+    def call(self, query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> Tensor:
         """Call `fn` as `bound` does."""
-        return self.bound(
-            query,
-            key,
-            value,
-            attn_mask=attn_mask,
-            is_causal=is_causal,
-            scale=scale,
-            dropout_p=dropout_p,
-        )()
+        return self.bound(query, key, value, **keywords)()
 
 
 def _needs(case: Case) -> list[Feature]:

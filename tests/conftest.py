@@ -122,7 +122,7 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     monkeypatch.setattr(ceilings, "FAULTING_BYTES", 4096)
 
     def forget() -> None:
-        imported.forget()
+        imported._imported.clear()
         visit.ready_cells.cache_clear()
         global_state.state_at_start.cache_clear()
 

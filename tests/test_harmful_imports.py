@@ -1,23 +1,14 @@
 """Files that do harm when they are imported, and a kernel that forks: the sweep stays whole."""
 
-import os
-import subprocess
-import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 import pytest
 
-from bench.records import Record, read_run
+from tests.planted_sweep import PlantedSweep, sweep_planted
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
 CELLS = 3
-PATIENCE_S = 600.0
 
 PLAN = f"""
     rounds = {ROUNDS}
@@ -31,14 +22,12 @@ PLAN = f"""
     d_models = [11]
     head_dim = 11
 """
-# The command line, with short imports and without the machine's own rates, to save time.
-COMMAND = """
-from attnscale.__main__ import main
-from bench.process import supervisor
-from bench.sweep import preparations
-supervisor.IMPORT_LIMIT_S = 6.0
-preparations.Preparations.ceilings = lambda *_: {}
-main()
+# Imports are given up soon, and the machine's own rates left out, to save time.
+SETTINGS = """
+    from bench.process import supervisor
+    from bench.sweep import preparations
+    supervisor.IMPORT_LIMIT_S = 6.0
+    preparations.Preparations.ceilings = lambda *_: {}
 """
 KERNELS = {
     "endless": """
@@ -92,99 +81,53 @@ def kernel(query, key, value):
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Planted:
-    """A sweep that ended: its records, what it said, and who outlived it."""
-
-    code: int
-    stderr: str
-    records: Sequence[Record]
-    left_behind: Sequence[int]
-
-    def of(self, name: str) -> Counter[tuple[str, str | None, int | None]]:
-        """How many records of a kernel have a status, a reason and a round."""
-        own = [one for one in self.records if one.implementation == name]
-        return Counter((one.status, one.reason, one.round) for one in own)
-
-
-def of_this_test(folder: Path) -> list[int]:
-    """The processes that have the test's folder in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("TEST_OF_IMPORTS") == str(folder):
-                found.append(process.pid)
-        except psutil.Error:
-            continue
-    return found
-
-
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    folder = tmp_path_factory.mktemp("imports")
-    words = ["sweep", "--config", str(folder / "plan.toml"), "--out", str(folder / "run")]
-    (folder / "plan.toml").write_text(textwrap.dedent(PLAN))
-    for name, text in KERNELS.items():
-        path = folder / f"{name}.py"
-        path.write_text(BEGINNING + textwrap.dedent(text))
-        words += ["--impl", f"{name}={path}:kernel"]
-    own = {"PYTHONPATH": str(ROOT), "TEST_OF_IMPORTS": str(folder)}
-    with (folder / "log").open("w") as log:
-        sweep = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *words],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={**os.environ, **own},
-        )
-        try:
-            code = sweep.wait(timeout=PATIENCE_S)
-        finally:
-            sweep.kill()
-            sweep.wait()
-            left = of_this_test(folder)
-            for pid in left:
-                psutil.Process(pid).kill()
-    return Planted(
-        code=code,
-        stderr=(folder / "log").read_text(),
-        records=read_run(folder / "run").records,
-        left_behind=left,
+def planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedSweep:
+    return sweep_planted(
+        tmp_path_factory.mktemp("imports"),
+        plan=PLAN,
+        files={f"{name}.py": BEGINNING + textwrap.dedent(text) for name, text in KERNELS.items()},
+        specs=[f"{name}={name}.py:kernel" for name in KERNELS],
+        settings=SETTINGS,
     )
+
+
+def outcomes(sweep: PlantedSweep, name: str) -> Counter[tuple[str, str | None, int | None]]:
+    """How many records of a kernel have a status, a reason and a round."""
+    return Counter((one.status, one.reason, one.round) for one in sweep.of(name))
 
 
 EVERY_ROUND = {("measured", None, number): CELLS for number in range(ROUNDS)}
 
 
 @pytest.mark.parametrize("name", ["matmul", "sdpa"])
-def test_records_of_others_are_their_own(planted: Planted, name: str) -> None:
-    assert planted.of(name) == EVERY_ROUND
-    for one in planted.records:
-        if one.implementation == name:
-            assert one.time_s is not None
-            assert 1e-6 < one.time_s < 0.1
+def test_records_of_others_are_their_own(planted: PlantedSweep, name: str) -> None:
+    assert outcomes(planted, name) == EVERY_ROUND
+    for one in planted.of(name):
+        assert one.time_s is not None
+        assert 1e-6 < one.time_s < 0.1
 
 
 @pytest.mark.parametrize(
     "name", ["patches_the_clock", "forks_at_call_400", "leaves_processes", "writes_without_end"]
 )
 def test_what_does_no_harm_to_the_result_is_measured_like_any_other(
-    planted: Planted, name: str
+    planted: PlantedSweep, name: str
 ) -> None:
-    assert planted.of(name) == EVERY_ROUND
+    assert outcomes(planted, name) == EVERY_ROUND
 
 
 def test_an_import_that_never_ends_gives_each_cell_one_record_that_says_so(
-    planted: Planted,
+    planted: PlantedSweep,
 ) -> None:
     reason = "importing it did not end within 6 s"
 
-    assert planted.of("endless") == {("timeout", reason, 0): CELLS}
+    assert outcomes(planted, "endless") == {("timeout", reason, 0): CELLS}
     assert "importing it did not end within 6 s" in planted.stderr
 
 
-def test_an_import_that_fails_in_one_process_costs_the_cells_there(planted: Planted) -> None:
-    found = planted.of("exits_here_and_there")
+def test_an_import_that_fails_in_one_process_costs_the_cells_there(planted: PlantedSweep) -> None:
+    found = outcomes(planted, "exits_here_and_there")
 
     measured = {key: count for key, count in found.items() if key[0] == "measured"}
     assert measured == {key: CELLS for key in EVERY_ROUND if key[2] != 1}
@@ -193,10 +136,10 @@ def test_an_import_that_fails_in_one_process_costs_the_cells_there(planted: Plan
     assert "importing it took the process down: the worker exited with 3" in str(reason)
 
 
-def test_nothing_that_an_import_started_outlives_the_sweep(planted: Planted) -> None:
+def test_nothing_that_an_import_started_outlives_the_sweep(planted: PlantedSweep) -> None:
     assert planted.left_behind == []
 
 
-def test_the_sweep_says_what_failed_and_has_no_traceback(planted: Planted) -> None:
+def test_the_sweep_says_what_failed_and_has_no_traceback(planted: PlantedSweep) -> None:
     assert planted.code == 1, planted.stderr
     assert "Traceback" not in planted.stderr

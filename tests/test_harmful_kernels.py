@@ -1,27 +1,19 @@
 """Kernels that crash, hang, eat memory or lie at one size; a real sweep goes on around them."""
 
-import os
 import re
-import subprocess
-import sys
-import textwrap
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-import psutil
 import pytest
 
-from bench.records import Record, read_run
+from bench.records import Record
+from tests.planted_sweep import PlantedSweep, sweep_planted
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2
 SEQ_LENS, HEADS = (6, 9, 12), (1, 2)
 CELLS = [(seq_len, heads) for seq_len in SEQ_LENS for heads in HEADS]
 # No check has these sizes.
 PLANTED = (12, 1)
 LARGER = (12, 2)
-# A sweep that takes longer hangs, and is ended.
-PATIENCE_S = 600.0
 
 PLAN = """
     rounds = 2
@@ -36,15 +28,13 @@ PLAN = """
     head_dim = 11
 """
 
-# The command line, with hangs cut short and without the machine's own rates, to save time.
-COMMAND = """
-from attnscale.__main__ import main
-from bench.checks import run_in_worker
-from bench.sweep import history, preparations
-history.SHORTEST_LIMIT_S, history.PATIENCE, preparations.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
-run_in_worker.run_checks.__kwdefaults__["case_limit_s"] = 2.0
-preparations.Preparations.ceilings = lambda *_: {}
-main()
+# Hangs are cut short, and the machine's own rates left out, to save time.
+SETTINGS = """
+    from bench.checks.run_in_worker import Checker
+    from bench.sweep import history, preparations
+    history.SHORTEST_LIMIT_S, history.PATIENCE, preparations.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
+    Checker.__init__.__kwdefaults__["case_limit_s"] = 2.0
+    preparations.Preparations.ceilings = lambda *_: {}
 """
 
 KERNELS = '''
@@ -183,7 +173,7 @@ MANY = {
     "loops": ("timeout", "no answer within 20 s"),
     "holds_the_interpreter": ("timeout", "no answer within 20 s"),
     "gives_half": ("incorrect", "expected"),
-    "gives_a_list": ("crashed", "AssertionError"),
+    "gives_a_list": ("crashed", "TypeError: expected a tensor, got list"),
     "takes_threads": ("incorrect", "changed the number of threads"),
     "closes_stdout": ("crashed", "closed file"),
     "prints_a_mebibyte": ("measured", ""),
@@ -195,32 +185,16 @@ MANY = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Planted:
+class Planted(NamedTuple):
     """A sweep that ended, beside what was to become of each kernel's planted cell."""
 
     expected: dict[str, tuple[str, str]]
-    code: int
-    stderr: str
-    left_behind: tuple[int, ...]
-    records: tuple[Record, ...]
+    sweep: PlantedSweep
 
     def of(self, name: str, cell: tuple[int, int]) -> list[Record]:
         """The records of a cell, by round."""
-        own = [
-            r for r in self.records if (r.implementation, r.seq_len, r.num_heads) == (name, *cell)
-        ]
-        return sorted(own, key=lambda r: r.round or 0)
-
-
-def left_behind(parent: int) -> tuple[int, ...]:
-    """Measuring processes of a parent, and what they forked: the parent stands in their command."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        command = process.info["cmdline"] or []
-        if "bench.worker" in command and command[-1] == str(parent):
-            found.append(process.info["pid"])
-    return tuple(found)
+        own = [one for one in self.sweep.of(name) if (one.seq_len, one.num_heads) == cell]
+        return sorted(own, key=lambda one: one.round or 0)
 
 
 @pytest.fixture(
@@ -229,36 +203,14 @@ def left_behind(parent: int) -> tuple[int, ...]:
 )
 def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Planted:
     expected: dict[str, tuple[str, str]] = request.param
-    folder = tmp_path_factory.mktemp("planted")
-    plan, kernels = folder / "plan.toml", folder / "planted_kernels.py"
-    plan.write_text(textwrap.dedent(PLAN))
-    kernels.write_text(textwrap.dedent(KERNELS))
-    words = ["sweep", "--config", str(plan), "--out", str(folder / "run")]
-    for name in expected:
-        words += ["--impl", f"{kernels}:{name}"]
-    with (folder / "log").open("w") as log:
-        sweep = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *words],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        try:
-            code = sweep.wait(timeout=PATIENCE_S)
-        finally:
-            sweep.kill()
-            sweep.wait()
-            left = left_behind(sweep.pid)
-            for pid in left:
-                psutil.Process(pid).kill()
-    return Planted(
-        expected=expected,
-        code=code,
-        stderr=(folder / "log").read_text(),
-        left_behind=left,
-        records=read_run(folder / "run").records,
+    sweep = sweep_planted(
+        tmp_path_factory.mktemp("planted"),
+        plan=PLAN,
+        files={"planted_kernels.py": KERNELS},
+        specs=[f"planted_kernels.py:{name}" for name in expected],
+        settings=SETTINGS,
     )
+    return Planted(expected, sweep)
 
 
 def test_every_cell_has_one_record_a_round_or_a_single_one_that_says_why_not(planted):
@@ -302,16 +254,16 @@ def test_what_never_works_is_refused_by_the_checks_at_every_size(planted):
         if name.startswith("always"):
             found = {r.status for cell in CELLS for r in planted.of(name, cell)}
             assert found == {"incorrect"}
-            assert f"check failed: {name}" in planted.stderr or (
-                re.search(f"check failed: .*{name}:", planted.stderr)
+            assert f"check failed: {name}" in planted.sweep.stderr or (
+                re.search(f"check failed: .*{name}:", planted.sweep.stderr)
             )
 
 
 def test_the_sweep_ends_with_code_1_for_what_failed_its_checks_and_without_a_traceback(planted):
-    assert planted.code == 1, planted.stderr
-    assert "Traceback" not in planted.stderr
-    assert planted.stderr.splitlines()[-2].startswith("cells: ")
+    assert planted.sweep.code == 1, planted.sweep.stderr
+    assert "Traceback" not in planted.sweep.stderr
+    assert planted.sweep.stderr.splitlines()[-2].startswith("cells: ")
 
 
 def test_nothing_that_a_kernel_started_is_left_behind(planted):
-    assert planted.left_behind == ()
+    assert planted.sweep.left_behind == []

@@ -4,19 +4,12 @@ Each plays its trick at sizes that a sweep times and the gate never asks. A real
 every one of them, and lose nothing of the implementation beside them.
 """
 
-import os
-import subprocess
-import sys
-import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from bench.records import Record, read_run
+from tests.planted_sweep import PlantedSweep, sweep_planted
 
-ROOT = Path(__file__).resolve().parents[1]
 PLAN = """
     time_budget_s = 150
     rounds = 4
@@ -29,13 +22,11 @@ PLAN = """
     d_models = [64, 128]
     head_dim = 64
 """
-# The command line without counting, by which some would be found before they are called.
-COMMAND = """
-from attnscale.__main__ import main
-from bench.sweep import preparations
-preparations.Preparations.count = lambda *_: {}
-preparations.Preparations.workspace_laws = lambda *_: []
-main()
+# Nothing is counted, by which some would be found before they are called.
+SETTINGS = """
+    from bench.sweep import preparations
+    preparations.Preparations.count = lambda *_: {}
+    preparations.Preparations.workspace_laws = lambda *_: []
 """
 TRICKS = '''
     import functools, math, threading, weakref
@@ -191,17 +182,15 @@ WRONG = {
 FEW = ("wrong_last_block", "kept_by_version", "computes_when_read")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Swept:
-    """A sweep that ended: what the kernels' cells at the sizes of their tricks are to become."""
+class Swept(NamedTuple):
+    """A sweep that ended, beside what is to become of the cells at the sizes of the tricks."""
 
-    expected: Mapping[str, str]
-    records: tuple[Record, ...]
-    stderr: str
+    expected: dict[str, str]
+    sweep: PlantedSweep
 
     def statuses(self, name: str, seq_lens: tuple[int, ...]) -> dict[tuple[int, int], str]:
         """What became of an implementation's cells, by (seq_len, d_model)."""
-        own = [one for one in self.records if one.implementation == name]
+        own = self.sweep.of(name)
         return {(one.seq_len, one.d_model): one.status for one in own if one.seq_len in seq_lens}
 
 
@@ -213,24 +202,15 @@ class Swept:
     ],
 )
 def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    folder = tmp_path_factory.mktemp("tricks")
-    plan, kernels = folder / "plan.toml", folder / "tricks.py"
-    plan.write_text(textwrap.dedent(PLAN))
-    kernels.write_text(textwrap.dedent(TRICKS))
-    words = ["sweep", "--config", str(plan), "--out", str(folder / "run")]
-    for name in request.param:
-        words += ["--impl", f"{name}={kernels}:{name}"]
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
+    sweep = sweep_planted(
+        tmp_path_factory.mktemp("tricks"),
+        plan=PLAN,
+        files={"tricks.py": TRICKS},
+        specs=[f"tricks.py:{name}" for name in request.param],
+        settings=SETTINGS,
     )
-    assert done.returncode == 1, done.stderr
-    expected = {name: WRONG[name] for name in request.param}
-    return Swept(expected=expected, records=read_run(folder / "run").records, stderr=done.stderr)
+    assert sweep.code == 1, sweep.stderr
+    return Swept({name: WRONG[name] for name in request.param}, sweep)
 
 
 def test_every_trick_is_found_where_it_is_played(swept):
@@ -242,7 +222,7 @@ def test_every_trick_is_found_where_it_is_played(swept):
 
 
 def test_no_time_is_left_of_a_cell_that_is_wrong(swept):
-    wrong = [one for one in swept.records if one.status in ("incorrect", "implausible")]
+    wrong = [one for one in swept.sweep.records if one.status in ("incorrect", "implausible")]
     assert wrong
     assert all(one.time_s is None and one.samples_s is None for one in wrong)
     assert all(one.reason for one in wrong)
@@ -251,9 +231,9 @@ def test_no_time_is_left_of_a_cell_that_is_wrong(swept):
 def test_where_a_kernel_is_right_it_is_timed_and_marked(swept):
     for name in swept.expected:
         assert set(swept.statuses(name, (320,)).values()) == {"measured"}, name
-        assert f"{name} † passed the checks before timing, but" in swept.stderr
+        assert f"{name} † passed the checks before timing, but" in swept.sweep.stderr
 
 
 def test_the_implementation_beside_them_is_whole(swept):
     assert set(swept.statuses("sdpa", (320, 384, 640)).values()) == {"measured"}
-    assert "sdpa †" not in swept.stderr
+    assert "sdpa †" not in swept.sweep.stderr

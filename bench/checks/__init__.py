@@ -1,1 +1,1 @@
-"""Is the answer right? The parts that the gate and the timed calls share."""
+"""Is what was computed right? Situations, probes, the gate, and checks of timed calls."""

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.checks.results import LOST, CheckResult, summary
-from bench.checks.run_in_worker import CASE_LIMIT_S, run_agreement, run_checks, smallest_failure
+from bench.checks.run_in_worker import CASE_LIMIT_S, Checker
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases, first_of_each
 from bench.checks.snippet import snippet
@@ -17,10 +17,10 @@ from bench.checks.tables import (
     LEGEND,
     agreement_table,
     checks_table,
-    declined,
-    failing,
+    failure_lines,
     remarks,
-    wide,
+    unsupported_reasons,
+    wide_console,
 )
 from bench.machine.environment import usable_cores
 from bench.plan.plan import PlanError
@@ -28,8 +28,8 @@ from bench.plan.request import check_device
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
 from implementations.case import DTYPES, PASSES
-from implementations.catalogue import in_layout, in_this_layout, with_layout
 from implementations.interface import Implementation
+from implementations.specs import in_layout, with_layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Verified:
 
     def print(self, console: Console) -> None:
         """The matrix, what failed and how to see it again, what is unsupported and why."""
-        console = wide(console)
+        console = wide_console(console)
         console.print(checks_table(self.results))
 
         def say(text: str) -> None:
@@ -69,9 +69,9 @@ class Verified:
         if table is not None:
             say("")
             console.print(table)
-        for line in (*failing(self.results), *self.hints, *remarks(self.results)):
+        for line in (*failure_lines(self.results), *self.hints, *remarks(self.results)):
             say(line)
-        for line in declined(self.results):
+        for line in unsupported_reasons(self.results):
             say(f"unsupported: {line}")
         for result, code in self.reproductions:
             say(
@@ -112,73 +112,49 @@ class Verification:
             raise PlanError(f"--pass: expected {' or '.join(PASSES)}, got {self.pass_!r}")
         if not 0.0 < self.time_limit_s < float("inf"):
             raise PlanError(f"--time-limit: expected seconds above 0, got {self.time_limit_s}")
-        specs = in_this_layout(self.specs, self.layout)
         device = check_device(self.device or "cpu")
         dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
         cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
         kernels = kernels or Kernels(Worker(threads=usable_cores()))
         with kernels.worker as worker:
-            chosen = kernels.load_all(self.names, specs) or kernels.unless_named()
-            found = list(
-                run_checks(
-                    chosen,
-                    cases,
-                    worker,
-                    seed=self.seed,
-                    case_limit_s=self.time_limit_s,
-                    on_progress=on_progress,
-                )
-            )
-            found += run_agreement(
-                chosen,
-                found,
-                worker,
-                dtypes=dtypes,
-                device=device,
-                seed=self.seed,
-                case_limit_s=self.time_limit_s,
-            )
-            reproductions = [self._reproduction(one, found, worker) for one in chosen]
-            hints = [self._hint(one, found, cases, worker) for one in chosen]
+            chosen = kernels.chosen(self.names, self.specs, self.layout)
+            checker = Checker(worker=worker, seed=self.seed, case_limit_s=self.time_limit_s)
+            found = list(checker.check(chosen, cases, on_progress))
+            found += checker.compare(chosen, found, dtypes=dtypes, device=device)
+            hints = [_hint(one, found, cases, checker) for one in chosen]
+            failures = [(one, checker.smallest_failure(one, found)) for one in chosen]
         return Verified(
             results=found,
             dtypes=dtypes,
-            reproductions=[one for one in reproductions if one is not None],
-            hints=[one for one in hints if one is not None],
+            reproductions=[
+                (smallest, snippet(one, smallest, seed=self.seed))
+                for one, smallest in failures
+                if smallest is not None
+            ],
+            hints=[hint for hint in hints if hint is not None],
         )
 
-    def _hint(
-        self,
-        implementation: Implementation,
-        results: Sequence[CheckResult],
-        cases: Sequence[CheckCase],
-        worker: Worker,
-    ) -> str | None:
-        """That a kernel was asked little, or that one which is wrong is right in another layout."""
-        if implementation.compiles:
-            asked = len(first_of_each(cases))
-            return (
-                f"{implementation.name} compiles anew in every situation, and was asked {asked} of "
-                f"{len(cases)}; the code that is timed is checked where it is timed"
-            )
-        bad = [one for one in results if one.bad and one.implementation == implementation.name]
-        lost = any(one.check == LOST for one in bad)
-        if not bad or lost or implementation.declared or implementation.layout != "bhsd":
-            return None
-        turned = in_layout(implementation, "bshd")
-        plain = [one for one in cases if one.name.startswith("plain")]
-        specs = replace(turned, spec=with_layout(implementation.spec, "bshd"))
-        found = run_checks([specs], plain, worker, seed=self.seed, case_limit_s=self.time_limit_s)
-        if any(one.status != "pass" for one in found):
-            return None
-        return f"{implementation.name} is right for (batch, seq, heads, dim): --layout bshd"
 
-    def _reproduction(
-        self, implementation: Implementation, results: Sequence[CheckResult], worker: Worker
-    ) -> tuple[CheckResult, str] | None:
-        smallest = smallest_failure(
-            results, implementation, worker, seed=self.seed, case_limit_s=self.time_limit_s
+def _hint(
+    implementation: Implementation,
+    results: Sequence[CheckResult],
+    cases: Sequence[CheckCase],
+    checker: Checker,
+) -> str | None:
+    """That a kernel was asked little, or that one which is wrong is right in another layout."""
+    if implementation.compiles:
+        return (
+            f"{implementation.name} compiles anew in every situation, and was asked "
+            f"{len(first_of_each(cases))} of {len(cases)}; the code that is timed is checked where "
+            "it is timed"
         )
-        if smallest is None:
-            return None
-        return smallest, snippet(implementation, smallest, seed=self.seed)
+    bad = [one for one in results if one.bad and one.implementation == implementation.name]
+    lost = any(one.check == LOST for one in bad)
+    if not bad or lost or implementation.declared or implementation.layout != "bhsd":
+        return None
+    turned = in_layout(implementation, "bshd")
+    turned = replace(turned, spec=with_layout(implementation.spec, "bshd"))
+    plain = [one for one in cases if one.name.startswith("plain")]
+    if any(one.status != "pass" for one in checker.check([turned], plain)):
+        return None
+    return f"{implementation.name} is right for (batch, seq, heads, dim): --layout bshd"

@@ -55,7 +55,7 @@ def _regularity(case: CheckCase) -> tuple[bool, int]:
     return len(case.leading) == 2 and not case.arrange, divisor
 
 
-def settled(
+def mark_refusals_unsupported(
     implementation: Implementation,
     results: Sequence[CheckResult],
     elsewhere: Sequence[CheckResult] = (),
@@ -73,7 +73,7 @@ def settled(
     # Who refuses a dtype was never asked for a feature in it.
     for kind in (dtype, *FEATURES, *KINDS):
         for words in dict.fromkeys(filter(None, (kind(one.case) for one in found))):
-            found = _settle(implementation.name, found, kind, words)
+            found = _mark_kind(implementation.name, found, kind, words)
     return found[: len(results)]
 
 
@@ -82,12 +82,7 @@ def _without_gradients(name: str, results: list[CheckResult]) -> list[CheckResul
     asked = [one for one in results if one.check in GRADIENTS and one.status != "unsupported"]
     if not asked or not all((one.reason or "").startswith(WHERE_ASKED) for one in asked):
         return results
-    reason = f"{name} refuses inputs that require gradients: {asked[0].reason}"
-    places = {id(one) for one in asked}
-    return [
-        replace(one, status="unsupported", reason=reason) if id(one) in places else one
-        for one in results
-    ]
+    return _refused(results, asked, f"{name} refuses inputs that require gradients")
 
 
 def _without_keys(result: CheckResult) -> CheckResult:
@@ -99,7 +94,7 @@ def _without_keys(result: CheckResult) -> CheckResult:
     return replace(result, status="unsupported", reason=reason)
 
 
-def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> list[CheckResult]:
+def _mark_kind(name: str, results: list[CheckResult], kind: Kind, words: str) -> list[CheckResult]:
     of_kind: list[CheckResult] = []
     others: list[CheckResult] = []
     for one in results:
@@ -117,8 +112,15 @@ def _settle(name: str, results: list[CheckResult], kind: Kind, words: str) -> li
         refused |= {_mask(one) for one in answered}.issuperset(_mask(one) for one in raised)
     if not refused:
         return results
-    reason = f"{name} refuses {words}: {raised[0].reason}"
-    places = {id(one) for one in raised}
+    return _refused(results, raised, f"{name} refuses {words}")
+
+
+def _refused(
+    results: list[CheckResult], refusals: Sequence[CheckResult], what: str
+) -> list[CheckResult]:
+    """The results, with these among them marked."""
+    places = {id(one) for one in refusals}
+    reason = f"{what}: {refusals[0].reason}"
     return [
         replace(one, status="unsupported", reason=reason) if id(one) in places else one
         for one in results

@@ -72,15 +72,7 @@ class CheckResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of `verify --json`."""
-        return {
-            "implementation": self.implementation,
-            "case": self.case.to_dict(),
-            "check": self.check,
-            "status": self.status,
-            "error": self.error,
-            "allowed": self.allowed,
-            "reason": self.reason,
-        }
+        return {**vars(self), "case": self.case.to_dict()}
 
     def __str__(self) -> str:
         """One line: who, in which case, what was checked, and by how much it is off."""

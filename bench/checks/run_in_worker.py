@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from bench.checks.refusals import settled, witnesses
+from bench.checks.refusals import mark_refusals_unsupported, witnesses
 from bench.checks.results import LOST, UNCHECKED, CheckResult, Status
 from bench.checks.run_situation import unsupported_reason, verify_case
 from bench.checks.shrink import LIMIT_S
@@ -15,7 +15,7 @@ from bench.checks.situation import CheckCase
 from bench.checks.situations import agreement_cases, first_of_each
 from bench.process.answers import POISONED
 from bench.process.described import Described
-from bench.process.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded
+from bench.process.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded, try_ask
 from implementations.interface import Implementation
 
 # The slowest case of the slowest implementation takes about a second.
@@ -33,46 +33,100 @@ Place = tuple[str, ...]
 EVERYWHERE: Place = ()
 
 
-def run_checks(
-    implementations: Sequence[Implementation],
-    cases: Sequence[CheckCase],
-    worker: Worker,
-    *,
-    seed: int = 0,
-    case_limit_s: float = CASE_LIMIT_S,
-    on_progress: Callable[[str], None] = lambda name: None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[CheckResult]:
-    """Check every implementation over all cases in the worker, one case a request.
+@dataclass(frozen=True, kw_only=True)
+class Checker:
+    """Runs checks in a worker; a case that computes longer than `case_limit_s` is given up."""
 
-    One that compiles in the first call of every size is asked `first_of_each` kind only: what it is
-    timed with is compiled anew, and is checked there.
+    worker: Worker
+    seed: int = 0
+    case_limit_s: float = CASE_LIMIT_S
+    clock: Callable[[], float] = time.monotonic
 
-    A case that takes the worker down, or longer than `case_limit_s`, is an `error`, and the others
-    go on. What is then left out, because it would lose the worker again, is an `error` too.
-    """
-    for implementation in implementations:
-        on_progress(implementation.name)
-        if isinstance(implementation, Described) and implementation.loss is not None:
-            _, reason = implementation.loss
-            yield _result(implementation, cases[0], LOST, "error", reason)
-            continue
-        checking = _Checking(implementation, worker, seed, case_limit_s, clock)
-        asked = first_of_each(cases) if implementation.compiles else cases
-        found: list[CheckResult] = []
-        for number, case in enumerate(asked, start=1):
-            if implementation.compiles:
-                on_progress(f"{implementation.name}, which compiles: {number} of {len(asked)}")
-            found += checking.results(case)
-        elsewhere = [
-            one for case in witnesses(implementation, found) for one in checking.results(case)
-        ]
-        results = settled(implementation, found, elsewhere)
-        yield from results
-        changed = isinstance(implementation, Described) and implementation.changed_at_import
-        if changed and any(one.status != "unsupported" for one in results):
-            told = f"importing {implementation.name} changed {' and '.join(changed)}"
-            yield _result(implementation, cases[0], "import", "pass", f"{told}; it was put back")
+    def check(
+        self,
+        implementations: Sequence[Implementation],
+        cases: Sequence[CheckCase],
+        on_progress: Callable[[str], None] = lambda name: None,
+    ) -> Iterator[CheckResult]:
+        """Check every implementation over all cases, one case a request.
+
+        One that compiles in the first call of every size is asked `first_of_each` kind only: what
+        it is timed with is compiled anew, and is checked there.
+
+        A case that takes the worker down, or too long, is an `error`, and the others go on. What
+        is then left out, because it would lose the worker again, is an `error` too.
+        """
+        for implementation in implementations:
+            on_progress(implementation.name)
+            if isinstance(implementation, Described) and implementation.loss is not None:
+                _, reason = implementation.loss
+                yield _result(implementation, cases[0], LOST, "error", reason)
+                continue
+            checking = _Checking(implementation, self)
+            asked = first_of_each(cases) if implementation.compiles else cases
+            found: list[CheckResult] = []
+            for number, case in enumerate(asked, start=1):
+                if implementation.compiles:
+                    on_progress(f"{implementation.name}, which compiles: {number} of {len(asked)}")
+                found += checking.results(case)
+            elsewhere = [
+                one for case in witnesses(implementation, found) for one in checking.results(case)
+            ]
+            results = mark_refusals_unsupported(implementation, found, elsewhere)
+            yield from results
+            changed = isinstance(implementation, Described) and implementation.changed_at_import
+            if changed and any(one.status != "unsupported" for one in results):
+                told = f"importing {implementation.name} changed {' and '.join(changed)}"
+                restored = f"{told}; it was put back"
+                yield _result(implementation, cases[0], "import", "pass", restored)
+
+    def compare(
+        self,
+        implementations: Sequence[Implementation],
+        results: Sequence[CheckResult],
+        *,
+        dtypes: Iterable[str],
+        device: str = "cpu",
+    ) -> Iterator[CheckResult]:
+        """Compare with each other all implementations that no check has found wrong."""
+        wrong = {one.implementation for one in results if one.bad}
+        right = {one.implementation for one in results if one.status == "pass"} - wrong
+        chosen = [one for one in implementations if one.name in right]
+        if len(chosen) < 2:
+            return
+        limit_s = self.case_limit_s * len(chosen) + compiling_s(chosen)
+        specs = [one.spec for one in chosen]
+        for case in agreement_cases(dtypes, device=device):
+            asked = {"specs": specs, "case": asdict(case), "seed": self.seed}
+            answer = try_ask(self.worker, "compare", limit_s=limit_s, patience=PATIENCE, **asked)
+            if answer is not None:  # else one of them is unwell; its own checks are what counts
+                yield from map(CheckResult.from_plain, answer["results"])
+
+    def smallest_failure(
+        self, implementation: Implementation, results: Sequence[CheckResult]
+    ) -> CheckResult | None:
+        """The failing check of the implementation in the smallest situation that can be found.
+
+        Those that took the worker down are not made smaller: each attempt would do so again.
+        """
+        own = [one for one in results if one.implementation == implementation.name and one.bad]
+        if not own:
+            return None
+        small = min(own, key=lambda one: one.telling)
+        if small.check in (LOST, UNCHECKED):
+            return small
+        answer = try_ask(
+            self.worker,
+            "reduce",
+            limit_s=LIMIT_S + self.case_limit_s,
+            patience=PATIENCE,
+            spec=implementation.spec,
+            case=asdict(small.case),
+            check=small.check,
+            seed=self.seed,
+        )
+        reduced = answer and answer["result"]
+        return CheckResult.from_plain(reduced) if reduced else small
 
 
 def compiling_s(implementations: Iterable[Implementation]) -> float:
@@ -85,10 +139,7 @@ class _Checking:
     """The checks of one implementation, and what they have cost so far."""
 
     implementation: Implementation
-    worker: Worker
-    seed: int
-    case_limit_s: float
-    clock: Callable[[], float]
+    checker: Checker
     loaded: bool = False
     printed: bool = False
     lost_s: float = 0.0
@@ -105,23 +156,18 @@ class _Checking:
                 self.implementation, case, UNCHECKED, "error", f"not checked: {objection}"
             )
             return
-        began = self.clock()
+        began = self.checker.clock()
         spec = self.implementation.spec
         try:
             if not self.loaded:  # the time that an import needs is not the check's
-                self.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
+                self.checker.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
                 self.loaded = True
-            answer = self.worker.ask(
-                "check",
-                limit_s=self.case_limit_s + compiling_s([self.implementation]),
-                patience=PATIENCE,
-                spec=spec,
-                case=asdict(case),
-                seed=self.seed,
-            )
+            limit_s = self.checker.case_limit_s + compiling_s([self.implementation])
+            asked = {"spec": spec, "case": asdict(case), "seed": self.checker.seed}
+            answer = self.checker.worker.ask("check", limit_s=limit_s, patience=PATIENCE, **asked)
         except WorkerLost as lost:
             self.loaded = False
-            self.lost_s += self.clock() - began
+            self.lost_s += self.checker.clock() - began
             # A hang costs seconds in every dtype; a crash is soon over, and may be one dtype's.
             hung = lost.status == "timeout"
             place = _place(case) if hung else (*_place(case), case.case.dtype)
@@ -138,7 +184,7 @@ class _Checking:
         results = [CheckResult.from_plain(row) for row in answer["results"]]
         yield from results
         if any(POISONED in (one.reason or "") for one in results):
-            self.worker.stop()
+            self.checker.worker.stop()
             self.loaded = False
         if answer.get("printed") and not self.printed:
             self.printed = True
@@ -174,72 +220,3 @@ def _place(case: CheckCase) -> Place:
 def _conditions(case: CheckCase) -> Place:
     causal = "causal" if case.case.is_causal else "not causal"
     return causal, f"mask {case.case.mask}"
-
-
-def run_agreement(
-    implementations: Sequence[Implementation],
-    results: Sequence[CheckResult],
-    worker: Worker,
-    *,
-    dtypes: Iterable[str],
-    device: str = "cpu",
-    seed: int = 0,
-    case_limit_s: float = CASE_LIMIT_S,
-) -> Iterator[CheckResult]:
-    """Compare with each other all implementations that no check has found wrong."""
-    wrong = {one.implementation for one in results if one.bad}
-    right = {one.implementation for one in results if one.status == "pass"} - wrong
-    specs = [one.spec for one in implementations if one.name in right]
-    limit_s = case_limit_s * len(specs) + compiling_s(
-        one for one in implementations if one.name in right
-    )
-    if len(specs) < 2:
-        return
-    for case in agreement_cases(dtypes, device=device):
-        try:
-            answer = worker.ask(
-                "compare",
-                limit_s=limit_s,
-                patience=PATIENCE,
-                specs=specs,
-                case=asdict(case),
-                seed=seed,
-            )
-        except WorkerLost:
-            continue  # one of them is unwell at this size only; its own checks are what counts
-        if succeeded(answer):
-            yield from map(CheckResult.from_plain, answer["results"])
-
-
-def smallest_failure(
-    results: Sequence[CheckResult],
-    implementation: Implementation,
-    worker: Worker,
-    *,
-    seed: int = 0,
-    case_limit_s: float = CASE_LIMIT_S,
-) -> CheckResult | None:
-    """The failing check of the implementation in the smallest situation that can be found.
-
-    Those that took the worker down are not made smaller: each attempt would take it down again.
-    """
-    own = [one for one in results if one.implementation == implementation.name and one.bad]
-    if not own:
-        return None
-    small = min(own, key=lambda one: one.telling)
-    if small.check in (LOST, UNCHECKED):
-        return small
-    try:
-        answer = worker.ask(
-            "reduce",
-            limit_s=LIMIT_S + case_limit_s,
-            patience=PATIENCE,
-            spec=implementation.spec,
-            case=asdict(small.case),
-            check=small.check,
-            seed=seed,
-        )
-    except WorkerLost:
-        return small
-    reduced = answer.get("result")
-    return small if reduced is None else CheckResult.from_plain(reduced)

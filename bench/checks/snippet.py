@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bench.checks.recipe import source
 from bench.checks.results import LOST, UNCHECKED, CheckResult
-from implementations.catalogue import parse_spec
 from implementations.interface import Implementation
 from implementations.oracle import QUANTITIES, softmax_attention
+from implementations.specs import parse_spec
 
 
 def snippet(implementation: Implementation, result: CheckResult, *, seed: int = 0) -> str:
@@ -36,16 +36,8 @@ def _stands_alone(implementation: Implementation, result: CheckResult) -> bool:
     own_formula = implementation.oracle is softmax_attention
     plain = result.check in (*QUANTITIES, "repeatable", LOST, UNCHECKED)
     unmodified = result.check == "inputs_unmodified" and not result.case.arrange
-    return (
-        own_formula
-        and (plain or unmodified)
-        and result.case.probe
-        in (
-            "values",
-            "output",
-            "agreement",
-        )
-    )
+    compared = result.case.probe in ("values", "output", "agreement")
+    return own_formula and (plain or unmodified) and compared
 
 
 def _imports(implementation: Implementation) -> list[str]:

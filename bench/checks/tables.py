@@ -27,7 +27,7 @@ LEGEND = (
 )
 
 
-def wide(console: Console) -> Console:
+def wide_console(console: Console) -> Console:
     """The console, or one of a fixed width where there is no terminal to measure."""
     return console if console.is_terminal else Console(file=console.file, width=PLAIN_WIDTH)
 
@@ -42,13 +42,9 @@ def listing(implementation: Implementation) -> dict[str, Any]:
         for dtype in implementation.dtypes
     ] or [f"needs {' or '.join(implementation.devices)}"]
     reason = None if None in reasons else reasons[0]
+    told = ("name", "kind", "title", "source", "time_law", "workspace_law")
     return {
-        "name": implementation.name,
-        "kind": implementation.kind,
-        "title": implementation.title,
-        "source": implementation.source,
-        "time_law": implementation.time_law,
-        "workspace_law": implementation.workspace_law,
+        **{name: getattr(implementation, name) for name in told},
         "supports": sorted(implementation.supports),
         "available": reason is None,
         "reason": reason,
@@ -106,7 +102,7 @@ def agreement_table(results: Sequence[CheckResult], dtype: str) -> Table | None:
     return table
 
 
-def failing(results: Iterable[CheckResult]) -> list[str]:
+def failure_lines(results: Iterable[CheckResult]) -> list[str]:
     """One line for every kind of check that failed or raised, by implementation.
 
     A line names the smallest case of its kind, in how many cases it was so, and in which dtypes.
@@ -152,7 +148,7 @@ def _patterns(bad: Sequence[CheckResult], own: Sequence[CheckResult]) -> list[st
     return found
 
 
-def declined(results: Iterable[CheckResult]) -> list[str]:
+def unsupported_reasons(results: Iterable[CheckResult]) -> list[str]:
     """The distinct reasons of what is unsupported."""
     return sorted({r.reason for r in results if r.status == "unsupported" and r.reason})
 

@@ -13,104 +13,81 @@ LEAST_HEAD, WIDEST_HEAD = 16, 128
 MOST_ITEMS = 64
 
 
-def dtype(case: CheckCase) -> str | None:
+def _when(words: str, holds: Callable[[CheckCase], object]) -> Kind:
+    """The kind of the situations for which something holds."""
+    return lambda one: words if holds(one) else None
+
+
+def dtype(one: CheckCase) -> str:
     """The dtype, which is a kind of its own in every situation."""
-    return case.case.dtype
-
-
-def _dimensions(case: CheckCase) -> str | None:
-    return f"{len(case.leading) + 2} dimensions"
+    return one.case.dtype
 
 
 def _odd_heads(multiple: int) -> Kind:
-    def kind(case: CheckCase) -> str | None:
-        odd = case.case.head_dim % multiple or case.case.value_dim % multiple
-        return f"a head_dim that is no multiple of {multiple}" if odd else None
-
-    return kind
-
-
-def _small_heads(case: CheckCase) -> str | None:
-    least = min(case.case.head_dim, case.case.value_dim)
-    return f"a head_dim below {LEAST_HEAD}" if least < LEAST_HEAD else None
-
-
-def _uneven_heads(case: CheckCase) -> str | None:
-    sizes = (case.case.head_dim, case.case.value_dim)
-    uneven = any(size & (size - 1) for size in sizes)
-    return "a head_dim that is no power of 2" if uneven else None
-
-
-def _wide_heads(case: CheckCase) -> str | None:
-    return f"a head_dim of {case.case.head_dim}" if case.case.head_dim > WIDEST_HEAD else None
+    return _when(
+        f"a head_dim that is no multiple of {multiple}",
+        lambda one: one.case.head_dim % multiple or one.case.value_dim % multiple,
+    )
 
 
 def _odd_lengths(multiple: int) -> Kind:
-    def kind(case: CheckCase) -> str | None:
-        odd = case.case.seq_len % multiple or case.case.key_len % multiple
-        return f"a length that is no multiple of {multiple}" if odd else None
-
-    return kind
+    return _when(
+        f"a length that is no multiple of {multiple}",
+        lambda one: one.case.seq_len % multiple or one.case.key_len % multiple,
+    )
 
 
 def _long(name: str, most: int) -> Kind:
-    def kind(case: CheckCase) -> str | None:
-        return f"a {name} above {most}" if getattr(case.case, name) > most else None
-
-    return kind
+    return _when(f"a {name} above {most}", lambda one: getattr(one.case, name) > most)
 
 
-def _number_of_heads(case: CheckCase) -> str | None:
-    return "an odd number of heads" if case.leading and case.case.num_heads % 2 else None
+def _is_power(size: int) -> bool:
+    return not size & (size - 1)
 
 
-def _value_dim(case: CheckCase) -> str | None:
-    return None if case.case.value_dim == case.case.head_dim else "a value_dim other than head_dim"
+def _wide_heads(one: CheckCase) -> str | None:
+    return f"a head_dim of {one.case.head_dim}" if one.case.head_dim > WIDEST_HEAD else None
 
 
-def _lengths(case: CheckCase) -> str | None:
-    return None if case.case.seq_len == case.case.key_len else "a key_len other than query_len"
+_lengths = _when("a key_len other than query_len", lambda one: one.case.seq_len != one.case.key_len)
 
 
-def _longer(case: CheckCase) -> str | None:
-    more, fewer = (
-        ("keys", "queries") if case.case.key_len > case.case.seq_len else ("queries", "keys")
-    )
-    return None if _lengths(case) is None else f"more {more} than {fewer}"
+def _longer(one: CheckCase) -> str | None:
+    more_keys = one.case.key_len > one.case.seq_len
+    more, fewer = ("keys", "queries") if more_keys else ("queries", "keys")
+    return f"more {more} than {fewer}" if _lengths(one) else None
 
 
-def _causal_lengths(case: CheckCase) -> str | None:
-    return _lengths(case) and f"{_lengths(case)} with is_causal" if case.case.is_causal else None
+def _with_is_causal(kind: Kind) -> Kind:
+    def both(one: CheckCase) -> str | None:
+        words = kind(one)
+        return f"{words} with is_causal" if words and one.case.is_causal else None
+
+    return both
 
 
-def _causal_longer(case: CheckCase) -> str | None:
-    return f"{_longer(case)} with is_causal" if _longer(case) and case.case.is_causal else None
+def _empty(one: CheckCase) -> str | None:
+    empty = 0 in (one.case.seq_len, one.case.key_len, one.case.batch)
+    return one.name.replace("_", " ") if empty else None
 
 
-def _empty(case: CheckCase) -> str | None:
-    empty = not case.case.seq_len or not case.case.key_len or not case.case.batch
-    return case.name.replace("_", " ") if empty else None
-
-
-def _example(case: CheckCase) -> str:
+def _example(one: CheckCase) -> str:
     """What a kind is named after: round sizes, of which dtypes have some each, count as one."""
-    return "round sizes" if case.name.startswith("round") else case.name
+    return "round sizes" if one.name.startswith("round") else one.name
 
 
-def _memory(case: CheckCase) -> str | None:
-    return f"inputs in memory as in {_example(case)}" if case.arrange else None
+def _memory(one: CheckCase) -> str | None:
+    return f"inputs in memory as in {_example(one)}" if one.arrange else None
 
 
-def _mask_shape(case: CheckCase) -> str | None:
-    broadcast = any(statement.startswith("attn_mask = torch.") for statement in case.prepare)
-    if case.case.mask == "none" or broadcast:
-        return f"the mask of {_example(case)}" if broadcast else None
-    return "a mask of (query_len, key_len)"
+def _mask_shape(one: CheckCase) -> str | None:
+    if any(statement.startswith("attn_mask = torch.") for statement in one.prepare):
+        return f"the mask of {_example(one)}"
+    return None if one.case.mask == "none" else "a mask of (query_len, key_len)"
 
 
-def _zero_scale(case: CheckCase) -> str | None:
-    return "a scale of 0" if case.scale == 0.0 else None
-
+_causal_lengths, _causal_longer = _with_is_causal(_lengths), _with_is_causal(_longer)
+_zero_scale = _when("a scale of 0", lambda one: one.scale == 0.0)
 
 # Of several that fit, the widest comes first.
 KINDS: tuple[Kind, ...] = (
@@ -119,43 +96,37 @@ KINDS: tuple[Kind, ...] = (
     _longer,
     _causal_lengths,
     _causal_longer,
-    _dimensions,
+    lambda one: f"{len(one.leading) + 2} dimensions",
     *map(_odd_heads, MULTIPLES),
-    _small_heads,
-    _uneven_heads,
+    _when(
+        f"a head_dim below {LEAST_HEAD}",
+        lambda one: min(one.case.head_dim, one.case.value_dim) < LEAST_HEAD,
+    ),
+    _when(
+        "a head_dim that is no power of 2",
+        lambda one: not (_is_power(one.case.head_dim) and _is_power(one.case.value_dim)),
+    ),
     _wide_heads,
-    _value_dim,
+    _when("a value_dim other than head_dim", lambda one: one.case.value_dim != one.case.head_dim),
     *map(_odd_lengths, MULTIPLES),
     *(_long("key_len", most) for most in LONGEST),
     *(_long("seq_len", most) for most in LONGEST),
     _long("batch", MOST_ITEMS),
     _long("num_heads", MOST_ITEMS),
-    _number_of_heads,
+    _when("an odd number of heads", lambda one: one.leading and one.case.num_heads % 2),
     _empty,
     _memory,
     _mask_shape,
     _zero_scale,
 )
 
-
-def _causal(case: CheckCase) -> str | None:
-    return "is_causal" if case.case.is_causal else None
-
-
-def _mask(case: CheckCase) -> str | None:
-    return None if case.case.mask == "none" else f"a {case.case.mask} mask"
-
-
-def _scale(case: CheckCase) -> str | None:
-    return None if case.scale is None else "scale"
-
-
-def _dropout(case: CheckCase) -> str | None:
-    return "dropout_p" if case.probe == "dropout" else None
-
-
 # What a signature promises, and a kernel may refuse on purpose.
-FEATURES: tuple[Kind, ...] = (_causal, _mask, _scale, _dropout)
+FEATURES: tuple[Kind, ...] = (
+    _when("is_causal", lambda one: one.case.is_causal),
+    lambda one: None if one.case.mask == "none" else f"a {one.case.mask} mask",
+    _when("scale", lambda one: one.scale is not None),
+    _when("dropout_p", lambda one: one.probe == "dropout"),
+)
 PROMISED: tuple[Kind, ...] = (*FEATURES, _zero_scale)
 # What a failure may depend on.
 ALL_KINDS: tuple[Kind, ...] = (

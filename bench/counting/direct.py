@@ -14,10 +14,12 @@ from bench.counting.following import Follower, TooManyOperatorsError
 from bench.counting.fused import Attending
 from bench.counting.python_loop import loop_counts
 from bench.counting.result import ARITHMETIC, CountedOn, Counts, Quantity, nothing_but_useful
-from bench.timing.inputs import Inputs, differentiate, make_inputs
+from bench.process.answers import named, one_line
+from bench.timing.inputs import make_inputs
+from bench.timing.prepared_call import prepare
 from implementations.attention.loop import loop
 from implementations.case import Case, useful_flops
-from implementations.interface import Implementation, Layout, UnsupportedCaseError
+from implementations.interface import Implementation, UnsupportedCaseError
 
 # How the reason begins of a call that goes on where torch does not see it.
 OUTSIDE = "takes its numbers out of torch"
@@ -39,45 +41,41 @@ def count(
         return nothing_but_useful(case, unsupported)
     if implementation.fn is loop:
         return loop_counts(case)
-    try:
-        return _followed(implementation, case, "meta", most_operators)
-    except UnsupportedCaseError as problem:
-        return nothing_but_useful(case, _one_line(problem))
-    except TooManyOperatorsError:
-        return _cut_short(case, most_operators)
-    except (Exception, SystemExit) as problem:
-        return _on_cpu(implementation, case, most_operators, why=_named(problem))
+    why = ""
+    places: tuple[CountedOn, ...] = ("meta", "cpu")
+    for place in places:
+        if place == "cpu":
+            obstacle = _obstacle(implementation, case, why)
+            if obstacle is not None:
+                return nothing_but_useful(case, obstacle)
+        try:
+            return _followed(implementation, case, place, most_operators)
+        except UnsupportedCaseError as problem:
+            return nothing_but_useful(case, one_line(problem))
+        except TooManyOperatorsError:
+            reason = f"it has more than {most_operators} operators, too many to follow"
+            return nothing_but_useful(case, reason, is_cut_short=True)
+        except (Exception, SystemExit) as problem:
+            why = f"{named(problem)}; on meta tensors: {why}" if why else named(problem)
+    return nothing_but_useful(case, why)
 
 
-def _on_cpu(
-    implementation: Implementation, case: Case, most_operators: int | None, *, why: str
-) -> Counts:
-    """The counts of a real call, since following it without data ended with `why`."""
+def _obstacle(implementation: Implementation, case: Case, why: str) -> str | None:
+    """Why there is no real call, although following the program without data ended with `why`."""
     if "cpu" not in implementation.devices:
-        return nothing_but_useful(case, f"not countable on meta tensors ({why})")
+        return f"not countable on meta tensors ({why})"
     if case.batch * case.num_heads * case.seq_len * case.key_len > MOST_PAIRS_ON_CPU:
-        return nothing_but_useful(
-            case,
+        return (
             f"not countable on meta tensors ({why}), and for a real call on the CPU it has more "
-            f"than {MOST_PAIRS_ON_CPU} scores",
+            f"than {MOST_PAIRS_ON_CPU} scores"
         )
-    try:
-        return _followed(implementation, case, "cpu", most_operators)
-    except UnsupportedCaseError as problem:
-        return nothing_but_useful(case, _one_line(problem))
-    except TooManyOperatorsError:
-        return _cut_short(case, most_operators)
-    except (Exception, SystemExit) as problem:
-        return nothing_but_useful(case, f"{_named(problem)}; on meta tensors: {why}")
+    return None
 
 
 def _followed(
     implementation: Implementation, case: Case, counted_on: CountedOn, most_operators: int | None
 ) -> Counts:
-    if counted_on == "meta":
-        inputs = _without_data(case, implementation.layout)
-    else:
-        inputs = make_inputs(replace(case, device="cpu"), layout=implementation.layout)
+    inputs = make_inputs(replace(case, device=counted_on), layout=implementation.layout)
     follower = Follower(case.device_type, most_operators=most_operators)
     attending = Attending(case.device_type, follower.paused)
     # What a kernel prints must not get into a document on stdout.
@@ -88,16 +86,11 @@ def _followed(
         attending,
         follower,
     ):
-        outputs = _called(implementation, case, inputs)
+        outputs = prepare(implementation, inputs, case).run()
     if attending.taken_out:
         ways = " and ".join(sorted(attending.taken_out))
         return nothing_but_useful(case, f"{OUTSIDE} ({ways}), where no operator shows what they do")
     return _summed(case, follower, outputs, counted_on)
-
-
-def _cut_short(case: Case, most_operators: int | None) -> Counts:
-    reason = f"it has more than {most_operators} operators, too many to follow"
-    return nothing_but_useful(case, reason, is_cut_short=True)
 
 
 def _summed(
@@ -133,63 +126,9 @@ def _summed(
     )
 
 
-def _called(implementation: Implementation, case: Case, inputs: Inputs) -> Sequence[Tensor]:
-    """The output of one call and, with a backward pass, the gradients."""
-    tensors = (inputs.query, inputs.key, inputs.value)
-    if not case.is_backward:
-        with torch.no_grad():
-            output = implementation.call(
-                *tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal
-            )
-        return (_checked(output),)
-    leaves = tuple(tensor.requires_grad_() for tensor in tensors)
-    output = implementation.call(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
-    gradients = differentiate(_checked(output), leaves, inputs.grad_output)
-    return (output.detach(), *(one for one in gradients if one is not None))
-
-
-def _checked(output: object) -> Tensor:
-    if not isinstance(output, Tensor):
-        raise TypeError(f"expected a tensor, got {type(output).__name__}")
-    return output
-
-
-def _without_data(case: Case, layout: Layout) -> Inputs:
-    """Inputs on the meta device, which has shapes and no memory."""
-    dtype: torch.dtype = getattr(torch, case.dtype)
-
-    def shaped(rows: int, columns: int) -> Tensor:
-        sizes = (case.batch, case.num_heads, rows, columns)
-        if layout == "bhsd":
-            return torch.empty(sizes, dtype=dtype, device="meta")
-        return torch.empty(
-            (case.batch, rows, case.num_heads, columns), dtype=dtype, device="meta"
-        ).transpose(1, 2)
-
-    mask = None
-    if case.mask != "none":
-        kind = torch.bool if case.mask == "boolean" else dtype
-        mask = torch.empty((case.seq_len, case.key_len), dtype=kind, device="meta")
-    return Inputs(
-        query=shaped(case.seq_len, case.head_dim),
-        key=shaped(case.key_len, case.head_dim),
-        value=shaped(case.key_len, case.value_dim),
-        grad_output=shaped(case.seq_len, case.value_dim),
-        attn_mask=mask,
-    )
-
-
 def _eager() -> contextlib.AbstractContextManager[object]:
     """Where a compiler may be at work: its programs run operator by operator, as written."""
     if "torch._dynamo" not in sys.modules:  # to load it takes seconds
         return contextlib.nullcontext()
     stance: contextlib.AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
     return stance
-
-
-def _named(problem: BaseException) -> str:
-    return f"{type(problem).__name__}: {_one_line(problem)}"
-
-
-def _one_line(problem: BaseException) -> str:
-    return str(problem).partition("\n")[0][:200]

@@ -31,7 +31,6 @@ from bench.counting.polynomials import LETTERS, Point
 from bench.counting.result import QUANTITIES, Quantity
 from bench.counting.search import point_of
 from implementations.case import Case, CaseError, Pass
-from implementations.catalogue import catalogue, in_this_layout, load_all
 from implementations.interface import Implementation
 
 SIZES = Point(b=1, h=8, n=2**20, d=64)
@@ -47,34 +46,6 @@ CONVENTIONS = (
     "distinct element of an operand once. Launches are operators other than views. Workspace is "
     "the peak beyond inputs and outputs; scalars of a few bytes are left out."
 )
-
-
-def run_counts(
-    names: Sequence[str],
-    specs: Sequence[str] = (),
-    *,
-    layout: str = "bhsd",
-    dtype: str = "float32",
-    pass_: Pass = "forward",
-    is_causal: bool = False,
-    at: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
-    """The document for the named implementations and the user's kernels.
-
-    If none is named, for all but those that compile, whose operators cannot be counted.
-    `at` gives sizes by letter (b, h, n, d); those left out are `SIZES`.
-
-    Raises:
-        CatalogueError: an implementation that cannot be loaded.
-        CaseError: a size, dtype or pass that does not exist.
-
-    """
-    chosen = (
-        names if names or specs else [name for name, one in catalogue().items() if not one.compiles]
-    )
-    implementations = load_all(chosen, in_this_layout(specs, layout))
-    sizes = sizes_of(at or {})
-    return document(implementations, dtype=dtype, pass_=pass_, is_causal=is_causal, sizes=sizes)
 
 
 def sizes_of(at: Mapping[str, int]) -> Point:

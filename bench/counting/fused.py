@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -34,8 +35,6 @@ TAKEN_OUT = {
     torch.Tensor.data_ptr: "data_ptr",
 }
 """How a kernel takes numbers, or their address, to where no operator shows what becomes of them."""
-
-Attention = Callable[..., Tensor]
 
 
 class Attending(TorchFunctionMode):
@@ -63,7 +62,8 @@ class Attending(TorchFunctionMode):
         """Run one function of torch, attention in its fused form."""
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention and args[0].is_meta:
-            return self._attention(func, *args, **kwargs)
+            output = self._attention(_asked(*args, **kwargs))
+            return func(*args, **kwargs) if output is None else output
         if func in TAKEN_OUT and args[0].is_floating_point() and args[0].numel() > 1:
             if args[0].is_meta:
                 # An address of no memory would end the process in a kernel that follows it.
@@ -71,57 +71,40 @@ class Attending(TorchFunctionMode):
             self.taken_out.add(TAKEN_OUT[func])
         return func(*args, **kwargs)
 
-    def _attention(
-        self,
-        math_path: Attention,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
+    def _attention(self, asked: SimpleNamespace) -> Tensor | None:
+        """The output of the fused kernel that torch takes; None where it takes none."""
         with self._unfollowed():
-            choice = _choice(
-                self._device,
-                *(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa),
-            )
-        if choice == MATH:
-            return math_path(
-                query,
-                key,
-                value,
-                attn_mask,
-                dropout_p,
-                is_causal,
-                scale=scale,
-                enable_gqa=enable_gqa,
-            )
-        if value.shape[-1] != query.shape[-1]:
+            if _choice(self._device, asked) == MATH:
+                return None
+        if asked.value.shape[-1] != asked.query.shape[-1]:
             raise NotImplementedError("fused kernels are counted for value_dim = head_dim only")
-        if attn_mask is not None and attn_mask.dtype == torch.bool:
+        mask = asked.attn_mask
+        if mask is not None and mask.dtype == torch.bool:
             # As torch does it: a dense mask to add, of every head.
-            dense = torch.where(attn_mask, 0.0, -math.inf)
-            attn_mask = dense.to(query.dtype)
+            mask = torch.where(mask, 0.0, -math.inf).to(asked.query.dtype)
         output: Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
+            *(asked.query, asked.key, asked.value, asked.dropout_p, asked.is_causal),
+            attn_mask=mask,
+            scale=asked.scale,
         )[0]
         return output
 
 
-def _choice(
-    device: str,
+def _asked(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
-    dropout_p: float,
-    is_causal: bool,
-    scale: float | None,
-    enable_gqa: bool,
-) -> int:
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> SimpleNamespace:
+    """The arguments of fused attention by their names."""
+    return SimpleNamespace(**locals())
+
+
+def _choice(device: str, asked: SimpleNamespace) -> int:
     """The number of the back end that torch takes for such tensors on that device."""
     if device == "cuda" and not torch.cuda.is_available():
         # Without a GPU to ask: any fused kernel that is allowed, which none is in float64.
@@ -130,16 +113,17 @@ def _choice(
             or torch._C._get_mem_efficient_sdp_enabled()
             or torch._C._get_cudnn_sdp_enabled()
         )
-        return int(allowed and query.dtype != torch.float64)
+        return int(allowed and asked.query.dtype != torch.float64)
+    query, key, value = (_stand_in(one, device) for one in (asked.query, asked.key, asked.value))
     found: int = torch._fused_sdp_choice(
-        _stand_in(query, device),
-        _stand_in(key, device),
-        _stand_in(value, device),
-        None if mask is None else _stand_in(mask, device),
-        dropout_p,
-        is_causal,
-        scale=scale,
-        enable_gqa=enable_gqa,
+        query,
+        key,
+        value,
+        None if asked.attn_mask is None else _stand_in(asked.attn_mask, device),
+        asked.dropout_p,
+        asked.is_causal,
+        scale=asked.scale,
+        enable_gqa=asked.enable_gqa,
     )
     return found
 

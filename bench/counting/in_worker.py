@@ -10,7 +10,7 @@ from bench.counting.result import QUANTITIES
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker, WorkerLost, succeeded
 from implementations.case import Case
-from implementations.catalogue import CatalogueError, in_this_layout
+from implementations.specs import CatalogueError
 
 LIMIT_S = 60.0
 
@@ -26,7 +26,7 @@ def counts_in_worker(
     is_causal: bool,
     at: Mapping[str, int],
 ) -> dict[str, Any]:
-    """The document of `bench.counting.document.run_counts`, one request an implementation.
+    """The document of `bench.counting.document`, one request an implementation.
 
     Raises:
         CatalogueError: an implementation that cannot be loaded, or that ended the process.
@@ -37,8 +37,7 @@ def counts_in_worker(
     Case(seq_len=1, dtype=dtype, pass_=pass_)  # type: ignore[arg-type]  # it checks it
     kernels = Kernels(worker)
     found: dict[str, Any] = {}
-    chosen = kernels.load_all(names, in_this_layout(specs, layout)) or kernels.unless_named()
-    for implementation in chosen:
+    for implementation in kernels.chosen(names, specs, layout):
         try:
             answer = worker.ask(
                 "counts",

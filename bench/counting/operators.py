@@ -10,7 +10,7 @@ everything on integers and booleans are none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -100,7 +100,7 @@ def rule_of(operator: torch._ops.OpOverload) -> Rule:
         if name in RULES:
             return RULES[name]
         if name in MOVES or torch.Tag.view_copy in operator.tags:
-            return _nothing
+            return lambda *_: NOTHING
         if name in EVALUATIONS:
             return _evaluation
         if name in COMPOSED:
@@ -111,15 +111,7 @@ def rule_of(operator: torch._ops.OpOverload) -> Rule:
     reduction = getattr(torch.Tag, "reduction", None)
     if reduction is not None and reduction in operator.tags:
         return _reduction
-    return _unknown
-
-
-def _nothing(_: Bound, __: Sequence[Tensor]) -> Cost:
-    return NOTHING
-
-
-def _unknown(_: Bound, __: Sequence[Tensor]) -> Cost:
-    return UNKNOWN
+    return lambda *_: UNKNOWN
 
 
 def _pointwise(arguments: Bound, written: Sequence[Tensor]) -> Cost:
@@ -143,6 +135,20 @@ def _reduction(arguments: Bound, _: Sequence[Tensor]) -> Cost:
     return Cost(others=_tensor(arguments, "self").numel()) if _on_floats(arguments) else NOTHING
 
 
+def _each(name: str, *, others: int, transcendentals: int = 0) -> Rule:
+    """So many steps for each element of one argument: a formula for what the operator hides."""
+
+    def rule(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+        elements = _tensor(arguments, name).numel()
+        return Cost(
+            others=others * elements,
+            transcendentals=transcendentals * elements,
+            by_formula=True,
+        )
+
+    return rule
+
+
 def _scan(arguments: Bound, _: Sequence[Tensor]) -> Cost:
     elements = _tensor(arguments, "self").numel()
     return Cost(others=elements, by_formula=True) if _on_floats(arguments) else NOTHING
@@ -152,48 +158,10 @@ def _mean(arguments: Bound, written: Sequence[Tensor]) -> Cost:
     return Cost(others=_tensor(arguments, "self").numel() + _numel(written))
 
 
-def _variance(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    # The mean, the distances from it, their squares and their sum.
-    return Cost(others=4 * _tensor(arguments, "self").numel(), by_formula=True)
-
-
-def _softmax(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    # Largest, difference, sum and quotient, and one exp; logarithmic: one more log, which the
-    # rows share, in place of the quotient.
-    elements = _tensor(arguments, "self").numel()
-    return Cost(others=4 * elements, transcendentals=elements, by_formula=True)
-
-
-def _safe_softmax(arguments: Bound, written: Sequence[Tensor]) -> Cost:
-    # A softmax, and each score compared with -inf.
-    plain = _softmax(arguments, written)
-    return replace(plain, others=plain.others + _tensor(arguments, "self").numel())
-
-
-def _softmax_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    # With w the weights and g what comes down: w * (g - sum(w * g)).
-    return Cost(others=4 * _tensor(arguments, "grad_output").numel(), by_formula=True)
-
-
-def _log_softmax_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    elements = _tensor(arguments, "grad_output").numel()
-    return Cost(others=3 * elements, transcendentals=elements, by_formula=True)
-
-
 def _log_sum_exp(arguments: Bound, written: Sequence[Tensor]) -> Cost:
     elements = _tensor(arguments, "self").numel()
     rows = _numel(written)
     return Cost(others=3 * elements + rows, transcendentals=elements + rows, by_formula=True)
-
-
-def _norm(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    # Mean and variance (5), difference, quotient, weight and bias.
-    return Cost(others=8 * _tensor(arguments, "input").numel(), by_formula=True)
-
-
-def _norm_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    # Two row sums of products, the gradient of the input from them, those of weight and bias.
-    return Cost(others=13 * _tensor(arguments, "input").numel(), by_formula=True)
 
 
 def _product(left: str) -> Rule:
@@ -283,29 +251,30 @@ FORWARDS = (
     "_scaled_dot_product_cudnn_attention",
 )
 
+# Largest, difference, sum and quotient, and one exp; logarithmic: one more log, which the rows
+# share, in place of the quotient.
+SOFTMAX = _each("self", others=4, transcendentals=1)
+
 RULES: dict[str, Rule] = {
-    "mm": _product("self"),
-    "bmm": _product("self"),
-    "mv": _product("self"),
-    "dot": _product("self"),
-    "vdot": _product("self"),
+    **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot"), _product("self")),
     "addmm": _product("mat1"),
     "addmv": _product("mat"),
     "baddbmm": _product("batch1"),
-    "softmax": _softmax,
-    "_softmax": _softmax,
-    "_safe_softmax": _safe_softmax,
-    "_log_softmax": _softmax,
-    "_softmax_backward_data": _softmax_backward,
-    "_log_softmax_backward_data": _log_softmax_backward,
+    **dict.fromkeys(("softmax", "_softmax", "_log_softmax"), SOFTMAX),
+    # Each score is compared with -inf too.
+    "_safe_softmax": _each("self", others=5, transcendentals=1),
+    # With w the weights and g what comes down: w * (g - sum(w * g)).
+    "_softmax_backward_data": _each("grad_output", others=4),
+    "_log_softmax_backward_data": _each("grad_output", others=3, transcendentals=1),
     "logsumexp": _log_sum_exp,
-    "native_layer_norm": _norm,
-    "native_layer_norm_backward": _norm_backward,
+    # Mean and variance (5), difference, quotient, weight and bias.
+    "native_layer_norm": _each("input", others=8),
+    # Two row sums of products, the gradient of the input from them, those of weight and bias.
+    "native_layer_norm_backward": _each("input", others=13),
     "pow": _power,
     "mean": _mean,
-    "var": _variance,
-    "var_mean": _variance,
-    "std": _variance,
+    # The mean, the distances from it, their squares and their sum.
+    **dict.fromkeys(("var", "var_mean", "std"), _each("self", others=4)),
     **dict.fromkeys(SCANS, _scan),
     **dict.fromkeys(("all", "amax", "amin", "any", "max", "min", "prod", "sum"), _reduction),
     **dict.fromkeys(FORWARDS, _attention),

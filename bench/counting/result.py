@@ -35,7 +35,7 @@ QUANTITIES: tuple[Quantity, ...] = ("useful_flops", *EXECUTED)
 class Counts:
     """What one call does; None where it is not known, with the reason in `reasons`.
 
-    `useful_flops`: operations that the formula needs, pairs counted exactly (`bench.counts`).
+    `useful_flops`: operations that the formula needs, pairs counted exactly (`useful_flops`).
     `executed_flops`: floating-point operations that the program executes: those of matrix products
     (`matmul_flops`) and one for each element of any other arithmetic. A multiply-add is two
     operations. Copies, fills and selections are none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from bench.counting.direct import count
 from bench.counting.lattice import Fitted, fitted
@@ -109,7 +110,7 @@ class Search:
     def counts(self, case: Case) -> Counts:
         """What the polynomials give for a case; None where they do not reach, with the reason."""
         point = point_of(case)
-        values: dict[Quantity, int] = {}
+        values: dict[str, Any] = {}
         reasons: dict[Quantity, str] = {}
         for quantity in EXECUTED:
             formula = self.formula(quantity)
@@ -125,13 +126,7 @@ class Search:
         formulas = self._formulas.values()
         return Counts(
             useful_flops=useful_flops(case),
-            executed_flops=values.get("executed_flops"),
-            matmul_flops=values.get("matmul_flops"),
-            transcendentals=values.get("transcendentals"),
-            bytes_read=values.get("bytes_read"),
-            bytes_written=values.get("bytes_written"),
-            launches=values.get("launches"),
-            workspace_bytes=values.get("workspace_bytes"),
+            **values,
             counted_on=self.counted_on[0] if self.counted_on else None,
             by_formula=frozenset(
                 ("useful_flops", *(f.quantity for f in formulas if f.is_by_formula))

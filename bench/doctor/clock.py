@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.doctor.finding import Finding, grade
+from bench.doctor.finding import Finding, grade, judged, unknown
 from bench.doctor.known_durations import LARGEST_ERROR, HarnessOverhead, TimerReading
 from bench.machine.linux_files import read
 from bench.timing.stopwatch import HarnessCosts
@@ -34,20 +34,14 @@ def clock_source(root: Path) -> Finding:
     """What the kernel's clock is read from."""
     source = read(root / SOURCE)
     if not source:
-        return Finding(
-            name="clock_source",
-            status="unknown",
-            found="What the clock is read from is not told here.",
-        )
+        return unknown("clock_source", "What the clock is read from is not told here.")
     slow = source in SLOW_SOURCES
-    return Finding(
-        name="clock_source",
-        status="warning" if slow else "good",
-        found=f"The clock is read from {source}"
+    return judged(
+        "clock_source",
+        "warning" if slow else "good",
+        f"The clock is read from {source}"
         + (", which is slow: the processor's own was not trusted." if slow else "."),
-        advice='"sudo dmesg | grep -i tsc" says why; "tsc=reliable" at boot overrules it.'
-        if slow
-        else None,
+        advice='"sudo dmesg | grep -i tsc" says why; "tsc=reliable" at boot overrules it.',
         value=source,
     )
 
@@ -56,12 +50,12 @@ def clock_cost(costs: HarnessCosts) -> Finding:
     """The smallest step of the clock and what a read of it takes, beside readings of a few ms."""
     uncertain = costs.clock_resolution_s + costs.clock_cost_s
     slow = uncertain > SLOW_CLOCK_S
-    return Finding(
-        name="clock_cost",
-        status="warning" if slow else "good",
-        found=f"The clock tells {_time(costs.clock_resolution_s)} apart, and a read of it takes "
+    return judged(
+        "clock_cost",
+        "warning" if slow else "good",
+        f"The clock tells {_time(costs.clock_resolution_s)} apart, and a read of it takes "
         f"{_time(costs.clock_cost_s)}.",
-        advice="Short kernels suffer most; see what the clock is read from." if slow else None,
+        advice="Short kernels suffer most; see what the clock is read from.",
         value=round(uncertain * 1e9, 1),
         unit="ns",
     )
@@ -70,14 +64,12 @@ def clock_cost(costs: HarnessCosts) -> Finding:
 def harness_overhead(overhead: HarnessOverhead) -> Finding:
     """What a call costs the harness, and what of that is left in a reading."""
     much = overhead.after_s > LARGEST_LEFT_S
-    return Finding(
-        name="harness_overhead",
-        status="warning" if much else "good",
-        found=f"An empty call takes {overhead.before_s * 1e9:.1f} ns in the harness's loop, and "
+    return judged(
+        "harness_overhead",
+        "warning" if much else "good",
+        f"An empty call takes {overhead.before_s * 1e9:.1f} ns in the harness's loop, and "
         f"reads as {overhead.after_s * 1e9:.1f} ns after subtraction.",
-        advice="The machine was disturbed when the harness was calibrated: quieten it, try again."
-        if much
-        else None,
+        advice="The machine was disturbed when the harness was calibrated: quieten it, try again.",
         value=round(overhead.after_s * 1e9, 2),
         unit="ns",
     )
@@ -88,13 +80,11 @@ def timer(readings: Sequence[TimerReading]) -> Finding:
     worst = max((one.error for one in readings), key=abs)
     bad = abs(worst) > LARGEST_ERROR
     each = ", ".join(f"{_time(one.asked_s)} {one.error:+.2%}" for one in readings)
-    return Finding(
-        name="timer",
-        status="problem" if bad else "good",
-        found=f"Kernels of known duration read with errors of {each}.",
-        advice="Readings cannot be trusted now: quieten the machine and examine it again."
-        if bad
-        else None,
+    return judged(
+        "timer",
+        "problem" if bad else "good",
+        f"Kernels of known duration read with errors of {each}.",
+        advice="Readings cannot be trusted now: quieten the machine and examine it again.",
         value=round(worst * 100, 4),
         unit="%",
     )
@@ -108,15 +98,15 @@ def interruptions(readings: Sequence[TimerReading]) -> Finding:
     worst = max(readings, key=lambda one: one.stretched)
     status = grade(worst.stretched, warning_above=INTERRUPTED, problem_above=INTERRUPTED_MUCH)
     quiet = status == "good"
-    return Finding(
-        name="interruptions",
-        status=status,
-        found="Kernels that spin for a known time took at most "
+    return judged(
+        "interruptions",
+        status,
+        "Kernels that spin for a known time took at most "
         f"{max(0.0, worst.stretched):.2%} longer, as a median."
         if quiet
         else f"A kernel that spins for {_time(worst.asked_s)} took {worst.stretched:.1%} longer, "
         "as a median: it lost the core.",
-        advice=None if quiet else "See what is found of other load, container limits and the host.",
+        advice="See what is found of other load, container limits and the host.",
         value=round(worst.stretched * 100, 4),
         unit="%",
     )
@@ -133,21 +123,17 @@ def scatter(clock: Callable[[], float], work: Callable[[], object]) -> Finding:
         times.append(clock() - start)
     quickest = min(times)
     if quickest <= 0:
-        return Finding(
-            name="scatter", status="unknown", found="The clock is too coarse to see the work."
-        )
+        return unknown("scatter", "The clock is too coarse to see the work.")
     longer = sorted(one / quickest - 1.0 for one in times)
     # The slowest tenth is left out, so that a single interruption does not decide.
     usual = longer[REPEATS * 9 // 10 - 1]
     status = grade(usual, warning_above=SCATTERED, problem_above=SCATTERED_MUCH)
-    return Finding(
-        name="scatter",
-        status=status,
-        found=f"The same {_time(quickest)} of work took {longer[1]:.1%} to {longer[-1]:.1%} longer "
+    return judged(
+        "scatter",
+        status,
+        f"The same {_time(quickest)} of work took {longer[1]:.1%} to {longer[-1]:.1%} longer "
         f"than at its quickest; nine in ten times, at most {usual:.1%}.",
-        advice=None
-        if status == "good"
-        else "Something takes or slows the core: other work, heat, or a varying clock.",
+        advice="Something takes or slows the core: other work, heat, or a varying clock.",
         value=round(usual * 100, 2),
         unit="%",
     )
@@ -196,17 +182,15 @@ def _shared(
             break
     quickest = statistics.quantiles(times, n=50)[0] if len(times) > 1 else 0.0
     if quickest <= 0:
-        return Finding(
-            name=name, status="unknown", found="The clock is too coarse to see the work."
-        )
+        return unknown(name, "The clock is too coarse to see the work.")
     share = sum(one for one in times if one > SHARED_SLOWER * quickest) / sum(times)
     status = grade(share, warning_above=SHARED, problem_above=SHARED_MUCH)
-    return Finding(
-        name=name,
-        status=status,
-        found=f"For {share:.0%} of {GLIMPSED_S:g} seconds the same {_time(quickest)} of {work} "
+    return judged(
+        name,
+        status,
+        f"For {share:.0%} of {GLIMPSED_S:g} seconds the same {_time(quickest)} of {work} "
         f"took at least {SHARED_SLOWER - 1:.0%} longer than at its quickest.",
-        advice=None if status == "good" else advice,
+        advice=advice,
         value=round(share, 4),
         unit="share",
     )

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import psutil
 
 from bench.doctor import clock, limits, load, memory, processor, surroundings
-from bench.doctor.finding import Finding, verdict
+from bench.doctor.finding import Finding, unknown, verdict
 from bench.doctor.gpu import gpu_findings
 from bench.doctor.machine import Machine
 
@@ -88,7 +88,7 @@ def _findings(checks: Iterable[tuple[str, Check]]) -> list[Finding]:
         except (OSError, psutil.Error, ValueError) as problem:
             said = str(problem).partition("\n")[0] or type(problem).__name__
             title = name.replace("_", " ").capitalize()
-            one = Finding(name=name, status="unknown", found=f"{title} could not be read: {said}.")
+            one = unknown(name, f"{title} could not be read: {said}.")
         found += [one] if isinstance(one, Finding) else one
     return found
 

@@ -22,6 +22,25 @@ class Finding:
     unit: str | None = None
 
 
+def judged(
+    name: str,
+    status: Status,
+    found: str,
+    *,
+    advice: str | None = None,
+    value: float | str | None = None,
+    unit: str | None = None,
+) -> Finding:
+    """A finding; what is good needs no advice."""
+    told = None if status == "good" else advice
+    return Finding(name=name, status=status, found=found, advice=told, value=value, unit=unit)
+
+
+def unknown(name: str, found: str, advice: str | None = None) -> Finding:
+    """What this machine does not tell."""
+    return judged(name, "unknown", found, advice=advice)
+
+
 def grade(value: float, *, warning_above: float, problem_above: float = float("inf")) -> Status:
     """The status of a number of which less is better."""
     if value > problem_above:

@@ -8,287 +8,236 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from bench.doctor.finding import Finding, Status, counted
-from bench.doctor.nvml import Nvml, load_nvml
+from bench.doctor.finding import Finding, counted, judged, unknown
+from bench.machine.nvml import (
+    CLOCK_LIMITS,
+    ENABLED,
+    HARMLESS,
+    SM_CLOCK,
+    TEMPERATURE,
+    TEMPERATURE_OF_DIE,
+    Sensor,
+    in_words,
+    load,
+)
 
-T = TypeVar("T")
-
-ENABLED = 1
-SM_CLOCK = 1
-CORE_SENSOR = 0
 SLOWDOWN_THRESHOLD = 1
 NEAR_HOT_C = 5
 BUSY_PERCENT = 5
-INSTALL = "pip install nvidia-ml-py"
-
-# The bits of NVML's clock event reasons: what holds the clock down, in words, and how bad it is.
-HARMLESS = 0x1 | 0x2 | 0x100  # idle, application clocks, display clocks
-HELD_DOWN: Mapping[int, tuple[str, Status]] = {
-    0x4: ("its power limit", "warning"),
-    0x8: ("a hardware slowdown (heat or power supply)", "problem"),
-    0x10: ("a slower GPU that it is synchronised with", "warning"),
-    0x20: ("the driver, since it is hot", "warning"),
-    0x40: ("the hardware, since it is too hot", "problem"),
-    0x80: ("the power supply's brake", "problem"),
-}
+# Heat and power supply: the clock will stay low until somebody does something.
+LASTING = 0x8 | 0x40 | 0x80
+ASK_SMI = "See what nvidia-smi says."
+LOCK = "sudo nvidia-smi --lock-gpu-clocks=MHZ (--reset-gpu-clocks undoes it)"
+ABSENT = "No NVIDIA GPU is seen; the CPU is measured."
 
 
 def gpu_findings(
     root: Path = Path("/"),
     environment: Mapping[str, str] = os.environ,
-    load: Callable[[], Nvml] = load_nvml,
+    load: Callable[[], Any] = load,
 ) -> list[Finding]:
     """What there is to say of the GPU; one harmless finding where there is none."""
     driver = (root / "proc" / "driver" / "nvidia").exists()
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
-        return [_none("CUDA_VISIBLE_DEVICES hides all GPUs; the CPU is measured.")]
+        hidden = "CUDA_VISIBLE_DEVICES hides all GPUs; the CPU is measured."
+        return [judged("gpu", "good", hidden)]
     try:
         nvml = load()
     except ImportError:
         if not driver:
-            return [_none("No NVIDIA GPU is seen; the CPU is measured.")]
+            return [judged("gpu", "good", ABSENT)]
         found = "There is an NVIDIA GPU, but NVML's Python binding (pynvml) is not installed."
-        return [Finding(name="gpu", status="unknown", found=found, advice=INSTALL)]
+        return [unknown("gpu", found, "pip install nvidia-ml-py")]
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as problem:
         if not driver:
-            return [_none("No NVIDIA GPU is seen; the CPU is measured.")]
+            return [judged("gpu", "good", ABSENT)]
         found = f"There is an NVIDIA driver, but NVML does not answer ({problem})."
-        return [
-            Finding(name="gpu", status="unknown", found=found, advice="See what nvidia-smi says.")
-        ]
+        return [unknown("gpu", found, ASK_SMI)]
     try:
-        return _Gpu.first(nvml, visible).findings()
+        return _findings(nvml, (visible or "0").split(",")[0].strip())
     except nvml.NVMLError as problem:
         found = f"NVML does not show the GPU that would be used ({problem})."
-        return [
-            Finding(name="gpu", status="unknown", found=found, advice="See what nvidia-smi says.")
-        ]
+        return [unknown("gpu", found, ASK_SMI)]
     finally:
         with contextlib.suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
 
 
-def _none(found: str) -> Finding:
-    return Finding(name="gpu", status="good", found=found)
+def _findings(nvml: Any, wanted: str) -> list[Finding]:
+    """Those of the GPU that torch calls cuda:0, if all are of one kind."""
+    by_number = wanted.isdigit()
+    handle = (
+        nvml.nvmlDeviceGetHandleByIndex(int(wanted))
+        if by_number
+        else nvml.nvmlDeviceGetHandleByUUID(wanted)
+    )
+    number, name = nvml.nvmlDeviceGetCount(), nvml.nvmlDeviceGetName(handle)
+    model = name.decode() if isinstance(name, bytes) else name
+    others = f", one of {number}" if number > 1 else ""
+    gpu = Sensor(nvml, handle)
+    return [
+        judged("gpu", "good", f"The GPU that is measured: {model}{others}.", value=model),
+        *(
+            look(gpu) or unknown(name, f"{what} is not told by this GPU.")
+            for name, what, look in LOOKS
+        ),
+    ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Gpu:
-    nvml: Nvml
-    handle: object
-    all_gpus: int
+def _clock(gpu: Sensor) -> Finding | None:
+    now = gpu.known("nvmlDeviceGetClockInfo", arguments=(SM_CLOCK,))
+    most = gpu.known("nvmlDeviceGetMaxClockInfo", arguments=(SM_CLOCK,))
+    if now is None or most is None:
+        return None
+    found = f"The GPU's clock is at {now} of at most {most} MHz now; idle, it is low."
+    return judged("gpu_clock", "good", found, value=now, unit="MHz")
 
-    @classmethod
-    def first(cls, nvml: Nvml, visible: str | None) -> _Gpu:
-        """The GPU that torch calls cuda:0, if all are of one kind."""
-        wanted = (visible or "0").split(",")[0].strip()
-        if wanted.isdigit():
-            handle = nvml.nvmlDeviceGetHandleByIndex(int(wanted))
-        else:
-            handle = nvml.nvmlDeviceGetHandleByUUID(wanted)
-        return cls(nvml=nvml, handle=handle, all_gpus=nvml.nvmlDeviceGetCount())
 
-    def findings(self) -> list[Finding]:
-        return [
-            self._model(),
-            self._clock(),
-            self._application_clock(),
-            self._throttling(),
-            self._temperature(),
-            self._power_limit(),
-            self._others(),
-            self._divided(),
-            self._persistence(),
-            self._ecc(),
-        ]
+def _application_clock(gpu: Sensor) -> Finding:
+    name = "gpu_application_clock"
+    now = gpu.known("nvmlDeviceGetApplicationsClock", arguments=(SM_CLOCK,))
+    usual = gpu.known("nvmlDeviceGetDefaultApplicationsClock", arguments=(SM_CLOCK,))
+    if now is None or usual is None:
+        found = "Whether the GPU's clock is locked is not told; unlocked, it varies with heat."
+        return unknown(name, found, LOCK)
+    if now != usual:
+        found = f"The GPU's clock is held at {now} MHz while it works (usually {usual})."
+        return judged(name, "good", found, value=now, unit="MHz")
+    found = (
+        "No clock is set for the GPU, unless by --lock-gpu-clocks, which is not told: "
+        "it varies with heat and power."
+    )
+    return judged(name, "warning", found, advice=LOCK, value=now, unit="MHz")
 
-    def _ask(self, call: Callable[[], T]) -> T | None:
-        """The answer; None where this GPU or driver has none."""
-        try:
-            return call()
-        except (self.nvml.NVMLError, AttributeError):
+
+def _throttling(gpu: Sensor) -> Finding | None:
+    limits = gpu.known(*CLOCK_LIMITS)
+    if limits is None:
+        return None
+    slowing = in_words(limits & ~sum(HARMLESS))
+    found = "Nothing holds the GPU's clock down."
+    if slowing:
+        found = f"The GPU's clock is held down: {', '.join(slowing)}."
+    return judged(
+        "gpu_throttling",
+        "problem" if limits & LASTING else "warning" if slowing else "good",
+        found,
+        advice="Let it cool, see to its power supply, or lock a clock that it can keep.",
+        value=limits,
+    )
+
+
+def _temperature(gpu: Sensor) -> Finding | None:
+    now = gpu.known(*TEMPERATURE, arguments=(TEMPERATURE_OF_DIE,))
+    slow = gpu.known("nvmlDeviceGetTemperatureThreshold", arguments=(SLOWDOWN_THRESHOLD,))
+    if now is None:
+        return None
+    return judged(
+        "gpu_temperature",
+        "warning" if slow is not None and now > slow - NEAR_HOT_C else "good",
+        f"The GPU is at {now} °C" + ("." if slow is None else f", and slows at {slow}."),
+        advice="Let it cool, and see to its air.",
+        value=now,
+        unit="°C",
+    )
+
+
+def _power_limit(gpu: Sensor) -> Finding | None:
+    limit = gpu.known("nvmlDeviceGetPowerManagementLimit")
+    usual = gpu.known("nvmlDeviceGetPowerManagementDefaultLimit")
+    if limit is None:
+        return None
+    found = f"The GPU may take {limit / 1e3:.0f} W"
+    if usual is not None and limit != usual:
+        found += f"; {usual / 1e3:.0f} W is usual"
+    return judged(
+        "gpu_power_limit",
+        "warning" if usual is not None and limit < usual else "good",
+        f"{found}.",
+        advice=f"sudo nvidia-smi --power-limit={(usual or 0) / 1e3:.0f}",
+        value=limit / 1e3,
+        unit="W",
+    )
+
+
+def _others(gpu: Sensor) -> Finding | None:
+    running = gpu.known("nvmlDeviceGetComputeRunningProcesses")
+    busy = gpu.known("nvmlDeviceGetUtilizationRates")
+    if running is None:
+        return None
+    others = [one.pid for one in running if one.pid != os.getpid()]
+    found = f"The GPU has {counted(len(others), 'other process', 'other processes')} on it"
+    if others:
+        found += f" ({', '.join(map(str, others[:3]))}{', …' if len(others) > 3 else ''})"
+    if busy is not None:
+        found += f"; it was at work {busy.gpu} % of the last moments"
+    at_work = busy is not None and busy.gpu > BUSY_PERCENT
+    return judged(
+        "gpu_processes",
+        "problem" if at_work else "warning" if others else "good",
+        f"{found}.",
+        advice='End what uses it ("nvidia-smi" lists it), or choose another GPU by '
+        "CUDA_VISIBLE_DEVICES.",
+        value=len(others),
+        unit="processes",
+    )
+
+
+def _switch(
+    name: str, question: str, on: str, off: str, *, bad: str | None = None, advice: str = ""
+) -> Callable[[Sensor], Finding | None]:
+    """What is on or off, each in words; `bad` says which of them is a warning."""
+
+    def look(gpu: Sensor) -> Finding | None:
+        mode = gpu.known(question)
+        if mode is None:
             return None
-
-    def _model(self) -> Finding:
-        name = self.nvml.nvmlDeviceGetName(self.handle)
-        model = name.decode() if isinstance(name, bytes) else name
-        others = f", one of {self.all_gpus}" if self.all_gpus > 1 else ""
-        found = f"The GPU that is measured: {model}{others}."
-        return Finding(name="gpu", status="good", found=found, value=model)
-
-    def _clock(self) -> Finding:
-        now = self._ask(lambda: self.nvml.nvmlDeviceGetClockInfo(self.handle, SM_CLOCK))
-        most = self._ask(lambda: self.nvml.nvmlDeviceGetMaxClockInfo(self.handle, SM_CLOCK))
-        if now is None or most is None:
-            return _untold("gpu_clock", "The GPU's clock")
-        found = f"The GPU's clock is at {now} of at most {most} MHz now; idle, it is low."
-        return Finding(name="gpu_clock", status="good", found=found, value=now, unit="MHz")
-
-    def _application_clock(self) -> Finding:
-        name = "gpu_application_clock"
-        lock = "sudo nvidia-smi --lock-gpu-clocks=MHZ (--reset-gpu-clocks undoes it)"
-        now = self._ask(lambda: self.nvml.nvmlDeviceGetApplicationsClock(self.handle, SM_CLOCK))
-        usual = self._ask(
-            lambda: self.nvml.nvmlDeviceGetDefaultApplicationsClock(self.handle, SM_CLOCK)
-        )
-        if now is None or usual is None:
-            found = "Whether the GPU's clock is locked is not told; unlocked, it varies with heat."
-            return Finding(name=name, status="unknown", found=found, advice=lock)
-        locked = now != usual
-        return Finding(
-            name=name,
-            status="good" if locked else "warning",
-            found=f"The GPU's clock is held at {now} MHz while it works (usually {usual})."
-            if locked
-            else "No clock is set for the GPU, unless by --lock-gpu-clocks, which is not told: "
-            "it varies with heat and power.",
-            advice=None if locked else lock,
-            value=now,
-            unit="MHz",
+        # Some modes come with the one that will hold after the next start.
+        value = "on" if (mode if isinstance(mode, int) else mode[0]) == ENABLED else "off"
+        found = on if value == "on" else off
+        return judged(
+            name, "warning" if value == bad else "good", found, advice=advice, value=value
         )
 
-    def _throttling(self) -> Finding:
-        reasons = self._ask(self._reasons)
-        if reasons is None:
-            return _untold("gpu_throttling", "Whether something holds the GPU's clock down")
-        known = [words for bit, words in HELD_DOWN.items() if reasons & bit]
-        if reasons & ~HARMLESS & ~sum(HELD_DOWN):
-            known.append(("a reason without a name", "warning"))
-        if not known:
-            return Finding(
-                name="gpu_throttling",
-                status="good",
-                found="Nothing holds the GPU's clock down.",
-                value=reasons,
-            )
-        bad = any(status == "problem" for _, status in known)
-        return Finding(
-            name="gpu_throttling",
-            status="problem" if bad else "warning",
-            found=f"The GPU's clock is held down by {', and by '.join(one for one, _ in known)}.",
-            advice="Let it cool, see to its power supply, or lock a clock that it can keep.",
-            value=reasons,
-        )
-
-    def _reasons(self) -> int:
-        # The newer name of the same call; drivers and bindings have one of them or both.
-        ask = getattr(self.nvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
-        if ask is None:
-            return self.nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle)
-        return int(ask(self.handle))
-
-    def _temperature(self) -> Finding:
-        now = self._ask(lambda: self.nvml.nvmlDeviceGetTemperature(self.handle, CORE_SENSOR))
-        slow = self._ask(
-            lambda: self.nvml.nvmlDeviceGetTemperatureThreshold(self.handle, SLOWDOWN_THRESHOLD)
-        )
-        if now is None:
-            return _untold("gpu_temperature", "The GPU's temperature")
-        hot = slow is not None and now > slow - NEAR_HOT_C
-        return Finding(
-            name="gpu_temperature",
-            status="warning" if hot else "good",
-            found=f"The GPU is at {now} °C" + ("." if slow is None else f", and slows at {slow}."),
-            advice="Let it cool, and see to its air." if hot else None,
-            value=now,
-            unit="°C",
-        )
-
-    def _power_limit(self) -> Finding:
-        limit = self._ask(lambda: self.nvml.nvmlDeviceGetPowerManagementLimit(self.handle))
-        usual = self._ask(lambda: self.nvml.nvmlDeviceGetPowerManagementDefaultLimit(self.handle))
-        if limit is None:
-            return _untold("gpu_power_limit", "The GPU's power limit")
-        lowered = usual is not None and limit < usual
-        found = f"The GPU may take {limit / 1e3:.0f} W"
-        if usual is not None and limit != usual:
-            found += f"; {usual / 1e3:.0f} W is usual"
-        return Finding(
-            name="gpu_power_limit",
-            status="warning" if lowered else "good",
-            found=f"{found}.",
-            advice=f"sudo nvidia-smi --power-limit={(usual or 0) / 1e3:.0f}" if lowered else None,
-            value=limit / 1e3,
-            unit="W",
-        )
-
-    def _others(self) -> Finding:
-        running = self._ask(lambda: self.nvml.nvmlDeviceGetComputeRunningProcesses(self.handle))
-        busy = self._ask(lambda: self.nvml.nvmlDeviceGetUtilizationRates(self.handle))
-        if running is None:
-            return _untold("gpu_processes", "Who else computes on the GPU")
-        others = [one.pid for one in running if one.pid != os.getpid()]
-        found = f"The GPU has {counted(len(others), 'other process', 'other processes')} on it"
-        if others:
-            found += f" ({', '.join(map(str, others[:3]))}{', …' if len(others) > 3 else ''})"
-        at_work = busy is not None and busy.gpu > BUSY_PERCENT
-        if busy is not None:
-            found += f"; it was at work {busy.gpu} % of the last moments"
-        return Finding(
-            name="gpu_processes",
-            status="problem" if at_work else "warning" if others else "good",
-            found=f"{found}.",
-            advice='End what uses it ("nvidia-smi" lists it), or choose another GPU by '
-            "CUDA_VISIBLE_DEVICES."
-            if others or at_work
-            else None,
-            value=len(others),
-            unit="processes",
-        )
-
-    def _divided(self) -> Finding:
-        mode = self._ask(lambda: self.nvml.nvmlDeviceGetMigMode(self.handle))
-        if mode is None:
-            return _untold("gpu_mig", "Whether the GPU is divided (MIG)")
-        divided = mode[0] == ENABLED
-        return Finding(
-            name="gpu_mig",
-            status="warning" if divided else "good",
-            found="The GPU is divided (MIG): its parts share power and heat, and each is smaller."
-            if divided
-            else "The GPU is not divided (MIG is off).",
-            advice="Compare only with runs on a part of the same size; state the part."
-            if divided
-            else None,
-            value="on" if divided else "off",
-        )
-
-    def _persistence(self) -> Finding:
-        mode = self._ask(lambda: self.nvml.nvmlDeviceGetPersistenceMode(self.handle))
-        if mode is None:
-            return _untold("gpu_persistence", "Whether the GPU's driver stays loaded")
-        on = mode == ENABLED
-        return Finding(
-            name="gpu_persistence",
-            status="good" if on else "warning",
-            found="The GPU's driver stays loaded between programs (persistence mode)."
-            if on
-            else "The GPU's driver is unloaded between programs, and forgets its settings.",
-            advice=None if on else "sudo nvidia-smi --persistence-mode=1",
-            value="on" if on else "off",
-        )
-
-    def _ecc(self) -> Finding:
-        mode = self._ask(lambda: self.nvml.nvmlDeviceGetEccMode(self.handle))
-        if mode is None:
-            return _untold("gpu_ecc", "Whether the GPU corrects memory errors (ECC)")
-        on = mode[0] == ENABLED
-        return Finding(
-            name="gpu_ecc",
-            status="good",
-            found="The GPU corrects memory errors (ECC), which takes some bandwidth on some models."
-            if on
-            else "The GPU does not correct memory errors (ECC is off).",
-            value="on" if on else "off",
-        )
+    return look
 
 
-def _untold(name: str, what: str) -> Finding:
-    return Finding(name=name, status="unknown", found=f"{what} is not told by this GPU.")
+_divided = _switch(
+    "gpu_mig",
+    "nvmlDeviceGetMigMode",
+    "The GPU is divided (MIG): its parts share power and heat, and each is smaller.",
+    "The GPU is not divided (MIG is off).",
+    bad="on",
+    advice="Compare only with runs on a part of the same size; state the part.",
+)
+_persistence = _switch(
+    "gpu_persistence",
+    "nvmlDeviceGetPersistenceMode",
+    "The GPU's driver stays loaded between programs (persistence mode).",
+    "The GPU's driver is unloaded between programs, and forgets its settings.",
+    bad="off",
+    advice="sudo nvidia-smi --persistence-mode=1",
+)
+_ecc = _switch(
+    "gpu_ecc",
+    "nvmlDeviceGetEccMode",
+    "The GPU corrects memory errors (ECC), which takes some bandwidth on some models.",
+    "The GPU does not correct memory errors (ECC is off).",
+)
+LOOKS: tuple[tuple[str, str, Callable[[Sensor], Finding | None]], ...] = (
+    ("gpu_clock", "The GPU's clock", _clock),
+    ("gpu_application_clock", "Whether the GPU's clock is locked", _application_clock),
+    ("gpu_throttling", "Whether something holds the GPU's clock down", _throttling),
+    ("gpu_temperature", "The GPU's temperature", _temperature),
+    ("gpu_power_limit", "The GPU's power limit", _power_limit),
+    ("gpu_processes", "Who else computes on the GPU", _others),
+    ("gpu_mig", "Whether the GPU is divided (MIG)", _divided),
+    ("gpu_persistence", "Whether the GPU's driver stays loaded", _persistence),
+    ("gpu_ecc", "Whether the GPU corrects memory errors (ECC)", _ecc),
+)

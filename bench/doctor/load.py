@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.doctor.finding import Finding, grade
-from bench.doctor.machine import CpuTimes, Machine, Processes
+from bench.doctor.finding import Finding, grade, judged, unknown
+from bench.doctor.machine import Machine, Processes
+from bench.machine.os_counters import CpuTimes
 
 WINDOW_S = 1.0
 BUSIEST = 3
@@ -91,11 +92,7 @@ def _used(first: Processes, last: Processes) -> list[tuple[str, str, float]]:
 def other_load(others: Others, cpus: int) -> Finding:
     """How many of the CPUs that may be used are busy with other work, and whose it is."""
     if others.cores is None:
-        return Finding(
-            name="other_load",
-            status="unknown",
-            found="This system does not tell how busy its CPUs are.",
-        )
+        return unknown("other_load", "This system does not tell how busy its CPUs are.")
     status = grade(
         others.cores,
         warning_above=max(NOTICED_CORES, NOTICED_SHARE * cpus),
@@ -107,11 +104,11 @@ def other_load(others: Others, cpus: int) -> Finding:
         found += f"; busiest: {named}"
     if status != "good" and others.seen_cores < SEEN_SHARE * others.cores:
         found += "; the rest has ended meanwhile, or cannot be seen from here"
-    return Finding(
-        name="other_load",
-        status=status,
-        found=f"{found}.",
-        advice=None if status == "good" else "Stop these programs or wait for them to end.",
+    return judged(
+        "other_load",
+        status,
+        f"{found}.",
+        advice="Stop these programs or wait for them to end.",
         value=round(others.cores, 3),
         unit="cores",
     )
@@ -120,17 +117,13 @@ def other_load(others: Others, cpus: int) -> Finding:
 def load_average(load: float | None, cpus: int) -> Finding:
     """The load of the last minute, beside all CPUs of the machine."""
     if load is None:
-        return Finding(
-            name="load_average", status="unknown", found="This system keeps no load average."
-        )
+        return unknown("load_average", "This system keeps no load average.")
     busy = load > REMEMBERED_SHARE * cpus
-    return Finding(
-        name="load_average",
-        status="warning" if busy else "good",
-        found=f"On average over a minute, {load:.2f} programs wanted one of {cpus} CPUs.",
-        advice="Wait a minute; if it stays so, something here works every now and then."
-        if busy
-        else None,
+    return judged(
+        "load_average",
+        "warning" if busy else "good",
+        f"On average over a minute, {load:.2f} programs wanted one of {cpus} CPUs.",
+        advice="Wait a minute; if it stays so, something here works every now and then.",
         value=round(load, 2),
         unit="processes",
     )
@@ -146,20 +139,15 @@ def steal(before: CpuTimes | None, after: CpuTimes | None) -> Finding:
         stolen = after.steal_s - before.steal_s
         wanted = after.busy_s - before.busy_s + stolen
     if wanted <= 0.0:
-        return Finding(
-            name="steal",
-            status="unknown",
-            found="Whether a host withholds time from these CPUs is not told.",
-        )
+        return unknown("steal", "Whether a host withholds time from these CPUs is not told.")
     share = max(0.0, stolen / wanted)
     status = grade(share, warning_above=STEAL_NOTICED, problem_above=STEAL_DISTURBING)
-    return Finding(
-        name="steal",
-        status=status,
-        found=f"The host withheld {share:.1%} of the CPU time that was wanted here.",
-        advice=None
-        if status == "good"
-        else "Other guests share the host: try again later, or use a machine with CPUs of its own.",
+    return judged(
+        "steal",
+        status,
+        f"The host withheld {share:.1%} of the CPU time that was wanted here.",
+        advice="Other guests share the host: try again later, or use a machine with CPUs of its "
+        "own.",
         value=round(share, 4),
         unit="share",
     )

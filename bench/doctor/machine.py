@@ -15,21 +15,14 @@ import psutil
 
 from bench.doctor.fixed_work import Stream, count_up
 from bench.doctor.known_durations import HarnessOverhead, TimerReading, harness_overhead, timer_test
-from bench.machine.environment import usable_cores
-from bench.machine.linux_files import read
+from bench.machine import os_counters
+from bench.machine.environment import load_average, usable_cores
+from bench.machine.os_counters import CpuTimes
 from bench.timing.stopwatch import HarnessCosts, harness_costs
 
 WORKER_LIMIT_S = 120.0
 # Some milliseconds: long beside the clock, and of the order of a scheduler's slice.
 WORK_STEPS = 500_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class CpuTimes:
-    """Seconds since the start: CPUs at work for anyone, and CPUs withheld by the host."""
-
-    busy_s: float
-    steal_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +72,9 @@ def allowed_cpus() -> frozenset[int]:
 
 
 def cpu_times(root: Path, cpus: AbstractSet[int]) -> CpuTimes | None:
-    """What the given CPUs have done, from /proc/stat; elsewhere than on Linux, all CPUs."""
-    text = read(root / "proc" / "stat")
-    if text is None:
-        return _portable_cpu_times() if not (root / "proc").exists() else None
-    tick_s = 1.0 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
-    busy = steal = 0.0
-    for line in text.splitlines():
-        words = line.split()
-        if words and words[0][:3] == "cpu" and words[0][3:].isdigit() and int(words[0][3:]) in cpus:
-            user, nice, system, _idle, _wait, hard, soft, stolen, *_ = map(float, words[1:])
-            busy += user + nice + system + hard + soft
-            steal += stolen
-    return CpuTimes(busy_s=busy * tick_s, steal_s=steal * tick_s)
-
-
-def _portable_cpu_times() -> CpuTimes:
+    """What the given CPUs have done; elsewhere than on Linux, all CPUs."""
+    if (root / "proc").exists():
+        return os_counters.cpu_times(root / "proc", cpus)
     times = psutil.cpu_times()
     busy = sum(getattr(times, name, 0.0) for name in ("user", "nice", "system"))
     return CpuTimes(busy_s=busy, steal_s=0.0)
@@ -115,11 +95,6 @@ def processes() -> Processes:
                 kin=kin.get(one.info["pid"], "other"),
             )
     return found
-
-
-def load_average() -> float | None:
-    """Processes that ran or waited to run, averaged over the last minute."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def memory() -> Memory:

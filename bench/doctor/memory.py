@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.doctor.finding import Finding, counted
+from bench.doctor.finding import Finding, counted, judged, unknown
 from bench.doctor.limits import GIB
 from bench.doctor.machine import Memory
 from bench.machine.cgroups import memory_limit
@@ -31,13 +31,11 @@ def available(root: Path, memory: Memory) -> Finding:
     if limit is not None:
         total, left = min(total, limit[0]), min(left, limit[1])
     scarce = left < SCARCE_BYTES
-    return Finding(
-        name="memory_available",
-        status="problem" if left < TOO_LITTLE_BYTES else "warning" if scarce else "good",
-        found=f"{left / GIB:.1f} of {total / GIB:.1f} GiB of memory are free to use.",
-        advice="Close programs; without that, cells of large sizes will be skipped."
-        if scarce
-        else None,
+    return judged(
+        "memory_available",
+        "problem" if left < TOO_LITTLE_BYTES else "warning" if scarce else "good",
+        f"{left / GIB:.1f} of {total / GIB:.1f} GiB of memory are free to use.",
+        advice="Close programs; without that, cells of large sizes will be skipped.",
         value=left,
         unit="bytes",
     )
@@ -58,13 +56,11 @@ def swap(memory: Memory, before: int | None, after: int | None) -> Finding:
     if moved:
         found += f", and {counted(moved, 'page')} moved to or from swap during this examination"
     much = memory.swapped_bytes > MUCH_SWAPPED_BYTES
-    return Finding(
-        name="swap",
-        status="problem" if moved > MANY_MOVED_PAGES else "warning" if moved or much else "good",
-        found=f"{found}." if moved or memory.swapped_bytes else "No memory is swapped out.",
-        advice="Close programs that hold much memory; what is swapped returns at a bad moment."
-        if moved or much
-        else None,
+    return judged(
+        "swap",
+        "problem" if moved > MANY_MOVED_PAGES else "warning" if moved or much else "good",
+        f"{found}." if moved or memory.swapped_bytes else "No memory is swapped out.",
+        advice="Close programs that hold much memory; what is swapped returns at a bad moment.",
         value=memory.swapped_bytes,
         unit="bytes",
     )
@@ -74,17 +70,12 @@ def huge_pages(root: Path) -> Finding:
     """The setting of transparent huge pages, which page faults depend on; information only."""
     chosen = re.search(r"\[(\w+)\]", read(root / HUGE_PAGES) or "")
     if chosen is None:
-        return Finding(
-            name="huge_pages",
-            status="unknown",
-            found="Whether memory comes in large pages is not told here.",
-        )
+        return unknown("huge_pages", "Whether memory comes in large pages is not told here.")
     meaning = HUGE_PAGES_MEAN.get(chosen[1])
-    return Finding(
-        name="huge_pages",
-        status="good",
-        found=f'Transparent huge pages are set to "{chosen[1]}"'
-        + (f": {meaning}." if meaning else "."),
+    return judged(
+        "huge_pages",
+        "good",
+        f'Transparent huge pages are set to "{chosen[1]}"' + (f": {meaning}." if meaning else "."),
         value=chosen[1],
     )
 
@@ -97,29 +88,25 @@ def allocator(describe: Callable[[], Mapping[str, object]]) -> Finding:
     try:
         answer = describe()
     except WorkerLost as lost:
-        return Finding(
-            name="allocator",
-            status="problem",
-            found=f"A measuring process did not come up: {lost}.",
+        return judged(
+            "allocator",
+            "problem",
+            f"A measuring process did not come up: {lost}.",
             advice='See what "python -m bench.worker" says, and whether torch can be imported.',
         )
     faults = answer.get("large_block_faults")
     if not isinstance(faults, int | float):
-        return Finding(
-            name="allocator",
-            status="unknown",
-            found=f"Page faults are not counted here ({answer.get('reason', 'no counter')}).",
+        return unknown(
+            "allocator", f"Page faults are not counted here ({answer.get('reason', 'no counter')})."
         )
     bad = bool(allocator_caveats("pinned", faults))
-    return Finding(
-        name="allocator",
-        status="warning" if bad else "good",
-        found=f"A block of memory used again costs {faults:.0f} page faults: "
+    return judged(
+        "allocator",
+        "warning" if bad else "good",
+        f"A block of memory used again costs {faults:.0f} page faults: "
         + ("the allocator gives memory back." if bad else "the allocator keeps its memory."),
         advice="Use glibc's own allocator: unset LD_PRELOAD; without it (musl, macOS), distrust "
-        "jumps in time that come with page faults."
-        if bad
-        else None,
+        "jumps in time that come with page faults.",
         value=faults,
         unit="page faults",
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from bench.doctor.finding import Finding, counted
+from bench.doctor.finding import Finding, counted, judged, unknown
 from bench.machine.linux_files import parse_cpus, read, read_number, write_cpus
 
 CPUS = Path("sys/devices/system/cpu")
@@ -20,17 +20,15 @@ def governor(root: Path, cpus: AbstractSet[int]) -> Finding:
     found = {_cpufreq(root, cpu, "scaling_governor") for cpu in cpus} - {None}
     names = sorted(str(name) for name in found)
     if not names:
-        return Finding(
-            name="governor", status="unknown", found=f"The CPU frequency governor {NOT_READABLE}."
-        )
+        return unknown("governor", f"The CPU frequency governor {NOT_READABLE}.")
     good = names == ["performance"]
     said = " and ".join(f'"{name}"' for name in names)
-    return Finding(
-        name="governor",
-        status="good" if good else "warning",
-        found=f"The CPU frequency governor is {said}"
+    return judged(
+        "governor",
+        "good" if good else "warning",
+        f"The CPU frequency governor is {said}"
         + ("." if good else ": the clock falls in pauses and takes time to rise again."),
-        advice=None if good else "sudo cpupower frequency-set --governor performance",
+        advice="sudo cpupower frequency-set --governor performance",
         value=",".join(names),
     )
 
@@ -42,11 +40,7 @@ def frequency(root: Path, cpus: AbstractSet[int]) -> Finding:
         for name in ("scaling_cur_freq", "scaling_max_freq", "cpuinfo_max_freq")
     )
     if quickest is None or highest is None:
-        return Finding(
-            name="frequency",
-            status="unknown",
-            found=f"The CPU's frequency {NOT_READABLE}.",
-        )
+        return unknown("frequency", f"The CPU's frequency {NOT_READABLE}.")
     found = f"The quickest CPU runs at {quickest:.0f} of at most {highest:.0f} MHz"
     advice = None
     if limit is not None and limit < highest:
@@ -56,10 +50,10 @@ def frequency(root: Path, cpus: AbstractSet[int]) -> Finding:
         )
     elif quickest < HELD_DOWN_SHARE * highest:
         advice = "Look for heat, a power limit or a saving mode that holds the clock down."
-    return Finding(
-        name="frequency",
-        status="warning" if advice else "good",
-        found=f"{found}.",
+    return judged(
+        "frequency",
+        "warning" if advice else "good",
+        f"{found}.",
         advice=advice,
         value=round(quickest),
         unit="MHz",
@@ -72,11 +66,11 @@ def boost(root: Path) -> Finding:
     boosting = read_number(root / CPUS / "cpufreq" / "boost")
     on = boosting == 1 if no_turbo is None else no_turbo == 0
     if no_turbo is None and boosting is None:
-        return Finding(name="boost", status="unknown", found=f"Turbo or boost {NOT_READABLE}.")
-    return Finding(
-        name="boost",
-        status="good",
-        found="Turbo is on: the clock varies with heat and with the number of busy cores."
+        return unknown("boost", f"Turbo or boost {NOT_READABLE}.")
+    return judged(
+        "boost",
+        "good",
+        "Turbo is on: the clock varies with heat and with the number of busy cores."
         if on
         else "Turbo is off: the clock does not exceed its rated frequency.",
         value="on" if on else "off",
@@ -97,11 +91,7 @@ def smt(root: Path, cpus: AbstractSet[int], threads: int) -> Finding:
     siblings = {cpu: _siblings(root, cpu) for cpu in cpus}
     known = {cpu: shared for cpu, shared in siblings.items() if shared}
     if len(known) < len(cpus):
-        return Finding(
-            name="smt",
-            status="unknown",
-            found="Which CPUs share a core (SMT, hyper-threading) is not told here.",
-        )
+        return unknown("smt", "Which CPUs share a core (SMT, hyper-threading) is not told here.")
     cores = set(known.values())
     both = f"{counted(threads, 'measuring thread')} and {counted(len(cores), 'core')}"
     status, advice = "good", None
@@ -118,10 +108,10 @@ def smt(root: Path, cpus: AbstractSet[int], threads: int) -> Finding:
         found = f"SMT is on, but of each core only one CPU is used: {both}."
     else:
         found = f"No two CPUs share a core: {both}."
-    return Finding(
-        name="smt",
-        status="warning" if status == "warning" else "good",
-        found=found,
+    return judged(
+        "smt",
+        "warning" if status == "warning" else "good",
+        found,
         advice=advice,
         value=len(cores),
         unit="cores",
@@ -140,16 +130,14 @@ def virtual_machine(root: Path) -> Finding:
     text = read(root / "proc" / "cpuinfo") or ""
     flags = re.search(r"^flags\s*:(.*)$", text, flags=re.MULTILINE)
     if flags is None:
-        return Finding(
-            name="virtual_machine",
-            status="unknown",
-            found="Whether this is a virtual machine is not told by this processor.",
+        return unknown(
+            "virtual_machine", "Whether this is a virtual machine is not told by this processor."
         )
     virtual = "hypervisor" in flags[1].split()
-    return Finding(
-        name="virtual_machine",
-        status="good",
-        found="This is a virtual machine: a core here may be shared, or half of a real one."
+    return judged(
+        "virtual_machine",
+        "good",
+        "This is a virtual machine: a core here may be shared, or half of a real one."
         if virtual
         else "This is no virtual machine, as far as the processor tells.",
         value="yes" if virtual else "no",
@@ -162,15 +150,14 @@ def performance_counters(root: Path) -> Finding:
     devices = root / "sys" / "bus" / "event_source" / "devices"
     counting = [*devices.glob("cpu*"), *devices.glob("armv*")]
     if level is None or not counting:
-        return Finding(
-            name="performance_counters",
-            status="unknown",
-            found="There are no hardware performance counters here; they are not needed.",
+        return unknown(
+            "performance_counters",
+            "There are no hardware performance counters here; they are not needed.",
         )
-    return Finding(
-        name="performance_counters",
-        status="good",
-        found=f"Hardware performance counters exist (perf_event_paranoid is {level}); "
+    return judged(
+        "performance_counters",
+        "good",
+        f"Hardware performance counters exist (perf_event_paranoid is {level}); "
         "they are not needed.",
         value=level,
     )

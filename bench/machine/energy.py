@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from bench.machine.nvml import Sensor, Unavailable, open_device
 
@@ -39,28 +39,9 @@ class MeterError(RuntimeError):
     """A counter that answered before no longer does."""
 
 
-class EnergyMeter(Protocol):
-    """A counter of energy that only rises."""
-
-    @property
-    def source(self) -> str:
-        """What is counted, in words."""
-        ...
-
-    @property
-    def resolution_j(self) -> float:
-        """The unit in which it is given; its steps may be much larger."""
-        ...
-
-    def joules(self) -> float:
-        """Energy since some moment in the past; MeterError if it cannot be read any more."""
-        ...
-
-
 class NvmlMeter:
     """The counter of a GPU, its memory included."""
 
-    source = "NVML, the whole GPU with its memory"
     resolution_j = NVML_UNIT_J
 
     def __init__(self, sensor: Sensor) -> None:
@@ -89,11 +70,6 @@ class RaplMeter:
         self._last = [_number(package / "energy_uj") for package in packages]
         self._total_uj = 0
 
-    @property
-    def source(self) -> str:
-        """How many processors are counted."""
-        return f"RAPL, {len(self._packages)} processor package(s) with all that runs on them"
-
     def joules(self) -> float:
         """Energy since the meter was made."""
         try:
@@ -104,6 +80,10 @@ class RaplMeter:
             self._total_uj += value - last if value >= last else value - last + whole
         self._last = now
         return self._total_uj / 1e6
+
+
+EnergyMeter: TypeAlias = NvmlMeter | RaplMeter
+"""A counter of energy that only rises; its steps may be much larger than its `resolution_j`."""
 
 
 def find_meter(
@@ -152,20 +132,14 @@ class Idle:
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyReading:
-    """Energy per call. `energy_j` is `gross_j` less what `idle_w` would have taken.
+    """Energy of a call less what the device takes idle, and a call's share of the counter's step.
 
-    `seconds` and `calls` are those of the whole loop, `resolution_j` is a step of the counter
-    during it, and `relative_resolution` that step over the loop's whole energy less idle: the most
-    by which beginning and end may be off. Being off by its calibration is another matter.
+    That step is the most by which the loop's beginning and end may be off. Being off by its
+    calibration is another matter.
     """
 
     energy_j: float
-    gross_j: float
-    idle_w: float
-    seconds: float
-    calls: int
-    resolution_j: float
-    relative_resolution: float
+    energy_resolution_j: float
 
 
 def idle_power(
@@ -239,15 +213,7 @@ def _reading(steps: _Steps, idle: Idle, unit_j: float) -> EnergyReading | Unavai
             f"the calls took {net_j:.3g} J more than idling, which is within "
             f"a step of the counter, {step_j:.3g} J"
         )
-    return EnergyReading(
-        energy_j=net_j / steps.calls,
-        gross_j=steps.joules / steps.calls,
-        idle_w=idle.power_w,
-        seconds=steps.seconds,
-        calls=steps.calls,
-        resolution_j=step_j,
-        relative_resolution=step_j / net_j,
-    )
+    return EnergyReading(energy_j=net_j / steps.calls, energy_resolution_j=step_j / steps.calls)
 
 
 def _stalled(longest_s: float, steps: _Steps) -> str:

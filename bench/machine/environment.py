@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from bench.machine.cgroups import cpu_quota, memory_limit
+from bench.machine.linux_files import read
 
 # Without these glibc gives every large block back to the kernel after each call, and the next call
 # pays for it in page faults: up to 60 % of the time of matmul attention (docs/measuring.md).
@@ -41,7 +42,7 @@ def describe_machine() -> dict[str, Any]:
         "gpu": None,
         "os": platform.platform(terse=True),
         "architecture": platform.machine(),
-        "load_1m": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "load_1m": load_average(),
     }
 
 
@@ -112,11 +113,13 @@ def worker_environment(threads: int, allocator: str) -> dict[str, str]:
     return environment
 
 
+def load_average() -> float | None:
+    """Processes that ran or waited to run, averaged over the last minute."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def _cpu_name() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
+    text = read(ROOT / "proc" / "cpuinfo") or ""
     match = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
     return match[1].strip() if match else platform.processor() or platform.machine()
 
@@ -125,13 +128,7 @@ def caches(folder: Path = CACHES) -> dict[str, int] | None:
     """Bytes of each data or unified cache that core 0 sees, such as {"L1d": 49152, "L2": …}."""
     found: dict[str, int] = {}
     for index in sorted(folder.glob("index*")):
-        try:
-            level = (index / "level").read_text().strip()
-            kind = (index / "type").read_text().strip()
-            size = (index / "size").read_text().strip()
-        except OSError:
-            continue
-        if kind == "Instruction" or not size.endswith("K"):
-            continue
-        found[f"L{level}{'d' if kind == 'Data' else ''}"] = int(size[:-1]) * 1024
+        level, kind, size = (read(index / name) for name in ("level", "type", "size"))
+        if level and kind in ("Data", "Unified") and size and size.endswith("K"):
+            found[f"L{level}{'d' if kind == 'Data' else ''}"] = int(size[:-1]) * 1024
     return found or None

@@ -7,13 +7,12 @@ is None or `Unavailable`, with the reason. Nothing is ever set.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 # Numbers of NVML's interface, which keep their meaning from driver to driver.
 SM_CLOCK = 1
-MEMORY_CLOCK = 2
 TEMPERATURE_OF_DIE = 0
 ENABLED = 1
 
@@ -33,6 +32,12 @@ HARMLESS = {
     0x100: "display clock setting",
     0x400: "voltage ceiling",
 }
+# Where a function was renamed, old drivers know one name and new drivers know the other only.
+TEMPERATURE = ("nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV")
+CLOCK_LIMITS = (
+    "nvmlDeviceGetCurrentClocksEventReasons",
+    "nvmlDeviceGetCurrentClocksThrottleReasons",
+)
 
 
 @dataclass(frozen=True)
@@ -44,19 +49,16 @@ class Unavailable:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuState:
-    """One look at a GPU; None where it does not tell, and `missing` says what and why.
+    """One look at a GPU; None where it does not tell.
 
     `power_w` may be an average over the last second. `throttle_reasons` are all limits of the
-    clock at this moment; `slowing` are those that lower it, which a setting or idling does not.
+    clock at this moment.
     """
 
     clock_hz: float | None
-    memory_clock_hz: float | None
     temperature_c: float | None
     power_w: float | None
     throttle_reasons: tuple[str, ...] | None
-    slowing: tuple[str, ...] | None
-    missing: tuple[str, ...]
 
 
 class Sensor:
@@ -67,34 +69,13 @@ class Sensor:
         self._handle = handle
 
     def read(self) -> GpuState:
-        """Clocks, temperature, power and what limits the clock, now."""
-        missing: list[str] = []
-        clock_mhz = self._ask(missing, "clock", ("nvmlDeviceGetClockInfo",), SM_CLOCK)
-        memory_mhz = self._ask(missing, "memory clock", ("nvmlDeviceGetClockInfo",), MEMORY_CLOCK)
-        # Where a function was renamed, old drivers know the one name and new ones the other only.
-        temperature = self._ask(
-            missing,
-            "temperature",
-            ("nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV"),
-            TEMPERATURE_OF_DIE,
-        )
-        power_mw = self._ask(missing, "power", ("nvmlDeviceGetPowerUsage",))
-        limits = self._ask(
-            missing,
-            "throttle reasons",
-            (
-                "nvmlDeviceGetCurrentClocksEventReasons",
-                "nvmlDeviceGetCurrentClocksThrottleReasons",
-            ),
-        )
+        """Clock, temperature, power and what limits the clock, now."""
+        limits = self.known(*CLOCK_LIMITS)
         return GpuState(
-            clock_hz=_times(clock_mhz, 1e6),
-            memory_clock_hz=_times(memory_mhz, 1e6),
-            temperature_c=_times(temperature, 1.0),
-            power_w=_times(power_mw, 1e-3),
+            clock_hz=_times(self.known("nvmlDeviceGetClockInfo", arguments=(SM_CLOCK,)), 1e6),
+            temperature_c=_times(self.known(*TEMPERATURE, arguments=(TEMPERATURE_OF_DIE,)), 1.0),
+            power_w=_times(self.known("nvmlDeviceGetPowerUsage"), 1e-3),
             throttle_reasons=None if limits is None else in_words(limits),
-            slowing=None if limits is None else in_words(limits, SLOWING),
-            missing=tuple(missing),
         )
 
     def energy_j(self) -> float | Unavailable:
@@ -102,13 +83,14 @@ class Sensor:
 
         On a board that joins a GPU and a processor it is the energy of both.
         """
-        missing: list[str] = []
-        energy_mj = self._ask(missing, "energy", ("nvmlDeviceGetTotalEnergyConsumption",))
-        return Unavailable(missing[0]) if energy_mj is None else energy_mj / 1e3
+        energy_mj = self.ask("nvmlDeviceGetTotalEnergyConsumption")
+        if isinstance(energy_mj, Unavailable):
+            return Unavailable(f"energy: {energy_mj.reason}")
+        return float(energy_mj) / 1e3
 
-    # What pynvml returns has no type: a number, or a list of two.
-    def _ask(self, missing: list[str], what: str, names: tuple[str, ...], *arguments: int) -> Any:
-        """The answer of the first function that has one; None, and why in `missing`, if none."""
+    # What pynvml returns has no type: a number, a name, or a list.
+    def ask(self, *names: str, arguments: tuple[int, ...] = ()) -> Any:
+        """The answer of the first function of these names that has one, or `Unavailable`."""
         why = ""
         for name in names:
             try:
@@ -117,19 +99,29 @@ class Sensor:
                 why = why or "this version of nvidia-ml-py cannot ask for it"
             except self._nvml.NVMLError as problem:
                 why = str(problem)
-        missing.append(f"{what}: {why}")
-        return None
+        return Unavailable(why)
+
+    def known(self, *names: str, arguments: tuple[int, ...] = ()) -> Any:
+        """The same answer; None where there is none."""
+        answer = self.ask(*names, arguments=arguments)
+        return None if isinstance(answer, Unavailable) else answer
 
 
-def in_words(limits: int, among: Mapping[int, str] | None = None) -> tuple[str, ...]:
-    """The bits of NVML's clock event reasons, in words; with `among`, those it holds only."""
+def in_words(limits: int) -> tuple[str, ...]:
+    """The bits of NVML's clock event reasons, in words."""
     known = {**SLOWING, **HARMLESS}
     bits = [1 << place for place in range(limits.bit_length()) if limits >> place & 1]
-    return tuple(
-        known.get(bit, f"a reason not known here ({bit:#x})")
-        for bit in bits
-        if among is None or bit in among
-    )
+    return tuple(known.get(bit, f"a reason not known here ({bit:#x})") for bit in bits)
+
+
+def load() -> Any:
+    """The module `pynvml`.
+
+    Raises:
+        ImportError: it is not installed.
+
+    """
+    return importlib.import_module("pynvml")
 
 
 def open_device(
@@ -147,7 +139,7 @@ def open_device(
     if not device.startswith("cuda"):
         return Unavailable(f"NVML reads NVIDIA's GPUs only, got {device}")
     try:
-        nvml = nvml or importlib.import_module("pynvml")
+        nvml = nvml or load()
     except ImportError:
         return Unavailable('the package nvidia-ml-py is missing; run "pip install nvidia-ml-py"')
     try:
@@ -168,19 +160,20 @@ def _torch_properties(device: str) -> object:
 
 
 def _find(nvml: Any, properties: object, device: str) -> Sensor | Unavailable:
-    divided = Unavailable(
-        f"{device} is a part of a GPU (MIG), whose sensors are those of the whole"
-    )
     problems = []
     for find, name in _names(nvml, properties):
         try:
-            handle = find(name)
+            sensor = Sensor(nvml, find(name))
         except nvml.NVMLError as problem:
             problems.append(f"{name}: {problem}")
             continue
-        if name.startswith("MIG-") or _is_divided(nvml, handle):
-            return divided
-        return Sensor(nvml, handle)
+        # A GPU that cannot be divided does not support the question.
+        mode = sensor.known("nvmlDeviceGetMigMode")
+        if name.startswith("MIG-") or (mode is not None and mode[0] == ENABLED):
+            return Unavailable(
+                f"{device} is a part of a GPU (MIG), whose sensors are those of the whole"
+            )
+        return sensor
     why = "; ".join(problems) or "torch tells neither its UUID nor its place on the bus"
     return Unavailable(f"NVML does not find {device}: {why}")
 
@@ -200,12 +193,5 @@ def _names(nvml: Any, properties: object) -> list[tuple[Callable[[str], object],
     return names
 
 
-def _is_divided(nvml: Any, handle: object) -> bool:
-    try:
-        return bool(nvml.nvmlDeviceGetMigMode(handle)[0] == ENABLED)
-    except (AttributeError, nvml.NVMLError):
-        return False  # a GPU that cannot be divided does not support the question
-
-
-def _times(value: int | None, unit: float) -> float | None:
+def _times(value: float | None, unit: float) -> float | None:
     return None if value is None else value * unit

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import statistics
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import TypeVar
 
-from bench.machine.linux_files import read
+from bench.machine.linux_files import read, read_counters, read_number
 
 try:
     import resource
@@ -77,6 +78,14 @@ class Usage:
         return None if self.steal_s is None or self.wall_s <= 0 else self.steal_s / self.wall_s
 
 
+@dataclass(frozen=True, kw_only=True)
+class CpuTimes:
+    """Seconds since the start: CPUs at work for anyone, and CPUs withheld by the host."""
+
+    busy_s: float
+    steal_s: float
+
+
 def read_process() -> Usage:
     """The cheap counters now, those of this process; it has waited for as long as this thread."""
     counters = None if resource is None else resource.getrusage(resource.RUSAGE_SELF)
@@ -91,14 +100,14 @@ def read_process() -> Usage:
 def read_usage(proc: Path = PROC, cpus: Path = CPUS) -> Usage:
     """All counters now; it takes some 0.1 ms."""
     own = read_process()
-    busy_s, steal_s = _cores(proc / "stat")
+    cores = cpu_times(proc)
     return Usage(
         wall_s=own.wall_s,
         cpu_time_s=own.cpu_time_s,
         minor_faults=own.minor_faults,
         waiting_s=_waiting_s(proc / "self" / "task"),
-        busy_s=busy_s,
-        steal_s=steal_s,
+        busy_s=cores.busy_s if cores else None,
+        steal_s=cores.steal_s if cores else None,
         frequency_hz=_frequency_hz(cpus),
     )
 
@@ -111,53 +120,41 @@ def waited_s(task: Path = THREAD) -> float | None:
 
 def oom_kills(proc: Path = PROC) -> int | None:
     """How many processes the kernel has killed for memory since it started."""
-    for line in _lines(proc / "vmstat"):
-        name, _, value = line.partition(" ")
-        if name == "oom_kill" and value.isdigit():
-            return int(value)
-    return None
+    return read_counters(proc / "vmstat").get("oom_kill")
+
+
+def cpu_times(proc: Path = PROC, cpus: AbstractSet[int] | None = None) -> CpuTimes | None:
+    """What these CPUs have done, or all of them; None where Linux does not tell."""
+    wanted = {"cpu"} if cpus is None else {f"cpu{cpu}" for cpu in cpus}
+    rows = [line.split() for line in (read(proc / "stat") or "").splitlines()]
+    found = [
+        list(map(float, row[1:9])) for row in rows if row and row[0] in wanted and len(row) >= 9
+    ]
+    if not found:
+        return None
+    user, nice, system, _, _, interrupts, soft_interrupts, steal = map(
+        sum, zip(*found, strict=True)
+    )
+    tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
+    busy = user + nice + system + interrupts + soft_interrupts
+    return CpuTimes(busy_s=busy * tick_s, steal_s=steal * tick_s)
 
 
 def _waiting_s(tasks: Path) -> float | None:
-    """The second number of each thread's schedstat: nanoseconds on a run queue without a core."""
-    found = None
+    """The waiting of all threads together."""
     try:
-        threads = list(tasks.iterdir())
+        waits = [waited_s(thread) for thread in tasks.iterdir()]
     except OSError:
         return None
-    for thread in threads:
-        for line in _lines(thread / "schedstat"):
-            words = line.split()
-            if len(words) >= 2 and words[1].isdigit():
-                found = (found or 0.0) + int(words[1]) / 1e9
-    return found
-
-
-def _cores(stat: Path) -> tuple[float | None, float | None]:
-    """Seconds of all cores together: busy, and stolen by the host."""
-    for line in _lines(stat):
-        words = line.split()
-        if words[:1] != ["cpu"] or len(words) < 9:
-            continue
-        user, nice, system, _, _, interrupts, soft_interrupts, steal = map(float, words[1:9])
-        tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
-        return (user + nice + system + interrupts + soft_interrupts) * tick_s, steal * tick_s
-    return None, None
+    known = [one for one in waits if one is not None]
+    return sum(known) if known else None
 
 
 def _frequency_hz(cpus: Path) -> float | None:
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    found = []
-    for cpu in sorted(usable)[:MOST_FREQUENCIES]:
-        for line in _lines(cpus / f"cpu{cpu}" / "cpufreq" / "scaling_cur_freq"):
-            if line.strip().isdigit():
-                found.append(int(line) * 1e3)
-    return statistics.fmean(found) if found else None
-
-
-def _lines(file: Path) -> list[str]:
-    """The lines of a file of the system; none where it cannot be read."""
-    return (read(file) or "").splitlines()
+    files = [cpus / f"cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in sorted(usable)]
+    found = [khz for file in files[:MOST_FREQUENCIES] if (khz := read_number(file)) is not None]
+    return statistics.fmean(found) * 1e3 if found else None
 
 
 def _less(now: Number | None, before: Number | None) -> Number | None:

@@ -9,8 +9,9 @@ from typing import TypeAlias
 from bench.plan.plan import Plan
 from bench.records import Record
 from implementations.case import Case, useful_flops
-from implementations.catalogue import CatalogueError, load, load_all
+from implementations.catalogue import load, load_all
 from implementations.interface import Implementation
+from implementations.specs import CatalogueError
 
 Key: TypeAlias = tuple[str, Case]
 """What tells cells apart: the implementation's name and the case."""
@@ -66,41 +67,27 @@ def by_implementation(cells: Iterable[Cell]) -> Iterator[tuple[Implementation, l
         yield group[0].implementation, group
 
 
+# What a record says of its case, under the same names.
+_SHARED = (
+    *("batch", "num_heads", "seq_len", "key_len", "head_dim", "dtype", "device", "pass_"),
+    *("is_causal", "mask", "growth"),
+)
+
+
 def case_of(record: Record) -> Case:
-    """The case that a record belongs to."""
-    return Case(
-        batch=record.batch,
-        num_heads=record.num_heads,
-        seq_len=record.seq_len,
-        key_len=record.key_len,
-        head_dim=record.head_dim,
-        dtype=record.dtype,
-        device=record.device,
-        pass_=record.pass_,  # type: ignore[arg-type]  # Case checks it
-        is_causal=record.is_causal,
-        mask=record.mask,  # type: ignore[arg-type]  # Case checks it
-        growth=record.growth or "heads",  # type: ignore[arg-type]  # written by _blank
-    )
+    """The case that a record belongs to; the oldest records do not name their growth."""
+    told = {name: getattr(record, name) for name in _SHARED}
+    return Case(**{**told, "growth": record.growth or "heads"})
 
 
 def unmeasured_record(cell: Cell) -> Record:
     """The record of a cell of which nothing is known yet: `skipped`."""
     case, implementation = cell.case, cell.implementation
     return Record(
+        **{name: getattr(case, name) for name in _SHARED},
         implementation=implementation.name,
         kind=implementation.kind,
-        pass_=case.pass_,
-        device=case.device,
-        dtype=case.dtype,
-        batch=case.batch,
-        num_heads=case.num_heads,
-        seq_len=case.seq_len,
-        key_len=case.key_len,
-        head_dim=case.head_dim,
         d_model=case.d_model,
-        is_causal=case.is_causal,
-        mask=case.mask,
-        growth=case.growth,
         status="skipped",
         flops=useful_flops(case),
         claim=implementation.time_law,

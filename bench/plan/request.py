@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,13 +12,26 @@ from typing import Any
 import torch
 
 from bench.machine.environment import usable_cores
-from bench.plan.narrowing import narrow
-from bench.plan.plan import Plan, PlanError, load_config, load_preset, parse_duration, parse_sizes
+from bench.plan.plan import (
+    Plan,
+    PlanError,
+    Series,
+    load_config,
+    load_preset,
+    parse_duration,
+    parse_sizes,
+    read_plan,
+)
 from bench.plan.run_directory import resumable_plan
-from implementations.catalogue import in_this_layout, load, load_all
+from implementations.catalogue import load, load_all
 from implementations.interface import Implementation
+from implementations.specs import in_this_layout
 
 DEFAULT_PRESET = "quick"
+
+
+class HeadDimWarning(UserWarning):
+    """The widths asked for need smaller heads than the preset's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +122,74 @@ class Request:
     def _resumes_as_it_was(self) -> bool:
         given = (self.names, self.specs, self.preset, self.config, self.seq_lens, self.d_models)
         return self.resume and not any((*given, self.device, self.dtype, self.pass_))
+
+
+def narrow(
+    plan: Plan,
+    *,
+    names: Sequence[str] = (),
+    specs: Sequence[tuple[str, str]] = (),
+    settings: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> Plan:
+    """The plan with what the command line asks for put in place of what it says itself.
+
+    `names` select implementations; one that the plan does not have, and every user's kernel in
+    `specs` ((name, spec) pairs), joins its first series and those of the same implementations.
+    What is `given` of seq_lens, d_models, device, dtype and pass_ replaces that of every series;
+    `settings` replace fields of the plan itself. Naming only kernels of one's own measures them
+    beside the whole plan.
+
+    Raises:
+        PlanError: sizes that do not fit the series.
+
+    """
+    planned = {name for series in plan.series for name in series.implementations}
+    joining = [name for name in names if name not in planned] + [name for name, _ in specs]
+    changes = {name: value for name, value in given.items() if value is not None}
+    is_sized = not changes.keys().isdisjoint(("seq_lens", "d_models"))
+    if is_sized:  # who names sizes is told what becomes of them
+        changes["open_ended"] = False
+    chosen = []
+    for series in plan.series:
+        own = tuple(name for name in series.implementations if not names or name in names)
+        is_first = series.implementations == plan.series[0].implementations
+        members = (*own, *joining) if is_first else own
+        if not members:
+            continue
+        narrowed = replace(series, implementations=members, **changes)
+        if "d_models" in changes and narrowed.num_heads is None:
+            narrowed = _with_smaller_heads(narrowed)
+        chosen.append(narrowed)
+    if is_sized:
+        chosen = _merged(chosen)
+    all_specs = (*plan.specs, *(spec for _, spec in specs))
+    data = replace(plan, series=tuple(chosen), specs=all_specs, **(settings or {})).to_dict()
+    return read_plan(data, "the command line")
+
+
+def _with_smaller_heads(series: Series) -> Series:
+    """The series with heads as small as its smallest width, if that is below one head."""
+    smallest = min(series.d_models)
+    if smallest >= series.head_dim:
+        return series
+    warnings.warn(
+        f"head_dim is {smallest}, the smallest width, instead of {series.head_dim} at every width",
+        HeadDimWarning,
+        stacklevel=2,
+    )
+    return replace(series, head_dim=smallest)
+
+
+def _merged(series: Sequence[Series]) -> list[Series]:
+    """Series that differ in their implementations only, as one."""
+    merged: dict[Series, tuple[str, ...]] = {}
+    for one in series:
+        key = replace(one, implementations=())
+        merged[key] = (*merged.get(key, ()), *one.implementations)
+    return [
+        replace(key, implementations=tuple(dict.fromkeys(names))) for key, names in merged.items()
+    ]
 
 
 def parse_precision(half_width: float) -> float:

@@ -29,7 +29,17 @@ READINGS = ("time_s", "calls", "graph_time_s", "compile_s")
 POISONED = "CUDA error"
 
 
-def checked(operation: str, answer: object) -> dict[str, Any]:
+def one_line(problem: BaseException) -> str:
+    """What an exception says first, of reasonable length."""
+    return str(problem).strip().partition("\n")[0][:300]
+
+
+def named(problem: BaseException) -> str:
+    """An exception in one line, with its kind."""
+    return f"{type(problem).__name__}: {one_line(problem) or 'without a word'}"
+
+
+def checked_answer(operation: str, answer: object) -> dict[str, Any]:
     """The answer, or one that says what is wrong with it."""
     if not isinstance(answer, dict):
         return _crashed(f"{answer!r:.60}")

@@ -15,9 +15,9 @@ from typing import Any
 
 from torch import Tensor
 
-from implementations.catalogue import parse_spec
 from implementations.interface import Feature, Implementation
 from implementations.oracle import softmax_attention
+from implementations.specs import parse_spec
 
 # What is told as it is.
 PLAIN = (
@@ -75,7 +75,7 @@ def from_description(told: Mapping[str, Any]) -> Described:
     )
 
 
-def lost(text: str, status: str, reason: str) -> Described:
+def lost_import(text: str, status: str, reason: str) -> Described:
     """What stands for a kernel whose import was lost: its spec alone is known."""
     spec = parse_spec(text)
     return Described(

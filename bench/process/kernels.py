@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 
-from bench.process.described import Described, from_description, lost
-from bench.process.supervisor import IMPORT_LIMIT_S, ImportLost, Worker, WorkerLost, succeeded
-from implementations.case import Case
-from implementations.catalogue import (
-    CatalogueError,
-    entry_point_specs,
-    load,
-    load_all,
-    suite,
-    with_entry_points,
+from bench.process.described import Described, from_description, lost_import
+from bench.process.supervisor import (
+    IMPORT_LIMIT_S,
+    ImportLost,
+    Worker,
+    WorkerLost,
+    succeeded,
+    try_ask,
 )
+from implementations.case import Case
+from implementations.catalogue import entry_point_specs, load, load_all, suite, with_entry_points
 from implementations.interface import Implementation
+from implementations.specs import CatalogueError, in_this_layout
 
 # Declining is no work.
 DECLINING_LIMIT_S = 10.0
@@ -56,9 +57,17 @@ class Kernels:
         """All files of the suite, and what installed packages offer as far as it can be loaded."""
         return list(with_entry_points(self.load).values())
 
-    def unless_named(self) -> list[Implementation]:
-        """What is meant where nothing is named: `every` but what compiles for every size."""
-        return [one for one in self.every() if not one.compiles]
+    def chosen(
+        self, names: Iterable[str], specs: Sequence[str], layout: str
+    ) -> list[Implementation]:
+        """What `--impl` asks for; where it names nothing, `every` but what compiles for each size.
+
+        Raises:
+            CatalogueError: one cannot be loaded, two share a name, or there is no such layout.
+
+        """
+        named = self.load_all(names, in_this_layout(specs, layout))
+        return named or [one for one in self.every() if not one.compiles]
 
     def load(self, text: str) -> Implementation:
         """The implementation that a name or a spec means.
@@ -89,7 +98,7 @@ class Kernels:
             if not isinstance(problem, ImportLost):
                 reason = f"importing it took the process down: {reason}"
             if self._keep_lost:
-                return lost(spec, problem.status, reason)
+                return lost_import(spec, problem.status, reason)
             raise CatalogueError(f"--impl {spec}: {reason}") from None
         if not succeeded(answer):
             reason = answer["reason"].removeprefix(f"{CatalogueError.__name__}: ")
@@ -102,10 +111,6 @@ class Kernels:
 
     def _declined(self, spec: str, case: Case) -> str | None:
         """Why the kernel declines a case; None also where nobody can say: its checks will."""
-        try:
-            answer = self.worker.ask(
-                "declined", limit_s=DECLINING_LIMIT_S, spec=spec, case=asdict(case)
-            )
-        except WorkerLost:
-            return None
-        return answer.get("declined") if succeeded(answer) else None
+        asked = {"spec": spec, "case": asdict(case)}
+        answer = try_ask(self.worker, "declined", limit_s=DECLINING_LIMIT_S, **asked)
+        return answer["declined"] if answer else None

@@ -7,11 +7,10 @@ import json
 import queue
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from bench.machine.os_counters import oom_kills
-from bench.process.answers import POISONED, checked
+from bench.process.answers import POISONED, checked_answer
 from bench.process.measuring_process import MeasuringProcess
 
 START_LIMIT_S = 120.0
@@ -57,6 +56,7 @@ class Worker:
     def __init__(self, *, threads: int, allocator: str = "pinned") -> None:
         self.started = 0
         self._batch = 0
+        self._kills: int | None = None  # for memory, before the batch
         self._threads = threads
         self._allocator = allocator
         self._process: MeasuringProcess | None = None
@@ -125,13 +125,13 @@ class Worker:
     def _answers(
         self, requests: Sequence[Mapping[str, Any]], limit_s: float, patience: float
     ) -> Iterator[Answer]:
-        kills = oom_kills()
-        process = self._ready(kills)
+        self._kills = oom_kills()
+        process = self._ready()
         self._batch += 1
         process.send(json.dumps({"batch": self._batch, "requests": list(requests)}))
         for place, request in enumerate(requests):
-            told = self._answer(process, place, limit_s, patience, kills)
-            answer = checked(str(request["op"]), told)
+            told = self._answer(process, place, limit_s, patience)
+            answer = checked_answer(str(request["op"]), told)
             printed = process.printed()
             yield answer | ({"printed": printed} if printed else {})
             if any(POISONED in str(answer.get(one)) for one in REASONS):
@@ -139,12 +139,7 @@ class Worker:
                 return
 
     def _answer(
-        self,
-        process: MeasuringProcess,
-        place: int,
-        limit_s: float,
-        patience: float,
-        kills: int | None,
+        self, process: MeasuringProcess, place: int, limit_s: float, patience: float
     ) -> object:
         """What the process answers to a request; before that it tells what it imports, if it does.
 
@@ -152,12 +147,12 @@ class Worker:
             WorkerLost: see `answers`.
 
         """
-        line = self._line(process, limit_s, patience, kills, place)
+        line = self._line(process, limit_s, patience, place)
         while "importing" in line:
             spec = line["importing"]
             try:
                 allowed_s = limit_s if spec is None else IMPORT_LIMIT_S
-                line = self._line(process, allowed_s, patience, kills, place)
+                line = self._line(process, allowed_s, patience, place)
             except WorkerEnded:
                 raise
             except WorkerLost as lost:
@@ -182,8 +177,7 @@ class Worker:
         self,
         process: MeasuringProcess,
         limit_s: float,
-        patience: float,
-        kills: int | None,
+        patience: float = 1.0,
         place: int | None = None,
     ) -> Answer:
         """The next line, of the request at this place; of none, that the process is ready.
@@ -199,7 +193,7 @@ class Worker:
             self.stop()
             raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
         if text is None:
-            raise self._lost(process, kills)
+            raise self._lost(process)
         expected = {"pid": process.pid} | (
             {} if place is None else {"batch": self._batch, "place": place}
         )
@@ -212,14 +206,14 @@ class Worker:
         self.stop()
         raise WorkerLost("crashed", "the worker gave an answer that belongs to no request")
 
-    def _lost(self, process: MeasuringProcess, kills: int | None) -> WorkerLost:
+    def _lost(self, process: MeasuringProcess) -> WorkerLost:
         """Why a process ended without an answer."""
         code, said = process.autopsy()
         self.stop()
         if -code not in ENDED_FROM_OUTSIDE:
             return _crash(code, said)
         now = oom_kills()
-        if -code == KILL and now is not None and now != kills:
+        if -code == KILL and now is not None and now != self._kills:
             return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
         return _ended(-code, counted=now is not None)
 
@@ -233,19 +227,14 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _ready(self, kills: int | None) -> MeasuringProcess:
+    def _ready(self) -> MeasuringProcess:
         """The process, with torch loaded and its clock calibrated."""
         process = self._running()
         if not self._is_ready:
-            self._line(process, START_LIMIT_S, 1.0, kills)
+            self._line(process, START_LIMIT_S)
             self._is_ready = True
         return process
 
@@ -280,3 +269,12 @@ def _ended(number: int, *, counted: bool) -> WorkerLost:
 def succeeded(answer: Mapping[str, Any]) -> bool:
     """Whether the worker did what it was asked."""
     return answer["status"] in ("done", "measured")
+
+
+def try_ask(worker: Worker, operation: str, *, limit_s: float, **request: Any) -> Answer | None:
+    """The answer to what can be done without; None if the worker was lost, or did not do it."""
+    try:
+        answer = worker.ask(operation, limit_s=limit_s, **request)
+    except WorkerLost:
+        return None
+    return answer if succeeded(answer) else None

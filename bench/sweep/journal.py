@@ -12,7 +12,6 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 from bench.records import RECORDS_FILE, Record, RunError
@@ -69,7 +68,7 @@ class Journal:
                 self._forget_beyond(before)
             raise RunError(self._trouble(problem)) from None
 
-    def keep(self, read: Mapping[str, Any]) -> None:
+    def keep_readings(self, read: Mapping[str, Any]) -> None:
         """Keep what a batch has read until the round's records are written.
 
         Raises:
@@ -84,7 +83,7 @@ class Journal:
         except OSError as problem:
             raise RunError(self._trouble(problem)) from None
 
-    def kept(self) -> list[dict[str, Any]]:
+    def kept_readings(self) -> list[dict[str, Any]]:
         """What was kept of a round whose records were never written, a line a batch."""
         found = []
         with contextlib.suppress(OSError):
@@ -120,12 +119,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

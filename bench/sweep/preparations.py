@@ -10,13 +10,13 @@ from typing import Any
 
 from bench.checks.gate import Admission, Gate, cases_for
 from bench.checks.results import CheckResult, matrix_rows, summary
-from bench.checks.run_in_worker import run_agreement, run_checks
+from bench.checks.run_in_worker import Checker
 from bench.machine import environment
 from bench.plan.cells import Cell, Key, by_implementation
 from bench.plan.plan import Plan, PlanError
 from bench.plan.run_directory import check_machine
 from bench.process.described import Described, source_sha256
-from bench.process.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded
+from bench.process.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
 from bench.sweep.progress import Observer
 from implementations.case import Case
@@ -77,22 +77,17 @@ class Preparations:
 
     def check(self, cells: Sequence[Cell], worker: Worker) -> Gate:
         """The correctness gate over all that the cells need."""
+        checker = Checker(worker=worker, seed=self.plan.seed)
         results: list[CheckResult] = []
         for implementation, own in by_implementation(cells):
             cases = cases_for([cell.case for cell in own])
-            results += run_checks(
-                [implementation],
-                cases,
-                worker,
-                seed=self.plan.seed,
-                on_progress=lambda name: self.observer.phase(f"verifying {name}"),
+            results += checker.check(
+                [implementation], cases, lambda name: self.observer.phase(f"verifying {name}")
             )
         chosen = [implementation for implementation, _ in by_implementation(cells)]
         for device in sorted({cell.case.device for cell in cells}):
             dtypes = sorted({cell.case.dtype for cell in cells if cell.case.device == device})
-            results += run_agreement(
-                chosen, results, worker, dtypes=dtypes, device=device, seed=self.plan.seed
-            )
+            results += checker.compare(chosen, results, dtypes=dtypes, device=device)
         return Gate(results)
 
     def count(self, cells: Sequence[Cell], worker: Worker) -> dict[Key, dict[str, Any]]:
@@ -102,16 +97,14 @@ class Preparations:
             if implementation.compiles:
                 continue  # what is fused launches no operators
             self.observer.phase(f"counting the operations of {implementation.name}")
-            try:
-                answer = worker.ask(
-                    "count",
-                    limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
-                    spec=implementation.spec,
-                    cases=[asdict(cell.case) for cell in own],
-                )
-            except WorkerLost:
-                continue
-            if succeeded(answer):
+            answer = try_ask(
+                worker,
+                "count",
+                limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
+                spec=implementation.spec,
+                cases=[asdict(cell.case) for cell in own],
+            )
+            if answer is not None:
                 found |= {cell.key: one for cell, one in zip(own, answer["counts"], strict=True)}
         return found
 
@@ -123,16 +116,14 @@ class Preparations:
                 continue
             cases = {tuple(_conditions(cell.case).items()): cell.case for cell in own}
             for conditions, case in cases.items():
-                try:
-                    answer = worker.ask(
-                        "workspace_law",
-                        limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
-                        spec=implementation.spec,
-                        case=asdict(case),
-                    )
-                except WorkerLost:
-                    continue
-                if succeeded(answer) and answer["law"] is not None:
+                answer = try_ask(
+                    worker,
+                    "workspace_law",
+                    limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
+                    spec=implementation.spec,
+                    case=asdict(case),
+                )
+                if answer is not None and answer["law"] is not None:
                     named = {"implementation": implementation.name, **dict(conditions)}
                     found.append({**named, **answer["law"]})
         return found
@@ -144,28 +135,19 @@ class Preparations:
         found: dict[str, dict[str, float]] = dict(info.get("ceilings", {}))
         for device, dtype in sorted({(c.case.device, c.case.dtype) for c in cells}):
             self.observer.phase(f"measuring the ceilings of {device} in {dtype}")
-            try:
-                answer = worker.ask(
-                    "ceiling", limit_s=self._limit_s(CEILING_LIMIT_S), device=device, dtype=dtype
-                )
-            except WorkerLost as lost:
-                answer = {"status": lost.status}
-            if succeeded(answer):
-                del answer["status"]
+            limit_s = self._limit_s(CEILING_LIMIT_S)
+            answer = try_ask(worker, "ceiling", limit_s=limit_s, device=device, dtype=dtype)
+            if answer is not None:
+                rates = {name: rate for name, rate in answer.items() if rate and name != "status"}
                 name = f"{device}/{dtype}"
-                found[name] = _best({k: v for k, v in answer.items() if v}, found.get(name, {}))
+                found[name] = _best(rates, found.get(name, {}))
         return found
 
 
 def _conditions(case: Case) -> dict[str, Any]:
     """All but the sizes of a case, by the names that records have."""
-    return {
-        "pass": case.pass_,
-        "device": case.device,
-        "dtype": case.dtype,
-        "is_causal": case.is_causal,
-        "mask": case.mask,
-    }
+    names = ("pass_", "device", "dtype", "is_causal", "mask")
+    return {name.rstrip("_"): getattr(case, name) for name in names}
 
 
 def available_bytes(case: Case, info: Mapping[str, Any]) -> float:
@@ -202,19 +184,16 @@ def sources_of(cells: Sequence[Cell]) -> dict[str, str]:
 
 def implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:
     """What `run.json` says of the implementations."""
-    found = {}
-    sources = sources_of(cells)
-    for implementation, _ in by_implementation(cells):
-        found[implementation.name] = {
-            "source_sha256": sources.get(implementation.name),
-            "title": implementation.title,
-            "source": implementation.source,
-            "kind": implementation.kind,
-            "layout": implementation.layout,
-            "time_law": implementation.time_law,
-            "workspace_law": implementation.workspace_law,
+    told = ("title", "source", "kind", "layout", "time_law", "workspace_law")
+    return {
+        "implementations": {
+            one.name: {
+                "source_sha256": source_sha256(one),
+                **{name: getattr(one, name) for name in told},
+            }
+            for one, _ in by_implementation(cells)
         }
-    return {"implementations": found}
+    }
 
 
 def _best(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:

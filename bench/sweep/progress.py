@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
@@ -60,12 +59,7 @@ class LiveProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
 
@@ -79,7 +73,7 @@ class PlainProgress:
 
     def phase(self, text: str) -> None:
         """Print what is being done."""
-        self._say(text)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
         """Say how far it is, now and then."""
@@ -88,21 +82,13 @@ class PlainProgress:
             return
         self._last = now
         left = remaining(at_most_s - spent_s)
-        self._say(f"measuring: round {number + 1}, {spent_s:.0f} s spent, {left}")
+        self.phase(f"measuring: round {number + 1}, {spent_s:.0f} s spent, {left}")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def remaining(seconds: float) -> str:

@@ -20,6 +20,7 @@ from bench.records import RECORDS_FILE, RunError, read_records, write_info
 from bench.sweep.forecast import Forecast, LawValue
 from bench.sweep.history import History
 from bench.sweep.journal import Journal
+from bench.sweep.ledger import PROCESSES, Ledger
 from bench.sweep.preparations import (
     Preparations,
     admission,
@@ -29,7 +30,7 @@ from bench.sweep.preparations import (
     sources_of,
 )
 from bench.sweep.progress import Observer
-from bench.sweep.turns import PROCESSES, Turns
+from bench.sweep.turns import Turns
 
 # However little time there is, each process has two turns if it can; and nothing is known before
 # that, nor before every cell has so many readings of each process.
@@ -104,31 +105,34 @@ class Sweep:
             self._info = ground.describe(self._info, worker)
             gate = ground.check(cells, worker)
             self._note(**gate_info(gate), **implementation_info(cells))
-            turns = Turns(
-                plan=self.plan,
+            ledger = Ledger(
                 cells=cells,
                 threads=self.threads,
+                admissions={cell.key: admission(gate, cell) for cell in cells},
                 journal=journal,
                 history=History(Forecast(self.law_value)),
-                admissions={cell.key: admission(gate, cell) for cell in cells},
+            )
+            turns = Turns(
+                plan=self.plan,
+                ledger=ledger,
                 available_bytes=lambda case: available_bytes(case, self._info) / PROCESSES,
                 deadline=self._deadline,
                 clock=self.clock,
                 on_pass=lambda number: self.observer.measuring(*self._progress(number)),
             )
             for record in read_records(self.folder / RECORDS_FILE):
-                turns.history.learn(record)
-            turns.records.ceilings = self._info.get("ceilings") or {}
-            turns.checking_s = float(self._schedule.get("checking_s") or 0.0)
-            turns.recover()
-            number = turns.history.newest_round + 1
+                ledger.history.learn(record)
+            ledger.records.ceilings = self._info.get("ceilings") or {}
+            ledger.checking_s = float(self._schedule.get("checking_s") or 0.0)
+            ledger.recover()
+            number = ledger.history.newest_round + 1
             self._cut_short = number - int(self._schedule.get("rounds") or 0)
             ended = self._why_it_ends(number, turns)
             if ended is None:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
-                turns.records.fields = ground.count(turns.admitted(), worker)
-                self._note(workspace_laws=ground.workspace_laws(turns.admitted(), worker))
+                ledger.records.fields = ground.count(ledger.admitted(), worker)
+                self._note(workspace_laws=ground.workspace_laws(ledger.admitted(), worker))
         if ended is None:
             self._measure(number, turns, ground, workers)
         elif number:
@@ -148,8 +152,10 @@ class Sweep:
             while (ended := self._why_it_ends(number, turns)) is None:
                 slot = number % PROCESSES
                 if number - first < PROCESSES:
-                    self._note(ceilings=ground.ceilings(turns.cells, workers[slot], self._info))
-                turns.records.ceilings = self._info["ceilings"]
+                    self._note(
+                        ceilings=ground.ceilings(turns.ledger.cells, workers[slot], self._info)
+                    )
+                turns.ledger.records.ceilings = self._info["ceilings"]
                 self.observer.measuring(*self._progress(number))
                 owed = max(1, PROCESSES * FEWEST_TURNS - (number - first))
                 turn_s = min(self.plan.turn_s, (self._deadline - self.clock()) / owed)
@@ -166,7 +172,7 @@ class Sweep:
         """Why there is no further turn; None if there is one."""
         plan, made = self.plan, number - self._cut_short
         hopeless = number > 0 and not turns.ready() and not turns.may_still_be_tried()
-        if hopeless or not turns.admitted():
+        if hopeless or not turns.ledger.admitted():
             return "no cell could be timed"
         if plan.rounds is not None and made >= plan.rounds:
             return "all rounds were made"
@@ -190,7 +196,7 @@ class Sweep:
 
     def _note_schedule(self, number: int, turns: Turns, *, ended: str | None = None) -> None:
         self._note(
-            instruments={**self._info.get("instruments", {}), **turns.missing},
+            instruments={**self._info.get("instruments", {}), **turns.ledger.missing},
             schedule={
                 "time_budget_s": self.plan.time_budget_s,
                 "precision": self.plan.precision,
@@ -198,8 +204,8 @@ class Sweep:
                 "rounds": number - self._cut_short,
                 "processes": PROCESSES,
                 "fewest_readings": turns.fewest_readings(),
-                "checking_s": turns.checking_s,
-                "cells_left_out": len(turns.left_out),
+                "checking_s": turns.ledger.checking_s,
+                "cells_left_out": len(turns.ledger.left_out),
                 "ended": ended,
             },
         )

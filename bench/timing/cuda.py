@@ -20,10 +20,9 @@ import math
 import statistics
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, cast
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -40,83 +39,10 @@ CAPTURE_WARM_UP_CALLS = 3
 LONGEST_REASON = 300
 EMPTY_READINGS = 25
 
-Result = Callable[[], Sequence[Tensor]]
+Result: TypeAlias = Callable[[], Sequence[Tensor]]
 """A call that returns every output tensor, as `prepare` makes them."""
-
-
-class CudaEvent(Protocol):
-    """A mark on a stream, of which the GPU notes the time."""
-
-    def record(self) -> None:
-        """Put it on the current stream."""
-
-    def elapsed_time(self, end_event: CudaEvent, /) -> float:
-        """Milliseconds until another."""
-        ...
-
-
-class CudaStream(Protocol):
-    """A queue of work."""
-
-    def wait_stream(self, stream: CudaStream, /) -> None:
-        """Let what comes later wait for the other's work."""
-
-
-class CudaGraph(Protocol):
-    """Captured work."""
-
-    def replay(self) -> None:
-        """Hand all of it over, as one launch on the current stream."""
-
-    def reset(self) -> None:
-        """Give the graph and its memory back."""
-
-
-class Cuda(Protocol):
-    """What is used of `torch.cuda`."""
-
-    def __hash__(self) -> int:
-        """As every module has it."""
-        ...
-
-    def Event(self, *, enable_timing: bool) -> CudaEvent:  # noqa: N802  # as in torch.cuda
-        """A new event, which the GPU makes when it is first recorded."""
-        ...
-
-    def Stream(self) -> CudaStream:  # noqa: N802
-        """A new stream of the current device."""
-        ...
-
-    def CUDAGraph(self) -> CudaGraph:  # noqa: N802
-        """A new graph, still empty."""
-        ...
-
-    def device(self, device: str, /) -> AbstractContextManager[None]:
-        """Make the device the current one."""
-        ...
-
-    def stream(self, stream: CudaStream, /) -> AbstractContextManager[None]:
-        """Make the stream the current one."""
-        ...
-
-    def graph(self, graph: CudaGraph, /, *, stream: CudaStream) -> AbstractContextManager[None]:
-        """Capture into the graph what is put on the stream."""
-        ...
-
-    def current_stream(self) -> CudaStream:
-        """The current stream of the current device."""
-        ...
-
-    def synchronize(self) -> None:
-        """Wait until the current device has nothing left to do."""
-
-    def empty_cache(self) -> None:
-        """Give unused memory back to the driver."""
-
-
-def torch_cuda() -> Cuda:
-    """`torch.cuda`, whose own types name its classes."""
-    return cast(Cuda, torch.cuda)
+Cuda: TypeAlias = Any
+"""The module `torch.cuda`, or what stands in for it."""
 
 
 class CudaStopwatch:
@@ -131,14 +57,14 @@ class CudaStopwatch:
         self._cuda = cuda
         self._flush = flush
         self._queued = queued
-        self._pairs: list[tuple[CudaEvent, CudaEvent]] = []
+        self._pairs: list[tuple[Any, Any]] = []
 
     @classmethod
     def on(cls, device: str, *, queued: bool = False) -> CudaStopwatch:
         """The stopwatch of a device that torch sees."""
         cache_bytes = torch.cuda.get_device_properties(torch.device(device)).L2_cache_size
         buffer = torch.empty(flush_bytes(cache_bytes), dtype=torch.int8, device=device)
-        return cls(device, torch_cuda(), buffer.zero_, queued=queued)
+        return cls(device, torch.cuda, buffer.zero_, queued=queued)
 
     def measure(
         self,
@@ -170,7 +96,7 @@ class CudaStopwatch:
         end.record()
         self._cuda.synchronize()
         keep(result)
-        return start.elapsed_time(end) / 1e3
+        return float(start.elapsed_time(end)) / 1e3
 
     def _queued_s(self, call: Call, calls: int, between: Call) -> float:
         pairs = self._events(calls)
@@ -183,7 +109,7 @@ class CudaStopwatch:
         self._cuda.synchronize()
         return math.fsum(start.elapsed_time(end) for start, end in pairs) / 1e3
 
-    def _events(self, number: int) -> Sequence[tuple[CudaEvent, CudaEvent]]:
+    def _events(self, number: int) -> Sequence[tuple[Any, Any]]:
         while len(self._pairs) < number:
             pair = (self._cuda.Event(enable_timing=True), self._cuda.Event(enable_timing=True))
             for event in pair:
@@ -222,7 +148,7 @@ def flush_bytes(cache_bytes: int | None) -> int:
 class Captured:
     """A call's work in a graph, which holds the memory that the call needs until it is closed."""
 
-    graph: CudaGraph
+    graph: Any
     cuda: Cuda
     device: str
 
@@ -236,7 +162,7 @@ class Captured:
             _give_back(self.graph, self.cuda)
 
 
-def capture(call: Result, device: str, *, cuda: Cuda | None = None) -> Captured | Unavailable:
+def capture(call: Result, device: str, *, cuda: Cuda = None) -> Captured | Unavailable:
     """Capture one call in a graph; or why it cannot be captured.
 
     A replay takes what the call's work takes on the GPU, its kernels following each other without
@@ -245,7 +171,7 @@ def capture(call: Result, device: str, *, cuda: Cuda | None = None) -> Captured 
     not give back the memory of a capture that failed (seen in its 2.11); what a later call takes
     beyond it is measured all the same.
     """
-    cuda = cuda or torch_cuda()
+    cuda = cuda or torch.cuda
     with cuda.device(device):
         graph = cuda.CUDAGraph()
         reason: str | None = "the capture was broken off"
@@ -267,13 +193,13 @@ def capture(call: Result, device: str, *, cuda: Cuda | None = None) -> Captured 
         return Captured(graph=graph, cuda=cuda, device=device)
 
 
-def _give_back(graph: CudaGraph, cuda: Cuda) -> None:
+def _give_back(graph: Any, cuda: Cuda) -> None:
     graph.reset()
     cuda.synchronize()
     cuda.empty_cache()
 
 
-def _capture(call: Result, graph: CudaGraph, cuda: Cuda, device: str) -> list[Tensor] | Unavailable:
+def _capture(call: Result, graph: Any, cuda: Cuda, device: str) -> list[Tensor] | Unavailable:
     """The captured call's outputs that are its own; every replay writes them again."""
     # Libraries set themselves up in the first calls, by stream, in ways that cannot be captured;
     # and a graph cannot be captured on the default stream.
@@ -311,12 +237,12 @@ def _capture(call: Result, graph: CudaGraph, cuda: Cuda, device: str) -> list[Te
 
 
 @cache
-def _side_stream(cuda: Cuda, device: str) -> CudaStream:
+def _side_stream(cuda: Cuda, device: str) -> Any:
     """One a device for all captures: libraries keep memory for every stream they worked on."""
     return cuda.Stream()
 
 
-def _rewrites(outputs: Sequence[Tensor], graph: CudaGraph, cuda: Cuda) -> bool:
+def _rewrites(outputs: Sequence[Tensor], graph: Any, cuda: Cuda) -> bool:
     """Whether a replay writes every output anew."""
     written = [one.detach() for one in outputs if one.is_floating_point()]
     for one in written:

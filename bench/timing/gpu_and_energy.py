@@ -32,10 +32,7 @@ def energy(ready: Prepared, device: str) -> dict[str, Any]:
         found = energy_per_call(ready.call, meter, idle=idle, synchronize=_waiter(device))
     if isinstance(found, Unavailable):
         return {"energy_reason": found.reason}
-    return {
-        "energy_j": found.energy_j,
-        "energy_resolution_j": found.energy_j * found.relative_resolution,
-    }
+    return asdict(found)
 
 
 @cache

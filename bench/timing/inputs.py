@@ -37,11 +37,11 @@ def make_inputs(case: Case, *, seed: int = 0, layout: Layout = "bhsd") -> Inputs
 
     With layout `bshd` they lie in memory as (batch, rows, heads, features).
     """
-    generator = torch.Generator(case.device)
-    generator.manual_seed(zlib.crc32(f"{seed}/{_sizes(case)}".encode()))
+    drawing: dict[str, Any] = {"dtype": torch.float32, "device": case.device}
+    if case.device != "meta":  # which has shapes and no numbers
+        own_seed = zlib.crc32(f"{seed}/{_sizes(case)}".encode())
+        drawing["generator"] = torch.Generator(case.device).manual_seed(own_seed)
     dtype: torch.dtype = getattr(torch, case.dtype)
-    drawing: dict[str, Any] = {"generator": generator, "device": case.device}
-    drawing["dtype"] = torch.float32
 
     def draw(rows: int, columns: int) -> Tensor:
         shape = (case.batch, case.num_heads, rows, columns)

@@ -71,7 +71,8 @@ def prepare(implementation: Implementation, inputs: Inputs, case: Case) -> Prepa
 
 
 def _only(output: object) -> Sequence[Tensor]:
-    assert isinstance(output, Tensor)
+    if not isinstance(output, Tensor):
+        raise TypeError(f"expected a tensor, got {type(output).__name__}")
     return (output,)
 
 

@@ -23,12 +23,12 @@ from typing import IO, Any
 import torch
 
 from bench.machine.environment import available_bytes
+from bench.process.answers import named, one_line
 from bench.process.confinement import die_with, limit_memory, offer_as_victim
 from bench.process.global_state import put_back, state_at_start
 from bench.timing.stopwatch import harness_costs
 from bench.worker.imported import imported, is_imported
 from bench.worker.operations import OPERATIONS
-from bench.worker.visit import one_line
 from implementations.interface import UnsupportedCaseError
 
 STDOUT, STDERR = 1, 2
@@ -138,7 +138,7 @@ def _attempted(operation: Callable[..., dict[str, Any]], request: dict[str, Any]
         # Ctrl-C does not reach this session: it is the kernel that raised it.
         if any(text in str(problem) for text in OUT_OF_MEMORY):
             return {"status": "out_of_memory", "reason": one_line(problem)}
-        return {"status": "crashed", "reason": f"{type(problem).__name__}: {one_line(problem)}"}
+        return {"status": "crashed", "reason": named(problem)}
 
 
 if __name__ == "__main__":

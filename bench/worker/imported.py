@@ -40,8 +40,3 @@ def imported(spec: str) -> Imported:
         changed = [one for one in changes if one != RANDOM]
         _imported[spec] = Imported(implementation=implementation, changed=changed)
     return _imported[spec]
-
-
-def forget() -> None:
-    """Import everything anew from now on."""
-    _imported.clear()

@@ -18,7 +18,6 @@ import importlib.util
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -27,59 +26,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from implementations.attention._triton_tiles import WIDEST, Tiles, chosen, padded
 from implementations.blocks import refuse_mask_gradient
 from implementations.case import Case
-from implementations.interface import (
-    ALL_FEATURES,
-    Feature,
-    Implementation,
-    UnsupportedCaseError,
-)
-from implementations.masking import (
-    check_arguments,
-    expand_mask,
-    refuse_dropout,
-    resolve_scale,
-)
+from implementations.interface import ALL_FEATURES, Feature, Implementation, UnsupportedCaseError
+from implementations.masking import check_arguments, expand_mask, refuse_dropout, resolve_scale
 
 NAME = "triton_flash"
 DTYPES = ("float32", "bfloat16", "float16")
-# Rows wider than this leave no room for two blocks in a multiprocessor's shared memory.
-WIDEST = 256
-NARROWEST = 16  # what tensor cores take
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tiles:
-    """Rows and keys of a program's blocks, its warps, and how many loads are under way at once."""
-
-    block_queries: int
-    block_keys: int
-    num_warps: int
-    num_stages: int
-
-
-def _tiles(block_queries: int, block_keys: int, num_warps: int, num_stages: int) -> Tiles:
-    return Tiles(
-        block_queries=block_queries,
-        block_keys=block_keys,
-        num_warps=num_warps,
-        num_stages=num_stages,
-    )
-
-
-# (bytes of an element, widest padded row): tiles of `forward`, `query_gradients`, `key_gradients`.
-# Chosen for Hopper by what fits its shared memory and registers; not tuned on a GPU yet. There is
-# no autotuning, so that the same call runs the same kernel each time. float32 has exact products
-# without tensor cores, whose operands fill registers.
-TILES = {
-    (2, 64): (_tiles(128, 128, 8, 3), _tiles(128, 64, 8, 2), _tiles(64, 128, 8, 2)),
-    (2, 128): (_tiles(128, 64, 8, 3), _tiles(64, 64, 8, 2), _tiles(64, 64, 8, 2)),
-    (2, 256): (_tiles(64, 64, 8, 2), _tiles(64, 32, 8, 2), _tiles(32, 64, 8, 2)),
-    (4, 64): (_tiles(64, 32, 4, 2), _tiles(32, 32, 4, 2), _tiles(32, 32, 4, 2)),
-    (4, 128): (_tiles(32, 32, 4, 2), _tiles(32, 32, 8, 1), _tiles(32, 32, 8, 1)),
-    (4, 256): (_tiles(32, 16, 8, 1), _tiles(16, 16, 8, 1), _tiles(16, 16, 8, 1)),
-}
 
 
 def triton_flash(
@@ -152,7 +106,7 @@ class _TritonFlash(torch.autograd.Function):
         ctx.is_causal, ctx.scale = is_causal, scale
         if not (output.numel() and key.shape[-2]):
             return output.zero_()
-        tiles = _chosen(query, value)[0]
+        tiles = chosen(query, value)[0]
         for item in _launches(query, key, value, mask, output, log_sums):
             _launch(
                 _kernels().forward,
@@ -179,7 +133,7 @@ class _TritonFlash(torch.autograd.Function):
             return *(grad.zero_() for grad in grads), None, None, None, None
         upstream = _readable(grad_output)
         deltas = torch.empty_like(log_sums)
-        _, by_queries, by_keys = _chosen(query, value)
+        _, by_queries, by_keys = chosen(query, value)
         tensors = (query, key, value, mask, output, log_sums, upstream, deltas, *grads)
         for item in _launches(*tensors):
             q, k, v, m, out, sums, up, delta, grad_query, grad_key, grad_value = item
@@ -245,8 +199,8 @@ def _launch(
             scale=scale,
             head_dim=head_dim,
             value_dim=value.shape[-1],
-            block_head_dim=_padded(head_dim),
-            block_value_dim=_padded(value.shape[-1]),
+            block_head_dim=padded(head_dim),
+            block_value_dim=padded(value.shape[-1]),
             mask_kind=kind,
             is_causal=is_causal,
             # TF32 would round float32 to 10 bits.
@@ -255,7 +209,7 @@ def _launch(
             **_strides("query", query),
             **_strides("key", key),
             **_strides("value", value),
-            **asdict(tiles),
+            **tiles._asdict(),
             **others,
         )
 
@@ -289,16 +243,6 @@ def _strides(name: str, tensor: Tensor) -> dict[str, int]:
 def _readable(tensor: Tensor) -> Tensor:
     """The tensor itself if the elements of its rows lie side by side, else a copy."""
     return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] <= 1 else tensor.contiguous()
-
-
-def _padded(dim: int) -> int:
-    return max(NARROWEST, 1 << (dim - 1).bit_length()) if dim else NARROWEST
-
-
-def _chosen(query: Tensor, value: Tensor) -> tuple[Tiles, Tiles, Tiles]:
-    """The tiles of the three kernels, for the wider of query and value."""
-    width = max(_padded(query.shape[-1]), _padded(value.shape[-1]))
-    return TILES[query.element_size(), min(one for _, one in TILES if one >= width)]
 
 
 @cache

@@ -12,7 +12,8 @@ from bench.checks.situations import check_cases
 from bench.plan.plan import Plan, PlanError, Series
 from bench.records import RunError
 from implementations.attention.matmul import matmul
-from implementations.catalogue import CatalogueError, catalogue, from_function, in_layout
+from implementations.catalogue import suite
+from implementations.specs import CatalogueError, from_function, in_layout
 
 CHECKED = ("plain", "more_keys", "causal", "three_dimensions")
 
@@ -33,7 +34,7 @@ def heads_third(query, key, value):
 
 
 def test_verify_takes_a_function_an_implementation_or_a_name():
-    for subject in (matmul, catalogue()["matmul"], "matmul"):
+    for subject in (matmul, suite()["matmul"], "matmul"):
         results = attnscale.verify(subject, dtypes=["float32"])
         assert {result.status for result in results} == {"pass"}
         assert {result.implementation for result in results} == {"matmul"}

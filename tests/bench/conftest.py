@@ -1,8 +1,9 @@
-"""A GPU for those who have none."""
+"""A GPU for those who have none, and a system of small files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,17 @@ def borrowed_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(torch, "Generator", lambda device: generator(lent(device)))
     with Lending():
         yield asked
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
+    """Writes files of /proc and /sys under a root of the test's own, and gives that root."""
+
+    def write(files: Mapping[str, object]) -> Path:
+        for name, text in files.items():
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{text}\n", encoding="utf-8")
+        return tmp_path
+
+    return write

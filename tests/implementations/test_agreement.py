@@ -10,12 +10,12 @@ from torch import Tensor
 from bench.checks.run_situation import verify
 from bench.checks.situations import check_cases
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 
 NATIVE = [
     one
-    for one in catalogue().values()
+    for one in suite().values()
     if one.kind == "core" and "cpu" in one.devices and "float32" in one.dtypes and not one.compiles
 ]
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
@@ -40,7 +40,7 @@ def test_the_cores_and_their_variants_are_in_the_catalogue():
         "query_chunked",
         "online_softmax",
         "triton_flash",
-    } <= set(catalogue())
+    } <= set(suite())
 
 
 @every
@@ -69,7 +69,7 @@ def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, d
 def test_widened_products_agree_with_the_oracle_in_half_precision(dtype):
     small = [one for one in check_cases([dtype]) if one.case.key_len < 100]
 
-    results = list(verify(catalogue()["matmul_widened"], small))
+    results = list(verify(suite()["matmul_widened"], small))
 
     assert [str(r) for r in results if r.status in ("fail", "error")] == []
     assert any(r.status == "pass" for r in results)
@@ -82,7 +82,7 @@ def test_our_own_cores_take_scales_that_are_not_positive(name, scale):
     cases = [replace(one, scale=scale) for one in check_cases(["float64"])]
     chosen = [one for one in cases if one.name in ("plain", "causal", "masked_rows_boolean")]
 
-    results = list(verify(catalogue()[name], chosen))
+    results = list(verify(suite()[name], chosen))
 
     assert [str(r) for r in results if r.status in ("fail", "error")] == []
 
@@ -252,11 +252,11 @@ def test_recomputing_cores_refuse_to_differentiate_the_mask(name, draw):
     mask = torch.zeros(5, 7, dtype=torch.float64, requires_grad=True)
 
     with pytest.raises(UnsupportedCaseError, match="does not differentiate attn_mask"):
-        catalogue()[name].fn(*draw(), attn_mask=mask)
+        suite()[name].fn(*draw(), attn_mask=mask)
 
 
 def test_loop_refuses_gradients_and_large_sizes_in_one_line(draw):
-    loop: Implementation = catalogue()["loop"]
+    loop: Implementation = suite()["loop"]
     query, key, value = draw()
     with pytest.raises(ValueError, match="loop computes no gradients; use row_loop"):
         loop.fn(query.requires_grad_(), key, value)
@@ -269,7 +269,7 @@ def test_loop_refuses_gradients_and_large_sizes_in_one_line(draw):
 
 
 def test_loop_declares_unsupported_exactly_what_it_refuses():
-    loop: Implementation = catalogue()["loop"]
+    loop: Implementation = suite()["loop"]
     fits = Case(seq_len=512, head_dim=32)  # 2^24 multiply-adds
     assert loop.unsupported(fits) is None
     assert loop.unsupported(replace(fits, seq_len=513)) is not None

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -13,17 +13,9 @@ import torch
 from bench.timing.inputs import make_inputs
 from implementations import catalogue as module
 from implementations.case import Case
-from implementations.catalogue import (
-    CatalogueError,
-    catalogue,
-    declared_in,
-    from_function,
-    in_layout,
-    load,
-    load_all,
-    with_layout,
-)
+from implementations.catalogue import declared_in, load, load_all, suite, with_entry_points
 from implementations.interface import Feature, Implementation
+from implementations.specs import CatalogueError, from_function, in_layout, with_layout
 
 KERNEL = """
     def double(query, key, value):
@@ -40,13 +32,6 @@ Write = Callable[[str, str], Path]
 @pytest.fixture
 def kernel(write: Write) -> Path:
     return write("my_kernel.py", KERNEL)
-
-
-@pytest.fixture
-def fresh_catalogue() -> Iterator[None]:
-    catalogue.cache_clear()
-    yield
-    catalogue.cache_clear()
 
 
 def refused(text: str) -> str:
@@ -89,42 +74,42 @@ def test_a_file_without_a_declaration_is_named_in_the_error(write, monkeypatch, 
 
 
 def test_the_catalogue_is_in_name_order_and_every_entry_is_loaded_by_its_spec():
-    assert list(catalogue()) == sorted(catalogue())
-    for name, implementation in catalogue().items():
+    assert list(suite()) == sorted(suite())
+    for name, implementation in suite().items():
         assert implementation.name == implementation.spec == name
         assert load(implementation.spec) is implementation
 
 
-def test_entry_points_join_the_catalogue(kernel, monkeypatch, fresh_catalogue):
+def test_entry_points_join_the_catalogue(kernel, monkeypatch):
     monkeypatch.syspath_prepend(kernel.parent)
     point = EntryPoint("theirs", "my_kernel:double", module.ENTRY_POINT_GROUP)
     monkeypatch.setattr(module, "entry_points", lambda group: [point])
 
-    found = catalogue()["theirs"]
+    found = with_entry_points(load)["theirs"]
 
     assert found.spec == "theirs=my_kernel:double"
     assert load(found.spec).fn is found.fn
 
 
 def test_an_entry_point_named_like_a_file_of_the_suite_is_left_out_with_a_warning(
-    kernel, monkeypatch, fresh_catalogue
+    kernel, monkeypatch
 ):
     monkeypatch.syspath_prepend(kernel.parent)
     point = EntryPoint("matmul", "my_kernel:double", module.ENTRY_POINT_GROUP)
     monkeypatch.setattr(module, "entry_points", lambda group: [point])
 
     with pytest.warns(module.EntryPointWarning, match="two implementations are called 'matmul'"):
-        found = catalogue()
+        found = with_entry_points(load)
 
     assert found["matmul"].spec == "matmul"
 
 
-def test_a_broken_entry_point_does_not_keep_the_others_away(monkeypatch, fresh_catalogue):
+def test_a_broken_entry_point_does_not_keep_the_others_away(monkeypatch):
     point = EntryPoint("fancy", "no_such_package:kernel", module.ENTRY_POINT_GROUP)
     monkeypatch.setattr(module, "entry_points", lambda group: [point])
 
     with pytest.warns(module.EntryPointWarning, match="entry point fancy left out"):
-        found = catalogue()
+        found = with_entry_points(load)
 
     assert "fancy" not in found
     assert "sdpa" in found
@@ -285,7 +270,7 @@ def test_devices_and_dtypes_that_are_not_declared_are_unsupported():
         name="narrow",
         title="",
         source="",
-        fn=catalogue()["matmul"].fn,
+        fn=suite()["matmul"].fn,
         time_law="n^2*d",
         workspace_law="n",
         dtypes=("bfloat16",),
@@ -302,7 +287,7 @@ def test_devices_and_dtypes_that_are_not_declared_are_unsupported():
 def test_every_declared_law_names_only_n_d_h_and_b_and_parses():
     from reports.laws.grammar import parse
 
-    for implementation in catalogue().values():
+    for implementation in suite().values():
         for law in (implementation.time_law, implementation.workspace_law):
             assert set(parse(law).names) <= {"n", "d", "h", "b"}, implementation.name
 
@@ -349,7 +334,7 @@ def test_a_kernel_of_another_layout_sees_its_shapes_and_gives_ours(heads_third):
     (shapes,) = sys.modules["attnscale_user_in_shapes"].seen
     assert [shape for shape, _ in shapes] == [(2, 5, 3, 11), (2, 7, 3, 11), (2, 7, 3, 13)]
     assert output.shape == (2, 3, 5, 13)
-    expected = catalogue()["matmul"].call(query, key, value, is_causal=True)
+    expected = suite()["matmul"].call(query, key, value, is_causal=True)
     assert torch.equal(output, expected)
 
 

@@ -18,7 +18,7 @@ from implementations.attention._compiled import compiled, lacks
 from implementations.attention.matmul import IMPLEMENTATION as MATMUL
 from implementations.attention.matmul import matmul
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 
 VARIANTS = ("matmul_compiled", "online_softmax_compiled", "query_chunked_compiled")
@@ -53,13 +53,13 @@ def other_peoples_warnings():
 
 
 def test_the_compiled_variants_are_those_that_compile():
-    found = {name for name, one in catalogue().items() if one.compiles}
+    found = {name for name, one in suite().items() if one.compiles}
 
     assert found == set(VARIANTS)
     for name in found:
-        plain = catalogue()[name.removesuffix("_compiled")]
-        assert catalogue()[name].supports == plain.supports - {Feature.DROPOUT}
-        assert catalogue()[name].time_law == plain.time_law
+        plain = suite()[name.removesuffix("_compiled")]
+        assert suite()[name].supports == plain.supports - {Feature.DROPOUT}
+        assert suite()[name].time_law == plain.time_law
 
 
 def test_each_kind_of_call_is_compiled_once_beyond_the_limit_of_torch(core, traced, draw):
@@ -229,5 +229,5 @@ def test_inductor_passes_what_the_gate_asks_of_it(name):
     if (reason := lacks("cpu")) is not None:
         pytest.skip(reason)
     for case in first_of_each(check_cases(["float32"])):
-        results = verify_case(catalogue()[name], case)
+        results = verify_case(suite()[name], case)
         assert [str(one) for one in results if one.status != "pass"] == []

@@ -23,7 +23,7 @@ from torch import Tensor
 from implementations import blocks, blockwise
 from implementations.attention import online_softmax, query_chunked
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
 from implementations.oracle import (
@@ -37,7 +37,7 @@ from implementations.oracle import (
 
 NATIVE = [
     one
-    for one in catalogue().values()
+    for one in suite().values()
     if one.kind == "core" and "cpu" in one.devices and "float32" in one.dtypes and not one.compiles
 ]
 
@@ -739,7 +739,7 @@ def test_every_implementation_obeys_the_law_that(law, implementation, data):
 
 def as_implementation(name: str, kernel: Kernel) -> Implementation:
     """The kernel, declared to support everything."""
-    return replace(catalogue()["matmul"], name=name, fn=kernel)
+    return replace(suite()["matmul"], name=name, fn=kernel)
 
 
 def breaks(law: Law, implementation: Implementation) -> bool:

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from implementations.attention.sdpa import FUSED, mistakes, sdpa
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 from implementations.interface import UnsupportedCaseError
 
 FLASH = "_scaled_dot_product_flash_attention_for_cpu"
@@ -29,7 +29,7 @@ class Recorder(TorchDispatchMode):
 
 def operators(name: str, inputs: Any, **keywords: Any) -> set[str]:
     with Recorder() as recorder, torch.no_grad():
-        catalogue()[name].fn(*inputs, **keywords)
+        suite()[name].fn(*inputs, **keywords)
     return recorder.names
 
 
@@ -64,11 +64,11 @@ def test_pinned_math_runs_products_and_a_softmax_and_no_fused_kernel(draw, leadi
 
 def test_flash_refuses_another_value_dim_instead_of_falling_back(draw):
     with Recorder() as recorder, pytest.raises(UnsupportedCaseError, match="FLASH_ATTENTION") as no:
-        catalogue()["sdpa_flash"].fn(*draw(value_dim=13))
+        suite()["sdpa_flash"].fn(*draw(value_dim=13))
 
     assert "\n" not in str(no.value)
     assert not recorder.names & {"bmm", "_softmax", "_safe_softmax"}
-    declared = catalogue()["sdpa_flash"].unsupported(Case(seq_len=5, head_dim=11, value_dim=13))
+    declared = suite()["sdpa_flash"].unsupported(Case(seq_len=5, head_dim=11, value_dim=13))
     assert declared == "sdpa_flash does not support value_dim"
 
 
@@ -78,12 +78,12 @@ def test_pinned_back_ends_refuse_empty_inputs_which_torch_answers_without_a_kern
     draw, name, sizes
 ):
     with pytest.raises(UnsupportedCaseError, match="runs no kernel on empty inputs"):
-        catalogue()[name].fn(*draw(**sizes))
+        suite()[name].fn(*draw(**sizes))
 
 
 @pytest.mark.parametrize("name", ["sdpa_efficient", "sdpa_cudnn"])
 def test_back_ends_for_cuda_only_say_so_and_refuse_the_cpu(draw, name):
-    back_end = catalogue()[name]
+    back_end = suite()[name]
 
     assert back_end.devices == ("cuda",)
     assert back_end.unsupported(Case(seq_len=5)) == f"{name} runs on cuda only"
@@ -104,13 +104,13 @@ def test_back_ends_for_cuda_only_say_so_and_refuse_the_cpu(draw, name):
     ],
 )
 def test_what_a_back_end_declines_on_cuda_is_declared(name, change, reason):
-    found = catalogue()[name].unsupported(Case(seq_len=5, device="cuda", **change))
+    found = suite()[name].unsupported(Case(seq_len=5, device="cuda", **change))
 
     assert found == (None if reason is None else f"{name} {reason}")
 
 
 def test_automatic_choice_is_left_as_it_was_after_pinning(draw):
-    catalogue()["sdpa_math"].fn(*draw())
+    suite()["sdpa_math"].fn(*draw())
 
     assert FLASH in operators("sdpa", draw())
 
@@ -122,7 +122,7 @@ def test_an_error_that_is_not_about_kernels_passes_through(draw, monkeypatch):
     monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", broken)
 
     with pytest.raises(RuntimeError, match="something else") as problem:
-        catalogue()["sdpa_math"].fn(*draw())
+        suite()["sdpa_math"].fn(*draw())
     assert not isinstance(problem.value, UnsupportedCaseError)
 
 
@@ -202,8 +202,8 @@ def test_a_pinned_back_end_refuses_what_it_gets_wrong(draw, monkeypatch):
     )
 
     with pytest.raises(UnsupportedCaseError, match="wrong answers for everything"):
-        catalogue()["sdpa_flash"].fn(*draw())
-    catalogue()["sdpa_math"].fn(*draw())
+        suite()["sdpa_flash"].fn(*draw())
+    suite()["sdpa_math"].fn(*draw())
 
 
 @pytest.mark.parametrize("sizes", [{"query_len": 0}, {"key_len": 0}])

@@ -20,9 +20,10 @@ from torch import Tensor
 from bench.checks.run_situation import verify
 from bench.checks.situations import check_cases
 from implementations.attention import triton_flash as module
-from implementations.attention.triton_flash import IMPLEMENTATION, TILES, Tiles, triton_flash
+from implementations.attention._triton_tiles import TILES, Tiles
+from implementations.attention.triton_flash import IMPLEMENTATION, triton_flash
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 from implementations.interface import UnsupportedCaseError
 from implementations.oracle import full_mask, softmax_attention
 
@@ -117,8 +118,8 @@ def test_no_core_takes_these_arguments(draw):
 
 
 def test_it_is_in_the_catalogue():
-    assert catalogue()["triton_flash"].fn is triton_flash
-    assert catalogue()["triton_flash"].time_law == "n^2*d"
+    assert suite()["triton_flash"].fn is triton_flash
+    assert suite()["triton_flash"].time_law == "n^2*d"
 
 
 def test_every_width_up_to_the_widest_has_tiles_that_tensor_cores_take():
@@ -137,7 +138,7 @@ def small_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 def use_tiles(monkeypatch: pytest.MonkeyPatch, block_queries: int, block_keys: int) -> None:
     tiles = Tiles(block_queries=block_queries, block_keys=block_keys, num_warps=4, num_stages=1)
-    monkeypatch.setattr(module, "_chosen", lambda query, value: (tiles, tiles, tiles))
+    monkeypatch.setattr(module, "chosen", lambda query, value: (tiles, tiles, tiles))
 
 
 SIZES = {"query_len": 37, "key_len": 53, "head_dim": 11, "value_dim": 13, "dtype": torch.float32}

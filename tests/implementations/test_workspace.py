@@ -9,7 +9,7 @@ from bench.machine.workspace import workspace_bytes
 from bench.timing.inputs import make_inputs
 from bench.timing.prepared_call import prepare
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 
 Measure = Callable[..., int]
 LARGEST = 8192
@@ -20,7 +20,7 @@ def workspace() -> Measure:
     @cache
     def measure(name: str, seq_len: int, **condition: object) -> int:
         case = Case(seq_len=seq_len, head_dim=64, **condition)
-        ready = prepare(catalogue()[name], make_inputs(case), case)
+        ready = prepare(suite()[name], make_inputs(case), case)
         return workspace_bytes(ready.run, "cpu")
 
     return measure
@@ -89,8 +89,8 @@ def test_strided_inputs_are_not_copied_whole(name):
     strided = [t.transpose(1, 2).contiguous().transpose(1, 2) for t in (inputs.query, inputs.key)]
 
     plain = workspace_bytes(
-        lambda: (catalogue()[name].fn(inputs.query, inputs.key, inputs.value),), "cpu"
+        lambda: (suite()[name].fn(inputs.query, inputs.key, inputs.value),), "cpu"
     )
-    found = workspace_bytes(lambda: (catalogue()[name].fn(*strided, inputs.value),), "cpu")
+    found = workspace_bytes(lambda: (suite()[name].fn(*strided, inputs.value),), "cpu")
 
     assert found == plain

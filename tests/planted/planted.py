@@ -11,10 +11,10 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from implementations.catalogue import from_function
 from implementations.interface import Implementation
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
 from implementations.oracle import full_mask
+from implementations.specs import from_function
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""The procedures by which the correctness gate judges an implementation, one a file."""
+"""How is each kind of question put to a kernel? One procedure of the gate a file."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.checks.error_bound import Expected
 from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import Trial, leaves_of, same
+from bench.checks.probes.trial import Trial, leaves_of, of_an_output, same
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
 
@@ -23,14 +23,9 @@ from bench.timing.inputs import Inputs
 HUGE = 8192.0
 
 
-def check_properties(trial: Trial) -> Iterator[CheckResult]:
+@of_an_output
+def check_properties(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
     """Every property that the situation can show."""
-    inputs = trial.inputs()
-    output = trial.forward(inputs)
-    problem = trial.objection(output, inputs)
-    if problem is not None:
-        yield trial.failed("output", problem)
-        return
     if not bool(output.isfinite().all()):
         yield trial.failed("output", "not finite where the reference is")
         return
@@ -103,7 +98,6 @@ def _masked_ignored(trial: Trial, inputs: Inputs) -> CheckResult:
 def _apart(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
     """All other items, or heads, when one of them is another and its values are huge."""
     other = trial.inputs(1)
-    allowed = 2 * trial.expected().allowed["output"]
     for check, one, rest, what in (
         ("batch_apart", (slice(0, 1),), (slice(1, None),), "batch items"),
         ("heads_apart", (slice(None), slice(0, 1)), (slice(None), slice(1, None)), "heads"),
@@ -112,13 +106,13 @@ def _apart(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult
         query[one], key[one] = other.query[one] * 8, other.key[one] * 8
         value[one] = other.value[one] * HUGE
         changed = trial.forward(replace(inputs, query=query, key=key, value=value))
-        exact = output[rest].detach().cpu().double()
-        yield trial.compared(check, changed[rest], exact, allowed, f"{what} see each other")
+        seen = f"{what} see each other"
+        yield _unchanged(trial, check, output[rest], changed[rest], seen)
     query = inputs.query.clone()
     query[..., :1, :] = other.query[..., :1, :] * 8
     changed = trial.forward(replace(inputs, query=query))[..., 1:, :]
-    exact = output[..., 1:, :].detach().cpu().double()
-    yield trial.compared("queries_apart", changed, exact, allowed, "queries see each other")
+    seen = "queries see each other"
+    yield _unchanged(trial, "queries_apart", output[..., 1:, :], changed, seen)
 
 
 def _hull(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
@@ -144,34 +138,32 @@ def _linear(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
     return _balance(trial, "linear_in_value", sides, outputs, "the output is not linear in value")
 
 
+def _reversed(length: int, like: Tensor) -> Tensor:
+    return torch.arange(length - 1, -1, -1, device=like.device)
+
+
 def _queries_permuted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
-    order = torch.arange(inputs.query.shape[-2] - 1, -1, -1, device=output.device)
-    mask = inputs.attn_mask
-    permuted = replace(
-        inputs,
-        query=inputs.query[..., order, :],
-        attn_mask=mask if mask is None else mask[..., order, :],
-    )
+    order = _reversed(inputs.query.shape[-2], output)
+    mask = None if inputs.attn_mask is None else inputs.attn_mask[..., order, :]
+    permuted = replace(inputs, query=inputs.query[..., order, :], attn_mask=mask)
     restored = trial.forward(permuted)[..., order, :]
-    allowed = trial.expected().allowed["output"]
     reason = "permuting the queries does not permute the outputs"
-    exact = output.detach().cpu().double()
-    return trial.compared("queries_permuted", restored, exact, 2 * allowed, reason)
+    return _unchanged(trial, "queries_permuted", output, restored, reason)
 
 
 def _keys_permuted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
-    order = torch.arange(inputs.key.shape[-2] - 1, -1, -1, device=output.device)
-    mask = inputs.attn_mask
-    permuted = replace(
-        inputs,
-        key=inputs.key[..., order, :],
-        value=inputs.value[..., order, :],
-        attn_mask=mask if mask is None else mask[..., order],
-    )
-    allowed = trial.expected().allowed["output"]
+    order = _reversed(inputs.key.shape[-2], output)
+    key, value = inputs.key[..., order, :], inputs.value[..., order, :]
+    mask = None if inputs.attn_mask is None else inputs.attn_mask[..., order]
+    permuted = trial.forward(replace(inputs, key=key, value=value, attn_mask=mask))
     reason = "permuting the keys with their values changes the output"
-    exact = output.detach().cpu().double()
-    return trial.compared("keys_permuted", trial.forward(permuted), exact, 2 * allowed, reason)
+    return _unchanged(trial, "keys_permuted", output, permuted, reason)
+
+
+def _unchanged(trial: Trial, check: str, before: Tensor, after: Tensor, reason: str) -> CheckResult:
+    """Two outputs that must be equal, each within its own allowance."""
+    allowed = 2 * trial.expected().allowed["output"]
+    return trial.compared(check, after, before.detach().cpu().double(), allowed, reason)
 
 
 def _scores_shifted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:

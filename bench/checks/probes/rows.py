@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from bench.checks.probes.gradients import gradients_of, refused_gradients
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of
+from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, of_an_output
 from bench.checks.results import CheckResult
 from bench.checks.timed.sampled_rows import Sample, row_errors, thin_upstream
 from bench.timing.inputs import Inputs
@@ -24,14 +24,9 @@ MOST_ITEMS = 2
 BLOCKS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
-def check_output_rows(trial: Trial) -> Iterator[CheckResult]:
+@of_an_output
+def check_output_rows(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
     """The output alone, from a single call."""
-    inputs = trial.inputs()
-    output = trial.forward(inputs)
-    problem = trial.objection(output, inputs)
-    if problem is not None:
-        yield trial.failed("output", problem)
-        return
     yield from _compared(trial, inputs, _sample(trial), [output])
 
 

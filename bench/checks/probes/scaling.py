@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of
+from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, of_an_output
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
 
@@ -59,14 +59,9 @@ LAWS = (
 )
 
 
-def check_scaling(trial: Trial) -> Iterator[CheckResult]:
+@of_an_output
+def check_scaling(trial: Trial, inputs: Inputs, plain: Tensor) -> Iterator[CheckResult]:
     """Each law for each power of two; then inputs that are all small, against the reference."""
-    inputs = trial.inputs()
-    plain = trial.forward(inputs)
-    problem = trial.objection(plain, inputs)
-    if problem is not None:
-        yield trial.failed("output", problem)
-        return
     base = _quantities(trial, inputs)
     for law in LAWS:
         yield _judged(trial, law, inputs, base)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.checks.error_bound import Expected
 from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, same, shares_memory
+from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, of_an_output, same, shares_memory
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
 from bench.timing.inputs import Inputs
@@ -24,14 +24,9 @@ IDENTICAL_CALLS = 48
 SMALL = 4096
 
 
-def check_state(trial: Trial) -> Iterator[CheckResult]:
+@of_an_output
+def check_state(trial: Trial, inputs: Inputs, first: Tensor) -> Iterator[CheckResult]:
     """Repeatability, own memory, and answers that follow the inputs."""
-    inputs = trial.inputs()
-    first = trial.forward(inputs)
-    problem = trial.objection(first, inputs)
-    if problem is not None:
-        yield trial.failed("output", problem)
-        return
     expected = trial.expected()
     value, allowed = expected.values["output"], expected.allowed["output"]
     found = trial.compared("output", first, value, allowed)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -141,6 +141,25 @@ class Trial:
             status=status,  # type: ignore[arg-type]  # spelled out by the callers above
             **values,
         )
+
+
+Probe: TypeAlias = Callable[[Trial], Iterator[CheckResult]]
+
+
+def of_an_output(probe: Callable[[Trial, Inputs, Tensor], Iterator[CheckResult]]) -> Probe:
+    """The probe, given the inputs and an output of the right form; any other output fails."""
+
+    @wraps(probe)
+    def check(trial: Trial) -> Iterator[CheckResult]:
+        inputs = trial.inputs()
+        output = trial.forward(inputs)
+        problem = trial.objection(output, inputs)
+        if problem is not None:
+            yield trial.failed("output", problem)
+        else:
+            yield from probe(trial, inputs, output)
+
+    return check
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""The situations that the correctness gate puts an implementation in.
+"""In which situations is a kernel asked? All those of the correctness gate.
 
 A situation is a case, a probe (which procedure judges it) and a recipe: a few statements of Python
 that turn plain random tensors into what the situation is about. `bench.checks.recipe` runs them,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.checks.situation import CheckCase
-from bench.checks.situations.parts import HEAVY_TAIL, added, kept, lengths, situation
+from bench.checks.situations.parts import HEAVY_TAIL, boolean_mask, float_mask, lengths, situation
 
 
 def boolean_masks() -> Iterator[CheckCase]:
@@ -19,14 +19,14 @@ def boolean_masks() -> Iterator[CheckCase]:
     yield masked("boolean_mask_many_items", leading=(5, 2))
     yield masked("boolean_mask_three_dimensions", leading=(3,))
     yield masked("boolean_mask_value_dim", value_dim=13)
-    yield masked("boolean_mask_per_head", *kept("*query.shape[:-1], key.shape[-2]"))
-    yield masked("boolean_mask_per_batch_item", *kept("2, 1, 5, 7"))
-    yield masked("boolean_mask_of_heads", *kept("3, 5, 7"))
-    yield masked("boolean_mask_of_heads_4d", *kept("1, 3, 5, 7"))
-    yield masked("boolean_mask_of_keys", *kept("2, 1, 1, 7"), seq_len=7)
-    yield masked("boolean_mask_of_keys_1d", *kept("key.shape[-2]"), seq_len=7)
+    yield masked("boolean_mask_per_head", *boolean_mask("*query.shape[:-1], key.shape[-2]"))
+    yield masked("boolean_mask_per_batch_item", *boolean_mask("2, 1, 5, 7"))
+    yield masked("boolean_mask_of_heads", *boolean_mask("3, 5, 7"))
+    yield masked("boolean_mask_of_heads_4d", *boolean_mask("1, 3, 5, 7"))
+    yield masked("boolean_mask_of_keys", *boolean_mask("2, 1, 1, 7"), seq_len=7)
+    yield masked("boolean_mask_of_keys_1d", *boolean_mask("key.shape[-2]"), seq_len=7)
     yield masked("boolean_mask_of_queries", "attn_mask = torch.arange(5)[:, None] % 2 == 0")
-    five = kept("*query.shape[:-1], key.shape[-2]")
+    five = boolean_mask("*query.shape[:-1], key.shape[-2]")
     yield masked("boolean_mask_five_dimensions", *five, leading=(2, 3, 2))
     yield masked("boolean_mask_scale", scale=0.7)
     yield masked("boolean_mask_single_query", seq_len=1, key_len=13)
@@ -39,7 +39,7 @@ def boolean_masks() -> Iterator[CheckCase]:
     # A masked key that would win: a large negative number in place of -inf does not hold it.
     recipe = ("key[..., 2, :] *= 3000", "attn_mask[:, 2] = False")
     yield masked("masked_key_dominates", *recipe)
-    padding = kept("2, 1, 1, 1031")
+    padding = boolean_mask("2, 1, 1, 1031")
     yield masked("padding_mask_1031", *padding, leading=(2, 1), **lengths(5, 1031, 16))
     yield masked("padding_mask_decoding", *padding, leading=(2, 1), **lengths(1, 1031, 16))
     longer: dict[str, Any] = {"leading": (1, 2), **lengths(65, 131)}
@@ -63,12 +63,12 @@ def float_masks() -> Iterator[CheckCase]:
     yield masked("float_mask_two_dimensions", leading=())
     yield masked("float_mask_value_dim", value_dim=13)
     yield masked("float_mask_64x64", leading=(1, 2), **lengths(64, 64))
-    yield masked("float_mask_per_head", added("*query.shape[:-1], key.shape[-2]"))
-    yield masked("float_mask_per_batch_item", added("2, 1, 5, 7"))
-    yield masked("float_mask_of_heads", added("3, 5, 7"))
-    yield masked("float_mask_of_heads_4d", added("1, 3, 5, 7"))
-    yield masked("float_mask_of_keys", added("2, 1, 1, 7"), seq_len=7)
-    yield masked("float_mask_of_keys_1d", added("key.shape[-2]"), seq_len=7)
+    yield masked("float_mask_per_head", float_mask("*query.shape[:-1], key.shape[-2]"))
+    yield masked("float_mask_per_batch_item", float_mask("2, 1, 5, 7"))
+    yield masked("float_mask_of_heads", float_mask("3, 5, 7"))
+    yield masked("float_mask_of_heads_4d", float_mask("1, 3, 5, 7"))
+    yield masked("float_mask_of_keys", float_mask("2, 1, 1, 7"), seq_len=7)
+    yield masked("float_mask_of_keys_1d", float_mask("key.shape[-2]"), seq_len=7)
     yield masked("float_mask_scale", scale=0.7)
     yield masked("float_mask_single_query", seq_len=1, key_len=13)
     yield masked("float_mask_more_queries", seq_len=7, key_len=5)
@@ -107,11 +107,11 @@ def mask_gradients() -> Iterator[CheckCase]:
         return situation("masks", name, *recipe, mask="float", probe="mask_gradient", **values)
 
     yield masked("")
-    yield masked("_per_head", added("*query.shape[:-1], key.shape[-2]"))
-    yield masked("_per_batch_item", added("2, 1, 5, 7"))
-    yield masked("_of_heads", added("3, 5, 7"))
-    yield masked("_of_keys", added("2, 1, 1, 7"), seq_len=7)
-    yield masked("_of_keys_1d", added("key.shape[-2]"), seq_len=7)
+    yield masked("_per_head", float_mask("*query.shape[:-1], key.shape[-2]"))
+    yield masked("_per_batch_item", float_mask("2, 1, 5, 7"))
+    yield masked("_of_heads", float_mask("3, 5, 7"))
+    yield masked("_of_keys", float_mask("2, 1, 1, 7"), seq_len=7)
+    yield masked("_of_keys_1d", float_mask("key.shape[-2]"), seq_len=7)
     yield masked(
         "_masked_rows", "attn_mask[..., ::2, :] = -torch.inf", "attn_mask[:, 1] = -torch.inf"
     )

@@ -44,11 +44,11 @@ def in_memory(expression: str) -> str:
     return f"query, key, value = ({expression} for t in (query, key, value))"
 
 
-def kept(shape: str) -> tuple[str, str]:
+def boolean_mask(shape: str) -> tuple[str, str]:
     """Statements that draw a boolean mask of another shape."""
     return f"attn_mask = torch.rand({shape}, generator=generator) < 0.8", EVERY_ROW_KEEPS_A_KEY
 
 
-def added(shape: str) -> str:
+def float_mask(shape: str) -> str:
     """A statement that draws a float mask of another shape."""
     return f"attn_mask = torch.randn({shape}, generator=generator)"

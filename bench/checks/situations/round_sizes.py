@@ -15,9 +15,9 @@ from bench.checks.situation import Area, CheckCase, Probe
 from bench.checks.situations.parts import (
     BATCH_ROWS_HEADS,
     HEAVY_TAIL,
-    added,
+    boolean_mask,
+    float_mask,
     in_memory,
-    kept,
     lengths,
     situation,
 )
@@ -100,10 +100,10 @@ PREPARED: dict[str, tuple[str, ...]] = {
     "float_infinite": ("attn_mask[..., 1::3] = -torch.inf", "attn_mask[..., :1] = 0.5"),
     "float_empty_rows": ("attn_mask[..., ::2, :] = -torch.inf",),
     "boolean_empty_rows": ("attn_mask[..., ::2, :] = False",),
-    "boolean_padding": kept(PADDING),
-    "boolean_per_head": kept(PER_HEAD),
-    "float_padding": (added(PADDING),),
-    "float_per_head": (added(PER_HEAD),),
+    "boolean_padding": boolean_mask(PADDING),
+    "boolean_per_head": boolean_mask(PER_HEAD),
+    "float_padding": (float_mask(PADDING),),
+    "float_per_head": (float_mask(PER_HEAD),),
 }
 PROBES: dict[str, Probe] = {"forward": "output_rows", "backward": "rows"}
 

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from bench.checks.results import LOST, UNCHECKED, CheckResult
-from bench.checks.run_in_worker import run_agreement, run_checks, smallest_failure
+from bench.checks.run_in_worker import Checker
 from bench.checks.run_situation import verify_case
 from bench.checks.shrink import LIMIT_S
 from bench.checks.situations import check_cases
 from bench.process.supervisor import WorkerLost
 from implementations.attention.matmul import matmul
-from implementations.catalogue import from_function, load, load_all
+from implementations.catalogue import load, load_all
+from implementations.specs import from_function
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 MINE = from_function(matmul, name="mine", spec="mine.py:mine")
@@ -38,7 +39,9 @@ def test_only_implementations_that_no_check_found_wrong_are_compared(direct_work
     ]
 
     found = list(
-        run_agreement(load_all(CHOSEN), results, direct_workers(threads=1), dtypes=["float32"])
+        Checker(worker=direct_workers(threads=1)).compare(
+            load_all(CHOSEN), results, dtypes=["float32"]
+        )
     )
 
     for request in direct_workers.operations("compare"):
@@ -57,7 +60,9 @@ def test_only_implementations_that_no_check_found_wrong_are_compared(direct_work
 def test_one_right_implementation_is_compared_with_nobody(direct_workers):
     results = [outcome("matmul", "pass"), outcome("loop", "fail")]
 
-    found = run_agreement(load_all(CHOSEN), results, direct_workers(threads=1), dtypes=["float32"])
+    found = Checker(worker=direct_workers(threads=1)).compare(
+        load_all(CHOSEN), results, dtypes=["float32"]
+    )
 
     assert list(found) == []
     assert direct_workers.asked == []
@@ -75,11 +80,8 @@ def test_a_comparison_that_is_lost_or_fails_leaves_the_others(direct_workers):
     results = [outcome("matmul", "pass"), outcome("sdpa", "pass")]
 
     found = list(
-        run_agreement(
-            load_all(["matmul", "sdpa"]),
-            results,
-            direct_workers(threads=1),
-            dtypes=["float32", "float64"],
+        Checker(worker=direct_workers(threads=1)).compare(
+            load_all(["matmul", "sdpa"]), results, dtypes=["float32", "float64"]
         )
     )
 
@@ -107,15 +109,17 @@ def test_the_time_for_a_comparison_and_for_a_smaller_failure_grows_with_the_limi
 
     for limit_s in (7.0, 11.0):
         chosen = load_all(["matmul", "sdpa"])
-        list(run_agreement(chosen, right, worker, dtypes=["float32"], case_limit_s=limit_s))
-        smallest_failure(wrong, MINE, worker, case_limit_s=limit_s)
+        list(
+            Checker(worker=worker, case_limit_s=limit_s).compare(chosen, right, dtypes=["float32"])
+        )
+        Checker(worker=worker, case_limit_s=limit_s).smallest_failure(MINE, wrong)
 
     assert limits["compare"] == [2 * limit_s for limit_s in (7.0, 7.0, 11.0, 11.0)]
     assert limits["reduce"] == [LIMIT_S + 7.0, LIMIT_S + 11.0]
 
 
 def smallest(workers: Any, *results: CheckResult) -> CheckResult | None:
-    return smallest_failure(results, MINE, workers(threads=1))
+    return Checker(worker=workers(threads=1)).smallest_failure(MINE, results)
 
 
 def test_without_a_failure_there_is_no_smallest_one(direct_workers):
@@ -185,9 +189,9 @@ def test_a_real_failure_shrinks_to_a_single_pair(direct_workers, write):
     path = write("twice.py", "def twice(query, key, value): return 2 * value[..., :1, :] + query")
     kernel = load(f"{path}:twice")
     worker = direct_workers(threads=1)
-    results = list(run_checks([kernel], [CASES["many_features"]], worker))
+    results = list(Checker(worker=worker).check([kernel], [CASES["many_features"]]))
 
-    found = smallest_failure(results, kernel, worker)
+    found = Checker(worker=worker).smallest_failure(kernel, results)
 
     assert found is not None
     assert (found.check, found.status) == ("output", "fail")

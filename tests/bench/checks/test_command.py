@@ -1,83 +1,22 @@
 """What `attnscale verify` does, from its options to what it prints; workers answer right here."""
 
-import ast
-import io
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
 from bench.checks import command
 from bench.checks.command import Verification, Verified
-from bench.checks.results import LOST, CheckResult
+from bench.checks.results import CheckResult
 from bench.checks.run_in_worker import CASE_LIMIT_S
-from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
-from bench.checks.tables import LEGEND, PLAIN_WIDTH, wide
 from bench.process.supervisor import WorkerLost
 from implementations.case import CaseError
-from implementations.catalogue import CatalogueError, catalogue
+from implementations.catalogue import suite
+from implementations.specs import CatalogueError
+from tests.bench.checks.verified import CHECKED, printed
 
-CHECKED = ("plain", "more_keys", "causal", "calls_in_turn")
-KERNELS = """
-    from dataclasses import replace
-    from implementations.attention.matmul import IMPLEMENTATION, matmul
-
-    def mine(query, key, value, *, is_causal=False):
-        return matmul(query, key, value, is_causal=is_causal)
-
-    def wrong(query, key, value):
-        return matmul(query, key, value, scale=1.0)
-
-    def chatty(query, key, value):
-        print("[bold]hello[/bold]")
-        return matmul(query, key, value)
-
-    def refusing(query, key, value):
-        raise ValueError("not [red]today[/red]")
-
-    def heads_third(query, key, value):
-        query, key, value = (t.transpose(1, 2) for t in (query, key, value))
-        return matmul(query, key, value).transpose(1, 2)
-
-    def scores_of_heads(query, key, value):
-        return 2 * heads_third(query, key, value)
-
-    def declining(query, key, value):
-        raise NotImplementedError("needs a GPU of another kind")
-
-    def any_keywords(query, key, value, **_):
-        return heads_third(query, key, value)
-
-    DECLARED = replace(IMPLEMENTATION, name="declared", fn=any_keywords)
-"""
-
-
-@pytest.fixture(autouse=True)
-def workers(direct_workers, monkeypatch):
-    """Workers in this process, and four situations in place of all."""
-
-    def few(*dtypes: Any, **options: Any) -> list[CheckCase]:
-        return [one for one in check_cases(*dtypes, **options) if one.name in CHECKED]
-
-    monkeypatch.setattr(command, "Worker", direct_workers)
-    monkeypatch.setattr(command, "check_cases", few)
-    return direct_workers
-
-
-@pytest.fixture
-def kernel(write) -> Callable[[str], str]:
-    path = write("kernels_to_verify.py", KERNELS)
-    return lambda name: f"{path}:{name}"
-
-
-def printed(found: Verified, width: int | None = None) -> str:
-    output = io.StringIO()
-    found.print(Console(file=output, width=width))
-    return output.getvalue()
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +87,7 @@ def test_without_a_choice_all_that_does_not_compile_is_checked_in_every_dtype(wo
 
     found = Verification().run(names.append)
 
-    expected = [name for name, one in catalogue().items() if not one.compiles]
+    expected = [name for name, one in suite().items() if not one.compiles]
     assert names == expected
     assert {one.case.case.dtype for one in found.results} == {
         "float32",
@@ -321,134 +260,6 @@ def test_a_kernel_that_raises_everywhere_has_failed_and_its_run_is_not_empty(ker
 
     assert found.failed
     assert not found.empty
-
-
-def test_the_document_has_exactly_the_keys_of_the_contract(kernel):
-    found = Verification(specs=[kernel("mine"), kernel("wrong")], dtypes=["float32"]).run()
-
-    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-
-    assert set(document) == {"results", "summary"}
-    assert set(document["summary"]) == {"pass", "fail", "unsupported", "error"}
-    counted = [row["status"] for row in document["results"]]
-    assert document["summary"] == {name: counted.count(name) for name in document["summary"]}
-    for row in document["results"]:
-        assert set(row) == {
-            "implementation",
-            "case",
-            "check",
-            "status",
-            "error",
-            "allowed",
-            "reason",
-        }
-        assert {"name", "seq_len", "key_len", "dtype", "pass", "mask", "is_causal", "leading"} <= (
-            set(row["case"])
-        )
-
-
-def test_whether_anything_failed_is_said(kernel):
-    assert not Verification(specs=[kernel("mine")], dtypes=["float32"]).run().failed
-    assert Verification(specs=[kernel("wrong")], dtypes=["float32"]).run().failed
-
-
-def test_a_failing_kernel_prints_matrix_causes_the_smallest_case_and_code(kernel):
-    found = Verification(specs=[kernel("wrong")], dtypes=["float32"]).run()
-
-    text = printed(found)
-
-    lines = text.splitlines()
-    assert lines[0].split()[:3] == ["implementation", "shapes", "scores"]
-    assert lines[1].split()[:2] == ["wrong", "FAIL"]
-    assert lines[2] == LEGEND
-    assert any(line.startswith("fail: shapes: wrong: output in case ") for line in lines)
-    assert "unsupported: wrong does not support causal" in lines
-    start = lines.index("The smallest failing case found for wrong; paste to see it:")
-    end = next(n for n, line in enumerate(lines) if " checks: " in line)
-    code = "\n".join(lines[start + 1 : end])
-    ast.parse(code)
-    assert "from kernels_to_verify import wrong as kernel" in code
-    (small, shown) = found.reproductions[0]
-    assert shown == code.strip()
-    assert small.case.size < min(one.case.size for one in found.results if one.bad)
-    passed = sum(one.status == "pass" for one in found.results)
-    assert lines[end].startswith(f"{len(found.results)} checks: {passed} pass, ")
-
-
-def test_a_right_kernel_prints_no_code(kernel):
-    text = printed(Verification(specs=[kernel("mine")], dtypes=["float32"]).run())
-
-    assert "smallest failing case" not in text
-    assert "FAIL" not in text.replace(LEGEND, "")
-    assert " 0 fail, " in text
-
-
-def test_differences_between_implementations_are_printed_for_the_first_dtype():
-    found = Verification(names=["matmul", "sdpa"], dtypes=["float64", "float32"]).run()
-
-    text = printed(found)
-
-    assert "differences, float64" in text
-    assert "differences, float32" not in text
-
-
-def test_what_a_kernel_printed_is_a_remark_and_markup_is_left_as_it_is(kernel):
-    chatty = printed(
-        Verification(specs=[kernel("chatty")], dtypes=["float32"], pass_="forward").run()
-    )
-    refusing = printed(Verification(specs=[kernel("refusing")], dtypes=["float32"]).run())
-
-    assert "not [red]today[/red]" in refusing
-    assert "unsupported: chatty printed" not in chatty
-
-
-def test_names_that_look_like_markup_are_shown_in_the_matrix_as_they_are():
-    case = check_cases(["float32"])[0]
-    result = CheckResult(
-        implementation="[bold]mine[/bold]", case=case, check="output", status="fail", reason="[x]"
-    )
-
-    text = printed(Verified(results=[result], dtypes=["float32"]), width=200)
-
-    assert text.splitlines()[1].startswith("[bold]mine[/bold]")
-    assert "fail: shapes: [bold]mine[/bold]: output in case plain" in text
-
-
-def test_remarks_come_without_being_called_unsupported():
-    case = check_cases(["float32"])[0]
-    said = CheckResult(
-        implementation="mine",
-        case=case,
-        check="stdout",
-        status="pass",
-        reason="mine printed to stdout: [bold]hello[/bold]",
-    )
-
-    lines = printed(Verified(results=[said], dtypes=["float32"])).splitlines()
-
-    assert said.reason in lines
-
-
-def test_a_kernel_that_loses_its_worker_is_reproduced_by_its_call(kernel, workers):
-    def fault(operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
-        if operation == "check":
-            raise WorkerLost("crashed", "the worker exited with 3")
-        return None
-
-    workers.fault = fault
-    found = Verification(specs=[kernel("mine")], dtypes=["float32"]).run()
-
-    (result, code) = found.reproductions[0]
-    assert (result.check, result.case.name) == (LOST, "more_keys")
-    assert code.splitlines()[-1] == "kernel(query, key, value)"
-    assert workers.operations("reduce") == []
-    assert "mine: 2 cases were not checked" in printed(found)
-
-
-def test_without_a_terminal_the_table_has_a_width_of_its_own():
-    assert wide(Console(file=io.StringIO(), width=40)).width == PLAIN_WIDTH
-    terminal = Console(file=io.StringIO(), width=40, force_terminal=True)
-    assert wide(terminal) is terminal
 
 
 def test_a_case_error_is_a_value_error():

@@ -7,25 +7,19 @@ from typing import Any
 import pytest
 
 from bench.checks.probes.gradients import WHERE_ASKED
-from bench.checks.refusals import settled, witnesses
+from bench.checks.refusals import mark_refusals_unsupported
 from bench.checks.results import LOST, CheckResult
 from bench.checks.run_situation import verify
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from implementations.attention.matmul import matmul
-from implementations.catalogue import from_function
+from implementations.specs import from_function
+from tests.bench.checks.outcomes import BROKEN, DECLARED, MINE, SAID, is_empty, reasons, result
 
 CASES = check_cases(["float32", "bfloat16"])
-MINE = from_function(matmul, name="mine")
-DECLARED = replace(MINE, declared=True)
-SAID = "raised ValueError: no"
-BROKEN = "raised RuntimeError: out of range"
+
+
 Refusal = Callable[[CheckCase], bool]
-
-
-def result(case: CheckCase, status: str, **values: Any) -> CheckResult:
-    given = {"check": "output", **values}
-    return CheckResult(implementation="mine", case=case, status=status, **given)
 
 
 def answers(refuses: Refusal, **refused: Any) -> list[CheckResult]:
@@ -33,14 +27,6 @@ def answers(refuses: Refusal, **refused: Any) -> list[CheckResult]:
     given = {"status": "error", "reason": SAID, **refused}
     passed = {"status": "pass", "error": 0.0, "allowed": 1.0}
     return [result(case, **(given if refuses(case) else passed)) for case in CASES]
-
-
-def reasons(results: Sequence[CheckResult]) -> set[str | None]:
-    return {one.reason for one in results if one.status == "unsupported"}
-
-
-def is_empty(case: CheckCase) -> bool:
-    return 0 in (*case.leading, case.case.seq_len, case.case.key_len)
 
 
 KINDS: dict[str, tuple[Refusal, str]] = {
@@ -95,7 +81,7 @@ FEATURES: dict[str, tuple[Refusal, str]] = {
 def test_raising_in_every_case_of_a_kind_is_unsupported_and_says_which_and_how(
     refuses, words, said
 ):
-    found = settled(MINE, answers(refuses, reason=said))
+    found = mark_refusals_unsupported(MINE, answers(refuses, reason=said))
 
     assert reasons(found) == {f"mine refuses {words}: {said}"}
     for one in found:
@@ -105,7 +91,7 @@ def test_raising_in_every_case_of_a_kind_is_unsupported_and_says_which_and_how(
 @pytest.mark.parametrize(("refuses", "words"), FEATURES.values(), ids=list(FEATURES))
 @pytest.mark.parametrize("said", [SAID, "raised AssertionError: no", "raised AssertionError"])
 def test_a_keyword_may_be_taken_back_on_purpose_and_in_every_case(refuses, words, said):
-    found = settled(MINE, answers(refuses, reason=said))
+    found = mark_refusals_unsupported(MINE, answers(refuses, reason=said))
 
     assert reasons(found) == {f"mine refuses {words}: {said}"}
     for one in found:
@@ -117,21 +103,21 @@ def test_a_keyword_may_be_taken_back_on_purpose_and_in_every_case(refuses, words
 def test_any_other_exception_for_a_keyword_is_an_error_in_every_case(refuses, words, said):
     found = answers(refuses, reason=said)
 
-    assert settled(MINE, found) == found
+    assert mark_refusals_unsupported(MINE, found) == found
 
 
 @pytest.mark.parametrize(("refuses", "words"), FEATURES.values(), ids=list(FEATURES))
 def test_a_keyword_that_is_taken_in_half_precision_is_not_taken_back_in_single(refuses, words):
     found = answers(lambda one: refuses(one) and one.case.dtype == "float32")
 
-    assert settled(MINE, found) == found
+    assert mark_refusals_unsupported(MINE, found) == found
 
 
 def test_that_a_rate_of_zero_is_taken_does_not_keep_dropout_from_being_refused():
     dropping = [one for one in CASES if one.probe == "dropout"]
     zero = [result(one, "pass", check="zero_rate", error=0.0, allowed=1.0) for one in dropping]
 
-    found = settled(MINE, [*answers(lambda one: one.probe == "dropout"), *zero])
+    found = mark_refusals_unsupported(MINE, [*answers(lambda one: one.probe == "dropout"), *zero])
 
     assert reasons(found) == {f"mine refuses dropout_p: {SAID}"}
     assert not any(one.bad for one in found)
@@ -189,7 +175,7 @@ WIDE: dict[str, tuple[Refusal, tuple[str, ...], str]] = {
 @pytest.mark.parametrize(("refuses", "names", "words"), WIDE.values(), ids=list(WIDE))
 @pytest.mark.parametrize("said", [SAID, BROKEN])
 def test_raising_in_every_case_of_a_wide_kind_is_unsupported(refuses, names, words, said):
-    found = settled(MINE, answers(refuses, reason=said))
+    found = mark_refusals_unsupported(MINE, answers(refuses, reason=said))
 
     assert {one.status for one in found if refuses(one.case)} == {"unsupported"}
     assert {one.status for one in found if not refuses(one.case)} == {"pass"}
@@ -231,7 +217,7 @@ SEVERAL: dict[str, tuple[Refusal, set[str]]] = {
 
 @pytest.mark.parametrize(("refuses", "words"), SEVERAL.values(), ids=list(SEVERAL))
 def test_empty_inputs_and_wide_heads_may_be_refused_one_by_one_or_together(refuses, words):
-    found = settled(MINE, answers(refuses))
+    found = mark_refusals_unsupported(MINE, answers(refuses))
 
     assert reasons(found) == {f"mine refuses {one}: {SAID}" for one in words}
     for one in found:
@@ -239,7 +225,9 @@ def test_empty_inputs_and_wide_heads_may_be_refused_one_by_one_or_together(refus
 
 
 def test_a_scale_of_zero_is_not_said_to_be_refused_where_it_is_another_kind_that_is():
-    found = settled(MINE, answers(lambda one: one.case.seq_len != one.case.key_len))
+    found = mark_refusals_unsupported(
+        MINE, answers(lambda one: one.case.seq_len != one.case.key_len)
+    )
 
     assert by_name(found, "scale_zero") == {f"mine refuses a key_len other than query_len: {SAID}"}
 
@@ -248,7 +236,7 @@ def test_several_kinds_may_be_refused_by_one_kernel():
     def refuses(case: CheckCase) -> bool:
         return case.case.dtype == "bfloat16" or len(case.leading) != 2 or is_empty(case)
 
-    found = settled(MINE, answers(refuses))
+    found = mark_refusals_unsupported(MINE, answers(refuses))
 
     assert {one.status for one in found} == {"pass", "unsupported"}
     assert len(reasons(found)) == 1 + 3 + 7
@@ -269,7 +257,7 @@ def gradients_of(status: str, reason: str | None, wanted: Refusal) -> list[Check
 
 
 def test_a_kernel_that_raises_wherever_gradients_are_asked_for_has_none():
-    found = settled(MINE, gradients_of("error", ASKED, lambda one: True))
+    found = mark_refusals_unsupported(MINE, gradients_of("error", ASKED, lambda one: True))
 
     assert reasons(found) == {f"mine refuses inputs that require gradients: {ASKED}"}
     assert {(one.check, one.status) for one in found} == {
@@ -293,14 +281,14 @@ def test_gradients_that_come_here_and_there_or_fail_otherwise_are_not_excused(
 ):
     found = gradients_of(status, reason, wanted)
 
-    assert settled(MINE, found) == found
-    assert settled(DECLARED, found) == found
+    assert mark_refusals_unsupported(MINE, found) == found
+    assert mark_refusals_unsupported(DECLARED, found) == found
 
 
 def test_who_declared_gradients_is_not_excused_for_refusing_them_everywhere():
     found = gradients_of("error", ASKED, lambda one: True)
 
-    assert settled(DECLARED, found) == found
+    assert mark_refusals_unsupported(DECLARED, found) == found
 
 
 SOME: dict[str, Refusal] = {
@@ -325,7 +313,7 @@ def test_raising_in_some_cases_of_a_kind_stays_an_error(refuses):
     found = answers(refuses)
 
     assert any(one.bad for one in found)
-    assert settled(MINE, found) == found
+    assert mark_refusals_unsupported(MINE, found) == found
 
 
 WHATEVER: dict[str, Refusal] = {
@@ -341,14 +329,14 @@ WHATEVER: dict[str, Refusal] = {
 def test_raising_for_a_keyword_that_is_taken_or_without_it_stays_an_error_in_every_kind(refuses):
     found = answers(refuses, reason=BROKEN)
 
-    assert settled(MINE, found) == found
+    assert mark_refusals_unsupported(MINE, found) == found
 
 
 @pytest.mark.parametrize(("refuses", "words"), KINDS.values(), ids=list(KINDS))
 def test_who_declares_what_it_supports_is_never_excused(refuses, words):
     found = answers(refuses)
 
-    assert settled(DECLARED, found) == found
+    assert mark_refusals_unsupported(DECLARED, found) == found
 
 
 @pytest.mark.parametrize(("refuses", "words"), KINDS.values(), ids=list(KINDS))
@@ -364,7 +352,7 @@ def test_who_declares_what_it_supports_is_never_excused(refuses, words):
 def test_what_is_wrong_or_takes_the_process_down_is_never_excused(refuses, words, values):
     found = answers(refuses, **values)
 
-    assert settled(MINE, found) == found
+    assert mark_refusals_unsupported(MINE, found) == found
 
 
 def test_a_kind_in_which_something_is_wrong_is_not_refused():
@@ -372,7 +360,7 @@ def test_a_kind_in_which_something_is_wrong_is_not_refused():
     wrong = next(n for n, one in enumerate(found) if one.bad and one.case.name == "more_keys")
     found[wrong] = result(found[wrong].case, "fail", error=2.0, allowed=1.0)
 
-    assert settled(MINE, found) == found
+    assert mark_refusals_unsupported(MINE, found) == found
 
 
 def test_what_is_unsupported_already_does_not_keep_a_kind_from_being_refused():
@@ -383,7 +371,7 @@ def test_what_is_unsupported_already_does_not_keep_a_kind_from_being_refused():
         for one in answers(lambda one: one.case.dtype == "bfloat16")
     ]
 
-    after = settled(MINE, found)
+    after = mark_refusals_unsupported(MINE, found)
 
     assert not any(one.bad for one in after)
     assert reasons(after) == {"mine does not support causal", f"mine refuses bfloat16: {SAID}"}
@@ -393,11 +381,11 @@ def test_a_kernel_without_masks_may_give_nothing_finite_where_there_are_no_keys(
     keyless = answers(lambda one: not one.case.key_len, status="fail", reason="not finite")
     maskless = from_function(lambda query, key, value: value, name="mine")
 
-    assert reasons(settled(maskless, keyless)) == {
+    assert reasons(mark_refusals_unsupported(maskless, keyless)) == {
         "mine gives nothing finite where there are no keys"
     }
-    assert settled(MINE, keyless) == keyless
-    assert settled(replace(maskless, declared=True), keyless) == keyless
+    assert mark_refusals_unsupported(MINE, keyless) == keyless
+    assert mark_refusals_unsupported(replace(maskless, declared=True), keyless) == keyless
 
 
 def test_a_real_kernel_for_four_dimensions_in_single_precision_fails_nothing():
@@ -412,7 +400,7 @@ def test_a_real_kernel_for_four_dimensions_in_single_precision_fails_nothing():
     names = {"plain", "more_keys", "two_dimensions", "three_dimensions", "causal"}
     tried = [one for one in CASES if one.name in names]
 
-    found = settled(kernel, list(verify(kernel, tried)))
+    found = mark_refusals_unsupported(kernel, list(verify(kernel, tried)))
 
     assert not any(one.bad for one in found)
     assert reasons(found) == {
@@ -433,78 +421,6 @@ def test_a_real_kernel_that_breaks_at_one_length_is_not_excused():
     kernel = from_function(breaking)
     tried = [one for one in CASES if one.name in ("plain", "more_keys", "single_query")]
 
-    found = settled(kernel, list(verify(kernel, tried)))
+    found = mark_refusals_unsupported(kernel, list(verify(kernel, tried)))
 
     assert {one.case.name for one in found if one.bad} == {"single_query"}
-
-
-IN_FLOAT32 = check_cases(["float32"])
-HALF_ONLY = "raised RuntimeError: only fp16 and bf16 are supported"
-
-
-def raising(cases: Sequence[CheckCase], reason: str = HALF_ONLY) -> list[CheckResult]:
-    return [result(case, "error", reason=reason) for case in cases]
-
-
-def passing(cases: Sequence[CheckCase]) -> list[CheckResult]:
-    return [result(case, "pass", error=0.0, allowed=1.0) for case in cases]
-
-
-def test_who_raises_in_all_of_one_dtype_is_asked_in_the_others_once_for_each_mask():
-    asked = witnesses(MINE, raising(IN_FLOAT32))
-
-    conditions = {(one.case.mask, one.case.is_causal) for one in IN_FLOAT32}
-    assert {one.case.dtype for one in asked} == {"float64", "bfloat16", "float16"}
-    assert len(asked) == 3 * len(conditions)
-    assert {(one.case.mask, one.case.is_causal) for one in asked} == conditions
-
-
-def test_witnesses_have_the_sizes_that_most_kernels_take():
-    for one in witnesses(MINE, raising(IN_FLOAT32)):
-        sizes = (one.case.seq_len, one.case.key_len, one.case.head_dim, one.case.value_dim)
-        assert not any(size % 64 for size in sizes)
-        assert len(one.leading) == 2
-
-
-def test_a_dtype_in_which_all_raises_is_refused_if_the_kernel_answers_in_another():
-    found = raising(IN_FLOAT32)
-
-    after = settled(MINE, found, passing(witnesses(MINE, found)))
-
-    assert [one.case for one in after] == IN_FLOAT32
-    assert {one.status for one in after} == {"unsupported"}
-    assert reasons(after) == {f"mine refuses float32: {HALF_ONLY}"}
-
-
-@pytest.mark.parametrize("said", [SAID, BROKEN])
-def test_a_kernel_that_raises_in_every_dtype_is_broken(said):
-    found = raising(IN_FLOAT32, said)
-
-    assert settled(MINE, found, raising(witnesses(MINE, found), said)) == found
-
-
-def test_a_wrong_answer_elsewhere_excuses_nothing():
-    found = raising(IN_FLOAT32)
-    wrong = [result(one, "fail", error=2.0, allowed=1.0) for one in witnesses(MINE, found)]
-
-    assert settled(MINE, found, wrong) == found
-
-
-def test_nothing_more_is_asked_of_who_answers_is_wrong_takes_the_process_down_or_declared_all():
-    lost = [replace(one, check=LOST) for one in raising(IN_FLOAT32)]
-    once = [*raising(IN_FLOAT32[1:]), *passing(IN_FLOAT32[:1])]
-    wrong = [*raising(IN_FLOAT32[1:]), result(IN_FLOAT32[0], "fail", error=2.0, allowed=1.0)]
-
-    for kernel, found in ((MINE, lost), (MINE, once), (MINE, wrong), (MINE, [])):
-        assert witnesses(kernel, found) == []
-    assert witnesses(DECLARED, raising(IN_FLOAT32)) == []
-
-
-def test_a_kernel_that_answers_without_keys_alone_still_refuses_the_dtype():
-    empty = [one for one in IN_FLOAT32 if is_empty(one)]
-    found = [*raising([one for one in IN_FLOAT32 if not is_empty(one)]), *passing(empty)]
-
-    after = settled(MINE, found, passing(witnesses(MINE, found)))
-
-    assert not any(one.bad for one in after)
-    assert reasons(after) == {f"mine refuses float32: {HALF_ONLY}"}

@@ -1,83 +1,17 @@
 """The checks in a worker: what it costs a kernel to take its process down, and what it does not."""
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.checks import run_in_worker
-from bench.checks.results import LOST, UNCHECKED, CheckResult
-from bench.checks.run_in_worker import run_checks
-from bench.checks.situation import CheckCase
-from bench.checks.situations import check_cases
+from bench.checks.results import LOST, UNCHECKED
+from bench.checks.run_in_worker import Checker
 from bench.process.supervisor import WorkerLost
-from implementations.attention.matmul import matmul
-from implementations.catalogue import from_function, load, load_all
-
-CASES = {one.name: one for one in check_cases(["float32"])}
-MINE = from_function(matmul, name="mine", spec="mine.py:mine")
-LOSS = "the worker exited with 3"
-Fault = Callable[[str, dict[str, Any]], dict[str, Any] | None]
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def cases(*names: str, dtype: str = "float32") -> list[CheckCase]:
-    found = [CASES[name] for name in names]
-    return [replace(one, case=replace(one.case, dtype=dtype)) for one in found]
-
-
-def a_pass(case: dict[str, Any]) -> dict[str, Any]:
-    """What a worker answers for a right kernel, without calling one."""
-    situation = CheckCase.from_plain(json.loads(json.dumps(case)))
-    passed = CheckResult(
-        implementation="mine", case=situation, check="output", status="pass", error=0.0, allowed=1.0
-    )
-    return {"status": "done", "results": [asdict(passed)]}
-
-
-def losing(
-    *names: str, status: str = "crashed", takes_s: float = 0.0, clock: Clock | None = None
-) -> Fault:
-    """Takes the worker down in the named cases, and passes in all others."""
-
-    def fault(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if operation != "check":
-            return {"status": "done"}
-        if request["case"]["name"] in names or not names:
-            if clock is not None:
-                clock.now += takes_s
-            raise WorkerLost(status, LOSS)
-        return a_pass(request["case"])
-
-    return fault
-
-
-def checked(workers: Any, tried: list[CheckCase], fault: Fault, **options: Any) -> dict[str, Any]:
-    """By case: the check and the reason of what is an error, `pass` otherwise."""
-    workers.fault = fault
-    results = list(run_checks([MINE], tried, workers(threads=1), **options))
-    assert len(results) == len(tried)
-    return {
-        f"{one.case.name} {one.case.case.dtype}" if dtypes(tried) else one.case.name: (
-            "pass" if one.status == "pass" else (one.check, one.reason)
-        )
-        for one in results
-    }
-
-
-def dtypes(tried: list[CheckCase]) -> bool:
-    return len({one.case.dtype for one in tried}) > 1
+from implementations.catalogue import load, load_all
+from implementations.specs import from_function
+from tests.bench.checks.asked_checks import LOSS, MINE, Clock, a_pass, cases, checked, losing
 
 
 def asked(workers: Any) -> list[str]:
@@ -90,7 +24,7 @@ def test_results_from_a_worker_equal_those_of_this_process(direct_workers):
     tried = cases("more_keys", "masked_rows_float", "calls_in_turn")
     near = list(verify(load("matmul"), tried, seed=3))
 
-    far = list(run_checks([load("matmul")], tried, direct_workers(threads=1), seed=3))
+    far = list(Checker(worker=direct_workers(threads=1), seed=3).check([load("matmul")], tried))
 
     assert far == near
 
@@ -110,11 +44,8 @@ def test_the_next_implementation_is_checked_after_one_that_never_answered(direct
 
     direct_workers.fault = fault
     results = list(
-        run_checks(
-            load_all(["sdpa", "matmul"]),
-            cases("plain", "causal"),
-            direct_workers(threads=1),
-            on_progress=names.append,
+        Checker(worker=direct_workers(threads=1)).check(
+            load_all(["sdpa", "matmul"]), cases("plain", "causal"), names.append
         )
     )
 
@@ -251,7 +182,9 @@ def test_every_implementation_has_patience_of_its_own(direct_workers):
     direct_workers.fault = losing("plain", takes_s=run_in_worker.PATIENCE_S + 1, clock=clock)
 
     results = list(
-        run_checks([MINE, other], cases("plain", "scale"), direct_workers(threads=1), clock=clock)
+        Checker(worker=direct_workers(threads=1), clock=clock).check(
+            [MINE, other], cases("plain", "scale")
+        )
     )
 
     assert [one.check for one in results] == [LOST, UNCHECKED] * 2
@@ -261,7 +194,9 @@ def test_cases_that_are_unsupported_are_never_sent(direct_workers):
     few = from_function(lambda query, key, value: value, name="mine", spec="mine.py:mine")
     direct_workers.fault = losing("none of them")
 
-    results = list(run_checks([few], cases("causal", "plain", "scale"), direct_workers(threads=1)))
+    results = list(
+        Checker(worker=direct_workers(threads=1)).check([few], cases("causal", "plain", "scale"))
+    )
 
     assert asked(direct_workers) == ["plain"]
     assert [one.status for one in results] == ["unsupported", "pass", "unsupported"]
@@ -287,7 +222,7 @@ def test_an_import_has_longer_than_a_case(direct_workers):
         return ask(operation, limit_s=limit_s, **request)
 
     worker.ask = timed
-    list(run_checks([MINE], cases("plain", "scale"), worker, case_limit_s=0.7))
+    list(Checker(worker=worker, case_limit_s=0.7).check([MINE], cases("plain", "scale")))
 
     assert limits == [("load", run_in_worker.IMPORT_LIMIT_S), ("check", 0.7), ("check", 0.7)]
 
@@ -319,7 +254,9 @@ def test_what_was_printed_is_reported_once_with_its_first_line(direct_workers):
         return {**a_pass(request["case"]), "printed": "hello\nand more"}
 
     direct_workers.fault = fault
-    results = list(run_checks([MINE], cases("plain", "causal"), direct_workers(threads=1)))
+    results = list(
+        Checker(worker=direct_workers(threads=1)).check([MINE], cases("plain", "causal"))
+    )
 
     assert [(one.check, one.status) for one in results] == [
         ("output", "pass"),
@@ -344,7 +281,9 @@ def test_what_an_undeclared_kernel_refuses_throughout_comes_back_as_unsupported(
     )
     tried = cases("plain", "more_keys", "two_dimensions", "three_dimensions")
 
-    results = list(run_checks([load(f"{path}:four_only")], tried, direct_workers(threads=1)))
+    results = list(
+        Checker(worker=direct_workers(threads=1)).check([load(f"{path}:four_only")], tried)
+    )
 
     refused = [one for one in results if one.status == "unsupported"]
     assert [one.case.name for one in refused] == ["two_dimensions", "three_dimensions"]
@@ -374,7 +313,7 @@ def test_a_kernel_that_raises_throughout_is_asked_in_other_dtypes_and_these_are_
     tried = cases("plain", "more_keys", "plain_64")
     kernels = [load(f"{path}:half_only"), load(f"{path}:broken")]
 
-    results = list(run_checks(kernels, tried, direct_workers(threads=1)))
+    results = list(Checker(worker=direct_workers(threads=1)).check(kernels, tried))
 
     assert {(one.implementation, one.status, one.reason) for one in results} == {
         (
@@ -385,71 +324,3 @@ def test_a_kernel_that_raises_throughout_is_asked_in_other_dtypes_and_these_are_
         ("broken", "error", "raised RuntimeError: a bug"),
     }
     assert [one.case for one in results] == [*tried, *tried]
-
-
-def test_a_process_that_a_failed_call_left_useless_is_replaced(direct_workers):
-    poisoned = f"raised RuntimeError: {run_in_worker.POISONED}: an illegal memory access"
-
-    def fault(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if operation != "check" or request["case"]["name"] != "more_keys":
-            return losing("none of them")(operation, request)
-        answer = a_pass(request["case"])
-        answer["results"][0] |= {"status": "error", "reason": poisoned}
-        return answer
-
-    found = checked(direct_workers, cases("plain", "more_keys", "scale", "causal"), fault)
-
-    assert found["more_keys"] == ("output", poisoned)
-    assert found["plain"] == found["scale"] == found["causal"] == "pass"
-    operations = [operation for operation, _ in direct_workers.asked]
-    assert operations == ["load", "check", "check", "load", "check", "check"]
-
-
-@pytest.mark.parametrize("check", ["output", "grad_value"])
-def test_a_cuda_error_of_any_check_ends_the_process_and_another_error_does_not(
-    direct_workers, write, check
-):
-    path = write(
-        f"poisoning_{check}.py",
-        f"""
-        import torch
-        from implementations.attention.matmul import matmul
-
-        def fault(message):
-            raise RuntimeError(message + "\\nCompile with `TORCH_USE_CUDA_DSA`")
-
-        def kernel(query, key, value):
-            said = {{1: "CUDA error: an illegal memory access", 13: "an error of ours"}}
-            message = said.get(key.shape[-2])
-            output = matmul(query, key, value)
-            if message and {check == "output"}:
-                fault(message)
-            if message and output.requires_grad:
-                output.register_hook(lambda gradient: fault(message))
-            return output
-        """,
-    )
-    worker = direct_workers(threads=1)
-    tried = cases("plain", "single_query", "more_queries", "single_key", "value_dim")
-
-    results = list(run_checks([load(f"{path}:kernel")], tried, worker))
-
-    assert {one.case.name for one in results if one.bad} == {"single_query", "single_key"}
-    assert any(run_in_worker.POISONED in str(one.reason) for one in results)
-    operations = [operation for operation, _ in direct_workers.asked]
-    assert operations == ["load", *["check"] * 4, "load", "check"]
-    assert worker.started == 2
-
-
-def test_cuda_errors_do_not_count_as_lost_processes(direct_workers):
-    poisoned = f"raised RuntimeError: {run_in_worker.POISONED}: unspecified launch failure"
-
-    def fault(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        answer = losing("none of them")(operation, request)
-        if operation == "check":
-            answer["results"][0] |= {"status": "error", "reason": poisoned}
-        return answer
-
-    found = checked(direct_workers, cases("plain", "more_keys", "scale", "causal"), fault)
-
-    assert set(found.values()) == {("output", poisoned)}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.checks.results import LOST, UNCHECKED, CheckResult
-from bench.checks.run_in_worker import run_checks
+from bench.checks.run_in_worker import Checker
 from bench.checks.situations import check_cases
 from bench.process.supervisor import Worker
 from implementations.catalogue import load, load_all
@@ -47,7 +47,9 @@ def test_a_real_process_survives_kernels_that_raise_exit_print_and_hang(real, wr
     names = ("raising", "exiting", "leaving", "printing")
     tried = [CASES[name] for name in ("plain", "single_query", "more_keys")]
 
-    results = list(run_checks(load_all((), [f"{path}:{name}" for name in names]), tried, real))
+    results = list(
+        Checker(worker=real).check(load_all((), [f"{path}:{name}" for name in names]), tried)
+    )
 
     assert real.started == 2
     errors = {
@@ -63,7 +65,7 @@ def test_a_real_process_survives_kernels_that_raise_exit_print_and_hang(real, wr
     remarks = [one.reason for one in results if one.check == "stdout"]
     assert remarks == ["printing printed to stdout: hello"]
 
-    hung = list(run_checks([load(f"{path}:hanging")], tried, real, case_limit_s=0.5))
+    hung = list(Checker(worker=real, case_limit_s=0.5).check([load(f"{path}:hanging")], tried))
 
     assert real.started == 3
     assert [one.check for one in hung] == [LOST, LOST, UNCHECKED]

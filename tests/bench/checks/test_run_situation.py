@@ -18,9 +18,10 @@ from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from bench.process.global_state import GLOBAL_STATE
 from implementations.attention.matmul import matmul
-from implementations.catalogue import catalogue, from_function
+from implementations.catalogue import suite
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 from implementations.oracle import softmax_attention
+from implementations.specs import from_function
 from tests.planted.planted import plain
 
 CASES = {one.name: one for one in check_cases(["float32"])}
@@ -44,7 +45,7 @@ def bad(results: list[CheckResult]) -> list[str]:
 
 
 def in_the_catalogue() -> list[str]:
-    found = catalogue().items()
+    found = suite().items()
     return [name for name, one in found if "cpu" in one.devices and not one.compiles]
 
 
@@ -331,9 +332,9 @@ def test_keywords_that_a_kernel_does_not_take_are_unsupported_and_the_rest_is_ch
 
 def test_a_missing_backward_pass_does_not_excuse_the_forward_pass():
     forward_only = replace(
-        catalogue()["matmul"],
+        suite()["matmul"],
         name="mine",
-        supports=catalogue()["matmul"].supports - {Feature.BACKWARD},
+        supports=suite()["matmul"].supports - {Feature.BACKWARD},
     )
 
     results = list(verify(forward_only, chosen("plain")))
@@ -352,9 +353,9 @@ def test_a_missing_backward_pass_does_not_excuse_the_forward_pass():
 
 def test_a_core_for_four_dimensions_only_is_not_given_others():
     four = replace(
-        catalogue()["matmul"],
+        suite()["matmul"],
         name="four",
-        supports=catalogue()["matmul"].supports - {Feature.LEADING_DIMS},
+        supports=suite()["matmul"].supports - {Feature.LEADING_DIMS},
     )
 
     found = list(verify(four, chosen("plain", "five_dimensions", "two_dimensions")))
@@ -369,7 +370,7 @@ def test_a_case_that_an_implementation_declines_is_not_run():
         raise AssertionError
 
     picky = replace(
-        catalogue()["matmul"], fn=never, declines=lambda case: "too short" if case.seq_len else None
+        suite()["matmul"], fn=never, declines=lambda case: "too short" if case.seq_len else None
     )
 
     (result,) = verify_case(picky, CASES["plain"])
@@ -400,7 +401,7 @@ def test_an_implementation_is_checked_against_its_own_oracle():
 def test_native_implementations_pass_every_small_situation(name):
     small = [one for one in CASES.values() if one.size < (5_000 if name == "loop" else 50_000)]
 
-    assert bad(list(verify(catalogue()[name], small))) == []
+    assert bad(list(verify(suite()[name], small))) == []
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -408,7 +409,7 @@ def test_native_implementations_pass_every_small_situation(name):
 def test_right_implementations_pass_in_float64_whatever_the_seed(name, seed):
     small = chosen(*(one for one in SMALL if CASES[one].size < 10_000), dtype="float64")
 
-    assert bad(list(verify(catalogue()[name], small, seed=seed))) == []
+    assert bad(list(verify(suite()[name], small, seed=seed))) == []
 
 
 # Cases in which the baseline happens to be nearly exact, so that the rounding step must do.
@@ -425,6 +426,6 @@ def test_right_implementations_pass_in_float64_whatever_the_seed(name, seed):
 def test_right_implementations_pass_in_lower_precision_whatever_the_seed(
     name, situation, dtype, seed
 ):
-    results = list(verify(catalogue()[name], chosen(situation, dtype=dtype), seed=seed))
+    results = list(verify(suite()[name], chosen(situation, dtype=dtype), seed=seed))
 
     assert bad(results) == []

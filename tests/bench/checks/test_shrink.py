@@ -14,9 +14,10 @@ from bench.checks.shrink import MOST_TRIALS, shrink
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from implementations.attention.matmul import matmul
-from implementations.catalogue import from_function, load
+from implementations.catalogue import load
 from implementations.interface import Implementation
 from implementations.oracle import softmax_attention
+from implementations.specs import from_function
 from tests.planted.planted import planted_kernels
 
 CASES = {one.name: one for one in check_cases(["float32"])}

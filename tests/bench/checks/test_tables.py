@@ -17,13 +17,13 @@ from bench.checks.tables import (
     MOST_CAUSES,
     agreement_table,
     checks_table,
-    declined,
-    failing,
+    failure_lines,
     listing,
     listing_table,
     remarks,
+    unsupported_reasons,
 )
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 HEADS = ["shapes", "scores", "causal", "masks", "memory", "grads", "state", "dropout", "properties"]
@@ -60,7 +60,7 @@ def rows(table: Table) -> dict[str, dict[str, str]]:
 
 
 def test_an_entry_has_exactly_the_keys_of_the_contract():
-    assert list(listing(catalogue()["matmul"])) == [
+    assert list(listing(suite()["matmul"])) == [
         "name",
         "kind",
         "title",
@@ -75,23 +75,23 @@ def test_an_entry_has_exactly_the_keys_of_the_contract():
 
 def test_what_needs_a_device_that_is_missing_says_which(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    cudnn = listing(catalogue()["sdpa_cudnn"])
+    cudnn = listing(suite()["sdpa_cudnn"])
     assert (cudnn["available"], cudnn["reason"]) == (False, "needs cuda")
-    matmul = listing(catalogue()["matmul"])
+    matmul = listing(suite()["matmul"])
     assert (matmul["available"], matmul["reason"]) == (True, None)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert listing(catalogue()["sdpa_cudnn"])["available"]
+    assert listing(suite()["sdpa_cudnn"])["available"]
     monkeypatch.setenv("CXX", "no_such_compiler")
-    compiled = listing(catalogue()["matmul_compiled"])
+    compiled = listing(suite()["matmul_compiled"])
     assert not compiled["available"]
     assert "CXX" in compiled["reason"]
 
 
 def test_the_table_of_implementations_names_every_one_with_its_laws():
-    text = shown(listing_table([listing(one) for one in catalogue().values()]))
+    text = shown(listing_table([listing(one) for one in suite().values()]))
 
-    for name in catalogue():
+    for name in suite():
         assert name in text
     assert "n^2*d" in text
 
@@ -192,7 +192,7 @@ def test_failures_of_one_kind_are_one_line_with_their_count_dtypes_and_smallest_
         result("sdpa", "pass", error=0.0, allowed=0.5),
     ]
 
-    found = failing(results)
+    found = failure_lines(results)
 
     assert found == [
         f"fail: shapes: {results[1]} (and 2 more such; float32, float16)",
@@ -203,7 +203,7 @@ def test_failures_of_one_kind_are_one_line_with_their_count_dtypes_and_smallest_
 
 def patterns(results: list[CheckResult]) -> list[str]:
     """What the only line says that failing cases share."""
-    (line,) = failing(results)
+    (line,) = failure_lines(results)
     return [text for text in line.split("; ") if text.startswith("always")]
 
 
@@ -289,7 +289,7 @@ def test_each_implementation_has_lines_of_its_own():
         result("loop", "fail", error=1.0, allowed=0.5),
     ]
 
-    assert [line.split(": ")[2] for line in failing(results)] == ["matmul", "loop"]
+    assert [line.split(": ")[2] for line in failure_lines(results)] == ["matmul", "loop"]
 
 
 def test_what_was_not_checked_is_counted_and_not_listed():
@@ -301,7 +301,7 @@ def test_what_was_not_checked_is_counted_and_not_listed():
         ],
     ]
 
-    assert failing(results) == [
+    assert failure_lines(results) == [
         f"error: shapes: {results[0]}",
         "matmul: 3 cases were not checked",
     ]
@@ -313,7 +313,7 @@ def test_many_kinds_of_failures_of_one_implementation_leave_room_for_those_of_ot
         for number in range(MOST_CAUSES + 7)
     ]
 
-    lines = failing([*many, result("sdpa", "fail", error=1.0, allowed=0.5)])
+    lines = failure_lines([*many, result("sdpa", "fail", error=1.0, allowed=0.5)])
 
     assert lines[MOST_CAUSES] == "matmul: 7 more kinds (--json)"
     assert lines[-1].startswith("fail: shapes: sdpa: output in case plain")
@@ -328,11 +328,11 @@ def test_reasons_of_what_is_unsupported_come_once_and_in_order():
         result("loop", "error", reason="raised"),
     ]
 
-    assert declined(results) == ["no gradients", "sdpa does not take scale"]
+    assert unsupported_reasons(results) == ["no gradients", "sdpa does not take scale"]
 
 
 def test_what_was_printed_is_a_remark_and_no_failure():
     said = result("loop", "pass", check="stdout", reason="loop printed to stdout: hello")
 
     assert remarks([result("loop", "pass", error=0.0, allowed=1.0), said]) == [said.reason]
-    assert failing([said]) == []
+    assert failure_lines([said]) == []

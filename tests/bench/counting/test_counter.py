@@ -17,13 +17,14 @@ from bench.counting.polynomials import Point
 from bench.counting.result import EXECUTED, QUANTITIES
 from bench.counting.search import Search, conditions_of
 from implementations.case import Case
-from implementations.catalogue import catalogue, from_function
+from implementations.catalogue import suite
+from implementations.specs import from_function
 
 
 @cache
 def search(name, pass_="forward", is_causal=False):
     case = Case(seq_len=1, pass_=pass_, is_causal=is_causal)
-    return Counter(catalogue()[name]).search(case)
+    return Counter(suite()[name]).search(case)
 
 
 SMALL = st.builds(
@@ -45,7 +46,7 @@ BLOCKS = st.builds(
 def agrees(name, case):
     """The quantities of which a polynomial speaks for the case; it must be right."""
     found = search(name, case.pass_, case.is_causal).counts(case)
-    followed = count(catalogue()[name], case)
+    followed = count(suite()[name], case)
     spoken = [quantity for quantity in EXECUTED if found.value(quantity) is not None]
     assert {q: found.value(q) for q in spoken} == {q: followed.value(q) for q in spoken}
     # A short call may take an operator whose formula is known, where a long one is followed.
@@ -71,7 +72,7 @@ def test_polynomials_of_the_workspace_hold_at_the_corners(name, pass_, is_causal
     points = product((1, 2), (1, 2, 3, 5, 17), (1, 2, 8, 33, 128))
     cases = [Point(b=1, h=h, n=n, d=d) for h, n, d in points]
     foretold = {at: fitted.polynomial(at) for at in cases if at in fitted.lattice}
-    followed = {at: count(catalogue()[name], found.case_at(at)).workspace_bytes for at in foretold}
+    followed = {at: count(suite()[name], found.case_at(at)).workspace_bytes for at in foretold}
 
     assert foretold == followed
     assert foretold or name == "sdpa"  # whose polynomial begins at its kernel's blocks
@@ -122,7 +123,7 @@ def test_useful_operations_under_a_causal_mask_are_those_of_the_triangle():
 
 
 def test_the_kernel_that_is_too_long_to_follow_is_answered_by_its_polynomial():
-    counter = Counter(catalogue()["query_chunked"])
+    counter = Counter(suite()["query_chunked"])
     case = Case(num_heads=8, seq_len=2**17, head_dim=64)
 
     found = counter.at(case)
@@ -134,7 +135,7 @@ def test_the_kernel_that_is_too_long_to_follow_is_answered_by_its_polynomial():
 def test_a_long_case_off_the_lattice_keeps_what_is_known_and_says_why():
     case = Case(num_heads=64, seq_len=2**17 + 1, head_dim=64)
 
-    found = Counter(catalogue()["query_chunked"]).at(case)
+    found = Counter(suite()["query_chunked"]).at(case)
 
     assert found.matmul_flops == 4 * 64 * (2**17 + 1) ** 2 * 64
     assert found.launches is None
@@ -143,14 +144,14 @@ def test_a_long_case_off_the_lattice_keeps_what_is_known_and_says_why():
 
 def test_a_case_that_is_quick_to_follow_is_followed_and_needs_no_search(monkeypatch):
     monkeypatch.setattr(Counter, "search", lambda *_: pytest.fail("searched"))
-    counter = Counter(catalogue()["matmul"])
+    counter = Counter(suite()["matmul"])
     case = Case(num_heads=2, seq_len=2**20, head_dim=64)
 
-    assert counter.at(case) == count(catalogue()["matmul"], case)
+    assert counter.at(case) == count(suite()["matmul"], case)
 
 
 def test_cases_beyond_one_that_was_too_long_are_not_tried_again(monkeypatch):
-    counter = Counter(catalogue()["row_loop"])
+    counter = Counter(suite()["row_loop"])
     counter.at(Case(seq_len=500, head_dim=16))
     tried = []
     monkeypatch.setattr(counter_module, "count", lambda *_, **__: tried.append(_))
@@ -164,7 +165,7 @@ def test_cases_beyond_one_that_was_too_long_are_not_tried_again(monkeypatch):
 def test_lengths_of_keys_that_differ_are_followed():
     case = Case(seq_len=300, key_len=7, head_dim=5)
 
-    found = Counter(catalogue()["row_loop"]).at(case)
+    found = Counter(suite()["row_loop"]).at(case)
 
     assert found.matmul_flops == 4 * 300 * 7 * 5
 
@@ -193,14 +194,14 @@ def test_no_polynomial_is_claimed_where_there_is_none():
 
 def test_a_search_that_takes_too_many_steps_ends(monkeypatch):
     monkeypatch.setattr(search_module, "MOST_LAUNCHES_IN_ALL", 50)
-    found = Search(catalogue()["row_loop"], Case(seq_len=1, head_dim=1))
+    found = Search(suite()["row_loop"], Case(seq_len=1, head_dim=1))
 
     assert found.formula("launches").fitted is None
     assert len(found._counts) < 20
 
 
 def test_what_never_gives_a_number_says_why():
-    found = Search(catalogue()["loop"], Case(seq_len=1, head_dim=1))
+    found = Search(suite()["loop"], Case(seq_len=1, head_dim=1))
 
     launches = found.formula("launches")
     assert launches.is_unknown
@@ -210,7 +211,7 @@ def test_what_never_gives_a_number_says_why():
 
 @pytest.mark.parametrize("mask", ["boolean", "float"])
 def test_masks_have_polynomials_of_their_own(mask):
-    found = Counter(catalogue()["sdpa"]).search(Case(seq_len=1, mask=mask))
+    found = Counter(suite()["sdpa"]).search(Case(seq_len=1, mask=mask))
 
     # One more operation for every pair than without a mask.
     assert "5·b·h·n²" in str(found.formula("executed_flops").fitted.polynomial)

@@ -14,7 +14,8 @@ from bench.machine.workspace import workspace_bytes
 from bench.timing.inputs import differentiate, make_inputs
 from implementations.attention.matmul import matmul
 from implementations.case import Case
-from implementations.catalogue import catalogue, from_function
+from implementations.catalogue import suite
+from implementations.specs import from_function
 
 PRIMES = Case(batch=2, num_heads=3, seq_len=5, key_len=7, head_dim=11, value_dim=13)
 SQUARE = Case(batch=2, num_heads=3, seq_len=29, head_dim=7)
@@ -22,7 +23,7 @@ BOTH = pytest.mark.parametrize("pass_", ["forward", "forward_backward"])
 
 
 def calling(name: str, case: Case) -> Callable[[], Sequence[Tensor]]:
-    implementation = catalogue()[name]
+    implementation = suite()[name]
     inputs = make_inputs(case, layout=implementation.layout)
     tensors = (inputs.query, inputs.key, inputs.value)
     if case.is_backward:
@@ -43,7 +44,7 @@ def calling(name: str, case: Case) -> Callable[[], Sequence[Tensor]]:
 
 
 def test_matmul_attention_costs_what_a_pencil_says():
-    found = count(catalogue()["matmul"], PRIMES)
+    found = count(suite()["matmul"], PRIMES)
 
     scores, heads = 6 * 5 * 7, 6
     products = 2 * scores * (11 + 13)
@@ -61,7 +62,7 @@ def test_matmul_attention_costs_what_a_pencil_says():
 
 
 def test_matmul_at_a_million_tokens_is_counted_without_computing():
-    found = count(catalogue()["matmul"], Case(num_heads=8, seq_len=2**20, head_dim=64))
+    found = count(suite()["matmul"], Case(num_heads=8, seq_len=2**20, head_dim=64))
 
     assert found.matmul_flops == 4 * 8 * 2**40 * 64
     assert found.workspace_bytes == 8 * 8 * 2**40
@@ -75,16 +76,16 @@ def test_products_are_those_that_torch_counts(name, pass_):
     with FlopCounterMode(display=False) as counter:
         call()
 
-    assert count(catalogue()[name], case).matmul_flops == counter.get_total_flops()
+    assert count(suite()[name], case).matmul_flops == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("name", ["query_chunked", "online_softmax"])
 def test_cores_that_recompute_their_blocks_do_seven_products_to_the_forwards_two(name):
     # Torch's own counter is no judge here: it leaves out the products that add in place.
     masked = replace(SQUARE, mask="boolean")  # a short call without a mask is not cut into blocks
-    found = count(catalogue()[name], replace(masked, pass_="forward_backward"))
+    found = count(suite()[name], replace(masked, pass_="forward_backward"))
 
-    assert found.matmul_flops == 3.5 * count(catalogue()[name], masked).matmul_flops
+    assert found.matmul_flops == 3.5 * count(suite()[name], masked).matmul_flops
 
 
 @BOTH
@@ -101,7 +102,7 @@ def test_workspace_is_what_the_allocator_hands_out(name, sizes, condition, pass_
         pass_=pass_,
         **condition,
     )
-    found = count(catalogue()[name], case)
+    found = count(suite()[name], case)
 
     # Beyond tensors, a call holds a few Python numbers as scalars of 4 or 8 bytes.
     assert 0 <= workspace_bytes(calling(name, case), "cpu") - found.workspace_bytes <= 16
@@ -110,7 +111,7 @@ def test_workspace_is_what_the_allocator_hands_out(name, sizes, condition, pass_
 @BOTH
 def test_workspace_of_a_loop_over_rows_sums_gradients_in_place_as_autograd_does(pass_):
     case = replace(SQUARE, pass_=pass_)
-    found = count(catalogue()["row_loop"], case)
+    found = count(suite()["row_loop"], case)
 
     # Every row keeps its scale, a scalar of 8 bytes, for the backward pass.
     left_out = workspace_bytes(calling("row_loop", case), "cpu") - found.workspace_bytes
@@ -121,14 +122,14 @@ def test_workspace_of_a_loop_over_rows_sums_gradients_in_place_as_autograd_does(
 @pytest.mark.parametrize("seq_len", [31, 191, 193, 767, 769])
 def test_fused_kernels_hold_the_blocks_of_every_thread(seq_len, pass_):
     case = Case(num_heads=2, seq_len=seq_len, head_dim=16, pass_=pass_)
-    found = count(catalogue()["sdpa"], case)
+    found = count(suite()["sdpa"], case)
 
     assert found.workspace_bytes == workspace_bytes(calling("sdpa", case), "cpu")
     assert {"workspace_bytes", "matmul_flops", "transcendentals"} <= found.by_formula
 
 
 def test_memory_of_fused_kernels_in_half_precision_is_not_guessed():
-    found = count(catalogue()["sdpa"], replace(SQUARE, dtype="bfloat16"))
+    found = count(suite()["sdpa"], replace(SQUARE, dtype="bfloat16"))
 
     assert found.workspace_bytes is None
     assert "depends on the processor" in found.reasons["workspace_bytes"]
@@ -136,14 +137,14 @@ def test_memory_of_fused_kernels_in_half_precision_is_not_guessed():
 
 
 def test_fused_attention_is_one_launch_and_the_math_back_end_is_not():
-    assert count(catalogue()["sdpa"], SQUARE).launches == 1
-    assert count(catalogue()["sdpa_flash"], SQUARE).launches == 1
-    assert count(catalogue()["sdpa_math"], SQUARE).launches > 4
+    assert count(suite()["sdpa"], SQUARE).launches == 1
+    assert count(suite()["sdpa_flash"], SQUARE).launches == 1
+    assert count(suite()["sdpa_math"], SQUARE).launches > 4
 
 
 def test_fused_backward_recomputes_the_scores():
-    forward = count(catalogue()["sdpa"], SQUARE)
-    both = count(catalogue()["sdpa"], replace(SQUARE, pass_="forward_backward"))
+    forward = count(suite()["sdpa"], SQUARE)
+    both = count(suite()["sdpa"], replace(SQUARE, pass_="forward_backward"))
 
     # Five products in the backward pass to the forward's two; useful are four.
     assert both.matmul_flops == 3.5 * forward.matmul_flops
@@ -155,7 +156,7 @@ def test_causal_fused_attention_does_the_triangle_and_matmul_the_square():
     causal = replace(SQUARE, is_causal=True)
     triangle = 6 * 29 * 30 // 2
 
-    fused, plain = count(catalogue()["sdpa"], causal), count(catalogue()["matmul"], causal)
+    fused, plain = count(suite()["sdpa"], causal), count(suite()["matmul"], causal)
 
     assert fused.matmul_flops == fused.useful_flops == plain.useful_flops == 4 * triangle * 7
     assert fused.transcendentals == triangle
@@ -165,14 +166,14 @@ def test_causal_fused_attention_does_the_triangle_and_matmul_the_square():
 def test_blocks_past_the_diagonal_are_not_executed():
     case = Case(num_heads=2, seq_len=1024, head_dim=8, is_causal=True)
 
-    found = count(catalogue()["query_chunked"], case)
+    found = count(suite()["query_chunked"], case)
 
     # Of four blocks of 512 x 512, the upper right one is left out.
     assert found.matmul_flops == 3 / 4 * 4 * 2 * 1024 * 1024 * 8
 
 
 def test_loop_is_counted_from_its_source():
-    found = count(catalogue()["loop"], PRIMES)
+    found = count(suite()["loop"], PRIMES)
 
     pairs = 6 * 5 * 7
     assert found.matmul_flops == 2 * pairs * (11 + 13)
@@ -197,7 +198,7 @@ def test_a_call_on_the_cpu_counts_what_meta_tensors_count(condition, pass_):
     real = count(from_function(matmul_of_data), case)
 
     assert real.counted_on == "cpu"
-    assert replace(real, counted_on="meta") == count(catalogue()["matmul"], case)
+    assert replace(real, counted_on="meta") == count(suite()["matmul"], case)
 
 
 def test_a_kernel_that_needs_data_is_not_called_at_large_sizes():
@@ -267,7 +268,7 @@ def test_an_operator_without_a_rule_is_named_and_leaves_a_lower_bound():
 
 
 def test_memory_of_products_in_half_precision_is_a_lower_bound_on_the_cpu():
-    found = count(catalogue()["matmul"], replace(SQUARE, dtype="bfloat16"))
+    found = count(suite()["matmul"], replace(SQUARE, dtype="bfloat16"))
 
     assert found.workspace_bytes == 2 * 2 * 6 * 29 * 29
     assert found.lower_bounds == {"workspace_bytes"}
@@ -309,13 +310,13 @@ def test_a_mask_made_on_the_default_device_is_no_obstacle():
 
 
 def test_a_case_that_is_not_supported_says_so():
-    found = count(catalogue()["loop"], replace(SQUARE, pass_="forward_backward"))
+    found = count(suite()["loop"], replace(SQUARE, pass_="forward_backward"))
 
     assert found.reasons["matmul_flops"] == "loop does not support backward"
 
 
 def test_a_program_of_too_many_operators_is_cut_short():
-    found = count(catalogue()["row_loop"], SQUARE, most_operators=50)
+    found = count(suite()["row_loop"], SQUARE, most_operators=50)
 
     assert found.is_cut_short
     assert found.launches is None

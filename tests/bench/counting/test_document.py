@@ -5,12 +5,14 @@ import json
 import pytest
 from rich.console import Console
 
-from bench.counting.document import SIZES, run_counts, sizes_of
+from bench.counting.document import SIZES, sizes_of
+from bench.counting.document import document as document_of
 from bench.counting.polynomials import Point, Polynomial
 from bench.counting.result import QUANTITIES
 from bench.counting.table import table
 from implementations.case import CaseError
-from implementations.catalogue import CatalogueError
+from implementations.catalogue import load_all
+from implementations.specs import CatalogueError, in_this_layout
 
 KERNELS = """
 def plain(query, key, value):
@@ -34,6 +36,11 @@ def kernels(write):
     return write("kernels.py", KERNELS)
 
 
+def counted(names, specs=(), layout="bhsd", at=None, **options):
+    chosen = load_all(names, in_this_layout(specs, layout))
+    return document_of(chosen, sizes=sizes_of(at or {}), **options)
+
+
 def printed(document):
     console = Console(width=200, record=True, file=None, quiet=False)
     with console.capture() as captured:
@@ -42,7 +49,7 @@ def printed(document):
 
 
 def test_counts_of_matmul_are_exact_and_need_no_search_by_the_reader():
-    document = json.loads(json.dumps(run_counts(["matmul"]), allow_nan=False))
+    document = json.loads(json.dumps(counted(["matmul"]), allow_nan=False))
 
     entry = document["counts"][0]
     products = entry["quantities"]["matmul_flops"]
@@ -63,7 +70,7 @@ def test_counts_of_matmul_are_exact_and_need_no_search_by_the_reader():
 
 
 def test_every_quantity_has_a_polynomial_or_a_reason():
-    document = run_counts(["sdpa", "loop", "sdpa_cudnn"])
+    document = counted(["sdpa", "loop", "sdpa_cudnn"])
 
     for entry in document["counts"]:
         assert tuple(entry["quantities"]) == QUANTITIES
@@ -73,7 +80,7 @@ def test_every_quantity_has_a_polynomial_or_a_reason():
 
 
 def test_hidden_arithmetic_is_marked():
-    quantities = run_counts(["sdpa"])["counts"][0]["quantities"]
+    quantities = counted(["sdpa"])["counts"][0]["quantities"]
 
     marked = {name for name, one in quantities.items() if one["basis"] == "formula"}
     assert marked == {
@@ -86,7 +93,7 @@ def test_hidden_arithmetic_is_marked():
 
 
 def test_backward_and_dtype_are_as_asked():
-    document = run_counts(["matmul"], dtype="bfloat16", pass_="forward_backward")
+    document = counted(["matmul"], dtype="bfloat16", pass_="forward_backward")
 
     entry = document["counts"][0]
     assert (entry["dtype"], entry["pass"]) == ("bfloat16", "forward_backward")
@@ -96,7 +103,7 @@ def test_backward_and_dtype_are_as_asked():
 
 
 def test_a_kernel_of_the_users_is_counted(kernels):
-    document = run_counts([], [f"{kernels}:plain"])
+    document = counted([], [f"{kernels}:plain"])
 
     assert [one["implementation"] for one in document["counts"]] == ["plain"]
     products = document["counts"][0]["quantities"]["matmul_flops"]
@@ -106,7 +113,7 @@ def test_a_kernel_of_the_users_is_counted(kernels):
 def test_the_layout_of_the_users_kernel_is_heeded(write):
     file = write("other.py", "def mixed(query, key, value):\n    return query @ key.mT @ value\n")
 
-    products = run_counts([], [f"{file}:mixed"], layout="bshd")["counts"][0]["quantities"][
+    products = counted([], [f"{file}:mixed"], layout="bshd")["counts"][0]["quantities"][
         "matmul_flops"
     ]
 
@@ -115,7 +122,7 @@ def test_the_layout_of_the_users_kernel_is_heeded(write):
 
 
 def test_one_broken_kernel_keeps_nothing_from_being_counted(kernels):
-    document = run_counts(["matmul"], [f"{kernels}:broken", f"{kernels}:listed"])
+    document = counted(["matmul"], [f"{kernels}:broken", f"{kernels}:listed"])
 
     found = {one["implementation"]: one["quantities"]["matmul_flops"] for one in document["counts"]}
     assert found["matmul"]["polynomial"] == "4·b·h·n²·d"
@@ -125,7 +132,7 @@ def test_one_broken_kernel_keeps_nothing_from_being_counted(kernels):
 
 
 def test_a_kernel_that_needs_data_has_polynomials_of_small_calls(kernels):
-    entry = run_counts([], [f"{kernels}:choosy"])["counts"][0]
+    entry = counted([], [f"{kernels}:choosy"])["counts"][0]
 
     products = entry["quantities"]["matmul_flops"]
     assert entry["counted_on"] == ["cpu"]
@@ -135,7 +142,7 @@ def test_a_kernel_that_needs_data_has_polynomials_of_small_calls(kernels):
 
 
 def test_values_are_for_the_sizes_asked_for():
-    document = run_counts(["query_chunked"], at={"n": 2**17, "h": 2})
+    document = counted(["query_chunked"], at={"n": 2**17, "h": 2})
 
     quantities = document["counts"][0]["quantities"]
     assert document["sizes"] == {"b": 1, "h": 2, "n": 2**17, "d": 64}
@@ -143,7 +150,7 @@ def test_values_are_for_the_sizes_asked_for():
 
 
 def test_a_value_off_the_lattice_is_followed_if_it_can_be():
-    quantities = run_counts(["query_chunked"], at={"n": 100, "h": 1})["counts"][0]["quantities"]
+    quantities = counted(["query_chunked"], at={"n": 100, "h": 1})["counts"][0]["quantities"]
 
     assert quantities["launches"]["value"] == 3
     assert quantities["launches"]["reason"] is None
@@ -168,11 +175,11 @@ def test_sizes_left_out_have_defaults():
 )
 def test_a_wrong_request_is_refused(options, error):
     with pytest.raises(error):
-        run_counts(["matmul" if options else "nothing"], **options)
+        counted(["matmul" if options else "nothing"], **options)
 
 
 def test_people_see_products_apart_from_other_operations():
-    text = printed(run_counts(["matmul", "query_chunked"]))
+    text = printed(counted(["matmul", "query_chunked"]))
 
     for expected in ("4·b·h·n²·d", "5·b·h·n²", "24·b·h·n² + 16·b·h·n·d", "8·b·h·n²"):
         assert expected in text
@@ -183,14 +190,14 @@ def test_people_see_products_apart_from_other_operations():
 
 
 def test_people_see_why_a_number_is_missing(kernels):
-    text = printed(run_counts(["loop"], [f"{kernels}:broken", f"{kernels}:choosy"]))
+    text = printed(counted(["loop"], [f"{kernels}:broken", f"{kernels}:choosy"]))
 
     assert "loop: loop works on Python floats" in text
     assert "RuntimeError: out of order" in text
 
 
 def test_terms_evaluate_to_the_value():
-    document = run_counts(["matmul"])
+    document = counted(["matmul"])
     sizes = Point(**document["sizes"])
 
     for quantity in document["counts"][0]["quantities"].values():

@@ -14,8 +14,9 @@ from rich.console import Console
 from bench.doctor.examination import document, examine
 from bench.doctor.finding import Finding, headline, verdict
 from bench.doctor.known_durations import HarnessOverhead, TimerReading
-from bench.doctor.machine import Battery, CpuTimes, Machine, Memory, Process, Temperature
+from bench.doctor.machine import Battery, Machine, Memory, Process, Temperature
 from bench.doctor.showing import show
+from bench.machine.os_counters import CpuTimes
 from bench.timing.stopwatch import HarnessCosts
 
 GIB = 2**30

@@ -1,11 +1,14 @@
 """The GPU's findings, from a management library of our own."""
 
+import inspect
+import re
 from types import SimpleNamespace
 
 import pytest
 
+from bench.doctor import gpu
 from bench.doctor.gpu import gpu_findings
-from bench.doctor.nvml import Nvml, load_nvml
+from bench.machine import nvml as machine_nvml
 
 DRIVER = {"proc/driver/nvidia/version": "1"}
 
@@ -98,9 +101,14 @@ def test_a_good_gpu_gives_ten_good_findings_and_the_library_is_closed(tmp_path):
             "warning",
             "power limit",
         ),
-        ("gpu_throttling", {"DeviceGetCurrentClocksThrottleReasons": 0x48}, "problem", "and by"),
-        ("gpu_throttling", {"DeviceGetCurrentClocksThrottleReasons": 0x102}, "good", "Nothing"),
-        ("gpu_throttling", {"DeviceGetCurrentClocksThrottleReasons": 0x800}, "warning", "name"),
+        ("gpu_throttling", {"DeviceGetCurrentClocksThrottleReasons": 0x48}, "problem", "hardware)"),
+        ("gpu_throttling", {"DeviceGetCurrentClocksThrottleReasons": 0x502}, "good", "Nothing"),
+        (
+            "gpu_throttling",
+            {"DeviceGetCurrentClocksThrottleReasons": 0x800},
+            "warning",
+            "not known",
+        ),
         ("gpu_throttling", {"DeviceGetCurrentClocksEventReasons": 0x20}, "warning", "hot"),
         ("gpu_ecc", {"DeviceGetEccMode": (0, 1)}, "good", "does not correct"),
         ("gpu_persistence", {"DeviceGetPersistenceMode": 0}, "warning", "unloaded"),
@@ -212,7 +220,9 @@ def test_a_driver_that_does_not_answer_gives_one_finding_with_the_reason(system,
 
 def test_the_binding_has_every_call_that_is_asked_of_it():
     pytest.importorskip("pynvml")
-    wanted = {name for name in vars(Nvml) if name.startswith("nvml")}
+    source = inspect.getsource(gpu) + inspect.getsource(machine_nvml)
+    wanted = set(re.findall(r"nvml[A-Z]\w+", source))
 
-    assert len(wanted) == 20
-    assert {name for name in wanted if not callable(getattr(load_nvml(), name, None))} == set()
+    assert len(wanted) == 25
+    pynvml = machine_nvml.load()
+    assert {name for name in wanted if not callable(getattr(pynvml, name, None))} == set()

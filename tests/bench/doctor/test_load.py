@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.doctor.load import Others, load_average, moment, other_load, steal, watch
-from bench.doctor.machine import CpuTimes, Machine, Process
+from bench.doctor.machine import Machine, Process
+from bench.machine.os_counters import CpuTimes
 
 
 def in_turn(values: Iterable[object]) -> Callable[..., object]:

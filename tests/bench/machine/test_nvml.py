@@ -53,7 +53,7 @@ class FakeNvml:
         return [1, 1] if self.divided else self.answer("nvmlDeviceGetMigMode", [0, 0])
 
     def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> object:  # noqa: N802
-        return self.answer("nvmlDeviceGetClockInfo", {1: 1980 - handle, 2: 3201}[kind])
+        return self.answer("nvmlDeviceGetClockInfo", {1: 1980 - handle}[kind])
 
     def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> object:  # noqa: N802
         return self.answer("nvmlDeviceGetTemperature", {0: 43}[sensor])
@@ -97,18 +97,15 @@ def reason(found: object) -> str:
 
 def test_a_state_is_in_units_without_prefix():
     state = opened(FakeNvml()).read()
-    assert (state.clock_hz, state.memory_clock_hz) == (1980e6, 3201e6)
+    assert state.clock_hz == 1980e6
     assert state.temperature_c == 43
     assert state.power_w == pytest.approx(612.345)
-    assert state.missing == ()
 
 
-def test_only_what_lowers_the_clock_is_slowing():
+def test_all_limits_of_the_clock_have_words():
     nvml = FakeNvml()
     nvml.limits = 0x1 | 0x2 | 0x4 | 0x40 | 0x100 | 0x400 | 0x4000
-    state = opened(nvml).read()
-    assert state.slowing == ("power limit", "too hot (hardware)")
-    assert state.throttle_reasons == (
+    assert opened(nvml).read().throttle_reasons == (
         "idle",
         "application clock setting",
         "power limit",
@@ -135,15 +132,13 @@ def test_what_a_gpu_does_not_tell_is_none_with_the_reason():
     )
     sensor = opened(nvml)
     state = sensor.read()
-    assert (state.power_w, state.throttle_reasons, state.slowing) == (None, None, None)
+    assert (state.power_w, state.throttle_reasons) == (None, None)
     assert state.clock_hz is not None
-    assert [one.partition(":")[0] for one in state.missing] == ["power", "throttle reasons"]
-    assert "power: Not Supported" in state.missing
     assert reason(sensor.energy_j()) == "energy: Not Supported"
 
 
 def test_renamed_functions_are_found_under_either_name():
-    assert opened(OldNvml()).read().slowing == ("too hot (hardware)",)
+    assert opened(OldNvml()).read().throttle_reasons == ("too hot (hardware)",)
     new = FakeNvml(nvmlDeviceGetTemperature=FUNCTION_NOT_FOUND)
     assert opened(new).read().temperature_c == 47
 

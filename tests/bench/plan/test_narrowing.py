@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.plan.narrowing import HeadDimWarning, narrow
 from bench.plan.plan import Plan, PlanError, load_preset, read_plan
+from bench.plan.request import HeadDimWarning, narrow
 
 
 def a_series(**changes):

@@ -126,11 +126,11 @@ def test_every_preset_loads_and_survives_being_written():
 
 
 def test_every_preset_names_implementations_that_exist():
-    from implementations.catalogue import catalogue
+    from implementations.catalogue import suite
 
     for name in presets():
         for series in load_preset(name).series:
-            assert set(series.implementations) <= set(catalogue()), name
+            assert set(series.implementations) <= set(suite()), name
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])

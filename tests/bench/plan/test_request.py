@@ -9,7 +9,7 @@ import torch
 from bench.plan.plan import PlanError, load_preset
 from bench.plan.request import Request, check_device
 from bench.records import RUN_FILE, RunError
-from implementations.catalogue import CatalogueError
+from implementations.specs import CatalogueError
 
 
 def refused(kind: type[Exception], **options) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.process.answers import checked
+from bench.process.answers import checked_answer
 from bench.process.supervisor import succeeded
 
 VISITED = {"status": "measured", "time_s": 2e-3, "calls": 2}
@@ -19,12 +19,12 @@ def test_a_sound_answer_is_left_as_it_is() -> None:
         ("rest", {"status": "done"}),
         ("trial", {"status": "unsupported", "reason": "not today"}),
     ):
-        assert checked(operation, answer) == answer
+        assert checked_answer(operation, answer) == answer
 
 
 @pytest.mark.parametrize("answer", [None, [], "done", 7, {}, {"status": "fine"}, {"status": None}])
 def test_what_is_no_answer_is_a_crash_with_a_reason(answer: object) -> None:
-    found = checked("visit", answer)
+    found = checked_answer("visit", answer)
 
     assert found["status"] == "crashed"
     assert found["reason"].startswith("the measuring process answered with ")
@@ -38,7 +38,7 @@ def test_an_answer_that_lacks_a_part_says_which(operation: str, lacking: str) ->
     whole = {**VISITED, "workspace_bytes": 7, "results": []}
     del whole[lacking]
 
-    found = checked(operation, whole)
+    found = checked_answer(operation, whole)
 
     assert (found["status"], found["reason"]) == (
         "crashed",
@@ -49,11 +49,11 @@ def test_an_answer_that_lacks_a_part_says_which(operation: str, lacking: str) ->
 @pytest.mark.parametrize("value", [0.0, -1e-3, math.nan, math.inf, "2", None])
 @pytest.mark.parametrize("name", ["time_s", "calls"])
 def test_a_time_that_is_none_is_never_a_reading(name: str, value: Any) -> None:
-    found = checked("visit", {**VISITED, name: value})
+    found = checked_answer("visit", {**VISITED, name: value})
 
     assert not succeeded(found)
     assert found["reason"].startswith(f"the measuring process answered with {name} = ")
 
 
 def test_a_failure_without_a_word_has_a_reason() -> None:
-    assert checked("visit", {"status": "crashed"})["reason"] == "without a word"
+    assert checked_answer("visit", {"status": "crashed"})["reason"] == "without a word"

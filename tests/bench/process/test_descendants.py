@@ -11,12 +11,12 @@ import pytest
 from bench.process.descendants import end_marked, new_mark
 
 DETACHED = """
-import os, sys, time
+import os, signal
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         print(os.getpid(), flush=True)
-        time.sleep(1000)
+        signal.pause()
     os._exit(0)
 """
 

@@ -12,8 +12,9 @@ from bench.process.kernels import Kernels
 from bench.process.supervisor import ImportLost, WorkerLost
 from implementations import catalogue as module
 from implementations.case import Case
-from implementations.catalogue import CatalogueError, load, suite
+from implementations.catalogue import load, suite
 from implementations.oracle import softmax_attention
+from implementations.specs import CatalogueError
 
 KERNEL = """
     from dataclasses import replace

@@ -22,6 +22,7 @@ from bench.sweep import sweep
 from bench.sweep.preparations import Preparations
 from bench.sweep.sweep import Sweep
 from implementations.case import Case
+from tests.bench.sweep.making import PLAN, Making
 
 CHECKED = ("plain", "more_keys", "causal", "boolean_mask")
 
@@ -294,3 +295,23 @@ def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., D
         )
 
     return run
+
+
+@pytest.fixture
+def cheap(machine):
+    return machine("cheap")
+
+
+@pytest.fixture
+def making(tmp_path, cheap):
+    made = []
+
+    def make(plan=PLAN, own=cheap, **options):
+        for one in made:
+            one.journal.close()  # as the end of a process does
+        made.append(Making(tmp_path, own, plan, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.journal.close()

@@ -7,10 +7,10 @@ import pytest
 from bench.plan.cells import Cell
 from bench.sweep.forecast import Forecast, Observation
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 
-MATMUL = catalogue()["matmul"]
-ONLINE = catalogue()["online_softmax"]
+MATMUL = suite()["matmul"]
+ONLINE = suite()["online_softmax"]
 PLENTY = 2.0**50
 
 

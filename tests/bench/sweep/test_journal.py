@@ -79,14 +79,14 @@ def test_what_passes_read_is_kept_in_order_until_the_records_of_the_round_are_wr
     tmp_path, journal_file
 ):
     with Journal(tmp_path) as journal:
-        assert journal.kept() == []
+        assert journal.kept_readings() == []
         for one in PASSES:
-            journal.keep(one)
+            journal.keep_readings(one)
     with Journal(tmp_path) as journal:
         journal.append([RECORD], finishes=False)  # a cell that was lost meanwhile
-        assert journal.kept() == PASSES
+        assert journal.kept_readings() == PASSES
         journal.append([RECORD])
-        assert journal.kept() == []
+        assert journal.kept_readings() == []
 
     assert [one.name for one in tmp_path.iterdir()] == [journal_file.name]
 
@@ -96,15 +96,15 @@ def test_a_kill_in_the_middle_of_keeping_costs_the_last_pass_only(tmp_path_facto
     folder = tmp_path_factory.mktemp("cut")
     with Journal(folder) as journal:
         for one in PASSES:
-            journal.keep(one)
+            journal.keep_readings(one)
         written = (folder / PART_FILE).read_bytes()
         (folder / PART_FILE).write_bytes(written[:cut])
 
     whole = written[:cut].count(b"\n")
     with Journal(folder) as journal:
-        assert journal.kept() == PASSES[:whole]
-        journal.keep(PASSES[0])
-        assert journal.kept() == [*PASSES[:whole], PASSES[0]]
+        assert journal.kept_readings() == PASSES[:whole]
+        journal.keep_readings(PASSES[0])
+        assert journal.kept_readings() == [*PASSES[:whole], PASSES[0]]
 
 
 def test_a_second_writer_of_the_same_journal_is_refused(tmp_path):
@@ -179,8 +179,8 @@ def test_a_pass_that_cannot_be_kept_is_one_line(tmp_path):
     with Journal(tmp_path) as journal:
         (tmp_path / PART_FILE).mkdir()
         with pytest.raises(RunError, match=r"cannot write .*records\.jsonl: ") as refusal:
-            journal.keep(PASSES[0])
-        assert journal.kept() == []
+            journal.keep_readings(PASSES[0])
+        assert journal.kept_readings() == []
 
     assert "\n" not in str(refusal.value)
     assert "what was measured before is kept, --resume continues" in str(refusal.value)
@@ -193,7 +193,7 @@ def test_a_journal_whose_file_was_removed_is_one_line(tmp_path, journal_file):
         with pytest.raises(RunError, match="was removed while it was written") as refusal:
             journal.append([RECORD])
         with pytest.raises(RunError, match="was removed while it was written"):
-            journal.keep(PASSES[0])
+            journal.keep_readings(PASSES[0])
 
     assert str(journal_file) in str(refusal.value)
     assert "\n" not in str(refusal.value)

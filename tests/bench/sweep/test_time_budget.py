@@ -6,7 +6,7 @@ import pytest
 
 from bench.plan.plan import Plan, Series
 from bench.process.supervisor import WorkerEnded
-from bench.sweep.sweep import PROCESSES
+from bench.sweep.ledger import PROCESSES
 
 GRID = Series(
     implementations=("matmul", "sdpa"), seq_lens=(64, 256, 1024), d_models=(64, 128), head_dim=64

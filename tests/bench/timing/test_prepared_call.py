@@ -12,7 +12,8 @@ from bench.timing.inputs import make_inputs
 from bench.timing.prepared_call import HELD_SHARE, ReadyCells, held_limit_bytes, prepare, stopwatch
 from bench.timing.stopwatch import CpuStopwatch
 from implementations.case import Case
-from implementations.catalogue import catalogue, from_function
+from implementations.catalogue import suite
+from implementations.specs import from_function
 
 CASE = Case(seq_len=5, key_len=7, head_dim=11)
 BACKWARD = replace(CASE, pass_="forward_backward")
@@ -20,7 +21,7 @@ BACKWARD = replace(CASE, pass_="forward_backward")
 
 @pytest.fixture
 def matmul():
-    return catalogue()["matmul"]
+    return suite()["matmul"]
 
 
 def test_a_forward_call_computes_no_gradients_and_a_backward_call_returns_all_three(matmul):

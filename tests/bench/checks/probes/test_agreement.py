@@ -11,9 +11,10 @@ from bench.checks.probes.agreement import CHECK, agreement
 from bench.checks.recipe import build
 from bench.checks.results import CheckResult
 from bench.checks.situations import agreement_cases
-from implementations.catalogue import catalogue, from_function
+from implementations.catalogue import suite
 from implementations.interface import Feature, UnsupportedCaseError
 from implementations.oracle import softmax_attention
+from implementations.specs import from_function
 from tests.planted.planted import plain
 
 CASES = {(one.name, one.case.dtype): one for one in agreement_cases()}
@@ -51,7 +52,7 @@ def test_native_implementations_agree_with_the_reference_and_each_other(name, dt
     case = CASES[name, dtype]
     native = [
         one
-        for one in catalogue().values()
+        for one in suite().values()
         if one.name != "loop" and not one.compiles
         if one.unsupported(case.to_forward().case) is None
     ]

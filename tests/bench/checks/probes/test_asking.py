@@ -12,8 +12,9 @@ from bench.checks.probes.asking import check_asking
 from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.situations import check_cases
-from implementations.catalogue import catalogue, from_function
+from implementations.catalogue import suite
 from implementations.interface import Feature, Implementation
+from implementations.specs import from_function
 from tests.planted.gradients import row_sum_with_the_value_only
 from tests.planted.graph import (
     gradient_required_unasked,
@@ -179,7 +180,7 @@ def test_who_declared_gradients_and_refuses_them_where_they_count_is_an_error():
 
 
 def test_a_forward_only_implementation_is_not_asked_for_gradients():
-    matmul = catalogue()["matmul"]
+    matmul = suite()["matmul"]
     forward_only = replace(matmul, supports=matmul.supports - {Feature.BACKWARD})
 
     assert [(one.check, one.status) for one in judged(forward_only)] == [

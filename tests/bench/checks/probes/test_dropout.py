@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.checks.probes.dropout import CHECKS, check_dropout
+from bench.checks.probes.dropout import check_dropout
 from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.run_situation import verify_case
 from bench.checks.situations import check_cases
-from implementations.catalogue import from_function
 from implementations.interface import UnsupportedCaseError
+from implementations.specs import from_function
 from tests.planted import dropout as planted
 from tests.planted.gradients import dropout_forgotten_backward
 from tests.planted.planted import attention_weights, plain
@@ -62,7 +62,12 @@ def test_the_formula_passes_whatever_is_drawn(drawing):
 
 
 def test_where_only_the_forward_pass_is_asked_for_no_gradient_is_looked_at():
-    assert [one.check for one in judged(plain, pass_="forward")] == list(CHECKS)
+    assert [one.check for one in judged(plain, pass_="forward")] == [
+        "zero_rate",
+        "weights",
+        "rate",
+        "seed",
+    ]
 
 
 def test_a_kernel_without_dropout_is_unsupported_and_not_called():

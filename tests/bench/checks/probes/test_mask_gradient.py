@@ -12,8 +12,9 @@ from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.situations import check_cases
 from implementations.case import DTYPES
-from implementations.catalogue import catalogue, from_function
+from implementations.catalogue import suite
 from implementations.interface import Implementation
+from implementations.specs import from_function
 from tests.planted.far_masks import PLANTED
 from tests.planted.planted import plain
 
@@ -50,14 +51,14 @@ def test_the_formula_passes_with_all_inputs_asking_and_with_the_mask_alone(name,
 @pytest.mark.parametrize("name", SITUATIONS)
 @pytest.mark.parametrize("implementation", OWN)
 def test_our_own_that_autograd_differentiates_give_it(implementation, name):
-    results = judged(catalogue()[implementation], name)
+    results = judged(suite()[implementation], name)
 
     assert {one.status for one in results} == {"pass"}
 
 
 @pytest.mark.parametrize("implementation", REFUSING)
 def test_our_own_that_recompute_refuse_it_aloud(implementation):
-    (only,) = judged(catalogue()[implementation])
+    (only,) = judged(suite()[implementation])
 
     assert (only.check, only.status) == ("grad_mask", "unsupported")
     assert str(only.reason).startswith("refuses a mask that requires a gradient: ")

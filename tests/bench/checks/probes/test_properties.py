@@ -12,8 +12,8 @@ from bench.checks.probes.properties import check_properties
 from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.situations import check_cases
-from implementations.catalogue import from_function
 from implementations.masking import resolve_scale
+from implementations.specs import from_function
 from tests.planted.causal import causal_leaks_a_rounding_step, causal_one_key_more
 from tests.planted.gradients import triangle_forgotten_backward
 from tests.planted.heads import heads_leak_a_rounding_step, items_leak_a_rounding_step

@@ -13,8 +13,8 @@ from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
 from bench.checks.situations.parts import lengths, situation
 from implementations.attention.matmul import IMPLEMENTATION as MATMUL
-from implementations.catalogue import from_function
 from implementations.interface import Feature
+from implementations.specs import from_function
 from tests.planted.planted import plain
 
 CASE = situation("shapes", "one", leading=(2, 3), probe="rows", **lengths(131, 137, 16))

@@ -13,7 +13,7 @@ from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.situations import check_cases
 from implementations.case import DTYPES
-from implementations.catalogue import from_function
+from implementations.specs import from_function
 from tests.planted.magnitudes import PLANTED
 from tests.planted.planted import plain
 

@@ -13,8 +13,8 @@ from bench.checks.probes.state import check_state
 from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.situations import check_cases
-from implementations.catalogue import from_function
 from implementations.interface import Implementation
+from implementations.specs import from_function
 from tests.planted import remembered, state
 from tests.planted.gradients import right_the_first_time_only
 from tests.planted.planted import plain

@@ -12,8 +12,8 @@ from bench.checks.probes.trial import Trial
 from bench.checks.probes.values import check_values
 from bench.checks.results import CheckResult
 from bench.checks.situations import check_cases
-from implementations.catalogue import from_function
 from implementations.interface import UnsupportedCaseError
+from implementations.specs import from_function
 from tests.planted.graph import output_detached, weights_detached
 from tests.planted.layout import memory_beyond_the_slice_cleared, memory_beyond_the_slice_read
 from tests.planted.masks import nan_on_empty_rows

@@ -8,9 +8,9 @@ from bench.checks.timed.plausible import PEAK_MARGIN, Limits
 from bench.checks.timed.plausible import implausible as implausible_readings
 from bench.plan.cells import Cell, unmeasured_record
 from implementations.case import Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 
-CELL = Cell(implementation=catalogue()["matmul"], case=Case(seq_len=1024, head_dim=64))
+CELL = Cell(implementation=suite()["matmul"], case=Case(seq_len=1024, head_dim=64))
 READ = replace(
     unmeasured_record(CELL),
     status="measured",

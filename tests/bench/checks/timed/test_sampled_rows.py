@@ -11,7 +11,7 @@ from bench.checks.timed.sampled_rows import Sample, draw_sample, row_errors, thi
 from bench.timing.inputs import make_inputs
 from bench.timing.prepared_call import prepare
 from implementations.case import DTYPES, Case
-from implementations.catalogue import catalogue
+from implementations.catalogue import suite
 from implementations.oracle import QUANTITIES, softmax_attention
 
 CASE = Case(seq_len=37, key_len=41, head_dim=11, value_dim=13, batch=2, num_heads=3)
@@ -22,7 +22,7 @@ def errors(case: Case, name: str = "matmul", spoil=lambda outputs: None, seed: i
     sample = draw_sample(case, random.Random(seed))
     inputs = make_inputs(case)
     thin_upstream(inputs.grad_output, sample)
-    outputs = list(prepare(catalogue()[name], inputs, case).run())
+    outputs = list(prepare(suite()[name], inputs, case).run())
     spoil(outputs)
     return list(row_errors(outputs, inputs, sample, is_causal=case.is_causal))
 
