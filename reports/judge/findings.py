@@ -75,7 +75,7 @@ def findings_of(
         overhead=float(fixed[largest_cell(setting)]),
         usual_overhead=float(np.median(fixed)),
         weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
-        claim_fits=_claim_misfit(chosen) <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit),
+        claim_fits=_claim_fits(chosen),
         allowed=allowed,
         inside=there
         and all(
@@ -127,12 +127,13 @@ def within(model: Model, margins: Sequence[float], largest: Sequence[float]) -> 
     return tuple(found)
 
 
-def _claim_misfit(chosen: Fitted) -> float:
-    """The residual standard error with the claimed exponents."""
+def _claim_fits(chosen: Fitted) -> bool:
+    """Whether the residual standard error is about as small with the claimed exponents."""
     theta = chosen.found.best.copy()
     theta[: chosen.model.claimed.size] = chosen.model.claimed
     claimed = chosen.model.solve(theta)
-    return math.sqrt(claimed.sse / max(chosen.model.cells.cost.size - claimed.active, 1))
+    misfit = math.sqrt(claimed.sse / max(chosen.model.cells.cost.size - claimed.active, 1))
+    return misfit <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit)
 
 
 def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[int, ...]]:

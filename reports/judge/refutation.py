@@ -15,37 +15,59 @@ REFUTING = ("faster_growing_term", "claimed_term_absent", "exponent_outside_tole
 
 def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Verdict, list[str]]:
     """Refuted, and by what, unless sizes, a small share or a change of the cost leave it open."""
-    if "sizes_collinear" in findings.limits:
+    if (
+        "sizes_collinear" in findings.limits
+        or _sizes_too_few(setting, chosen, findings)
+        or _too_few_at_the_limit(setting, chosen, findings)
+    ):
         return Verdict.INCONCLUSIVE, []
-    long = all(long_enough(setting.cells, name) for name in setting.names)
-    if (findings.absent or chosen.rival) and not long:
-        return Verdict.INCONCLUSIVE, []
-    # A jump takes a size to be told from growth: four sizes then show three of it. Beside another
-    # size of which there is too little, four do not tell a clock's growth from a ramp, or noise.
-    few = [setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside]
-    if any(few) and chosen.broken is not None:
-        return Verdict.INCONCLUSIVE, ["models_undecided"]
-    if few and all(few) and findings.limits and not setting.exact:
-        return Verdict.INCONCLUSIVE, []
-    small = chosen.rival_share < PRESENT_SHARE
-    if chosen.rival and (small or rests_on_largest(setting, chosen.rival)):
-        return Verdict.INCONCLUSIVE, ["models_undecided"]
-    if findings.outside and not _outside_without_ramp(setting, chosen, findings):
-        return Verdict.INCONCLUSIVE, ["models_undecided"]
-    if is_saved(setting, chosen, findings.absent, findings.allowed):
+    if (
+        _too_few_beside_a_jump(setting, chosen, findings)
+        or _rival_is_small(chosen)
+        or (chosen.rival and rests_on_largest(setting, chosen.rival))
+        or (findings.outside and _rests_on_ramp(setting, chosen, findings))
+        or is_saved(setting, chosen, findings.absent, findings.allowed)
+    ):
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     grounds = (chosen.rival, findings.absent, findings.outside)
     return Verdict.REFUTED, [code for code, found in zip(REFUTING, grounds, strict=True) if found]
 
 
-def _outside_without_ramp(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
-    """Whether an exponent lies outside whether or not a cache is thought to be left by degrees.
+def _sizes_too_few(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
+    """Whether a missing or an outgrowing term is told from sizes that do not reach far enough."""
+    long = all(long_enough(setting.cells, name) for name in setting.names)
+    return bool(findings.absent or chosen.rival) and not long
+
+
+def _too_few_beside_a_jump(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
+    """Whether a jump leaves three sizes to tell growth by: it takes one to be told from growth."""
+    few = [setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside]
+    return any(few) and chosen.broken is not None
+
+
+def _too_few_at_the_limit(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
+    """Whether four sizes refute where there is too little of another size.
+
+    They do not tell a clock's growth from a ramp, or noise.
+    """
+    few = [setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside]
+    told = setting.exact or chosen.broken is not None
+    return bool(few) and all(few) and bool(findings.limits) and not told
+
+
+def _rival_is_small(chosen: Fitted) -> bool:
+    """Whether the terms that outgrow the claim are a small part of every cell."""
+    return bool(chosen.rival) and chosen.rival_share < PRESENT_SHARE
+
+
+def _rests_on_ramp(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
+    """Whether no exponent lies outside both with a cache that is left by degrees and without it.
 
     Such a ramp takes over a part of the growth, or gives some to the exponents: alone it refutes
     nothing.
     """
     if chosen.broken is None or chosen.broken.gradual is None:
-        return True
+        return False
     model = Model(setting.cells, setting.law, names=setting.names)
     plain = fit_model(setting, model, chosen.price)
     for name in findings.outside:
@@ -54,7 +76,7 @@ def _outside_without_ramp(setting: Setting, chosen: Fitted, findings: Findings) 
         (low, high), (plain_low, plain_high) = chosen.intervals[v], plain.intervals[v]
         lows, highs = (low, plain_low), (high, plain_high)
         if all(one is not None and one > most for one in lows):
-            return True
+            return False
         if all(one is not None and one < least for one in highs):
-            return True
-    return False
+            return False
+    return True

@@ -163,11 +163,7 @@ def _price(setting: Setting, model: Model, sse: float) -> float:
 
 
 def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
-    """The best exponents near the claimed ones, or far above them where growth is plainly steep.
-
-    A cost that jumps at its last size or two looks like a steep power too. A far exponent is
-    therefore believed only where its term is most of the cost at several sizes.
-    """
+    """The best exponents near the claimed ones, or far above them where growth is plainly steep."""
 
     def objective(thetas: Floats) -> Floats:
         return model.values(thetas, price)
@@ -179,15 +175,22 @@ def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
             return near
         high = np.where(ends, model.claimed + 2 * (high - model.claimed), high)
         found = search(objective, low, high, hint)
+    return found if found is near or _is_steep(model, found, price) else near
+
+
+def _is_steep(model: Model, found: Search, price: float) -> bool:
+    """Whether the far exponent's term is most of the cost at several sizes.
+
+    A cost that jumps at its last size or two looks like a steep power too.
+    """
     shares = model.solve(found.best, price).shares
     leads = shares[:, len(model.terms) :].sum(axis=1) >= MOST_OF_IT
     far = [
         name
-        for name, end, claim in zip(model.names, high, model.claimed, strict=True)
+        for name, end, claim in zip(model.names, found.high, model.claimed, strict=True)
         if end > claim + REACH
     ]
-    plain = all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
-    return found if plain else near
+    return all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
 
 
 def choose(setting: Setting) -> Choice:
