@@ -14,8 +14,8 @@ from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted, fit_model
 from reports.judge.models.model import Model, Solution
 from reports.judge.regimes import describe
-from reports.judge.result import Basis, Judgement, Leading, Term, Verdict
-from reports.laws.monomials import Monomial
+from reports.judge.result import Basis, Fit, Leading, Term, Verdict
+from reports.laws.monomials import Law, Monomial
 from reports.text.interval import Interval
 
 
@@ -62,7 +62,9 @@ def answer(
     first_regime: int,
     held: Monomial,
     given: Cells,
-) -> Judgement:
+    law: Law,
+    tolerance: float,
+) -> Fit:
     """The printed answer; a confirmed claim is printed with the claimed exponents."""
     model = shown.model
     theta = np.round(shown.found.best, 4)
@@ -70,9 +72,8 @@ def answer(
         theta[: model.claimed.size] = model.claimed
     solution = model.solve(theta, shown.price)
     overhead = solution.shares[:, : model.overheads].sum(axis=1)
-    return Judgement(
-        given=given,
-        cells=setting.cells,
+    found = Fit(
+        claim=str(law),
         verdict=verdict,
         reasons=reasons,
         exponents=exponents,
@@ -83,7 +84,10 @@ def answer(
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
         basis=None if held.names else Basis(cells=given, setting=setting, fitted=shown),
         held=held.names,
+        confidence=setting.confidence,
+        tolerance=tolerance,
     )
+    return found.of(setting.cells)
 
 
 def _terms(setting: Setting, shown: Fitted, solution: Solution, held: Monomial) -> tuple[Term, ...]:

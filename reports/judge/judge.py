@@ -28,7 +28,7 @@ from reports.judge.models.explanations import Fitted
 from reports.judge.models.intervals import MOST_VARIABLES
 from reports.judge.other_laws import outgrown, twin_is_better
 from reports.judge.refutation import refutation
-from reports.judge.result import Judgement, Verdict
+from reports.judge.result import Fit, Verdict
 from reports.judge.sizes import held_sizes, tested_sizes
 from reports.laws.monomials import Law
 from reports.tables.columns import TableError
@@ -53,7 +53,7 @@ def judge(
     tolerance: float,
     exact: bool,
     info: Mapping[str, Any],
-) -> Judgement:
+) -> Fit:
     """Judge a law on cells; `names` are the sizes whose exponents are asked for.
 
     A size that the law does not name, but that varies, is tested against exponent 0, unless it
@@ -73,10 +73,17 @@ def judge(
             f"({', '.join(tested)}); hold one still, or leave it out of the sizes"
         )
     unknown = {name: Interval(estimate=None, low=None, high=None) for name in law.names}
+    undecided = Fit(
+        claim=str(law),
+        verdict=Verdict.INCONCLUSIVE,
+        exponents=unknown,
+        confidence=confidence,
+        tolerance=tolerance,
+    ).of(cells)
     if not len(cells):
         # Wanted, but wrong, unsupported, skipped or lost; or every cost is empty or 0.
         first = "censored_cells" if cells.unmeasured else "too_few_sizes"
-        return _undecided(cells, [first, *notes], unknown)
+        return replace(undecided, reasons=tuple(dict.fromkeys([first, *notes])))
     _possible(cells, law)
     setting = Setting(
         cells=replace(cells, cost=cells.cost / held.evaluate(cells.sizes)),
@@ -88,7 +95,8 @@ def judge(
     lacking = fewest_cells(setting.law, tested) - len(cells) if tested else math.inf
     if lacking > MOST_LACKING:
         limits = limits_of(setting, law)
-        return _undecided(cells, ["too_few_sizes", *limits, *notes], unknown)
+        reasons = ["too_few_sizes", *limits, *notes]
+        return replace(undecided, reasons=tuple(dict.fromkeys(reasons)))
     if lacking > 0:
         setting = replace(setting, least_error=ERROR_OF_FEW)
     setting, choice, left_out = judgeable(discounted(setting))
@@ -110,6 +118,8 @@ def judge(
         first_regime=1 if left_out is None else 2,
         held=held,
         given=cells,
+        law=law,
+        tolerance=tolerance,
     )
     return found if left_out is None else replace(found, regimes=(left_out, *found.regimes))
 
@@ -195,16 +205,6 @@ def _noisy(setting: Setting, error: float) -> bool:
     """Whether cells lie off the law for noise: not where their readings agree far better."""
     known = setting.cells.median_error
     return error > NOISY_ERROR and (known is None or known > error / 4)
-
-
-def _undecided(cells: Cells, reasons: list[str], exponents: Mapping[str, Interval]) -> Judgement:
-    return Judgement(
-        given=cells,
-        cells=cells,
-        verdict=Verdict.INCONCLUSIVE,
-        reasons=tuple(dict.fromkeys(reasons)),
-        exponents=exponents,
-    )
 
 
 def _notes(cells: Cells, exact: bool) -> list[str]:

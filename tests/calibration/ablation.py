@@ -53,7 +53,6 @@ TESTS = (
     "tests/reports/judge",
     "tests/reports/test_gallery.py",
     "tests/reports/verdicts",
-    "tests/calibration/test_simulate.py",
     "tests/calibration/test_foreign.py",
 )
 MOST_AGAIN = 800
