@@ -12,7 +12,7 @@ from reports.cells.cells import Cells
 from reports.judge.findings import PRESENT_SHARE, Findings, largest_cell
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted, fit_model
-from reports.judge.models.model import Model, Solution
+from reports.judge.models.model import Solution
 from reports.judge.regimes import describe
 from reports.judge.result import Basis, Fit, Leading, Term, Verdict
 from reports.laws.monomials import Law, Monomial
@@ -28,7 +28,7 @@ def shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fit
     stated = findings.identified and not findings.weak
     if stated or chosen.broken or chosen.rival or findings.misfit:
         return chosen, stated
-    model = Model(setting.cells, setting.law, names=setting.names, lower=())
+    model = setting.model(lower=())
     single = fit_model(setting, model)
     fits = single.misfit <= setting.largest_misfit and len(model.leading) == 1
     fits = fits and single.share(0) >= PRESENT_SHARE

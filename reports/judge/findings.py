@@ -12,7 +12,7 @@ import numpy as np
 from reports.cells.cells import Cells
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, Setting
 from reports.judge.models.explanations import Fitted
-from reports.judge.models.model import Held, Model, least
+from reports.judge.models.model import LeastShare, Model
 from reports.laws.monomials import Floats, Law
 
 FEWEST_SIZES = 4
@@ -152,9 +152,10 @@ def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[
     told = chosen.broken is None and not setting.exact
     fits = told and math.sqrt(base.sse / len(setting.cells)) <= setting.largest_misfit
     for j in range(len(model.leading)):
-        held = least(*model.held(model.columns_at(theta), Held(term=j, share=VISIBLE_SHARE)))
+        visible = LeastShare(term=j, share=VISIBLE_SHARE)
+        squares = model.squares_with(model.columns_at(theta), visible)
         share = float(base.shares[:, len(model.terms) + j].max())
-        negligible = share < VISIBLE_SHARE and held > threshold
+        negligible = share < VISIBLE_SHARE and squares > threshold
         if negligible and (fits or model.value(theta, chosen.price, drop=j) <= region):
             absent.append(j)
         elif model.value(theta, chosen.price, drop=j) <= region:

@@ -11,9 +11,7 @@ import numpy as np
 from reports.judge.findings import long_enough
 from reports.judge.models.error_scale import STRICT, Setting
 from reports.judge.models.explanations import Choice, choose, fit_plain
-from reports.judge.models.model import Model, lower_terms
-from reports.judge.models.plain import solve_plain
-from reports.judge.other_laws import twins
+from reports.judge.models.related_terms import lower_terms, twins
 from reports.judge.result import Regime
 from reports.laws.monomials import Law, Monomial
 
@@ -41,8 +39,8 @@ def discounted(setting: Setting) -> Setting:
     """
     if setting.exact:
         return setting
-    plain = solve_plain(setting)
-    model = Model(setting.cells, setting.law, names=setting.names)
+    plain = setting.solve_plain()
+    model = setting.model()
     part = plain.shares[:, : model.overheads].sum(axis=1)
     free = max(len(setting.cells) - plain.active - len(setting.names), 1)
     error = max(setting.error(plain.sse, free), setting.floor)
@@ -70,7 +68,7 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
             spent = len(setting.names) + int((~kept).sum())
             if not _enough(rest) or setting.best_criterion(spent) >= best:
                 break
-            plain = solve_plain(rest)
+            plain = rest.solve_plain()
             spent += plain.active
             free = len(rest.cells) - plain.active - len(setting.names)
             misfit = math.sqrt(plain.sse / max(free, 1))
@@ -100,6 +98,6 @@ def _twin_gives_all(setting: Setting, score: float) -> bool:
 
 def _enough(setting: Setting) -> bool:
     """Whether the cells that are left still span what a verdict needs."""
-    size = Model(setting.cells, setting.law, names=setting.names).size + len(setting.names)
+    size = setting.model().size + len(setting.names)
     long = all(long_enough(setting.cells, name) for name in setting.names)
     return long and len(setting.cells) >= size + FEWEST_FREE

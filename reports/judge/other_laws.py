@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from fractions import Fraction
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,9 +11,9 @@ from scipy.stats import f as f_distribution
 from reports.judge.models import jumps
 from reports.judge.models.error_scale import STRICT, Setting
 from reports.judge.models.explanations import Fitted, is_long, small_change
-from reports.judge.models.model import Model
 from reports.judge.models.outgrowing import rivals, shows_beyond
-from reports.laws.monomials import Floats, Law, Monomial
+from reports.judge.models.related_terms import twins
+from reports.laws.monomials import Floats
 
 TWIN_CONFIDENCE = 0.999
 OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
@@ -31,7 +30,7 @@ def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -
     later = chosen.model.later
     change = cache(lambda: small_change(setting, chosen))
     for term in tried:
-        model = Model(setting.cells, setting.law, names=setting.names, extra=(term,), later=later)
+        model = setting.model(extra=(term,), later=later)
         beside = model.solve(_claimed(chosen))
         beside_score = setting.criterion(beside.sse, beside.active + 1)
         for theta in (_claimed(chosen), chosen.found.best):
@@ -69,34 +68,11 @@ def twin_is_better(setting: Setting, chosen: Fitted, tolerance: float) -> bool:
     }
     for law in twins(setting.law, far):
         later = chosen.model.later
-        model = Model(setting.cells, law, names=setting.names, later=later)
+        model = replace(setting, law=law).model(later=later)
         value = model.value(jumps.near(model, chosen.found.best, chosen.price), chosen.price)
         if value <= chosen.found.value + noise:
             return True
     return False
-
-
-def twins(law: Law, far: Collection[str]) -> list[Law]:
-    """The law with one size's logarithm dropped, or added.
-
-    It is added beside a power that is no half, and for the sizes in `far`, whose exponent was
-    found well off: n·log n is refuted as n by its exponent, but not beside as much n.
-    """
-    found = []
-    for name in law.names:
-        terms = []
-        for term in law.leading:
-            logs = {f.name: f.log_power for f in term.factors}
-            powers = {f.name: f.power for f in term.factors}
-            odd = (2 * term.power(name)).denominator > 1
-            if logs.get(name):
-                logs[name] = Fraction(0)
-            elif powers.get(name) and (odd or name in far):
-                logs[name] = Fraction(1)
-            terms.append(Monomial.of(powers, logs))
-        if Law.of(tuple(terms)) != Law.of(law.leading):
-            found.append(Law.of(tuple(terms)))
-    return found
 
 
 def _claimed(chosen: Fitted) -> Floats:

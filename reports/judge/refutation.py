@@ -5,7 +5,6 @@ from __future__ import annotations
 from reports.judge.findings import FEWEST_SIZES, PRESENT_SHARE, Findings, long_enough
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted, fit_model
-from reports.judge.models.model import Model
 from reports.judge.models.outgrowing import rests_on_largest
 from reports.judge.result import Verdict
 from reports.judge.saving import is_saved
@@ -68,7 +67,7 @@ def _rests_on_ramp(setting: Setting, chosen: Fitted, findings: Findings) -> bool
     """
     if chosen.broken is None or chosen.broken.gradual is None:
         return False
-    model = Model(setting.cells, setting.law, names=setting.names)
+    model = setting.model()
     plain = fit_model(setting, model, chosen.price)
     for name in findings.outside:
         v = setting.names.index(name)

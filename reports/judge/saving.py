@@ -10,8 +10,9 @@ from reports.judge.findings import VISIBLE_SHARE, Allowed
 from reports.judge.models.breaks import FEWEST_CELLS
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, STRICT, Setting
 from reports.judge.models.explanations import Fitted, is_long
-from reports.judge.models.model import MOST_LOWER, Held, Model, least, lower_terms, near_terms
+from reports.judge.models.model import MOST_LOWER, LeastShare, Model
 from reports.judge.models.one_jump import one_jump_reaches
+from reports.judge.models.related_terms import lower_terms, near_terms
 from reports.laws.monomials import Law
 
 AS_GOOD = 2.0
@@ -28,7 +29,7 @@ def is_saved(setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: A
     are `allowed` and nearest, at the price of what is fitted. Its term, or where terms are absent,
     one of those, has a visible share at least.
     """
-    model = Model(setting.cells, setting.law, names=setting.names)
+    model = setting.model()
     score = _to_be_reached(setting, chosen, model, absent)
     # Over so many doublings n and n·log n differ by so much that a small lead is luck.
     far = all(is_long(setting.cells, name) for name in setting.names)
@@ -41,8 +42,8 @@ def is_saved(setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: A
         thetas.append(np.clip(best, *np.transpose(allowed)))
     # One cell may be dearer for a cause of its own, the largest too; counts have no such cells.
     fewest = FEWEST_CELLS if setting.exact else 1
-    held = [Held(term=j, share=VISIBLE_SHARE) for j in absent or range(len(model.leading))]
-    return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in held)
+    shares = [LeastShare(term=j, share=VISIBLE_SHARE) for j in absent or range(len(model.leading))]
+    return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in shares)
 
 
 def _to_be_reached(setting: Setting, chosen: Fitted, model: Model, absent: Sequence[int]) -> float:
@@ -65,11 +66,11 @@ def _to_be_reached(setting: Setting, chosen: Fitted, model: Model, absent: Seque
 def _with_plain_terms(setting: Setting) -> float:
     """The criterion of the claim with as much n, or more, beside a fifth of n·log n."""
     beside = (*lower_terms(setting.law), *near_terms(setting.law))
-    model = Model(setting.cells, setting.law, names=setting.names, lower=beside)
+    model = setting.model(lower=beside)
     columns, count = model.columns_at(model.claimed), len(model.leading)
     logarithmic = [j for j, term in enumerate(model.leading) if near_terms(Law.of((term,)))]
     squares = min(
-        least(*model.held(columns, Held(term=j, share=LEAST_LOGARITHM))) for j in logarithmic
+        model.squares_with(columns, LeastShare(term=j, share=LEAST_LOGARITHM)) for j in logarithmic
     )
     solution = model.solve(model.claimed)
     active = int((solution.coefficients[:-count] > 0).sum()) + count

@@ -18,7 +18,7 @@ import numpy as np
 from reports.cells.cells import Cells
 from reports.judge.findings import long_enough
 from reports.judge.models.non_negative import Mask
-from reports.judge.models.outgrowing import outgrowing
+from reports.judge.models.related_terms import outgrowing
 from reports.judge.result import Fit, Leading, Regime, Term, Verdict
 from reports.laws.monomials import Floats, Law, Monomial
 from reports.text.interval import Interval

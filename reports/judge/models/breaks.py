@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.cells.cells import Cells
-from reports.judge.models.model import lower_terms
 from reports.judge.models.non_negative import Mask
+from reports.judge.models.related_terms import lower_terms
 from reports.laws.monomials import Floats, Law, Monomial
 
 FEWEST_CELLS = 4  # on each side: fewer cannot show a coefficient apart from a lower-order term

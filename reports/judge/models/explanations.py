@@ -18,8 +18,9 @@ from reports.judge.models import jumps
 from reports.judge.models.breaks import Break
 from reports.judge.models.error_scale import REACH, STRICT, Setting
 from reports.judge.models.intervals import Search, intervals, search
-from reports.judge.models.model import Model, Solution, lower_terms, near_terms
+from reports.judge.models.model import Model, Solution
 from reports.judge.models.outgrowing import best_rival
+from reports.judge.models.related_terms import lower_terms, near_terms
 from reports.laws.monomials import Floats, Monomial
 
 PRICE = 0.5
@@ -145,7 +146,7 @@ def fit_model(
 
 def fit_plain(setting: Setting) -> Fitted:
     """The claimed law with free exponents: first without a price, which tells the noise."""
-    return fit_priced(setting, Model(setting.cells, setting.law, names=setting.names))
+    return fit_priced(setting, setting.model())
 
 
 def fit_priced(setting: Setting, model: Model, rival: Sequence[Monomial] = ()) -> Fitted:
@@ -201,7 +202,7 @@ def choose(setting: Setting) -> Choice:
         return Choice(fitted=plain, tie=False)  # nothing richer could lead
     unlogged = near_terms(law)
     if unlogged and all(is_long(cells, name) for term in unlogged for name in term.names):
-        model = Model(cells, law, names=names, lower=(*lower_terms(law), *unlogged))
+        model = setting.model(lower=(*lower_terms(law), *unlogged))
         beside = fit_priced(setting, model)
         if beside.score < plain.score - STRICT:
             plain = beside
@@ -221,7 +222,7 @@ def choose(setting: Setting) -> Choice:
     change = min((one.standing for one in small), default=math.inf)
     if rival is None or change <= rival[1] + STRICT:  # no other law explains as much
         return Choice(fitted=plain, tie=False)
-    model = Model(cells, law, names=names, extra=rival[0])
+    model = setting.model(extra=rival[0])
     return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from reports.judge.models.breaks import Break, candidates, spills
 from reports.judge.models.error_scale import REACH, Setting
 from reports.judge.models.intervals import LEAST_STEP, descend
-from reports.judge.models.model import Model, Solution, lower_terms
+from reports.judge.models.model import Model, Solution
 from reports.judge.models.non_negative import column_lengths
+from reports.judge.models.related_terms import lower_terms
 from reports.laws.monomials import Floats, Monomial
 
 PHYSICAL_BONUS = 6.0
@@ -62,10 +63,9 @@ def alternatives(setting: Setting, found: Break) -> list[Model]:
 
 def _model(setting: Setting, one: Break, onset: Monomial | None) -> Model:
     """The claimed law with a break: of everything, or of one term only."""
-    cells, law, names = setting.cells, setting.law, setting.names
     if onset is None:
-        return Model(cells, law, names=names, later=one.rise)
-    return Model(cells, law, names=names, onsets=((onset, one.rise),))
+        return setting.model(later=one.rise)
+    return setting.model(onsets=((onset, one.rise),))
 
 
 def factor_of(found: Break, model: Model, solution: Solution) -> float:
@@ -126,7 +126,7 @@ def _ranked(setting: Setting, starts: Sequence[Floats]) -> list[tuple[Break, Mon
     breaks = candidates(setting.cells, setting.law) + spills(setting.cells, setting.law)
     if not breaks:
         return []
-    plain = Model(setting.cells, setting.law, names=setting.names)
+    plain = setting.model()
     rises = np.column_stack([one.rise for one in breaks])
     order = lower_terms(setting.law)
     rows: dict[tuple[int, Monomial | None], float] = {}

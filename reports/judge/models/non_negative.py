@@ -129,3 +129,19 @@ def column_lengths(columns: Floats) -> Floats:
     most = np.where(most > 0, most, 1.0)  # squares of huge columns would be infinite
     lengths = most * np.sqrt(((columns / most[..., None, :]) ** 2).sum(axis=-2))
     return np.asarray(np.where(lengths > 0, lengths, 1.0))
+
+
+def without_share(target: Floats, column: Floats, share: float) -> Floats:
+    """What is left of a target beside a column with a share of the cell where it weighs most."""
+    most = float((column / target).max())
+    return np.asarray(target - column * (share / most if most > 0 else 0.0))
+
+
+def least_squares(matrix: Floats, target: Floats) -> float:
+    """The smallest sum of squared residuals with coefficients of zero or more."""
+    from scipy.optimize import nnls
+
+    if not matrix.shape[1]:
+        return float(target @ target)
+    _, norm = nnls(matrix / column_lengths(matrix), target, maxiter=20 * matrix.shape[1] + 50)
+    return float(norm) ** 2

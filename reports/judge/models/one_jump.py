@@ -15,8 +15,8 @@ import numpy as np
 
 from reports.judge.models.breaks import candidates, ramps
 from reports.judge.models.error_scale import Setting
-from reports.judge.models.model import Held, Model, least, without_share
-from reports.judge.models.non_negative import column_lengths
+from reports.judge.models.model import LeastShare, Model
+from reports.judge.models.non_negative import column_lengths, least_squares, without_share
 from reports.laws.monomials import Floats
 
 LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4, caches less; neither makes a cost fall
@@ -32,11 +32,11 @@ def one_jump_reaches(
     thetas: Sequence[Floats],
     fewest: int,
     score: float,
-    held: Held | None = None,
+    share: LeastShare | None = None,
 ) -> bool:
     """Whether some jump, with any of these exponents, has a criterion below a score.
 
-    Each side of it has the `fewest` cells; `held` gives a leading term a share at least.
+    Each side of it has the `fewest` cells; `share` gives a leading term a share at least.
     """
     cells = setting.cells
     sudden = [one.later.astype(np.float64) for one in candidates(cells, model.law, fewest)]
@@ -45,7 +45,7 @@ def one_jump_reaches(
     for theta in thetas:
         fitted = int((theta != model.claimed).sum())
         limit = setting.squares_below(score, active + fitted)
-        found = _Jumps(model, theta, held).squares(sudden, gradual, limit)
+        found = _Jumps(model, theta, share).squares(sudden, gradual, limit)
         if limit > 0 and any(squares < limit for squares in found):
             return True
     return False
@@ -54,9 +54,9 @@ def one_jump_reaches(
 class _Jumps:
     """The squared residuals at some exponents, with a jump of the cost."""
 
-    def __init__(self, model: Model, theta: Floats, held: Held | None) -> None:
+    def __init__(self, model: Model, theta: Floats, share: LeastShare | None) -> None:
         columns, self._target = model.columns_at(theta), model.target
-        self._held = held and replace(held, term=len(model.lower) + held.term)
+        self._share = share and replace(share, term=len(model.lower) + share.term)
         self._fixed, self._growing = np.split(columns, [model.overheads], axis=1)
         self._one = model.target / model.cells.cost  # what a cost of 1 in each cell is
         self._lower = [term.evaluate(model.cells.sizes) * self._one for term in model.lower]
@@ -108,7 +108,7 @@ class _Jumps:
 
     def _least(self, growing: Floats, more: Floats | None = None) -> float:
         target = self._target
-        if self._held is not None:
-            target = without_share(target, growing[:, self._held.term], self._held.share)
+        if self._share is not None:
+            target = without_share(target, growing[:, self._share.term], self._share.share)
         columns = (self._fixed, growing, *(() if more is None else (more[:, None],)))
-        return least(np.hstack(columns), target)
+        return least_squares(np.hstack(columns), target)
