@@ -1,9 +1,9 @@
 """Switches the judge's rules off, one at a time: `python -m tests.calibration.ablation`.
 
-Every rule is judged without on the same sweeps, of the same seeds, so that a verdict that differs
-differs by the rule. A function whose answer is the same without the rule changes nothing: while
-the whole judge judges, it is noted in which sweeps the answer differs, and only these are judged
-again. The table goes to the end of docs/calibration.md.
+Each claim is judged with the rule and without it on the same simulated sweep, so that a verdict
+that changes is changed by the rule. A rule has a say in a sweep only if one of its functions
+answers otherwise without it: this is noted while the whole judge judges, and only these sweeps are
+judged again. The table goes to the end of docs/calibration.md.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import argparse
 import pickle
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 from unittest.mock import patch
-
-import pytest
 
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Verdict
@@ -41,6 +39,7 @@ from tests.calibration.scenarios import (
 from tests.calibration.tally import Outcome, trials, tried
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "calibration.md"
 TABLES = (
     ("reports/gallery/quick", "time_s"),
     ("reports/gallery/quick", "workspace_bytes"),
@@ -49,57 +48,61 @@ TABLES = (
     ("reports/gallery/cuda", "workspace_bytes"),
     ("tests/reports/shared_machine.csv", "time_s"),
 )
-TESTS = (
-    "tests/reports/judge",
-    "tests/reports/test_gallery.py",
-    "tests/reports/verdicts",
-    "tests/calibration/test_foreign.py",
-)
-MOST_AGAIN = 800
-"""So many sweeps are judged again at most, evenly drawn: a rule that always has a say has more."""
-HEADING = "## Each rule switched off"
+FIRST_SEED = 300_000
+HEAD = """## Each rule switched off
 
+Written by `python -m tests.calibration.ablation --sweeps {sweeps} --most {most}`, seeds from
+{first} on. The whole judge judges {count} claims on the sweeps and tables above: {right} rightly,
+{wrong} wrongly, the rest are left open. Each rule in `tests/calibration/rules.py` is then switched
+off by itself, or its constant set to what has no effect, and the same claims are judged again.
 
-def _patched(rule: Rule, target: str) -> Any:
-    """What stands at a target without the rule."""
-    if rule.without is None:
-        return patch(target, rule.value)
-    original = resolve_name(target)
+- **say**: the claims where some answer within the judge depends on the rule.
+- **judged**: those of them that were judged again, at most {most}, evenly drawn.
+- **changed**: of these, the verdicts that change. **right**, **wrong**: how many more without it.
+- **cover**: how many more of the intervals of true claims hold the true exponent.
+- **tables**: the verdicts that change on the committed runs, {tables} in all.
 
-    def answer(*args: Any, **options: Any) -> Any:
-        assert rule.without is not None
-        return rule.without(original(*args, **options), *args, **options)
-
-    return patch(target, answer)
+| rule | say | judged | changed | right | wrong | cover | tables |
+|---|--:|--:|---|--:|--:|--:|--:|
+"""
 
 
 @contextmanager
 def switched_off(rule: Rule) -> Iterator[None]:
     """The judge without a rule."""
     with ExitStack() as stack:
-        for target in rule.targets:
-            stack.enter_context(_patched(rule, target))
+        if rule.without is None:
+            stack.enter_context(patch(rule.target, rule.value))
+        else:
+            original, without = resolve_name(rule.target), rule.without
+            stack.enter_context(
+                patch(rule.target, lambda *of, **by: without(original(*of, **by), *of, **by))
+            )
         yield
 
 
 @contextmanager
 def watched(rules: Sequence[Rule]) -> Iterator[set[str]]:
-    """The whole judge; the set names the rules without which some function answered otherwise."""
+    """The whole judge; the set names the rules that have a say."""
     told: set[str] = set()
     by_target: dict[str, list[Rule]] = {}
     for rule in rules:
-        for target in rule.targets if rule.without is not None else filter(None, [rule.asked]):
+        target = rule.asked if rule.without is None else rule.target
+        if target is None:
+            told.add(rule.name)
+        else:
             by_target.setdefault(target, []).append(rule)
 
     def watcher(original: Callable[..., Any], those: Sequence[Rule]) -> Callable[..., Any]:
-        def answer(*args: Any, **options: Any) -> Any:
-            found = original(*args, **options)
+        def answer(*of: Any, **by: Any) -> Any:
+            found = original(*of, **by)
             found = list(found) if isinstance(found, Iterator) else found
-            for rule in those:
-                if rule.name not in told:
-                    without = rule.without
-                    if without is None or not _same(without(found, *args, **options), found):
-                        told.add(rule.name)
+            told.update(
+                rule.name
+                for rule in those
+                if rule.name not in told
+                and (rule.without is None or not _same(rule.without(found, *of, **by), found))
+            )
             return found
 
         return answer
@@ -111,10 +114,8 @@ def watched(rules: Sequence[Rule]) -> Iterator[set[str]]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
     try:
-        return bool(one == other)
+        return one is other or bool(one == other)
     except ValueError:  # arrays
         return pickle.dumps(one) == pickle.dumps(other)
 
@@ -124,7 +125,7 @@ Case = Callable[[], Outcome[Any]]
 
 def cases(sweeps: int) -> list[Case]:
     """The simulated sweeps, each with a true or a false claim."""
-    plane, first = [GRIDS["7x6"], GRIDS["triangle"]], 300_000
+    plane, first = [GRIDS["7x6"], GRIDS["triangle"]], FIRST_SEED
     growing = [truth for truth in TRUTHS if truth.true != "1"]
     asked = [
         *trials(TRUTHS, plane, NOISES, sweeps, first_seed=first),
@@ -146,149 +147,103 @@ def _read(table: str) -> Table:
     return read_table(ROOT / table)
 
 
-def verdicts_of(table: str, value: str) -> tuple[str, ...]:
-    """The verdicts on one committed table."""
+def verdicts_of(table: str, value: str) -> list[Verdict]:
+    """The verdicts on one committed run."""
     read = _read(table)
-    fits = fit_groups(read.frame, value=value, info=read.shared_info)
-    return tuple(str(one.verdict) for one in fits)
+    return [one.verdict for one in fit_groups(read.frame, value=value, info=read.shared_info)]
 
 
-class _Noting:
-    """A pytest plugin: which tests give which rules a say, or which of them fail."""
-
-    def __init__(self, rules: Sequence[Rule] = ()) -> None:
-        self.rules, self.told, self.failed = rules, {}, set()
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
-        with watched(self.rules) as told:
-            yield
-        self.told[item.nodeid] = set(told)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.failed.add(report.nodeid)
-
-
-def failing(rule: Rule | None, tests: Sequence[str], noting: _Noting) -> set[str]:
-    """The tests that fail without a rule."""
-    if not tests:
-        return set()
-    options = ["-q", "--no-header", "-p", "no:cacheprovider", "--tb=no", "--benchmark-disable"]
-    with switched_off(rule) if rule else ExitStack():
-        pytest.main([*options, "--capture=fd", *tests], plugins=[noting])
-    return noting.failed
-
-
-def _kind(outcome: Outcome[Any]) -> str:
+def kind(outcome: Outcome[Any]) -> str:
+    """Whether a verdict is right, wrong, or leaves the claim open."""
     if outcome.verdict is Verdict.INCONCLUSIVE:
         return "open"
     good = Verdict.CONFIRMED if outcome.trial.true else Verdict.REFUTED
     return "right" if outcome.verdict is good else "wrong"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Row:
-    """What became of the verdicts without a rule."""
+    """What becomes of the verdicts without a rule."""
 
     rule: str
     say: int
     judged: int
-    changes: Mapping[str, int]
-    cover: tuple[int, int, int, int]
-    tables: int
-    failed: Sequence[str]
+    moves: Counter[tuple[str, str]] = field(default_factory=Counter)
+    covered: int = 0
+    tables: int = 0
 
-    def text(self) -> str:
-        """A row of the table."""
-        moved = ", ".join(f"{count} {what}" for what, count in sorted(self.changes.items()))
-        a, b, c, d = self.cover
-        cover = f"{a}/{b} → {c}/{d}" if (a, b) != (c, d) else "same"
+    def more(self, of: str) -> int:
+        """How many more verdicts of a kind there are."""
+        return sum(((b == of) - (a == of)) * count for (a, b), count in self.moves.items())
+
+    def __str__(self) -> str:
+        changed = ", ".join(f"{count} {a} → {b}" for (a, b), count in sorted(self.moves.items()))
+        numbers = (f"{one:+d}" if one else "0" for one in (self.more("right"), self.more("wrong")))
         return (
-            f"| {self.rule} | {self.say} | {self.judged} | {moved or 'none'} | {cover} | "
-            f"{self.tables or 'none'} | {len(self.failed) or 'none'} |"
+            f"| {self.rule} | {self.say} | {self.judged} | {changed or 'none'} | "
+            f"{' | '.join(numbers)} | {self.covered:+d} | {self.tables} |"
         )
 
 
-def ablated(
-    rules: Sequence[Rule], sweeps: int, *, tests: bool, note: Callable[[Row], None]
-) -> tuple[Counter[str], int]:
-    """Judge all with the whole judge, then what a rule may change without it."""
-    asked = cases(sweeps)
-    whole: list[Outcome[Any]] = []
-    says: list[set[str]] = []
-    for case in asked:
+class Ablation:
+    """The whole judge's verdicts, and what becomes of them without a rule."""
+
+    def __init__(self, rules: Sequence[Rule], sweeps: int, most: int) -> None:
+        self._cases, self._most = cases(sweeps), most
+        self._whole = [self._watched(rules, case) for case in self._cases]
+        self._tables = [self._watched(rules, lambda one=one: verdicts_of(*one)) for one in TABLES]
+        self.kinds = Counter(kind(found) for found, _ in self._whole)
+        self.tables = sum(len(found) for found, _ in self._tables)
+
+    @staticmethod
+    def _watched(rules: Sequence[Rule], case: Callable[[], Any]) -> tuple[Any, set[str]]:
         with watched(rules) as told:
-            whole.append(case())
-        says.append(told)
-    noting = _Noting(rules)
-    broken = failing(None, TESTS if tests else (), noting)
-    tables = {}
-    for one in TABLES:
-        with watched(rules) as told:
-            tables[one] = (verdicts_of(*one), told)
-    print(f"{len(asked)} sweeps: {Counter(map(_kind, whole))}; failing: {broken}", flush=True)
-    for rule in rules:
-        anywhere = rule.without is None and rule.asked is None
-        say = [k for k, told in enumerate(says) if anywhere or rule.name in told]
-        step = -(-len(say) // MOST_AGAIN) if say else 1
-        again = say[::step]
-        changes: Counter[str] = Counter()
-        cover = [0, 0, 0, 0]
+            return case(), told
+
+    def without(self, rule: Rule) -> Row:
+        """Judge what the rule has a say in again."""
+        say = [k for k, (_, told) in enumerate(self._whole) if rule.name in told]
+        again = say[:: -(-len(say) // self._most) or 1]
+        row = Row(rule=rule.name, say=len(say), judged=len(again))
         with switched_off(rule):
-            for k in again:
-                before, after = whole[k], asked[k]()
-                if _kind(before) != _kind(after):
-                    changes[f"{_kind(before)} → {_kind(after)}"] += 1
-                cover = [
-                    a + b
-                    for a, b in zip(
-                        cover,
-                        (before.covered, before.stated, after.covered, after.stated),
-                        strict=True,
-                    )
-                ]
-            moved = sum(
-                a != b
-                for one, (verdicts, told) in tables.items()
-                if anywhere or rule.name in told
-                for a, b in zip(verdicts, verdicts_of(*one), strict=True)
-            )
-        those = (
-            [] if anywhere else [test for test, told in noting.told.items() if rule.name in told]
-        )
-        failed = sorted(failing(rule, those, _Noting()) - broken)
-        a, b, c, d = cover
-        note(
-            Row(
-                rule=rule.name,
-                say=len(say),
-                judged=len(again),
-                changes=changes,
-                cover=(a, b, c, d),
-                tables=moved,
-                failed=failed,
-            )
-        )
-    return Counter(map(_kind, whole)), len(asked)
+            for before, after in ((self._whole[k][0], self._cases[k]()) for k in again):
+                row.covered += after.covered - before.covered
+                if kind(before) != kind(after):
+                    row.moves[kind(before), kind(after)] += 1
+            for one, (verdicts, told) in zip(TABLES, self._tables, strict=True):
+                if rule.name in told:
+                    pairs = zip(verdicts, verdicts_of(*one), strict=True)
+                    row.tables += sum(before is not after for before, after in pairs)
+        return row
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Switch off, judge and print."""
+    """Judge, switch off, judge again, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sweeps", type=int, default=2, help="a law, grid and noise")
-    parser.add_argument("--only", nargs="*", help="rules, by a part of their names")
-    parser.add_argument("--no-tests", action="store_true")
+    parser.add_argument("--sweeps", type=int, default=1, help="a law, grid and noise")
+    parser.add_argument("--most", type=int, default=200, help="claims judged again for a rule")
+    parser.add_argument("--only", nargs="*", help="rules, by their names; the page is left alone")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
-    rules = [
-        rule for rule in RULES if not options.only or any(one in rule.name for one in options.only)
-    ]
-
-    def note(row: Row) -> None:
-        print(row.text(), *row.failed[:8], flush=True)
-
-    ablated(rules, options.sweeps, tests=not options.no_tests, note=note)
+    rules = [rule for rule in RULES if not options.only or rule.name in options.only]
+    ablation = Ablation(rules, options.sweeps, options.most)
+    lines = []
+    for rule in rules:
+        lines.append(str(ablation.without(rule)))
+        print(lines[-1], flush=True)
+    if options.only:
+        return
+    head = HEAD.format(
+        sweeps=options.sweeps,
+        most=options.most,
+        first=FIRST_SEED,
+        count=ablation.kinds.total(),
+        right=ablation.kinds["right"],
+        wrong=ablation.kinds["wrong"],
+        tables=ablation.tables,
+    )
+    page = PAGE.read_text(encoding="utf-8").partition(HEAD.splitlines()[0])[0].rstrip()
+    PAGE.write_text(f"{page}\n\n{head}" + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,22 +21,22 @@ J, M = "reports.judge", "reports.judge.models"
 class Rule:
     """A rule, where it stands, and what stands there without it.
 
-    `targets` are functions, and `without` gets their answer, then their arguments; or, where
-    `without` is None, constants, and `value` is what they are without the rule. A constant has a
-    say where the function `asked` is called, or everywhere.
+    `target` is a function, and `without` gets its answer, then its arguments; or, where `without`
+    is None, a constant, and `value` is what it is without the rule. A constant has a say where the
+    function `asked` is called, or everywhere.
     """
 
     name: str
-    targets: tuple[str, ...]
+    target: str
     without: Callable[..., Any] | None = None
     value: Any = None
     asked: str | None = None
 
 
-def _rule(name: str, *targets: str, to: Any) -> Rule:
-    """A rule whose functions always answer `to`, or what it makes of their answers."""
+def _rule(name: str, target: str, to: Any) -> Rule:
+    """A rule whose function always answers `to`, or what it makes of the answer."""
     without = to if callable(to) else lambda answer, *args, **options: to
-    return Rule(name=name, targets=targets, without=without)
+    return Rule(name=name, target=target, without=without)
 
 
 def _finding(name: str, **changes: Any) -> Rule:
@@ -47,7 +47,7 @@ def _finding(name: str, **changes: Any) -> Rule:
 
 
 def _constant(name: str, target: str, to: Any, asked: str | None = None) -> Rule:
-    return Rule(name=name, targets=(target,), value=to, asked=asked)
+    return Rule(name=name, target=target, value=to, asked=asked)
 
 
 class _NoPlateau(_Jumps):
@@ -169,10 +169,10 @@ RULES = (
     _rule("small breaks", f"{M}.explanations._is_small", to=False),
     _rule("alternatives of a cache", f"{M}.jumps.alternatives", to=[]),
     _rule("a rival", f"{M}.explanations.best_rival", to=None),
-    Rule(
-        name="the second rival",
-        targets=(f"{M}.explanations.best_rival",),
-        without=lambda answer, setting, limit: answer and _single(setting, limit),
+    _rule(
+        "the second rival",
+        f"{M}.explanations.best_rival",
+        to=lambda answer, setting, limit: answer and _single(setting, limit),
     ),
     _rule("shows_beyond, of a rival", f"{M}.outgrowing.shows_beyond", to=True),
     _rule("breaks", f"{M}.jumps.best_breaks", to=[]),
