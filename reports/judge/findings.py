@@ -40,7 +40,6 @@ class Findings:
 
     limits: tuple[str, ...]
     misfit: bool
-    tie: bool
     absent: tuple[int, ...]
     unseen: tuple[int, ...]
     overhead: float
@@ -57,9 +56,7 @@ class Findings:
         return not (self.misfit or self.absent or self.unseen)
 
 
-def findings_of(
-    setting: Setting, chosen: Fitted, tie: bool, claimed: Law, tolerance: float
-) -> Findings:
+def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float) -> Findings:
     """Answer the questions for the chosen explanation of a claim."""
     absent, unseen = _presence(setting, chosen)
     there = not (absent or unseen)
@@ -69,7 +66,6 @@ def findings_of(
     return Findings(
         limits=limits_of(setting, claimed),
         misfit=chosen.misfit > setting.largest_misfit,
-        tie=tie,
         absent=absent,
         unseen=unseen,
         overhead=float(fixed[largest_cell(setting)]),

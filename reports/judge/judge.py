@@ -99,10 +99,10 @@ def judge(
         return replace(undecided, reasons=tuple(dict.fromkeys(reasons)))
     if lacking > 0:
         setting = replace(setting, least_error=ERROR_OF_FEW)
-    setting, choice, left_out = judgeable(discounted(setting))
-    findings = findings_of(setting, choice.fitted, choice.tie, law, tolerance)
-    verdict, reasons = _verdict(setting, choice.fitted, findings, tolerance)
-    shown, identified = shown_fit(setting, choice.fitted, findings)
+    setting, chosen, left_out = judgeable(discounted(setting))
+    findings = findings_of(setting, chosen, law, tolerance)
+    verdict, reasons = _verdict(setting, chosen, findings, tolerance)
+    shown, identified = shown_fit(setting, chosen, findings)
     if lacking > 0 and verdict is not Verdict.REFUTED:
         verdict, reasons = Verdict.INCONCLUSIVE, ["too_few_sizes", *findings.limits]
     if left_out is not None:
@@ -110,7 +110,7 @@ def judge(
     found = answer(
         setting,
         shown,
-        choice.fitted,
+        chosen,
         verdict=verdict,
         reasons=(*dict.fromkeys([*reasons, *notes]),),
         exponents={**unknown, **(stated_exponents(setting, shown) if identified else {})},
@@ -166,8 +166,6 @@ def _verdict(
     against = bool(chosen.rival or findings.absent or findings.outside)
     if findings.misfit:
         reasons = ["lack_of_fit"]
-    elif findings.tie:
-        reasons = ["models_undecided"]
     elif findings.overhead >= OVERHEAD_SHARE and not findings.inside and not setting.exact:
         reasons = ["overhead_dominates"]
     elif against:

@@ -10,7 +10,7 @@ import numpy as np
 
 from reports.judge.findings import long_enough
 from reports.judge.models.error_scale import STRICT, Setting
-from reports.judge.models.explanations import Choice, choose, fit_plain
+from reports.judge.models.explanations import Fitted, choose, fit_plain
 from reports.judge.models.related_terms import lower_terms, twins
 from reports.judge.result import Regime
 from reports.laws.monomials import Law, Monomial
@@ -50,7 +50,7 @@ def discounted(setting: Setting) -> Setting:
     return replace(setting, cells=replace(setting.cells, weights=weights))
 
 
-def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
+def judgeable(setting: Setting) -> tuple[Setting, Fitted, Regime | None]:
     """The cells that one law describes: all, or those from some size on, with what is left out.
 
     Growth is about large sizes, so small ones that follow another law (a window that is not full,
@@ -58,8 +58,8 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
     that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
     None is where n·log n describes what n does beyond some size only.
     """
-    choice = choose(setting)
-    best, leader = choice.fitted.score - STRICT, None
+    chosen = choose(setting)
+    best, leader = chosen.score - STRICT, None
     for name in setting.names:
         values = setting.cells.sizes[name]
         for start in setting.cells.distinct(name)[1:]:
@@ -76,7 +76,7 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
             if score < best and misfit <= rest.largest_misfit:
                 best, leader = score, (rest, name, start)
     if leader is None or _twin_gives_all(setting, best):
-        return setting, choice, None
+        return setting, chosen, None
     rest, name, start = leader
     first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
     left_out = Regime(

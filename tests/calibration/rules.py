@@ -77,7 +77,6 @@ def _four_cells(answer: bool, setting: Any, model: Any, thetas: Any, _: Any, *re
 RULES = (
     # the verdict
     _finding("lack of fit", misfit=False),
-    _finding("a tie of explanations", tie=False),
     _finding("overhead that dominates", overhead=0.0),
     _finding("sizes too few, too near or moving together", limits=()),
     _finding("terms that weigh little", weak=False),

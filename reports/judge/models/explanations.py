@@ -95,14 +95,6 @@ class Fitted:
         return jumps.factor_of(self.broken, self.model, self.solution)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The chosen explanation, and whether another kind explains the cells as well."""
-
-    fitted: Fitted
-    tie: bool
-
-
 def fit_model(
     setting: Setting,
     model: Model,
@@ -194,12 +186,12 @@ def _is_steep(model: Model, found: Search, price: float) -> bool:
     return all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
 
 
-def choose(setting: Setting) -> Choice:
+def choose(setting: Setting) -> Fitted:
     """Fit the explanations and choose; the simplest unless another leads by the strict margin."""
     cells, law, names = setting.cells, setting.law, setting.names
     plain = fit_plain(setting)
     if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
-        return Choice(fitted=plain, tie=False)  # nothing richer could lead
+        return plain  # nothing richer could lead
     unlogged = near_terms(law)
     if unlogged and all(is_long(cells, name) for term in unlogged for name in term.names):
         model = setting.model(lower=(*lower_terms(law), *unlogged))
@@ -210,20 +202,17 @@ def choose(setting: Setting) -> Choice:
     small = [one for one in breaks if _is_small(one)]
     leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
     rival = best_rival(setting, plain.score - STRICT)
-    for one in leading:
-        if rival is not None and rival[1] < one.standing - STRICT:
-            break
+    if leading and (rival is None or rival[1] >= leading[0].standing - STRICT):
+        one = leading[0]
         price = _price(setting, one.model, one.solution.sse)
         start = jumps.near(one.model, one.solution.theta, price)
         also = jumps.alternatives(setting, one.found)
-        fitted = fit_model(setting, one.model, price, broken=one.found, start=start, also=also)
-        near = rival is not None and rival[1] < one.standing + STRICT
-        return Choice(fitted=fitted, tie=near)
+        return fit_model(setting, one.model, price, broken=one.found, start=start, also=also)
     change = min((one.standing for one in small), default=math.inf)
     if rival is None or change <= rival[1] + STRICT:  # no other law explains as much
-        return Choice(fitted=plain, tie=False)
+        return plain
     model = setting.model(extra=rival[0])
-    return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
+    return fit_priced(setting, model, rival[0])
 
 
 def is_long(cells: Cells, name: str) -> bool:
