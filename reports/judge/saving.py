@@ -10,7 +10,8 @@ from reports.judge.findings import VISIBLE_SHARE, Allowed
 from reports.judge.models.breaks import FEWEST_CELLS
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, STRICT, Setting
 from reports.judge.models.explanations import Fitted, is_long
-from reports.judge.models.model import MOST_LOWER, LeastShare, Model
+from reports.judge.models.model import LeastShare, Model
+from reports.judge.models.non_negative import MOST_LOWER
 from reports.judge.models.one_jump import one_jump_reaches
 from reports.judge.models.related_terms import lower_terms, near_terms
 from reports.laws.monomials import Law

@@ -20,7 +20,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from typing import TypedDict
 
 import numpy as np
@@ -30,6 +29,7 @@ from reports.cells.cells import Cells
 from reports.judge.models.non_negative import (
     FixedColumns,
     Mask,
+    allowed_sets,
     column_lengths,
     least_squares,
     without_share,
@@ -37,9 +37,6 @@ from reports.judge.models.non_negative import (
 from reports.judge.models.related_terms import lower_terms
 from reports.laws.monomials import Floats, Law, Monomial
 
-MOST_LOWER = 3
-"""Lower-order terms that may be there at once; two, where there are so many that it takes long."""
-MOST_SUBSETS = 300
 _MOST_KEPT = 32  # jumps whose columns are kept solved
 
 
@@ -133,7 +130,7 @@ class Model:
         self._log_parts = scale * self._log_parts
         self._target = cells.weights
         shape = (self.overheads, len(self.extra), len(self.lower), len(self.leading))
-        self._sets, self._priced = _sets(*shape)
+        self._sets, self._priced = allowed_sets(*shape)
         self._fixed_columns: dict[float, FixedColumns] = {}
 
     @property
@@ -289,24 +286,6 @@ class Model:
         """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
         scale = np.exp(self._exponents(theta[None])[0] @ np.log(self._largest))
         return np.concatenate([np.ones(len(self.terms)), scale])
-
-
-@cache
-def _sets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask, Floats]:
-    """The subsets of columns without exponents, a row each, and how many are lower-order terms."""
-    first = overheads + extra
-    free = list(itertools.product((False, True), repeat=first))
-    picks: list[tuple[int, ...]] = []
-    for most in range(MOST_LOWER + 1):
-        more = list(itertools.combinations(range(first, first + lower), most))
-        if most > 2 and (len(picks) + len(more)) * len(free) * 2**leading > MOST_SUBSETS:
-            break
-        picks += more
-    rows = np.zeros((len(picks) * len(free), first + lower), dtype=np.bool_)
-    for row, (pick, flags) in zip(rows, itertools.product(picks, free), strict=True):
-        row[list(pick)] = True
-        row[:first] = flags
-    return rows, rows[:, first:].sum(axis=1).astype(np.float64)
 
 
 def _log_part(term: Monomial, sizes: Mapping[str, Floats]) -> Floats:
