@@ -166,7 +166,6 @@ RULES = (
     _rule("plain terms over many doublings", f"{M}.explanations.is_long", to=False),
     _rule("twins that are near, many doublings", f"{J}.other_laws.is_long", to=False),
     _rule("small breaks", f"{M}.explanations._is_small", to=False),
-    _rule("alternatives of a cache", f"{M}.jumps.alternatives", to=[]),
     _rule("a rival", f"{M}.explanations.best_rival", to=None),
     _rule(
         "the second rival",

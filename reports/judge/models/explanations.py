@@ -51,7 +51,6 @@ class Fitted:
     found: Search
     solution: Solution
     margin: float
-    also: tuple[Model, ...]
     free: int
     misfit: float
     score: float
@@ -61,16 +60,12 @@ class Fitted:
 
     @cached_property
     def intervals(self) -> Ends:
-        """The interval of each exponent; sought when somebody asks, since it takes longest.
-
-        It holds what any of the models `also` leaves open too.
-        """
+        """The interval of each exponent; sought when somebody asks, since it takes longest."""
         count = len(self.model.names)
         if self.margin <= 0:
             return tuple((None, None) for _ in range(count))
-        models = (self.model, *self.also)
         return intervals(
-            lambda thetas: np.min([one.values(thetas, self.price) for one in models], axis=0),
+            lambda thetas: self.model.values(thetas, self.price),
             self.found,
             self.found.value + self.margin,
             count,
@@ -104,12 +99,8 @@ def fit_model(
     rival: Sequence[Monomial] = (),
     start: Floats | None = None,
     hint: Floats | None = None,
-    also: Sequence[Model] = (),
 ) -> Fitted:
-    """Search the exponents of a model, unless they are given, and their confidence intervals.
-
-    An interval holds what any of the models `also` leaves open too.
-    """
+    """Search the exponents of a model, unless they are given, and their confidence intervals."""
     if start is None:
         found = _searched(model, price, hint)
     else:
@@ -126,7 +117,6 @@ def fit_model(
         found=found,
         solution=solution,
         margin=0.0 if free < 1 else setting.threshold(solution.sse, free) - solution.sse,
-        also=tuple(also),
         free=max(free, 1),
         misfit=math.sqrt(solution.sse / max(free, 1)),
         score=setting.criterion(solution.sse, spent),
@@ -206,8 +196,7 @@ def choose(setting: Setting) -> Fitted:
         one = leading[0]
         price = _price(setting, one.model, one.solution.sse)
         start = jumps.near(one.model, one.solution.theta, price)
-        also = jumps.alternatives(setting, one.found)
-        return fit_model(setting, one.model, price, broken=one.found, start=start, also=also)
+        return fit_model(setting, one.model, price, broken=one.found, start=start)
     change = min((one.standing for one in small), default=math.inf)
     if rival is None or change <= rival[1] + STRICT:  # no other law explains as much
         return plain

@@ -24,7 +24,6 @@ PHYSICAL_BONUS = 6.0
 FEWEST_FREE = 5  # degrees of freedom that a break must leave: fewer, and it explains anything
 MOST_TRIED = 24  # breaks that are tried at the starts, after all were ranked
 MOST_FITTED = 4  # breaks whose exponents are searched
-CAPACITIES = 2  # of a cache, on either side of the best: half to twice
 ROUGH_STEP = 8 * LEAST_STEP  # of those that are compared; the chosen one is sought anew
 _LOG_JUMPS = tuple(math.log(f) for f in (0.33, 0.7, 1.2, 1.5, 2.2, 3.3))
 
@@ -46,19 +45,6 @@ class Divided:
     def factor(self) -> float:
         """How many times the cost is what it would be without the break."""
         return factor_of(self.found, self.model, self.solution)
-
-
-def alternatives(setting: Setting, found: Break) -> list[Model]:
-    """Where the cost rises by degrees: the models with a little more and less of a cache.
-
-    The readings do not tell the capacity well, and with it goes a part of the exponent.
-    """
-    if found.gradual is None:
-        return []
-    ordered = [one for one in spills(setting.cells, setting.law) if one.dearer == found.dearer]
-    place = next(k for k, one in enumerate(ordered) if (one.rise == found.rise).all())
-    near = ordered[max(0, place - CAPACITIES) : place + CAPACITIES + 1]
-    return [_model(setting, one, one.dearer) for one in near if one is not ordered[place]]
 
 
 def _model(setting: Setting, one: Break, onset: Monomial | None) -> Model:
