@@ -22,10 +22,9 @@ from reports.text.interval import Interval
 def shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:
     """The fit to print, and whether its exponents may be stated.
 
-    Where the claimed term is not there to carry an exponent, or weighs too little to be the growth
-    of the cost, overhead and one power law describe it, if they fit.
+    Where the claimed term is not there to carry an exponent, overhead and one power law describe it, if they fit.
     """
-    stated = findings.identified and not findings.weak
+    stated = findings.identified
     if stated or chosen.broken or chosen.rival or findings.misfit:
         return chosen, stated
     model = setting.model(lower=())

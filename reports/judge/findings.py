@@ -34,8 +34,7 @@ class Findings:
     `claim_fits` says that the law fits with the claimed exponents about as well as with others.
     `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
     to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
-    the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs
-    little everywhere; `outside` names sizes whose interval lies outside what is `allowed`.
+    the largest cell, `usual_overhead` in the middle one; `outside` names sizes whose interval lies outside what is `allowed`.
     """
 
     limits: tuple[str, ...]
@@ -44,7 +43,6 @@ class Findings:
     unseen: tuple[int, ...]
     overhead: float
     usual_overhead: float
-    weak: bool
     inside: bool
     claim_fits: bool
     outside: tuple[str, ...]
@@ -70,7 +68,6 @@ def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float
         unseen=unseen,
         overhead=float(fixed[largest_cell(setting)]),
         usual_overhead=float(np.median(fixed)),
-        weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
         claim_fits=_claim_fits(chosen),
         allowed=allowed,
         inside=there

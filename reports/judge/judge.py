@@ -172,7 +172,7 @@ def _verdict(
         verdict, reasons = refutation(setting, chosen, findings)
     elif findings.limits:
         reasons = []
-    elif findings.weak or not findings.inside:
+    elif not findings.inside:
         noisy = _noisy(setting, setting.error(chosen.solution.sse, chosen.free))
         # What is little at the largest size does not dominate, though it does at most others.
         there = findings.overhead >= PRESENT_SHARE
@@ -181,7 +181,7 @@ def _verdict(
             "overhead_dominates"
             if drowned
             else "noisy_measurements"
-            if noisy and not findings.weak
+            if noisy
             else "models_undecided"
         ]
     elif (

@@ -79,7 +79,6 @@ RULES = (
     _finding("lack of fit", misfit=False),
     _finding("overhead that dominates", overhead=0.0),
     _finding("sizes too few, too near or moving together", limits=()),
-    _finding("terms that weigh little", weak=False),
     _finding("terms that are absent", absent=()),
     _finding("terms that may be absent", unseen=()),
     _finding("claimed exponents that fit worse", claim_fits=True),
