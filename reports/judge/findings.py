@@ -32,15 +32,14 @@ class Findings:
     """What a verdict rests on.
 
     `claim_fits` says that the law fits with the claimed exponents about as well as with others.
-    `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
-    to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
+    `limits` are reasons in the sizes themselves; `absent` numbers leading terms shown
+    to be absent; `overhead` is its part of the cost at
     the largest cell, `usual_overhead` in the middle one; `outside` names sizes whose interval lies outside what is `allowed`.
     """
 
     limits: tuple[str, ...]
     misfit: bool
     absent: tuple[int, ...]
-    unseen: tuple[int, ...]
     overhead: float
     usual_overhead: float
     inside: bool
@@ -51,13 +50,12 @@ class Findings:
     @property
     def identified(self) -> bool:
         """Whether the exponents are those of terms that are there, in a model that fits."""
-        return not (self.misfit or self.absent or self.unseen)
+        return not (self.misfit or self.absent)
 
 
 def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float) -> Findings:
     """Answer the questions for the chosen explanation of a claim."""
-    absent, unseen = _presence(setting, chosen)
-    there = not (absent or unseen)
+    absent = _absent(setting, chosen)
     allowed = allowed_exponents(setting, chosen, tolerance)
     fixed = _overhead(setting, chosen)
     ends = list(zip(setting.names, allowed, chosen.intervals, strict=True))
@@ -65,12 +63,11 @@ def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float
         limits=limits_of(setting, claimed),
         misfit=chosen.misfit > setting.largest_misfit,
         absent=absent,
-        unseen=unseen,
         overhead=float(fixed[largest_cell(setting)]),
         usual_overhead=float(np.median(fixed)),
         claim_fits=_claim_fits(chosen),
         allowed=allowed,
-        inside=there
+        inside=not absent
         and all(
             low is not None and high is not None and low >= least and high <= most
             for _, (least, most), (low, high) in ends
@@ -78,7 +75,7 @@ def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float
         outside=tuple(
             name
             for name, (least, most), (low, high) in ends
-            if there
+            if not absent
             and long_enough(setting.cells, name)
             and ((low is not None and low > most) or (high is not None and high < least))
         ),
@@ -129,13 +126,12 @@ def _claim_fits(chosen: Fitted) -> bool:
     return misfit <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit)
 
 
-def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Leading terms shown to be absent, and those shown to be neither absent nor present."""
+def _absent(setting: Setting, chosen: Fitted) -> tuple[int, ...]:
+    """The leading terms that are shown to be absent."""
     model = chosen.model
     absent: list[int] = []
-    unseen: list[int] = []
     if not model.has_overhead:
-        return (), ()  # a constant law: its one term is the whole cost
+        return ()  # a constant law: its one term is the whole cost
     theta = chosen.found.best.copy()
     theta[: model.claimed.size] = model.claimed
     base = model.solve(theta)
@@ -151,9 +147,7 @@ def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[
         negligible = share < VISIBLE_SHARE and squares > threshold
         if negligible and (fits or model.value(theta, chosen.price, drop=j) <= region):
             absent.append(j)
-        elif model.value(theta, chosen.price, drop=j) <= region:
-            unseen.append(j)
-    return tuple(absent), tuple(unseen)
+    return tuple(absent)
 
 
 def _overhead(setting: Setting, chosen: Fitted) -> Floats:

@@ -80,7 +80,6 @@ RULES = (
     _finding("overhead that dominates", overhead=0.0),
     _finding("sizes too few, too near or moving together", limits=()),
     _finding("terms that are absent", absent=()),
-    _finding("terms that may be absent", unseen=()),
     _finding("claimed exponents that fit worse", claim_fits=True),
     _rule("outgrown at the claimed exponents", f"{J}.judge.outgrown", to=False),
     _rule("small change instead of an outgrowing term", f"{J}.other_laws.small_change", to=inf),
