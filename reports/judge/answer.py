@@ -22,7 +22,8 @@ from reports.text.interval import Interval
 def shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:
     """The fit to print, and whether its exponents may be stated.
 
-    Where the claimed term is not there to carry an exponent, overhead and one power law describe it, if they fit.
+    Where the claimed term is not there to carry an exponent, overhead and one power law describe
+    the cost, if they fit.
     """
     stated = findings.identified
     if stated or chosen.broken or chosen.rival or findings.misfit:

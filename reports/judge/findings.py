@@ -32,9 +32,9 @@ class Findings:
     """What a verdict rests on.
 
     `claim_fits` says that the law fits with the claimed exponents about as well as with others.
-    `limits` are reasons in the sizes themselves; `absent` numbers leading terms shown
-    to be absent; `overhead` is its part of the cost at
-    the largest cell, `usual_overhead` in the middle one; `outside` names sizes whose interval lies outside what is `allowed`.
+    `limits` are reasons in the sizes themselves; `absent` numbers leading terms shown to be
+    absent; `overhead` is its part of the cost at the largest cell, `usual_overhead` in the middle
+    one; `outside` names sizes whose interval lies outside what is `allowed`.
     """
 
     limits: tuple[str, ...]
