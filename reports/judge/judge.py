@@ -186,7 +186,7 @@ def _verdict(
         ]
     elif (
         not findings.claim_fits
-        or outgrown(setting, chosen, VISIBLE_SHARE, PRESENT_SHARE)
+        or outgrown(setting, chosen, VISIBLE_SHARE)
         or twin_is_better(setting, chosen, tolerance)
     ):
         reasons = ["models_undecided"]

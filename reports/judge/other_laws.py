@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 from scipy.stats import f as f_distribution
 
 from reports.judge.models import jumps
-from reports.judge.models.error_scale import STRICT, Setting
-from reports.judge.models.explanations import Fitted, is_long, small_change
-from reports.judge.models.outgrowing import rivals, shows_beyond
+from reports.judge.models.error_scale import Setting
+from reports.judge.models.explanations import Fitted, is_long
+from reports.judge.models.outgrowing import rivals
 from reports.judge.models.related_terms import twins
 from reports.laws.monomials import Floats
 
@@ -19,20 +18,16 @@ TWIN_CONFIDENCE = 0.999
 OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
 
 
-def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -> bool:
+def outgrown(setting: Setting, chosen: Fitted, visible: float) -> bool:
     """Whether some outgrowing term is significantly there and weighs a visible share of some cell.
 
     It has to explain more than free exponents do: a drift that stays within the tolerance is not
-    another term. And as in `choose`, below the share at which it is plainly present, no small
-    change of the cost may explain as much, and it has to show beyond the smallest sizes.
+    another term.
     """
     tried = rivals(setting)
     later = chosen.model.later
-    change = cache(lambda: small_change(setting, chosen))
     for term in tried:
         model = setting.model(extra=(term,), later=later)
-        beside = model.solve(_claimed(chosen))
-        beside_score = setting.criterion(beside.sse, beside.active + 1)
         for theta in (_claimed(chosen), chosen.found.best):
             solution = model.solve(theta, chosen.price)
             free = max(len(setting.cells) - solution.active, 1)
@@ -40,11 +35,7 @@ def outgrown(setting: Setting, chosen: Fitted, visible: float, present: float) -
             quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(tried), 1, free))
             gain = chosen.found.value - solution.priced
             share = float(solution.shares[:, model.overheads].max())
-            if share < visible or gain <= quantile * setting.error(solution.sse, free) ** 2:
-                continue
-            if share >= present or (
-                shows_beyond(setting, term) and change() > beside_score + STRICT
-            ):
+            if share >= visible and gain > quantile * setting.error(solution.sse, free) ** 2:
                 return True
     return False
 

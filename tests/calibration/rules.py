@@ -82,8 +82,6 @@ RULES = (
     _finding("terms that are absent", absent=()),
     _finding("claimed exponents that fit worse", claim_fits=True),
     _rule("outgrown at the claimed exponents", f"{J}.judge.outgrown", to=False),
-    _rule("small change instead of an outgrowing term", f"{J}.other_laws.small_change", to=inf),
-    _rule("shows_beyond, confirming", f"{J}.other_laws.shows_beyond", to=True),
     _rule("twin_is_better", f"{J}.judge.twin_is_better", to=False),
     _rule(
         "twins beside odd and far exponents",

@@ -210,13 +210,5 @@ def is_long(cells: Cells, name: str) -> bool:
     return math.log2(float(values.max() / values.min())) >= LONG
 
 
-def small_change(setting: Setting, chosen: Fitted) -> float:
-    """The criterion of the best change of the cost that is too small for a regime."""
-    if chosen.broken is not None or chosen.rival:
-        return math.inf
-    breaks = jumps.best_breaks(setting, [chosen.model.claimed, chosen.found.best])
-    return min((one.standing for one in breaks if _is_small(one)), default=math.inf)
-
-
 def _is_small(one: jumps.Divided) -> bool:
     return 1 / SMALLEST_JUMP < one.factor < SMALLEST_JUMP
