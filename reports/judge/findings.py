@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import f as f_distribution
 
 from reports.cells.cells import Cells
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, Setting
 from reports.judge.models.explanations import Fitted
 from reports.judge.models.model import LeastShare, Model
+from reports.judge.models.outgrowing import rivals
 from reports.laws.monomials import Floats, Law
 
 FEWEST_SIZES = 4
@@ -21,6 +23,7 @@ COLLINEAR = 0.05  # smallest eigenvalue of the correlations of log sizes; two si
 PRESENT_SHARE = 0.2
 VISIBLE_SHARE = 0.1
 LARGEST_DRIFT = 0.05  # of the cost about a law whose exponents lie a little off
+OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
 WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
 
 Allowed = tuple[tuple[float, float], ...]
@@ -119,9 +122,7 @@ def within(model: Model, margins: Sequence[float], largest: Sequence[float]) -> 
 
 def _claim_fits(chosen: Fitted) -> bool:
     """Whether the residual standard error is about as small with the claimed exponents."""
-    theta = chosen.found.best.copy()
-    theta[: chosen.model.claimed.size] = chosen.model.claimed
-    claimed = chosen.model.solve(theta)
+    claimed = chosen.model.solve(chosen.at_the_claim)
     misfit = math.sqrt(claimed.sse / max(chosen.model.cells.cost.size - claimed.active, 1))
     return misfit <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit)
 
@@ -132,8 +133,7 @@ def _absent(setting: Setting, chosen: Fitted) -> tuple[int, ...]:
     absent: list[int] = []
     if not model.has_overhead:
         return ()  # a constant law: its one term is the whole cost
-    theta = chosen.found.best.copy()
-    theta[: model.claimed.size] = model.claimed
+    theta = chosen.at_the_claim
     base = model.solve(theta)
     threshold = setting.threshold(base.sse, len(setting.cells) - base.active)
     region = chosen.found.value + setting.margin(chosen.solution.sse, chosen.free, theta.size + 1)
@@ -154,12 +154,32 @@ def _overhead(setting: Setting, chosen: Fitted) -> Floats:
     """The overhead's part of the cost of each cell."""
     model = chosen.model
     solution = chosen.solution
-    theta = chosen.found.best.copy()
-    theta[: model.claimed.size] = model.claimed
-    claimed = model.solve(theta)
+    claimed = model.solve(chosen.at_the_claim)
     if math.sqrt(claimed.sse / len(setting.cells)) <= max(setting.largest_misfit, chosen.misfit):
         solution = claimed  # free exponents near 0 would take the overhead's place
     return np.asarray(solution.shares[:, : model.overheads].sum(axis=1))
+
+
+def outgrown(setting: Setting, chosen: Fitted) -> bool:
+    """Whether some outgrowing term is significantly there and weighs a visible share of some cell.
+
+    It has to explain more than free exponents do: a drift that stays within the tolerance is not
+    another term.
+    """
+    tried = rivals(setting)
+    later = chosen.model.later
+    for term in tried:
+        model = setting.model(extra=(term,), later=later)
+        for theta in (chosen.at_the_claim, chosen.found.best):
+            solution = model.solve(theta, chosen.price)
+            free = max(len(setting.cells) - solution.active, 1)
+            # One of many is tried, so the level is shared among them (Bonferroni).
+            quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(tried), 1, free))
+            gain = chosen.found.value - solution.priced
+            share = float(solution.shares[:, model.overheads].max())
+            if share >= VISIBLE_SHARE and gain > quantile * setting.error(solution.sse, free) ** 2:
+                return True
+    return False
 
 
 def limits_of(setting: Setting, claimed: Law) -> tuple[str, ...]:

@@ -21,12 +21,11 @@ from typing import Any
 
 from reports.cells.cells import Cells
 from reports.judge.answer import answer, shown_fit, stated_exponents
-from reports.judge.findings import PRESENT_SHARE, VISIBLE_SHARE, Findings, findings_of, limits_of
+from reports.judge.findings import PRESENT_SHARE, Findings, findings_of, limits_of, outgrown
 from reports.judge.judged_cells import discounted, fewest_cells, judgeable
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted
 from reports.judge.models.intervals import MOST_VARIABLES
-from reports.judge.other_laws import outgrown, twin_is_better
 from reports.judge.refutation import refutation
 from reports.judge.result import Fit, Verdict
 from reports.judge.sizes import held_sizes, tested_sizes
@@ -101,7 +100,7 @@ def judge(
         setting = replace(setting, least_error=ERROR_OF_FEW)
     setting, chosen, left_out = judgeable(discounted(setting))
     findings = findings_of(setting, chosen, law, tolerance)
-    verdict, reasons = _verdict(setting, chosen, findings, tolerance)
+    verdict, reasons = _verdict(setting, chosen, findings)
     shown, identified = shown_fit(setting, chosen, findings)
     if lacking > 0 and verdict is not Verdict.REFUTED:
         verdict, reasons = Verdict.INCONCLUSIVE, ["too_few_sizes", *findings.limits]
@@ -158,9 +157,7 @@ def _possible(cells: Cells, law: Law) -> None:
                 )
 
 
-def _verdict(
-    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
-) -> tuple[Verdict, list[str]]:
+def _verdict(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Verdict, list[str]]:
     """The verdict and what decided it, then what else stood in the way."""
     verdict = Verdict.INCONCLUSIVE
     against = bool(chosen.rival or findings.absent or findings.outside)
@@ -184,11 +181,7 @@ def _verdict(
             if noisy
             else "models_undecided"
         ]
-    elif (
-        not findings.claim_fits
-        or outgrown(setting, chosen, VISIBLE_SHARE)
-        or twin_is_better(setting, chosen, tolerance)
-    ):
+    elif not findings.claim_fits or outgrown(setting, chosen):
         reasons = ["models_undecided"]
     else:
         verdict, reasons = Verdict.CONFIRMED, []

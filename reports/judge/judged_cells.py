@@ -10,8 +10,8 @@ import numpy as np
 
 from reports.judge.findings import long_enough
 from reports.judge.models.error_scale import STRICT, Setting
-from reports.judge.models.explanations import Fitted, choose, fit_plain
-from reports.judge.models.related_terms import lower_terms, twins
+from reports.judge.models.explanations import Fitted, choose
+from reports.judge.models.related_terms import lower_terms
 from reports.judge.result import Regime
 from reports.laws.monomials import Law, Monomial
 
@@ -56,7 +56,6 @@ def judgeable(setting: Setting) -> tuple[Setting, Fitted, Regime | None]:
     Growth is about large sizes, so small ones that follow another law (a window that is not full,
     blocks that do not fill, slices of a scheduler) may be left out, while the rest spans the range
     that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
-    None is where n·log n describes what n does beyond some size only.
     """
     chosen = choose(setting)
     best, leader = chosen.score - STRICT, None
@@ -75,7 +74,7 @@ def judgeable(setting: Setting) -> tuple[Setting, Fitted, Regime | None]:
             score = setting.criterion(plain.sse, spent)
             if score < best and misfit <= rest.largest_misfit:
                 best, leader = score, (rest, name, start)
-    if leader is None or _twin_gives_all(setting, best):
+    if leader is None:
         return setting, chosen, None
     rest, name, start = leader
     first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
@@ -86,14 +85,6 @@ def judgeable(setting: Setting) -> tuple[Setting, Fitted, Regime | None]:
         evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
     )
     return rest, choose(rest), left_out
-
-
-def _twin_gives_all(setting: Setting, score: float) -> bool:
-    """Whether the law with a logarithm more or less does about as well, and leaves nothing out."""
-    return any(
-        fit_plain(replace(setting, law=law)).score < score + STRICT
-        for law in twins(setting.law, setting.law.names)
-    )
 
 
 def _enough(setting: Setting) -> bool:

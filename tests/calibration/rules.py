@@ -82,12 +82,6 @@ RULES = (
     _finding("terms that are absent", absent=()),
     _finding("claimed exponents that fit worse", claim_fits=True),
     _rule("outgrown at the claimed exponents", f"{J}.judge.outgrown", to=False),
-    _rule("twin_is_better", f"{J}.judge.twin_is_better", to=False),
-    _rule(
-        "twins beside odd and far exponents",
-        f"{J}.other_laws.twins",
-        to=lambda answer, law, far: [one for one in answer if len(str(one)) < len(str(law))],
-    ),
     # the cells
     _rule("weights by overhead and rounding", f"{J}.judge.discounted", to=lambda _, one: one),
     _rule(
@@ -95,7 +89,6 @@ RULES = (
         f"{J}.judge.judgeable",
         to=lambda answer, one: answer if answer[2] is None else (one, choose(one), None),
     ),
-    _rule("twin instead of small sizes left out", f"{J}.judged_cells._twin_gives_all", to=False),
     _constant("ERROR_OF_FEW", f"{J}.judge.ERROR_OF_FEW", 0.005),
     _constant("MOST_LACKING", f"{J}.judge.MOST_LACKING", 0),
     _constant("design effect", f"{M}.error_scale.Setting.design_effect", property(lambda _: 1.0)),
@@ -160,7 +153,6 @@ RULES = (
     _rule("far exponents", f"{M}.explanations._is_steep", to=False),
     _rule("far exponents that are steep", f"{M}.explanations._is_steep", to=True),
     _rule("plain terms over many doublings", f"{M}.explanations.is_long", to=False),
-    _rule("twins that are near, many doublings", f"{J}.other_laws.is_long", to=False),
     _rule("small breaks", f"{M}.explanations._is_small", to=False),
     _rule("a rival", f"{M}.explanations.best_rival", to=None),
     _rule(

@@ -71,6 +71,11 @@ class Fitted:
             count,
         )
 
+    @property
+    def at_the_claim(self) -> Floats:
+        """The claimed exponents, at the jump that was found."""
+        return np.append(self.model.claimed, self.found.best[self.model.claimed.size :])
+
     def share(self, leading: int) -> float:
         """The most that one leading term weighs in any cell."""
         return float(self.solution.shares[:, len(self.model.terms) + leading].max())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import product
@@ -52,26 +52,3 @@ def outgrowing(law: Law, names: Sequence[str]) -> list[Monomial]:
         for powers in product(*(range(top + 1) for top in tops))
     ]
     return [term for term in terms if not law.covers(term)]
-
-
-def twins(law: Law, far: Collection[str]) -> list[Law]:
-    """The law with one size's logarithm dropped, or added.
-
-    It is added beside a power that is no half, and for the sizes in `far`, whose exponent was
-    found well off: n·log n is refuted as n by its exponent, but not beside as much n.
-    """
-    found = []
-    for name in law.names:
-        terms = []
-        for term in law.leading:
-            logs = {f.name: f.log_power for f in term.factors}
-            powers = {f.name: f.power for f in term.factors}
-            odd = (2 * term.power(name)).denominator > 1
-            if logs.get(name):
-                logs[name] = Fraction(0)
-            elif powers.get(name) and (odd or name in far):
-                logs[name] = Fraction(1)
-            terms.append(Monomial.of(powers, logs))
-        if Law.of(tuple(terms)) != Law.of(law.leading):
-            found.append(Law.of(tuple(terms)))
-    return found
