@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.judge.findings import FEWEST_SIZES, PRESENT_SHARE, Findings
+from reports.judge.findings import FEWEST_SIZES, Findings
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted, fit_model
 from reports.judge.models.outgrowing import rests_on_largest
@@ -18,7 +18,6 @@ def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Ve
         return Verdict.INCONCLUSIVE, []
     if (
         _too_few_beside_a_jump(setting, chosen, findings)
-        or _rival_is_small(chosen)
         or (chosen.rival and rests_on_largest(setting, chosen.rival))
         or (findings.outside and _rests_on_ramp(setting, chosen, findings))
         or is_saved(setting, chosen, findings.absent, findings.allowed)
@@ -42,11 +41,6 @@ def _too_few_at_the_limit(setting: Setting, chosen: Fitted, findings: Findings) 
     few = [setting.cells.distinct(name).size <= FEWEST_SIZES for name in findings.outside]
     told = setting.exact or chosen.broken is not None
     return bool(few) and all(few) and bool(findings.limits) and not told
-
-
-def _rival_is_small(chosen: Fitted) -> bool:
-    """Whether the terms that outgrow the claim are a small part of every cell."""
-    return bool(chosen.rival) and chosen.rival_share < PRESENT_SHARE
 
 
 def _rests_on_ramp(setting: Setting, chosen: Fitted, findings: Findings) -> bool:

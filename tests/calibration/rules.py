@@ -95,7 +95,6 @@ RULES = (
     # before a refutation
     _rule("refutation: four sizes, a jump", f"{J}.refutation._too_few_beside_a_jump", to=False),
     _rule("refutation: four sizes, a limit", f"{J}.refutation._too_few_at_the_limit", to=False),
-    _rule("refutation: small rival", f"{J}.refutation._rival_is_small", to=False),
     _rule("refutation: rests on largest", f"{J}.refutation.rests_on_largest", to=False),
     _rule("refutation: rests on ramp", f"{J}.refutation._rests_on_ramp", to=False),
     _rule("refutation: saved by one thing more", f"{J}.refutation.is_saved", to=False),

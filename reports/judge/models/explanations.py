@@ -81,13 +81,6 @@ class Fitted:
         return float(self.solution.shares[:, len(self.model.terms) + leading].max())
 
     @property
-    def rival_share(self) -> float:
-        """The most that outgrowing terms weigh in any cell, 0 without one."""
-        first = self.model.overheads
-        shares = self.solution.shares[:, first : first + len(self.rival)].sum(axis=1)
-        return float(shares.max())
-
-    @property
     def factor(self) -> float:
         """How many times the cost is what it would be without the break, 1 without one."""
         if self.broken is None:
