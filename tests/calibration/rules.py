@@ -100,7 +100,6 @@ RULES = (
     _rule("refutation: saved by one thing more", f"{J}.refutation.is_saved", to=False),
     _rule("saved by as much without logarithm", f"{J}.saving._with_plain_terms", to=inf),
     _rule("saved by one jump", f"{J}.saving.one_jump_reaches", to=False),
-    _rule("one jump: half-way", f"{M}.one_jump.ramps", to=lambda *_: []),
     _constant(
         "one jump: plateau", f"{M}.one_jump._Jumps", _NoPlateau, f"{J}.saving.one_jump_reaches"
     ),
