@@ -20,7 +20,7 @@ def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Ve
         _too_few_beside_a_jump(setting, chosen, findings)
         or (chosen.rival and rests_on_largest(setting, chosen.rival))
         or (findings.outside and _rests_on_ramp(setting, chosen, findings))
-        or is_saved(setting, chosen, findings.absent, findings.allowed)
+        or is_saved(setting, chosen, findings.absent)
     ):
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     grounds = (chosen.rival, findings.absent, findings.outside)

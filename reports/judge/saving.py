@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from reports.judge.findings import VISIBLE_SHARE, Allowed
+from reports.judge.findings import VISIBLE_SHARE
 from reports.judge.models.breaks import FEWEST_CELLS
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, STRICT, Setting
 from reports.judge.models.explanations import Fitted
@@ -23,25 +21,20 @@ LEAST_LOGARITHM = 0.2
 """The part of some cell that n·log n has at least beside as much n."""
 
 
-def is_saved(setting: Setting, chosen: Fitted, absent: Sequence[int], allowed: Allowed) -> bool:
+def is_saved(setting: Setting, chosen: Fitted, absent: Sequence[int]) -> bool:
     """Whether the claim and one thing more is nearly as good as the chosen explanation.
 
-    That is a jump of the cost, or as much n beside n·log n. The claim may take the exponents that
-    are `allowed` and nearest, at the price of what is fitted. Its term, or where terms are absent,
-    one of those, has a visible share at least.
+    That is a jump of the cost, or as much n beside n·log n. The claim keeps its exponents. Its
+    term, or where terms are absent, one of those, has a visible share at least.
     """
     model = setting.model()
     score = _to_be_reached(setting, chosen, model, absent)
     if near_terms(setting.law) and _with_plain_terms(setting) < score:
         return True
-    thetas = [model.claimed]
-    if not absent:
-        best = chosen.found.best[: len(setting.names)]
-        thetas.append(np.clip(best, *np.transpose(allowed)))
     # One cell may be dearer for a cause of its own, the largest too; counts have no such cells.
     fewest = FEWEST_CELLS if setting.exact else 1
     shares = [LeastShare(term=j, share=VISIBLE_SHARE) for j in absent or range(len(model.leading))]
-    return any(one_jump_reaches(setting, model, thetas, fewest, score, one) for one in shares)
+    return any(one_jump_reaches(setting, model, fewest, score, one) for one in shares)
 
 
 def _to_be_reached(setting: Setting, chosen: Fitted, model: Model, absent: Sequence[int]) -> float:

@@ -66,12 +66,8 @@ class _NoDearerTerm(_Jumps):
         self._lower = []
 
 
-def _claimed_exponents(answer: bool, setting: Any, model: Any, thetas: Any, *rest: Any) -> bool:
-    return answer and one_jump_reaches(setting, model, thetas[:1], *rest)
-
-
-def _four_cells(answer: bool, setting: Any, model: Any, thetas: Any, _: Any, *rest: Any) -> bool:
-    return answer and one_jump_reaches(setting, model, thetas, 4, *rest)
+def _four_cells(answer: bool, setting: Any, model: Any, _: Any, *rest: Any) -> bool:
+    return answer and one_jump_reaches(setting, model, 4, *rest)
 
 
 RULES = (
@@ -109,7 +105,6 @@ RULES = (
         _NoDearerTerm,
         f"{J}.saving.one_jump_reaches",
     ),
-    _rule("one jump: nearest exponents", f"{J}.saving.one_jump_reaches", to=_claimed_exponents),
     _rule("one jump: of one cell", f"{J}.saving.one_jump_reaches", to=_four_cells),
     _constant("saved: visible share", f"{J}.saving.VISIBLE_SHARE", 0.0, f"{J}.refutation.is_saved"),
     _constant(

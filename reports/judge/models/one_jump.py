@@ -1,8 +1,8 @@
 """Whether a claim with one jump of the cost explains the cells: asked before it may be refuted.
 
-The exponents are given. The jump is a factor of up to 5 at a threshold; or one lower-order term
-costs more from there on; or all cells before the threshold read one value, as waiting for a
-scheduler's slice, or a launch that hides the work, makes them.
+The exponents are the claimed ones. The jump is a factor of up to 5 at a threshold; or one
+lower-order term costs more from there on; or all cells before the threshold read one value, as
+waiting for a scheduler's slice, or a launch that hides the work, makes them.
 """
 
 from __future__ import annotations
@@ -29,32 +29,26 @@ _RIDGE = 1e-12  # columns may be zero on a level, or stand twice
 def one_jump_reaches(
     setting: Setting,
     model: Model,
-    thetas: Sequence[Floats],
     fewest: int,
     score: float,
     share: LeastShare | None = None,
 ) -> bool:
-    """Whether some jump, with any of these exponents, has a criterion below a score.
+    """Whether some jump, with the claimed exponents, has a criterion below a score.
 
     Each side of it has the `fewest` cells; `share` gives a leading term a share at least.
     """
     cells = setting.cells
     sudden = [one.later.astype(np.float64) for one in candidates(cells, model.law, fewest)]
-    active = model.solve(model.claimed).active + 2
-    for theta in thetas:
-        fitted = int((theta != model.claimed).sum())
-        limit = setting.squares_below(score, active + fitted)
-        found = _Jumps(model, theta, share).squares(sudden, limit)
-        if limit > 0 and any(squares < limit for squares in found):
-            return True
-    return False
+    limit = setting.squares_below(score, model.solve(model.claimed).active + 2)
+    found = _Jumps(model, share).squares(sudden, limit)
+    return limit > 0 and any(squares < limit for squares in found)
 
 
 class _Jumps:
-    """The squared residuals at some exponents, with a jump of the cost."""
+    """The squared residuals at the claimed exponents, with a jump of the cost."""
 
-    def __init__(self, model: Model, theta: Floats, share: LeastShare | None) -> None:
-        columns, self._target = model.columns_at(theta), model.target
+    def __init__(self, model: Model, share: LeastShare | None) -> None:
+        columns, self._target = model.columns_at(model.claimed), model.target
         self._share = share and replace(share, term=len(model.lower) + share.term)
         self._fixed, self._growing = np.split(columns, [model.overheads], axis=1)
         self._one = model.target / model.cells.cost  # what a cost of 1 in each cell is

@@ -40,7 +40,7 @@ def reaches(
     model = Model(setting.cells, setting.law, names=setting.names)
     spent = model.solve(model.claimed).active + 2
     score = setting.criterion(rms**2 * len(setting.cells), spent)
-    return one_jump_reaches(setting, model, [model.claimed], fewest, score, share)
+    return one_jump_reaches(setting, model, fewest, score, share)
 
 
 def plain_rms(setting: Setting) -> float:
@@ -123,7 +123,7 @@ def test_a_score_that_nothing_can_reach_is_not_reached() -> None:
     setting = setting_of(0.3 * DOUBLING)
     model = Model(setting.cells, setting.law, names=setting.names)
 
-    assert not one_jump_reaches(setting, model, [model.claimed], 1, -math.inf)
+    assert not one_jump_reaches(setting, model, 1, -math.inf)
 
 
 def test_a_term_held_at_a_share_that_it_has_not_needs_a_jump_that_is_not_there() -> None:
