@@ -95,6 +95,7 @@ RULES = (
     _rule("refutation: rests on ramp", f"{J}.refutation._rests_on_ramp", to=False),
     _rule("refutation: saved by one thing more", f"{J}.refutation.is_saved", to=False),
     _rule("saved by as much without logarithm", f"{J}.saving._with_plain_terms", to=inf),
+    _rule("saved by a lead over many doublings", f"{J}.saving.is_long", to=False),
     _rule("saved by one jump", f"{J}.saving.one_jump_reaches", to=False),
     _constant(
         "one jump: plateau", f"{M}.one_jump._Jumps", _NoPlateau, f"{J}.saving.one_jump_reaches"
