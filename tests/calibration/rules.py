@@ -11,8 +11,8 @@ import numpy as np
 
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import choose
-from reports.judge.models.one_jump import _Jumps, one_jump_reaches
 from reports.judge.models.outgrowing import best_rival
+from reports.judge.saving import _Jumps, one_jump_reaches
 
 J, M = "reports.judge", "reports.judge.models"
 
@@ -98,11 +98,11 @@ RULES = (
     _rule("saved by a lead over many doublings", f"{J}.saving.is_long", to=False),
     _rule("saved by one jump", f"{J}.saving.one_jump_reaches", to=False),
     _constant(
-        "one jump: plateau", f"{M}.one_jump._Jumps", _NoPlateau, f"{J}.saving.one_jump_reaches"
+        "one jump: plateau", f"{J}.saving._Jumps", _NoPlateau, f"{J}.saving.one_jump_reaches"
     ),
     _constant(
         "one jump: dearer term",
-        f"{M}.one_jump._Jumps",
+        f"{J}.saving._Jumps",
         _NoDearerTerm,
         f"{J}.saving.one_jump_reaches",
     ),

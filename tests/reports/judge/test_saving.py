@@ -9,7 +9,7 @@ from reports.cells.cells import Cells
 from reports.cells.scatter import Scatter
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.model import LeastShare, Model
-from reports.judge.models.one_jump import LARGEST_FACTOR, one_jump_reaches
+from reports.judge.saving import LARGEST_FACTOR, one_jump_reaches
 from reports.laws.grammar import parse
 from reports.laws.monomials import Floats
 
