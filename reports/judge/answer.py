@@ -60,7 +60,7 @@ def answer(
     exponents: Mapping[str, Interval],
     info: Mapping[str, Any],
     first_regime: int,
-    held: Monomial,
+    fixed: Monomial,
     given: Cells,
     law: Law,
     tolerance: float,
@@ -77,20 +77,22 @@ def answer(
         verdict=verdict,
         reasons=reasons,
         exponents=exponents,
-        terms=_terms(setting, shown, solution, held),
-        leading=_leading(setting, chosen, exponents, held),
+        terms=_terms(setting, shown, solution, fixed),
+        leading=_leading(setting, chosen, exponents, fixed),
         overhead=float(overhead[largest_cell(setting)]),
         regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
-        basis=None if held.names else Basis(cells=given, setting=setting, fitted=shown),
-        held=held.names,
+        basis=None if fixed.names else Basis(cells=given, setting=setting, fitted=shown),
+        held=fixed.names,
         confidence=setting.confidence,
         tolerance=tolerance,
     )
     return found.of(setting.cells)
 
 
-def _terms(setting: Setting, shown: Fitted, solution: Solution, held: Monomial) -> tuple[Term, ...]:
+def _terms(
+    setting: Setting, shown: Fitted, solution: Solution, fixed: Monomial
+) -> tuple[Term, ...]:
     """The terms that hold at the largest cell, in falling order of their share there."""
     model, largest = shown.model, largest_cell(setting)
     later = 1.0 if model.later is None else shown.factor ** float(model.later[largest])
@@ -105,13 +107,13 @@ def _terms(setting: Setting, shown: Fitted, solution: Solution, held: Monomial) 
             terms[term] = (before[0] + coefficient, before[1] + share)
     ordered = sorted(terms.items(), key=lambda entry: -entry[1][1])
     return tuple(
-        Term(term=str(term.times(held)), coefficient=coefficient, share_at_largest=share)
+        Term(term=str(term.times(fixed)), coefficient=coefficient, share_at_largest=share)
         for term, (coefficient, share) in ordered
     )
 
 
 def _leading(
-    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval], held: Monomial
+    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval], fixed: Monomial
 ) -> tuple[Leading, ...]:
     """The claimed leading terms: their exponents, and their parts of the cost."""
     model, found = chosen.model, []
@@ -120,7 +122,7 @@ def _leading(
         free = {name for v, name in enumerate(setting.names) if model.carriers(v)[j]}
         found.append(
             Leading(
-                term=str(term.times(held)),
+                term=str(term.times(fixed)),
                 exponents={name: exponents[name] if name in free else None for name in term.names},
                 share=float(shares[largest_cell(setting)]),
                 most=float(shares.max()),

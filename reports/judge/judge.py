@@ -22,13 +22,18 @@ from typing import Any
 from reports.cells.cells import Cells
 from reports.judge.answer import answer, shown_fit, stated_exponents
 from reports.judge.findings import PRESENT_SHARE, Findings, findings_of, limits_of, outgrown
-from reports.judge.judged_cells import discounted, fewest_cells, judgeable
+from reports.judge.judged_cells import (
+    discounted,
+    fewest_cells,
+    judgeable,
+    sizes_without_freedom,
+    tested_sizes,
+)
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted
 from reports.judge.models.intervals import MOST_VARIABLES
 from reports.judge.refutation import refutation
 from reports.judge.result import Fit, Verdict
-from reports.judge.sizes import held_sizes, tested_sizes
 from reports.laws.monomials import Law
 from reports.tables.columns import TableError
 from reports.text.interval import Interval
@@ -64,8 +69,8 @@ def judge(
     """
     notes = _notes(cells, exact)
     tested = tested_sizes(cells, law, names)
-    held = held_sizes(cells, law, tested)
-    tested = tuple(name for name in tested if name not in held.names)
+    fixed = sizes_without_freedom(cells, law, tested)
+    tested = tuple(name for name in tested if name not in fixed.names)
     if len(tested) > MOST_VARIABLES:
         raise TableError(
             f"at most {MOST_VARIABLES} sizes can be judged at once, got {len(tested)} that vary "
@@ -85,7 +90,7 @@ def judge(
         return replace(undecided, reasons=tuple(dict.fromkeys([first, *notes])))
     _possible(cells, law)
     setting = Setting(
-        cells=replace(cells, cost=cells.cost / held.evaluate(cells.sizes)),
+        cells=replace(cells, cost=cells.cost / fixed.evaluate(cells.sizes)),
         law=law.only(frozenset(tested)),
         names=tested,
         confidence=confidence,
@@ -115,7 +120,7 @@ def judge(
         exponents={**unknown, **(stated_exponents(setting, shown) if identified else {})},
         info=info,
         first_regime=1 if left_out is None else 2,
-        held=held,
+        fixed=fixed,
         given=cells,
         law=law,
         tolerance=tolerance,

@@ -1,22 +1,63 @@
-"""Which cells of a group are judged, and how much each of them counts."""
+"""Which sizes and cells of a group are judged, and how much each cell counts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
+from reports.cells.cells import Cells
 from reports.judge.findings import long_enough
 from reports.judge.models.error_scale import STRICT, Setting
 from reports.judge.models.explanations import Fitted, choose
 from reports.judge.models.related_terms import lower_terms
 from reports.judge.result import Regime
-from reports.laws.monomials import Law, Monomial
+from reports.laws.monomials import Factor, Floats, Law, Monomial
 
 FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
 OVERHEAD_ERROR = 0.1
+
+
+def tested_sizes(cells: Cells, law: Law, names: Sequence[str]) -> tuple[str, ...]:
+    """The sizes that vary: the law's own, and others unless they only follow the law's own."""
+    own = [name for name in law.names if cells.distinct(name).size > 1]
+    others = [name for name in names if name not in law.names and cells.distinct(name).size > 1]
+    return (*own, *(name for name in others if not _follows(cells, name, own)))
+
+
+def sizes_without_freedom(cells: Cells, law: Law, tested: Sequence[str]) -> Monomial:
+    """The sizes, as a factor, whose power is taken as claimed: those that others leave no freedom.
+
+    Where batch is 16384 / n, nothing tells its power from that of n. It is taken to be 1 if every
+    leading term claims that: the cost is then judged for one item of a batch.
+    """
+    fixed: list[str] = []
+    for name in reversed(tested):
+        rest = [other for other in tested if other != name and other not in fixed]
+        plain = Factor(name=name, power=Fraction(1))
+        if rest and all(term.factor(name) == plain for term in law.leading):
+            slopes = _slopes_of(cells, name, rest)
+            if slopes is not None and slopes.max() < 1e-6:
+                fixed.append(name)
+    return Monomial.of(dict.fromkeys(fixed, 1))
+
+
+def _follows(cells: Cells, name: str, own: Sequence[str]) -> bool:
+    """Whether log size is a linear function of the law's log sizes, as d = 64 h is of h."""
+    return bool(own) and _slopes_of(cells, name, own) is not None
+
+
+def _slopes_of(cells: Cells, name: str, others: Sequence[str]) -> Floats | None:
+    """The slopes of one log size over others, where it is a linear function of them."""
+    target = np.log(cells.sizes[name])
+    columns = [np.ones(target.size), *(np.log(cells.sizes[other]) for other in others)]
+    matrix = np.column_stack(columns)
+    solution = np.linalg.lstsq(matrix, target, rcond=None)[0]
+    linear = float(np.abs(target - matrix @ solution).max()) < 1e-6
+    return np.asarray(solution[1:]) if linear else None
 
 
 def fewest_cells(law: Law, names: Sequence[str]) -> int:
