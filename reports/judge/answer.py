@@ -12,23 +12,23 @@ from reports.cells.cells import Cells
 from reports.judge.findings import PRESENT_SHARE, Findings, largest_cell
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted, fit_model
-from reports.judge.models.model import Model, Solution
+from reports.judge.models.model import Solution
 from reports.judge.regimes import describe
-from reports.judge.result import Basis, Judgement, Leading, Term, Verdict
-from reports.laws.monomials import Monomial
+from reports.judge.result import Basis, Fit, Leading, Term, Verdict
+from reports.laws.monomials import Law, Monomial
 from reports.text.interval import Interval
 
 
 def shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:
     """The fit to print, and whether its exponents may be stated.
 
-    Where the claimed term is not there to carry an exponent, or weighs too little to be the growth
-    of the cost, overhead and one power law describe it, if they fit.
+    Where the claimed term is not there to carry an exponent, overhead and one power law describe
+    the cost, if they fit.
     """
-    stated = findings.identified and not findings.weak
+    stated = findings.identified
     if stated or chosen.broken or chosen.rival or findings.misfit:
         return chosen, stated
-    model = Model(setting.cells, setting.law, names=setting.names, lower=())
+    model = setting.model(lower=())
     single = fit_model(setting, model)
     fits = single.misfit <= setting.largest_misfit and len(model.leading) == 1
     fits = fits and single.share(0) >= PRESENT_SHARE
@@ -60,9 +60,11 @@ def answer(
     exponents: Mapping[str, Interval],
     info: Mapping[str, Any],
     first_regime: int,
-    held: Monomial,
+    fixed: Monomial,
     given: Cells,
-) -> Judgement:
+    law: Law,
+    tolerance: float,
+) -> Fit:
     """The printed answer; a confirmed claim is printed with the claimed exponents."""
     model = shown.model
     theta = np.round(shown.found.best, 4)
@@ -70,23 +72,27 @@ def answer(
         theta[: model.claimed.size] = model.claimed
     solution = model.solve(theta, shown.price)
     overhead = solution.shares[:, : model.overheads].sum(axis=1)
-    return Judgement(
-        given=given,
-        cells=setting.cells,
+    found = Fit(
+        claim=str(law),
         verdict=verdict,
         reasons=reasons,
         exponents=exponents,
-        terms=_terms(setting, shown, solution, held),
-        leading=_leading(setting, chosen, exponents, held),
+        terms=_terms(setting, shown, solution, fixed),
+        leading=_leading(setting, chosen, exponents, fixed),
         overhead=float(overhead[largest_cell(setting)]),
         regimes=describe(setting.cells, shown.broken, shown.factor, overhead, info, first_regime),
         rms_residual=math.sqrt(solution.sse / len(setting.cells)),
-        basis=None if held.names else Basis(cells=given, setting=setting, fitted=shown),
-        held=held.names,
+        basis=None if fixed.names else Basis(cells=given, setting=setting, fitted=shown),
+        held=fixed.names,
+        confidence=setting.confidence,
+        tolerance=tolerance,
     )
+    return found.of(setting.cells)
 
 
-def _terms(setting: Setting, shown: Fitted, solution: Solution, held: Monomial) -> tuple[Term, ...]:
+def _terms(
+    setting: Setting, shown: Fitted, solution: Solution, fixed: Monomial
+) -> tuple[Term, ...]:
     """The terms that hold at the largest cell, in falling order of their share there."""
     model, largest = shown.model, largest_cell(setting)
     later = 1.0 if model.later is None else shown.factor ** float(model.later[largest])
@@ -101,13 +107,13 @@ def _terms(setting: Setting, shown: Fitted, solution: Solution, held: Monomial) 
             terms[term] = (before[0] + coefficient, before[1] + share)
     ordered = sorted(terms.items(), key=lambda entry: -entry[1][1])
     return tuple(
-        Term(term=str(term.times(held)), coefficient=coefficient, share_at_largest=share)
+        Term(term=str(term.times(fixed)), coefficient=coefficient, share_at_largest=share)
         for term, (coefficient, share) in ordered
     )
 
 
 def _leading(
-    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval], held: Monomial
+    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval], fixed: Monomial
 ) -> tuple[Leading, ...]:
     """The claimed leading terms: their exponents, and their parts of the cost."""
     model, found = chosen.model, []
@@ -116,7 +122,7 @@ def _leading(
         free = {name for v, name in enumerate(setting.names) if model.carriers(v)[j]}
         found.append(
             Leading(
-                term=str(term.times(held)),
+                term=str(term.times(fixed)),
                 exponents={name: exponents[name] if name in free else None for name in term.names},
                 share=float(shares[largest_cell(setting)]),
                 most=float(shares.max()),

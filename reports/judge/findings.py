@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import f as f_distribution
 
 from reports.cells.cells import Cells
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, Setting
 from reports.judge.models.explanations import Fitted
-from reports.judge.models.model import Held, Model, least
+from reports.judge.models.model import LeastShare, Model
+from reports.judge.models.outgrowing import rivals
 from reports.laws.monomials import Floats, Law
 
 FEWEST_SIZES = 4
@@ -21,6 +23,7 @@ COLLINEAR = 0.05  # smallest eigenvalue of the correlations of log sizes; two si
 PRESENT_SHARE = 0.2
 VISIBLE_SHARE = 0.1
 LARGEST_DRIFT = 0.05  # of the cost about a law whose exponents lie a little off
+OUTGROWN_LEVEL = 0.002  # of a false alarm: it would cost a true claim its confirmation
 WIDEST = 2.5  # with the usual tolerance, half-way to the next half power
 
 Allowed = tuple[tuple[float, float], ...]
@@ -32,20 +35,16 @@ class Findings:
     """What a verdict rests on.
 
     `claim_fits` says that the law fits with the claimed exponents about as well as with others.
-    `limits` are reasons in the sizes themselves; `absent` and `unseen` number leading terms shown
-    to be absent, and shown to be neither absent nor present; `overhead` is its part of the cost at
-    the largest cell, `usual_overhead` in the middle one; `weak` says that some leading term weighs
-    little everywhere; `outside` names sizes whose interval lies outside what is `allowed`.
+    `limits` are reasons in the sizes themselves; `absent` numbers leading terms shown to be
+    absent; `overhead` is its part of the cost at the largest cell, `usual_overhead` in the middle
+    one; `outside` names sizes whose interval lies outside what is `allowed`.
     """
 
     limits: tuple[str, ...]
     misfit: bool
-    tie: bool
     absent: tuple[int, ...]
-    unseen: tuple[int, ...]
     overhead: float
     usual_overhead: float
-    weak: bool
     inside: bool
     claim_fits: bool
     outside: tuple[str, ...]
@@ -54,30 +53,24 @@ class Findings:
     @property
     def identified(self) -> bool:
         """Whether the exponents are those of terms that are there, in a model that fits."""
-        return not (self.misfit or self.absent or self.unseen)
+        return not (self.misfit or self.absent)
 
 
-def findings_of(
-    setting: Setting, chosen: Fitted, tie: bool, claimed: Law, tolerance: float
-) -> Findings:
+def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float) -> Findings:
     """Answer the questions for the chosen explanation of a claim."""
-    absent, unseen = _presence(setting, chosen)
-    there = not (absent or unseen)
+    absent = _absent(setting, chosen)
     allowed = allowed_exponents(setting, chosen, tolerance)
     fixed = _overhead(setting, chosen)
     ends = list(zip(setting.names, allowed, chosen.intervals, strict=True))
     return Findings(
         limits=limits_of(setting, claimed),
         misfit=chosen.misfit > setting.largest_misfit,
-        tie=tie,
         absent=absent,
-        unseen=unseen,
         overhead=float(fixed[largest_cell(setting)]),
         usual_overhead=float(np.median(fixed)),
-        weak=any(chosen.share(j) < PRESENT_SHARE for j in range(len(chosen.model.leading))),
-        claim_fits=_claim_misfit(chosen) <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit),
+        claim_fits=_claim_fits(chosen),
         allowed=allowed,
-        inside=there
+        inside=not absent
         and all(
             low is not None and high is not None and low >= least and high <= most
             for _, (least, most), (low, high) in ends
@@ -85,7 +78,7 @@ def findings_of(
         outside=tuple(
             name
             for name, (least, most), (low, high) in ends
-            if there
+            if not absent
             and long_enough(setting.cells, name)
             and ((low is not None and low > most) or (high is not None and high < least))
         ),
@@ -127,23 +120,20 @@ def within(model: Model, margins: Sequence[float], largest: Sequence[float]) -> 
     return tuple(found)
 
 
-def _claim_misfit(chosen: Fitted) -> float:
-    """The residual standard error with the claimed exponents."""
-    theta = chosen.found.best.copy()
-    theta[: chosen.model.claimed.size] = chosen.model.claimed
-    claimed = chosen.model.solve(theta)
-    return math.sqrt(claimed.sse / max(chosen.model.cells.cost.size - claimed.active, 1))
+def _claim_fits(chosen: Fitted) -> bool:
+    """Whether the residual standard error is about as small with the claimed exponents."""
+    claimed = chosen.model.solve(chosen.at_the_claim)
+    misfit = math.sqrt(claimed.sse / max(chosen.model.cells.cost.size - claimed.active, 1))
+    return misfit <= max(LARGEST_DRIFT, MISFIT_IN_ERRORS * chosen.misfit)
 
 
-def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Leading terms shown to be absent, and those shown to be neither absent nor present."""
+def _absent(setting: Setting, chosen: Fitted) -> tuple[int, ...]:
+    """The leading terms that are shown to be absent."""
     model = chosen.model
     absent: list[int] = []
-    unseen: list[int] = []
     if not model.has_overhead:
-        return (), ()  # a constant law: its one term is the whole cost
-    theta = chosen.found.best.copy()
-    theta[: model.claimed.size] = model.claimed
+        return ()  # a constant law: its one term is the whole cost
+    theta = chosen.at_the_claim
     base = model.solve(theta)
     threshold = setting.threshold(base.sse, len(setting.cells) - base.active)
     region = chosen.found.value + setting.margin(chosen.solution.sse, chosen.free, theta.size + 1)
@@ -151,26 +141,45 @@ def _presence(setting: Setting, chosen: Fitted) -> tuple[tuple[int, ...], tuple[
     told = chosen.broken is None and not setting.exact
     fits = told and math.sqrt(base.sse / len(setting.cells)) <= setting.largest_misfit
     for j in range(len(model.leading)):
-        held = least(*model.held(model.columns_at(theta), Held(term=j, share=VISIBLE_SHARE)))
+        visible = LeastShare(term=j, share=VISIBLE_SHARE)
+        squares = model.squares_with(model.columns_at(theta), visible)
         share = float(base.shares[:, len(model.terms) + j].max())
-        negligible = share < VISIBLE_SHARE and held > threshold
+        negligible = share < VISIBLE_SHARE and squares > threshold
         if negligible and (fits or model.value(theta, chosen.price, drop=j) <= region):
             absent.append(j)
-        elif model.value(theta, chosen.price, drop=j) <= region:
-            unseen.append(j)
-    return tuple(absent), tuple(unseen)
+    return tuple(absent)
 
 
 def _overhead(setting: Setting, chosen: Fitted) -> Floats:
     """The overhead's part of the cost of each cell."""
     model = chosen.model
     solution = chosen.solution
-    theta = chosen.found.best.copy()
-    theta[: model.claimed.size] = model.claimed
-    claimed = model.solve(theta)
+    claimed = model.solve(chosen.at_the_claim)
     if math.sqrt(claimed.sse / len(setting.cells)) <= max(setting.largest_misfit, chosen.misfit):
         solution = claimed  # free exponents near 0 would take the overhead's place
     return np.asarray(solution.shares[:, : model.overheads].sum(axis=1))
+
+
+def outgrown(setting: Setting, chosen: Fitted) -> bool:
+    """Whether some outgrowing term is significantly there and weighs a visible share of some cell.
+
+    It has to explain more than free exponents do: a drift that stays within the tolerance is not
+    another term.
+    """
+    tried = rivals(setting)
+    later = chosen.model.later
+    for term in tried:
+        model = setting.model(extra=(term,), later=later)
+        for theta in (chosen.at_the_claim, chosen.found.best):
+            solution = model.solve(theta, chosen.price)
+            free = max(len(setting.cells) - solution.active, 1)
+            # One of many is tried, so the level is shared among them (Bonferroni).
+            quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(tried), 1, free))
+            gain = chosen.found.value - solution.priced
+            share = float(solution.shares[:, model.overheads].max())
+            if share >= VISIBLE_SHARE and gain > quantile * setting.error(solution.sse, free) ** 2:
+                return True
+    return False
 
 
 def limits_of(setting: Setting, claimed: Law) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ The method is described in `reports.judge.judge`; `reports.judge.fit_groups` jud
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -22,7 +21,7 @@ from reports.judge.exact.counted import polynomial_of
 from reports.judge.exact.recorded_law import recorded_law
 from reports.judge.judge import judge
 from reports.judge.refutation import REFUTING
-from reports.judge.result import Fit, Judgement, Verdict
+from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import Law, LawError, parse
 from reports.tables.columns import TableError, measured_rows, no_column, numbers
 from reports.tables.rounds import TYPICAL, of_processes
@@ -87,9 +86,10 @@ def fit(
     statistic = statistic or usual_statistic(table, columns, value)
     devices = sorted(set(table["device"].dropna().astype(str))) if "device" in table else []
 
-    def judged(by: str) -> Judgement:
-        return judge(
-            cells_of(table, columns, value, by),
+    def judged(by: str) -> tuple[Cells, Fit]:
+        cells = cells_of(table, columns, value, by)
+        return cells, judge(
+            cells,
             law,
             names=tuple(columns),
             confidence=confidence,
@@ -98,11 +98,12 @@ def fit(
             info={**info, "device": devices[0]} if len(devices) == 1 else info,
         )
 
-    found = _by_count(judged(statistic), table, law, columns, value, info)
-    repeated = len(found.cells) > 0 and bool((found.cells.visits > 1).any())
+    cells, found = judged(statistic)
+    found = _by_count(found, cells, table, law, columns, value, info)
+    repeated = found.readings - found.set_aside > found.cells
     second = None
     if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
-        second = judged(OTHER[statistic]).verdict
+        second = judged(OTHER[statistic])[1].verdict
     if found.verdict is Verdict.REFUTED and second is Verdict.CONFIRMED:
         found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=_contradicted(found.reasons))
     unnamed = [MIXED] * any(one.factor > 1 and not one.averaged for one in mixed)
@@ -113,48 +114,28 @@ def fit(
             found, verdict=Verdict.INCONCLUSIVE, reasons=tuple(dict.fromkeys((*unnamed, *notes)))
         )
         second = None
-    return Fit(
+    return replace(
+        found,
         group=dict(group),
-        claim=str(law),
-        verdict=found.verdict,
-        reasons=found.reasons,
-        exponents=found.exponents,
-        terms=found.terms,
-        regimes=found.regimes,
-        cells=len(found.cells),
-        rms_residual=found.rms_residual,
-        confidence=confidence,
-        tolerance=tolerance,
         sizes=columns,
         value=value,
-        ranges=_ranges(found.cells),
-        levels={name: int(found.cells.distinct(name).size) for name in found.cells.sizes},
-        leading=found.leading,
-        overhead=found.overhead,
         statistic=statistic,
         other_verdict=None if second is found.verdict else second,
-        readings=int(found.cells.visits.sum()) + found.cells.set_aside,
-        set_aside=found.cells.set_aside,
-        censored=found.cells.censored,
-        scatter=found.cells.scatter,
         mixed=mixed,
         moving=moving,
-        held=found.held,
-        counted=found.counted,
-        basis=found.basis,
     )
 
 
 def _by_count(
-    found: Judgement,
+    found: Fit,
+    cells: Cells,
     table: pd.DataFrame,
     law: Law,
     columns: Mapping[str, str],
     value: str,
     info: Mapping[str, Any],
-) -> Judgement:
+) -> Fit:
     """What a polynomial says of a cost without noise, where there is one."""
-    cells = found.given
     scatter = cells.scatter.reading or 0.0
     if not len(cells) or not (value in EXACT or unit_of(value).kind == "memory") or scatter > 0:
         return found
@@ -169,7 +150,7 @@ def _by_count(
         law = law.only(frozenset(varying))
         exact = value in EXACT
         polynomial = polynomial_of(cells, law, varying, exact=exact) if varying else None
-    return found if polynomial is None else polynomial.judgement(found, law)
+    return found if polynomial is None else polynomial.judged(found, cells, law)
 
 
 def _without_settings(
@@ -251,10 +232,3 @@ def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[
             f"has {have}); name it with --size n=COLUMN"
         )
     return columns
-
-
-def _ranges(cells: Cells) -> dict[str, tuple[float, float]]:
-    if not len(cells):
-        return {}
-    ends = {name: (float(np.min(v)), float(np.max(v))) for name, v in cells.sizes.items()}
-    return {name: pair for name, pair in ends.items() if all(map(math.isfinite, pair))}

@@ -21,15 +21,19 @@ from typing import Any
 
 from reports.cells.cells import Cells
 from reports.judge.answer import answer, shown_fit, stated_exponents
-from reports.judge.findings import PRESENT_SHARE, VISIBLE_SHARE, Findings, findings_of, limits_of
-from reports.judge.judged_cells import discounted, fewest_cells, judgeable
+from reports.judge.findings import PRESENT_SHARE, Findings, findings_of, limits_of, outgrown
+from reports.judge.judged_cells import (
+    discounted,
+    fewest_cells,
+    judgeable,
+    sizes_without_freedom,
+    tested_sizes,
+)
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted
 from reports.judge.models.intervals import MOST_VARIABLES
-from reports.judge.other_laws import outgrown, twin_is_better
 from reports.judge.refutation import refutation
-from reports.judge.result import Judgement, Verdict
-from reports.judge.sizes import held_sizes, tested_sizes
+from reports.judge.result import Fit, Verdict
 from reports.laws.monomials import Law
 from reports.tables.columns import TableError
 from reports.text.interval import Interval
@@ -53,7 +57,7 @@ def judge(
     tolerance: float,
     exact: bool,
     info: Mapping[str, Any],
-) -> Judgement:
+) -> Fit:
     """Judge a law on cells; `names` are the sizes whose exponents are asked for.
 
     A size that the law does not name, but that varies, is tested against exponent 0, unless it
@@ -65,21 +69,28 @@ def judge(
     """
     notes = _notes(cells, exact)
     tested = tested_sizes(cells, law, names)
-    held = held_sizes(cells, law, tested)
-    tested = tuple(name for name in tested if name not in held.names)
+    fixed = sizes_without_freedom(cells, law, tested)
+    tested = tuple(name for name in tested if name not in fixed.names)
     if len(tested) > MOST_VARIABLES:
         raise TableError(
             f"at most {MOST_VARIABLES} sizes can be judged at once, got {len(tested)} that vary "
             f"({', '.join(tested)}); hold one still, or leave it out of the sizes"
         )
     unknown = {name: Interval(estimate=None, low=None, high=None) for name in law.names}
+    undecided = Fit(
+        claim=str(law),
+        verdict=Verdict.INCONCLUSIVE,
+        exponents=unknown,
+        confidence=confidence,
+        tolerance=tolerance,
+    ).of(cells)
     if not len(cells):
         # Wanted, but wrong, unsupported, skipped or lost; or every cost is empty or 0.
         first = "censored_cells" if cells.unmeasured else "too_few_sizes"
-        return _undecided(cells, [first, *notes], unknown)
+        return replace(undecided, reasons=tuple(dict.fromkeys([first, *notes])))
     _possible(cells, law)
     setting = Setting(
-        cells=replace(cells, cost=cells.cost / held.evaluate(cells.sizes)),
+        cells=replace(cells, cost=cells.cost / fixed.evaluate(cells.sizes)),
         law=law.only(frozenset(tested)),
         names=tested,
         confidence=confidence,
@@ -88,13 +99,14 @@ def judge(
     lacking = fewest_cells(setting.law, tested) - len(cells) if tested else math.inf
     if lacking > MOST_LACKING:
         limits = limits_of(setting, law)
-        return _undecided(cells, ["too_few_sizes", *limits, *notes], unknown)
+        reasons = ["too_few_sizes", *limits, *notes]
+        return replace(undecided, reasons=tuple(dict.fromkeys(reasons)))
     if lacking > 0:
         setting = replace(setting, least_error=ERROR_OF_FEW)
-    setting, choice, left_out = judgeable(discounted(setting))
-    findings = findings_of(setting, choice.fitted, choice.tie, law, tolerance)
-    verdict, reasons = _verdict(setting, choice.fitted, findings, tolerance)
-    shown, identified = shown_fit(setting, choice.fitted, findings)
+    setting, chosen, left_out = judgeable(discounted(setting))
+    findings = findings_of(setting, chosen, law, tolerance)
+    verdict, reasons = _verdict(setting, chosen, findings)
+    shown, identified = shown_fit(setting, chosen, findings)
     if lacking > 0 and verdict is not Verdict.REFUTED:
         verdict, reasons = Verdict.INCONCLUSIVE, ["too_few_sizes", *findings.limits]
     if left_out is not None:
@@ -102,14 +114,16 @@ def judge(
     found = answer(
         setting,
         shown,
-        choice.fitted,
+        chosen,
         verdict=verdict,
         reasons=(*dict.fromkeys([*reasons, *notes]),),
         exponents={**unknown, **(stated_exponents(setting, shown) if identified else {})},
         info=info,
         first_regime=1 if left_out is None else 2,
-        held=held,
+        fixed=fixed,
         given=cells,
+        law=law,
+        tolerance=tolerance,
     )
     return found if left_out is None else replace(found, regimes=(left_out, *found.regimes))
 
@@ -148,23 +162,19 @@ def _possible(cells: Cells, law: Law) -> None:
                 )
 
 
-def _verdict(
-    setting: Setting, chosen: Fitted, findings: Findings, tolerance: float
-) -> tuple[Verdict, list[str]]:
+def _verdict(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Verdict, list[str]]:
     """The verdict and what decided it, then what else stood in the way."""
     verdict = Verdict.INCONCLUSIVE
     against = bool(chosen.rival or findings.absent or findings.outside)
     if findings.misfit:
         reasons = ["lack_of_fit"]
-    elif findings.tie:
-        reasons = ["models_undecided"]
     elif findings.overhead >= OVERHEAD_SHARE and not findings.inside and not setting.exact:
         reasons = ["overhead_dominates"]
     elif against:
         verdict, reasons = refutation(setting, chosen, findings)
     elif findings.limits:
         reasons = []
-    elif findings.weak or not findings.inside:
+    elif not findings.inside:
         noisy = _noisy(setting, setting.error(chosen.solution.sse, chosen.free))
         # What is little at the largest size does not dominate, though it does at most others.
         there = findings.overhead >= PRESENT_SHARE
@@ -173,14 +183,10 @@ def _verdict(
             "overhead_dominates"
             if drowned
             else "noisy_measurements"
-            if noisy and not findings.weak
+            if noisy
             else "models_undecided"
         ]
-    elif (
-        not findings.claim_fits
-        or outgrown(setting, chosen, VISIBLE_SHARE, PRESENT_SHARE)
-        or twin_is_better(setting, chosen, tolerance)
-    ):
+    elif not findings.claim_fits or outgrown(setting, chosen):
         reasons = ["models_undecided"]
     else:
         verdict, reasons = Verdict.CONFIRMED, []
@@ -195,16 +201,6 @@ def _noisy(setting: Setting, error: float) -> bool:
     """Whether cells lie off the law for noise: not where their readings agree far better."""
     known = setting.cells.median_error
     return error > NOISY_ERROR and (known is None or known > error / 4)
-
-
-def _undecided(cells: Cells, reasons: list[str], exponents: Mapping[str, Interval]) -> Judgement:
-    return Judgement(
-        given=cells,
-        cells=cells,
-        verdict=Verdict.INCONCLUSIVE,
-        reasons=tuple(dict.fromkeys(reasons)),
-        exponents=exponents,
-    )
 
 
 def _notes(cells: Cells, exact: bool) -> list[str]:

@@ -1,24 +1,63 @@
-"""Which cells of a group are judged, and how much each of them counts."""
+"""Which sizes and cells of a group are judged, and how much each cell counts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
+from reports.cells.cells import Cells
 from reports.judge.findings import long_enough
 from reports.judge.models.error_scale import STRICT, Setting
-from reports.judge.models.explanations import Choice, choose, fit_plain
-from reports.judge.models.model import Model, lower_terms
-from reports.judge.models.plain import solve_plain
-from reports.judge.other_laws import twins
+from reports.judge.models.explanations import Fitted, choose
+from reports.judge.models.related_terms import lower_terms
 from reports.judge.result import Regime
-from reports.laws.monomials import Law, Monomial
+from reports.laws.monomials import Factor, Floats, Law, Monomial
 
 FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
 OVERHEAD_ERROR = 0.1
+
+
+def tested_sizes(cells: Cells, law: Law, names: Sequence[str]) -> tuple[str, ...]:
+    """The sizes that vary: the law's own, and others unless they only follow the law's own."""
+    own = [name for name in law.names if cells.distinct(name).size > 1]
+    others = [name for name in names if name not in law.names and cells.distinct(name).size > 1]
+    return (*own, *(name for name in others if not _follows(cells, name, own)))
+
+
+def sizes_without_freedom(cells: Cells, law: Law, tested: Sequence[str]) -> Monomial:
+    """The sizes, as a factor, whose power is taken as claimed: those that others leave no freedom.
+
+    Where batch is 16384 / n, nothing tells its power from that of n. It is taken to be 1 if every
+    leading term claims that: the cost is then judged for one item of a batch.
+    """
+    fixed: list[str] = []
+    for name in reversed(tested):
+        rest = [other for other in tested if other != name and other not in fixed]
+        plain = Factor(name=name, power=Fraction(1))
+        if rest and all(term.factor(name) == plain for term in law.leading):
+            slopes = _slopes_of(cells, name, rest)
+            if slopes is not None and slopes.max() < 1e-6:
+                fixed.append(name)
+    return Monomial.of(dict.fromkeys(fixed, 1))
+
+
+def _follows(cells: Cells, name: str, own: Sequence[str]) -> bool:
+    """Whether log size is a linear function of the law's log sizes, as d = 64 h is of h."""
+    return bool(own) and _slopes_of(cells, name, own) is not None
+
+
+def _slopes_of(cells: Cells, name: str, others: Sequence[str]) -> Floats | None:
+    """The slopes of one log size over others, where it is a linear function of them."""
+    target = np.log(cells.sizes[name])
+    columns = [np.ones(target.size), *(np.log(cells.sizes[other]) for other in others)]
+    matrix = np.column_stack(columns)
+    solution = np.linalg.lstsq(matrix, target, rcond=None)[0]
+    linear = float(np.abs(target - matrix @ solution).max()) < 1e-6
+    return np.asarray(solution[1:]) if linear else None
 
 
 def fewest_cells(law: Law, names: Sequence[str]) -> int:
@@ -41,8 +80,8 @@ def discounted(setting: Setting) -> Setting:
     """
     if setting.exact:
         return setting
-    plain = solve_plain(setting)
-    model = Model(setting.cells, setting.law, names=setting.names)
+    plain = setting.solve_plain()
+    model = setting.model()
     part = plain.shares[:, : model.overheads].sum(axis=1)
     free = max(len(setting.cells) - plain.active - len(setting.names), 1)
     error = max(setting.error(plain.sse, free), setting.floor)
@@ -52,16 +91,15 @@ def discounted(setting: Setting) -> Setting:
     return replace(setting, cells=replace(setting.cells, weights=weights))
 
 
-def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
+def judgeable(setting: Setting) -> tuple[Setting, Fitted, Regime | None]:
     """The cells that one law describes: all, or those from some size on, with what is left out.
 
     Growth is about large sizes, so small ones that follow another law (a window that is not full,
     blocks that do not fill, slices of a scheduler) may be left out, while the rest spans the range
     that a verdict needs. Each cell left out counts as a parameter: it could have been anything.
-    None is where n·log n describes what n does beyond some size only.
     """
-    choice = choose(setting)
-    best, leader = choice.fitted.score - STRICT, None
+    chosen = choose(setting)
+    best, leader = chosen.score - STRICT, None
     for name in setting.names:
         values = setting.cells.sizes[name]
         for start in setting.cells.distinct(name)[1:]:
@@ -70,15 +108,15 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
             spent = len(setting.names) + int((~kept).sum())
             if not _enough(rest) or setting.best_criterion(spent) >= best:
                 break
-            plain = solve_plain(rest)
+            plain = rest.solve_plain()
             spent += plain.active
             free = len(rest.cells) - plain.active - len(setting.names)
             misfit = math.sqrt(plain.sse / max(free, 1))
             score = setting.criterion(plain.sse, spent)
             if score < best and misfit <= rest.largest_misfit:
                 best, leader = score, (rest, name, start)
-    if leader is None or _twin_gives_all(setting, best):
-        return setting, choice, None
+    if leader is None:
+        return setting, chosen, None
     rest, name, start = leader
     first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
     left_out = Regime(
@@ -90,16 +128,8 @@ def judgeable(setting: Setting) -> tuple[Setting, Choice, Regime | None]:
     return rest, choose(rest), left_out
 
 
-def _twin_gives_all(setting: Setting, score: float) -> bool:
-    """Whether the law with a logarithm more or less does about as well, and leaves nothing out."""
-    return any(
-        fit_plain(replace(setting, law=law)).score < score + STRICT
-        for law in twins(setting.law, setting.law.names)
-    )
-
-
 def _enough(setting: Setting) -> bool:
     """Whether the cells that are left still span what a verdict needs."""
-    size = Model(setting.cells, setting.law, names=setting.names).size + len(setting.names)
+    size = setting.model().size + len(setting.names)
     long = all(long_enough(setting.cells, name) for name in setting.names)
     return long and len(setting.cells) >= size + FEWEST_FREE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -86,28 +86,6 @@ class Regime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """What `judge` finds; what is not told here is as in `Fit`.
-
-    `given` are the cells that came to it, `cells` those that it chose and weighed.
-    """
-
-    given: Cells
-    cells: Cells
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    exponents: Mapping[str, Interval] = field(default_factory=dict)
-    terms: tuple[Term, ...] = ()
-    leading: tuple[Leading, ...] = ()
-    overhead: float | None = None
-    regimes: tuple[Regime, ...] = ()
-    rms_residual: float | None = None
-    basis: Basis | None = None
-    held: tuple[str, ...] = ()
-    counted: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Fit:
     """A claim judged on one group of cells.
 
@@ -124,9 +102,9 @@ class Fit:
     of a cost without noise, and where it holds.
     """
 
-    group: Mapping[str, Any]
     claim: str
     verdict: Verdict
+    group: Mapping[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     exponents: Mapping[str, Interval] = field(default_factory=dict)
     terms: tuple[Term, ...] = ()
@@ -152,6 +130,20 @@ class Fit:
     held: tuple[str, ...] = ()
     counted: str | None = None
     basis: Basis | None = field(default=None, repr=False, compare=False)
+
+    def of(self, cells: Cells) -> Self:
+        """The fit with what there is to say of the cells that it was judged on."""
+        ends = {name: (float(v.min()), float(v.max())) for name, v in cells.sizes.items() if v.size}
+        return replace(
+            self,
+            cells=len(cells),
+            ranges={name: pair for name, pair in ends.items() if all(map(math.isfinite, pair))},
+            levels={name: int(cells.distinct(name).size) for name in cells.sizes},
+            readings=int(cells.visits.sum()) + cells.set_aside,
+            set_aside=cells.set_aside,
+            censored=cells.censored,
+            scatter=cells.scatter,
+        )
 
     @cached_property
     def ensemble(self) -> Ensemble | None:

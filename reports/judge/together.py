@@ -20,7 +20,8 @@ from reports.judge.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough, wi
 from reports.judge.models.error_scale import REACH, Setting
 from reports.judge.models.explanations import PRICE
 from reports.judge.models.intervals import MOST_VARIABLES, intervals, search
-from reports.judge.models.model import Held, Model, least
+from reports.judge.models.model import LeastShare, Model
+from reports.judge.models.non_negative import least_squares
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import logarithm
 from reports.laws.monomials import Floats
@@ -263,15 +264,15 @@ class _Pooled:
         """
         quantile = float(t_distribution.ppf((1 + confidence) / 2, max(self.free, 1)))
         for j in range(len(self.models[0].leading)):
-            free, held, small = 0.0, 0.0, 0
+            free, visible, small = 0.0, 0.0, 0
             for model in self.models:
                 columns = model.columns_at(model.claimed)
-                free += least(columns, model.target)
-                held += least(*model.held(columns, Held(term=j, share=VISIBLE_SHARE)))
+                free += least_squares(columns, model.target)
+                visible += model.squares_with(columns, LeastShare(term=j, share=VISIBLE_SHARE))
                 share = model.solve(model.claimed).shares[:, len(model.terms) + j]
                 small += float(share.max()) < VISIBLE_SHARE
             error = max(free / max(self.free, 1), self._least**2)
             few = small >= (1 - MOST_MISSING) * len(self.models)
-            if few and held > free + error * quantile**2:
+            if few and visible > free + error * quantile**2:
                 return True
         return False

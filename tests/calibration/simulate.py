@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from reports.judge.models.model import lower_terms
+from reports.judge.models.related_terms import lower_terms
 from reports.laws.grammar import parse, parse_monomial
 from reports.laws.monomials import Floats, Monomial
 from tests.calibration.scenarios import Design, Disturbance, Truth

@@ -18,8 +18,8 @@ import numpy as np
 from reports.cells.cells import Cells
 from reports.judge.findings import long_enough
 from reports.judge.models.non_negative import Mask
-from reports.judge.models.outgrowing import outgrowing
-from reports.judge.result import Judgement, Leading, Regime, Term, Verdict
+from reports.judge.models.related_terms import outgrowing
+from reports.judge.result import Fit, Leading, Regime, Term, Verdict
 from reports.laws.monomials import Floats, Law, Monomial
 from reports.text.interval import Interval
 
@@ -75,11 +75,11 @@ class Polynomial:
         whole = "".join(parts).removeprefix(" + ").strip() or "0"
         return f"{whole} ({self.where or ', '.join(sides)})"
 
-    def judgement(self, found: Judgement, law: Law) -> Judgement:
-        """What was found of a cost by fitting it, with what its polynomial says instead."""
+    def judged(self, found: Fit, given: Cells, law: Law) -> Fit:
+        """The fit of a cost on the cells that were given, with what its polynomial says instead."""
         verdict, grounds = self.ruling(law)
         notes = [code for code in found.reasons if code == "censored_cells"]
-        cells = found.given.only(self.cells)
+        cells = given.only(self.cells)
         sizes = cells.sizes
         ones = np.ones(len(cells))
         parts = np.column_stack([c * term.evaluate(sizes) * ones for term, c in self.terms])
@@ -93,8 +93,7 @@ class Polynomial:
         exact = {name: Interval(estimate=p, low=p, high=p) for name, p in power.items()}
         first = next(iter(sizes.values()))
         return replace(
-            found,
-            cells=cells,
+            found.of(cells),
             verdict=verdict,
             reasons=(
                 *grounds,
@@ -120,7 +119,7 @@ class Polynomial:
             ),
             overhead=float(sum(shares[largest, k] for t, k in place.items() if not t.names)),
             regimes=(
-                *self._left_out(found.given),
+                *self._left_out(given),
                 Regime(
                     name="counted range",
                     start=float(first.min()),

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.cells.cells import Cells
-from reports.judge.models.model import lower_terms
 from reports.judge.models.non_negative import Mask
+from reports.judge.models.related_terms import lower_terms
 from reports.laws.monomials import Floats, Law, Monomial
 
 FEWEST_CELLS = 4  # on each side: fewer cannot show a coefficient apart from a lower-order term
@@ -105,25 +105,6 @@ def _by_degrees(
                     above=above,
                     physical=dearer is None,
                 )
-
-
-def ramps(cells: Cells, law: Law) -> Iterator[Floats]:
-    """Jumps with one level half-way, of what passes the threshold."""
-    for values in _causes(cells, law):
-        logs = np.log(values)
-        levels = _levels(logs)
-        for below, above in zip(levels[:-2], levels[2:], strict=True):
-            yield np.where(logs <= below, 0.0, np.where(logs >= above, 1.0, 0.5))
-
-
-def _causes(cells: Cells, law: Law) -> Iterator[Floats]:
-    workspace = cells.covariates.get("workspace_bytes")
-    if workspace is not None and np.isfinite(workspace).all() and (workspace > 0).all():
-        yield workspace
-    for term in _working_sets(cells, law):
-        values = term.evaluate(cells.sizes)
-        if (values > 0).all():  # the logarithm of 1 is no size
-            yield values
 
 
 def _by_faults(cells: Cells) -> Iterator[Break]:

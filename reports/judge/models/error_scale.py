@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Unpack
 
 from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
 from reports.cells.cells import Cells
+from reports.judge.models.intervals import search
+from reports.judge.models.model import Columns, Model, Solution
 from reports.laws.monomials import Law
 
 STRICT = 10.0
@@ -46,6 +49,15 @@ class Setting:
         """
         squares = self.cells.weights**2
         return float(squares.size * (squares**2).sum() / squares.sum() ** 2)
+
+    def model(self, **columns: Unpack[Columns]) -> Model:
+        """The claimed law on these cells, with other columns than the usual ones, if any."""
+        return Model(self.cells, self.law, names=self.names, **columns)
+
+    def solve_plain(self) -> Solution:
+        """The claimed law with free exponents, without price and intervals: for a first look."""
+        model = self.model()
+        return model.solve(search(model.values, *model.bounds(REACH)).best)
 
     @property
     def floor(self) -> float:

@@ -18,8 +18,9 @@ from reports.judge.models import jumps
 from reports.judge.models.breaks import Break
 from reports.judge.models.error_scale import REACH, STRICT, Setting
 from reports.judge.models.intervals import Search, intervals, search
-from reports.judge.models.model import Model, Solution, lower_terms, near_terms
+from reports.judge.models.model import Model, Solution
 from reports.judge.models.outgrowing import best_rival
+from reports.judge.models.related_terms import lower_terms, near_terms
 from reports.laws.monomials import Floats, Monomial
 
 PRICE = 0.5
@@ -50,7 +51,6 @@ class Fitted:
     found: Search
     solution: Solution
     margin: float
-    also: tuple[Model, ...]
     free: int
     misfit: float
     score: float
@@ -60,31 +60,25 @@ class Fitted:
 
     @cached_property
     def intervals(self) -> Ends:
-        """The interval of each exponent; sought when somebody asks, since it takes longest.
-
-        It holds what any of the models `also` leaves open too.
-        """
+        """The interval of each exponent; sought when somebody asks, since it takes longest."""
         count = len(self.model.names)
         if self.margin <= 0:
             return tuple((None, None) for _ in range(count))
-        models = (self.model, *self.also)
         return intervals(
-            lambda thetas: np.min([one.values(thetas, self.price) for one in models], axis=0),
+            lambda thetas: self.model.values(thetas, self.price),
             self.found,
             self.found.value + self.margin,
             count,
         )
 
+    @property
+    def at_the_claim(self) -> Floats:
+        """The claimed exponents, at the jump that was found."""
+        return np.append(self.model.claimed, self.found.best[self.model.claimed.size :])
+
     def share(self, leading: int) -> float:
         """The most that one leading term weighs in any cell."""
         return float(self.solution.shares[:, len(self.model.terms) + leading].max())
-
-    @property
-    def rival_share(self) -> float:
-        """The most that outgrowing terms weigh in any cell, 0 without one."""
-        first = self.model.overheads
-        shares = self.solution.shares[:, first : first + len(self.rival)].sum(axis=1)
-        return float(shares.max())
 
     @property
     def factor(self) -> float:
@@ -92,14 +86,6 @@ class Fitted:
         if self.broken is None:
             return 1.0
         return jumps.factor_of(self.broken, self.model, self.solution)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The chosen explanation, and whether another kind explains the cells as well."""
-
-    fitted: Fitted
-    tie: bool
 
 
 def fit_model(
@@ -111,12 +97,8 @@ def fit_model(
     rival: Sequence[Monomial] = (),
     start: Floats | None = None,
     hint: Floats | None = None,
-    also: Sequence[Model] = (),
 ) -> Fitted:
-    """Search the exponents of a model, unless they are given, and their confidence intervals.
-
-    An interval holds what any of the models `also` leaves open too.
-    """
+    """Search the exponents of a model, unless they are given, and their confidence intervals."""
     if start is None:
         found = _searched(model, price, hint)
     else:
@@ -133,7 +115,6 @@ def fit_model(
         found=found,
         solution=solution,
         margin=0.0 if free < 1 else setting.threshold(solution.sse, free) - solution.sse,
-        also=tuple(also),
         free=max(free, 1),
         misfit=math.sqrt(solution.sse / max(free, 1)),
         score=setting.criterion(solution.sse, spent),
@@ -145,7 +126,7 @@ def fit_model(
 
 def fit_plain(setting: Setting) -> Fitted:
     """The claimed law with free exponents: first without a price, which tells the noise."""
-    return fit_priced(setting, Model(setting.cells, setting.law, names=setting.names))
+    return fit_priced(setting, setting.model())
 
 
 def fit_priced(setting: Setting, model: Model, rival: Sequence[Monomial] = ()) -> Fitted:
@@ -163,11 +144,7 @@ def _price(setting: Setting, model: Model, sse: float) -> float:
 
 
 def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
-    """The best exponents near the claimed ones, or far above them where growth is plainly steep.
-
-    A cost that jumps at its last size or two looks like a steep power too. A far exponent is
-    therefore believed only where its term is most of the cost at several sizes.
-    """
+    """The best exponents near the claimed ones, or far above them where growth is plainly steep."""
 
     def objective(thetas: Floats) -> Floats:
         return model.values(thetas, price)
@@ -179,26 +156,33 @@ def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
             return near
         high = np.where(ends, model.claimed + 2 * (high - model.claimed), high)
         found = search(objective, low, high, hint)
+    return found if found is near or _is_steep(model, found, price) else near
+
+
+def _is_steep(model: Model, found: Search, price: float) -> bool:
+    """Whether the far exponent's term is most of the cost at several sizes.
+
+    A cost that jumps at its last size or two looks like a steep power too.
+    """
     shares = model.solve(found.best, price).shares
     leads = shares[:, len(model.terms) :].sum(axis=1) >= MOST_OF_IT
     far = [
         name
-        for name, end, claim in zip(model.names, high, model.claimed, strict=True)
+        for name, end, claim in zip(model.names, found.high, model.claimed, strict=True)
         if end > claim + REACH
     ]
-    plain = all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
-    return found if plain else near
+    return all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
 
 
-def choose(setting: Setting) -> Choice:
+def choose(setting: Setting) -> Fitted:
     """Fit the explanations and choose; the simplest unless another leads by the strict margin."""
     cells, law, names = setting.cells, setting.law, setting.names
     plain = fit_plain(setting)
     if setting.best_criterion(len(names) + 2) >= plain.score - STRICT:
-        return Choice(fitted=plain, tie=False)  # nothing richer could lead
+        return plain  # nothing richer could lead
     unlogged = near_terms(law)
     if unlogged and all(is_long(cells, name) for term in unlogged for name in term.names):
-        model = Model(cells, law, names=names, lower=(*lower_terms(law), *unlogged))
+        model = setting.model(lower=(*lower_terms(law), *unlogged))
         beside = fit_priced(setting, model)
         if beside.score < plain.score - STRICT:
             plain = beside
@@ -206,34 +190,22 @@ def choose(setting: Setting) -> Choice:
     small = [one for one in breaks if _is_small(one)]
     leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
     rival = best_rival(setting, plain.score - STRICT)
-    for one in leading:
-        if rival is not None and rival[1] < one.standing - STRICT:
-            break
+    if leading and (rival is None or rival[1] >= leading[0].standing - STRICT):
+        one = leading[0]
         price = _price(setting, one.model, one.solution.sse)
         start = jumps.near(one.model, one.solution.theta, price)
-        also = jumps.alternatives(setting, one.found)
-        fitted = fit_model(setting, one.model, price, broken=one.found, start=start, also=also)
-        near = rival is not None and rival[1] < one.standing + STRICT
-        return Choice(fitted=fitted, tie=near)
+        return fit_model(setting, one.model, price, broken=one.found, start=start)
     change = min((one.standing for one in small), default=math.inf)
     if rival is None or change <= rival[1] + STRICT:  # no other law explains as much
-        return Choice(fitted=plain, tie=False)
-    model = Model(cells, law, names=names, extra=rival[0])
-    return Choice(fitted=fit_priced(setting, model, rival[0]), tie=False)
+        return plain
+    model = setting.model(extra=rival[0])
+    return fit_priced(setting, model, rival[0])
 
 
 def is_long(cells: Cells, name: str) -> bool:
     """Whether a size spans so much that a logarithm is no cache that is left by degrees."""
     values = cells.sizes[name]
     return math.log2(float(values.max() / values.min())) >= LONG
-
-
-def small_change(setting: Setting, chosen: Fitted) -> float:
-    """The criterion of the best change of the cost that is too small for a regime."""
-    if chosen.broken is not None or chosen.rival:
-        return math.inf
-    breaks = jumps.best_breaks(setting, [chosen.model.claimed, chosen.found.best])
-    return min((one.standing for one in breaks if _is_small(one)), default=math.inf)
 
 
 def _is_small(one: jumps.Divided) -> bool:

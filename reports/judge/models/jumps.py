@@ -14,8 +14,9 @@ import numpy as np
 from reports.judge.models.breaks import Break, candidates, spills
 from reports.judge.models.error_scale import REACH, Setting
 from reports.judge.models.intervals import LEAST_STEP, descend
-from reports.judge.models.model import Model, Solution, lower_terms
+from reports.judge.models.model import Model, Solution
 from reports.judge.models.non_negative import column_lengths
+from reports.judge.models.related_terms import lower_terms
 from reports.laws.monomials import Floats, Monomial
 
 PHYSICAL_BONUS = 6.0
@@ -23,7 +24,6 @@ PHYSICAL_BONUS = 6.0
 FEWEST_FREE = 5  # degrees of freedom that a break must leave: fewer, and it explains anything
 MOST_TRIED = 24  # breaks that are tried at the starts, after all were ranked
 MOST_FITTED = 4  # breaks whose exponents are searched
-CAPACITIES = 2  # of a cache, on either side of the best: half to twice
 ROUGH_STEP = 8 * LEAST_STEP  # of those that are compared; the chosen one is sought anew
 _LOG_JUMPS = tuple(math.log(f) for f in (0.33, 0.7, 1.2, 1.5, 2.2, 3.3))
 
@@ -47,25 +47,11 @@ class Divided:
         return factor_of(self.found, self.model, self.solution)
 
 
-def alternatives(setting: Setting, found: Break) -> list[Model]:
-    """Where the cost rises by degrees: the models with a little more and less of a cache.
-
-    The readings do not tell the capacity well, and with it goes a part of the exponent.
-    """
-    if found.gradual is None:
-        return []
-    ordered = [one for one in spills(setting.cells, setting.law) if one.dearer == found.dearer]
-    place = next(k for k, one in enumerate(ordered) if (one.rise == found.rise).all())
-    near = ordered[max(0, place - CAPACITIES) : place + CAPACITIES + 1]
-    return [_model(setting, one, one.dearer) for one in near if one is not ordered[place]]
-
-
 def _model(setting: Setting, one: Break, onset: Monomial | None) -> Model:
     """The claimed law with a break: of everything, or of one term only."""
-    cells, law, names = setting.cells, setting.law, setting.names
     if onset is None:
-        return Model(cells, law, names=names, later=one.rise)
-    return Model(cells, law, names=names, onsets=((onset, one.rise),))
+        return setting.model(later=one.rise)
+    return setting.model(onsets=((onset, one.rise),))
 
 
 def factor_of(found: Break, model: Model, solution: Solution) -> float:
@@ -126,7 +112,7 @@ def _ranked(setting: Setting, starts: Sequence[Floats]) -> list[tuple[Break, Mon
     breaks = candidates(setting.cells, setting.law) + spills(setting.cells, setting.law)
     if not breaks:
         return []
-    plain = Model(setting.cells, setting.law, names=setting.names)
+    plain = setting.model()
     rises = np.column_stack([one.rise for one in breaks])
     order = lower_terms(setting.law)
     rows: dict[tuple[int, Monomial | None], float] = {}

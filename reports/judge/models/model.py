@@ -20,21 +20,24 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from reports.cells.cells import Cells
-from reports.judge.models.non_negative import FixedColumns, Mask, column_lengths
+from reports.judge.models.non_negative import (
+    FixedColumns,
+    Mask,
+    allowed_sets,
+    column_lengths,
+    least_squares,
+    without_share,
+)
+from reports.judge.models.related_terms import lower_terms
 from reports.laws.monomials import Floats, Law, Monomial
 
-MOST_LOWER = 3
-"""Lower-order terms that may be there at once; two, where there are so many that it takes long."""
-MOST_SUBSETS = 300
 _MOST_KEPT = 32  # jumps whose columns are kept solved
-LEAST_GAP = Fraction(1, 2)
-"""By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +62,20 @@ class Solution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class LeastShare:
     """A leading term, by its number, and the share that it has at least where it weighs most."""
 
     term: int
     share: float
+
+
+class Columns(TypedDict, total=False):
+    """The columns of a model beside the usual ones; `Model` says what each is."""
+
+    later: Mask | Floats | None
+    extra: Sequence[Monomial]
+    onsets: Sequence[tuple[Monomial, Mask | Floats]]
+    lower: Sequence[Monomial] | None
 
 
 class Model:
@@ -118,7 +130,7 @@ class Model:
         self._log_parts = scale * self._log_parts
         self._target = cells.weights
         shape = (self.overheads, len(self.extra), len(self.lower), len(self.leading))
-        self._sets, self._priced = _sets(*shape)
+        self._sets, self._priced = allowed_sets(*shape)
         self._fixed_columns: dict[float, FixedColumns] = {}
 
     @property
@@ -224,10 +236,10 @@ class Model:
             fitted=fitted,
         )
 
-    def held(self, matrix: Floats, held: Held) -> tuple[Floats, Floats]:
-        """The columns, and what a leading term leaves them of the target with its least share."""
-        column = matrix[:, len(self.terms) + held.term]
-        return matrix, without_share(self._target, column, held.share)
+    def squares_with(self, columns: Floats, share: LeastShare) -> float:
+        """The sum of squared residuals where a leading term has a share at least."""
+        column = columns[:, len(self.terms) + share.term]
+        return least_squares(columns, without_share(self._target, column, share.share))
 
     def columns_at(self, theta: Floats) -> Floats:
         """The columns, relative to the measured cost and weighted, at these exponents."""
@@ -274,70 +286,6 @@ class Model:
         """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
         scale = np.exp(self._exponents(theta[None])[0] @ np.log(self._largest))
         return np.concatenate([np.ones(len(self.terms)), scale])
-
-
-@cache
-def _sets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask, Floats]:
-    """The subsets of columns without exponents, a row each, and how many are lower-order terms."""
-    first = overheads + extra
-    free = list(itertools.product((False, True), repeat=first))
-    picks: list[tuple[int, ...]] = []
-    for most in range(MOST_LOWER + 1):
-        more = list(itertools.combinations(range(first, first + lower), most))
-        if most > 2 and (len(picks) + len(more)) * len(free) * 2**leading > MOST_SUBSETS:
-            break
-        picks += more
-    rows = np.zeros((len(picks) * len(free), first + lower), dtype=np.bool_)
-    for row, (pick, flags) in zip(rows, itertools.product(picks, free), strict=True):
-        row[list(pick)] = True
-        row[:first] = flags
-    return rows, rows[:, first:].sum(axis=1).astype(np.float64)
-
-
-@cache
-def lower_terms(law: Law) -> tuple[Monomial, ...]:
-    """The lower-order terms that a program with this law may have, the constant left out.
-
-    Its divisors, but for those within half a power of a leading term: n² beside n²·log n or
-    n^2.2 looks like another exponent over any range that can be measured.
-    """
-    kept = []
-    for term in law.divisors():
-        near = any(_gap(term, lead) < LEAST_GAP for lead in law.leading if term.divides(lead))
-        if term.names and not near:
-            kept.append(term)
-    return tuple(kept)
-
-
-def near_terms(law: Law) -> tuple[Monomial, ...]:
-    """The leading terms without their logarithms: as much n is often there beside n·log n."""
-    found = []
-    for lead in law.leading:
-        fewer = {f.name: min(f.log_power, Fraction(0)) for f in lead.factors}
-        plain = Monomial.of({f.name: f.power for f in lead.factors}, fewer)
-        if plain != lead and plain.names:
-            found.append(plain)
-    return tuple(dict.fromkeys(found))
-
-
-def _gap(term: Monomial, lead: Monomial) -> Fraction:
-    return sum((f.power - term.power(f.name) for f in lead.factors), start=Fraction(0))
-
-
-def without_share(target: Floats, column: Floats, share: float) -> Floats:
-    """What is left of a target beside a column with a share of the cell where it weighs most."""
-    most = float((column / target).max())
-    return np.asarray(target - column * (share / most if most > 0 else 0.0))
-
-
-def least(matrix: Floats, target: Floats) -> float:
-    """The smallest sum of squared residuals with coefficients of zero or more."""
-    from scipy.optimize import nnls
-
-    if not matrix.shape[1]:
-        return float(target @ target)
-    _, norm = nnls(matrix / column_lengths(matrix), target, maxiter=20 * matrix.shape[1] + 50)
-    return float(norm) ** 2
 
 
 def _log_part(term: Monomial, sizes: Mapping[str, Floats]) -> Floats:

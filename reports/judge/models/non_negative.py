@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from reports.laws.monomials import Floats
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.intp]
 
+MOST_LOWER = 3
+"""Lower-order terms that may be there at once; two, where there are so many that it takes long."""
+MOST_SUBSETS = 300
 _RIDGE = 1e-12
 _LEAST = -1e-9  # of a coefficient, columns having length 1: rounding
 _INDEPENDENT = 1e-10  # of a column's square that the others must leave unexplained
@@ -129,3 +133,37 @@ def column_lengths(columns: Floats) -> Floats:
     most = np.where(most > 0, most, 1.0)  # squares of huge columns would be infinite
     lengths = most * np.sqrt(((columns / most[..., None, :]) ** 2).sum(axis=-2))
     return np.asarray(np.where(lengths > 0, lengths, 1.0))
+
+
+def without_share(target: Floats, column: Floats, share: float) -> Floats:
+    """What is left of a target beside a column with a share of the cell where it weighs most."""
+    most = float((column / target).max())
+    return np.asarray(target - column * (share / most if most > 0 else 0.0))
+
+
+def least_squares(matrix: Floats, target: Floats) -> float:
+    """The smallest sum of squared residuals with coefficients of zero or more."""
+    from scipy.optimize import nnls
+
+    if not matrix.shape[1]:
+        return float(target @ target)
+    _, norm = nnls(matrix / column_lengths(matrix), target, maxiter=20 * matrix.shape[1] + 50)
+    return float(norm) ** 2
+
+
+@cache
+def allowed_sets(overheads: int, extra: int, lower: int, leading: int) -> tuple[Mask, Floats]:
+    """The subsets of columns without exponents, a row each, and how many are lower-order terms."""
+    first = overheads + extra
+    free = list(itertools.product((False, True), repeat=first))
+    picks: list[tuple[int, ...]] = []
+    for most in range(MOST_LOWER + 1):
+        more = list(itertools.combinations(range(first, first + lower), most))
+        if most > 2 and (len(picks) + len(more)) * len(free) * 2**leading > MOST_SUBSETS:
+            break
+        picks += more
+    rows = np.zeros((len(picks) * len(free), first + lower), dtype=np.bool_)
+    for row, (pick, flags) in zip(rows, itertools.product(picks, free), strict=True):
+        row[list(pick)] = True
+        row[:first] = flags
+    return rows, rows[:, first:].sum(axis=1).astype(np.float64)

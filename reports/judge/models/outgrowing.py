@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 
 from reports.judge.models.error_scale import STRICT, Setting
-from reports.judge.models.model import Model
 from reports.judge.models.non_negative import Mask
-from reports.judge.models.plain import solve_plain
-from reports.laws.monomials import Law, Monomial
+from reports.judge.models.related_terms import outgrowing
+from reports.laws.monomials import Monomial
 
 LIKELIEST = 4  # terms: one of them is among the two that may be there
 
@@ -22,16 +20,6 @@ LIKELIEST = 4  # terms: one of them is among the two that may be there
 def rivals(setting: Setting) -> list[Monomial]:
     """Terms that outgrow the claim in some size, by one whole power, or up to the square."""
     return outgrowing(setting.law, setting.names)
-
-
-def outgrowing(law: Law, names: Sequence[str]) -> list[Monomial]:
-    """The products of whole powers of these sizes that a law does not cover."""
-    tops = [max(*(math.ceil(t.power(name)) + 1 for t in law.leading), 2) for name in names]
-    terms = [
-        Monomial.of(dict(zip(names, powers, strict=True)))
-        for powers in product(*(range(top + 1) for top in tops))
-    ]
-    return [term for term in terms if not law.covers(term)]
 
 
 def shows_beyond(setting: Setting, term: Monomial) -> bool:
@@ -70,14 +58,14 @@ def _leads(setting: Setting, terms: Sequence[Monomial], kept: Mask) -> bool:
     rest = replace(setting, cells=setting.cells.only(kept))
     if len(rest.cells) <= _columns(setting, terms):
         return False
-    model = Model(rest.cells, setting.law, names=setting.names, extra=terms)
-    plain, beside = solve_plain(rest), model.solve(model.claimed)
+    model = rest.model(extra=terms)
+    plain, beside = rest.solve_plain(), model.solve(model.claimed)
     without = rest.criterion(plain.sse, plain.active + len(setting.names))
     return rest.criterion(beside.sse, beside.active + len(terms)) < without - STRICT
 
 
 def _columns(setting: Setting, terms: Sequence[Monomial]) -> int:
-    model = Model(setting.cells, setting.law, names=setting.names, extra=terms)
+    model = setting.model(extra=terms)
     return model.size + len(setting.names)
 
 
@@ -107,7 +95,7 @@ def _beside(
     """Those terms that are all there beside the claimed law, the best first."""
     found = []
     for terms in choices:
-        model = Model(setting.cells, setting.law, names=setting.names, extra=terms)
+        model = setting.model(extra=terms)
         solution = model.solve(model.claimed)
         if (solution.coefficients[model.overheads :][: len(terms)] > 0).all():
             found.append((terms, setting.criterion(solution.sse, solution.active + len(terms))))

@@ -68,7 +68,7 @@ def test_half_of_a_claimed_logarithm_may_be_missing_at_the_largest_size(
     found = fit(sweep([(1.0, "n^2*d")]), claim=claim)
     assert found.basis is not None
     setting = found.basis.setting
-    (least, most), d = allowed_exponents(setting, choose(setting).fitted, 0.1)
+    (least, most), d = allowed_exponents(setting, choose(setting), 0.1)
     half = 0.5 / math.log(8192)
     assert 2 - least == pytest.approx(half if "*log" in claim else 0.1)
     assert most - 2 == pytest.approx(half if "/log" in claim else 0.1)

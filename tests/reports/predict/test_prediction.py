@@ -115,7 +115,7 @@ def test_sizes_before_a_jump_are_told_to_follow_another_law(sweep: Sweep) -> Non
         ),
         "n^2*d",
     )
-    found = draw(setting, choose(setting).fitted)
+    found = draw(setting, choose(setting))
     assert "before a jump" in predict(found, {"n": 256, "d": 128}, confidence=0.95).text
     assert "before a jump" not in predict(found, {"n": 8192, "d": 512}, confidence=0.95).text
 

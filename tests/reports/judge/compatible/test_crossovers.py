@@ -21,7 +21,7 @@ def ensemble_of(table: pd.DataFrame, claim: str, *, choosing: bool = False) -> E
     names = tuple(name for name in ("n", "d") if cells.distinct(name).size > 1)
     law = parse(claim).only(frozenset(names))
     setting = Setting(cells=cells, law=law, names=names, confidence=0.95, exact=False)
-    return draw(setting, choose(setting).fitted if choosing else fit_plain(setting))
+    return draw(setting, choose(setting) if choosing else fit_plain(setting))
 
 
 def found(table: pd.DataFrame, claim: str) -> dict[tuple[str, str], Crossover]:

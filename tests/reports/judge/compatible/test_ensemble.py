@@ -102,7 +102,7 @@ def test_beyond_a_jump_the_laws_are_those_of_the_last_regime(sweep: Sweep) -> No
         factor=lambda n, d: np.where(n * n * d > 2**27, 3.0, 1.0),
     )
     setting, _ = fitted(table, "n^2*d")
-    ensemble = draw(setting, choose(setting).fitted)
+    ensemble = draw(setting, choose(setting))
     n, d = ensemble.cells.T
     np.testing.assert_array_equal(ensemble.last, n * n * d > 2**27)
     assert len(ensemble.measured["n"]) == ensemble.last.sum() < len(ensemble.cells)

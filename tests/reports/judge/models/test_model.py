@@ -11,7 +11,8 @@ from scipy.optimize import nnls
 
 from reports.cells.cells import Cells, cells_of
 from reports.judge.models.intervals import descend, search
-from reports.judge.models.model import Held, Model, least, lower_terms
+from reports.judge.models.model import LeastShare, Model
+from reports.judge.models.related_terms import lower_terms
 from reports.laws.grammar import parse, parse_monomial
 from reports.laws.monomials import Floats
 
@@ -123,7 +124,7 @@ def test_a_leading_term_held_at_a_share_has_that_much_at_least(sweep: Sweep) -> 
     assert 0.5 < true < 1
     shares = (0.1, 0.5, true, (1 + true) / 2)
     *enough, too_much = (
-        least(*model.held(model.columns_at(model.claimed), Held(term=0, share=share)))
+        model.squares_with(model.columns_at(model.claimed), LeastShare(term=0, share=share))
         for share in shares
     )
     assert enough == pytest.approx([0, 0, 0], abs=1e-12)
