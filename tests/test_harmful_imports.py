@@ -7,6 +7,9 @@ import pytest
 
 from tests.planted_sweep import PlantedSweep, sweep_planted
 
+# One process has the sweep that all of these look at.
+pytestmark = pytest.mark.xdist_group("harmful_imports")
+
 ROUNDS = 3
 CELLS = 3
 

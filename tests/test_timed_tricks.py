@@ -10,10 +10,13 @@ import pytest
 
 from tests.planted_sweep import PlantedSweep, sweep_planted
 
+# One process has the sweep that all of these look at.
+pytestmark = pytest.mark.xdist_group("timed_tricks")
+
 PLAN = """
     time_budget_s = 150
     rounds = 4
-    turn_s = 3
+    turn_s = {turn_s}
     threads = 1
 
     [[series]]
@@ -204,7 +207,7 @@ class Swept(NamedTuple):
 def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Swept:
     sweep = sweep_planted(
         tmp_path_factory.mktemp("tricks"),
-        plan=PLAN,
+        plan=PLAN.format(turn_s=1 if request.param is FEW else 3),
         files={"tricks.py": TRICKS},
         specs=[f"tricks.py:{name}" for name in request.param],
         settings=SETTINGS,
@@ -235,5 +238,6 @@ def test_where_a_kernel_is_right_it_is_timed_and_marked(swept):
 
 
 def test_the_implementation_beside_them_is_whole(swept):
+    assert {one.reason for one in swept.sweep.of("sdpa")} == {None}
     assert set(swept.statuses("sdpa", (320, 384, 640)).values()) == {"measured"}
     assert "sdpa †" not in swept.sweep.stderr

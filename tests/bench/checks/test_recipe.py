@@ -35,30 +35,28 @@ def equal(left: Inputs, right: Inputs) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_every_recipe_gives_the_shapes_and_dtypes_of_its_case(name):
-    one = CASES[name]
-    case = one.case
-
-    inputs = build(one, seed=0)
-
-    assert inputs.query.shape == (*one.leading, case.seq_len, case.head_dim)
-    assert inputs.key.shape == (*one.leading, case.key_len, case.head_dim)
-    assert inputs.value.shape == (*one.leading, case.key_len, case.value_dim)
-    assert inputs.grad_output.shape == (*one.leading, case.seq_len, case.value_dim)
-    floats = [inputs.query, inputs.key, inputs.value, inputs.grad_output]
-    if case.mask == "none":
-        assert inputs.attn_mask is None
-    else:
-        assert inputs.attn_mask is not None
-        scores = (*one.leading, case.seq_len, case.key_len)
-        assert torch.broadcast_shapes(inputs.attn_mask.shape, scores) == scores
-        if case.mask == "boolean":
-            assert inputs.attn_mask.dtype == torch.bool
+def test_every_recipe_gives_the_shapes_and_dtypes_of_its_case():
+    for name in CASES:
+        one = CASES[name]
+        case = one.case
+        inputs = build(one, seed=0)
+        assert inputs.query.shape == (*one.leading, case.seq_len, case.head_dim)
+        assert inputs.key.shape == (*one.leading, case.key_len, case.head_dim)
+        assert inputs.value.shape == (*one.leading, case.key_len, case.value_dim)
+        assert inputs.grad_output.shape == (*one.leading, case.seq_len, case.value_dim)
+        floats = [inputs.query, inputs.key, inputs.value, inputs.grad_output]
+        if case.mask == "none":
+            assert inputs.attn_mask is None
         else:
-            floats.append(inputs.attn_mask)
-    assert {tensor.dtype for tensor in floats} == {torch.float32}
-    assert all(bool(tensor.isfinite().all()) for tensor in floats[:4])
+            assert inputs.attn_mask is not None
+            scores = (*one.leading, case.seq_len, case.key_len)
+            assert torch.broadcast_shapes(inputs.attn_mask.shape, scores) == scores
+            if case.mask == "boolean":
+                assert inputs.attn_mask.dtype == torch.bool
+            else:
+                floats.append(inputs.attn_mask)
+        assert {tensor.dtype for tensor in floats} == {torch.float32}
+        assert all(bool(tensor.isfinite().all()) for tensor in floats[:4])
 
 
 @pytest.mark.parametrize("name", ["plain", "masked_rows_float", "packed", "offset", "banded_mask"])
@@ -132,28 +130,25 @@ def test_a_float_mask_has_the_dtype_of_the_query_and_a_boolean_one_stays_boolean
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].size < 100_000])
-def test_a_reader_who_pastes_the_recipe_gets_what_the_gate_ran(name, dtype):
-    one = with_dtype(name, dtype)
-    found: dict[str, Any] = {"attn_mask": None}
-
-    exec("\n".join(["import torch", *source(one, seed=7)]), found)
-
-    ours = tensors_of(build(one, seed=7))
-    for key, tensor in ours.items():
-        assert torch.equal(found[key], tensor)
-        assert found[key].stride() == tensor.stride()
-        assert found[key].storage_offset() == tensor.storage_offset()
-    assert (found["attn_mask"] is None) == ("attn_mask" not in ours)
+def test_a_reader_who_pastes_the_recipe_gets_what_the_gate_ran(dtype):
+    for name in [name for name in CASES if CASES[name].size < 100_000]:
+        one = with_dtype(name, dtype)
+        found: dict[str, Any] = {"attn_mask": None}
+        exec("\n".join(["import torch", *source(one, seed=7)]), found)
+        ours = tensors_of(build(one, seed=7))
+        for key, tensor in ours.items():
+            assert torch.equal(found[key], tensor)
+            assert found[key].stride() == tensor.stride()
+            assert found[key].storage_offset() == tensor.storage_offset()
+        assert (found["attn_mask"] is None) == ("attn_mask" not in ours)
 
 
-@pytest.mark.parametrize("name", AT_LEAST_ONE_KEY)
-def test_every_row_keeps_a_key_where_a_mask_does_not_promise_otherwise(name):
-    mask = build(CASES[name], seed=0).attn_mask
-
-    assert bool(mask.any(dim=-1).all())
-    if name not in ("boolean_mask_single_query", "mask_expanded"):  # of one row that is drawn
-        assert not bool(mask.all())
+def test_every_row_keeps_a_key_where_a_mask_does_not_promise_otherwise():
+    for name in AT_LEAST_ONE_KEY:
+        mask = build(CASES[name], seed=0).attn_mask
+        assert bool(mask.any(dim=-1).all())
+        if name not in ("boolean_mask_single_query", "mask_expanded"):  # of one row that is drawn
+            assert not bool(mask.all())
 
 
 @pytest.mark.parametrize(
@@ -277,8 +272,7 @@ def test_memory_situations_differ_from_plain_ones_in_where_tensors_lie(name):
         assert all(torch.equal(moved[key], usual[key]) for key in usual)
 
 
-@pytest.mark.parametrize("name", FOUR_DIMENSIONS)
-def test_every_recipe_runs_in_the_other_layout_too(name):
-    ours, theirs = build(CASES[name], seed=0), build(CASES[name], seed=0, layout="bshd")
-
-    assert equal(ours, theirs)
+def test_every_recipe_runs_in_the_other_layout_too():
+    for name in FOUR_DIMENSIONS:
+        ours, theirs = build(CASES[name], seed=0), build(CASES[name], seed=0, layout="bshd")
+        assert equal(ours, theirs)

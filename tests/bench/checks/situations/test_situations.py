@@ -164,19 +164,17 @@ def test_no_situation_asks_for_a_mask_and_a_triangle_at_once():
     assert not [one for one in CASES.values() if one.case.is_causal and one.case.mask != "none"]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_leading_dimensions_multiply_to_batch_and_heads(name):
-    one = CASES[name]
+def test_leading_dimensions_multiply_to_batch_and_heads():
+    for name in CASES:
+        one = CASES[name]
+        assert math.prod(one.leading) == one.case.batch * one.case.num_heads
 
-    assert math.prod(one.leading) == one.case.batch * one.case.num_heads
 
-
-@pytest.mark.parametrize("name", CASES)
-def test_a_situation_survives_the_way_between_processes(name):
-    sent = json.loads(json.dumps(asdict(CASES[name])))
-
-    assert CheckCase.from_plain(asdict(CASES[name])) == CASES[name]
-    assert CheckCase.from_plain(sent) == CASES[name]
+def test_a_situation_survives_the_way_between_processes():
+    for name in CASES:
+        sent = json.loads(json.dumps(asdict(CASES[name])))
+        assert CheckCase.from_plain(asdict(CASES[name])) == CASES[name]
+        assert CheckCase.from_plain(sent) == CASES[name]
 
 
 @pytest.mark.parametrize("name", ["plain", "scale", "two_dimensions", "masked_rows_float"])
