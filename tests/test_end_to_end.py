@@ -21,15 +21,15 @@ from bench.sweep.journal import PART_FILE
 pytestmark = pytest.mark.xdist_group("end_to_end")
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 3
+ROUNDS = 2
 CELLS = 2 * 4 * 3
 # Every first call is kept in a line, and every pass.
 ENOUGH = CELLS + 1
 PATIENCE_S = 60.0
 
 PLAN = """
-    rounds = 3
-    turn_s = 1.0
+    rounds = 2
+    turn_s = 0.5
     threads = 1
 
     [[series]]

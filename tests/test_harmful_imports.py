@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.planted_sweep import PlantedSweep, sweep_planted
+from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
 
 # One process has the sweep that all of these look at.
 pytestmark = pytest.mark.xdist_group("harmful_imports")
@@ -91,7 +91,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedSweep:
         plan=PLAN,
         files={f"{name}.py": BEGINNING + textwrap.dedent(text) for name, text in KERNELS.items()},
         specs=[f"{name}={name}.py:kernel" for name in KERNELS],
-        settings=SETTINGS,
+        settings=FEW_CHECKS + SETTINGS,
     )
 
 
