@@ -97,6 +97,7 @@ RULES = (
     _rule("saved by as much without logarithm", f"{J}.saving._with_plain_terms", to=inf),
     _rule("saved by a lead over many doublings", f"{J}.saving.is_long", to=False),
     _rule("saved by one jump", f"{J}.saving.one_jump_reaches", to=False),
+    _rule("one jump: half-way", f"{J}.saving.ramps", to=lambda *_: []),
     _constant(
         "one jump: plateau", f"{J}.saving._Jumps", _NoPlateau, f"{J}.saving.one_jump_reaches"
     ),
