@@ -29,8 +29,7 @@ MOST_CELLS = 1000
 """So many cells of a group are judged at most: what they say is no more exact with others."""
 MOST_GROUPS = 1000
 """Groups of one table that are judged at once."""
-MOST_TOLD = 5
-"""So many columns that vary among repeated readings are named."""
+MOST_TOLD = 5  # columns that vary among repeated readings are named
 MOST_COMPARED = 30
 """Up to so many groups are judged by the other statistic too, which takes as long again."""
 _CLAIM_COLUMNS: Mapping[str, str] = MappingProxyType({"workspace_bytes": "workspace_claim"})

@@ -1,9 +1,9 @@
 """What may explain the cells beside a claim that does not alone: asked before it is refuted.
 
 That is as much n beside n·log n, or one jump of the cost. The jump is a factor of up to 5 at a
-threshold; or one lower-order term costs more from there on; or all cells before the threshold read
-one value, as waiting for a scheduler's slice, or a launch that hides the work, makes them. The
-exponents are the claimed ones.
+threshold, at once or with one size half-way; or one lower-order term costs more from there on; or
+all cells before the threshold read one value, as waiting for a scheduler's slice, or a launch that
+hides the work, makes them. The exponents are the claimed ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from reports.judge.findings import VISIBLE_SHARE
-from reports.judge.models.breaks import FEWEST_CELLS, candidates
+from reports.judge.models.breaks import FEWEST_CELLS, candidates, ramps
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, STRICT, Setting
 from reports.judge.models.explanations import Fitted, is_long
 from reports.judge.models.model import LeastShare, Model
@@ -103,8 +103,9 @@ def one_jump_reaches(
     """
     cells = setting.cells
     sudden = [one.later.astype(np.float64) for one in candidates(cells, model.law, fewest)]
+    gradual = [ramp for ramp in ramps(cells, model.law) if 0 < ramp.min() + ramp.max() < 2]
     limit = setting.squares_below(score, model.solve(model.claimed).active + 2)
-    found = _Jumps(model, share).squares(sudden, limit)
+    found = _Jumps(model, share).squares(sudden, gradual, limit)
     return limit > 0 and any(squares < limit for squares in found)
 
 
@@ -118,7 +119,9 @@ class _Jumps:
         self._one = model.target / model.cells.cost  # what a cost of 1 in each cell is
         self._lower = [term.evaluate(model.cells.sizes) * self._one for term in model.lower]
 
-    def squares(self, sudden: Sequence[Floats], limit: float) -> Iterator[float]:
+    def squares(
+        self, sudden: Sequence[Floats], gradual: Sequence[Floats], limit: float
+    ) -> Iterator[float]:
         """Those of every jump, but for thresholds at which none can come below the limit."""
         for later, apart in zip(sudden, self._apart(sudden), strict=True):
             yield self._least(self._growing * later[:, None], self._one * (1 - later))
@@ -127,6 +130,9 @@ class _Jumps:
             for term in self._lower:
                 yield self._least(self._growing, term * later)
             yield self._with_factors(later)
+        for step, apart in zip(gradual, self._apart(gradual), strict=True):
+            if apart < limit:
+                yield self._with_factors(step)
 
     def _with_factors(self, step: Floats) -> float:
         """With the best factor: sought on a grid, then between its neighbours there."""
@@ -141,12 +147,12 @@ class _Jumps:
 
     def _apart(self, steps: Sequence[Floats]) -> Floats:
         """With coefficients of any sign, and others on each level of a step: a lower bound."""
-        room = max(1, _MOST_NUMBERS // (self._target.size * (1 + 2 * self._growing.shape[1])))
+        room = max(1, _MOST_NUMBERS // (self._target.size * (1 + 3 * self._growing.shape[1])))
         blocks = [steps[k : k + room] for k in range(0, len(steps), room)]
         return np.concatenate([np.empty(0), *map(self._apart_at, blocks)])
 
     def _apart_at(self, steps: Sequence[Floats]) -> Floats:
-        levels = np.array([[step == 0, step == 1] for step in steps])
+        levels = np.array([[step == 0, (step > 0) & (step < 1), step == 1] for step in steps])
         count, rows = len(steps), self._target.size
         growing = self._growing / column_lengths(self._growing)
         apart = (levels.transpose(0, 2, 1)[..., None] * growing[:, None]).reshape(count, rows, -1)

@@ -97,6 +97,7 @@ RULES = (
     _rule("saved by as much without logarithm", f"{J}.saving._with_plain_terms", to=inf),
     _rule("saved by a lead over many doublings", f"{J}.saving.is_long", to=False),
     _rule("saved by one jump", f"{J}.saving.one_jump_reaches", to=False),
+    _rule("one jump: half-way", f"{J}.saving.ramps", to=lambda *_: []),
     _constant(
         "one jump: plateau", f"{J}.saving._Jumps", _NoPlateau, f"{J}.saving.one_jump_reaches"
     ),
@@ -159,7 +160,6 @@ RULES = (
     _rule("breaks at a workspace", f"{M}.breaks._by_workspace", to=lambda *_: []),
     _rule("PHYSICAL_BONUS", f"{M}.jumps._bonus", to=0.0),
     _constant("PRICE", f"{M}.explanations.PRICE", 0.0),
-    _constant("PRICE_BESIDE_SEVERAL", f"{M}.explanations.PRICE_BESIDE_SEVERAL", 0.5),
     _constant("MOST_TRIED", f"{M}.jumps.MOST_TRIED", 4),
     _constant("MOST_FITTED", f"{M}.jumps.MOST_FITTED", 1),
 )

@@ -24,12 +24,13 @@ RIGHT = [one for one in KERNELS if one.killed_by is None]
 DTYPES_IN_TURN = ("float32", *(dtype for dtype in DTYPES if dtype != "float32"))
 # The small ones first: most faults show there.
 SITUATIONS = [
-    one for dtype in DTYPES_IN_TURN for one in sorted(check_cases([dtype]), key=lambda one: one.size)
+    one
+    for dtype in DTYPES_IN_TURN
+    for one in sorted(check_cases([dtype]), key=lambda one: one.size)
 ]
 MODERATE = 20_000
 DEFAULT_DTYPES = [
-    pytest.param(dtype, marks=() if dtype == "float32" else pytest.mark.slow)
-    for dtype in DTYPES
+    pytest.param(dtype, marks=() if dtype == "float32" else pytest.mark.slow) for dtype in DTYPES
 ]
 # What these areas hold is checked in the situations of all.
 EVERYWHERE = ("gradients", "state")

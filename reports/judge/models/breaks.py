@@ -107,6 +107,25 @@ def _by_degrees(
                 )
 
 
+def ramps(cells: Cells, law: Law) -> Iterator[Floats]:
+    """Jumps with one level half-way, of what passes the threshold."""
+    for values in _causes(cells, law):
+        logs = np.log(values)
+        levels = _levels(logs)
+        for below, above in zip(levels[:-2], levels[2:], strict=True):
+            yield np.where(logs <= below, 0.0, np.where(logs >= above, 1.0, 0.5))
+
+
+def _causes(cells: Cells, law: Law) -> Iterator[Floats]:
+    workspace = cells.covariates.get("workspace_bytes")
+    if workspace is not None and np.isfinite(workspace).all() and (workspace > 0).all():
+        yield workspace
+    for term in _working_sets(cells, law):
+        values = term.evaluate(cells.sizes)
+        if (values > 0).all():  # the logarithm of 1 is no size
+            yield values
+
+
 def _by_faults(cells: Cells) -> Iterator[Break]:
     faults = cells.covariates.get("minor_faults")
     if faults is None or np.isnan(faults).any():

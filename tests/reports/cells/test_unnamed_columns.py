@@ -14,6 +14,7 @@ from reports.judge.fit_groups import ClaimWarning, fit_groups
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import parse
 from reports.verdicts.advice import advice
+from tests.daily import daily
 
 LENGTHS = tuple(2**k for k in range(8, 16))
 SIZES = {"n": "n"}
@@ -210,7 +211,7 @@ def test_a_column_that_is_measured_itself_is_no_setting(name: str) -> None:
 
 
 @pytest.mark.parametrize("values", [("a", "b", "c"), (7, 11, 13), (True, False, True)])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_a_column_without_an_effect_leaves_the_verdict_alone(
     values: Sequence[Any], seed: int
 ) -> None:

@@ -13,6 +13,7 @@ from reports.judge.fit import fit
 from reports.judge.result import Verdict
 from tests.calibration.scenarios import CACHED, GRIDS, NOISES
 from tests.calibration.tally import trials, tried
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -37,7 +38,7 @@ def tally(tables: list[pd.DataFrame], claim: str) -> Counter[Verdict]:
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law[1])
-@pytest.mark.parametrize("cells", [FULL, TRIANGLE], ids=["grid", "triangle"])
+@pytest.mark.parametrize("cells", daily([TRIANGLE, FULL]), ids=["triangle", "grid"])
 def test_no_verdict_is_wrong_and_most_are_decided(
     sweep: Sweep, law: tuple[list[tuple[float, str]], str, str], cells: list[tuple[int, int]]
 ) -> None:
@@ -97,7 +98,7 @@ def test_no_power_is_taken_for_another(
     assert found.verdict is not wrong
 
 
-@pytest.mark.parametrize("factor", [1.3, 2.0, 3.0])
+@pytest.mark.parametrize("factor", daily([2.0, 1.3, 3.0]))
 @pytest.mark.parametrize("threshold", [512**2, 2048**2])
 @pytest.mark.parametrize("heads", [False, True], ids=["by n", "by heads"])
 def test_a_jump_of_the_coefficient_never_refutes_a_true_law(
@@ -126,7 +127,7 @@ def test_most_threefold_jumps_are_seen_and_the_law_confirmed_all_the_same(sweep:
 
 
 @pytest.mark.parametrize("claim", ["n^2*d", "n*d", "n^2*d + n*d^2"])
-@pytest.mark.parametrize("slice_s", [0.004, 0.008])
+@pytest.mark.parametrize("slice_s", daily([0.004, 0.008]))
 def test_contention_that_makes_every_small_cell_read_alike_never_misleads(
     sweep: Sweep, claim: str, slice_s: float
 ) -> None:
@@ -142,7 +143,7 @@ def test_contention_that_makes_every_small_cell_read_alike_never_misleads(
             assert fit(table.assign(time_s=read), claim=claim).verdict is not Verdict.REFUTED
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", daily(range(6)))
 def test_a_dozen_cells_over_a_short_range_never_refute_a_true_law(sweep: Sweep, seed: int) -> None:
     cells = [(n, d) for n in (32, 64, 128, 256) for d in (64, 128, 256)]
     bends = np.random.default_rng(seed).uniform(0.8, 1.3, len(cells))  # blocks that do not fill
@@ -163,6 +164,7 @@ def test_readings_disturbed_by_another_process_never_mislead(sweep: Sweep) -> No
         assert fit(table, claim="n*d").verdict is not Verdict.CONFIRMED
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_exponent_as_often_as_they_promise(sweep: Sweep) -> None:
     inside = 0
     runs = 60

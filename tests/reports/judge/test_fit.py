@@ -11,6 +11,7 @@ from reports.judge.fit import fit
 from reports.judge.judge import judge
 from reports.judge.result import Verdict
 from reports.laws.grammar import LawError, parse, parse_monomial
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -29,7 +30,7 @@ def test_fit_recovers_exponent_two_despite_constant_overhead(sweep: Sweep) -> No
     assert found.ranges == {"n": (128, 8192), "d": (64, 1024)}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_timings_like_those_of_sdpa_confirm_n_squared_d_closely(sweep: Sweep, seed: int) -> None:
     cells = [(n, d) for n in (128, 256, 512, 1024, 2048, 4096) for d in (64, 128, 256, 512, 1024)]
     found = fit(sweep(SDPA, seed=seed, cells=cells, overhead=0.2, shared=0.012))

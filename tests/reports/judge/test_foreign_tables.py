@@ -14,6 +14,7 @@ from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit, Verdict
 from reports.laws.monomials import Floats
 from reports.verdicts.answers import Questions, documents
+from tests.daily import daily
 
 SIZES = {"n": "n"}
 OPEN, TRUE, FALSE = Verdict.INCONCLUSIVE, Verdict.CONFIRMED, Verdict.REFUTED
@@ -86,7 +87,7 @@ def test_nor_does_it_with_noise(seed: int, step: int, dearer: float, overhead: f
     assert judged(n, cost, "n").verdict is not FALSE
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_without_the_dearer_cell_decades_decide(seed: int) -> None:
     n = 10.0 ** np.arange(1, 9)
     cost = (30 + 0.3 * n) * noise(seed, 8, 0.01)
@@ -158,7 +159,7 @@ def test_a_batch_that_falls_with_n_does_not_refute_the_law_of_attention() -> Non
 # 7: caution without end.
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", daily(range(8)))
 def test_ten_doublings_of_an_attention_kernel_decide(seed: int) -> None:
     n = doublings(7, 16)
     cost = (5e-6 + 3e-8 * n + 1.3e-10 * n**2) * noise(seed, 10, 0.01)

@@ -13,6 +13,7 @@ from reports.judge.models.explanations import choose
 from reports.judge.result import Verdict
 from reports.laws.monomials import Floats
 from reports.verdicts.exponents import outside_claim, reaching_beyond_claim
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 N = 2.0 ** np.arange(7, 13)
@@ -24,7 +25,7 @@ def of_one_size(cost: Floats, seed: int, error: float = 0.003) -> pd.DataFrame:
     return pd.DataFrame({"n": np.tile(N, 4), "time_s": rows.ravel()})
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", daily(range(5)))
 @pytest.mark.parametrize(("law", "claim"), [("n*d", "n*log(n)*d"), ("n^2*d", "n^2*log(n)*d")])
 def test_a_claimed_logarithm_that_is_not_there_is_refuted_within_the_tolerance(
     sweep: Sweep, law: str, claim: str, seed: int
@@ -52,7 +53,7 @@ def test_no_linear_part_beside_it_refutes_a_sort(linear: float, verdict: Verdict
         assert verdict in (None, found)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_what_may_stand_beside_a_logarithm_is_no_other_leading_term(
     sweep: Sweep, seed: int
 ) -> None:
@@ -87,7 +88,7 @@ def test_an_interval_that_reaches_beyond_half_a_logarithm_is_said_so(sweep: Swee
     assert set(open_ones) == {"the interval of n reaches beyond half of the claimed logarithm of n"}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", daily(range(4)))
 def test_two_terms_that_outgrow_a_claim_are_found_where_neither_is_the_best_alone(
     sweep: Sweep, seed: int
 ) -> None:
@@ -110,7 +111,7 @@ def test_a_term_that_explains_nothing_alone_may_be_one_of_two() -> None:
     assert {str(term) for term in found.basis.fitted.rival} == {"n*d", "n^2"}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", daily(range(4)))
 def test_no_jump_saves_a_claim_that_has_no_part_in_the_cost(sweep: Sweep, seed: int) -> None:
     """n²·d², of which there is nothing, with n²·d as a lower-order term and a jump somewhere."""
     table = sweep([(1.0, "n^2*d"), (4.0, "n*d^2")], seed=seed, reading=0.01, shared=0.002)

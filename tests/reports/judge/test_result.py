@@ -11,6 +11,7 @@ from reports.judge.fit import fit
 from reports.judge.result import Fit, Regime, Term, Verdict
 from reports.text.interval import Interval
 from reports.verdicts.reasons import explain
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -115,7 +116,7 @@ def test_readings_of_sizes_that_are_left_out_are_not_counted(sweep: Sweep) -> No
     assert (found.cells, found.readings, found.set_aside) == (25, 100, 0)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_outliers_are_counted_and_move_no_exponent(sweep: Sweep, seed: int) -> None:
     rng = np.random.default_rng(seed)
     clean = sweep(SDPA, seed=seed, rounds=5)

@@ -101,6 +101,12 @@ def test_a_floor_below_which_all_cells_read_one_value_is_a_jump() -> None:
     assert reaches(setting, 0.006)
 
 
+def test_a_change_that_takes_two_sizes_is_a_jump_too() -> None:
+    cost = 0.3 * DOUBLING * 2.0 ** np.clip((np.arange(10) - 4) / 2, 0, 1)
+
+    assert reaches(setting_of(cost), 0.006)
+
+
 @pytest.mark.parametrize("power", [1.3, 1.5, 2.0])
 def test_no_jump_turns_a_power_into_a_lower_one(power: float) -> None:
     assert not reaches(setting_of(DOUBLING**power), 0.05)

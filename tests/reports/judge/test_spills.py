@@ -12,6 +12,7 @@ from reports.judge.fit import fit
 from reports.judge.models.breaks import spills
 from reports.judge.result import Verdict
 from reports.laws.grammar import parse
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -37,7 +38,7 @@ def swept(sweep: Sweep, *args: Any, **options: Any) -> pd.DataFrame:
     return table
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 @pytest.mark.parametrize("capacity", [6 * MIB, 16 * MIB, 25 * MIB])
 def test_a_cache_that_is_left_by_degrees_moves_no_exponent(
     sweep: Sweep, capacity: float, seed: int
@@ -57,7 +58,7 @@ def test_a_cache_that_is_left_by_degrees_moves_no_exponent(
     assert float(blind.exponents["n"].estimate or 0) > float(found.exponents["n"].estimate or 9)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", daily(range(4)))
 @pytest.mark.parametrize("law", ["n^2.2*d", "n^2*log(n)*d", "n^3*d"])
 def test_no_other_law_is_put_down_to_a_cache(sweep: Sweep, law: str, seed: int) -> None:
     table = swept(sweep, [(1.0, law)], seed=seed)
@@ -95,7 +96,7 @@ def test_a_term_that_shows_only_where_n_is_smallest_is_no_growth(sweep: Sweep) -
     assert fit(real, claim="n^2*d").reasons == ("faster_growing_term",)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_a_term_that_carries_more_than_a_fifth_of_a_cell_is_never_explained_away(
     sweep: Sweep, seed: int
 ) -> None:
@@ -105,7 +106,7 @@ def test_a_term_that_carries_more_than_a_fifth_of_a_cell_is_never_explained_away
     assert found.verdict is not Verdict.CONFIRMED
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_inputs_that_leave_a_cache_are_no_other_law(sweep: Sweep, seed: int) -> None:
     """Beyond some n·d the inputs cost more: least where n is large, like n·d² beside n²·d."""
     missed = 20.0
@@ -117,7 +118,7 @@ def test_inputs_that_leave_a_cache_are_no_other_law(sweep: Sweep, seed: int) -> 
     assert found.exponents["d"].estimate == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_overhead_that_is_no_constant_disturbs_no_verdict(sweep: Sweep, seed: int) -> None:
     """As threads that wake only for larger work make it."""
     table = sweep(LAW, seed=seed, overhead=0.0, reading=0.01, shared=0.0)

@@ -14,6 +14,7 @@ from reports.judge.result import Fit, Verdict
 from reports.judge.together import Together, together
 from reports.page.page import report
 from reports.page.restated import Question
+from tests.daily import daily
 
 SIZES = (512, 1024, 2048, 4096, 8192)
 
@@ -51,7 +52,7 @@ def joint(table: pd.DataFrame, claim: str) -> Together:
     return found
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", daily(range(4)))
 def test_eighteen_groups_of_five_sizes_confirm_together_what_none_can_alone(seed: int) -> None:
     table = shapes(seed=seed)
     fits = fits_of(table, "n^2")
@@ -70,12 +71,12 @@ def test_eighteen_groups_of_five_sizes_confirm_together_what_none_can_alone(seed
     assert interval.high - interval.low < 0.06
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", daily(range(4)))
 def test_they_refute_n_cubed_together(seed: int) -> None:
     assert joint(shapes(seed=seed), "n^3").verdict is Verdict.REFUTED
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", daily(range(4)))
 def test_n_is_refuted_by_each_or_by_all_and_confirmed_by_nobody(seed: int) -> None:
     fits = fits_of(shapes(seed=seed), "n")
     found = together(fits)
@@ -101,7 +102,7 @@ def test_groups_of_different_powers_do_not_share_them(claim: str) -> None:
     assert "judge them apart" in found.text
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 @pytest.mark.parametrize("last", [0.7, 1.25, 2.0])
 @pytest.mark.parametrize("power", [1.0, 2.0])
 def test_a_last_cell_that_is_off_in_all_groups_refutes_no_true_law(
@@ -133,7 +134,7 @@ def test_three_doublings_are_asked_of_each_group() -> None:
     assert short.verdict is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_a_logarithm_that_is_not_there_is_not_confirmed_together(seed: int) -> None:
     """Over these decades it moves the exponent by 0.08 only."""
     decades = shapes(1.0, groups=6, seed=seed, noise=0.03, sizes=[10**k for k in range(3, 8)])

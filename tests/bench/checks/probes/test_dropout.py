@@ -18,6 +18,7 @@ from bench.checks.run_situation import verify_case
 from bench.checks.situations import check_cases
 from implementations.interface import UnsupportedCaseError
 from implementations.specs import from_function
+from tests.daily import daily
 from tests.planted import dropout as planted
 from tests.planted.gradients import dropout_forgotten_backward
 from tests.planted.planted import attention_weights, plain
@@ -47,7 +48,7 @@ def test_the_formula_passes_every_check(name, dtype):
     assert [(one.check, one.status) for one in results] == [(check, "pass") for check in expected]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("seed", daily([1, 2, 3, 5, 7]))
 def test_the_formula_passes_whatever_the_inputs(seed):
     assert bad(judged(plain, seed=seed)) == {}
 

@@ -7,6 +7,7 @@ import pytest
 
 from reports.judge.models.intervals import descend, intervals, search
 from reports.laws.monomials import Floats
+from tests.daily import daily
 
 Objective = Callable[[Floats], Floats]
 
@@ -29,7 +30,7 @@ def box(size: int) -> tuple[Floats, Floats]:
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("narrowest", [1.0, 1e2, 1e4])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", daily(range(3)))
 def test_a_known_minimum_is_found_in_any_number_of_sizes(
     size: int, narrowest: float, seed: int
 ) -> None:

@@ -15,6 +15,7 @@ from reports.judge.models.model import LeastShare, Model
 from reports.judge.models.related_terms import lower_terms
 from reports.laws.grammar import parse, parse_monomial
 from reports.laws.monomials import Floats
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -189,7 +190,7 @@ def test_further_terms_have_no_price_and_onsets_only_their_cells(sweep: Sweep) -
     np.testing.assert_array_equal(solution.shares[:, 1] > 0, late)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", daily(range(8)))
 def test_a_narrow_valley_is_followed_to_its_end(sweep: Sweep, seed: int) -> None:
     """A parabola through a cube that is wider than the valley shows nothing of it."""
     table = sweep([(1.0, "n^2*d"), (30.0, "n*d")], seed=seed, reading=0.003, shared=0.0)
