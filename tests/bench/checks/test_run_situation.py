@@ -398,13 +398,6 @@ def test_an_implementation_is_checked_against_its_own_oracle():
     assert any(one.check == "output" for one in verify(other, chosen("plain")) if one.bad)
 
 
-@pytest.mark.parametrize("name", in_the_catalogue())
-def test_native_implementations_pass_every_small_situation(name):
-    small = [one for one in CASES.values() if one.size < (5_000 if name == "loop" else 50_000)]
-
-    assert bad(list(verify(suite()[name], small))) == []
-
-
 @pytest.mark.parametrize("seed", daily([1, 2, 3]))
 @pytest.mark.parametrize("name", [name for name in in_the_catalogue() if name != "loop"])
 def test_right_implementations_pass_in_float64_whatever_the_seed(name, seed):
