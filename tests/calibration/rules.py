@@ -121,10 +121,11 @@ RULES = (
         f"{J}.saving._to_be_reached",
         to=lambda answer, setting, chosen, *_: chosen.score + 2.0,
     ),
-    _rule(
+    _constant(
         "the other statistic",
+        f"{J}.fit.OTHER",
+        {"quiet": "quiet", "median": "median", "min": "min"},
         f"{J}.fit._contradicted",
-        to=lambda answer, *_: answer,
     ),
     # findings
     _constant("WIDEST", f"{J}.findings.WIDEST", 1.0, f"{J}.findings.allowed_exponents"),
