@@ -17,8 +17,6 @@ import pytest
 from bench.records import RECORDS_FILE, read_run
 from bench.sweep.journal import PART_FILE
 
-# One process has the sweep that all of these look at.
-pytestmark = pytest.mark.xdist_group("end_to_end")
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2

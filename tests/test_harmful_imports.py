@@ -7,8 +7,6 @@ import pytest
 
 from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
 
-# One process has the sweep that all of these look at.
-pytestmark = pytest.mark.xdist_group("harmful_imports")
 
 ROUNDS = 3
 CELLS = 3

@@ -8,8 +8,6 @@ import pytest
 from bench.records import Record
 from tests.planted_sweep import PlantedSweep, sweep_planted
 
-# One process has the sweep that all of these look at.
-pytestmark = pytest.mark.xdist_group("harmful_kernels")
 
 ROUNDS = 2
 SEQ_LENS, HEADS = (6, 9, 12), (1, 2)

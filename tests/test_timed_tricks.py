@@ -10,8 +10,6 @@ import pytest
 
 from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
 
-# One process has the sweep that all of these look at.
-pytestmark = pytest.mark.xdist_group("timed_tricks")
 
 PLAN = """
     time_budget_s = 150

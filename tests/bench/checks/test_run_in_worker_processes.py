@@ -10,8 +10,6 @@ from bench.checks.situations import check_cases
 from bench.process.supervisor import Worker
 from implementations.catalogue import load, load_all
 
-# One process has what all of these share.
-pytestmark = pytest.mark.xdist_group("run_in_worker")
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 

@@ -24,8 +24,6 @@ from bench.worker.operations import OPERATIONS
 from implementations.case import Case
 from implementations.catalogue import load
 
-# One process has what all of these share.
-pytestmark = pytest.mark.xdist_group("worker")
 
 CASES = {one.name: one for one in check_cases(["float32"])}
 SMALL = Case(seq_len=7, head_dim=5)
