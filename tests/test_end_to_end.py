@@ -17,7 +17,6 @@ import pytest
 from bench.records import RECORDS_FILE, read_run
 from bench.sweep.journal import PART_FILE
 
-
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2
 CELLS = 2 * 4 * 3

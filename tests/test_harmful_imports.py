@@ -7,7 +7,6 @@ import pytest
 
 from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
 
-
 ROUNDS = 3
 CELLS = 3
 

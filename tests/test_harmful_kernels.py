@@ -8,7 +8,6 @@ import pytest
 from bench.records import Record
 from tests.planted_sweep import PlantedSweep, sweep_planted
 
-
 ROUNDS = 2
 SEQ_LENS, HEADS = (6, 9, 12), (1, 2)
 CELLS = [(seq_len, heads) for seq_len in SEQ_LENS for heads in HEADS]

@@ -10,7 +10,6 @@ import pytest
 
 from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
 
-
 PLAN = """
     time_budget_s = 150
     rounds = 4

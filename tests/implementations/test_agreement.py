@@ -12,6 +12,7 @@ from bench.checks.situations import check_cases
 from implementations.case import Case
 from implementations.catalogue import suite
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
+from tests.daily import daily
 
 NATIVE = [
     one
@@ -63,7 +64,7 @@ def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
 
 
 @every
-@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+@pytest.mark.parametrize("dtype", daily(["bfloat16", "float64"]))
 def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, dtype):
     most = 2_000 if implementation.name in LOOPS else 200_000
     small = [one for one in check_cases([dtype]) if one.case.key_len < 200 and one.size < most]

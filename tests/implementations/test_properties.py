@@ -41,7 +41,7 @@ NATIVE = [
     if one.kind == "core" and "cpu" in one.devices and "float32" in one.dtypes and not one.compiles
 ]
 
-EXAMPLES = settings(max_examples=30)
+EXAMPLES = settings(max_examples=20)
 # The faults are looked for among as many examples as the implementations are asked for.
 SEARCH = settings(EXAMPLES, phases=[Phase.generate])
 

@@ -10,7 +10,6 @@ from bench.checks.situations import check_cases
 from bench.process.supervisor import Worker
 from implementations.catalogue import load, load_all
 
-
 CASES = {one.name: one for one in check_cases(["float32"])}
 
 KERNELS = """

@@ -21,7 +21,6 @@ from bench.checks.snippet import snippet
 from implementations.catalogue import load
 from tests.bench.checks.wrong_kernels import KERNELS
 
-
 ROOT = Path(__file__).resolve().parents[3]
 CASES = {one.name: one for one in check_cases(["float32"])}
 SEED = 3

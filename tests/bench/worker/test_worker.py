@@ -24,7 +24,6 @@ from bench.worker.operations import OPERATIONS
 from implementations.case import Case
 from implementations.catalogue import load
 
-
 CASES = {one.name: one for one in check_cases(["float32"])}
 SMALL = Case(seq_len=7, head_dim=5)
 
