@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# They assert for the tests.
+pytest.register_assert_rewrite("tests.implementations.situations", "tests.implementations.laws")
+
 # Several test processes share a machine: one thread each, before torch reads the variable.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
