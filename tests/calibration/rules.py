@@ -161,6 +161,7 @@ RULES = (
     _rule("breaks at a workspace", f"{M}.breaks._by_workspace", to=lambda *_: []),
     _rule("PHYSICAL_BONUS", f"{M}.jumps._bonus", to=0.0),
     _constant("PRICE", f"{M}.explanations.PRICE", 0.0),
+    _constant("PRICE_BESIDE_SEVERAL", f"{M}.explanations.PRICE_BESIDE_SEVERAL", 0.5),
     _constant("MOST_TRIED", f"{M}.jumps.MOST_TRIED", 4),
     _constant("MOST_FITTED", f"{M}.jumps.MOST_FITTED", 1),
 )

@@ -24,8 +24,9 @@ from reports.judge.models.related_terms import lower_terms, near_terms
 from reports.laws.monomials import Floats, Monomial
 
 PRICE = 0.5
-"""What a lower-order term must explain, in variances of a cell, to be taken. By this the intervals
-cover what they promise (docs/calibration.md)."""
+PRICE_BESIDE_SEVERAL = 2.0
+"""What a lower-order term must explain, in variances of a cell, to be taken: beside one leading
+term, and beside several. By these the intervals cover what they promise (docs/calibration.md)."""
 FARTHEST_REACH = 8.0  # sought so far above, while the best exponent lies at the end of the box
 AT_THE_END = 0.001
 FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
@@ -138,7 +139,8 @@ def fit_priced(setting: Setting, model: Model, rival: Sequence[Monomial] = ()) -
 
 def _price(setting: Setting, model: Model, sse: float) -> float:
     free = max(len(setting.cells) - model.size - model.start.size, 1)
-    return PRICE * setting.error(sse, free) ** 2
+    price = PRICE if len(model.leading) == 1 else PRICE_BESIDE_SEVERAL
+    return price * setting.error(sse, free) ** 2
 
 
 def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
