@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.judge.findings import FEWEST_SIZES, Findings
+from reports.judge.findings import FEWEST_SIZES, Findings, long_enough
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import Fitted, fit_model
 from reports.judge.models.outgrowing import rests_on_largest
@@ -14,7 +14,11 @@ REFUTING = ("faster_growing_term", "claimed_term_absent", "exponent_outside_tole
 
 def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Verdict, list[str]]:
     """Refuted, and by what, unless sizes, a small share or a change of the cost leave it open."""
-    if "sizes_collinear" in findings.limits or _too_few_at_the_limit(setting, chosen, findings):
+    if (
+        "sizes_collinear" in findings.limits
+        or _sizes_too_few(setting, chosen, findings)
+        or _too_few_at_the_limit(setting, chosen, findings)
+    ):
         return Verdict.INCONCLUSIVE, []
     if (
         _too_few_beside_a_jump(setting, chosen, findings)
@@ -25,6 +29,12 @@ def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Ve
         return Verdict.INCONCLUSIVE, ["models_undecided"]
     grounds = (chosen.rival, findings.absent, findings.outside)
     return Verdict.REFUTED, [code for code, found in zip(REFUTING, grounds, strict=True) if found]
+
+
+def _sizes_too_few(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
+    """Whether a missing or an outgrowing term is told from sizes that do not reach far enough."""
+    long = all(long_enough(setting.cells, name) for name in setting.names)
+    return bool(findings.absent or chosen.rival) and not long
 
 
 def _too_few_beside_a_jump(setting: Setting, chosen: Fitted, findings: Findings) -> bool:

@@ -89,6 +89,7 @@ RULES = (
     _constant("MOST_LACKING", f"{J}.judge.MOST_LACKING", 0),
     _constant("design effect", f"{M}.error_scale.Setting.design_effect", property(lambda _: 1.0)),
     # before a refutation
+    _rule("refutation: sizes too few", f"{J}.refutation._sizes_too_few", to=False),
     _rule("refutation: four sizes, a jump", f"{J}.refutation._too_few_beside_a_jump", to=False),
     _rule("refutation: four sizes, a limit", f"{J}.refutation._too_few_at_the_limit", to=False),
     _rule("refutation: rests on largest", f"{J}.refutation.rests_on_largest", to=False),
