@@ -32,7 +32,7 @@ USER_ERRORS = frozenset(
         "UnitError",
     }
 )
-HOME = Path(__file__).resolve().parents[1]
+HOME = Path(__file__).absolute().parents[1]
 BESIDE = ("implementations", "bench", "reports")
 """The packages that stand beside this one in `HOME`."""
 
@@ -102,7 +102,7 @@ def refuse_others() -> None:
         if spec is None:
             continue
         found = [Path(place) for place in spec.submodule_search_locations or [spec.origin or ""]]
-        if HOME / name not in [place.resolve() for place in found]:
+        if (HOME / name).resolve() not in [place.resolve() for place in found]:
             raise RequestError(
                 f"{found[0]} hides the package {name} of attnscale; run attnscale, or "
                 f"python -P -m attnscale, and keep {found[0].parent} out of PYTHONPATH"

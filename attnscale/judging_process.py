@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,15 @@ def as_json(value: object) -> object:
     """Text and numbers as JSON holds them; of anything else its identity, its name and its look."""
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, Enum) and not isinstance(value, IntEnum):
+        return str(value)
     if isinstance(value, numbers.Real):
         try:
             number = float(value)
             return int(value) if isinstance(value, numbers.Integral) else number
         except OverflowError:
             pass
-    elif isinstance(value, str | Enum):
+    elif isinstance(value, str):
         return str(value)
     name = getattr(value, "__name__", None)
     return {

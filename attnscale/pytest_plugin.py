@@ -95,6 +95,8 @@ class Complexity:
             for item, line in zip(self._tests, lines, strict=False)
             if line
         }
+        for item in self._wrong:
+            del self._tests[item]
         # A worker of pytest-xdist that ends here would end without a word.
         if self._wrong and not hasattr(self._config, "workerinput"):
             raise pytest.UsageError(next(iter(self._wrong.values())))

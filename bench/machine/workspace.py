@@ -1,21 +1,33 @@
 """Peak memory of one call: what torch's allocators hand out beyond inputs and outputs.
 
 The allocation events of torch's profiler are replayed, so that buffers inside kernels count too;
-what a BLAS keeps for itself on the CPU is not seen, nor what NumPy or a library of C takes. On CUDA
-every block is a multiple of 512 bytes. What libraries keep for good once they have started, such as
-the 32 MiB of cuBLAS, is no call's workspace: one call goes before.
+what a BLAS keeps for itself on the CPU is not seen, nor what NumPy or a library of C takes. Where
+the process grows by far more than these events explain, that is told (`unexplained`). On CUDA every
+block is a multiple of 512 bytes. What libraries keep for good once they have started, such as the
+32 MiB of cuBLAS, is no call's workspace: one call goes before.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch._C._profiler import _ExtraFields_Allocation
 from torch.profiler import ProfilerActivity, profile
+
+from bench.machine.linux_files import status_bytes
+
+# A process grows in pages, libraries keep buffers, and heaps leave gaps.
+RESIDENT_FACTOR = 2
+RESIDENT_SLACK = 8 * 2**20
+SELF = Path("/proc/self")
+FORGET_THE_PEAK = "5"  # see proc(5), clear_refs
 
 Call = Callable[[], Sequence[Tensor]]
 """A call that returns every output tensor: the output and, with a backward pass, the gradients."""
@@ -44,6 +56,36 @@ def workspace_bytes(call: Call, device: str) -> int:
                 torch.cuda.synchronize(device)
     kept = {tensor.untyped_storage().data_ptr() for tensor in outputs}
     return peak_beyond(list(_events(profiler, torch.device(device).type)), kept)
+
+
+def unexplained(explained_bytes: int, grown_bytes: int | None) -> str | None:
+    """Why the workspace that torch knows of is not all of it; None where that does not show."""
+    if grown_bytes is None or grown_bytes <= RESIDENT_FACTOR * explained_bytes + RESIDENT_SLACK:
+        return None
+    return (
+        f"takes memory that torch does not see: the process grew by {grown_bytes / 2**20:.3g} MiB, "
+        f"torch's tensors explain {explained_bytes / 2**20:.3g} MiB"
+    )
+
+
+class ResidentGrowth:
+    """How far the memory of this process rises above what it holds now (Linux; None elsewhere).
+
+    The heap gives back first what it keeps for later, or it would serve the call without growing.
+    """
+
+    def __init__(self, own: Path = SELF) -> None:
+        self._own = own
+        self._before: int | None = None
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+            (own / "clear_refs").write_text(FORGET_THE_PEAK, encoding="ascii")
+            self._before = status_bytes("VmRSS", own)
+
+    def bytes(self) -> int | None:
+        """The growth until now, at its highest."""
+        peak = status_bytes("VmHWM", self._own)
+        return None if peak is None or self._before is None else max(0, peak - self._before)
 
 
 def peak_beyond(events: Sequence[Allocation], kept: set[int]) -> int:

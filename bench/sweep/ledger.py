@@ -18,7 +18,11 @@ from bench.sweep.round_record import Answer
 
 # What a process does not share with the next, such as the layout of memory, is seen as scatter.
 PROCESSES = 3
-INSTRUMENT_REASONS = {"energy_j": "energy_reason", "graph_time_s": "graph_reason"}
+INSTRUMENT_REASONS = {
+    "energy_j": "energy_reason",
+    "graph_time_s": "graph_reason",
+    "workspace_bytes": "workspace_reason",
+}
 
 
 class Ledger:

@@ -31,6 +31,8 @@ def round_record(blank: Record, answers: Sequence[Answer], usage: Usage | None) 
     return replace(
         blank,
         status="measured",
+        reason=next((one["workspace_reason"] for one in answers if "workspace_reason" in one), None)
+        or blank.reason,
         time_s=statistics.median(samples),
         time_min_s=min(samples),
         samples_s=tuple(samples),

@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.checks.timed.sampled_rows import draw_sample, thin_upstream
 from bench.checks.timed.timed_call import objection
 from bench.machine.nvml import Unavailable
-from bench.machine.workspace import workspace_bytes
+from bench.machine.workspace import ResidentGrowth, unexplained, workspace_bytes
 from bench.process.answers import named
 from bench.timing.gpu_and_energy import energy, gpu_state, watch_idle
 from bench.timing.prepared_call import (
@@ -194,7 +194,10 @@ def _besides(
 def _workspace(
     implementation: Implementation, ready: Prepared, case: Case
 ) -> tuple[dict[str, Any], Sequence[Tensor]]:
-    """`workspace_bytes` of one call, None where it cannot be seen; and the outputs of that call."""
+    """`workspace_bytes` of one call; None where it cannot be seen, with `workspace_reason`.
+
+    Beside it the outputs of that call.
+    """
     if implementation.unmeasured_workspace is not None:
         return {"workspace_bytes": None}, ready.run()
     made: list[Sequence[Tensor]] = []
@@ -204,4 +207,17 @@ def _workspace(
         made.append(ready.run())
         return made[-1]
 
-    return {"workspace_bytes": workspace_bytes(run, case.device)}, made[-1]
+    if case.device_type != "cpu":
+        return {"workspace_bytes": workspace_bytes(run, case.device)}, made[-1]
+    growth = ResidentGrowth()
+    peak = workspace_bytes(run, case.device)
+    explained = peak + sum(one.untyped_storage().nbytes() for one in made[-1])
+    reason = unexplained(explained, growth.bytes())
+    if reason is not None:  # or it was what a library, or the profiler, takes once for good
+        growth = ResidentGrowth()
+        run()
+        reason = unexplained(explained, growth.bytes())
+    if reason is not None:
+        told = {"workspace_bytes": None, "workspace_reason": f"{implementation.name} {reason}"}
+        return told, made[-1]
+    return {"workspace_bytes": peak}, made[-1]

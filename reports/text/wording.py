@@ -26,7 +26,8 @@ def in_scale(value: float, scales: Scales) -> str:
     # Rounded first, so that just under a scale "1e+03 ms" cannot come out.
     fitting = (one for one in scales if abs(rounded(value / one[0])) >= 1)
     scale, unit = next(fitting, scales[-1])
-    return f"{rounded(value / scale):.10g} {unit}"
+    amount = value / scale
+    return f"{amount:.0f} {unit}" if abs(amount) >= 100 else f"{rounded(amount):.10g} {unit}"
 
 
 def rounded(value: float) -> float:

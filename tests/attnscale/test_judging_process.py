@@ -21,6 +21,10 @@ class Size(IntEnum):
     SMALL = 3
 
 
+class Mode(int, Enum):
+    FAST = 1
+
+
 class Colour(Enum):
     RED = 1
 
@@ -47,6 +51,7 @@ def received(*tests: MarkedTest) -> Received:
         (math.inf, math.inf),
         (Size.SMALL, 3),
         (Colour.RED, "Colour.RED"),
+        (Mode.FAST, "Mode.FAST"),
         (np.str_("text"), "text"),
     ],
     ids=repr,

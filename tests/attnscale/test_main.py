@@ -221,6 +221,18 @@ def test_a_folder_that_is_no_package_hides_nothing(write, tmp_path):
     assert "no_such_run" in done.stderr
 
 
+def test_packages_whose_files_are_links_hide_nothing(tmp_path):
+    for package in ("attnscale", "bench", "implementations", "reports"):
+        for file in (ROOT / package).rglob("*.py"):
+            link = tmp_path / file.relative_to(ROOT)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
+
+    done = fresh("fit", "--help", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (DONE, "")
+
+
 def test_an_unknown_command_is_one_line(attnscale_):
     attnscale_("sweeep").assert_refused("sweeep")
 

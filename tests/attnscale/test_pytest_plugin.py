@@ -274,6 +274,7 @@ def test_a_wrong_mark_fails_its_tests_where_the_session_is_a_worker_of_xdist(pro
     assert WRONG_LINE in done.stdout.splitlines()
     assert "2 errors" in done.stdout
     assert "never" not in done.stdout
+    assert "nothing was judged" not in done.stdout
 
 
 def test_what_has_no_time_is_left_out_and_counted_and_the_rest_is_judged(project, write):

@@ -1,24 +1,22 @@
 """What counts as workspace: the peak of a call beyond its inputs and outputs."""
 
-import ctypes
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.machine import workspace
-from bench.machine.linux_files import status_bytes
-from bench.machine.workspace import Allocation, peak_beyond, workspace_bytes
-from bench.timing.inputs import make_inputs
-from bench.timing.prepared_call import prepare
-from implementations.case import Case
-from implementations.catalogue import load
+from bench.machine.workspace import (
+    Allocation,
+    ResidentGrowth,
+    peak_beyond,
+    unexplained,
+    workspace_bytes,
+)
 
 
 def events(*pairs: tuple[int, int]) -> list[Allocation]:
@@ -127,19 +125,25 @@ def test_on_a_gpu_its_own_memory_counts_and_the_processors_does_not(monkeypatch)
     assert done == ["call", "wait cuda:0"] * 2
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the growth")
-@pytest.mark.parametrize("name", ["matmul", "sdpa", "query_chunked", "online_softmax"])
-def test_what_a_process_grows_by_in_a_call_is_explained(name):
-    case = Case(seq_len=2039, num_heads=2)
-    call = prepare(load(name), make_inputs(case), case).run
-    workspace = workspace_bytes(call, "cpu")
-    # The heap gives back first what it keeps for later, or it would serve the call.
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the highest size so far is forgotten
-    before = status_bytes("VmRSS")
+def test_growth_is_read_from_the_highest_since_the_peak_was_forgotten(tmp_path):
+    status = "VmHWM:\t  {} kB\nVmRSS:\t  {} kB\n".format
+    (tmp_path / "clear_refs").write_text("")
+    (tmp_path / "status").write_text(status(900, 100))
 
-    outputs = call()
+    growth = ResidentGrowth(tmp_path)
+    (tmp_path / "status").write_text(status(250, 90))
 
-    explained = workspace + sum(one.untyped_storage().nbytes() for one in outputs)
-    # A process grows in pages, libraries keep buffers, and heaps leave gaps.
-    assert status_bytes("VmHWM") - before <= 2 * explained + 8 * 2**20
+    assert (tmp_path / "clear_refs").read_text() == "5"
+    assert growth.bytes() == 150 * 1024
+
+
+def test_growth_is_unknown_where_the_system_does_not_tell(tmp_path):
+    assert ResidentGrowth(tmp_path).bytes() is None
+    assert unexplained(0, None) is None
+
+
+def test_what_a_process_grows_by_beside_torch_is_told_beyond_a_slack():
+    assert unexplained(10 * 2**20, 27 * 2**20) is None
+    assert "grew by 29 MiB, torch's tensors explain 10 MiB" in str(
+        unexplained(10 * 2**20, 29 * 2**20)
+    )

@@ -81,6 +81,25 @@ def test_a_workspace_that_cannot_be_seen_is_null():
     assert trial("loop")["workspace_bytes"] is None
 
 
+@pytest.mark.parametrize(
+    ("grown", "is_seen"),
+    [((2**20, 2**30), True), ((2**30, 2**20), True), ((2**30, 2**29), False), ((None,), True)],
+)
+def test_a_workspace_that_torch_does_not_see_is_null_and_says_so(monkeypatch, grown, is_seen):
+    told = iter(grown)  # what libraries take once for good is not there a second time
+    monkeypatch.setattr(
+        visiting, "ResidentGrowth", lambda: SimpleNamespace(bytes=lambda: next(told))
+    )
+
+    found = trial("matmul", Case(seq_len=61, head_dim=17))
+
+    assert found["status"] == "measured"
+    assert (found["workspace_bytes"] is not None) is is_seen
+    if not is_seen:
+        assert "matmul takes memory that torch does not see: " in found["workspace_reason"]
+        assert "grew by 512 MiB" in found["workspace_reason"]
+
+
 def test_a_cell_warms_up_at_its_first_visit_and_is_read_by_its_quickest_call_so_far(monkeypatch):
     watch = ToldStopwatch(9.0, 0.0011)  # the first compiles
     monkeypatch.setattr(visiting, "stopwatch", lambda device: watch)
