@@ -38,8 +38,16 @@ def fit(
 
     Raises:
         ValueError: the claim is no law, a column is missing, or a value cannot be a size or a cost.
+        TypeError: the table is no DataFrame.
 
     """
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"fit: expected a pandas DataFrame, got {type(table).__name__}; read a file with "
+            "pandas.read_csv first, or judge it by the command attnscale fit"
+        )
     from reports.cells.case_columns import SIZES
     from reports.judge.fit import fit as judge
 

@@ -178,7 +178,7 @@ MANY = {
     "closes_stdout": ("crashed", "closed file"),
     "prints_a_mebibyte": ("measured", ""),
     "forks": ("measured", ""),
-    "patches_the_clock": ("measured", ""),
+    "patches_the_clock": ("incorrect", "changed functions of torch, of the clock or of the checks"),
     "comes_back_twice": ("measured", ""),
     "always_loops": ("incorrect", "no answer within 2 s"),
     "always_nan": ("incorrect", "not finite"),

@@ -137,3 +137,8 @@ def test_fit_judges_a_table():
 
     assert found.verdict == "confirmed"
     assert found.to_dict()["claim"] == "n^2*d"
+
+
+def test_a_path_in_place_of_a_table_is_one_line_that_says_what_to_do():
+    with pytest.raises(TypeError, match="expected a pandas DataFrame, got str; read a file with"):
+        attnscale.fit("times.csv")

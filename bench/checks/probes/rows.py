@@ -77,11 +77,7 @@ def _compared(
         scale=trial.case.scale,
         oracle=trial.implementation.oracle,
     ):
-        if one.bad:
-            numbers = {"error": one.error, "allowed": one.allowed}
-            yield trial.failed(one.quantity, f"first at {one.place}", **numbers)
-        else:
-            yield trial.passed(one.quantity, error=one.error, allowed=one.allowed)
+        yield trial.within(one.quantity, one.error, one.allowed, f"first at {one.place}")
 
 
 def _sample(trial: Trial) -> Sample:

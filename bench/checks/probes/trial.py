@@ -125,8 +125,11 @@ class Trial:
         self, check: str, actual: Tensor, expected: Tensor, allowed: float, reason: str = ""
     ) -> CheckResult:
         """A check of numbers; `reason` says under which circumstances they came about."""
-        error = largest_error(actual, expected)
-        if math.isinf(error):
+        return self.within(check, largest_error(actual, expected), allowed, reason)
+
+    def within(self, check: str, error: float, allowed: float, reason: str = "") -> CheckResult:
+        """A check of a largest error, which is infinite where an answer is not finite."""
+        if not math.isfinite(error):
             why = "not finite where the reference is"
             return self.failed(check, f"{why}; {reason}" if reason else why, allowed=allowed)
         if error <= allowed:

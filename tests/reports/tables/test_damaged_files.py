@@ -1,5 +1,6 @@
 """Whatever becomes of a file that somebody has, it is a table or one line."""
 
+import copy
 import json
 import warnings
 from pathlib import Path
@@ -77,4 +78,4 @@ def replace_somewhere(document: Any, data: st.DataObject) -> None:
     if data.draw(st.booleans()):
         del parent[key]
     else:
-        parent[key] = data.draw(st.sampled_from(ODD))
+        parent[key] = copy.deepcopy(data.draw(st.sampled_from(ODD)))

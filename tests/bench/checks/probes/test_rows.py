@@ -73,6 +73,13 @@ def test_a_failure_says_where():
     assert output.error == pytest.approx(1.0)
 
 
+def test_an_answer_that_is_not_finite_fails_without_a_number():
+    (output, *_) = judged(lambda query, key, value: plain(query, key, value) * torch.nan)
+
+    assert (output.status, output.error) == ("fail", None)
+    assert output.reason == "not finite where the reference is; first at batch 0, head 0, row 0"
+
+
 def test_a_gradient_of_any_key_is_looked_at():
     class KeyLost(torch.autograd.Function):
         @staticmethod
