@@ -26,8 +26,7 @@ def in_scale(value: float, scales: Scales) -> str:
     # Rounded first, so that just under a scale "1e+03 ms" cannot come out.
     fitting = (one for one in scales if abs(rounded(value / one[0])) >= 1)
     scale, unit = next(fitting, scales[-1])
-    amount = value / scale
-    return f"{amount:.0f} {unit}" if abs(amount) >= 100 else f"{rounded(amount):.10g} {unit}"
+    return f"{rounded(value / scale):.10g} {unit}"
 
 
 def rounded(value: float) -> float:

@@ -78,7 +78,7 @@ def test_polynomials_of_the_workspace_hold_at_the_corners(name, pass_, is_causal
     assert foretold or name == "sdpa"  # whose polynomial begins at its kernel's blocks
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(BLOCKS, st.booleans())
 def test_polynomials_foretell_a_program_of_blocks_on_its_lattice(case, is_causal):
     spoken = agrees("query_chunked", replace(case, is_causal=is_causal))
