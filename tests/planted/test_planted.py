@@ -35,7 +35,9 @@ def named(one: Planted) -> str:
 
 
 def failures(planted: Planted, area: str) -> Iterator[CheckResult]:
-    mine = [one for one in SITUATIONS if area in EVERYWHERE or one.area == area]
+    own = [one for one in SITUATIONS if one.area == area]
+    others = [one for one in SITUATIONS if one.area != area] if area in EVERYWHERE else []
+    mine = own + others
     return (one for one in verify(planted.implementation, mine) if one.bad)
 
 
