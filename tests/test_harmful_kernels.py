@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from bench.records import Record
-from tests.planted_sweep import PlantedSweep, sweep_planted
+from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
 
 ROUNDS = 2
 SEQ_LENS, HEADS = (6, 9, 12), (1, 2)
@@ -208,7 +208,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         plan=PLAN,
         files={"planted_kernels.py": KERNELS},
         specs=[f"planted_kernels.py:{name}" for name in expected],
-        settings=SETTINGS,
+        settings=FEW_CHECKS * (request.param is FEW) + SETTINGS,
     )
     return Planted(expected, sweep)
 

@@ -5,6 +5,7 @@ The right kernels meet the largest situations only in the slow tests: those take
 
 import copy
 import importlib
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -22,7 +23,7 @@ FAULTY = [one for one in KERNELS if one.killed_by is not None]
 RIGHT = [one for one in KERNELS if one.killed_by is None]
 # float32 first: most faults show there, and what rounding hides or makes shows in the others.
 SITUATIONS = check_cases(("float32", *(dtype for dtype in DTYPES if dtype != "float32")))
-MODERATE = 20_000
+MODERATE = 5_000
 DEFAULT_DTYPES = [
     pytest.param(dtype, marks=() if dtype == "float32" else pytest.mark.slow) for dtype in DTYPES
 ]
@@ -85,7 +86,15 @@ def test_every_declared_check_has_an_area():
     assert {str(one.killed_by).partition(": ")[0] for one in FAULTY} <= set(AREAS)
 
 
-@pytest.mark.parametrize("planted", FAULTY, ids=named)
+@pytest.mark.parametrize(
+    "planted",
+    [
+        # What shows from 1024 rows on takes large situations.
+        pytest.param(one, marks=pytest.mark.slow if re.search("1024|2048", one.name) else ())
+        for one in FAULTY
+    ],
+    ids=named,
+)
 def test_a_faulty_kernel_is_caught_by_the_check_that_it_names(planted):
     area = str(planted.killed_by).partition(":")[0]
 
