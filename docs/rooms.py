@@ -141,7 +141,7 @@ def floor(package: str, top: int, drawn: list[str]) -> int:
 def picture() -> str:
     """The whole house as SVG."""
     drawn, end = list[str](), 8
-    for package in (name for name in FLOORS if (ROOT / name).is_dir()):
+    for package in FLOORS:
         end = floor(package, end, drawn)
     return "\n".join([HEAD % end, *drawn, "</svg>\n"])
 
