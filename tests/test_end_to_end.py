@@ -16,6 +16,7 @@ import pytest
 
 from bench.records import RECORDS_FILE, read_run
 from bench.sweep.journal import PART_FILE
+from tests.planted_sweep import FEW_CHECKS
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2
@@ -49,6 +50,9 @@ KERNEL = """
 """
 
 
+ATTNSCALE = f"from attnscale.__main__ import main{textwrap.dedent(FEW_CHECKS)}main()"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Killed:
     """A run as the kill left it, and the same directory after it was resumed."""
@@ -61,7 +65,7 @@ class Killed:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "attnscale", *map(str, arguments)]
+    return [sys.executable, "-c", ATTNSCALE, *map(str, arguments)]
 
 
 def lines(file: Path) -> int:

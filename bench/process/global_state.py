@@ -180,7 +180,9 @@ def restored_state() -> Iterator[list[str]]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(UNLIKELY_SEED)  # so that a kernel that sets one changes something
+            # So that a kernel that sets a seed changes something. `torch.manual_seed` would note
+            # the call, with its traceback, for every device that this process never starts.
+            torch.default_generator.manual_seed(UNLIKELY_SEED)
             drawn = torch.get_rng_state()
             try:
                 yield changes

@@ -20,6 +20,8 @@ NATIVE = [
     if one.kind == "core" and "cpu" in one.devices and "float32" in one.dtypes and not one.compiles
 ]
 LOOPS = ("loop", "row_loop")
+# The small run of tox asks these, and `loop`, the same situations.
+ASKED = ("matmul", "sdpa", "online_softmax")
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
 
 every = pytest.mark.parametrize("implementation", NATIVE, ids=lambda one: one.name)
@@ -48,8 +50,9 @@ def test_the_cores_and_their_variants_are_in_the_catalogue():
 @pytest.mark.parametrize(
     "implementation",
     [
-        # The smoke run asks the loops in Python the same.
-        pytest.param(one, marks=pytest.mark.slow if one.name in LOOPS else (), id=one.name)
+        pytest.param(
+            one, marks=pytest.mark.slow if one.name in (*ASKED, *LOOPS) else (), id=one.name
+        )
         for one in NATIVE
     ],
 )
@@ -61,6 +64,15 @@ def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
     assert passed >= {"plain", "causal_more_keys", "masked_rows_boolean", "first_keys_masked"}
     if implementation.name != "loop":  # which declines what would take it minutes
         assert passed >= {"beyond_blocks_masked", "long_keys_first_masked", "long_causal"}
+
+
+def test_row_loop_agrees_with_the_oracle_in_every_situation_of_moderate_size():
+    moderate = [one for one in check_cases(["float32"]) if one.size < 5_000]
+
+    results = list(verify(suite()["row_loop"], moderate))
+
+    assert [str(r) for r in results if r.status in ("fail", "error")] == []
+    assert sum(r.status == "pass" for r in results) > len(moderate) / 2
 
 
 @every
