@@ -164,7 +164,7 @@ def main() -> None:
         folder.write_text(json.dumps(gpu_timer(), indent=1) + "\n", encoding="utf-8")
     else:
         print(
-            "| run | measured | typical call above the quiet cost: median, 90th percentile of cells "
+            "| run | measured | typical call above quiet cost: median, 90th percentile of cells "
             "| faults | time verdicts and n exponents |"
         )
         print("|---|---|---|---:|---|")
