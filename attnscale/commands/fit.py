@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from attnscale.commands.options import (
-    Average,
     By,
     Claim,
     Json,
@@ -27,7 +26,10 @@ def command(
     size: Sizes = None,
     value: Values = None,
     by: By = None,
-    average: Average = None,
+    average: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="take the mean over this setting; repeatable"),
+    ] = None,
     where: Where = None,
     claim: Claim = None,
     confidence: Annotated[float, typer.Option(metavar="0.95", help="of the intervals")] = 0.95,

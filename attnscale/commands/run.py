@@ -21,7 +21,7 @@ def command(
     **options: Any,
 ) -> int:
     """Verify, sweep, fit and report in one go."""
-    folder, failed = measure(**options)
+    folder, code = measure(**options)
     from reports.page.page import report
     from reports.tables.columns import TableError
 
@@ -29,13 +29,13 @@ def command(
         with warnings_as_lines():
             written = report([folder])
     except TableError as problem:
-        if not failed:
+        if code != FAILED:
             raise
         say(f"no report: {problem}")  # since nothing passed the checks, nothing was timed
         return FAILED
     show_verdicts(written.fits)
     print(f"report: {written.index}")
-    if failed:
+    if code == FAILED:
         return FAILED
     times = [fit for fit in written.fits if fit.value == "time_s"]
     return DONE if exit_zero else code_of(times)

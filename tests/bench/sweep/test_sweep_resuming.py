@@ -18,10 +18,11 @@ def test_a_second_run_in_the_same_directory_is_refused(tmp_path, sweeps):
         sweeps.run(sweeps.plan(rounds=1), tmp_path)
 
 
-def test_resuming_where_nothing_is_begins(tmp_path, sweeps):
-    sweeps.run(sweeps.plan(rounds=1), tmp_path / "new", resume=True)
+def test_resuming_where_nothing_is_is_refused_and_begins_nothing(tmp_path, sweeps):
+    with pytest.raises(RunError, match=r"holds no run to resume, since it has no run\.json; leave"):
+        sweeps.run(sweeps.plan(rounds=1), tmp_path / "new", resume=True)
 
-    assert len(read_run(tmp_path / "new").records) == sweeps.cells
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("open_ended", [False, True])
