@@ -81,18 +81,19 @@ def _identity(info: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_sources(info: Mapping[str, Any], sources: Mapping[str, str], folder: Path) -> None:
+def check_sources(
+    info: Mapping[str, Any], implementations: Mapping[str, Mapping[str, Any]], folder: Path
+) -> None:
     """Refuse to add records of a changed kernel to those of the old one.
 
-    `sources` are the hashes of the users' files by implementation.
-
     Raises:
-        PlanError: a file is not what it was when the run began.
+        PlanError: the file of one of `implementations` is not what it was when the run began.
 
     """
     before = info.get("implementations", {})
-    for name, digest in sources.items():
-        if before.get(name, {}).get("source_sha256", digest) != digest:
+    for name, now in implementations.items():
+        digest = now["source_sha256"]
+        if digest is not None and before.get(name, {}).get("source_sha256", digest) != digest:
             raise PlanError(
                 f"the file of {name} has changed since {folder} was begun; choose another --out"
             )

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench.checks.gate import Admission
 from bench.checks.timed.plausible import Limits, implausible
 from bench.machine.os_counters import Usage
 from bench.plan.cells import Cell, Key, unmeasured_record
 from bench.records import Record
-from bench.sweep.round_record import Answer, round_record
 from implementations.oracle import softmax_attention
 
-Fields = Mapping[Key, Mapping[str, Any]]
-"""What the records of each cell say besides what is read: its counts.
+Answer: TypeAlias = Mapping[str, Any]
+"""What a measuring process answers to a visit; see `bench.worker.visit`."""
 
-`workspace_reason`, where it is there, says why torch does not see what a call needs.
-"""
+# Shorter spans say little: the machine's counters advance by ticks of 10 ms.
+SHORTEST_LOAD_S = 0.1
+# Readings are kept to so many digits: no clock tells more of a call.
+DIGITS = 5
 
 
 class CellRecords:
     """Makes the records of a run; `admissions` say which cells may be timed.
 
-    `fields` is what they say besides what is read; `ceilings` are the machine's own rates, by
-    device and dtype, as `run.json` has them: what no honest reading can beat.
+    `counted` are the counted fields of each cell, with `workspace_reason` where torch does not see
+    what a call needs. `ceilings` are the machine's own rates, by device and dtype, which no honest
+    reading can beat.
     """
 
     def __init__(self, *, threads: int, admissions: Mapping[Key, Admission]) -> None:
-        self.fields: Fields = {}
+        self.counted: Mapping[Key, Mapping[str, Any]] = {}
         self.ceilings: Mapping[str, Mapping[str, float]] = {}
         self._threads = threads
         self._admissions = admissions
@@ -37,7 +40,7 @@ class CellRecords:
     def blank(self, cell: Cell, number: int) -> Record:
         """The record of a cell in a round in which it was not read."""
         admission = self._admissions[cell.key]
-        counted = dict(self.fields.get(cell.key, {}))
+        counted = dict(self.counted.get(cell.key, {}))
         outside = counted.pop("workspace_reason", None)
         return replace(
             unmeasured_record(cell),
@@ -49,16 +52,10 @@ class CellRecords:
             **counted,
         )
 
-    def lost(self, cell: Cell, number: int, slot: int, status: str, reason: str) -> Record:
-        """The record of a cell that a process lost."""
-        blank = self.blank(cell, number)
-        return replace(blank, status=status, reason=reason or None, worker=slot)
-
     def read(
-        self, cell: Cell, number: int, slot: int, answers: Sequence[Answer], used: Usage | None
+        self, blank: Record, cell: Cell, answers: Sequence[Answer], used: Usage | None
     ) -> Record:
-        """The record of what a process read of a cell; it is without a time if it cannot be one."""
-        blank = replace(self.blank(cell, number), worker=slot)
+        """The record of what was read of a cell; it is without a time if it cannot be one."""
         record = round_record(blank, answers, used)
         rates = self.ceilings.get(f"{cell.case.device}/{cell.case.dtype}", {})
         limits = Limits(
@@ -67,3 +64,50 @@ class CellRecords:
         )
         why = implausible(record, answers, limits)
         return record if why is None else replace(blank, status="implausible", reason=why)
+
+
+def round_record(blank: Record, answers: Sequence[Answer], usage: Usage | None) -> Record:
+    """The blank record of a cell with its readings in a round; `usage` is that of the whole round.
+
+    What was read once, in the first call of a run, stands in the record of its round.
+    """
+    samples = [_rounded(answer["time_s"]) for answer in answers]
+    states = [answer["gpu_state"] for answer in answers if answer.get("gpu_state")]
+    throttling = {reason for state in states for reason in state["throttle_reasons"] or ()}
+    unseen = [answer["workspace_reason"] for answer in answers if "workspace_reason" in answer]
+    load = usage if usage and usage.wall_s >= SHORTEST_LOAD_S else None
+    return replace(
+        blank,
+        status="measured",
+        reason=next(iter(unseen), blank.reason),
+        time_s=statistics.median(samples),
+        time_min_s=min(samples),
+        samples_s=tuple(samples),
+        calls_per_sample=round(statistics.median(answer["calls"] for answer in answers)),
+        cpu_time_s=_of(answers, "cpu_time_s", statistics.median),
+        minor_faults=_of(answers, "minor_faults", statistics.median),
+        workspace_bytes=_of(answers, "workspace_bytes", max),
+        energy_j=_of(answers, "energy_j", max),
+        energy_resolution_j=_of(answers, "energy_resolution_j", max),
+        graph_time_s=_of(answers, "graph_time_s", min),
+        compile_s=_of(answers, "compile_s", max),
+        gpu_clock_hz=_of(states, "clock_hz", statistics.median),
+        gpu_temperature_c=_of(states, "temperature_c", max),
+        gpu_power_w=_of(states, "power_w", statistics.median),
+        throttle_reasons=tuple(sorted(throttling)) if states else None,
+        waiting_share=load.waiting_share if load else None,
+        other_load=load.other_load if load else None,
+        steal_share=load.stolen_cores if load else None,
+        frequency_hz=usage.frequency_hz if usage else None,
+    )
+
+
+def _of(answers: Sequence[Answer], name: str, how: Any) -> Any:
+    """One value of those that are known, rounded as readings are."""
+    known = [answer[name] for answer in answers if answer.get(name) is not None]
+    value = how(known) if known else None
+    return _rounded(value) if isinstance(value, float) else value
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -11,10 +11,9 @@ from bench.machine.os_counters import Usage
 from bench.plan.cells import Cell, Key
 from bench.process.supervisor import MOST_ENDINGS, ImportLost, WorkerEnded, WorkerLost
 from bench.records import WRONG, Record
-from bench.sweep.cell_records import CellRecords
+from bench.sweep.cell_records import Answer, CellRecords
 from bench.sweep.history import History
 from bench.sweep.journal import Journal
-from bench.sweep.round_record import Answer
 
 # What a process does not share with the next, such as the layout of memory, is seen as scatter.
 PROCESSES = 3
@@ -54,12 +53,12 @@ class Ledger:
         self._round, self._slot = 0, 0
         self._places = {cell.key: place for place, cell in enumerate(cells)}
         self._answers: dict[Key, list[Answer]] = defaultdict(list)
-        self._endings: dict[Key, int] = defaultdict(int)
-        self._not_imported: set[tuple[int, str]] = set()  # by the process of a slot
+        self._endings: Counter[Key] = Counter()
+        self._not_imported: dict[str, set[int]] = defaultdict(set)  # by the processes of slots
 
-    def begin(self, number: int, slot: int) -> None:
-        """What follows belongs to this round, and to the process of this slot."""
-        self._round, self._slot = number, slot
+    def begin(self, number: int) -> None:
+        """What follows belongs to this round; the processes take turns."""
+        self._round, self._slot = number, number % PROCESSES
 
     def admitted(self) -> list[Cell]:
         """The cells that may be timed, as far as is known."""
@@ -69,12 +68,8 @@ class Ledger:
             if self._admissions[cell.key].status == "pass"
             and cell.key not in self.history.given_up
             and cell.key not in self.left_out
-            and self._can_be_imported(cell.implementation.spec)
+            and len(self._not_imported[cell.implementation.spec]) < PROCESSES
         ]
-
-    def _can_be_imported(self, spec: str) -> bool:
-        """Whether there is a process that has not lost itself over importing the kernel."""
-        return sum(lost == spec for _, lost in self._not_imported) < PROCESSES
 
     def take(self, cell: Cell, answer: Answer) -> None:
         """Take in a reading."""
@@ -92,15 +87,13 @@ class Ledger:
     def keep_readings(self, read: Sequence[tuple[Cell, Answer]]) -> None:
         """Keep readings on disk until the records of their round are written."""
         answers = [(self._places[cell.key], answer) for cell, answer in read]
-        self._journal.keep_readings(
-            {"round": self._round, "worker": self._slot, "answers": answers}
-        )
+        self._journal.keep_readings({"round": self._round, "answers": answers})
 
     def recover(self) -> None:
         """Write the records of a round that was cut off, from what the journal kept of it."""
         lines = self._journal.kept_readings()
         for line in lines:
-            self.begin(line["round"], line["worker"])
+            self.begin(line["round"])
             for place, answer in line["answers"]:
                 cell = self.cells[place]
                 if self.history.measured_in.get(cell.key, -1) < self._round:
@@ -109,9 +102,18 @@ class Ledger:
             self.end_round(None)
 
     def lose(self, cell: Cell, lost: WorkerLost) -> None:
-        """Write what became of a cell, unless it is not to blame."""
+        """Write what became of a cell, unless it is not to blame.
+
+        Of a kernel that this process could not import all cells are lost. Nothing is learned of
+        them: another process may have imported it.
+        """
         if isinstance(lost, ImportLost):
-            self._lose_kernel(cell.implementation.spec, lost)
+            spec = cell.implementation.spec
+            if self._slot in self._not_imported[spec]:
+                return
+            self._not_imported[spec].add(self._slot)
+            own = [cell for cell in self.admitted() if cell.implementation.spec == spec]
+            self._write([self._loss(cell, lost) for cell in own], finishes=False)
             return
         if isinstance(lost, WorkerEnded):
             self._endings[cell.key] += 1
@@ -122,19 +124,11 @@ class Ledger:
             self._answers.pop(cell.key, None)
         self._write([self._loss(cell, lost)], finishes=False)
 
-    def _lose_kernel(self, spec: str, lost: ImportLost) -> None:
-        """Write what became of all cells of a kernel that this process could not import.
-
-        Another process may have imported it: nothing is learned of the cells.
-        """
-        if (self._slot, spec) in self._not_imported:
-            return
-        self._not_imported.add((self._slot, spec))
-        own = [cell for cell in self.admitted() if cell.implementation.spec == spec]
-        self._write([self._loss(cell, lost) for cell in own], finishes=False)
-
     def _loss(self, cell: Cell, lost: WorkerLost) -> Record:
-        return self.records.lost(cell, self._round, self._slot, lost.status, str(lost))
+        return replace(self._blank(cell), status=lost.status, reason=str(lost) or None)
+
+    def _blank(self, cell: Cell) -> Record:
+        return replace(self.records.blank(cell, self._round), worker=self._slot)
 
     def end_round(self, used: Usage | None) -> None:
         """Write a record for every cell that was read in this round."""
@@ -142,7 +136,7 @@ class Ledger:
         for cell in self.cells:
             answers = self._answers.pop(cell.key, None)
             if answers:
-                record = self.records.read(cell, self._round, self._slot, answers, used)
+                record = self.records.read(self._blank(cell), cell, answers, used)
                 if record.status in WRONG:
                     self.history.learn_loss(cell.key, record.status)
                 records.append(record)
@@ -154,8 +148,7 @@ class Ledger:
         for cell in self.cells:
             if cell.key in self.history.recorded:
                 continue
-            admission = self._admissions[cell.key]
-            status, why = admission.status, admission.reason
+            status, why = self._admissions[cell.key].status, self._admissions[cell.key].reason
             if status == "pass":
                 if cell.key not in reasons:
                     continue

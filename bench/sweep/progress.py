@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -13,20 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 PLAIN_LINE_EVERY_S = 10.0
 
 
-class Observer(Protocol):
-    """Who is told how a sweep goes on."""
-
-    def phase(self, text: str) -> None:
-        """Something other than measuring has begun."""
-        ...
-
-    def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
-        """A pass of this round has ended; so much of the time is spent."""
-        ...
-
-
 class LiveProgress:
-    """A bar of the time with what is being done; an `Observer`."""
+    """A bar of the time with what is being done."""
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
@@ -64,7 +52,7 @@ class LiveProgress:
 
 
 class PlainProgress:
-    """A line for every phase, and one every ten seconds of measuring; an `Observer`."""
+    """A line for every phase, and one every ten seconds of measuring."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -98,6 +86,10 @@ def remaining(seconds: float) -> str:
     return f"at most {max(0.0, seconds):.0f} s left"
 
 
-def progress(console: Console) -> LiveProgress | PlainProgress:
+Observer = LiveProgress | PlainProgress
+"""Who is told how a sweep goes on."""
+
+
+def progress(console: Console) -> Observer:
     """The display that suits the console."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)

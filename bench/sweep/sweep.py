@@ -27,7 +27,6 @@ from bench.sweep.preparations import (
     available_bytes,
     gate_info,
     implementation_info,
-    sources_of,
 )
 from bench.sweep.progress import Observer
 from bench.sweep.turns import Turns
@@ -101,10 +100,11 @@ class Sweep:
             time_left_s=lambda: self._deadline - self.clock(),
         )
         with checking as worker:
-            check_sources(self._info, sources_of(cells), self.folder)
+            implementations = implementation_info(cells)
+            check_sources(self._info, implementations, self.folder)
             self._info = ground.describe(self._info, worker)
             gate = ground.check(cells, worker)
-            self._note(**gate_info(gate), **implementation_info(cells))
+            self._note(verification=gate_info(gate), implementations=implementations)
             ledger = Ledger(
                 cells=cells,
                 threads=self.threads,
@@ -131,7 +131,7 @@ class Sweep:
             if ended is None:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
-                ledger.records.fields = ground.count(ledger.admitted(), worker)
+                ledger.records.counted = ground.count(ledger.admitted(), worker)
                 self._note(workspace_laws=ground.workspace_laws(ledger.admitted(), worker))
         if ended is None:
             self._measure(number, turns, ground, workers)
@@ -159,7 +159,7 @@ class Sweep:
                 self.observer.measuring(*self._progress(number))
                 owed = max(1, PROCESSES * FEWEST_TURNS - (number - first))
                 turn_s = min(self.plan.turn_s, (self._deadline - self.clock()) / owed)
-                turns.make(number, workers[slot], slot, turn_s)
+                turns.make(number, workers[slot], turn_s)
                 number += 1
                 self._note_schedule(number, turns)
         except BaseException:

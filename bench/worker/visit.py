@@ -99,8 +99,14 @@ def visit(
         on_gpu = {"gpu_state": gpu_state(case.device)}
     began = _clock()
     if check:
-        outputs, inputs = cell.prepared.outputs(results.pop()), cell.changing.inputs
-        wrong = objection(outputs, inputs, sample, case, implementation.oracle, earlier)
+        wrong = objection(
+            cell.prepared.outputs(results.pop()),
+            cell.changing.inputs,
+            sample,
+            case,
+            implementation.oracle,
+            earlier,
+        )
         if wrong is not None:
             return wrong
     besides_s += _clock() - began

@@ -98,9 +98,10 @@ def test_what_a_kill_left_of_a_round_is_written_before_measuring_goes_on(
 
 def test_a_changed_kernel_is_not_mixed_into_a_run_of_the_old_one(tmp_path, sweeps, write):
     info = {"implementations": {"mine": {"source_sha256": "old"}}}
-    check_sources(info, {"mine": "old", "other": "new"}, tmp_path)
+    other = {"other": {"source_sha256": "new"}, "builtin": {"source_sha256": None}}
+    check_sources(info, {**info["implementations"], **other}, tmp_path)
     with pytest.raises(PlanError, match="the file of mine has changed since"):
-        check_sources(info, {"mine": "new"}, tmp_path)
+        check_sources(info, {"mine": {"source_sha256": "new"}}, tmp_path)
 
     kernel = "def mine(query, key, value):\n    return matmul(query, key, value)\n"
     text = "from implementations.attention.matmul import matmul\n" + kernel
