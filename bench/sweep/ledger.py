@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bench.checks.gate import Admission
+from bench.checks.timed.plausible import Limits, implausible
 from bench.machine.os_counters import Usage
-from bench.plan.cells import Cell, Key
+from bench.plan.cells import Cell, Key, unmeasured_record
 from bench.process.supervisor import MOST_ENDINGS, ImportLost, WorkerEnded, WorkerLost
 from bench.records import WRONG, Record
-from bench.sweep.cell_records import Answer, CellRecords
 from bench.sweep.history import History
 from bench.sweep.journal import Journal
+from bench.sweep.round_record import Answer, round_record
+from implementations.oracle import softmax_attention
 
 # What a process does not share with the next, such as the layout of memory, is seen as scatter.
 PROCESSES = 3
@@ -24,34 +27,31 @@ INSTRUMENT_REASONS = {
 }
 
 
+@dataclass(kw_only=True)
 class Ledger:
     """The cells of a run; `admissions` say which of them may be timed.
 
-    `missing` are the columns that an instrument left null, and why it did so first. `left_out` are
-    the cells of open-ended series that this machine is too small or too slow for, and why.
-    `checking_s` are the seconds that went into new contents of inputs and into checks of timed
-    calls.
+    `counted` are the counted fields of their records, with `workspace_reason` where torch does not
+    see what a call needs. `ceilings` are the machine's own rates, by device and dtype, which no
+    honest reading can beat. `missing` are the columns that an instrument left null, and why it did
+    so first. `left_out` are the cells of open-ended series that this machine is too small or too
+    slow for, and why. `checking_s` are the seconds that went into new contents of inputs and into
+    checks of timed calls.
     """
 
-    def __init__(
-        self,
-        *,
-        cells: Sequence[Cell],
-        threads: int,
-        admissions: Mapping[Key, Admission],
-        journal: Journal,
-        history: History,
-    ) -> None:
-        self.cells = cells
-        self.records = CellRecords(threads=threads, admissions=admissions)
-        self.history = history
-        self.missing: dict[str, str] = {}
-        self.left_out: dict[Key, str] = {}
-        self.checking_s = 0.0
-        self._admissions = admissions
-        self._journal = journal
+    cells: Sequence[Cell]
+    threads: int
+    admissions: Mapping[Key, Admission]
+    journal: Journal
+    history: History
+    counted: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    ceilings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    left_out: dict[Key, str] = field(default_factory=dict)
+    checking_s: float = 0.0
+
+    def __post_init__(self) -> None:
         self._round, self._slot = 0, 0
-        self._places = {cell.key: place for place, cell in enumerate(cells)}
         self._answers: dict[Key, list[Answer]] = defaultdict(list)
         self._endings: Counter[Key] = Counter()
         self._not_imported: dict[str, set[int]] = defaultdict(set)  # by the processes of slots
@@ -65,7 +65,7 @@ class Ledger:
         return [
             cell
             for cell in self.cells
-            if self._admissions[cell.key].status == "pass"
+            if self.admissions[cell.key].status == "pass"
             and cell.key not in self.history.given_up
             and cell.key not in self.left_out
             and len(self._not_imported[cell.implementation.spec]) < PROCESSES
@@ -86,12 +86,13 @@ class Ledger:
 
     def keep_readings(self, read: Sequence[tuple[Cell, Answer]]) -> None:
         """Keep readings on disk until the records of their round are written."""
-        answers = [(self._places[cell.key], answer) for cell, answer in read]
-        self._journal.keep_readings({"round": self._round, "answers": answers})
+        places = {cell.key: place for place, cell in enumerate(self.cells)}
+        answers = [(places[cell.key], answer) for cell, answer in read]
+        self.journal.keep_readings({"round": self._round, "answers": answers})
 
     def recover(self) -> None:
         """Write the records of a round that was cut off, from what the journal kept of it."""
-        lines = self._journal.kept_readings()
+        lines = self.journal.kept_readings()
         for line in lines:
             self.begin(line["round"])
             for place, answer in line["answers"]:
@@ -128,19 +129,40 @@ class Ledger:
         return replace(self._blank(cell), status=lost.status, reason=str(lost) or None)
 
     def _blank(self, cell: Cell) -> Record:
-        return replace(self.records.blank(cell, self._round), worker=self._slot)
+        """The record of a cell in a round in which it was not read."""
+        admission = self.admissions[cell.key]
+        counted = dict(self.counted.get(cell.key, {}))
+        outside = counted.pop("workspace_reason", None)
+        return replace(
+            unmeasured_record(cell),
+            round=self._round,
+            worker=self._slot,
+            threads=self.threads,
+            reason=cell.implementation.unmeasured_workspace or outside,
+            max_error=admission.max_error,
+            allowed_error=admission.allowed_error,
+            **counted,
+        )
+
+    def _read(self, cell: Cell, answers: Sequence[Answer], used: Usage | None) -> Record:
+        """The record of what was read of a cell; it is without a time if it cannot be one."""
+        blank = self._blank(cell)
+        record = round_record(blank, answers, used)
+        rates = self.ceilings.get(f"{cell.case.device}/{cell.case.dtype}", {})
+        limits = Limits(
+            exact=cell.implementation.oracle is softmax_attention,
+            peak_flops_per_s=rates.get("matmul_flops_per_s"),
+        )
+        why = implausible(record, answers, limits)
+        if why is None:
+            return record
+        self.history.learn_loss(cell.key, "implausible")
+        return replace(blank, status="implausible", reason=why)
 
     def end_round(self, used: Usage | None) -> None:
         """Write a record for every cell that was read in this round."""
-        records = []
-        for cell in self.cells:
-            answers = self._answers.pop(cell.key, None)
-            if answers:
-                record = self.records.read(self._blank(cell), cell, answers, used)
-                if record.status in WRONG:
-                    self.history.learn_loss(cell.key, record.status)
-                records.append(record)
-        self._write(records)
+        answers = [(cell, self._answers.pop(cell.key, ())) for cell in self.cells]
+        self._write([self._read(cell, read, used) for cell, read in answers if read])
 
     def write_unmeasured(self, reasons: Mapping[Key, str]) -> None:
         """Write a record for each cell that has none: the gate's refusal, or one of `reasons`."""
@@ -148,15 +170,16 @@ class Ledger:
         for cell in self.cells:
             if cell.key in self.history.recorded:
                 continue
-            status, why = self._admissions[cell.key].status, self._admissions[cell.key].reason
+            status, why = self.admissions[cell.key].status, self.admissions[cell.key].reason
             if status == "pass":
                 if cell.key not in reasons:
                     continue
                 status, why = "skipped", reasons[cell.key]
-            records.append(replace(self.records.blank(cell, 0), status=status, reason=why))
+            blank = replace(self._blank(cell), round=0, worker=None)
+            records.append(replace(blank, status=status, reason=why))
         self._write(records)
 
     def _write(self, records: Sequence[Record], *, finishes: bool = True) -> None:
-        self._journal.append(records, finishes=finishes)
+        self.journal.append(records, finishes=finishes)
         for record in records:
             self.history.note(record)

@@ -13,11 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 PLAIN_LINE_EVERY_S = 10.0
 
 
-class LiveProgress:
+class LiveProgress(Progress):
     """A bar of the time with what is being done."""
 
     def __init__(self, console: Console) -> None:
-        self._bar = Progress(
+        super().__init__(
             TextColumn("{task.description:44.44}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[left]}", markup=False),
@@ -26,15 +26,15 @@ class LiveProgress:
             # Drawn between passes only: a thread that draws would take time from what is timed.
             auto_refresh=False,
         )
-        self._task = self._bar.add_task("preparing", total=None, left="")
+        self._task = self.add_task("preparing", total=None, left="")
 
     def phase(self, text: str) -> None:
         """Name what is being done."""
-        self._bar.update(self._task, description=text, refresh=True)
+        self.update(self._task, description=text, refresh=True)
 
     def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
         """Show how much of the time is spent."""
-        self._bar.update(
+        self.update(
             self._task,
             description=f"measuring, round {number + 1}",
             completed=spent_s,
@@ -42,13 +42,6 @@ class LiveProgress:
             left=remaining(at_most_s - spent_s),
             refresh=True,
         )
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
 
 class PlainProgress:
@@ -75,8 +68,7 @@ class PlainProgress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(self, *_: object) -> None: ...
 
 
 def remaining(seconds: float) -> str:

@@ -118,11 +118,11 @@ class Sweep:
                 available_bytes=lambda case: available_bytes(case, self._info) / PROCESSES,
                 deadline=self._deadline,
                 clock=self.clock,
-                on_pass=lambda number: self.observer.measuring(*self._progress(number)),
+                on_pass=self._show,
             )
             for record in read_records(self.folder / RECORDS_FILE):
                 ledger.history.learn(record)
-            ledger.records.ceilings = self._info.get("ceilings") or {}
+            ledger.ceilings = self._info.get("ceilings") or {}
             ledger.checking_s = float(self._schedule.get("checking_s") or 0.0)
             ledger.recover()
             number = ledger.history.newest_round + 1
@@ -131,7 +131,7 @@ class Sweep:
             if ended is None:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
-                ledger.records.counted = ground.count(ledger.admitted(), worker)
+                ledger.counted = ground.count(ledger.admitted(), worker)
                 self._note(workspace_laws=ground.workspace_laws(ledger.admitted(), worker))
         if ended is None:
             self._measure(number, turns, ground, workers)
@@ -155,8 +155,8 @@ class Sweep:
                     self._note(
                         ceilings=ground.ceilings(turns.ledger.cells, workers[slot], self._info)
                     )
-                turns.ledger.records.ceilings = self._info["ceilings"]
-                self.observer.measuring(*self._progress(number))
+                turns.ledger.ceilings = self._info["ceilings"]
+                self._show(number)
                 owed = max(1, PROCESSES * FEWEST_TURNS - (number - first))
                 turn_s = min(self.plan.turn_s, (self._deadline - self.clock()) / owed)
                 turns.make(number, workers[slot], turn_s)
@@ -224,8 +224,8 @@ class Sweep:
         """When the time ends; what an earlier process spent of it is gone."""
         return self._began + self.plan.time_budget_s - self._spent_before_s
 
-    def _progress(self, number: int) -> tuple[int, float, float]:
-        return number, self._spent_s, self.plan.time_budget_s
+    def _show(self, number: int) -> None:
+        self.observer.measuring(number, self._spent_s, self.plan.time_budget_s)
 
     def _worker(self) -> Worker:
         return Worker(threads=self.threads, allocator=self.plan.allocator)

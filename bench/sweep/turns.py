@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.checks.run_in_worker import compiling_s
@@ -15,9 +14,9 @@ from bench.plan.cells import Cell
 from bench.plan.plan import Plan
 from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
-from bench.sweep.cell_records import Answer
 from bench.sweep.ledger import Ledger
 from bench.sweep.passes import Passes, visit_s
+from bench.sweep.round_record import Answer
 from implementations.case import Case
 
 # A visit is given up after this many times what its call was allowed to take.
@@ -34,6 +33,7 @@ USAGE_LIMIT_S = 30.0
 NO_TIME = "no time was left for it"
 
 
+@dataclass(kw_only=True)
 class Turns:
     """Makes the turns of a run, one after another, each with the process that it is given.
 
@@ -41,24 +41,16 @@ class Turns:
     the clock. `on_pass` is told the number of the round after each pass.
     """
 
-    def __init__(
-        self,
-        *,
-        plan: Plan,
-        ledger: Ledger,
-        available_bytes: Callable[[Case], float],
-        deadline: float,
-        clock: Callable[[], float] = time.monotonic,
-        on_pass: Callable[[int], None] = lambda number: None,
-    ) -> None:
-        self._plan = plan
-        self.ledger = ledger
-        self._history = ledger.history
-        self._available_bytes = available_bytes
-        self._deadline = deadline
-        self._clock = clock
-        self._on_pass = on_pass
-        self._chance = random.Random(plan.seed)
+    plan: Plan
+    ledger: Ledger
+    available_bytes: Callable[[Case], float]
+    deadline: float
+    clock: Callable[[], float]
+    on_pass: Callable[[int], None]
+
+    def __post_init__(self) -> None:
+        self._history = self.ledger.history
+        self._chance = random.Random(self.plan.seed)
 
     def ready(self) -> list[Cell]:
         """The cells that have had their first call."""
@@ -109,20 +101,20 @@ class Turns:
         self.ledger.write_unmeasured(reasons)
 
     def _make_passes(self, number: int, worker: Worker, turn_s: float) -> None:
-        ends = min(self._clock() + turn_s, self._deadline)
-        seed = f"{self._plan.seed}/{number}"
+        ends = min(self.clock() + turn_s, self.deadline)
+        seed = f"{self.plan.seed}/{number}"
         passes = Passes(self.ready(), self._history.call_s, turn_s=turn_s, seed=seed)
-        while cells := passes.next(self._deadline - self._clock()):
+        while cells := passes.next(self.deadline - self.clock()):
             seconds = sum(visit_s(self._history.call_s(cell)) for cell in cells)
-            self._make_pass(cells, worker, check_all=self._clock() + seconds >= ends)
-            self._on_pass(number)
-            if self._clock() >= ends:
+            self._make_pass(cells, worker, check_all=self.clock() + seconds >= ends)
+            self.on_pass(number)
+            if self.clock() >= ends:
                 return
 
     def _make_pass(self, cells: Sequence[Cell], worker: Worker, *, check_all: bool) -> None:
         """Visit the cells in this order; one that is lost costs nothing but its own visit."""
         ahead = [cell for cell in cells if cell.key not in self._history.given_up]
-        while ahead and self._clock() < self._deadline:
+        while ahead and self.clock() < self.deadline:
             batch = self._batch(ahead)
             visits = [
                 self._request(
@@ -157,8 +149,8 @@ class Turns:
                     self.ledger.left_out[cell.key] = objection
                 continue
             first_s = FIRST_VISITS * visit_s(self._history.call_s(cell))
-            if self._clock() + first_s <= self._deadline:
-                request = self._request("trial", cell, with_energy=self._plan.energy)
+            if self.clock() + first_s <= self.deadline:
+                request = self._request("trial", cell, with_energy=self.plan.energy)
                 self._ask(worker, [cell], [request])
 
     def _ask(
@@ -177,7 +169,7 @@ class Turns:
                         worker.stop()  # what is left of its heap is nobody's measure
                         break
                     continue
-                counted = self.ledger.records.counted.get(cell.key, {})
+                counted = self.ledger.counted.get(cell.key, {})
                 if "workspace_bytes" in answer and "workspace_reason" in counted:
                     answer = {**answer, "workspace_bytes": None}
                 self.ledger.take(cell, answer)
@@ -195,13 +187,13 @@ class Turns:
             "op": operation,
             "spec": cell.implementation.spec,
             "case": asdict(cell.case),
-            "seed": self._plan.seed,
+            "seed": self.plan.seed,
             **more,
         }
 
     def _lose(self, cell: Cell, lost: WorkerLost) -> None:
         """Take in a loss, unless the sweep ran out of time: this says nothing of the kernel."""
-        ran_out = lost.status == "timeout" and self._clock() >= self._deadline
+        ran_out = lost.status == "timeout" and self.clock() >= self.deadline
         if isinstance(lost, ImportLost) or not ran_out:
             self.ledger.lose(cell, lost)
 
@@ -209,14 +201,14 @@ class Turns:
         return self._history.forecast.objection(
             cell.implementation,
             cell.case,
-            call_limit_s=self._plan.call_limit_s,
-            available_bytes=self._available_bytes(cell.case),
+            call_limit_s=self.plan.call_limit_s,
+            available_bytes=self.available_bytes(cell.case),
         )
 
     def _limit_s(self, cells: Sequence[Cell]) -> float:
         """How long to wait for an answer of any of the cells, as far as the sweep's time allows."""
-        left_s = max(SHORTEST_LAST_LIMIT_S, self._deadline - self._clock())
-        hanging_s = max(SHORTEST_LIMIT_S, PATIENCE * self._plan.call_limit_s)
+        left_s = max(SHORTEST_LAST_LIMIT_S, self.deadline - self.clock())
+        hanging_s = max(SHORTEST_LIMIT_S, PATIENCE * self.plan.call_limit_s)
         compiling = max(compiling_s([cell.implementation]) for cell in cells)
         return min(hanging_s + compiling, left_s)
 

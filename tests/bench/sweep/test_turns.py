@@ -38,9 +38,7 @@ def test_a_turn_lasts_so_long_and_ends_with_a_whole_pass(making, cheap):
 
 def test_a_round_gives_one_record_a_cell_with_all_readings_in_order(making, cheap):
     made = making(replace(PLAN, energy=True))
-    made.ledger.records.counted = {
-        cell.key: {"flops_executed": 19 * 2**40} for cell in made.ledger.cells
-    }
+    made.ledger.counted = {cell.key: {"flops_executed": 19 * 2**40} for cell in made.ledger.cells}
 
     first, second = made.make(0), made.make(1)
 

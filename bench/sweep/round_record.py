@@ -1,4 +1,4 @@
-"""What is written of a cell: nothing yet, a loss, or what was read of it in a round."""
+"""The record of a cell in one round, from what the measuring process answered."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from bench.checks.gate import Admission
-from bench.checks.timed.plausible import Limits, implausible
 from bench.machine.os_counters import Usage
-from bench.plan.cells import Cell, Key, unmeasured_record
 from bench.records import Record
-from implementations.oracle import softmax_attention
 
 Answer: TypeAlias = Mapping[str, Any]
 """What a measuring process answers to a visit; see `bench.worker.visit`."""
@@ -21,49 +17,6 @@ Answer: TypeAlias = Mapping[str, Any]
 SHORTEST_LOAD_S = 0.1
 # Readings are kept to so many digits: no clock tells more of a call.
 DIGITS = 5
-
-
-class CellRecords:
-    """Makes the records of a run; `admissions` say which cells may be timed.
-
-    `counted` are the counted fields of each cell, with `workspace_reason` where torch does not see
-    what a call needs. `ceilings` are the machine's own rates, by device and dtype, which no honest
-    reading can beat.
-    """
-
-    def __init__(self, *, threads: int, admissions: Mapping[Key, Admission]) -> None:
-        self.counted: Mapping[Key, Mapping[str, Any]] = {}
-        self.ceilings: Mapping[str, Mapping[str, float]] = {}
-        self._threads = threads
-        self._admissions = admissions
-
-    def blank(self, cell: Cell, number: int) -> Record:
-        """The record of a cell in a round in which it was not read."""
-        admission = self._admissions[cell.key]
-        counted = dict(self.counted.get(cell.key, {}))
-        outside = counted.pop("workspace_reason", None)
-        return replace(
-            unmeasured_record(cell),
-            round=number,
-            threads=self._threads,
-            reason=cell.implementation.unmeasured_workspace or outside,
-            max_error=admission.max_error,
-            allowed_error=admission.allowed_error,
-            **counted,
-        )
-
-    def read(
-        self, blank: Record, cell: Cell, answers: Sequence[Answer], used: Usage | None
-    ) -> Record:
-        """The record of what was read of a cell; it is without a time if it cannot be one."""
-        record = round_record(blank, answers, used)
-        rates = self.ceilings.get(f"{cell.case.device}/{cell.case.dtype}", {})
-        limits = Limits(
-            exact=cell.implementation.oracle is softmax_attention,
-            peak_flops_per_s=rates.get("matmul_flops_per_s"),
-        )
-        why = implausible(record, answers, limits)
-        return record if why is None else replace(blank, status="implausible", reason=why)
 
 
 def round_record(blank: Record, answers: Sequence[Answer], usage: Usage | None) -> Record:
