@@ -1,16 +1,19 @@
-"""From the options of `sweep` and `run` to a run on disk, and what is said of it."""
+"""From the options of `sweep` and `run` to a run on disk, and what is said of it; interrupts."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import signal
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
-from attnscale.interrupts import interruptible
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
 from attnscale.terminal import STARTING, progress, say, warnings_as_lines
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from bench.records import Record
     from implementations.case import Case
 
+# An interrupted sweep has ended so many seconds later, whatever became of the interrupt.
+LATEST_END_S = 5
 WRONG = ("incorrect", "implausible", "crashed")
 
 
@@ -46,6 +51,45 @@ def measure(**options: Any) -> tuple[Path, int]:
     say(f"{_tally(records)}\nrun: {folder}")
     measured = any(record.status == "measured" for record in records)
     return folder, FAILED if failed else DONE if measured else INCONCLUSIVE
+
+
+@contextlib.contextmanager
+def interruptible(how_to_continue: str) -> Iterator[None]:
+    """On Ctrl-C say that all is kept, and exit with 130; on a second Ctrl-C exit at once.
+
+    What a batch has read is in a file before the next batch is asked for. A measuring process ends
+    with its parent. So a second Ctrl-C breaks nothing.
+    """
+    message = f"interrupted; what was measured is kept ({how_to_continue})"
+
+    def at_once(number: int, frame: object) -> None:
+        os.write(2, f"{message}\n".encode(errors="replace"))
+        os._exit(INTERRUPTED)
+
+    def first(number: int, frame: object) -> None:
+        for caught in before:
+            signal.signal(caught, at_once)
+        if hasattr(signal, "SIGALRM"):  # C code, and some imports, lose a KeyboardInterrupt
+            signal.signal(signal.SIGALRM, at_once)
+            signal.alarm(LATEST_END_S)
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            before[caught] = signal.signal(caught, first)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(message)
+        for caught in before:  # one more, while Python ends, would print a traceback
+            atexit.register(signal.signal, caught, signal.SIG_IGN)
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
 
 def sweep_into(

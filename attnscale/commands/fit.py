@@ -18,7 +18,7 @@ from attnscale.commands.options import (
     sizes_of,
 )
 from attnscale.exit_codes import code_of
-from attnscale.terminal import RequestError, console, print_json, show_verdicts, warnings_as_lines
+from attnscale.terminal import RequestError, console, print_json, warnings_as_lines
 
 
 def command(
@@ -63,6 +63,7 @@ def command(
     from reports.tables.read import read_tables
     from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
     from reports.verdicts.doubts import marked_fits
+    from reports.verdicts.table import print_verdicts
 
     questions = Questions.of(predict or (), budget or (), sizes, claim)
     with warnings_as_lines():
@@ -96,7 +97,7 @@ def command(
         else:
             check_answerable(fits, questions)
             fits = marked_fits(fits, table)
-            show_verdicts(fits)
+            print_verdicts(fits, console())
             if joint is not None:
                 console().print(joint.text)
             print_answers(fits, questions, console())

@@ -64,7 +64,7 @@ _MEASURING: Mapping[str, Any] = {
     "pass_": _option("--pass", "PASS", "forward or forward_backward"),
     "allocator": _option("--allocator", "NAME", "pinned, or default: page faults as users have"),
     "threads": _option("--threads", "N|all", "that a call may use; quick has 1"),
-    "time_budget": _option("--time-budget", "90s", "for the whole sweep: 90s, 5min"),
+    "time_budget": _option("--time-budget", "90s", "90s, 5min; checks count, and may take longer"),
     "precision": _option("--precision", "0.03", "stop once exponents are known to so much", float),
     "energy": Annotated[
         bool, typer.Option("--energy", help="joules a call too; seconds a cell more")

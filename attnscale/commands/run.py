@@ -9,7 +9,7 @@ import typer
 from attnscale.commands.options import takes_measuring_options
 from attnscale.exit_codes import DONE, FAILED, code_of
 from attnscale.measuring import measure
-from attnscale.terminal import say, show_verdicts, warnings_as_lines
+from attnscale.terminal import console, say, warnings_as_lines
 
 
 @takes_measuring_options
@@ -24,6 +24,7 @@ def command(
     folder, code = measure(**options)
     from reports.page.page import report
     from reports.tables.columns import TableError
+    from reports.verdicts.table import print_verdicts
 
     try:
         with warnings_as_lines():
@@ -33,7 +34,7 @@ def command(
             raise
         say(f"no report: {problem}")  # since nothing passed the checks, nothing was timed
         return FAILED
-    show_verdicts(written.fits)
+    print_verdicts(written.fits, console())
     print(f"report: {written.index}")
     if code == FAILED:
         return FAILED

@@ -14,9 +14,8 @@ from bench.plan.cells import Cell
 from bench.plan.plan import Plan
 from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
-from bench.sweep.ledger import Ledger
+from bench.sweep.ledger import Answer, Ledger
 from bench.sweep.passes import Passes, visit_s
-from bench.sweep.round_record import Answer
 from implementations.case import Case
 
 # A visit is given up after this many times what its call was allowed to take.

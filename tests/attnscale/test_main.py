@@ -78,6 +78,7 @@ def test_both_commands_that_measure_take_the_same_options(attnscale_, monkeypatc
         assert f"{option} " in shown
     assert "[NAME]..." in shown
     assert ("--exit-zero" in shown) == (command == "run")
+    assert "90s, 5min; checks count, and may take longer" in shown
 
 
 def test_options_that_are_not_given_reach_the_measuring_as_such(monkeypatch):
