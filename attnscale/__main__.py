@@ -6,7 +6,7 @@ import contextlib
 import io
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,19 +18,9 @@ from attnscale.exit_codes import DONE, INTERRUPTED, WRONG_REQUEST
 from attnscale.terminal import RequestError, printable, say
 
 # By name, so that none of their modules is imported for the sake of a line of text.
-USER_ERRORS = frozenset(
-    {
-        "CaseError",
-        "CatalogueError",
-        "LawError",
-        "PlanError",
-        "PredictionError",
-        "ReportError",
-        "RequestError",
-        "RunError",
-        "TableError",
-        "UnitError",
-    }
+USER_ERRORS = (
+    *("CaseError", "CatalogueError", "LawError", "PlanError", "PredictionError"),
+    *("ReportError", "RequestError", "RunError", "TableError", "UnitError"),
 )
 HOME = Path(__file__).absolute().parents[1]
 BESIDE = ("implementations", "bench", "reports")
@@ -76,14 +66,10 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name, line in COMMANDS.items():
-        command = _command(name) if name in arguments else _not_named
+        is_named = name in arguments
+        command = import_module(f"attnscale.commands.{name}").command if is_named else _not_named
         app.command(name, help=line, short_help=line)(command)
     return app
-
-
-def _command(name: str) -> Callable[..., int]:
-    command: Callable[..., int] = import_module(f"attnscale.commands.{name}").command
-    return command
 
 
 def _not_named() -> None:

@@ -1,14 +1,19 @@
-"""From the options of `sweep` and `run` to a run on disk, and what is said of it."""
+"""From the options of `sweep` and `run` to a run on disk, and what is said of it; interrupts."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import signal
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnscale.interrupts import interruptible
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
 from attnscale.terminal import STARTING, progress, say, warnings_as_lines
 
 if TYPE_CHECKING:
@@ -17,51 +22,74 @@ if TYPE_CHECKING:
     from bench.records import Record
     from implementations.case import Case
 
+# An interrupted sweep has ended so many seconds later, whatever became of the interrupt.
+LATEST_END_S = 5
+WRONG = ("incorrect", "implausible", "crashed")
 
-def measure(**options: Any) -> tuple[Path, bool]:
-    """Run the sweep that the options ask for: its directory, and whether a check failed."""
-    _refuse_early(**options)
+
+def measure(**options: Any) -> tuple[Path, int]:
+    """Run the sweep that the options ask for: its directory, and the exit code."""
+    from bench.plan.request import Request
     from bench.process.supervisor import Worker
 
-    names, specs = options.pop("names") or (), options.pop("impl") or ()
+    given = {name: value for name, value in options.items() if value is not None}
+    request = Request(specs=given.pop("impl", ()), **given)
+    folder = request.folder
     with Worker(threads=1) as worker:  # where the user's files are imported
         with progress() as shown, warnings_as_lines():
             shown.phase(STARTING)
-            if specs:
+            if request.specs:
                 worker.begin()
-            from bench.plan.request import Request
             from bench.process.kernels import Kernels
 
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
-            request = Request(names=names, specs=specs, **options)
-            folder = request.folder
             plan = request.plan(kernels.load)
         with interruptible(f"sweep --resume --out {folder} continues it"):
-            failed = sweep_into(
+            records, failed = sweep_into(
                 folder, plan, request.resume, request.name, kernels, _seconds_since_start()
             )
-    say(f"{_tally(folder)}\nrun: {folder}")
-    return folder, failed
+    say(f"{_tally(records)}\nrun: {folder}")
+    measured = any(record.status == "measured" for record in records)
+    return folder, FAILED if failed else DONE if measured else INCONCLUSIVE
 
 
-def _refuse_early(**options: Any) -> None:
-    """Read what can be read without torch, which takes seconds to load.
+@contextlib.contextmanager
+def interruptible(how_to_continue: str) -> Iterator[None]:
+    """On Ctrl-C say that all is kept, and exit with 130; on a second Ctrl-C exit at once.
 
-    Raises:
-        PlanError: a size or a duration that is none, or a preset that there is not.
-
+    What a batch has read is in a file before the next batch is asked for. A measuring process ends
+    with its parent. So a second Ctrl-C breaks nothing.
     """
-    from bench.plan.plan import load_preset, parse_duration, parse_sizes
+    message = f"interrupted; what was measured is kept ({how_to_continue})"
 
-    for option, read in (
-        ("seq_lens", parse_sizes),
-        ("d_models", parse_sizes),
-        ("time_budget", parse_duration),
-    ):
-        if options[option] is not None:
-            read(options[option], f"--{option.replace('_', '-')}")
-    if options["preset"] is not None:
-        load_preset(options["preset"])
+    def at_once(number: int, frame: object) -> None:
+        os.write(2, f"{message}\n".encode(errors="replace"))
+        os._exit(INTERRUPTED)
+
+    def first(number: int, frame: object) -> None:
+        for caught in before:
+            signal.signal(caught, at_once)
+        if hasattr(signal, "SIGALRM"):  # C code, and some imports, lose a KeyboardInterrupt
+            signal.signal(signal.SIGALRM, at_once)
+            signal.alarm(LATEST_END_S)
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            before[caught] = signal.signal(caught, first)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(message)
+        for caught in before:  # one more, while Python ends, would print a traceback
+            atexit.register(signal.signal, caught, signal.SIG_IGN)
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
 
 def sweep_into(
@@ -71,12 +99,16 @@ def sweep_into(
     preset: str | None,
     kernels: Kernels | None = None,
     head_start_s: float = 0.0,
-) -> bool:
-    """Measure the plan into the folder; whether a check of the gate failed."""
+) -> tuple[Sequence[Record], bool]:
+    """Measure the plan into the folder: its records, and whether a check failed or a kernel did."""
+    import pandas as pd
+
     from bench.checks.tables import failure_lines
+    from bench.records import RECORDS_FILE, read_info, read_records
     from bench.sweep.sweep import Sweep
     from reports.judge.precision import is_known
     from reports.laws.grammar import parse
+    from reports.verdicts.doubts import doubts
 
     def law_value(law: str, case: Case) -> float:
         sizes = {"n": case.seq_len, "d": case.d_model, "h": case.num_heads, "b": case.batch}
@@ -95,40 +127,21 @@ def sweep_into(
             kernels=kernels,
             head_start_s=head_start_s,
         ).run(resume=resume)
+    with warnings.catch_warnings(action="ignore"):  # the sweep has told of broken lines
+        records = read_records(folder / RECORDS_FILE)
     failures = failure_lines(gate.results)
     for line in failures:
         say(f"check failed: {line}")
-    for line in _doubts(folder):
+    frame = pd.DataFrame([record.to_dict() for record in records])
+    for line in doubts(frame, read_info(folder)).values():
         say(line)
-    return bool(failures) or any(
-        record.status in ("incorrect", "implausible", "crashed") for record in records_of(folder)
-    )
+    return records, bool(failures) or any(record.status in WRONG for record in records)
 
 
-def records_of(folder: Path) -> list[Record]:
-    """The records of a run; the sweep has told of its broken lines."""
-    from bench.records import RECORDS_FILE, read_records
-
-    with warnings.catch_warnings(action="ignore"):
-        return list(read_records(folder / RECORDS_FILE))
-
-
-def _doubts(folder: Path) -> list[str]:
-    """A line for each implementation that was wrong somewhere: what of it is timed, what is not."""
-    import pandas as pd
-
-    from bench.records import read_info
-    from reports.verdicts.doubts import doubts
-
-    frame = pd.DataFrame([record.to_dict() for record in records_of(folder)])
-    return list(doubts(frame, read_info(folder)).values())
-
-
-def _tally(folder: Path) -> str:
-    """What became of the cells, and the first reason of those without a time."""
+def _tally(records: Sequence[Record]) -> str:
+    """What became of the cells, and the most frequent reason of those without a time."""
     from bench.plan.cells import case_of
 
-    records = records_of(folder)
     cells: dict[object, Record] = {}
     for record in records:
         key = (record.implementation, case_of(record))
@@ -140,16 +153,11 @@ def _tally(folder: Path) -> str:
         told = reasons and status != "measured"
         why = f" (such as: {reasons.most_common(1)[0][0]})" if told else ""
         parts.append(f"{count} {status}{why}")
-    lost_once = [
-        record
-        for record in records
-        if record.status in ("crashed", "timeout")
-        and cells[record.implementation, case_of(record)].status == "measured"
-    ]
-    for record in lost_once[:1]:
-        parts.append(
-            f"{len(lost_once)} of them lost at another time ({record.status}: {record.reason})"
-        )
+    lost = [record for record in records if record.status in ("crashed", "timeout")]
+    again = [one for one in lost if cells[one.implementation, case_of(one)].status == "measured"]
+    if again:
+        how = f"{again[0].status}: {again[0].reason}"
+        parts.append(f"{len(again)} of them lost at another time ({how})")
     return f"cells: {', '.join(parts)}"
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.sweep.progress import LiveProgress, PlainProgress
-    from reports.judge.result import Fit
+    from bench.sweep.progress import Observer
 
 # This process and a measuring one load torch at the same time, which takes seconds.
 STARTING = "starting: loading torch"
@@ -44,20 +43,13 @@ def console() -> Console:
     return Console()
 
 
-def progress() -> LiveProgress | PlainProgress:
+def progress() -> Observer:
     """What shows on standard error how far a command is."""
     from rich.console import Console
 
     from bench.sweep.progress import progress
 
     return progress(Console(stderr=True))
-
-
-def show_verdicts(fits: Sequence[Fit]) -> None:
-    """Print the table of verdicts and their reasons."""
-    from reports.verdicts.table import print_verdicts
-
-    print_verdicts(fits, console())
 
 
 @contextlib.contextmanager

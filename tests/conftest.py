@@ -122,7 +122,7 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     from bench.process import global_state, supervisor
     from bench.sweep import sweep
     from bench.timing import ceilings
-    from bench.worker import imported, visit
+    from bench.worker import operations, visit
 
     workers = DirectWorkers()
     for module in (supervisor, sweep, command):
@@ -130,7 +130,7 @@ def direct_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[DirectWorkers]:
     monkeypatch.setattr(ceilings, "FAULTING_BYTES", 4096)
 
     def forget() -> None:
-        imported._imported.clear()
+        operations._imported.clear()
         visit.ready_cells.cache_clear()
         global_state.state_at_start.cache_clear()
 

@@ -31,8 +31,8 @@ PLAN = """
 # Hangs are cut short, and the machine's own rates left out, to save time.
 SETTINGS = """
     from bench.checks.run_in_worker import Checker
-    from bench.sweep import history, preparations
-    history.SHORTEST_LIMIT_S, history.PATIENCE, preparations.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
+    from bench.sweep import preparations, turns
+    turns.SHORTEST_LIMIT_S, turns.PATIENCE, preparations.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
     Checker.__init__.__kwdefaults__["case_limit_s"] = 2.0
     preparations.Preparations.ceilings = lambda *_: {}
 """

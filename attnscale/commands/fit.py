@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from attnscale.commands.options import (
-    Average,
     By,
     Claim,
     Json,
@@ -19,7 +18,7 @@ from attnscale.commands.options import (
     sizes_of,
 )
 from attnscale.exit_codes import code_of
-from attnscale.terminal import RequestError, console, print_json, show_verdicts, warnings_as_lines
+from attnscale.terminal import RequestError, console, print_json, warnings_as_lines
 
 
 def command(
@@ -27,7 +26,10 @@ def command(
     size: Sizes = None,
     value: Values = None,
     by: By = None,
-    average: Average = None,
+    average: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="take the mean over this setting; repeatable"),
+    ] = None,
     where: Where = None,
     claim: Claim = None,
     confidence: Annotated[float, typer.Option(metavar="0.95", help="of the intervals")] = 0.95,
@@ -61,6 +63,7 @@ def command(
     from reports.tables.read import read_tables
     from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
     from reports.verdicts.doubts import marked_fits
+    from reports.verdicts.table import print_verdicts
 
     questions = Questions.of(predict or (), budget or (), sizes, claim)
     with warnings_as_lines():
@@ -94,7 +97,7 @@ def command(
         else:
             check_answerable(fits, questions)
             fits = marked_fits(fits, table)
-            show_verdicts(fits)
+            print_verdicts(fits, console())
             if joint is not None:
                 console().print(joint.text)
             print_answers(fits, questions, console())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,43 +18,11 @@ Impl = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 Device = Annotated[str | None, typer.Option("--device", metavar="DEVICE", help="cpu or cuda")]
-Preset = Annotated[
-    str | None, typer.Option("--preset", metavar="NAME", help="quick, full, cuda or smoke")
-]
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="a plan in a TOML file")
-]
-SeqLens = Annotated[
-    str | None, typer.Option("--seq-lens", metavar="SIZES", help="128:8192, 128:8192/2, a,b")
-]
-Widths = Annotated[str | None, typer.Option("--d-models", metavar="SIZES", help="64:1024, a,b")]
-Dtype = Annotated[
-    str | None, typer.Option("--dtype", metavar="DTYPE", help="float32, float64, bfloat16, float16")
-]
-PassName = Annotated[
-    str | None, typer.Option("--pass", metavar="PASS", help="forward or forward_backward")
-]
 LayoutName = Annotated[
     str,
     typer.Option(
         "--layout", metavar="LAYOUT", help="of --impl: bhsd, or bshd for (batch, seq, heads, dim)"
     ),
-]
-Allocator = Annotated[
-    str | None,
-    typer.Option(
-        "--allocator", metavar="NAME", help="pinned, or default: page faults as users have"
-    ),
-]
-Threads = Annotated[
-    str | None, typer.Option("--threads", metavar="N|all", help="that a call may use; quick has 1")
-]
-TimeBudget = Annotated[
-    str | None, typer.Option("--time-budget", metavar="90s", help="for the whole sweep: 90s, 5min")
-]
-Precision = Annotated[
-    float | None,
-    typer.Option("--precision", metavar="0.03", help="stop once exponents are known to so much"),
 ]
 Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="n=column", help="repeatable")]
 Values = Annotated[
@@ -64,10 +32,6 @@ Values = Annotated[
         metavar="COLUMN",
         help="the cost column (time_s); repeatable, or 'time_*': one group each",
     ),
-]
-Average = Annotated[
-    list[str] | None,
-    typer.Option(metavar="COLUMN", help="take the mean over this setting; repeatable"),
 ]
 Where = Annotated[
     list[str] | None,
@@ -80,45 +44,51 @@ By = Annotated[
     typer.Option("--by", metavar="COLUMN", help="one group per value of this column"),
 ]
 Claim = Annotated[str | None, typer.Option("--claim", metavar="LAW", help="a law such as n^2*d")]
-Energy = Annotated[bool, typer.Option("--energy", help="joules a call too; seconds a cell more")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="the directory to write")]
-Resume = Annotated[bool, typer.Option("--resume", help="continue the run in --out")]
 
 
-def _measuring_options(
-    names: Names = None,
-    impl: Impl = None,
-    layout: LayoutName = "bhsd",
-    preset: Preset = None,
-    config: Config = None,
-    seq_lens: SeqLens = None,
-    d_models: Widths = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    pass_: PassName = None,
-    allocator: Allocator = None,
-    threads: Threads = None,
-    time_budget: TimeBudget = None,
-    precision: Precision = None,
-    energy: Energy = False,
-    out: Out = None,
-    resume: Resume = False,
-) -> None:
-    """What can be said of a sweep; the signature alone matters."""
+def _option(flag: str, metavar: str, told: str, kind: Any = str) -> Any:
+    return Annotated[kind | None, typer.Option(flag, metavar=metavar, help=told)]
+
+
+_MEASURING: Mapping[str, Any] = {
+    "names": Names,
+    "impl": Impl,
+    "layout": LayoutName,
+    "preset": _option("--preset", "NAME", "quick, full, cuda or smoke"),
+    "config": _option("--config", "FILE", "a plan in a TOML file", Path),
+    "seq_lens": _option("--seq-lens", "SIZES", "128:8192, 128:8192/2, a,b"),
+    "d_models": _option("--d-models", "SIZES", "64:1024, a,b"),
+    "device": Device,
+    "dtype": _option("--dtype", "DTYPE", "float32, float64, bfloat16, float16"),
+    "pass_": _option("--pass", "PASS", "forward or forward_backward"),
+    "allocator": _option("--allocator", "NAME", "pinned, or default: page faults as users have"),
+    "threads": _option("--threads", "N|all", "that a call may use; quick has 1"),
+    "time_budget": _option("--time-budget", "90s", "90s, 5min; checks count, and may take longer"),
+    "precision": _option("--precision", "0.03", "stop once exponents are known to so much", float),
+    "energy": Annotated[
+        bool, typer.Option("--energy", help="joules a call too; seconds a cell more")
+    ],
+    "out": Out,
+    "resume": Annotated[bool, typer.Option("--resume", help="continue the run in --out")],
+}
+_DEFAULTS = {"layout": "bhsd", "energy": False, "resume": False}
 
 
 def takes_measuring_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that takes `**options` those of `_measuring_options` before its own."""
-    shared = inspect.signature(_measuring_options, eval_str=True)
-    own = inspect.signature(command, eval_str=True)
+    """Give a command that takes `**options` those of a sweep before its own."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [
-        *shared.parameters.values(),
-        *(p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD),
+        *(
+            inspect.Parameter(name, kind, default=_DEFAULTS.get(name), annotation=annotation)
+            for name, annotation in _MEASURING.items()
+        ),
+        # Keyword-only ones would have to stand last; typer passes all by keyword.
+        *(p.replace(kind=kind) for p in own if p.kind is not p.VAR_KEYWORD),
     ]
-    # Keyword-only ones of the command would have to stand last; typer passes all by keyword.
-    plain = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
-    command.__signature__ = own.replace(parameters=plain)  # type: ignore[attr-defined]  # typer reads it
-    command.__annotations__ = {p.name: p.annotation for p in plain}
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
 
 
@@ -131,17 +101,17 @@ def sizes_of(texts: list[str] | None) -> dict[str, str] | None:
     """
     if not texts:
         return None
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for text in texts:
         letter, _, column = text.partition("=")
         if not (letter and column):
             raise RequestError(f"--size: expected letter=column such as n=seq_len, got {text!r}")
         if not letter.isidentifier():
             raise RequestError(f"--size: a size is named by letters, as in n=seq_len, got {text!r}")
-        if letter in found:
-            raise RequestError(f"--size: {letter} is given twice, {found[letter]} and {column}")
-        found[letter] = column
-    return found
+        if letter in columns:
+            raise RequestError(f"--size: {letter} is given twice, {columns[letter]} and {column}")
+        columns[letter] = column
+    return columns
 
 
 def columns_of(texts: list[str] | None) -> list[str] | None:

@@ -9,7 +9,7 @@ import typer
 from attnscale.commands.options import takes_measuring_options
 from attnscale.exit_codes import DONE, FAILED, code_of
 from attnscale.measuring import measure
-from attnscale.terminal import say, show_verdicts, warnings_as_lines
+from attnscale.terminal import console, say, warnings_as_lines
 
 
 @takes_measuring_options
@@ -21,21 +21,22 @@ def command(
     **options: Any,
 ) -> int:
     """Verify, sweep, fit and report in one go."""
-    folder, failed = measure(**options)
+    folder, code = measure(**options)
     from reports.page.page import report
     from reports.tables.columns import TableError
+    from reports.verdicts.table import print_verdicts
 
     try:
         with warnings_as_lines():
             written = report([folder])
     except TableError as problem:
-        if not failed:
+        if code != FAILED:
             raise
         say(f"no report: {problem}")  # since nothing passed the checks, nothing was timed
         return FAILED
-    show_verdicts(written.fits)
+    print_verdicts(written.fits, console())
     print(f"report: {written.index}")
-    if failed:
+    if code == FAILED:
         return FAILED
     times = [fit for fit in written.fits if fit.value == "time_s"]
     return DONE if exit_zero else code_of(times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -38,33 +39,31 @@ def cells_of(plan: Plan, load: Callable[[str], Implementation] = load) -> list[C
         CatalogueError: an implementation cannot be loaded.
 
     """
-    names = {name: None for series in plan.series for name in series.implementations}
+    names = dict.fromkeys(name for series in plan.series for name in series.implementations)
     for name in names:
         if ":" in name:
             raise CatalogueError(
                 f"implementations: expected a name, got {name!r}; "
                 f'put your own kernel into specs = ["{name}"] and name its function here'
             )
-    own = load_all((), plan.specs, load)
-    own_names = {implementation.name for implementation in own}
-    others = load_all([name for name in names if name not in own_names], (), load)
-    loaded = {one.name: one for one in (*others, *own)}
-    found: dict[Key, Cell] = {}
+    loaded = {own.name: own for own in load_all((), plan.specs, load)}
+    others = load_all([name for name in names if name not in loaded], (), load)
+    loaded |= {other.name: other for other in others}
+    cells: dict[Key, Cell] = {}
     for series in plan.series:
         for case in series.cases():
             for name in series.implementations:
                 cell = Cell(implementation=loaded[name], case=case, open_ended=series.open_ended)
-                found.setdefault(cell.key, cell)
-    return list(found.values())
+                cells.setdefault(cell.key, cell)
+    return list(cells.values())
 
 
 def by_implementation(cells: Iterable[Cell]) -> Iterator[tuple[Implementation, list[Cell]]]:
     """The cells of each implementation, in order of first appearance."""
-    groups: dict[str, list[Cell]] = {}
+    groups: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        groups.setdefault(cell.implementation.name, []).append(cell)
-    for group in groups.values():
-        yield group[0].implementation, group
+        groups[cell.implementation.name].append(cell)
+    return ((group[0].implementation, group) for group in groups.values())
 
 
 # What a record says of its case, under the same names.

@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from implementations.case import Case, Growth, MaskKind, Pass
 
 MAX_SIZE = 2**24
+PRESETS = resources.files("bench.plan") / "presets"
 # Less would not even start the measuring processes.
 SHORTEST_BUDGET_S = 10.0
 
@@ -56,20 +57,21 @@ class Series:
             PlanError: a width that is no multiple of the fixed head_dim or num_heads.
 
         """
+        fixed = self.head_dim if self.num_heads is None else self.num_heads
         for seq_len in self.seq_lens:
             for d_model in self.d_models:
-                fixed = self.head_dim if self.num_heads is None else self.num_heads
-                what = "head_dim" if self.num_heads is None else "num_heads"
                 if fixed <= 0 or d_model % fixed:
+                    name = "head_dim" if self.num_heads is None else "num_heads"
                     raise PlanError(
-                        f"d_model {d_model} is not a multiple of {what} {fixed}; "
-                        f"choose widths that are, or set {what} in a --config"
+                        f"d_model {d_model} is not a multiple of {name} {fixed}; "
+                        f"choose widths that are, or set {name} in a --config"
                     )
+                growing = d_model // fixed
                 yield Case(
                     batch=self.batch,
-                    num_heads=d_model // fixed if self.num_heads is None else fixed,
+                    num_heads=growing if self.num_heads is None else fixed,
                     seq_len=seq_len,
-                    head_dim=fixed if self.num_heads is None else d_model // fixed,
+                    head_dim=fixed if self.num_heads is None else growing,
                     dtype=self.dtype,
                     device=self.device,
                     pass_=self.pass_,
@@ -122,11 +124,10 @@ def read_plan(source: Mapping[str, Any], where: str) -> Plan:
     rows = source.get("series")
     if not isinstance(rows, list) or not rows:
         raise PlanError(f"{where}: a plan needs at least one [[series]]")
-    top = {name: value for name, value in source.items() if name != "series"}
-    _check_fields(top, Plan, where)
-    if "specs" in top:
-        top["specs"] = _texts(top["specs"], f"{where}: specs must be a list of kernels")
-    plan = Plan(series=tuple(_read_series(row, where) for row in rows), **top)
+    _check_fields(source, Plan, where)
+    specs = _texts(source.get("specs", ()), f"{where}: specs must be a list of kernels")
+    read = {"series": tuple(_read_series(row, where) for row in rows), "specs": specs}
+    plan = Plan(**{**source, **read})
     for name in ("rounds", "turn_s", "call_limit_s", "precision", "threads"):
         value = getattr(plan, name)
         if value is not None and not 0 < value < math.inf:
@@ -150,10 +151,8 @@ def read_plan(source: Mapping[str, Any], where: str) -> Plan:
 
 def presets() -> tuple[str, ...]:
     """The names of the presets that come with the suite."""
-    folder = resources.files("bench.plan") / "presets"
-    return tuple(
-        sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
-    )
+    files = (file.name for file in PRESETS.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
 
 
 def load_preset(name: str) -> Plan:
@@ -165,7 +164,7 @@ def load_preset(name: str) -> Plan:
     """
     if name not in presets():
         raise PlanError(f"there is no preset {name!r}; there are {', '.join(presets())}")
-    text = (resources.files("bench.plan") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
     return read_plan(tomllib.loads(text), f"preset {name}")
 
 
@@ -239,18 +238,17 @@ def _read_series(row: Any, where: str) -> Series:
     values = {("pass_" if name == "pass" else name): value for name, value in row.items()}
     _check_fields(values, Series, f"{where}: [[series]]")
     for name in ("seq_lens", "d_models"):
-        value = values.get(name)
+        value = values[name]
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         values[name] = parse_sizes(text, f"{where}: {name}")
-    names = _texts(values["implementations"], f"{where}: implementations must be a list of names")
-    if not names:
-        raise PlanError(f"{where}: implementations must be a list of names, got {names!r}")
-    values["implementations"] = names
+    expected = f"{where}: implementations must be a list of names"
+    values["implementations"] = _texts(values["implementations"], expected, fewest=1)
     return Series(**values)
 
 
-def _texts(values: Any, expected: str) -> tuple[str, ...]:
-    if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
+def _texts(values: Any, expected: str, *, fewest: int = 0) -> tuple[str, ...]:
+    is_list = isinstance(values, list | tuple) and len(values) >= fewest
+    if not is_list or not all(isinstance(v, str) for v in values):
         raise PlanError(f"{expected}, got {values!r}")
     return tuple(values)
 
@@ -261,21 +259,15 @@ def _check_fields(row: Mapping[str, Any], kind: type, where: str) -> None:
         if name not in known:
             shown = ", ".join(n.rstrip("_") for n in known)
             raise PlanError(f"{where}: unknown field {name!r}; there are {shown}")
-        expected = _EXPECTED.get(str(known[name].type))
-        if expected and (
-            not isinstance(value, expected) or isinstance(value, bool) != (bool in expected)
-        ):
-            raise PlanError(f"{where}: {name} must be {known[name].type}, got {value!r}")
-    required = {"implementations", "seq_lens", "d_models"} if kind is Series else set()
-    for name in required - row.keys():
-        raise PlanError(f"{where}: {name} is missing")
+        declared = str(known[name].type)
+        expected = _EXPECTED.get(declared.removesuffix(" | None"))
+        if expected is None or (value is None and declared.endswith("None")):
+            continue
+        if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
+            raise PlanError(f"{where}: {name} must be {declared}, got {value!r}")
+    for name, field in known.items():
+        if field.default is MISSING and name not in row:
+            raise PlanError(f"{where}: {name} is missing")
 
 
-_EXPECTED: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "int | None": (int, type(None)),
-    "float | None": (int, float, type(None)),
-}
+_EXPECTED = {"int": int, "float": int | float, "str": str, "bool": bool}

@@ -1,4 +1,7 @@
-"""What the command line asks to be measured, turned into a plan and a directory."""
+"""What the command line asks to be measured, turned into a plan and a directory.
+
+Torch is loaded after all that can be refused without it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from bench.machine.environment import usable_cores
 from bench.plan.plan import (
@@ -23,9 +25,9 @@ from bench.plan.plan import (
     read_plan,
 )
 from bench.plan.run_directory import resumable_plan
-from implementations.catalogue import load, load_all
-from implementations.interface import Implementation
-from implementations.specs import in_this_layout
+
+if TYPE_CHECKING:
+    from implementations.interface import Implementation
 
 DEFAULT_PRESET = "quick"
 
@@ -36,7 +38,13 @@ class HeadDimWarning(UserWarning):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The options of `sweep` and `run`; None and empty mean not given."""
+    """The options of `sweep` and `run`; None and empty mean not given.
+
+    Raises:
+        PlanError: options that exclude each other, or values that need no torch to be refused.
+        RunError: there is no run to resume.
+
+    """
 
     names: Sequence[str] = ()
     specs: Sequence[str] = ()
@@ -56,10 +64,19 @@ class Request:
     out: Path | None = None
     resume: bool = False
 
+    def __post_init__(self) -> None:
+        if self.resume and self.out is None:
+            raise PlanError("--resume needs --out, the directory of the run to continue")
+        if self.preset is not None and self.config is not None:
+            raise PlanError("--preset and --config exclude each other; give one of them")
+        _ = self._sizes, self._settings, self._base  # which raise
+
     @property
     def name(self) -> str | None:
         """The preset that is asked for, None if the plan comes from elsewhere."""
-        return None if self.config or self._resumes_as_it_was else self.preset or DEFAULT_PRESET
+        if self.config is not None or self._resumes_as_it_was:
+            return None
+        return DEFAULT_PRESET if self.preset is None else self.preset
 
     @property
     def folder(self) -> Path:
@@ -68,60 +85,83 @@ class Request:
             return self.out
         return Path("results") / f"{datetime.now():%Y%m%d-%H%M%S}-{self.name or 'plan'}"
 
-    def plan(self, load: Callable[[str], Implementation] = load) -> Plan:
+    def plan(self, load: Callable[[str], Implementation]) -> Plan:
         """The plan that the options describe; `load` loads the implementations that they name.
 
         Raises:
-            PlanError: options that exclude each other, or a plan that cannot be run.
+            PlanError: a plan that cannot be run.
             CatalogueError: an implementation that cannot be found or loaded.
-            RunError: there is no run to resume.
 
         """
-        if self.resume and self.out is None:
-            raise PlanError("--resume needs --out, the directory of the run to continue")
-        if self.preset and self.config:
-            raise PlanError("--preset and --config exclude each other; give one of them")
-        if self._resumes_as_it_was and self.out is not None:
-            return replace(resumable_plan(self.out), **self._settings())
-        base = load_config(self.config) if self.config else load_preset(self.name or DEFAULT_PRESET)
+        if self._resumes_as_it_was:
+            return replace(self._base, **self._settings)
+        from implementations.catalogue import load_all
+        from implementations.specs import in_this_layout
+
         load_all(self.names, (), load)
         specs = in_this_layout(self.specs, self.layout)
         plan = narrow(
-            base,
+            self._base,
             names=self.names,
             specs=[(one.name, one.spec) for one in load_all((), specs, load)],
-            seq_lens=parse_sizes(self.seq_lens, "--seq-lens") if self.seq_lens else None,
-            d_models=parse_sizes(self.d_models, "--d-models") if self.d_models else None,
             device=self.device,
             dtype=self.dtype,
             pass_=self.pass_,
-            settings=self._settings(),
+            settings=self._settings,
+            **self._sizes,
         )
         for device in {series.device for series in plan.series}:
             check_device(device)
         return plan
 
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, ...]]:
+        texts = {"seq_lens": self.seq_lens, "d_models": self.d_models}
+        return {
+            name: parse_sizes(text, f"--{name.replace('_', '-')}")
+            for name, text in texts.items()
+            if text is not None
+        }
+
+    @cached_property
     def _settings(self) -> dict[str, Any]:
         """The fields of the plan that are given by themselves."""
-        found: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         if self.allocator is not None:
-            found["allocator"] = self.allocator
+            settings["allocator"] = self.allocator
         if self.threads is not None:
-            found["threads"] = parse_threads(self.threads)
+            settings["threads"] = _parse_threads(self.threads)
         if self.time_budget is not None:
             # Who gives time alone wants all of it used.
-            found["time_budget_s"] = parse_duration(self.time_budget, "--time-budget")
-            found["precision"] = None
+            settings["time_budget_s"] = parse_duration(self.time_budget, "--time-budget")
+            settings["precision"] = None
         if self.precision is not None:
-            found["precision"] = parse_precision(self.precision)
+            if not 0 < self.precision < 1:
+                raise PlanError(
+                    f"--precision: expected between 0 and 1, such as 0.03, got {self.precision}"
+                )
+            settings["precision"] = self.precision
         if self.energy:
-            found["energy"] = True
-        return found
+            settings["energy"] = True
+        return settings
+
+    @cached_property
+    def _base(self) -> Plan:
+        """The plan before it is narrowed: that of the run to be resumed, the file or the preset."""
+        if self.resume and self.out is not None:
+            stored = resumable_plan(self.out)
+            if self._resumes_as_it_was:
+                return stored
+        if self.config is not None:
+            return load_config(self.config)
+        return load_preset(DEFAULT_PRESET if self.preset is None else self.preset)
 
     @property
     def _resumes_as_it_was(self) -> bool:
-        given = (self.names, self.specs, self.preset, self.config, self.seq_lens, self.d_models)
-        return self.resume and not any((*given, self.device, self.dtype, self.pass_))
+        sizes = (self.seq_lens, self.d_models)
+        given = (self.preset, self.config, *sizes, self.device, self.dtype, self.pass_)
+        is_as_it_was = not self.names and not self.specs and given.count(None) == len(given)
+        return self.resume and is_as_it_was
 
 
 def narrow(
@@ -183,34 +223,15 @@ def _with_smaller_heads(series: Series) -> Series:
 
 def _merged(series: Sequence[Series]) -> list[Series]:
     """Series that differ in their implementations only, as one."""
-    merged: dict[Series, tuple[str, ...]] = {}
+    merged: dict[Series, dict[str, None]] = {}
     for one in series:
-        key = replace(one, implementations=())
-        merged[key] = (*merged.get(key, ()), *one.implementations)
-    return [
-        replace(key, implementations=tuple(dict.fromkeys(names))) for key, names in merged.items()
-    ]
+        names = merged.setdefault(replace(one, implementations=()), {})
+        names.update(dict.fromkeys(one.implementations))
+    return [replace(key, implementations=tuple(names)) for key, names in merged.items()]
 
 
-def parse_precision(half_width: float) -> float:
-    """The half-width of exponents' intervals that `--precision` asks for.
-
-    Raises:
-        PlanError: it is none that an exponent could have.
-
-    """
-    if not 0 < half_width < 1:
-        raise PlanError(f"--precision: expected between 0 and 1, such as 0.03, got {half_width}")
-    return half_width
-
-
-def parse_threads(text: str) -> int | None:
-    """The number of threads that `--threads` asks for; None for `all`.
-
-    Raises:
-        PlanError: it is neither, or more than this process has cores.
-
-    """
+def _parse_threads(text: str) -> int | None:
+    """The number of threads that `--threads` asks for; None for `all`."""
     cores = usable_cores()
     if text == "all":
         return None
@@ -229,17 +250,19 @@ def check_device(device: str) -> str:
         PlanError: it is neither cpu nor cuda, or there is no such CUDA device.
 
     """
+    import torch
+
     try:
-        found = torch.device(device)
+        chosen = torch.device(device)
     except RuntimeError:
-        found = None
-    if found is None or found.type not in ("cpu", "cuda"):
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise PlanError(f"--device: expected cpu or cuda, got {device!r}")
-    if found.type == "cpu":
+    if chosen.type == "cpu":
         return "cpu"
     if not torch.cuda.is_available():
         raise PlanError(f"--device {device}: torch sees no CUDA device here; use --device cpu")
     number = torch.cuda.device_count()
-    if found.index is not None and found.index >= number:
-        raise PlanError(f"--device {device}: expected an index below {number}, got {found.index}")
+    if chosen.index is not None and chosen.index >= number:
+        raise PlanError(f"--device {device}: expected an index below {number}, got {chosen.index}")
     return device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from bench.records import RECORDS_FILE, RUN_FILE, SCHEMA, RunError, read_info, w
 # These may be others when a run is resumed.
 TIMES = frozenset({"time_budget_s", "precision"})
 LONGEST_VALUE = 60
+MOST_DIFFERENCES = 3
 SAME_VERSIONS = ("torch", "numpy", "python", "attnscale")
 
 
@@ -22,20 +22,16 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
     """Make the directory ready and return what `run.json` holds.
 
     Raises:
-        PlanError: the run to be resumed has another plan.
-        RunError: the directory holds a run already, or cannot be written.
+        PlanError: the run to be resumed has another plan, or one that cannot be read.
+        RunError: the directory holds a run already, none to be resumed, or cannot be written.
 
     """
-    try:
-        exists = (folder / RUN_FILE).exists() or (folder / RECORDS_FILE).exists()
-    except PermissionError as problem:
-        raise RunError(f"--out {folder}: cannot look there: {problem.strerror}") from None
-    if exists and not resume:
-        raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
-    if exists:
-        info = read_info(folder)
-        _same_plan(stored_plan(info, folder), plan, folder)
+    if resume:
+        stored, info = _stored(folder)
+        _refuse_another_plan(stored, plan, folder)
         return {**info, "config": plan.to_dict()}
+    if _holds_run(folder):
+        raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
     info = {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -63,22 +59,9 @@ def check_machine(info: Mapping[str, Any], *, gpu: str | None, threads: int, fol
         PlanError: processor, GPU, threads or torch are not those of `run.json`.
 
     """
-    before = {
-        "cpu": info["machine"].get("cpu"),
-        "gpu": info["machine"].get("gpu"),
-        "threads": info["threads"],
-        "memory": info["machine"].get("memory_bytes"),
-        **{name: info["versions"].get(name) for name in SAME_VERSIONS},
-    }
-    machine, versions = environment.describe_machine(), environment.versions()
-    now = {
-        "cpu": machine["cpu"],
-        "gpu": gpu,
-        "threads": threads,
-        "memory": machine["memory_bytes"],
-        **{name: versions[name] for name in SAME_VERSIONS},
-    }
-    for name, value in now.items():
+    now = {"machine": {**environment.describe_machine(), "gpu": gpu}, "threads": threads}
+    before, here = (_identity(one) for one in (info, {**now, "versions": environment.versions()}))
+    for name, value in here.items():
         if before[name] is not None and value != before[name]:
             raise PlanError(
                 f"{folder} was measured with {name} {before[name]}, here it is {value}; "
@@ -86,18 +69,31 @@ def check_machine(info: Mapping[str, Any], *, gpu: str | None, threads: int, fol
             )
 
 
-def check_sources(info: Mapping[str, Any], sources: Mapping[str, str], folder: Path) -> None:
+def _identity(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change within a run."""
+    machine = info["machine"]
+    return {
+        "cpu": machine.get("cpu"),
+        "gpu": machine.get("gpu"),
+        "threads": info["threads"],
+        "memory": machine.get("memory_bytes"),
+        **{name: info["versions"].get(name) for name in SAME_VERSIONS},
+    }
+
+
+def check_sources(
+    info: Mapping[str, Any], implementations: Mapping[str, Mapping[str, Any]], folder: Path
+) -> None:
     """Refuse to add records of a changed kernel to those of the old one.
 
-    `sources` are the hashes of the users' files by implementation.
-
     Raises:
-        PlanError: a file is not what it was when the run began.
+        PlanError: the file of one of `implementations` is not what it was when the run began.
 
     """
     before = info.get("implementations", {})
-    for name, digest in sources.items():
-        if before.get(name, {}).get("source_sha256", digest) != digest:
+    for name, now in implementations.items():
+        digest = now["source_sha256"]
+        if digest is not None and before.get(name, {}).get("source_sha256", digest) != digest:
             raise PlanError(
                 f"the file of {name} has changed since {folder} was begun; choose another --out"
             )
@@ -108,58 +104,58 @@ def resumable_plan(folder: Path) -> Plan:
 
     Raises:
         RunError: there is no run.
-        PlanError: its plan cannot be read.
+        PlanError: its plan cannot be read, or was written by an earlier version.
 
     """
-    if not (folder / RUN_FILE).exists():
-        raise RunError(f"{folder} holds no run to resume; leave --resume out to begin one")
-    return stored_plan(read_info(folder), folder)
+    return _stored(folder)[0]
 
 
-def stored_plan(info: Mapping[str, Any], folder: Path) -> Plan:
-    """The plan in a `run.json`.
-
-    Raises:
-        PlanError: it cannot be read, or was written by an earlier version.
-
-    """
+def _stored(folder: Path) -> tuple[Plan, dict[str, Any]]:
+    """The plan and the `run.json` of the run in a directory."""
+    if not _holds_run(folder):
+        raise RunError(
+            f"{folder} holds no run to resume, since it has no {RUN_FILE}; "
+            "leave --resume out to begin one"
+        )
+    info = read_info(folder)
     if info.get("schema", SCHEMA) != SCHEMA:
         raise PlanError(
             f"{folder} was begun by an earlier version of attnscale; choose another --out"
         )
-    return read_plan(info.get("config", {}), str(folder / RUN_FILE))
+    return read_plan(info.get("config", {}), str(folder / RUN_FILE)), info
 
 
-def _same_plan(stored: Plan, asked: Plan, folder: Path) -> None:
-    before, now = json.loads(json.dumps(stored.to_dict())), json.loads(json.dumps(asked.to_dict()))
+def _holds_run(folder: Path) -> bool:
+    try:
+        return (folder / RUN_FILE).exists() or (folder / RECORDS_FILE).exists()
+    except PermissionError as problem:
+        raise RunError(f"--out {folder}: cannot look there: {problem.strerror}") from None
+
+
+def _refuse_another_plan(stored: Plan, asked: Plan, folder: Path) -> None:
+    before, now = _fields_of(stored), _fields_of(asked)
     different = [
-        _difference(name, before.get(name), now[name])
-        for name in now
-        if name not in TIMES and now[name] != before.get(name)
+        f"{name} {_short(before[name])} there, {_short(value)} asked for"
+        for name, value in now.items()
+        if name not in TIMES and value != before.get(name, value)
     ]
     if different:
+        more = "; …" if len(different) > MOST_DIFFERENCES else ""
         raise PlanError(
-            f"{folder} was made with other settings: {'; '.join(different)}; "
-            "resume it without naming any, or choose another --out"
+            f"{folder} was made with other settings: {'; '.join(different[:MOST_DIFFERENCES])}"
+            f"{more}; resume it without naming any, or choose another --out"
         )
 
 
-def _difference(name: str, before: Any, now: Any) -> str:
-    """What differs, in a few words; of series and lists the first parts that do."""
-    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for position, (one, other) in enumerate(zip(before, now, strict=True), start=1):
-            if one != other and isinstance(one, dict):
-                return _difference(f"{name} {position}", one, other)
-    if isinstance(before, dict) and isinstance(now, dict):
-        parts = [
-            _difference(part, before.get(part), now[part])
-            for part in now
-            if now[part] != before.get(part)
-        ]
-        return f"{name}: {', '.join(parts)}"
-    return f"{name} {_short(before)} there, {_short(now)} asked for"
+def _fields_of(plan: Plan) -> dict[str, Any]:
+    """The fields of a plan, and those of each series by its number."""
+    row = plan.to_dict()
+    named = {"series": len(plan.series)}
+    for number, series in enumerate(row.pop("series"), start=1):
+        named |= {f"series {number}: {name}": value for name, value in series.items()}
+    return {**named, **row}
 
 
 def _short(value: Any) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"

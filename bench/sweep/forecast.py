@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 from bench.plan.cells import Cell
 from implementations.case import Case
@@ -14,47 +15,49 @@ from implementations.interface import Implementation
 
 MEMORY_SHARE = 0.8
 NEAREST = 3
+SIZES = ("batch", "num_heads", "seq_len", "key_len", "head_dim", "value_dim")
 
 LawValue = Callable[[str, Case], float]
 """The value of a declared law, such as `n^2*d`, at the sizes of a case."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What one measured cell took."""
+@dataclass
+class _Series:
+    """What was seen of cases that differ in sizes only: times, workspaces, and how some ended."""
 
-    case: Case
-    time_s: float
-    workspace_bytes: int | None
+    times_s: dict[Case, float] = field(default_factory=dict)
+    workspaces: dict[Case, float] = field(default_factory=dict)
+    losses: dict[Case, str] = field(default_factory=dict)
 
 
 class Forecast:
     """Scales what was seen of an implementation by the law it declares.
 
-    The prediction starts from the observations whose law values are the largest below the cell's:
-    smaller cells are mostly overhead and would frighten. Of the nearest few the lowest prediction
-    counts, since one disturbed reading must not cost a cell.
+    The prediction starts from the cases whose law values are the largest below the cell's: smaller
+    cells are mostly overhead and would frighten. Of the nearest few the lowest prediction counts,
+    since one disturbed reading must not cost a cell.
     """
 
     def __init__(self, law_value: LawValue) -> None:
         self._law_value = cache(law_value)
-        self._seen: dict[tuple[str, Case], dict[Case, Observation]] = defaultdict(dict)
-        self._lost: dict[tuple[str, Case], list[tuple[Case, str]]] = defaultdict(list)
+        self._all: dict[tuple[str, Case], _Series] = defaultdict(_Series)
 
-    def observe(self, implementation: str, observation: Observation) -> None:
-        """Learn from a measured cell."""
-        seen = self._seen[implementation, _conditions(observation.case)]
-        before = seen.get(observation.case)
-        if before is not None:
-            # Disturbances only add time: of several readings the quickest is the cell's own.
-            observation = replace(observation, time_s=min(observation.time_s, before.time_s))
-            if observation.workspace_bytes is None:
-                observation = replace(observation, workspace_bytes=before.workspace_bytes)
-        seen[observation.case] = observation
+    def _series(self, implementation: str, case: Case) -> _Series:
+        sizes: dict[str, Any] = dict.fromkeys(SIZES, 0)
+        return self._all[implementation, replace(case, **sizes)]
+
+    def observe(
+        self, implementation: str, case: Case, time_s: float, workspace_bytes: int | None = None
+    ) -> None:
+        """Learn from a reading; disturbances only add time: the quickest is the cell's own."""
+        series = self._series(implementation, case)
+        series.times_s[case] = min(time_s, series.times_s.get(case, math.inf))
+        if workspace_bytes is not None:
+            series.workspaces[case] = workspace_bytes
 
     def observe_loss(self, implementation: str, case: Case, status: str) -> None:
         """Learn that a cell ran out of time or memory: larger ones will too."""
-        self._lost[implementation, _conditions(case)].append((case, status))
+        self._series(implementation, case).losses.setdefault(case, status)
 
     def work(self, cell: Cell) -> float:
         """The value of a cell's declared law: how much it has to do, beside others of its kind."""
@@ -62,19 +65,16 @@ class Forecast:
 
     def time_s(self, implementation: Implementation, case: Case) -> float | None:
         """Seconds of one call; None before anything was seen."""
-        law = implementation.time_law
-        own = self._seen[implementation.name, _conditions(case)].get(case)
-        if own is not None:
-            return own.time_s
-        near = self._nearest(implementation, case, law)
-        return min((one.time_s * self._ratio(law, case, one.case) for one in near), default=None)
+        times_s = self._series(implementation.name, case).times_s
+        if case in times_s:
+            return times_s[case]
+        return self._predicted(implementation.time_law, case, times_s)
 
     def memory_bytes(self, implementation: Implementation, case: Case) -> float | None:
         """Inputs, outputs and workspace of one call; None before a workspace was seen."""
-        law = implementation.workspace_law
-        near = self._nearest(implementation, case, law, with_workspace=True)
-        needs = [(one.workspace_bytes or 0) * self._ratio(law, case, one.case) for one in near]
-        return case.tensor_bytes + min(needs) if needs else None
+        workspaces = self._series(implementation.name, case).workspaces
+        workspace = self._predicted(implementation.workspace_law, case, workspaces)
+        return None if workspace is None else case.tensor_bytes + workspace
 
     def objection(
         self,
@@ -85,8 +85,9 @@ class Forecast:
         available_bytes: float,
     ) -> str | None:
         """Why the cell should not be run, or None."""
-        for smaller, status in self._lost[implementation.name, _conditions(case)]:
-            if smaller != case and _fits_within(smaller, case):
+        for smaller, status in self._series(implementation.name, case).losses.items():
+            is_smaller = all(getattr(smaller, size) <= getattr(case, size) for size in SIZES)
+            if smaller != case and is_smaller:
                 return f"a smaller cell, {smaller}, ended with {status}"
         memory = self.memory_bytes(implementation, case) or case.tensor_bytes
         if memory > MEMORY_SHARE * available_bytes:
@@ -99,32 +100,15 @@ class Forecast:
             return f"predicted {seconds:.2g} s a call, over the limit of {call_limit_s:g} s"
         return None
 
-    def _nearest(
-        self, implementation: Implementation, case: Case, law: str, *, with_workspace: bool = False
-    ) -> list[Observation]:
-        seen = [
-            one
-            for one in self._seen[implementation.name, _conditions(case)].values()
-            if not with_workspace or one.workspace_bytes is not None
-        ]
-        value = self._law_value(law, case)
-        below = [one for one in seen if self._law_value(law, one.case) <= value]
-        below.sort(key=lambda one: (self._law_value(law, one.case), one.case.pairs))
-        return below[-NEAREST:] or sorted(seen, key=lambda one: self._law_value(law, one.case))[:1]
-
-    def _ratio(self, law: str, case: Case, base: Case) -> float:
-        low = self._law_value(law, base)
-        return self._law_value(law, case) / low if low > 0 else math.inf
-
-
-def _conditions(case: Case) -> Case:
-    """The case without its sizes: what a series has in common."""
-    return replace(case, seq_len=0, key_len=0, head_dim=0, value_dim=0, num_heads=0, batch=0)
-
-
-def _fits_within(smaller: Case, larger: Case) -> bool:
-    names = ("batch", "num_heads", "seq_len", "key_len", "head_dim", "value_dim")
-    return all(getattr(smaller, name) <= getattr(larger, name) for name in names)
+    def _predicted(self, law: str, case: Case, seen: Mapping[Case, float]) -> float | None:
+        """The lowest of what the nearest cases that were seen predict by the law."""
+        work = self._law_value(law, case)
+        works = {other: self._law_value(law, other) for other in seen}
+        ordered = sorted(seen, key=lambda other: (works[other], other.pairs))
+        below = [other for other in ordered if works[other] <= work]
+        nearest = below[-NEAREST:] or ordered[:1]
+        ratios = {other: work / works[other] if works[other] > 0 else math.inf for other in nearest}
+        return min((seen[other] * ratio for other, ratio in ratios.items()), default=None)
 
 
 def _gib(size: float) -> str:

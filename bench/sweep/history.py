@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.plan.cells import Cell, Key, case_of
-from bench.plan.plan import Plan
 from bench.records import WRONG, Record
-from bench.sweep.forecast import Forecast, Observation
+from bench.sweep.forecast import Forecast
 
-# A visit is given up after this many times what its call was allowed to take.
-PATIENCE = 100.0
-SHORTEST_LIMIT_S = 30.0
 # What larger cells will run into as well; a crash may be a matter of one size.
 LOSSES = ("timeout", "out_of_memory")
 # A cell that was read before may be lost to something else once.
 MOST_LOSSES = 2
-
-
-def visit_limit_s(plan: Plan) -> float:
-    """When a visit counts as hanging."""
-    return max(SHORTEST_LIMIT_S, PATIENCE * plan.call_limit_s)
 
 
 class History:
@@ -51,11 +42,8 @@ class History:
 
     def learn_reading(self, key: Key, time_s: float, workspace_bytes: int | None = None) -> None:
         """Take in one reading."""
-        name, case = key
         self.readings[key] += 1
-        self.forecast.observe(
-            name, Observation(case=case, time_s=time_s, workspace_bytes=workspace_bytes)
-        )
+        self.forecast.observe(*key, time_s, workspace_bytes)
 
     def learn_loss(self, key: Key, status: str) -> None:
         """Take in that a cell was lost."""

@@ -34,7 +34,7 @@ class Journal:
         self._path = folder / RECORDS_FILE
         self._part = folder / PART_FILE
         try:
-            self._file: IO[bytes] = self._path.open("ab+")
+            self._file: IO[bytes] = self._path.open("ab+", buffering=0)
         except OSError as problem:
             raise RunError(f"cannot write {self._path}: {problem.strerror}") from None
         _lock(self._file, self._path)
@@ -52,21 +52,19 @@ class Journal:
             RunError: the disk is full, or the file is gone. What was appended before is kept.
 
         """
-        lines = "".join(_line(record.to_dict()) for record in records)
-        before: int | None = None
-        try:
-            with _uninterrupted():
-                self._check_there()
-                before = os.fstat(self._file.fileno()).st_size
-                self._file.write(lines.encode())
-                self._file.flush()
+        lines = "".join(_line(record.to_dict()) for record in records).encode()
+        with self._writing():
+            before = os.fstat(self._file.fileno()).st_size
+            try:
+                while lines:  # a disk that becomes full takes a part
+                    lines = lines[self._file.write(lines) :]
                 os.fsync(self._file.fileno())
-                if finishes:
-                    self._part.unlink(missing_ok=True)
-        except OSError as problem:
-            if before is not None:
-                self._forget_beyond(before)
-            raise RunError(self._trouble(problem)) from None
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(before)
+                raise
+            if finishes:
+                self._part.unlink(missing_ok=True)
 
     def keep_readings(self, read: Mapping[str, Any]) -> None:
         """Keep what a batch has read until the round's records are written.
@@ -75,46 +73,36 @@ class Journal:
             RunError: the disk is full, or the file is gone.
 
         """
-        try:
-            with _uninterrupted():
-                self._check_there()
-                with self._part.open("a", encoding="utf-8") as file:
-                    file.write(_line(read))
-        except OSError as problem:
-            raise RunError(self._trouble(problem)) from None
+        with self._writing(), self._part.open("a", encoding="utf-8") as file:
+            file.write(_line(read))
 
     def kept_readings(self) -> list[dict[str, Any]]:
         """What was kept of a round whose records were never written, a line a batch."""
-        found = []
+        batches = []
         with contextlib.suppress(OSError):
             for line in self._part.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError):  # the last line may be torn
-                    found.append(json.loads(line))
-        return found
+                    batches.append(json.loads(line))
+        return batches
 
-    def _check_there(self) -> None:
-        if not os.fstat(self._file.fileno()).st_nlink:
-            raise RunError(f"{self._path} was removed while it was written; begin again with --out")
-
-    def _trouble(self, problem: OSError) -> str:
-        return (
-            f"cannot write {self._path}: {problem.strerror}; what was measured before is kept, "
-            "--resume continues"
-        )
-
-    def _forget_beyond(self, size: int) -> None:
-        """Take back a line that a full disk cut off, as far as the disk lets us."""
-        with contextlib.suppress(OSError):
-            self._file.close()  # what it still holds would follow later
-        with contextlib.suppress(OSError):
-            os.truncate(self._path, size)
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with _uninterrupted():
+                if not os.fstat(self._file.fileno()).st_nlink:
+                    raise RunError(
+                        f"{self._path} was removed while it was written; begin again with --out"
+                    )
+                yield
+        except OSError as problem:
+            raise RunError(
+                f"cannot write {self._path}: {problem.strerror}; what was measured before is kept, "
+                "--resume continues"
+            ) from None
 
     def close(self) -> None:
         """Close the file and release the lock."""
-        try:
-            self._file.close()
-        except OSError:  # what could not be written has been reported; the descriptor is released
-            return
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -134,17 +122,17 @@ def _uninterrupted() -> Iterator[None]:
     A signal mask would not do: the kernel gives the signal to any other thread, and Python's
     handler runs in this one all the same.
     """
-    held: list[int] = []
+    came: list[int] = []
     before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # only the main thread may set handlers, and runs them
-        for one in (signal.SIGINT, signal.SIGTERM):
-            before[one] = signal.signal(one, lambda number, frame: held.append(number))
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            before[caught] = signal.signal(caught, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-    for number in held[:1]:
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+    for number in came[:1]:
         signal.raise_signal(number)
 
 

@@ -48,11 +48,8 @@ class Passes:
         several = range(2, LONGEST_PERIOD + 1)
         passes = max((k for k in several if self._before_s(costs, k) < turn_s), default=1)
         self._random = random.Random(seed)
-        self._cells = [
-            (cell, every, self._random.randrange(every))
-            for cell in cells
-            for every in (period(costs[cell.key], passes),)
-        ]
+        periods = [(cell, period(costs[cell.key], passes)) for cell in cells]
+        self._cells = [(cell, every, self._random.randrange(every)) for cell, every in periods]
         self._number = 0
 
     def _before_s(self, costs: Mapping[Key, float], passes: int) -> float:

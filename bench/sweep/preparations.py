@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,15 @@ from bench.process.supervisor import START_LIMIT_S, Worker, WorkerLost, succeede
 from bench.records import RunError
 from bench.sweep.progress import Observer
 from implementations.case import Case
+from implementations.interface import Implementation
 
 COUNTING_LIMIT_S = 20.0
 CEILING_LIMIT_S = 120.0
 SHORTEST_WAIT_S = 1.0
 # Of the time that a sweep has left: what each implementation's counting may take.
 COUNTING_SHARE = 0.1
+# All but the sizes of a case.
+CONDITIONS = ("pass_", "device", "dtype", "is_causal", "mask")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,41 +95,35 @@ class Preparations:
 
     def count(self, cells: Sequence[Cell], worker: Worker) -> dict[Key, dict[str, Any]]:
         """The counted fields of the records of each cell; cells that cannot be counted lack."""
-        found: dict[Key, dict[str, Any]] = {}
-        for implementation, own in by_implementation(cells):
-            if implementation.compiles:
-                continue  # what is fused launches no operators
+        counted: dict[Key, dict[str, Any]] = {}
+        for implementation, own in _countable(cells):
             self.observer.phase(f"counting the operations of {implementation.name}")
-            answer = try_ask(
-                worker,
-                "count",
-                limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
-                spec=implementation.spec,
-                cases=[asdict(cell.case) for cell in own],
-            )
+            cases = [asdict(cell.case) for cell in own]
+            answer = self._count(worker, "count", spec=implementation.spec, cases=cases)
             if answer is not None:
-                found |= {cell.key: one for cell, one in zip(own, answer["counts"], strict=True)}
-        return found
+                keys = (cell.key for cell in own)
+                counted |= zip(keys, answer["counts"], strict=True)
+        return counted
 
     def workspace_laws(self, cells: Sequence[Cell], worker: Worker) -> list[dict[str, Any]]:
         """The workspace of each implementation as a polynomial, wherever its sizes may lie."""
-        found = []
-        for implementation, own in by_implementation(cells):
-            if implementation.compiles:
-                continue
-            cases = {tuple(_conditions(cell.case).items()): cell.case for cell in own}
-            for conditions, case in cases.items():
-                answer = try_ask(
-                    worker,
-                    "workspace_law",
-                    limit_s=self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE),
-                    spec=implementation.spec,
-                    case=asdict(case),
-                )
+        laws = []
+        for implementation, own in _countable(cells):
+            cases = {tuple(getattr(c.case, name) for name in CONDITIONS): c.case for c in own}
+            for values, case in cases.items():
+                spec, plain = implementation.spec, asdict(case)
+                answer = self._count(worker, "workspace_law", spec=spec, case=plain)
                 if answer is not None and answer["law"] is not None:
-                    named = {"implementation": implementation.name, **dict(conditions)}
-                    found.append({**named, **answer["law"]})
-        return found
+                    names = (name.rstrip("_") for name in CONDITIONS)
+                    conditions = dict(zip(names, values, strict=True))
+                    laws.append(
+                        {"implementation": implementation.name, **conditions, **answer["law"]}
+                    )
+        return laws
+
+    def _count(self, worker: Worker, operation: str, **request: Any) -> dict[str, Any] | None:
+        limit_s = self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE)
+        return try_ask(worker, operation, limit_s=limit_s, **request)
 
     def ceilings(
         self, cells: Sequence[Cell], worker: Worker, info: Mapping[str, Any]
@@ -144,10 +141,9 @@ class Preparations:
         return found
 
 
-def _conditions(case: Case) -> dict[str, Any]:
-    """All but the sizes of a case, by the names that records have."""
-    names = ("pass_", "device", "dtype", "is_causal", "mask")
-    return {name.rstrip("_"): getattr(case, name) for name in names}
+def _countable(cells: Sequence[Cell]) -> Iterator[tuple[Implementation, list[Cell]]]:
+    """Those that launch operators, and are not compiled to something else."""
+    return ((one, own) for one, own in by_implementation(cells) if not one.compiles)
 
 
 def available_bytes(case: Case, info: Mapping[str, Any]) -> float:
@@ -159,10 +155,8 @@ def available_bytes(case: Case, info: Mapping[str, Any]) -> float:
 
 def gate_info(gate: Gate) -> dict[str, Any]:
     """What `run.json` says of the checks."""
-    failures = [str(r) for r in gate.results if r.status in ("fail", "error")]
-    counts = summary(gate.results)
-    matrix = matrix_rows(gate.results)
-    return {"verification": {**counts, "failures": failures, "matrix": matrix}}
+    failures = [str(result) for result in gate.results if result.bad]
+    return {**summary(gate.results), "failures": failures, "matrix": matrix_rows(gate.results)}
 
 
 def admission(gate: Gate, cell: Cell) -> Admission:
@@ -176,23 +170,15 @@ def admission(gate: Gate, cell: Cell) -> Admission:
     return gate.admits(cell.implementation.name, cell.case)
 
 
-def sources_of(cells: Sequence[Cell]) -> dict[str, str]:
-    """SHA-256 of the file of every implementation that has one."""
-    found = {one.name: source_sha256(one) for one, _ in by_implementation(cells)}
-    return {name: digest for name, digest in found.items() if digest is not None}
-
-
-def implementation_info(cells: Sequence[Cell]) -> dict[str, Any]:
-    """What `run.json` says of the implementations."""
+def implementation_info(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """What `run.json` says of the implementations by name, the SHA-256 of their files first."""
     told = ("title", "source", "kind", "layout", "time_law", "workspace_law")
     return {
-        "implementations": {
-            one.name: {
-                "source_sha256": source_sha256(one),
-                **{name: getattr(one, name) for name in told},
-            }
-            for one, _ in by_implementation(cells)
+        implementation.name: {
+            "source_sha256": source_sha256(implementation),
+            **{name: getattr(implementation, name) for name in told},
         }
+        for implementation, _ in by_implementation(cells)
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -13,23 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 PLAIN_LINE_EVERY_S = 10.0
 
 
-class Observer(Protocol):
-    """Who is told how a sweep goes on."""
-
-    def phase(self, text: str) -> None:
-        """Something other than measuring has begun."""
-        ...
-
-    def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
-        """A pass of this round has ended; so much of the time is spent."""
-        ...
-
-
-class LiveProgress:
-    """A bar of the time with what is being done; an `Observer`."""
+class LiveProgress(Progress):
+    """A bar of the time with what is being done."""
 
     def __init__(self, console: Console) -> None:
-        self._bar = Progress(
+        super().__init__(
             TextColumn("{task.description:44.44}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[left]}", markup=False),
@@ -38,15 +26,15 @@ class LiveProgress:
             # Drawn between passes only: a thread that draws would take time from what is timed.
             auto_refresh=False,
         )
-        self._task = self._bar.add_task("preparing", total=None, left="")
+        self._task = self.add_task("preparing", total=None, left="")
 
     def phase(self, text: str) -> None:
         """Name what is being done."""
-        self._bar.update(self._task, description=text, refresh=True)
+        self.update(self._task, description=text, refresh=True)
 
     def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
         """Show how much of the time is spent."""
-        self._bar.update(
+        self.update(
             self._task,
             description=f"measuring, round {number + 1}",
             completed=spent_s,
@@ -55,16 +43,9 @@ class LiveProgress:
             refresh=True,
         )
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
 
 class PlainProgress:
-    """A line for every phase, and one every ten seconds of measuring; an `Observer`."""
+    """A line for every phase, and one every ten seconds of measuring."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -87,8 +68,7 @@ class PlainProgress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(self, *_: object) -> None: ...
 
 
 def remaining(seconds: float) -> str:
@@ -98,6 +78,10 @@ def remaining(seconds: float) -> str:
     return f"at most {max(0.0, seconds):.0f} s left"
 
 
-def progress(console: Console) -> LiveProgress | PlainProgress:
+Observer = LiveProgress | PlainProgress
+"""Who is told how a sweep goes on."""
+
+
+def progress(console: Console) -> Observer:
     """The display that suits the console."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)

@@ -27,7 +27,6 @@ from bench.sweep.preparations import (
     available_bytes,
     gate_info,
     implementation_info,
-    sources_of,
 )
 from bench.sweep.progress import Observer
 from bench.sweep.turns import Turns
@@ -64,14 +63,12 @@ class Sweep:
     preset: str | None = None
     head_start_s: float = 0.0
     clock: Callable[[], float] = time.monotonic
-    threads: int = field(init=False)
     _info: dict[str, Any] = field(init=False)
-    _began: float = field(init=False)
-    _spent_before_s: float = field(init=False)
+    _began: float = field(init=False)  # as if an earlier process had spent its time just before
     _cut_short: int = field(init=False, default=0)  # rounds, by an interrupt or a kill
 
     def __post_init__(self) -> None:
-        self.threads = self.plan.threads or environment.usable_cores()
+        self._threads = self.plan.threads or environment.usable_cores()
 
     def run(self, *, resume: bool = False) -> Gate:
         """Measure what is not yet in the directory; the gate's results come back.
@@ -80,12 +77,11 @@ class Sweep:
         """
         self._began = self.clock() - self.head_start_s
         with self._worker() as checking:
-            tell = self.observer.phase
-            kernels = self.kernels or Kernels(checking, keep_lost=True, tell=tell)
+            kernels = self.kernels or Kernels(checking, keep_lost=True, tell=self.observer.phase)
             cells = cells_of(self.plan, kernels.load)
             kernels.hand_over(checking)
             self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
-            self._spent_before_s = float(self._schedule.get("spent_s") or 0.0)
+            self._began -= float(self._schedule.get("spent_s") or 0.0)
             with Journal(self.folder) as journal, contextlib.ExitStack() as stack:
                 workers = [stack.enter_context(self._worker()) for _ in range(PROCESSES)]
                 return self._run(cells, journal, checking, workers)
@@ -101,13 +97,14 @@ class Sweep:
             time_left_s=lambda: self._deadline - self.clock(),
         )
         with checking as worker:
-            check_sources(self._info, sources_of(cells), self.folder)
+            implementations = implementation_info(cells)
+            check_sources(self._info, implementations, self.folder)
             self._info = ground.describe(self._info, worker)
             gate = ground.check(cells, worker)
-            self._note(**gate_info(gate), **implementation_info(cells))
+            self._note(verification=gate_info(gate), implementations=implementations)
             ledger = Ledger(
                 cells=cells,
-                threads=self.threads,
+                threads=self._threads,
                 admissions={cell.key: admission(gate, cell) for cell in cells},
                 journal=journal,
                 history=History(Forecast(self.law_value)),
@@ -118,11 +115,11 @@ class Sweep:
                 available_bytes=lambda case: available_bytes(case, self._info) / PROCESSES,
                 deadline=self._deadline,
                 clock=self.clock,
-                on_pass=lambda number: self.observer.measuring(*self._progress(number)),
+                on_pass=self._show,
             )
             for record in read_records(self.folder / RECORDS_FILE):
                 ledger.history.learn(record)
-            ledger.records.ceilings = self._info.get("ceilings") or {}
+            ledger.ceilings = self._info.get("ceilings") or {}
             ledger.checking_s = float(self._schedule.get("checking_s") or 0.0)
             ledger.recover()
             number = ledger.history.newest_round + 1
@@ -131,7 +128,7 @@ class Sweep:
             if ended is None:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
-                ledger.records.fields = ground.count(ledger.admitted(), worker)
+                ledger.counted = ground.count(ledger.admitted(), worker)
                 self._note(workspace_laws=ground.workspace_laws(ledger.admitted(), worker))
         if ended is None:
             self._measure(number, turns, ground, workers)
@@ -152,14 +149,13 @@ class Sweep:
             while (ended := self._why_it_ends(number, turns)) is None:
                 slot = number % PROCESSES
                 if number - first < PROCESSES:
-                    self._note(
-                        ceilings=ground.ceilings(turns.ledger.cells, workers[slot], self._info)
-                    )
-                turns.ledger.records.ceilings = self._info["ceilings"]
-                self.observer.measuring(*self._progress(number))
+                    cells = turns.ledger.cells
+                    turns.ledger.ceilings = ground.ceilings(cells, workers[slot], self._info)
+                    self._note(ceilings=turns.ledger.ceilings)
+                self._show(number)
                 owed = max(1, PROCESSES * FEWEST_TURNS - (number - first))
                 turn_s = min(self.plan.turn_s, (self._deadline - self.clock()) / owed)
-                turns.make(number, workers[slot], slot, turn_s)
+                turns.make(number, workers[slot], turn_s)
                 number += 1
                 self._note_schedule(number, turns)
         except BaseException:
@@ -217,15 +213,14 @@ class Sweep:
 
     @property
     def _spent_s(self) -> float:
-        return self._spent_before_s + self.clock() - self._began
+        return self.clock() - self._began
 
     @property
     def _deadline(self) -> float:
-        """When the time ends; what an earlier process spent of it is gone."""
-        return self._began + self.plan.time_budget_s - self._spent_before_s
+        return self._began + self.plan.time_budget_s
 
-    def _progress(self, number: int) -> tuple[int, float, float]:
-        return number, self._spent_s, self.plan.time_budget_s
+    def _show(self, number: int) -> None:
+        self.observer.measuring(number, self._spent_s, self.plan.time_budget_s)
 
     def _worker(self) -> Worker:
-        return Worker(threads=self.threads, allocator=self.plan.allocator)
+        return Worker(threads=self._threads, allocator=self.plan.allocator)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.checks.run_in_worker import compiling_s
@@ -15,12 +14,13 @@ from bench.plan.cells import Cell
 from bench.plan.plan import Plan
 from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
-from bench.sweep.history import visit_limit_s
-from bench.sweep.ledger import Ledger
+from bench.sweep.ledger import Answer, Ledger
 from bench.sweep.passes import Passes, visit_s
-from bench.sweep.round_record import Answer
 from implementations.case import Case
 
+# A visit is given up after this many times what its call was allowed to take.
+PATIENCE = 100.0
+SHORTEST_LIMIT_S = 30.0
 SHORTEST_LAST_LIMIT_S = 2.0
 BATCH_S = 2.0
 # How many readings are checked beside those of the last pass of a turn, of which all are.
@@ -32,6 +32,7 @@ USAGE_LIMIT_S = 30.0
 NO_TIME = "no time was left for it"
 
 
+@dataclass(kw_only=True)
 class Turns:
     """Makes the turns of a run, one after another, each with the process that it is given.
 
@@ -39,24 +40,16 @@ class Turns:
     the clock. `on_pass` is told the number of the round after each pass.
     """
 
-    def __init__(
-        self,
-        *,
-        plan: Plan,
-        ledger: Ledger,
-        available_bytes: Callable[[Case], float],
-        deadline: float,
-        clock: Callable[[], float] = time.monotonic,
-        on_pass: Callable[[int], None] = lambda number: None,
-    ) -> None:
-        self._plan = plan
-        self.ledger = ledger
-        self._history = ledger.history
-        self._available_bytes = available_bytes
-        self._deadline = deadline
-        self._clock = clock
-        self._on_pass = on_pass
-        self._chance = random.Random(plan.seed)
+    plan: Plan
+    ledger: Ledger
+    available_bytes: Callable[[Case], float]
+    deadline: float
+    clock: Callable[[], float]
+    on_pass: Callable[[int], None]
+
+    def __post_init__(self) -> None:
+        self._history = self.ledger.history
+        self._chance = random.Random(self.plan.seed)
 
     def ready(self) -> list[Cell]:
         """The cells that have had their first call."""
@@ -77,13 +70,13 @@ class Turns:
         """Whether so many seconds are enough for a visit to any of the ready cells."""
         return any(visit_s(self._history.call_s(cell)) <= left_s for cell in self.ready())
 
-    def make(self, number: int, worker: Worker, slot: int, turn_s: float) -> None:
+    def make(self, number: int, worker: Worker, turn_s: float) -> None:
         """Make one turn of about so many seconds, one pass at least, and write its records.
 
         An interrupt passes through once everything that was read stands in the journal.
         """
         before, process = _usage(worker), worker.started
-        self.ledger.begin(number, slot)
+        self.ledger.begin(number)
         try:
             self._try_cells(worker)
             self._make_passes(number, worker, turn_s)
@@ -107,20 +100,21 @@ class Turns:
         self.ledger.write_unmeasured(reasons)
 
     def _make_passes(self, number: int, worker: Worker, turn_s: float) -> None:
-        ends = min(self._clock() + turn_s, self._deadline)
-        seed = f"{self._plan.seed}/{number}"
+        ends = min(self.clock() + turn_s, self.deadline)
+        seed = f"{self.plan.seed}/{number}"
         passes = Passes(self.ready(), self._history.call_s, turn_s=turn_s, seed=seed)
-        while cells := passes.next(self._deadline - self._clock()):
+        while cells := passes.next(self.deadline - self.clock()):
             seconds = sum(visit_s(self._history.call_s(cell)) for cell in cells)
-            self._make_pass(cells, worker, check_all=self._clock() + seconds >= ends)
-            self._on_pass(number)
-            if self._clock() >= ends:
+            self._make_pass(cells, worker, check_all=self.clock() + seconds >= ends)
+            self.on_pass(number)
+            if self.clock() >= ends:
                 return
 
     def _make_pass(self, cells: Sequence[Cell], worker: Worker, *, check_all: bool) -> None:
         """Visit the cells in this order; one that is lost costs nothing but its own visit."""
         ahead = [cell for cell in cells if cell.key not in self._history.given_up]
-        while ahead and self._clock() < self._deadline:
+        while ahead and self.clock() < self.deadline:
+            batch = self._batch(ahead)
             visits = [
                 self._request(
                     "visit",
@@ -128,21 +122,9 @@ class Turns:
                     check=check_all or self._chance.random() < CHECKED,
                     workspace_bytes=self._history.workspaces.get(cell.key) or 0,
                 )
-                for cell in self._batch(ahead)
+                for cell in batch
             ]
-            read: list[tuple[Cell, Answer]] = []
-            try:
-                for answer in worker.answers(visits, limit_s=self._limit_s(ahead)):
-                    cell = ahead.pop(0)
-                    if self._take(cell, answer):
-                        read.append((cell, answer))
-                    elif answer["status"] == "out_of_memory":
-                        worker.stop()  # what is left of its heap is nobody's measure
-                        break
-            except WorkerLost as lost:
-                self._lose(ahead.pop(0), lost)
-            finally:
-                self.ledger.keep_readings(read)
+            ahead = ahead[self._ask(worker, batch, visits) :]
 
     def _batch(self, cells: Sequence[Cell]) -> Sequence[Cell]:
         """As many of the cells as take a few seconds: so much is asked for, and kept, at once."""
@@ -165,41 +147,52 @@ class Turns:
                 if cell.open_ended:
                     self.ledger.left_out[cell.key] = objection
                 continue
-            if self._clock() + FIRST_VISITS * visit_s(self._history.call_s(cell)) > self._deadline:
-                continue
-            request = self._request("trial", cell, with_energy=self._plan.energy)
-            try:
-                (answer,) = worker.answers([request], limit_s=self._limit_s([cell]))
-            except WorkerLost as lost:
-                self._lose(cell, lost)
-                continue
-            if "workspace_reason" in self.ledger.records.fields.get(cell.key, {}):
-                answer = {**answer, "workspace_bytes": None}
-            if self._take(cell, answer):
-                self.ledger.keep_readings([(cell, answer)])
-            elif answer["status"] == "out_of_memory":
-                worker.stop()  # what is left of its heap is nobody's measure
+            first_s = FIRST_VISITS * visit_s(self._history.call_s(cell))
+            if self.clock() + first_s <= self.deadline:
+                request = self._request("trial", cell, with_energy=self.plan.energy)
+                self._ask(worker, [cell], [request])
+
+    def _ask(
+        self, worker: Worker, cells: Sequence[Cell], requests: Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Take in the answers, one a cell, as far as they come; how many cells are done with."""
+        done = 0
+        read: list[tuple[Cell, Answer]] = []
+        try:
+            for answer in worker.answers(requests, limit_s=self._limit_s(cells)):
+                cell = cells[done]
+                done += 1
+                if not succeeded(answer):
+                    self._lose(cell, WorkerLost(answer["status"], answer.get("reason") or ""))
+                    if answer["status"] == "out_of_memory":
+                        worker.stop()  # what is left of its heap is nobody's measure
+                        break
+                    continue
+                counted = self.ledger.counted.get(cell.key, {})
+                if "workspace_bytes" in answer and "workspace_reason" in counted:
+                    answer = {**answer, "workspace_bytes": None}
+                self.ledger.take(cell, answer)
+                read.append((cell, answer))
+        except WorkerLost as lost:
+            self._lose(cells[done], lost)
+            done += 1
+        finally:
+            if read:
+                self.ledger.keep_readings(read)
+        return done
 
     def _request(self, operation: str, cell: Cell, **more: Any) -> dict[str, Any]:
         return {
             "op": operation,
             "spec": cell.implementation.spec,
             "case": asdict(cell.case),
-            "seed": self._plan.seed,
+            "seed": self.plan.seed,
             **more,
         }
 
-    def _take(self, cell: Cell, answer: Answer) -> bool:
-        """Take in an answer; whether it holds a reading."""
-        if succeeded(answer):
-            self.ledger.take(cell, answer)
-            return True
-        self._lose(cell, WorkerLost(answer["status"], answer.get("reason") or ""))
-        return False
-
     def _lose(self, cell: Cell, lost: WorkerLost) -> None:
         """Take in a loss, unless the sweep ran out of time: this says nothing of the kernel."""
-        ran_out = lost.status == "timeout" and self._clock() >= self._deadline
+        ran_out = lost.status == "timeout" and self.clock() >= self.deadline
         if isinstance(lost, ImportLost) or not ran_out:
             self.ledger.lose(cell, lost)
 
@@ -207,15 +200,16 @@ class Turns:
         return self._history.forecast.objection(
             cell.implementation,
             cell.case,
-            call_limit_s=self._plan.call_limit_s,
-            available_bytes=self._available_bytes(cell.case),
+            call_limit_s=self.plan.call_limit_s,
+            available_bytes=self.available_bytes(cell.case),
         )
 
     def _limit_s(self, cells: Sequence[Cell]) -> float:
         """How long to wait for an answer of any of the cells, as far as the sweep's time allows."""
-        left_s = max(SHORTEST_LAST_LIMIT_S, self._deadline - self._clock())
+        left_s = max(SHORTEST_LAST_LIMIT_S, self.deadline - self.clock())
+        hanging_s = max(SHORTEST_LIMIT_S, PATIENCE * self.plan.call_limit_s)
         compiling = max(compiling_s([cell.implementation]) for cell in cells)
-        return min(visit_limit_s(self._plan) + compiling, left_s)
+        return min(hanging_s + compiling, left_s)
 
 
 def _usage(worker: Worker) -> Usage | None:

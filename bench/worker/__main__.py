@@ -27,8 +27,7 @@ from bench.process.answers import named, one_line
 from bench.process.confinement import die_with, limit_memory, offer_as_victim
 from bench.process.global_state import put_back, state_at_start
 from bench.timing.stopwatch import harness_costs
-from bench.worker.imported import imported, is_imported
-from bench.worker.operations import OPERATIONS
+from bench.worker.operations import OPERATIONS, imported, is_imported
 from implementations.interface import UnsupportedCaseError
 
 STDOUT, STDERR = 1, 2
@@ -120,25 +119,22 @@ def _listen(lines: IO[str], requests: queue.SimpleQueue[str]) -> None:
 def _answer(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
     """The answer; what the kernel changed for whoever comes next is put back, and no reading."""
     before = state_at_start()
-    answer = _attempted(operation, request)
+    try:
+        answer = {"status": "done", **operation(**request)}
+    except UnsupportedCaseError as problem:
+        answer = {"status": "unsupported", "reason": str(problem)}
+    except (Exception, SystemExit, KeyboardInterrupt) as problem:
+        # Ctrl-C does not reach this session: it is the kernel that raised it.
+        if isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
+            text in str(problem) for text in OUT_OF_MEMORY
+        ):
+            answer = {"status": "out_of_memory", "reason": one_line(problem)}
+        else:
+            answer = {"status": "crashed", "reason": named(problem)}
     changes = put_back(before)
     if not changes or answer["status"] != "measured":
         return answer
     return {"status": "incorrect", "reason": f"a timed call changed {' and '.join(changes)}"}
-
-
-def _attempted(operation: Callable[..., dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return operation(**request)
-    except UnsupportedCaseError as problem:
-        return {"status": "unsupported", "reason": str(problem)}
-    except (MemoryError, torch.OutOfMemoryError) as problem:
-        return {"status": "out_of_memory", "reason": one_line(problem)}
-    except (Exception, SystemExit, KeyboardInterrupt) as problem:
-        # Ctrl-C does not reach this session: it is the kernel that raised it.
-        if any(text in str(problem) for text in OUT_OF_MEMORY):
-            return {"status": "out_of_memory", "reason": one_line(problem)}
-        return {"status": "crashed", "reason": named(problem)}
 
 
 if __name__ == "__main__":

@@ -23,28 +23,69 @@ from bench.counting.result import Counts
 from bench.machine.missing import missing_instruments
 from bench.machine.os_counters import read_usage
 from bench.process.described import describe as described
+from bench.process.global_state import RANDOM, restored_state
 from bench.timing.ceilings import large_block_faults, measure_ceilings
 from bench.timing.cuda import gpu_caches, gpu_harness_costs
 from bench.timing.prepared_call import stopwatch
 from bench.timing.stopwatch import harness_costs
-from bench.worker.imported import imported
 from bench.worker.visit import first_visit
 from bench.worker.visit import visit as visit_cell
 from implementations.case import Case, Pass
+from implementations.catalogue import load as load_implementation
 from implementations.interface import Implementation
 
+Answer = dict[str, Any]
 
-def describe() -> dict[str, Any]:
+_imported: dict[str, tuple[Implementation, Sequence[str]]] = {}
+
+
+def is_imported(spec: str) -> bool:
+    """Whether asking for the implementation runs none of the user's code any more."""
+    return ":" not in spec or spec in _imported
+
+
+def imported(spec: str) -> tuple[Implementation, Sequence[str]]:
+    """The implementation that a spec means, and what its import changed, which is put back.
+
+    Raises:
+        CatalogueError: it cannot be loaded.
+
+    """
+    if spec not in _imported:
+        with restored_state() as changes:
+            implementation = load_implementation(spec)
+        # A seed that is set at import is everybody's habit, and harms nobody.
+        _imported[spec] = implementation, [change for change in changes if change != RANDOM]
+    return _imported[spec]
+
+
+def _implementation(spec: str) -> Implementation:
+    return imported(spec)[0]
+
+
+def load(spec: str) -> Answer:
+    """What is known of an implementation without calling it."""
+    return {"kernel": described(*imported(spec))}
+
+
+def declined(spec: str, case: dict[str, Any]) -> Answer:
+    """Why an implementation declines a case itself; null where it does not."""
+    declines = _implementation(spec).declines
+    return {"declined": declines(Case(**case)) if declines else None}
+
+
+def describe() -> Answer:
     """What only torch, or this process, knows of the machine and of the harness."""
     cuda = torch.cuda.is_available()
+    unknown = {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
+    gpu_costs = (_of_gpu(gpu_harness_costs) or unknown) if cuda else {}
     return {
-        "status": "done",
         "gpu": _of_gpu(torch.cuda.get_device_name) if cuda else None,
         "gpu_free_bytes": _of_gpu(lambda: torch.cuda.mem_get_info()[0]) if cuda else None,
         "gpu_caches_bytes": _of_gpu(gpu_caches) if cuda else None,
         "threads": torch.get_num_threads(),
         "large_block_faults": large_block_faults(),
-        "harness": {**asdict(harness_costs()), **(_gpu_costs() if cuda else {})},
+        "harness": {**asdict(harness_costs()), **gpu_costs},
         "instruments": missing_instruments("cuda" if cuda else "cpu"),
     }
 
@@ -58,10 +99,6 @@ def _of_gpu(ask: Callable[[], Any]) -> Any:
         return ask()
     except RuntimeError:  # torch.OutOfMemoryError is one
         return None
-
-
-def _gpu_costs() -> dict[str, float | None]:
-    return _of_gpu(gpu_harness_costs) or {"gpu_empty_call_s": None, "gpu_empty_replay_s": None}
 
 
 @contextlib.contextmanager
@@ -79,135 +116,102 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def check(spec: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
+@_one_thread()
+def check(spec: str, case: dict[str, Any], seed: int) -> Answer:
     """Verify one implementation in one situation; the answer holds a result for every check."""
-    with _one_thread():
-        results = verify_case(_implementation(spec), CheckCase.from_plain(case), seed=seed)
-    return {"status": "done", "results": [asdict(result) for result in results]}
+    results = verify_case(_implementation(spec), CheckCase.from_plain(case), seed=seed)
+    return {"results": [asdict(result) for result in results]}
 
 
-def compare(specs: Sequence[str], case: dict[str, Any], seed: int) -> dict[str, Any]:
+@_one_thread()
+def compare(specs: Sequence[str], case: dict[str, Any], seed: int) -> Answer:
     """Compare implementations with each other in one situation, two by two."""
     chosen = [_implementation(spec) for spec in specs]
-    with _one_thread():
-        results = agreement(chosen, CheckCase.from_plain(case), seed=seed)
-    return {"status": "done", "results": [asdict(result) for result in results]}
+    results = agreement(chosen, CheckCase.from_plain(case), seed=seed)
+    return {"results": [asdict(result) for result in results]}
 
 
-def reduce(spec: str, case: dict[str, Any], check: str, seed: int) -> dict[str, Any]:
+@_one_thread()
+def reduce(spec: str, case: dict[str, Any], check: str, seed: int) -> Answer:
     """The smallest situation found in which a check still fails, and what it says there."""
-    with _one_thread():
-        result = shrink(_implementation(spec), CheckCase.from_plain(case), check, seed=seed)
-    return {"status": "done", "result": None if result is None else asdict(result)}
+    result = shrink(_implementation(spec), CheckCase.from_plain(case), check, seed=seed)
+    return {"result": None if result is None else asdict(result)}
 
 
-def trial(spec: str, case: dict[str, Any], seed: int, with_energy: bool = False) -> dict[str, Any]:
+def trial(spec: str, case: dict[str, Any], **more: Any) -> Answer:
     """A cell's first call in a run."""
-    return first_visit(_implementation(spec), Case(**case), seed, with_energy)
+    return first_visit(_implementation(spec), Case(**case), **more)
 
 
-def visit(
-    spec: str, case: dict[str, Any], seed: int, workspace_bytes: int = 0, check: bool = False
-) -> dict[str, Any]:
+def visit(spec: str, case: dict[str, Any], **more: Any) -> Answer:
     """One reading of a cell."""
-    return visit_cell(_implementation(spec), Case(**case), seed, workspace_bytes, check)
+    return visit_cell(_implementation(spec), Case(**case), **more)
 
 
-def rest(device: str) -> dict[str, Any]:
+def rest(device: str) -> Answer:
     """Before other processes have their turn: give unused memory of a GPU back."""
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
-    return {"status": "done"}
+    return {}
 
 
-def usage() -> dict[str, Any]:
+def usage() -> Answer:
     """What the operating system has counted of this process and of the machine until now."""
-    return {"status": "done", **asdict(read_usage())}
+    return asdict(read_usage())
 
 
-def count(spec: str, cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def count(spec: str, cases: Sequence[dict[str, Any]]) -> Answer:
     """What the operators of a call do, for each case: the counted fields of a record."""
     counter = Counter(_implementation(spec))
-    found = []
+    counted = []
     for case in cases:
         try:
-            found.append(_counts(counter.at(Case(**case))))
+            counted.append(_fields(counter.at(Case(**case))))
         except Exception:  # a kernel that fails at one size is counted at the others
-            found.append({})
-    return {"status": "done", "counts": found}
+            counted.append({})
+    return {"counts": counted}
 
 
-def workspace_law(spec: str, case: dict[str, Any]) -> dict[str, Any]:
-    """The workspace as a polynomial, under the conditions of a case; None where none was found."""
-    found = Counter(_implementation(spec)).search(Case(**case)).formula("workspace_bytes").fitted
-    if found is None:
-        return {"status": "done", "law": None}
-    polynomial = {"text": str(found.polynomial), "terms": found.polynomial.to_plain()}
-    return {"status": "done", "law": {**polynomial, "valid": found.lattice.to_plain()}}
-
-
-def counts(
-    spec: str, dtype: str, pass_: Pass, is_causal: bool, at: dict[str, int]
-) -> dict[str, Any]:
-    """The document of `attnscale counts` for one implementation."""
-    found = document(
-        [_implementation(spec)],
-        dtype=dtype,
-        pass_=pass_,
-        is_causal=is_causal,
-        sizes=sizes_of(at),
-    )
-    return {"status": "done", "document": found}
-
-
-def _counts(found: Counts) -> dict[str, int | str | None]:
+def _fields(counts: Counts) -> dict[str, int | str | None]:
     moved = None
-    if found.bytes_read is not None and found.bytes_written is not None:
-        moved = found.bytes_read + found.bytes_written
-    reason = found.reasons.get("workspace_bytes", "")
+    if counts.bytes_read is not None and counts.bytes_written is not None:
+        moved = counts.bytes_read + counts.bytes_written
+    reason = counts.reasons.get("workspace_bytes", "")
+    is_bound = "executed_flops" in counts.lower_bounds
     return {
         **({"workspace_reason": reason} if reason.startswith(OUTSIDE) else {}),
-        "flops_executed": None if "executed_flops" in found.lower_bounds else found.executed_flops,
-        "transcendentals": found.transcendentals,
+        "flops_executed": None if is_bound else counts.executed_flops,
+        "transcendentals": counts.transcendentals,
         "bytes_moved": moved,
-        "operator_launches": found.launches,
+        "operator_launches": counts.launches,
     }
 
 
-def ceiling(dtype: str, device: str) -> dict[str, Any]:
+def workspace_law(spec: str, case: dict[str, Any]) -> Answer:
+    """The workspace as a polynomial, under the conditions of a case; None where none was found."""
+    fitted = Counter(_implementation(spec)).search(Case(**case)).formula("workspace_bytes").fitted
+    if fitted is None:
+        return {"law": None}
+    polynomial = {"text": str(fitted.polynomial), "terms": fitted.polynomial.to_plain()}
+    return {"law": {**polynomial, "valid": fitted.lattice.to_plain()}}
+
+
+def counts(spec: str, dtype: str, pass_: Pass, is_causal: bool, at: dict[str, int]) -> Answer:
+    """The document of `attnscale counts` for one implementation."""
+    one, sizes = [_implementation(spec)], sizes_of(at)
+    counted = document(one, dtype=dtype, pass_=pass_, is_causal=is_causal, sizes=sizes)
+    return {"document": counted}
+
+
+def ceiling(dtype: str, device: str) -> Answer:
     """The machine's own rates; see `bench.timing.ceilings`."""
-    return {"status": "done", **measure_ceilings(dtype, device, stopwatch(device))}
+    return dict(measure_ceilings(dtype, device, stopwatch(device)))
 
 
-def _implementation(spec: str) -> Implementation:
-    return imported(spec).implementation
-
-
-def load(spec: str) -> dict[str, Any]:
-    """What is known of an implementation without calling it."""
-    found = imported(spec)
-    return {"status": "done", "kernel": described(found.implementation, found.changed)}
-
-
-def declined(spec: str, case: dict[str, Any]) -> dict[str, Any]:
-    """Why an implementation declines a case itself; null where it does not."""
-    declines = _implementation(spec).declines
-    return {"status": "done", "declined": declines(Case(**case)) if declines else None}
-
-
-OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
-    "describe": describe,
-    "check": check,
-    "compare": compare,
-    "reduce": reduce,
-    "load": load,
-    "declined": declined,
-    "trial": trial,
-    "visit": visit,
-    "rest": rest,
-    "usage": usage,
-    "count": count,
-    "workspace_law": workspace_law,
-    "counts": counts,
-    "ceiling": ceiling,
+OPERATIONS: dict[str, Callable[..., Answer]] = {
+    operation.__name__: operation
+    for operation in (
+        *(load, declined, describe, check, compare, reduce, trial, visit),
+        *(rest, usage, count, workspace_law, counts, ceiling),
+    )
 }

@@ -51,19 +51,18 @@ def first_visit(
     if with_energy:
         watch_idle(case.device)
     cell = ready_cells(case.device).get(implementation, case, seed)
-    ready, compiling = cell.prepared, _compile(implementation, cell)
-    workspace, outputs = _workspace(implementation, ready, case)
-    found = visit(
-        implementation, case, seed, workspace["workspace_bytes"] or 0, check=True, earlier=outputs
-    )
-    if found["status"] != "measured":
-        return found
-    return (
-        found
-        | workspace
-        | compiling
-        | (_besides(energy, ready, case.device) if with_energy else {})
-    )
+    compiling = _compile(implementation, cell)
+    workspace, outputs = _workspace(implementation, cell.prepared, case)
+    workspace_bytes = workspace["workspace_bytes"] or 0
+    answer = visit(implementation, case, seed, workspace_bytes, check=True, earlier=outputs)
+    if answer["status"] != "measured":
+        return answer
+    return {
+        **answer,
+        **workspace,
+        **compiling,
+        **(_energy(cell.prepared, case.device) if with_energy else {}),
+    }
 
 
 def visit(
@@ -95,9 +94,9 @@ def visit(
     reading = _read(cell, case, results.append if check else drop)
     if _compilations(implementation) != compilations:
         raise RuntimeError(f"{implementation.name} compiled in a timed call")
-    # At once: an idle GPU soon tells nothing of what slowed it.
-    on_gpu = case.device_type == "cuda"
-    state = {"gpu_state": gpu_state(case.device)} if on_gpu else {}
+    on_gpu = {}
+    if case.device_type == "cuda":  # at once: an idle GPU soon tells nothing of what slowed it
+        on_gpu = {"gpu_state": gpu_state(case.device)}
     began = _clock()
     if check:
         wrong = objection(
@@ -111,15 +110,10 @@ def visit(
         if wrong is not None:
             return wrong
     besides_s += _clock() - began
-    replayed = _replayed(cells, cell, case, workspace_bytes) if on_gpu else {}
-    return {
-        "status": "measured",
-        **asdict(reading),
-        "checking_s": besides_s,
-        **state,
-        **replayed,
-        **compiling,
-    }
+    if on_gpu:
+        on_gpu |= _replayed(cells, cell, case, workspace_bytes)
+    measured = {"status": "measured", **asdict(reading), "checking_s": besides_s}
+    return {**measured, **on_gpu, **compiling}
 
 
 def _compile(implementation: Implementation, cell: ReadyCell) -> dict[str, float]:
@@ -181,12 +175,10 @@ def _replayed(
     return {"graph_time_s": found.time_s}
 
 
-def _besides(
-    instrument: Callable[[Prepared, str], dict[str, Any]], ready: Prepared, device: str
-) -> dict[str, Any]:
-    """What an instrument reads beside the time; if it fails, why: the time must not be lost."""
+def _energy(ready: Prepared, device: str) -> dict[str, Any]:
+    """What the energy meter reads; if it fails, why: the time must not be lost."""
     try:
-        return instrument(ready, device)
+        return energy(ready, device)
     except (Exception, SystemExit, KeyboardInterrupt) as problem:  # a kernel may raise anything
         return {"energy_reason": named(problem)}
 
@@ -207,17 +199,17 @@ def _workspace(
         made.append(ready.run())
         return made[-1]
 
-    if case.device_type != "cpu":
-        return {"workspace_bytes": workspace_bytes(run, case.device)}, made[-1]
-    growth = ResidentGrowth()
+    growth = ResidentGrowth() if case.device_type == "cpu" else None
     peak = workspace_bytes(run, case.device)
-    explained = peak + sum(one.untyped_storage().nbytes() for one in made[-1])
-    reason = unexplained(explained, growth.bytes())
-    if reason is not None:  # or it was what a library, or the profiler, takes once for good
-        growth = ResidentGrowth()
-        run()
+    reason = None
+    if growth is not None:
+        explained = peak + sum(output.untyped_storage().nbytes() for output in made[-1])
         reason = unexplained(explained, growth.bytes())
-    if reason is not None:
-        told = {"workspace_bytes": None, "workspace_reason": f"{implementation.name} {reason}"}
-        return told, made[-1]
-    return {"workspace_bytes": peak}, made[-1]
+        if reason is not None:  # or it was what a library, or the profiler, takes once for good
+            growth = ResidentGrowth()
+            run()
+            reason = unexplained(explained, growth.bytes())
+    if reason is None:
+        return {"workspace_bytes": peak}, made[-1]
+    told = f"{implementation.name} {reason}"
+    return {"workspace_bytes": None, "workspace_reason": told}, made[-1]

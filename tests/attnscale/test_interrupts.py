@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from attnscale.exit_codes import INTERRUPTED
-from attnscale.interrupts import interruptible
+from attnscale.measuring import interruptible
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE = "interrupted; what was measured is kept (sweep --resume continues it)"
@@ -16,7 +16,7 @@ PROGRAM = """
 import signal, sys, types
 from attnscale import commands
 from attnscale.__main__ import main
-from attnscale.interrupts import interruptible
+from attnscale.measuring import interruptible
 
 numbers = [getattr(signal, name) for name in sys.argv[1:]]
 

@@ -78,17 +78,17 @@ def test_both_commands_that_measure_take_the_same_options(attnscale_, monkeypatc
         assert f"{option} " in shown
     assert "[NAME]..." in shown
     assert ("--exit-zero" in shown) == (command == "run")
+    assert "90s, 5min; checks count, and may take longer" in shown
 
 
 def test_options_that_are_not_given_reach_the_measuring_as_such(monkeypatch):
     given = []
 
-    def measure(**options: object) -> tuple[Path, bool]:
+    def measure(**options: object) -> tuple[Path, int]:
         given.append(options)
-        return Path("unused"), False
+        return Path("unused"), DONE
 
     monkeypatch.setattr(sweep, "measure", measure)
-    monkeypatch.setattr(sweep, "records_of", lambda folder: [])
     for arguments in (["sweep"], ["sweep", "sdpa", "--time-budget", "90s", "--energy", "--resume"]):
         with pytest.raises(SystemExit):
             main(arguments)
@@ -132,6 +132,12 @@ def test_a_command_says_that_it_loads_torch_before_it_does(command):
         ["run", "--d-models", "8:4"],
         ["sweep", "--time-budget", "soon"],
         ["run", "--preset", "quik"],
+        ["sweep", "--preset", "quick", "--config", "x.toml"],
+        ["run", "--config", "no_such_plan.toml"],
+        ["sweep", "--threads", "0"],
+        ["run", "--precision", "7"],
+        ["sweep", "--resume"],
+        ["sweep", "--resume", "--out", "no_such_run", "--preset", "smoke"],
         ["counts", "--at", "n"],
         ["verify", "--no-such-option"],
     ],

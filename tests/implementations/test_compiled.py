@@ -192,8 +192,8 @@ def test_the_first_visit_of_a_process_tells_what_compiling_took_and_no_reading_h
     visiting.ready_cells.cache_clear()
     case = asdict(Case(seq_len=7, head_dim=5))
 
-    first = operations.trial("mine", case, 0)
-    second = operations.visit("mine", case, 0, check=True)
+    first = operations.trial("mine", case, seed=0)
+    second = operations.visit("mine", case, seed=0, check=True)
 
     assert first["status"] == second["status"] == "measured"
     assert first["compile_s"] == 1.0
@@ -209,7 +209,7 @@ def test_a_reading_in_which_something_was_compiled_is_none(core, monkeypatch):
     visiting.ready_cells.cache_clear()
 
     with pytest.raises(RuntimeError, match="matmul_compiled compiled in a timed call"):
-        operations.visit("mine", asdict(Case(seq_len=7, head_dim=5)), 0)
+        operations.visit("mine", asdict(Case(seq_len=7, head_dim=5)), seed=0)
     visiting.ready_cells.cache_clear()
 
 

@@ -230,10 +230,12 @@ def test_a_sweep_that_measured_nothing_is_inconclusive_unless_a_kernel_crashed(
     assert {one.status for one in read_run(tmp_path / "nothing").records} <= {status, "skipped"}
 
 
-def test_resuming_where_there_is_no_run_is_one_line(attnscale_, tmp_path):
-    attnscale_("sweep", "--out", tmp_path, "--resume").assert_refused(
-        "holds no run to resume", "leave --resume out"
+@pytest.mark.parametrize("options", [(), ("--preset", "smoke"), ("--seq-lens", "5")])
+def test_resuming_where_there_is_no_run_is_one_line(attnscale_, tmp_path, options):
+    attnscale_("sweep", "--out", tmp_path, "--resume", *options).assert_refused(
+        "holds no run to resume, since it has no run.json", "leave --resume out"
     )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_torn_last_line_is_a_warning_and_the_rest_is_used(attnscale_, a_run):

@@ -8,13 +8,14 @@ import torch
 
 from bench.plan.plan import PlanError, load_preset
 from bench.plan.request import Request, check_device
-from bench.records import RUN_FILE, RunError
+from bench.records import RECORDS_FILE, RUN_FILE, RunError
+from implementations.catalogue import load
 from implementations.specs import CatalogueError
 
 
 def refused(kind: type[Exception], **options) -> str:
     with pytest.raises(kind) as refusal:
-        Request(**options).plan()
+        Request(**options).plan(load)
     assert "\n" not in str(refusal.value)
     return str(refusal.value)
 
@@ -23,7 +24,7 @@ def test_nothing_asked_for_is_the_quick_preset():
     request = Request()
 
     assert request.name == "quick"
-    assert request.plan() == load_preset("quick")
+    assert request.plan(load) == load_preset("quick")
     assert request.folder.parts[0] == "results"
     assert request.folder.name.endswith("-quick")
 
@@ -36,7 +37,7 @@ def test_options_narrow_the_preset():
         d_models="64",
         dtype="float64",
         pass_="forward_backward",
-    ).plan()
+    ).plan(load)
 
     (series,) = plan.series
     assert series.implementations == ("sdpa",)
@@ -47,17 +48,17 @@ def test_options_narrow_the_preset():
 def test_what_is_said_of_the_measuring_itself_goes_into_the_plan():
     base = load_preset("smoke")
 
-    plan = Request(preset="smoke", allocator="default", precision=0.07, energy=True).plan()
+    plan = Request(preset="smoke", allocator="default", precision=0.07, energy=True).plan(load)
 
     assert plan == replace(base, allocator="default", precision=0.07, energy=True)
-    assert Request(preset="smoke").plan() == base
+    assert Request(preset="smoke").plan(load) == base
 
 
 def test_time_alone_is_used_up_and_a_precision_may_end_it_earlier():
     base = load_preset("quick")
 
-    alone = Request(time_budget="5min").plan()
-    both = Request(time_budget="5min", precision=0.07).plan()
+    alone = Request(time_budget="5min").plan(load)
+    both = Request(time_budget="5min", precision=0.07).plan(load)
 
     assert alone == replace(base, time_budget_s=300.0, precision=None)
     assert both == replace(base, time_budget_s=300.0, precision=0.07)
@@ -66,7 +67,7 @@ def test_time_alone_is_used_up_and_a_precision_may_end_it_earlier():
 def test_threads_are_a_number_or_all(monkeypatch):
     monkeypatch.setattr("bench.plan.request.usable_cores", lambda: 4)
 
-    found = [Request(preset="quick", threads=text).plan().threads for text in ("1", "4", "all")]
+    found = [Request(preset="quick", threads=text).plan(load).threads for text in ("1", "4", "all")]
 
     assert found == [1, 4, None]
     for wrong in ("0", "5", "-1", "two", "2.0", ""):
@@ -78,7 +79,7 @@ def test_threads_are_a_number_or_all(monkeypatch):
 def test_kernels_of_ones_own_join_the_plan_by_their_names(write):
     path = write("own.py", "def mine(query, key, value): return value")
 
-    plan = Request(preset="smoke", specs=[f"{path}:mine", f"other={path}:mine"]).plan()
+    plan = Request(preset="smoke", specs=[f"{path}:mine", f"other={path}:mine"]).plan(load)
 
     assert plan.series[0].implementations[-2:] == ("mine", "other")
     assert plan.specs == (f"{path}:mine", f"other={path}:mine")
@@ -100,7 +101,7 @@ def test_a_config_takes_the_place_of_the_preset(write):
 
     assert request.name is None
     assert request.folder.name.endswith("-plan")
-    assert request.plan().rounds == 2
+    assert request.plan(load).rounds == 2
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_resuming_without_options_takes_the_plan_of_the_run(tmp_path):
 
     request = Request(out=tmp_path, resume=True)
 
-    assert request.plan() == plan
+    assert request.plan(load) == plan
     assert request.folder == tmp_path
     assert request.name is None
 
@@ -165,14 +166,26 @@ def test_resuming_may_bring_more_time_or_another_precision_and_is_refused_rubbis
     (tmp_path / RUN_FILE).write_text(json.dumps({"config": plan.to_dict()}))
     resumed = {"out": tmp_path, "resume": True}
 
-    assert Request(**resumed, time_budget="90s").plan() == replace(
+    assert Request(**resumed, time_budget="90s").plan(load) == replace(
         plan, time_budget_s=90.0, precision=None
     )
-    assert Request(**resumed, precision=0.01).plan() == replace(plan, precision=0.01)
+    assert Request(**resumed, precision=0.01).plan(load) == replace(plan, precision=0.01)
     assert "is no duration" in refused(PlanError, **resumed, time_budget="x")
 
 
-def test_resuming_a_directory_without_a_run_is_one_line(tmp_path):
-    assert "leave --resume out to begin one" in refused(RunError, out=tmp_path, resume=True)
+@pytest.mark.parametrize("options", [{}, {"preset": "smoke"}, {"time_budget": "90s"}])
+def test_resuming_a_directory_without_a_run_is_one_line(tmp_path, options):
+    for out in (tmp_path, tmp_path / "nothing"):
+        message = refused(RunError, out=out, resume=True, **options)
+        assert message == (
+            f"{out} holds no run to resume, since it has no run.json; leave --resume out to "
+            "begin one"
+        )
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_resuming_a_part_of_a_run_is_one_line(tmp_path):
+    (tmp_path / RECORDS_FILE).touch()
+    assert "has no run.json; it is not a run" in refused(RunError, out=tmp_path, resume=True)
     (tmp_path / RUN_FILE).write_text("{}")
     assert "a plan needs at least one" in refused(PlanError, out=tmp_path, resume=True)

@@ -87,7 +87,7 @@ def test_what_differs_is_said_with_both_values(folder, changes, shown):
         (
             1,
             {"is_causal": True, "batch": 2},
-            "series 2: batch 1 there, 2 asked for, is_causal False there, True asked for",
+            "series 2: batch 1 there, 2 asked for; series 2: is_causal False there, True asked for",
         ),
         (
             0,
@@ -101,7 +101,15 @@ def test_what_differs_in_a_series_is_said_with_its_number(folder, position, chan
 
 
 def test_another_number_of_series_is_refused_in_one_line(folder):
-    assert refused(folder, replace(PLAN, series=PLAN.series[:1])).startswith("series ")
+    assert refused(folder, replace(PLAN, series=PLAN.series[:1])) == "series 2 there, 1 asked for"
+
+
+def test_of_many_differences_the_first_are_told(folder):
+    shown = refused(folder, changed(1, batch=2, dtype="float16", mask="float", head_dim=1))
+
+    assert shown.startswith("series 2: head_dim 11 there, 1 asked for; series 2: batch 1 there")
+    assert shown.endswith("; …")
+    assert shown.count("asked for") == 3
 
 
 def test_long_values_are_cut(folder):

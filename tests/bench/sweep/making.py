@@ -69,7 +69,7 @@ class Making:
             raise KeyboardInterrupt
 
     def make(self, number=0, turn_s=SOME_PASSES):
-        self.turns.make(number, self.worker, number % 3, turn_s)
+        self.turns.make(number, self.worker, turn_s)
         return [one for one in self.records() if one.round == number]
 
     def records(self):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.plan.cells import Cell
-from bench.sweep.forecast import Forecast, Observation
+from bench.sweep.forecast import Forecast
 from implementations.case import Case
 from implementations.catalogue import suite
 
@@ -33,12 +33,8 @@ def forecast() -> Forecast:
 
 
 def see(forecast, seq_len, time_s, workspace_bytes=None, implementation=MATMUL, **condition):
-    forecast.observe(
-        implementation.name,
-        Observation(
-            case=case(seq_len, **condition), time_s=time_s, workspace_bytes=workspace_bytes
-        ),
-    )
+    point = case(seq_len, **condition)
+    forecast.observe(implementation.name, point, time_s, workspace_bytes)
 
 
 def objection(forecast, point, implementation=MATMUL, limit=1.0, available=PLENTY):

@@ -8,7 +8,7 @@ from bench.plan.cells import cells_of, unmeasured_record
 from bench.plan.plan import Plan, Series
 from bench.records import Record
 from bench.sweep.forecast import Forecast
-from bench.sweep.history import SHORTEST_LIMIT_S, History, visit_limit_s
+from bench.sweep.history import History
 
 SERIES = Series(implementations=("matmul",), seq_lens=(5, 7, 11), d_models=(13,), head_dim=13)
 SMALL, MIDDLE, LARGE = CELLS = cells_of(Plan(series=(SERIES,)))
@@ -85,10 +85,3 @@ def test_a_cell_that_was_read_may_be_lost_once_and_takes_no_others_with_it(histo
 
     assert history.given_up == {MIDDLE.key}
     assert not larger_is_refused(history)
-
-
-def test_a_visit_hangs_after_many_times_the_longest_call_and_never_before_a_process_has_started():
-    plan = Plan(series=(SERIES,))
-
-    assert visit_limit_s(replace(plan, call_limit_s=1e-3)) == SHORTEST_LIMIT_S >= 30
-    assert visit_limit_s(replace(plan, call_limit_s=7.0)) == 700.0

@@ -22,7 +22,7 @@ from bench.sweep.preparations import (
     Preparations,
     admission,
     available_bytes,
-    sources_of,
+    implementation_info,
 )
 from implementations.case import Case
 
@@ -191,10 +191,10 @@ def test_every_implementation_has_a_source_to_compare(write):
     path = write("hashed_kernel.py", "def mine(query, key, value): return value")
     series = replace(SERIES, implementations=("matmul", "mine"))
 
-    found = sources_of(cells_of(Plan(series=(series,), specs=(f"{path}:mine",))))
+    found = implementation_info(cells_of(Plan(series=(series,), specs=(f"{path}:mine",))))
 
     assert list(found) == ["matmul", "mine"]
-    assert len(found["mine"]) == 64
+    assert len(found["mine"]["source_sha256"]) == 64
 
 
 def test_cuda_where_the_process_sees_none_is_refused(tmp_path):

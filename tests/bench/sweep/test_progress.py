@@ -62,15 +62,15 @@ def test_a_terminal_gets_the_bar_and_anything_else_lines(output):
 def test_the_bar_is_that_of_the_time_and_names_what_is_done(output):
     with live(output) as shown:
         shown.phase("verifying [matmul]")
-        assert shown._bar.tasks[0].total is None
+        assert shown.tasks[0].total is None
         shown.measuring(4, 70.0, 200.0)
 
     text = output.getvalue()
     assert "verifying [matmul]" in text
     assert "measuring, round 5" in text
     assert "at most 2 min left" in text
-    assert (shown._bar.tasks[0].completed, shown._bar.tasks[0].total) == (70.0, 200.0)
+    assert (shown.tasks[0].completed, shown.tasks[0].total) == (70.0, 200.0)
 
 
 def test_no_thread_draws_the_bar_while_a_call_is_timed(output):
-    assert not live(output)._bar.live.auto_refresh
+    assert not live(output).live.auto_refresh

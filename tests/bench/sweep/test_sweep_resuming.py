@@ -18,10 +18,11 @@ def test_a_second_run_in_the_same_directory_is_refused(tmp_path, sweeps):
         sweeps.run(sweeps.plan(rounds=1), tmp_path)
 
 
-def test_resuming_where_nothing_is_begins(tmp_path, sweeps):
-    sweeps.run(sweeps.plan(rounds=1), tmp_path / "new", resume=True)
+def test_resuming_where_nothing_is_is_refused_and_begins_nothing(tmp_path, sweeps):
+    with pytest.raises(RunError, match=r"holds no run to resume, since it has no run\.json; leave"):
+        sweeps.run(sweeps.plan(rounds=1), tmp_path / "new", resume=True)
 
-    assert len(read_run(tmp_path / "new").records) == sweeps.cells
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("open_ended", [False, True])
@@ -97,9 +98,10 @@ def test_what_a_kill_left_of_a_round_is_written_before_measuring_goes_on(
 
 def test_a_changed_kernel_is_not_mixed_into_a_run_of_the_old_one(tmp_path, sweeps, write):
     info = {"implementations": {"mine": {"source_sha256": "old"}}}
-    check_sources(info, {"mine": "old", "other": "new"}, tmp_path)
+    other = {"other": {"source_sha256": "new"}, "builtin": {"source_sha256": None}}
+    check_sources(info, {**info["implementations"], **other}, tmp_path)
     with pytest.raises(PlanError, match="the file of mine has changed since"):
-        check_sources(info, {"mine": "new"}, tmp_path)
+        check_sources(info, {"mine": {"source_sha256": "new"}}, tmp_path)
 
     kernel = "def mine(query, key, value):\n    return matmul(query, key, value)\n"
     text = "from implementations.attention.matmul import matmul\n" + kernel

@@ -52,6 +52,20 @@ def test_a_disk_that_is_full_does_not_hide_the_interrupt(making, monkeypatch):
         made.make()
 
 
+def test_a_disk_that_is_full_when_a_cell_is_lost_is_what_ends_the_turn(making, cheap, monkeypatch):
+    made = making()
+    cheap.fault = at("visit", loss=WorkerLost("crashed", "gone"))
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records_module.os, "fsync", full)
+    with pytest.raises(RunError, match="No space left on device; what was measured before is kept"):
+        made.make()
+    assert made.records() == []
+    assert made.kept_lines() > 0
+
+
 def never(*_, **__):
     raise RunError("killed before")
 

@@ -32,7 +32,7 @@ def test_a_cell_that_is_found_wrong_while_it_is_timed_loses_the_times_it_had(mak
 
 def test_readings_that_beat_the_machine_are_implausible_and_not_taken_again(making, cheap):
     made = making()
-    made.ledger.records.ceilings = {"cpu/float32": {"matmul_flops_per_s": 1.0}}
+    made.ledger.ceilings = {"cpu/float32": {"matmul_flops_per_s": 1.0}}
 
     found = made.make(0)
 

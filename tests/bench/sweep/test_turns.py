@@ -7,8 +7,7 @@ from itertools import pairwise
 import pytest
 
 from bench.process.supervisor import WorkerLost
-from bench.sweep.history import visit_limit_s
-from bench.sweep.turns import SHORTEST_LAST_LIMIT_S
+from bench.sweep.turns import SHORTEST_LAST_LIMIT_S, SHORTEST_LIMIT_S
 from tests.bench.sweep.making import EVERY, ONE_PASS, PLAN, SERIES, at, sizes
 
 
@@ -39,9 +38,7 @@ def test_a_turn_lasts_so_long_and_ends_with_a_whole_pass(making, cheap):
 
 def test_a_round_gives_one_record_a_cell_with_all_readings_in_order(making, cheap):
     made = making(replace(PLAN, energy=True))
-    made.ledger.records.fields = {
-        cell.key: {"flops_executed": 19 * 2**40} for cell in made.ledger.cells
-    }
+    made.ledger.counted = {cell.key: {"flops_executed": 19 * 2**40} for cell in made.ledger.cells}
 
     first, second = made.make(0), made.make(1)
 
@@ -143,9 +140,16 @@ def test_a_kernel_that_hangs_is_given_up_after_a_while_and_near_the_deadline_soo
     made.make(2, ONE_PASS)
 
     limits = [limit for limit in made.worker.limits if limit != 30.0]
-    assert limits[0] == visit_limit_s(PLAN) == 100.0
+    assert limits[0] == 100.0 * PLAN.call_limit_s
     assert any(20.0 < limit < 30.0 for limit in limits)
     assert limits[-1] == SHORTEST_LAST_LIMIT_S
+
+
+def test_a_visit_hangs_no_sooner_than_a_process_may_take_to_start(making, cheap):
+    made = making(replace(PLAN, call_limit_s=1e-3))
+    made.make(0, ONE_PASS)
+
+    assert set(made.worker.limits) == {SHORTEST_LIMIT_S, 30.0}
 
 
 def test_first_calls_that_do_not_fit_into_the_time_left_are_not_made(making, machine):

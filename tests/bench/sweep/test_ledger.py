@@ -6,7 +6,7 @@ from bench.machine.os_counters import Usage
 from bench.plan.cells import cells_of, unmeasured_record
 from bench.plan.plan import Plan, Series
 from bench.records import Record
-from bench.sweep.round_record import SHORTEST_LOAD_S, round_record
+from bench.sweep.ledger import SHORTEST_LOAD_S, round_record
 
 SERIES = Series(implementations=("matmul",), seq_lens=(5,), d_models=(13,), head_dim=13)
 BLANK = unmeasured_record(cells_of(Plan(series=(SERIES,)))[0])
