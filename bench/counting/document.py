@@ -26,10 +26,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.counting.counter import Counter
+from bench.counting.counter import Counter, point_of
 from bench.counting.polynomials import LETTERS, Point
 from bench.counting.result import QUANTITIES, Quantity
-from bench.counting.search import point_of
 from implementations.case import Case, CaseError, Pass
 from implementations.interface import Implementation
 
@@ -116,10 +115,8 @@ def _entry(implementation: Implementation, like: Case) -> dict[str, Any]:
 def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any]:
     formula = counter.search(case).formula(quantity)
     found = formula.fitted
-    value, reason = None, formula.reason
-    if found is not None and point_of(case) in found.lattice:
-        value = int(found.polynomial(point_of(case)))
-    elif not formula.is_unknown:
+    value, reason = formula.value(point_of(case)), formula.reason
+    if value is None and not formula.is_unknown:
         counts = counter.at(case)
         value = counts.value(quantity)
         reason = formula.reason or counts.reasons.get(quantity)

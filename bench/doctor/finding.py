@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 Status = Literal["good", "warning", "problem", "unknown"]
 Verdict = Literal["fit", "fit with warnings", "not fit"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; unknown is what this machine does not tell, and no fault."""
+    """One thing that was looked at; unknown is what this machine does not tell, and no fault.
+
+    What is good needs no advice, and keeps none.
+    """
 
     name: str
     status: Status
     found: str
+    _: KW_ONLY
     advice: str | None = None
     value: float | int | str | None = None
     unit: str | None = None
 
-
-def judged(
-    name: str,
-    status: Status,
-    found: str,
-    *,
-    advice: str | None = None,
-    value: float | str | None = None,
-    unit: str | None = None,
-) -> Finding:
-    """A finding; what is good needs no advice."""
-    told = None if status == "good" else advice
-    return Finding(name=name, status=status, found=found, advice=told, value=value, unit=unit)
+    def __post_init__(self) -> None:
+        if self.status == "good":
+            object.__setattr__(self, "advice", None)
 
 
 def unknown(name: str, found: str, advice: str | None = None) -> Finding:
     """What this machine does not tell."""
-    return judged(name, "unknown", found, advice=advice)
+    return Finding(name, "unknown", found, advice=advice)
 
 
 def grade(value: float, *, warning_above: float, problem_above: float = float("inf")) -> Status:
@@ -59,12 +53,11 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
 def headline(findings: Iterable[Finding]) -> str:
     """The verdict as a sentence, with the number of problems and warnings."""
     statuses = [one.status for one in findings]
-    problems, warnings = statuses.count("problem"), statuses.count("warning")
-    both = [counted(problems, "problem")] if problems else []
-    both += [counted(warnings, "warning")] if warnings else []
-    if problems:
-        return f"This machine is not fit to measure on now: {' and '.join(both)}."
-    return f"This machine is fit to measure on{', with ' + both[0] if both else ''}."
+    numbers = {word: statuses.count(word) for word in ("problem", "warning")}
+    faults = " and ".join(counted(number, word) for word, number in numbers.items() if number)
+    if numbers["problem"]:
+        return f"This machine is not fit to measure on now: {faults}."
+    return f"This machine is fit to measure on{', with ' + faults if faults else ''}."
 
 
 def counted(number: int, word: str, several: str | None = None) -> str:

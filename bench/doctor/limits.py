@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.doctor.finding import Finding, counted, judged, unknown
+from bench.doctor.finding import Finding, counted, unknown
 from bench.machine.cgroups import CGROUP, cpu_quota, groups, memory_limit
 from bench.machine.linux_files import read_counters
 
@@ -19,7 +19,7 @@ def cpu_limit(root: Path, cpus: int, threads: int) -> Finding:
         return unknown("cpu_limit", "This system does not tell about limits on CPU time.")
     quota = cpu_quota(root)
     if quota is None or quota >= cpus:
-        return judged("cpu_limit", "good", "No container limits the CPU time.", value=quota)
+        return Finding("cpu_limit", "good", "No container limits the CPU time.", value=quota)
     found = f"A container limit allows {quota:.3g} cores' worth of time on {counted(cpus, 'CPU')}; "
     over = threads > quota
     found += (
@@ -27,7 +27,7 @@ def cpu_limit(root: Path, cpus: int, threads: int) -> Finding:
         if over
         else f"{counted(threads, 'measuring thread')} within it leave no room for anything else."
     )
-    return judged(
+    return Finding(
         "cpu_limit",
         "problem" if over else "warning",
         found,
@@ -50,7 +50,7 @@ def throttled(root: Path) -> dict[Path, int]:
 def throttling(before: Mapping[Path, int], after: Mapping[Path, int]) -> Finding:
     """Whether a limit on CPU time has stopped this process's group, now or earlier."""
     if not after:
-        return judged("throttling", "good", "No limit on CPU time is there to be stopped by.")
+        return Finding("throttling", "good", "No limit on CPU time is there to be stopped by.")
     now = max(times - before.get(folder, times) for folder, times in after.items())
     ever = max(after.values())
     if now:
@@ -59,7 +59,7 @@ def throttling(before: Mapping[Path, int], after: Mapping[Path, int]) -> Finding
         found = f"The container's limit on CPU time stopped it {counted(ever, 'time')} earlier."
     else:
         found = "No limit on CPU time has stopped this process's group so far."
-    return judged(
+    return Finding(
         "throttling",
         "problem" if now else "warning" if ever else "good",
         found,
@@ -72,7 +72,7 @@ def throttling(before: Mapping[Path, int], after: Mapping[Path, int]) -> Finding
 def cpu_set(cpus: int, all_cpus: int | None) -> Finding:
     """How many of the machine's CPUs this process may use; to be given fewer is no fault."""
     of_all = "" if all_cpus is None else f" of {all_cpus}"
-    return judged(
+    return Finding(
         "cpu_set", "good", f"This process may use {cpus}{of_all} CPUs.", value=cpus, unit="CPUs"
     )
 
@@ -81,9 +81,9 @@ def container_memory(root: Path, total_bytes: int) -> Finding:
     """The container's limit on memory; whether enough is left is judged with the machine's."""
     found = memory_limit(root, total_bytes)
     if found is None:
-        return judged("memory_limit", "good", "No container limits the memory.")
+        return Finding("memory_limit", "good", "No container limits the memory.")
     limit, left = found
-    return judged(
+    return Finding(
         "memory_limit",
         "good",
         f"A container limits memory to {limit / GIB:.1f} GiB; {left / GIB:.1f} GiB are left.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.doctor.finding import Finding, grade, judged, unknown
+from bench.doctor.finding import Finding, grade, unknown
 from bench.doctor.machine import Machine, Processes
 from bench.machine.os_counters import CpuTimes
 
@@ -104,7 +104,7 @@ def other_load(others: Others, cpus: int) -> Finding:
         found += f"; busiest: {named}"
     if status != "good" and others.seen_cores < SEEN_SHARE * others.cores:
         found += "; the rest has ended meanwhile, or cannot be seen from here"
-    return judged(
+    return Finding(
         "other_load",
         status,
         f"{found}.",
@@ -119,7 +119,7 @@ def load_average(load: float | None, cpus: int) -> Finding:
     if load is None:
         return unknown("load_average", "This system keeps no load average.")
     busy = load > REMEMBERED_SHARE * cpus
-    return judged(
+    return Finding(
         "load_average",
         "warning" if busy else "good",
         f"On average over a minute, {load:.2f} programs wanted one of {cpus} CPUs.",
@@ -142,7 +142,7 @@ def steal(before: CpuTimes | None, after: CpuTimes | None) -> Finding:
         return unknown("steal", "Whether a host withholds time from these CPUs is not told.")
     share = max(0.0, stolen / wanted)
     status = grade(share, warning_above=STEAL_NOTICED, problem_above=STEAL_DISTURBING)
-    return judged(
+    return Finding(
         "steal",
         status,
         f"The host withheld {share:.1%} of the CPU time that was wanted here.",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.doctor.finding import Finding, counted, judged, unknown
+from bench.doctor.finding import Finding, counted, unknown
 from bench.doctor.limits import GIB
 from bench.doctor.machine import Memory
 from bench.machine.cgroups import memory_limit
@@ -31,7 +31,7 @@ def available(root: Path, memory: Memory) -> Finding:
     if limit is not None:
         total, left = min(total, limit[0]), min(left, limit[1])
     scarce = left < SCARCE_BYTES
-    return judged(
+    return Finding(
         "memory_available",
         "problem" if left < TOO_LITTLE_BYTES else "warning" if scarce else "good",
         f"{left / GIB:.1f} of {total / GIB:.1f} GiB of memory are free to use.",
@@ -56,7 +56,7 @@ def swap(memory: Memory, before: int | None, after: int | None) -> Finding:
     if moved:
         found += f", and {counted(moved, 'page')} moved to or from swap during this examination"
     much = memory.swapped_bytes > MUCH_SWAPPED_BYTES
-    return judged(
+    return Finding(
         "swap",
         "problem" if moved > MANY_MOVED_PAGES else "warning" if moved or much else "good",
         f"{found}." if moved or memory.swapped_bytes else "No memory is swapped out.",
@@ -72,7 +72,7 @@ def huge_pages(root: Path) -> Finding:
     if chosen is None:
         return unknown("huge_pages", "Whether memory comes in large pages is not told here.")
     meaning = HUGE_PAGES_MEAN.get(chosen[1])
-    return judged(
+    return Finding(
         "huge_pages",
         "good",
         f'Transparent huge pages are set to "{chosen[1]}"' + (f": {meaning}." if meaning else "."),
@@ -88,7 +88,7 @@ def allocator(describe: Callable[[], Mapping[str, object]]) -> Finding:
     try:
         answer = describe()
     except WorkerLost as lost:
-        return judged(
+        return Finding(
             "allocator",
             "problem",
             f"A measuring process did not come up: {lost}.",
@@ -100,7 +100,7 @@ def allocator(describe: Callable[[], Mapping[str, object]]) -> Finding:
             "allocator", f"Page faults are not counted here ({answer.get('reason', 'no counter')})."
         )
     bad = bool(allocator_caveats("pinned", faults))
-    return judged(
+    return Finding(
         "allocator",
         "warning" if bad else "good",
         f"A block of memory used again costs {faults:.0f} page faults: "

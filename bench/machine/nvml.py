@@ -125,10 +125,7 @@ def load() -> Any:
 
 
 def open_device(
-    device: str,
-    *,
-    nvml: Any = None,
-    properties: Callable[[str], object] | None = None,
+    device: str, *, nvml: Any = None, properties: Callable[[str], object] | None = None
 ) -> Sensor | Unavailable:
     """The sensor of a device that torch names, such as `cuda:1`.
 

@@ -75,11 +75,4 @@ def differentiate(
 
 
 def _sizes(case: Case) -> tuple[int, ...]:
-    return (
-        case.batch,
-        case.num_heads,
-        case.seq_len,
-        case.key_len,
-        case.head_dim,
-        case.value_dim,
-    )
+    return (case.batch, case.num_heads, case.seq_len, case.key_len, case.head_dim, case.value_dim)

@@ -69,11 +69,7 @@ def calls_a_reading(once_s: float) -> int:
 
 
 def readings(
-    call: Call,
-    stopwatch: Stopwatch,
-    *,
-    for_s: float,
-    clock: Callable[[], float] = time.monotonic,
+    call: Call, stopwatch: Stopwatch, *, for_s: float, clock: Callable[[], float] = time.monotonic
 ) -> list[Reading]:
     """Readings one after another for so long, a few at least; the first call is not timed.
 

@@ -97,9 +97,7 @@ class CpuStopwatch:
     """The monotonic clock around every call, less what an empty call reads as."""
 
     def __init__(
-        self,
-        clock: Callable[[], float] = time.perf_counter,
-        costs: HarnessCosts | None = None,
+        self, clock: Callable[[], float] = time.perf_counter, costs: HarnessCosts | None = None
     ) -> None:
         self._clock = clock
         self._costs = costs or harness_costs()
