@@ -22,12 +22,12 @@ def read_number(file: Path) -> int | None:
 
 
 def read_counters(file: Path) -> dict[str, int]:
-    """The numbers of a file of lines such as `nr_throttled 12`."""
+    """The numbers of a file of lines such as `nr_throttled 12` or `VmRSS:  12 kB`."""
     found = {}
     for line in (read(file) or "").splitlines():
-        name, _, number = line.partition(" ")
-        if number.strip().isdigit():
-            found[name] = int(number)
+        words = line.split()
+        if len(words) > 1 and words[1].isdigit():
+            found[words[0].removesuffix(":")] = int(words[1])
     return found
 
 
@@ -53,8 +53,5 @@ def write_cpus(cpus: Iterable[int]) -> str:
 
 def status_bytes(name: str, own: Path = Path("/proc/self")) -> int | None:
     """A size that Linux tells of this process, such as `VmRSS`; None elsewhere."""
-    for line in (read(own / "status") or "").splitlines():
-        words = line.split()
-        if words[:1] == [f"{name}:"] and len(words) == 3 and words[1].isdigit():
-            return int(words[1]) * 1024
-    return None
+    kib = read_counters(own / "status").get(name)
+    return None if kib is None else kib * 1024
