@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from typing import IO
 import psutil
 
 from bench.machine.environment import worker_environment
-from bench.process.descendants import end_marked, new_mark
 from bench.process.drain import Drain
 
 # What is kept of what a kernel prints in a request, and of what the process says to stderr.
@@ -25,6 +25,9 @@ LAST_WORDS_BYTES = 4096
 # How soon the end of a process is seen whose children keep its pipe open.
 POLL_S = 1.0
 END_LIMIT_S = 10.0
+# Between finding and killing what a kernel started, it may have forked.
+MOST_ROUNDS = 5
+KILL_LIMIT_S = 1.0
 PASSES_PIPES = os.name == "posix"
 STDOUT = 1
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +162,36 @@ class MeasuringProcess:
         except psutil.Error:
             children = []
         return sum(map(_cpu_s, [self._counted, *children]))
+
+
+def new_mark() -> str:
+    """The name of a variable that no other process has in its environment.
+
+    A measuring process starts with it. Whatever it forks or starts inherits the variable, also in
+    another session and after its parent has ended. A process that was started with an empty
+    environment, or under another user, is not found, and neither is anything where the platform
+    shows no environments.
+    """
+    return f"ATTNSCALE_WORKER_{secrets.token_hex(8)}"
+
+
+def end_marked(mark: str) -> None:
+    """End all processes of this user that have the variable in their environment."""
+    for _ in range(MOST_ROUNDS):
+        found = [one for one in psutil.process_iter() if _has(one, mark)]
+        if not found:
+            return
+        for one in found:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        psutil.wait_procs(found, timeout=KILL_LIMIT_S)
+
+
+def _has(process: psutil.Process, mark: str) -> bool:
+    try:
+        return mark in process.environ()
+    except (psutil.Error, OSError):  # it has ended, or is another user's
+        return False
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -61,7 +61,7 @@ class Worker:
         self._allocator = allocator
         self._process: MeasuringProcess | None = None
         self._is_ready = False
-        self._lost_imports: dict[str, ImportLost] = {}
+        self._lost_imports: dict[str, tuple[str, str]] = {}  # status and reason, by spec
 
     def begin(self) -> None:
         """Start the process now, while this one has something else to do.
@@ -111,16 +111,14 @@ class Worker:
                 request that comes after the last answer is the one it happened in.
 
         """
-        lost = [self._lost_import(one) for one in requests]
-        sound = next((place for place, loss in enumerate(lost) if loss), len(requests))
+        lost = [(place, loss) for place, one in enumerate(requests) for loss in self._losses(one)]
+        sound = lost[0][0] if lost else len(requests)
         if sound:
             yield from self._answers(requests[:sound], limit_s, patience)
             if self._process is None:
                 return
-        if sound < len(requests):
-            loss = lost[sound]
-            assert loss is not None
-            raise ImportLost(loss.status, str(loss))
+        if lost:
+            raise ImportLost(*lost[0][1])
 
     def _answers(
         self, requests: Sequence[Mapping[str, Any]], limit_s: float, patience: float
@@ -158,20 +156,17 @@ class Worker:
             except WorkerLost as lost:
                 if spec is None:
                     raise
-                raise self._note_import(str(spec), lost) from None
+                reason = f"importing it took the process down: {lost}"
+                if lost.status == "timeout":
+                    reason = f"importing it did not end within {IMPORT_LIMIT_S:.3g} s"
+                self._lost_imports[str(spec)] = loss = (lost.status, reason)
+                raise ImportLost(*loss) from None
         return line.get("answer")
 
-    def _note_import(self, spec: str, lost: WorkerLost) -> ImportLost:
-        reason = f"importing it took the process down: {lost}"
-        if lost.status == "timeout":
-            reason = f"importing it did not end within {IMPORT_LIMIT_S:.3g} s"
-        self._lost_imports[spec] = ImportLost(lost.status, reason)
-        return self._lost_imports[spec]
-
-    def _lost_import(self, request: Mapping[str, Any]) -> ImportLost | None:
-        """How the import of a kernel that the request needs was lost before."""
+    def _losses(self, request: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """How imports of kernels that the request needs were lost before."""
         specs = (request.get("spec"), *request.get("specs", ()))
-        return next((self._lost_imports[one] for one in specs if one in self._lost_imports), None)
+        return [self._lost_imports[spec] for spec in specs if spec in self._lost_imports]
 
     def _line(
         self,
@@ -194,9 +189,9 @@ class Worker:
             raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
         if text is None:
             raise self._lost(process)
-        expected = {"pid": process.pid} | (
-            {} if place is None else {"batch": self._batch, "place": place}
-        )
+        expected = {"pid": process.pid}
+        if place is not None:
+            expected |= {"batch": self._batch, "place": place}
         try:
             line = json.loads(text)
         except ValueError:
@@ -210,12 +205,19 @@ class Worker:
         """Why a process ended without an answer."""
         code, said = process.autopsy()
         self.stop()
-        if -code not in ENDED_FROM_OUTSIDE:
-            return _crash(code, said)
-        now = oom_kills()
-        if -code == KILL and now is not None and now != self._kills:
-            return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
-        return _ended(-code, counted=now is not None)
+        if -code in ENDED_FROM_OUTSIDE:
+            kills = oom_kills()
+            if -code == KILL and kills is None:  # the platform does not tell of kills for memory
+                reason = "the worker was killed, most likely for its memory"
+                return WorkerEnded("out_of_memory", reason)
+            if -code == KILL and kills != self._kills:
+                return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
+            name = ENDED_FROM_OUTSIDE[-code]
+            return WorkerEnded("crashed", f"{name} ended the worker {MOST_ENDINGS} times")
+        if code < 0:
+            return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
+        status = "out_of_memory" if "Thread creation failed" in said else "crashed"
+        return WorkerLost(status, f"the worker exited with {code}{said}")
 
     def stop(self) -> None:
         """End the process, if there is one, and what a kernel started in it."""
@@ -248,22 +250,6 @@ class Worker:
             raise WorkerLost("crashed", f"no measuring process: {problem.strerror}") from None
         self.started += 1
         return self._process
-
-
-def _crash(code: int, said: str) -> WorkerLost:
-    if code < 0:
-        return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
-    status = "out_of_memory" if "Thread creation failed" in said else "crashed"
-    return WorkerLost(status, f"the worker exited with {code}{said}")
-
-
-def _ended(number: int, *, counted: bool) -> WorkerLost:
-    """`counted`: the platform would have told of a kill for memory."""
-    name = ENDED_FROM_OUTSIDE[number]
-    if number == KILL and not counted:
-        reason = "the worker was killed, most likely for its memory"
-        return WorkerEnded("out_of_memory", reason)
-    return WorkerEnded("crashed", f"{name} ended the worker {MOST_ENDINGS} times")
 
 
 def succeeded(answer: Mapping[str, Any]) -> bool:

@@ -68,23 +68,18 @@ def calls_a_reading(once_s: float) -> int:
     return max(1, math.ceil(READING_S / max(once_s, 1e-9)))
 
 
-def readings(
+def quickest_s(
     call: Call, stopwatch: Stopwatch, *, for_s: float, clock: Callable[[], float] = time.monotonic
-) -> list[Reading]:
-    """Readings one after another for so long, a few at least; the first call is not timed.
+) -> float:
+    """Seconds of a call in the quickest of the readings that fill so long, a few at least.
 
-    That call would include compilation, and the page faults of new memory.
+    The first call is not timed: it would include compilation, and the page faults of new memory.
     """
     call()
     once_s = stopwatch.measure(call, 1)
-    found: list[Reading] = []
+    times_s: list[float] = []
     began = clock()
-    while len(found) < FEWEST_READINGS or clock() - began < for_s:
-        found.append(read(call, stopwatch, once_s))
-        once_s = min(once_s, found[-1].time_s)
-    return found
-
-
-def quickest_s(call: Call, stopwatch: Stopwatch, *, for_s: float) -> float:
-    """Seconds of a call in the quickest of its readings."""
-    return min(one.time_s for one in readings(call, stopwatch, for_s=for_s))
+    while len(times_s) < FEWEST_READINGS or clock() - began < for_s:
+        times_s.append(read(call, stopwatch, once_s).time_s)
+        once_s = min(once_s, times_s[-1])
+    return min(times_s)
