@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import psutil
 
-from bench.doctor import clock, limits, load, memory, processor, surroundings
+from bench.doctor import clock, limits, load, memory, processor
 from bench.doctor.finding import Finding, unknown, verdict
 from bench.doctor.gpu import gpu_findings
 from bench.doctor.machine import Machine
@@ -54,8 +54,8 @@ def examine(
             ("virtual_machine", lambda: processor.virtual_machine(root)),
             ("performance_counters", lambda: processor.performance_counters(root)),
             ("clock_source", lambda: clock.clock_source(root)),
-            ("power_supply", lambda: surroundings.power_supply(here.battery())),
-            ("temperature", lambda: surroundings.temperature(here.temperatures())),
+            ("power_supply", lambda: processor.power_supply(here.battery())),
+            ("temperature", lambda: processor.temperature(here.temperatures())),
             # A worker that is asked of itself opens the GPU: that comes after the GPU.
             ("gpu", gpus or (lambda: gpu_findings(root, here.environment))),
             ("allocator", lambda: memory.allocator(here.describe_worker)),

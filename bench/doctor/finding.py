@@ -1,13 +1,28 @@
-"""A finding, and what many of them amount to."""
+"""A finding, what many of them amount to, and how people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
+from rich.console import Console
+from rich.text import Text
+
 Status = Literal["good", "warning", "problem", "unknown"]
 Verdict = Literal["fit", "fit with warnings", "not fit"]
+
+WIDEST = 100
+LABELS: dict[Status, tuple[str, str]] = {
+    "problem": ("PROBLEM", "bold red"),
+    "warning": ("WARNING", "yellow"),
+    "unknown": ("unknown", "dim"),
+    "good": ("good", "green"),
+}
+"""The word and the style of each status."""
+INDENT = len("PROBLEM") + 2
+DO = "-> "
 
 
 @dataclass(frozen=True)
@@ -63,3 +78,33 @@ def headline(findings: Iterable[Finding]) -> str:
 def counted(number: int, word: str, several: str | None = None) -> str:
     """A number with its word, such as `1 thread` or `2 threads`."""
     return f"{number} {word if number == 1 else several or word + 's'}"
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """The verdict, then every finding with what to do about it; the worst come first.
+
+    It is read on any terminal and without colour.
+    """
+    lines = [Text(headline(findings), style="bold"), Text()]
+    width = min(console.width, WIDEST)
+    for status, (label, style) in LABELS.items():
+        for finding in findings:
+            if finding.status == status:
+                first, *more = _wrapped(finding.found, label.ljust(INDENT), width)
+                # Only the word is coloured: the sentence must be read on any background.
+                lines += [Text.assemble((first[:INDENT], style), first[INDENT:]), *map(Text, more)]
+                lines += map(Text, _wrapped(finding.advice or "", " " * INDENT + DO, width))
+    for line in lines:
+        # They are wrapped already, and a command is to be copied in one piece.
+        console.print(line, soft_wrap=True)
+
+
+def _wrapped(text: str, start: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.doctor.finding import Finding, counted, unknown
-from bench.machine.cgroups import CGROUP, cpu_quota, groups, memory_limit
-from bench.machine.linux_files import read_counters
+from bench.machine.linux_files import CGROUP, cpu_quota, groups, memory_limit, read_counters
 
 OWN_CPUS = "Give the container CPUs of its own (docker: --cpuset-cpus) in place of --cpus."
 GIB = 2**30

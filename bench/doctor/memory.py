@@ -9,8 +9,7 @@ from pathlib import Path
 from bench.doctor.finding import Finding, counted, unknown
 from bench.doctor.limits import GIB
 from bench.doctor.machine import Memory
-from bench.machine.cgroups import memory_limit
-from bench.machine.linux_files import read, read_counters
+from bench.machine.linux_files import memory_limit, read, read_counters
 
 SCARCE_BYTES = 4 * GIB
 TOO_LITTLE_BYTES = GIB

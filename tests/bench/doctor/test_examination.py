@@ -13,10 +13,9 @@ import pytest
 from rich.console import Console
 
 from bench.doctor.examination import document, examine
-from bench.doctor.finding import Finding, headline, verdict
+from bench.doctor.finding import Finding, headline, show, verdict
 from bench.doctor.known_durations import HarnessOverhead, TimerReading
 from bench.doctor.machine import Machine, Memory, Process
-from bench.doctor.showing import show
 from bench.machine.os_counters import CpuTimes
 from bench.timing.stopwatch import HarnessCosts
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.doctor.surroundings import power_supply, temperature
+from bench.doctor.processor import power_supply, temperature
 
 
 @pytest.mark.parametrize(
