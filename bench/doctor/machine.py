@@ -17,7 +17,7 @@ import psutil
 from bench.doctor.known_durations import HarnessOverhead, TimerReading, harness_overhead, timer_test
 from bench.machine import os_counters
 from bench.machine.environment import load_average, usable_cores
-from bench.machine.os_counters import CpuTimes
+from bench.machine.os_counters import CpuTimes, allowed_cpus
 from bench.timing.stopwatch import HarnessCosts, harness_costs
 
 WORKER_LIMIT_S = 120.0
@@ -48,13 +48,6 @@ class Memory:
     total_bytes: int
     available_bytes: int
     swapped_bytes: int
-
-
-def allowed_cpus() -> frozenset[int]:
-    """The CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
 
 
 def cpu_times(root: Path, cpus: AbstractSet[int]) -> CpuTimes | None:

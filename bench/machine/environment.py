@@ -15,7 +15,7 @@ import psutil
 from bench.machine.energy import find_meter
 from bench.machine.linux_files import cpu_quota, memory_limit, read
 from bench.machine.nvml import Unavailable
-from bench.machine.os_counters import read_usage
+from bench.machine.os_counters import allowed_cpus, read_usage
 
 # Without these glibc gives every large block back to the kernel after each call, and the next call
 # pays for it in page faults: up to 60 % of the time of matmul attention (docs/measuring.md).
@@ -91,8 +91,7 @@ def allocator_caveats(allocator: str, faults: float | None) -> list[str]:
 
 def usable_cores(root: Path = ROOT) -> int:
     """The physical cores that this process may use, a container's limit included."""
-    logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = min(logical or 1, psutil.cpu_count(logical=False) or 1)
+    cores = min(len(allowed_cpus()), psutil.cpu_count(logical=False) or 1)
     quota = cpu_quota(root)
     return max(1, cores if quota is None else min(cores, int(quota)))
 

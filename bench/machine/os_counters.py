@@ -112,6 +112,13 @@ def waited_s(task: Path = THREAD) -> float | None:
     return int(words[1]) / 1e9 if len(words) >= 2 and words[1].isdigit() else None
 
 
+def allowed_cpus() -> frozenset[int]:
+    """The CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
 def oom_kills(proc: Path = PROC) -> int | None:
     """How many processes the kernel has killed for memory since it started."""
     return read_counters(proc / "vmstat").get("oom_kill")
@@ -145,7 +152,6 @@ def _waiting_s(tasks: Path) -> float | None:
 
 
 def _frequency_hz(cpus: Path) -> float | None:
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    files = [cpus / f"cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in sorted(usable)]
+    files = [cpus / f"cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in sorted(allowed_cpus())]
     found = [khz for file in files[:MOST_FREQUENCIES] if (khz := read_number(file)) is not None]
     return statistics.fmean(found) * 1e3 if found else None

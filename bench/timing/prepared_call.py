@@ -13,9 +13,8 @@ from torch import Tensor
 
 from bench.machine.environment import available_bytes
 from bench.machine.nvml import Unavailable
-from bench.timing.changing_inputs import ChangingInputs, Pool
 from bench.timing.cuda import Captured, CudaStopwatch, capture
-from bench.timing.inputs import Inputs, differentiate, make_inputs
+from bench.timing.inputs import ChangingInputs, Inputs, Pool, differentiate, make_inputs
 from bench.timing.stopwatch import Call, CpuStopwatch, Stopwatch
 from implementations.case import Case
 from implementations.interface import Implementation

@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.machine.os_counters import Usage
-from bench.timing.sampling import (
+from bench.timing.stopwatch import (
     COLD_S,
     FEWEST_READINGS,
     READING_S,
+    Call,
     calls_a_reading,
+    drop,
+    nothing,
     quickest_s,
     read,
 )
-from bench.timing.stopwatch import Call, drop, nothing
 
 
 class ToldStopwatch:
