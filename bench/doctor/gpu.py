@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.doctor.finding import Finding, counted, unknown
+from bench.doctor.finding import Finding, Status, counted, unknown
 from bench.machine.nvml import (
     CLOCK_LIMITS,
     ENABLED,
@@ -41,8 +41,8 @@ def gpu_findings(
 ) -> list[Finding]:
     """What there is to say of the GPU; one harmless finding where there is none."""
     driver = (root / "proc" / "driver" / "nvidia").exists()
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and visible.strip() in ("", "-1"):
+    wanted = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if wanted in ("", "-1"):
         hidden = "CUDA_VISIBLE_DEVICES hides all GPUs; the CPU is measured."
         return [Finding("gpu", "good", hidden)]
     try:
@@ -60,7 +60,7 @@ def gpu_findings(
         found = f"There is an NVIDIA driver, but NVML does not answer ({problem})."
         return [unknown("gpu", found, ASK_SMI)]
     try:
-        return _findings(nvml, (visible or "0").split(",")[0].strip())
+        return _findings(nvml, wanted)
     except nvml.NVMLError as problem:
         found = f"NVML does not show the GPU that would be used ({problem})."
         return [unknown("gpu", found, ASK_SMI)]
@@ -71,23 +71,18 @@ def gpu_findings(
 
 def _findings(nvml: Any, wanted: str) -> list[Finding]:
     """Those of the GPU that torch calls cuda:0, if all are of one kind."""
-    by_number = wanted.isdigit()
-    handle = (
-        nvml.nvmlDeviceGetHandleByIndex(int(wanted))
-        if by_number
-        else nvml.nvmlDeviceGetHandleByUUID(wanted)
-    )
+    if wanted.isdigit():
+        handle = nvml.nvmlDeviceGetHandleByIndex(int(wanted))
+    else:
+        handle = nvml.nvmlDeviceGetHandleByUUID(wanted)
     number, name = nvml.nvmlDeviceGetCount(), nvml.nvmlDeviceGetName(handle)
     model = name.decode() if isinstance(name, bytes) else name
     others = f", one of {number}" if number > 1 else ""
     gpu = Sensor(nvml, handle)
-    return [
-        Finding("gpu", "good", f"The GPU that is measured: {model}{others}.", value=model),
-        *(
-            look(gpu) or unknown(name, f"{what} is not told by this GPU.")
-            for name, what, look in LOOKS
-        ),
-    ]
+    found = [Finding("gpu", "good", f"The GPU that is measured: {model}{others}.", value=model)]
+    for name, what, look in LOOKS:
+        found.append(look(gpu) or unknown(name, f"{what} is not told by this GPU."))
+    return found
 
 
 def _clock(gpu: Sensor) -> Finding | None:
@@ -200,10 +195,8 @@ def _switch(
             return None
         # Some modes come with the one that will hold after the next start.
         value = "on" if (mode if isinstance(mode, int) else mode[0]) == ENABLED else "off"
-        found = on if value == "on" else off
-        return Finding(
-            name, "warning" if value == bad else "good", found, advice=advice, value=value
-        )
+        status: Status = "warning" if value == bad else "good"
+        return Finding(name, status, on if value == "on" else off, advice=advice, value=value)
 
     return look
 

@@ -88,14 +88,11 @@ def cpu_quota(root: Path) -> float | None:
     """The cores' worth of time that the tightest limit allows; None without a limit."""
     found = []
     for folder in groups(root, "cpu"):
-        quota, _, period = (read(folder / "cpu.max") or "").partition(" ")
-        if quota.isdigit() and period.isdigit() and int(period):
-            found.append(int(quota) / int(period))
-        old, old_period = (
-            read_number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")
-        )
-        if old is not None and old > 0 and old_period:
-            found.append(old / old_period)
+        # Without a limit the quota is "max" in version 2 and -1 in version 1.
+        old = [read(folder / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
+        for quota, period in ((read(folder / "cpu.max") or "").partition(" ")[::2], old):
+            if quota.isdigit() and period.isdigit() and int(period):
+                found.append(int(quota) / int(period))
     return min(found, default=None)
 
 

@@ -115,12 +115,7 @@ def in_words(limits: int) -> tuple[str, ...]:
 
 
 def load() -> Any:
-    """The module `pynvml`.
-
-    Raises:
-        ImportError: it is not installed.
-
-    """
+    """The module `pynvml`; an ImportError where it is not installed."""
     return importlib.import_module("pynvml")
 
 

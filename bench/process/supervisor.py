@@ -76,8 +76,8 @@ class Worker:
     ) -> Answer:
         """The worker's answer.
 
-        A process that was ended from outside, and not by the kernel for its memory, is replaced
-        and asked again, up to MOST_ENDINGS times in all.
+        A process that was ended from outside, and not for its memory, is replaced and asked again,
+        up to MOST_ENDINGS times in all.
 
         Raises:
             WorkerLost: it crashed, was killed, or took longer than `limit_s` (see `answers`). The
@@ -88,6 +88,7 @@ class Worker:
         endings = 0
         while True:
             try:
+                # All of them: what comes after an answer may stop the process.
                 (answer,) = self.answers(batch, limit_s=limit_s, patience=patience)
             except WorkerEnded:
                 endings += 1
@@ -139,12 +140,7 @@ class Worker:
     def _answer(
         self, process: MeasuringProcess, place: int, limit_s: float, patience: float
     ) -> object:
-        """What the process answers to a request; before that it tells what it imports, if it does.
-
-        Raises:
-            WorkerLost: see `answers`.
-
-        """
+        """What the process answers to a request, after it has told what it imports, if it does."""
         line = self._line(process, limit_s, patience, place)
         while "importing" in line:
             spec = line["importing"]
@@ -177,10 +173,8 @@ class Worker:
     ) -> Answer:
         """The next line, of the request at this place; of none, that the process is ready.
 
-        Raises:
-            WorkerLost: there is none in time, or it belongs to another request: a kernel has copied
-                the process, or written where only answers belong.
-
+        The process is lost if there is none in time, or if the line belongs to another request: a
+        kernel has copied the process, or written where only answers belong.
         """
         try:
             text = process.next_line(limit_s, patience=patience)
