@@ -49,29 +49,34 @@ def count(
         return nothing_but_useful(case, unsupported)
     if implementation.fn is loop:
         return _loop_counts(case)
+    on_meta = _attempted(implementation, case, "meta", most_operators)
+    if isinstance(on_meta, Counts):
+        return on_meta
+    obstacle = f"not countable on meta tensors ({on_meta})"
+    if "cpu" not in implementation.devices:
+        return nothing_but_useful(case, obstacle)
+    if _all_pairs(case) > MOST_PAIRS_ON_CPU:
+        large = f"for a real call on the CPU it has more than {MOST_PAIRS_ON_CPU} scores"
+        return nothing_but_useful(case, f"{obstacle}, and {large}")
+    on_cpu = _attempted(implementation, case, "cpu", most_operators)
+    if isinstance(on_cpu, Counts):
+        return on_cpu
+    return nothing_but_useful(case, f"{on_cpu}; on meta tensors: {on_meta}")
+
+
+def _attempted(
+    implementation: Implementation, case: Case, counted_on: CountedOn, most_operators: int | None
+) -> Counts | str:
+    """What following the call gives; or what the kernel raised, which another device may not."""
     try:
-        try:
-            return _followed(implementation, case, "meta", most_operators)
-        except UnsupportedCaseError:
-            raise
-        except (Exception, SystemExit) as problem:
-            why = named(problem)
-        obstacle = f"not countable on meta tensors ({why})"
-        if "cpu" not in implementation.devices:
-            return nothing_but_useful(case, obstacle)
-        if _all_pairs(case) > MOST_PAIRS_ON_CPU:
-            obstacle += (
-                f", and for a real call on the CPU it has more than {MOST_PAIRS_ON_CPU} scores"
-            )
-            return nothing_but_useful(case, obstacle)
-        return _followed(implementation, case, "cpu", most_operators)
+        return _followed(implementation, case, counted_on, most_operators)
     except UnsupportedCaseError as problem:
         return nothing_but_useful(case, one_line(problem))
     except TooManyOperatorsError:
         reason = f"it has more than {most_operators} operators, too many to follow"
         return nothing_but_useful(case, reason, is_cut_short=True)
     except (Exception, SystemExit) as problem:
-        return nothing_but_useful(case, f"{named(problem)}; on meta tensors: {why}")
+        return named(problem)
 
 
 def _all_pairs(case: Case) -> int:
