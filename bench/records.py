@@ -249,12 +249,10 @@ def _lines(file: Path) -> Iterator[Record]:
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise RunError("not a record: not a JSON object")
-                record = Record.from_dict(row)
+                yield Record.from_dict(row)
             except (ValueError, TypeError) as problem:
                 told = f"{file} line {number} left out: {problem}"
                 warnings.warn(told, CorruptRecordWarning, stacklevel=3)
-                continue
-            yield record
 
 
 def _check_schema(row: Mapping[str, Any]) -> None:
@@ -274,12 +272,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 def _checked(name: str, declared: str, value: Any) -> Any:
-    """A field's value as it is declared.
-
-    Raises:
-        RunError: it is something else; a size is negative.
-
-    """
+    """A field's value as it is declared; a RunError if it is something else, or negative."""
     kind, _, optional = declared.partition(" | ")
     if value is None and optional:
         return None

@@ -34,7 +34,7 @@ def command(
 
     with Worker(threads=usable_cores()) as worker, warnings_as_lines():
         worker.begin()  # both processes import torch, which takes seconds, at the same time
-        from bench.counting.in_worker import counts_in_worker, nothing_counted
+        from bench.counting.document import counts_in_worker, nothing_counted
 
         found = counts_in_worker(
             names or (),

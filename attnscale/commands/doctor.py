@@ -10,8 +10,7 @@ from attnscale.terminal import console, print_json, progress
 def command(as_json: Json = False) -> int:
     """Say whether this machine is fit to measure on, and what to do about it."""
     from bench.doctor.examination import document, examine
-    from bench.doctor.finding import verdict
-    from bench.doctor.showing import show
+    from bench.doctor.finding import show, verdict
 
     with progress() as shown:
         shown.phase("examining the machine for some seconds")

@@ -6,8 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.timing.sampling import READING_S
-from bench.timing.stopwatch import Stopwatch
+from bench.timing.stopwatch import READING_S, Stopwatch
 
 Call = Callable[[], object]
 FEWEST_TURNS = 7

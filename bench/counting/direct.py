@@ -12,8 +12,14 @@ from torch import Tensor
 
 from bench.counting.following import Follower, TooManyOperatorsError
 from bench.counting.fused import Attending
-from bench.counting.python_loop import loop_counts
-from bench.counting.result import ARITHMETIC, CountedOn, Counts, Quantity, nothing_but_useful
+from bench.counting.result import (
+    ARITHMETIC,
+    EXECUTED,
+    CountedOn,
+    Counts,
+    Quantity,
+    nothing_but_useful,
+)
 from bench.process.answers import named, one_line
 from bench.timing.inputs import make_inputs
 from bench.timing.prepared_call import prepare
@@ -25,6 +31,8 @@ from implementations.interface import Implementation, UnsupportedCaseError
 OUTSIDE = "takes its numbers out of torch"
 MOST_PAIRS_ON_CPU = 2**20
 """Scores of all heads up to which a call is made on the CPU, where it takes time and memory."""
+LOOP_STEPS_A_PAIR = 5
+"""Scale, largest, difference, sum and quotient."""
 
 
 def count(
@@ -40,36 +48,58 @@ def count(
     if unsupported is not None:
         return nothing_but_useful(case, unsupported)
     if implementation.fn is loop:
-        return loop_counts(case)
-    why = ""
-    places: tuple[CountedOn, ...] = ("meta", "cpu")
-    for place in places:
-        if place == "cpu":
-            obstacle = _obstacle(implementation, case, why)
-            if obstacle is not None:
-                return nothing_but_useful(case, obstacle)
-        try:
-            return _followed(implementation, case, place, most_operators)
-        except UnsupportedCaseError as problem:
-            return nothing_but_useful(case, one_line(problem))
-        except TooManyOperatorsError:
-            reason = f"it has more than {most_operators} operators, too many to follow"
-            return nothing_but_useful(case, reason, is_cut_short=True)
-        except (Exception, SystemExit) as problem:
-            why = f"{named(problem)}; on meta tensors: {why}" if why else named(problem)
-    return nothing_but_useful(case, why)
-
-
-def _obstacle(implementation: Implementation, case: Case, why: str) -> str | None:
-    """Why there is no real call, although following the program without data ended with `why`."""
+        return _loop_counts(case)
+    on_meta = _attempted(implementation, case, "meta", most_operators)
+    if isinstance(on_meta, Counts):
+        return on_meta
+    obstacle = f"not countable on meta tensors ({on_meta})"
     if "cpu" not in implementation.devices:
-        return f"not countable on meta tensors ({why})"
-    if case.batch * case.num_heads * case.seq_len * case.key_len > MOST_PAIRS_ON_CPU:
-        return (
-            f"not countable on meta tensors ({why}), and for a real call on the CPU it has more "
-            f"than {MOST_PAIRS_ON_CPU} scores"
-        )
-    return None
+        return nothing_but_useful(case, obstacle)
+    if _all_pairs(case) > MOST_PAIRS_ON_CPU:
+        large = f"for a real call on the CPU it has more than {MOST_PAIRS_ON_CPU} scores"
+        return nothing_but_useful(case, f"{obstacle}, and {large}")
+    on_cpu = _attempted(implementation, case, "cpu", most_operators)
+    if isinstance(on_cpu, Counts):
+        return on_cpu
+    return nothing_but_useful(case, f"{on_cpu}; on meta tensors: {on_meta}")
+
+
+def _attempted(
+    implementation: Implementation, case: Case, counted_on: CountedOn, most_operators: int | None
+) -> Counts | str:
+    """What following the call gives; or what the kernel raised, which another device may not."""
+    try:
+        return _followed(implementation, case, counted_on, most_operators)
+    except UnsupportedCaseError as problem:
+        return nothing_but_useful(case, one_line(problem))
+    except TooManyOperatorsError:
+        reason = f"it has more than {most_operators} operators, too many to follow"
+        return nothing_but_useful(case, reason, is_cut_short=True)
+    except (Exception, SystemExit) as problem:
+        return named(problem)
+
+
+def _all_pairs(case: Case) -> int:
+    return case.batch * case.num_heads * case.seq_len * case.key_len
+
+
+def _loop_counts(case: Case) -> Counts:
+    """Both products over all pairs, also those that a mask hides afterwards, and the softmax.
+
+    They are read off the source of `implementations.attention.loop`: it works on Python floats.
+    """
+    pairs = _all_pairs(case)
+    products = 2 * pairs * (case.head_dim + case.value_dim)
+    reason = "loop works on Python floats, which no operator and no allocator of tensors shows"
+    return Counts(
+        useful_flops=useful_flops(case),
+        matmul_flops=products,
+        executed_flops=products + (LOOP_STEPS_A_PAIR + (case.mask != "none")) * pairs,
+        transcendentals=pairs,
+        counted_on="formula",
+        by_formula=frozenset(("useful_flops", *ARITHMETIC)),
+        reasons={name: reason for name in EXECUTED if name not in ARITHMETIC},
+    )
 
 
 def _followed(
@@ -96,17 +126,12 @@ def _followed(
 def _summed(
     case: Case, follower: Follower, outputs: Sequence[Tensor], counted_on: CountedOn
 ) -> Counts:
-    workspace: int | None = follower.workspace_bytes(outputs)
-    reasons: dict[Quantity, str] = {}
-    by_formula: set[Quantity] = {"useful_flops", *follower.by_formula}
-    if follower.hidden_memory:
-        reasons["workspace_bytes"] = "; ".join(sorted(follower.hidden_memory))
-        workspace = None
+    hidden_memory = "; ".join(sorted(follower.hidden_memory))
     unseen = [f"operator {name} has no rule" for name in sorted(follower.unknown)]
     if follower.scalars_taken_out:
         unseen.append(f"numbers taken out of torch by item: {follower.scalars_taken_out}")
     lower_bounds: set[Quantity] = set(ARITHMETIC if unseen else ())
-    if case.device_type == "cpu" and follower.has_half_products and workspace is not None:
+    if case.device_type == "cpu" and follower.has_half_products and not hidden_memory:
         lower_bounds.add("workspace_bytes")
         unseen.append("products in half precision take memory of their own on a CPU")
     return Counts(
@@ -117,12 +142,12 @@ def _summed(
         bytes_read=follower.bytes_read,
         bytes_written=follower.bytes_written,
         launches=follower.launches,
-        workspace_bytes=workspace,
+        workspace_bytes=None if hidden_memory else follower.workspace_bytes(outputs),
         counted_on=counted_on,
-        by_formula=frozenset(by_formula),
+        by_formula=frozenset(("useful_flops", *follower.by_formula)),
         lower_bounds=frozenset(lower_bounds),
         unseen=tuple(unseen),
-        reasons=reasons,
+        reasons={"workspace_bytes": hidden_memory} if hidden_memory else {},
     )
 
 

@@ -26,13 +26,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.counting.counter import Counter
+from bench.counting.counter import Counter, point_of
 from bench.counting.polynomials import LETTERS, Point
-from bench.counting.result import QUANTITIES, Quantity
-from bench.counting.search import point_of
+from bench.counting.result import EXECUTED, QUANTITIES, Quantity
+from bench.process.kernels import Kernels
+from bench.process.supervisor import Worker, WorkerLost, succeeded
 from implementations.case import Case, CaseError, Pass
 from implementations.interface import Implementation
+from implementations.specs import CatalogueError
 
+LIMIT_S = 60.0
 SIZES = Point(b=1, h=8, n=2**20, d=64)
 MEANING = {
     "b": "batch",
@@ -116,10 +119,8 @@ def _entry(implementation: Implementation, like: Case) -> dict[str, Any]:
 def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any]:
     formula = counter.search(case).formula(quantity)
     found = formula.fitted
-    value, reason = None, formula.reason
-    if found is not None and point_of(case) in found.lattice:
-        value = int(found.polynomial(point_of(case)))
-    elif not formula.is_unknown:
+    value, reason = formula.value(point_of(case)), formula.reason
+    if value is None and not formula.is_unknown:
         counts = counter.at(case)
         value = counts.value(quantity)
         reason = formula.reason or counts.reasons.get(quantity)
@@ -135,3 +136,48 @@ def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any
         "value": value,
         "reason": reason,
     }
+
+
+def counts_in_worker(
+    names: Sequence[str],
+    specs: Sequence[str],
+    worker: Worker,
+    *,
+    layout: str,
+    dtype: str,
+    pass_: str,
+    is_causal: bool,
+    at: Mapping[str, int],
+) -> dict[str, Any]:
+    """The same, one request an implementation: a user's kernel may crash, hang or exit.
+
+    Raises:
+        CatalogueError: an implementation that cannot be loaded, or that ended the process.
+        CaseError: a size, dtype or pass that does not exist.
+
+    """
+    sizes_of(at)
+    Case(seq_len=1, dtype=dtype, pass_=pass_)  # type: ignore[arg-type]  # it checks it
+    request: dict[str, Any] = {
+        "dtype": dtype,
+        "pass_": pass_,
+        "is_causal": is_causal,
+        "at": dict(at),
+    }
+    found: dict[str, Any] = {"counts": []}
+    for implementation in Kernels(worker).chosen(names, specs, layout):
+        try:
+            answer = worker.ask("counts", limit_s=LIMIT_S, spec=implementation.spec, **request)
+        except WorkerLost as lost:
+            raise CatalogueError(f"{implementation.name} cannot be counted: {lost}") from None
+        if not succeeded(answer):
+            raise CatalogueError(f"{implementation.name}: {answer.get('reason')}")
+        document = answer["document"]
+        found = {**document, "counts": [*found["counts"], *document["counts"]]}
+    return found
+
+
+def nothing_counted(document: Mapping[str, Any], specs: Sequence[str]) -> bool:
+    """Whether a kernel of the user's could not be counted at all."""
+    own = document["counts"][-len(specs) :] if specs else []
+    return any(all(e["quantities"][n]["value"] is None for n in EXECUTED) for e in own)

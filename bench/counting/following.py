@@ -35,6 +35,19 @@ class _PlainMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
         return False
 
 
+class _Looking(_PlainMode):  # type: ignore[no-untyped-call]  # as above
+    """Notes who holds the first operand of each addition."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        self.holders: list[tuple[int, int]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.add.Tensor:
+            self.holders.append(_holders(args[0]))
+        return func(*args, **(kwargs or {}))
+
+
 @cache
 def _known(operator: torch._ops.OpOverload) -> tuple[Schema, Rule]:
     return Schema.of(operator), rule_of(operator)
@@ -43,24 +56,11 @@ def _known(operator: torch._ops.OpOverload) -> tuple[Schema, Rule]:
 @cache
 def _holders_of_exclusive() -> tuple[int, int]:
     """The holders of a gradient that only autograd holds, as a mode sees them: found by trying."""
-    found = []
-
-    class Looking(_PlainMode):  # type: ignore[no-untyped-call]  # as above
-        def __torch_dispatch__(
-            self,
-            func: torch._ops.OpOverload,
-            types: Iterable[type],
-            args: tuple[Any, ...] = (),
-            kwargs: Mapping[str, object] | None = None,
-        ) -> Any:
-            if func is torch.ops.aten.add.Tensor:
-                found.append(_holders(args[0]))
-            return func(*args, **(kwargs or {}))
-
     leaf = torch.ones(1, requires_grad=True)
-    with torch.enable_grad(), Looking():  # type: ignore[no-untyped-call]  # as above
+    with torch.enable_grad(), _Looking() as looking:
         torch.autograd.grad([leaf * 2.0, leaf * 3.0], leaf, [torch.ones(1), torch.ones(1)])
-    return found[0]
+    found: tuple[int, int] = looking.holders[0]
+    return found
 
 
 def _holders(tensor: Tensor) -> tuple[int, int]:
@@ -88,9 +88,8 @@ class Follower(_PlainMode):  # type: ignore[no-untyped-call]  # as above
     """While it is entered, every operator is counted; what made the inputs lies outside.
 
     `device` is where the program is meant to run: fused kernels have memory of their own there.
-    `unknown` names operators without a rule, `hidden_memory` says what took memory
-    of unknown size,
-    `by_formula` the quantities that formulas had a part in.
+    `unknown` names operators without a rule, `hidden_memory` says what took memory of unknown
+    size, `by_formula` names the quantities that formulas had a part in.
     """
 
     def __init__(self, device: str, *, most_operators: int | None = None) -> None:
@@ -161,8 +160,7 @@ class Follower(_PlainMode):  # type: ignore[no-untyped-call]  # as above
             self.bytes_written += touched_bytes([*written, *fresh])
             cost = rule(bound, [*written, *fresh])
             self._add(func, cost)
-            if cost.products and any(one.dtype in HALF for one in operands):
-                self.has_half_products = True
+            self.has_half_products |= cost.products > 0 and any(x.dtype in HALF for x in operands)
             self._hold(func, bound)
         return result
 
@@ -226,10 +224,7 @@ class Follower(_PlainMode):  # type: ignore[no-untyped-call]  # as above
         elif buffers:
             self.by_formula.add("workspace_bytes")
             address = len(self._events)
-            self._events += [
-                Allocation(address=address, size=buffers),
-                Allocation(address=address, size=-buffers),
-            ]
+            self._events += [Allocation(address=address, size=n) for n in (buffers, -buffers)]
 
     def _watch(self, storage: torch.UntypedStorage) -> None:
         """Note when a storage comes and when it goes; its place in the list is its address."""

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from bench.counting.operators import Bound
+from bench.counting.operators import Bound, tensor_of
 
 MATH = 0
 FORWARD = "_scaled_dot_product_flash_attention_for_cpu"
@@ -142,16 +142,13 @@ def kernel_buffers(name: str, arguments: Bound, device: str) -> int | str:
     threads a row sum and, where it lies otherwise, the upstream gradient.
     """
     if name == "_safe_softmax":
-        scores = arguments["self"]
-        assert isinstance(scores, Tensor)
+        scores = tensor_of(arguments, "self")
         # Which scores are -inf, and which rows hold nothing else; a byte each.
         return scores.numel() + scores.shape[:-1].numel()
     if name not in (FORWARD, BACKWARD):
         is_fused = name.startswith("_scaled_dot_product")
         return "what this fused kernel takes for itself is not known" if is_fused else 0
-    query, key = arguments["query"], arguments["key"]
-    assert isinstance(query, Tensor)
-    assert isinstance(key, Tensor)
+    query, key = tensor_of(arguments, "query"), tensor_of(arguments, "key")
     if device != "cpu":
         return f"what a fused kernel takes for itself on {device} is known by running it only"
     if query.dtype not in (torch.float32, torch.float64):
@@ -164,8 +161,7 @@ def kernel_buffers(name: str, arguments: Bound, device: str) -> int | str:
     if name == FORWARD:
         elements = threads * (rows * columns + 2 * rows + rows * head_dim)
     else:
-        upstream = arguments["grad_out"]
-        assert isinstance(upstream, Tensor)
+        upstream = tensor_of(arguments, "grad_out")
         is_copied = not upstream.transpose(1, 2).is_contiguous()
         elements = threads * 2 * rows * columns + rows + is_copied * upstream.numel()
     return elements * query.element_size()

@@ -7,9 +7,10 @@ few of their points is believed once it has foretold the counts at further ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import pairwise, product
 
 from bench.counting.polynomials import Point, Polynomial, interpolated
 
@@ -37,11 +38,10 @@ class Steps:
 
     def describe(self, letter: str) -> str | None:
         """For people; None where every size is meant."""
-        if self.step == 1:
-            return f"{letter} at least {self.start}" if self.start > 1 else None
-        return f"{letter} a multiple of {self.step}" + (
-            f", at least {self.start}" if self.start > self.step else ""
-        )
+        multiple = f"a multiple of {self.step}" if self.step > 1 else ""
+        least = f"at least {self.start}" if self.start > self.step else ""
+        limits = ", ".join(filter(None, (multiple, least)))
+        return f"{letter} {limits}" if limits else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +64,10 @@ class Lattice:
 
     def __str__(self) -> str:
         """For people: `n a multiple of 512; h a multiple of 2`, or `all sizes`."""
-        found = [
-            self.n.describe("n"),
-            self.h.describe("h"),
-            self.d.describe("d"),
-            {0: None, 1: "n at least d"}.get(self.n_over_d, f"n at least {self.n_over_d}·d"),
-        ]
-        return "; ".join(one for one in found if one) or "all sizes"
+        limits = [self.n.describe("n"), self.h.describe("h"), self.d.describe("d")]
+        if self.n_over_d:
+            limits.append(f"n at least {self.n_over_d}·d" if self.n_over_d > 1 else "n at least d")
+        return "; ".join(filter(None, limits)) or "all sizes"
 
     def to_plain(self) -> dict[str, object]:
         """For programs."""
@@ -90,11 +87,7 @@ class Fitted:
     checked_at: tuple[Point, ...]
 
 
-HEADS = (
-    Steps(step=1, start=1),
-    Steps(step=1, start=2),
-    *(Steps(step=step, start=step) for step in (2, 4, 8)),
-)
+HEADS = tuple(Steps(step=k, start=start) for k, start in ((1, 1), (1, 2), (2, 2), (4, 4), (8, 8)))
 FEATURES = (
     *(Steps(step=1, start=start) for start in (1, 2, 16)),
     *(Steps(step=step, start=step) for step in (2, 8, 16, 32, 64)),
@@ -120,21 +113,15 @@ def fitted(value: Value, far: int) -> Fitted | None:
 
     Lengths up to `far` are looked at, and beyond where a count is at hand.
     """
-    width = next((d for d in WIDTHS if value(Point(b=1, h=2, n=far, d=d)) is not None), None)
-    if width is None:
+    points = (Point(b=1, h=2, n=far, d=width) for width in WIDTHS)
+    at = next((point for point in points if value(point) is not None), None)
+    if at is None:
         return None
     for lengths in LENGTHS:
-
-        def at_length(n: int) -> int | None:
-            return value(Point(b=1, h=2, n=n, d=width))
-
-        def at_heads(h: int, n: int = lengths.start) -> int | None:
-            return value(Point(b=1, h=h, n=n, d=width))
-
         last = (far - lengths.start) // lengths.step
-        if not _foretells(lengths, at_length, DEGREE_IN_N, (3, 5, last - 1, last)):
+        if not _foretells(lengths, _along(value, "n", at), DEGREE_IN_N, (3, 5, last - 1, last)):
             continue
-        heads = _first_along(HEADS, at_heads, (3, 16))
+        heads = _first_along(HEADS, _along(value, "h", at._replace(n=lengths.start)), (3, 16))
         if heads is None:
             continue
         for ratio in LENGTHS_OVER_FEATURES:
@@ -149,35 +136,42 @@ def _fitted_on(
 ) -> Fitted | None:
     """The polynomial for these lengths and heads, and the finest widths on which it holds."""
     steps, degree_in_h = heads
-
-    def at_width(d: int) -> int | None:
-        return value(Point(b=1, h=steps.start, n=lengths.from_(ratio * WIDEST), d=d))
-
-    widths = _first_along(FEATURES, at_width, (3, 5, 16, WIDEST - 1), most=WIDEST)
+    at = Point(b=1, h=steps.start, n=lengths.from_(ratio * WIDEST), d=WIDEST)
+    further = (3, 5, 16, WIDEST - 1)
+    widths = _first_along(FEATURES, _along(value, "d", at), further, most=WIDEST)
     if widths is None:
         return None
     features, degree_in_d = widths
     lattice = Lattice(h=steps, n=lengths, d=features, n_over_d=ratio)
-    polynomial = _interpolated_on(lattice, value, degree_in_h, degree_in_d)
-    if polynomial is None:
-        return None
-    checked = _checked(polynomial, lattice, value, far)
-    if checked is None:
+    least = lengths.from_(ratio * features.node(degree_in_d))
+    nodes = (
+        (1, 2),
+        [steps.node(index) for index in range(degree_in_h + 1)],
+        [least + index * lengths.step for index in range(DEGREE_IN_N + 1)],
+        [features.node(index) for index in range(degree_in_d + 1)],
+    )
+    polynomial = interpolated(nodes, value)
+    checked = polynomial and _checked(polynomial, lattice, value, far)
+    if not polynomial or not checked:
         return None
     return Fitted(polynomial=polynomial, lattice=lattice, checked_at=checked)
+
+
+def _along(value: Value, letter: str, at: Point) -> Callable[[int], int | None]:
+    """The counts where one size changes and the others stay."""
+    return lambda size: value(at._replace(**{letter: size}))
 
 
 def _first_along(
     choices: tuple[Steps, ...],
     value: Callable[[int], int | None],
     further: tuple[int, ...],
-    most: int | None = None,
+    most: float = math.inf,
 ) -> tuple[Steps, int] | None:
     """The finest steps in one letter along which the values are polynomial, and its degree."""
-    for steps in choices:
-        for degree in DEGREES:
-            if _foretells(steps, value, degree, further, most):
-                return steps, degree
+    for steps, degree in product(choices, DEGREES):
+        if _foretells(steps, value, degree, further, most):
+            return steps, degree
     return None
 
 
@@ -186,61 +180,33 @@ def _foretells(
     value: Callable[[int], int | None],
     degree: int,
     further: tuple[int, ...],
-    most: int | None = None,
+    most: float = math.inf,
 ) -> bool:
     """Whether the first values give those of further indices; sizes without a value are no proof.
 
     Indices that the polynomial goes through itself are left out, and sizes above `most`.
     """
-    known = [(steps.node(index), value(steps.node(index))) for index in range(degree + 1)]
-    points = [(size, found) for size, found in known if found is not None]
-    if len(points) < len(known):
+    first = [value(steps.node(index)) for index in range(degree + 1)]
+    known = [count for count in first if count is not None]
+    if len(known) < len(first):
         return False
     # The farthest first: it is the likeliest to differ.
     for index in sorted(set(further), reverse=True):
-        size = steps.node(index)
-        if index <= degree or (most is not None and size > most):
+        if index <= degree or steps.node(index) > most:
             continue
-        expected = value(size)
-        if expected is not None and _extrapolated(points, size) != expected:
+        count = value(steps.node(index))
+        if count is not None and count != _extrapolated(known, index):
             return False
     return True
 
 
-def _extrapolated(points: list[tuple[int, int]], size: int) -> Fraction:
-    """The polynomial through the points, by Lagrange's formula."""
-    total = Fraction(0)
-    for node, found in points:
-        weight = Fraction(found)
-        for other, _ in points:
-            if other != node:
-                weight *= Fraction(size - other, node - other)
-        total += weight
+def _extrapolated(values: Sequence[int], index: int) -> int:
+    """The polynomial through values at 0, 1, …, by Newton's forward differences."""
+    total = 0
+    for order in range(len(values)):
+        total += math.comb(index, order) * values[0]
+        values = [later - earlier for earlier, later in pairwise(values)]
     return total
-
-
-def _interpolated_on(
-    lattice: Lattice, value: Value, degree_in_h: int, degree_in_d: int
-) -> Polynomial | None:
-    features = [lattice.d.node(index) for index in range(degree_in_d + 1)]
-    least = lattice.n.from_(lattice.n_over_d * features[-1])
-    nodes = (
-        (1, 2),
-        [lattice.h.node(index) for index in range(degree_in_h + 1)],
-        [least + index * lattice.n.step for index in range(DEGREE_IN_N + 1)],
-        features,
-    )
-
-    def known(point: Point) -> int:
-        found = value(point)
-        if found is None:
-            raise LookupError(point)
-        return found
-
-    try:
-        return interpolated(nodes, known)
-    except LookupError:
-        return None
 
 
 def _checked(
@@ -249,9 +215,9 @@ def _checked(
     """The points at which the polynomial gives the count; None if it does not, or too few do."""
     passed = []
     for point in _further_points(lattice, far):
-        found = value(point) if point in lattice else None
-        if found is not None:
-            if polynomial(point) != found:
+        count = value(point) if point in lattice else None
+        if count is not None:
+            if polynomial(point) != count:
                 return None
             passed.append(point)
     return tuple(passed) if len(passed) >= FEWEST_CHECKS else None

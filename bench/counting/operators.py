@@ -10,7 +10,7 @@ everything on integers and booleans are none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -40,14 +40,12 @@ class Cost:
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """The quantities that it adds to."""
-        found: list[Quantity] = []
-        if self.products or self.others:
-            found.append("executed_flops")
-        if self.products:
-            found.append("matmul_flops")
-        if self.transcendentals:
-            found.append("transcendentals")
-        return tuple(found)
+        amounts: dict[Quantity, int] = {
+            "executed_flops": self.products + self.others,
+            "matmul_flops": self.products,
+            "transcendentals": self.transcendentals,
+        }
+        return tuple(quantity for quantity, amount in amounts.items() if amount)
 
 
 NOTHING = Cost()
@@ -57,11 +55,12 @@ Rule: TypeAlias = Callable[[Bound, Sequence[Tensor]], Cost]
 """From the arguments and the tensors that were written to the cost."""
 
 
-def _names(text: str) -> frozenset[str]:
+def names(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
-MOVES = _names(
+MOVES = names(
     """_local_scalar_dense _reshape_copy _to_copy _to_dense arange cat clone constant_pad_nd
     contiguous copy diag_embed embedding expand_copy eye fill flip full full_like gather index
     index_put index_select lift_fresh_copy masked_fill masked_scatter masked_select new_full
@@ -72,13 +71,13 @@ MOVES = _names(
 )
 """They move, fill or select."""
 
-EVALUATIONS = _names(
+EVALUATIONS = names(
     """acos acosh asin asinh atan atan2 atanh cos cosh erf erfc erfinv exp exp2 expm1 lgamma log
     log10 log1p log2 sigmoid sin sinc sinh special_erfcx tan tanh"""
 )
 """One transcendental evaluation an element, and nothing else."""
 
-COMPOSED = _names(
+COMPOSED = names(
     """celu elu gelu gelu_backward log_sigmoid_backward log_sigmoid_forward logaddexp logaddexp2
     logit mish mish_backward silu silu_backward softplus softplus_backward xlogy"""
 )
@@ -132,34 +131,31 @@ def _power(arguments: Bound, written: Sequence[Tensor]) -> Cost:
 
 
 def _reduction(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    return Cost(others=_tensor(arguments, "self").numel()) if _on_floats(arguments) else NOTHING
+    return Cost(others=tensor_of(arguments, "self").numel()) if _on_floats(arguments) else NOTHING
 
 
 def _each(name: str, *, others: int, transcendentals: int = 0) -> Rule:
     """So many steps for each element of one argument: a formula for what the operator hides."""
 
     def rule(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-        elements = _tensor(arguments, name).numel()
+        elements = tensor_of(arguments, name).numel()
         return Cost(
-            others=others * elements,
-            transcendentals=transcendentals * elements,
-            by_formula=True,
+            others=others * elements, transcendentals=transcendentals * elements, by_formula=True
         )
 
     return rule
 
 
-def _scan(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    elements = _tensor(arguments, "self").numel()
-    return Cost(others=elements, by_formula=True) if _on_floats(arguments) else NOTHING
+def _scan(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+    return replace(_reduction(arguments, written), by_formula=True)
 
 
 def _mean(arguments: Bound, written: Sequence[Tensor]) -> Cost:
-    return Cost(others=_tensor(arguments, "self").numel() + _numel(written))
+    return Cost(others=tensor_of(arguments, "self").numel() + _numel(written))
 
 
 def _log_sum_exp(arguments: Bound, written: Sequence[Tensor]) -> Cost:
-    elements = _tensor(arguments, "self").numel()
+    elements = tensor_of(arguments, "self").numel()
     rows = _numel(written)
     return Cost(others=3 * elements + rows, transcendentals=elements + rows, by_formula=True)
 
@@ -171,51 +167,39 @@ def _product(left: str) -> Rule:
         elements = _numel(written)
         epilogues = (arguments.get("alpha", 1) != 1) + (arguments.get("beta", 0) != 0)
         return Cost(
-            products=2 * _tensor(arguments, left).shape[-1] * elements,
+            products=2 * tensor_of(arguments, left).shape[-1] * elements,
             others=epilogues * elements,
         )
 
     return rule
 
 
-def _attention(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    """A fused forward pass: two products, and five steps of the softmax for every pair.
+def _attention(*, products: tuple[int, int], steps: int, row_steps: int) -> Rule:
+    """A fused pass: products along head_dim and value_dim, and steps for every pair and output.
 
-    Scale, largest, difference, exp and sum for each pair, a mask's addition, and a quotient for
-    each element of the output. Under a causal mask the triangle is counted exactly; what a kernel
-    does beyond it in blocks on the diagonal, and to rescale between blocks, is not.
+    A mask's addition is one more step for every pair. Under a causal mask the triangle is counted
+    exactly; what a kernel does beyond it in blocks on the diagonal, and to rescale between blocks,
+    is not.
     """
-    query, value = _tensor(arguments, "query"), _tensor(arguments, "value")
-    pairs, features = _pairs(arguments), query.shape[-1] + value.shape[-1]
-    steps = 4 + _has_mask(arguments)
-    return Cost(
-        products=2 * pairs * features,
-        others=steps * pairs + query.shape[:-1].numel() * value.shape[-1],
-        transcendentals=pairs,
-        by_formula=True,
-    )
 
+    def rule(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+        query, value = tensor_of(arguments, "query"), tensor_of(arguments, "value")
+        pairs = _pairs(arguments)
+        features = products[0] * query.shape[-1] + products[1] * value.shape[-1]
+        return Cost(
+            products=2 * pairs * features,
+            others=(steps + _has_mask(arguments)) * pairs
+            + row_steps * query.shape[:-1].numel() * value.shape[-1],
+            transcendentals=pairs,
+            by_formula=True,
+        )
 
-def _attention_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
-    """A fused backward pass, which computes the scores again: five products (Dao et al. 2022).
-
-    For each pair: scale, the saved log-sum-exp, exp, difference from the row sum of output and
-    gradient, product with the weight, scale, and a mask's addition.
-    """
-    query, value = _tensor(arguments, "query"), _tensor(arguments, "value")
-    pairs, features = _pairs(arguments), 3 * query.shape[-1] + 2 * value.shape[-1]
-    steps = 5 + _has_mask(arguments)
-    return Cost(
-        products=2 * pairs * features,
-        others=steps * pairs + 2 * query.shape[:-1].numel() * value.shape[-1],
-        transcendentals=pairs,
-        by_formula=True,
-    )
+    return rule
 
 
 def _pairs(arguments: Bound) -> int:
     """Query-key pairs of all heads that attend to each other."""
-    query, key = _tensor(arguments, "query"), _tensor(arguments, "key")
+    query, key = tensor_of(arguments, "query"), tensor_of(arguments, "key")
     case = Case(
         seq_len=query.shape[-2], key_len=key.shape[-2], is_causal=bool(arguments.get("is_causal"))
     )
@@ -233,7 +217,8 @@ def _on_floats(arguments: Bound) -> bool:
     )
 
 
-def _tensor(arguments: Bound, name: str) -> Tensor:
+def tensor_of(arguments: Bound, name: str) -> Tensor:
+    """An argument that is a tensor."""
     found = arguments[name]
     assert isinstance(found, Tensor)
     return found
@@ -254,6 +239,13 @@ FORWARDS = (
 # Largest, difference, sum and quotient, and one exp; logarithmic: one more log, which the rows
 # share, in place of the quotient.
 SOFTMAX = _each("self", others=4, transcendentals=1)
+
+# Scale, largest, difference, sum and one exp for each pair; a quotient for each output.
+FUSED = _attention(products=(1, 1), steps=4, row_steps=1)
+# The scores are computed again: five products (Dao et al. 2022). For each pair: scale, the saved
+# log-sum-exp, exp, difference from the row sum of output and gradient, product with the weight,
+# scale.
+FUSED_BACKWARD = _attention(products=(3, 2), steps=5, row_steps=2)
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot"), _product("self")),
@@ -277,7 +269,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("var", "var_mean", "std"), _each("self", others=4)),
     **dict.fromkeys(SCANS, _scan),
     **dict.fromkeys(("all", "amax", "amin", "any", "max", "min", "prod", "sum"), _reduction),
-    **dict.fromkeys(FORWARDS, _attention),
-    **{f"{name}_backward": _attention_backward for name in FORWARDS},
+    **dict.fromkeys(FORWARDS, FUSED),
+    **dict.fromkeys((f"{name}_backward" for name in FORWARDS), FUSED_BACKWARD),
 }
 """Operators with rules of their own; the others go by the lists above, then by torch's tags."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from typing import Any, NamedTuple
+
+import numpy as np
 
 SUPERSCRIPTS = {2: "²", 3: "³", 4: "⁴"}
 
@@ -20,7 +24,7 @@ class Point(NamedTuple):
 
 
 LETTERS = Point._fields
-Powers = tuple[int, int, int, int]
+Powers = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +35,8 @@ class Polynomial:
 
     def __call__(self, point: Point) -> Fraction:
         """Its value."""
-        return sum(
-            (
-                coefficient * point.b**b * point.h**h * point.n**n * point.d**d
-                for (b, h, n, d), coefficient in self.terms
-            ),
-            start=Fraction(0),
-        )
+        monomials = (c * math.prod(map(pow, point, powers)) for powers, c in self.terms)
+        return sum(monomials, start=Fraction(0))
 
     def __str__(self) -> str:
         """For people: `4·b·h·n²·d + 2·n`."""
@@ -66,8 +65,8 @@ class Polynomial:
         """The inverse of `to_plain`."""
         total: dict[Powers, Fraction] = {}
         for row in rows:
-            b, h, n, d = (row["powers"].get(letter, 0) for letter in LETTERS)
-            total[b, h, n, d] = Fraction(row["coefficient"])
+            powers = tuple(row["powers"].get(letter, 0) for letter in LETTERS)
+            total[powers] = Fraction(row["coefficient"])
         return cls.of(total)
 
     def to_plain(self) -> list[dict[str, object]]:
@@ -81,58 +80,35 @@ class Polynomial:
         ]
 
 
-def interpolated(nodes: Sequence[Sequence[int]], value: Callable[[Point], int]) -> Polynomial:
-    """The polynomial through the values on a grid, of a degree in each letter below its nodes.
+def interpolated(
+    nodes: Sequence[Sequence[int]], value: Callable[[Point], int | None]
+) -> Polynomial | None:
+    """The polynomial through the values on a grid; None where a value cannot be had.
 
-    `nodes` are the sizes of b, h, n and d; for each axis in turn, values at the nodes become
-    coefficients of powers.
+    `nodes` are the sizes of b, h, n and d. The degree in each letter is below its number of nodes.
     """
-    b_nodes, h_nodes, n_nodes, d_nodes = nodes
-    grid = {
-        (i, j, k, m): Fraction(value(Point(b=b, h=h, n=n, d=d)))
-        for i, b in enumerate(b_nodes)
-        for j, h in enumerate(h_nodes)
-        for k, n in enumerate(n_nodes)
-        for m, d in enumerate(d_nodes)
-    }
+    values: list[Fraction] = []
+    for b, h, n, d in product(*nodes):
+        known = value(Point(b=b, h=h, n=n, d=d))
+        if known is None:
+            return None
+        values.append(Fraction(known))
+    # For each axis in turn, values at the nodes become coefficients of powers.
+    grid = np.array(values, dtype=object).reshape([len(axis_nodes) for axis_nodes in nodes])
     for axis, axis_nodes in enumerate(nodes):
-        inverse = _inverse_vandermonde(axis_nodes)
-        grid = {
-            index: sum(
-                (
-                    inverse[index[axis]][node] * grid[_moved(index, axis, node)]
-                    for node in range(len(axis_nodes))
-                ),
-                start=Fraction(0),
-            )
-            for index in grid
-        }
-    return Polynomial.of(grid)
+        grid = np.moveaxis(np.tensordot(_lagrange(axis_nodes), grid, axes=(1, axis)), 0, axis)
+    return Polynomial.of(dict(np.ndenumerate(grid)))
 
 
-def _moved(index: Powers, axis: int, place: int) -> Powers:
-    b, h, n, d = (place if one == axis else old for one, old in enumerate(index))
-    return b, h, n, d
-
-
-def _inverse_vandermonde(nodes: Sequence[int]) -> list[list[Fraction]]:
-    """Row p, column i: what the value at node i adds to the coefficient of the p-th power.
-
-    Column i holds the coefficients of Lagrange's polynomial that is 1 at node i and 0 at others.
-    """
+def _lagrange(nodes: Sequence[int]) -> np.ndarray[Any, Any]:
+    """By power and node: the coefficients of the polynomial that is 1 at a node and 0 at others."""
     columns = []
-    for i, node in enumerate(nodes):
-        product = [Fraction(1)]
-        for j, other in enumerate(nodes):
-            if i != j:
-                # Times (x - other) / (node - other).
-                shifted = [Fraction(0), *product]
-                scaled = [*(other * c for c in product), Fraction(0)]
-                product = [
-                    (up - down) / (node - other) for up, down in zip(shifted, scaled, strict=True)
-                ]
-        columns.append(product)
-    return [list(row) for row in zip(*columns, strict=True)]
+    for node in nodes:
+        others = [other for other in nodes if other != node]
+        scale = math.prod(node - other for other in others)
+        rising = np.poly(np.array(others, dtype=object))[::-1]  # integers, and so exact
+        columns.append([Fraction(int(coefficient), scale) for coefficient in rising])
+    return np.array(columns, dtype=object).T
 
 
 def _monomial(coefficient: Fraction, powers: Powers) -> str:

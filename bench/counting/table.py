@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -73,19 +73,14 @@ def _cell(quantities: Mapping[str, Any], parts: Sequence[tuple[str, int]]) -> tu
 
 
 def _legend(document: Mapping[str, Any], sizes: str) -> str:
+    """What letters, values and marks mean, and what is left out of which block, and why."""
     letters = "; ".join(f"{letter}: {text}" for letter, text in document["letters"].items())
     notes: dict[str, list[str]] = {}
     for entry in document["counts"]:
-        for note in _notes(entry):
+        reasons = [one["reason"] for one in entry["quantities"].values() if one["reason"]]
+        for note in dict.fromkeys([*reasons, *entry["unseen"]]):
             notes.setdefault(note, []).append(entry["implementation"])
     formula = "†: by formula, in part at least, since an operator or Python hides it"
     lines = [letters, f"values at {sizes}", document["conventions"], formula]
     lines += [f"{', '.join(names)}: {note}" for note, names in notes.items()]
     return escape("\n".join(lines))
-
-
-def _notes(entry: Mapping[str, Any]) -> Iterator[str]:
-    """What is left out of one block, and why."""
-    reasons = dict.fromkeys(one["reason"] for one in entry["quantities"].values() if one["reason"])
-    yield from reasons
-    yield from entry["unseen"]

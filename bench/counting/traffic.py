@@ -8,24 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.counting.operators import Bound, base_name
+from bench.counting.operators import Bound, base_name, names
 
-OVERWRITING = frozenset(
-    ("bernoulli", "copy", "exponential", "fill", "normal", "random", "uniform", "zero")
-)
+OVERWRITING = names("bernoulli copy exponential fill normal random uniform zero")
 """In-place operators that do not look at what was there."""
 
-ALLOCATING = frozenset(
-    (
-        "empty",
-        "empty_like",
-        "empty_permuted",
-        "empty_strided",
-        "new_empty",
-        "new_empty_strided",
-        "resize",
-        "set",
-    )
+ALLOCATING = names(
+    """empty empty_like empty_permuted empty_strided new_empty new_empty_strided resize set"""
 )
 """They take memory and touch none of it."""
 

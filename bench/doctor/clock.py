@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.doctor.finding import Finding, grade, judged, unknown
+from bench.doctor.finding import Finding, grade, unknown
 from bench.doctor.known_durations import LARGEST_ERROR, HarnessOverhead, TimerReading
 from bench.machine.linux_files import read
 from bench.timing.stopwatch import HarnessCosts
@@ -36,7 +36,7 @@ def clock_source(root: Path) -> Finding:
     if not source:
         return unknown("clock_source", "What the clock is read from is not told here.")
     slow = source in SLOW_SOURCES
-    return judged(
+    return Finding(
         "clock_source",
         "warning" if slow else "good",
         f"The clock is read from {source}"
@@ -50,7 +50,7 @@ def clock_cost(costs: HarnessCosts) -> Finding:
     """The smallest step of the clock and what a read of it takes, beside readings of a few ms."""
     uncertain = costs.clock_resolution_s + costs.clock_cost_s
     slow = uncertain > SLOW_CLOCK_S
-    return judged(
+    return Finding(
         "clock_cost",
         "warning" if slow else "good",
         f"The clock tells {_time(costs.clock_resolution_s)} apart, and a read of it takes "
@@ -64,7 +64,7 @@ def clock_cost(costs: HarnessCosts) -> Finding:
 def harness_overhead(overhead: HarnessOverhead) -> Finding:
     """What a call costs the harness, and what of that is left in a reading."""
     much = overhead.after_s > LARGEST_LEFT_S
-    return judged(
+    return Finding(
         "harness_overhead",
         "warning" if much else "good",
         f"An empty call takes {overhead.before_s * 1e9:.1f} ns in the harness's loop, and "
@@ -80,7 +80,7 @@ def timer(readings: Sequence[TimerReading]) -> Finding:
     worst = max((one.error for one in readings), key=abs)
     bad = abs(worst) > LARGEST_ERROR
     each = ", ".join(f"{_time(one.asked_s)} {one.error:+.2%}" for one in readings)
-    return judged(
+    return Finding(
         "timer",
         "problem" if bad else "good",
         f"Kernels of known duration read with errors of {each}.",
@@ -98,7 +98,7 @@ def interruptions(readings: Sequence[TimerReading]) -> Finding:
     worst = max(readings, key=lambda one: one.stretched)
     status = grade(worst.stretched, warning_above=INTERRUPTED, problem_above=INTERRUPTED_MUCH)
     quiet = status == "good"
-    return judged(
+    return Finding(
         "interruptions",
         status,
         "Kernels that spin for a known time took at most "
@@ -128,7 +128,7 @@ def scatter(clock: Callable[[], float], work: Callable[[], object]) -> Finding:
     # The slowest tenth is left out, so that a single interruption does not decide.
     usual = longer[REPEATS * 9 // 10 - 1]
     status = grade(usual, warning_above=SCATTERED, problem_above=SCATTERED_MUCH)
-    return judged(
+    return Finding(
         "scatter",
         status,
         f"The same {_time(quickest)} of work took {longer[1]:.1%} to {longer[-1]:.1%} longer "
@@ -185,7 +185,7 @@ def _shared(
         return unknown(name, "The clock is too coarse to see the work.")
     share = sum(one for one in times if one > SHARED_SLOWER * quickest) / sum(times)
     status = grade(share, warning_above=SHARED, problem_above=SHARED_MUCH)
-    return judged(
+    return Finding(
         name,
         status,
         f"For {share:.0%} of {GLIMPSED_S:g} seconds the same {_time(quickest)} of {work} "

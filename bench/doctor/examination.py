@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import psutil
 
-from bench.doctor import clock, limits, load, memory, processor, surroundings
+from bench.doctor import clock, limits, load, processor
 from bench.doctor.finding import Finding, unknown, verdict
 from bench.doctor.gpu import gpu_findings
 from bench.doctor.machine import Machine
@@ -26,7 +26,7 @@ def examine(
     here = machine or Machine()
     root, cpus, threads = here.root, here.allowed_cpus(), here.threads()
     machine_cpus = here.all_cpus() or len(cpus)
-    swapped, stopped = memory.swapped_pages(root), limits.throttled(root)
+    swapped, stopped = limits.swapped_pages(root), limits.throttled(root)
     found = _findings(
         [
             ("load_average", lambda: load.load_average(here.load_average(), machine_cpus)),
@@ -34,7 +34,7 @@ def examine(
         ]
     )
     # Only while we work ourselves can a host withhold time, a limit stop us, or the clock be high.
-    idle = load.moment(here)
+    idle = here.cpu_times(root, cpus)
     found += _findings(
         [
             ("timer", lambda: _timer(here)),
@@ -44,7 +44,7 @@ def examine(
             ("shared_cores", lambda: clock.shared_cores(here.clock, here.glimpse)),
             ("shared_memory", lambda: clock.shared_memory(here.clock, here.stream())),
             ("frequency", lambda: processor.frequency(root, cpus)),
-            ("steal", lambda: load.steal(idle.cpu, load.moment(here).cpu)),
+            ("steal", lambda: load.steal(idle, here.cpu_times(root, cpus))),
             ("cpu_limit", lambda: limits.cpu_limit(root, len(cpus), threads)),
             ("throttling", lambda: limits.throttling(stopped, limits.throttled(root))),
             ("cpu_set", lambda: limits.cpu_set(len(cpus), here.all_cpus())),
@@ -54,13 +54,13 @@ def examine(
             ("virtual_machine", lambda: processor.virtual_machine(root)),
             ("performance_counters", lambda: processor.performance_counters(root)),
             ("clock_source", lambda: clock.clock_source(root)),
-            ("power_supply", lambda: surroundings.power_supply(here.battery())),
-            ("temperature", lambda: surroundings.temperature(here.temperatures())),
+            ("power_supply", lambda: processor.power_supply(here.battery())),
+            ("temperature", lambda: processor.temperature(here.temperatures())),
             # A worker that is asked of itself opens the GPU: that comes after the GPU.
             ("gpu", gpus or (lambda: gpu_findings(root, here.environment))),
-            ("allocator", lambda: memory.allocator(here.describe_worker)),
+            ("allocator", lambda: limits.allocator(here.describe_worker)),
             ("memory_available", lambda: _memory(here, swapped)),
-            ("huge_pages", lambda: memory.huge_pages(root)),
+            ("huge_pages", lambda: limits.huge_pages(root)),
         ]
     )
     return found
@@ -74,9 +74,9 @@ def _timer(machine: Machine) -> list[Finding]:
 def _memory(machine: Machine, swapped: int | None) -> list[Finding]:
     now, root = machine.memory(), machine.root
     return [
-        memory.available(root, now),
+        limits.available(root, now),
         limits.container_memory(root, now.total_bytes),
-        memory.swap(now, swapped, memory.swapped_pages(root)),
+        limits.swap(now, swapped, limits.swapped_pages(root)),
     ]
 
 

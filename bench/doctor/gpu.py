@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.doctor.finding import Finding, counted, judged, unknown
+from bench.doctor.finding import Finding, Status, counted, unknown
 from bench.machine.nvml import (
     CLOCK_LIMITS,
     ENABLED,
@@ -41,26 +41,26 @@ def gpu_findings(
 ) -> list[Finding]:
     """What there is to say of the GPU; one harmless finding where there is none."""
     driver = (root / "proc" / "driver" / "nvidia").exists()
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and visible.strip() in ("", "-1"):
+    wanted = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if wanted in ("", "-1"):
         hidden = "CUDA_VISIBLE_DEVICES hides all GPUs; the CPU is measured."
-        return [judged("gpu", "good", hidden)]
+        return [Finding("gpu", "good", hidden)]
     try:
         nvml = load()
     except ImportError:
         if not driver:
-            return [judged("gpu", "good", ABSENT)]
+            return [Finding("gpu", "good", ABSENT)]
         found = "There is an NVIDIA GPU, but NVML's Python binding (pynvml) is not installed."
         return [unknown("gpu", found, "pip install nvidia-ml-py")]
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as problem:
         if not driver:
-            return [judged("gpu", "good", ABSENT)]
+            return [Finding("gpu", "good", ABSENT)]
         found = f"There is an NVIDIA driver, but NVML does not answer ({problem})."
         return [unknown("gpu", found, ASK_SMI)]
     try:
-        return _findings(nvml, (visible or "0").split(",")[0].strip())
+        return _findings(nvml, wanted)
     except nvml.NVMLError as problem:
         found = f"NVML does not show the GPU that would be used ({problem})."
         return [unknown("gpu", found, ASK_SMI)]
@@ -71,23 +71,18 @@ def gpu_findings(
 
 def _findings(nvml: Any, wanted: str) -> list[Finding]:
     """Those of the GPU that torch calls cuda:0, if all are of one kind."""
-    by_number = wanted.isdigit()
-    handle = (
-        nvml.nvmlDeviceGetHandleByIndex(int(wanted))
-        if by_number
-        else nvml.nvmlDeviceGetHandleByUUID(wanted)
-    )
+    if wanted.isdigit():
+        handle = nvml.nvmlDeviceGetHandleByIndex(int(wanted))
+    else:
+        handle = nvml.nvmlDeviceGetHandleByUUID(wanted)
     number, name = nvml.nvmlDeviceGetCount(), nvml.nvmlDeviceGetName(handle)
     model = name.decode() if isinstance(name, bytes) else name
     others = f", one of {number}" if number > 1 else ""
     gpu = Sensor(nvml, handle)
-    return [
-        judged("gpu", "good", f"The GPU that is measured: {model}{others}.", value=model),
-        *(
-            look(gpu) or unknown(name, f"{what} is not told by this GPU.")
-            for name, what, look in LOOKS
-        ),
-    ]
+    found = [Finding("gpu", "good", f"The GPU that is measured: {model}{others}.", value=model)]
+    for name, what, look in LOOKS:
+        found.append(look(gpu) or unknown(name, f"{what} is not told by this GPU."))
+    return found
 
 
 def _clock(gpu: Sensor) -> Finding | None:
@@ -96,7 +91,7 @@ def _clock(gpu: Sensor) -> Finding | None:
     if now is None or most is None:
         return None
     found = f"The GPU's clock is at {now} of at most {most} MHz now; idle, it is low."
-    return judged("gpu_clock", "good", found, value=now, unit="MHz")
+    return Finding("gpu_clock", "good", found, value=now, unit="MHz")
 
 
 def _application_clock(gpu: Sensor) -> Finding:
@@ -108,12 +103,12 @@ def _application_clock(gpu: Sensor) -> Finding:
         return unknown(name, found, LOCK)
     if now != usual:
         found = f"The GPU's clock is held at {now} MHz while it works (usually {usual})."
-        return judged(name, "good", found, value=now, unit="MHz")
+        return Finding(name, "good", found, value=now, unit="MHz")
     found = (
         "No clock is set for the GPU, unless by --lock-gpu-clocks, which is not told: "
         "it varies with heat and power."
     )
-    return judged(name, "warning", found, advice=LOCK, value=now, unit="MHz")
+    return Finding(name, "warning", found, advice=LOCK, value=now, unit="MHz")
 
 
 def _throttling(gpu: Sensor) -> Finding | None:
@@ -124,7 +119,7 @@ def _throttling(gpu: Sensor) -> Finding | None:
     found = "Nothing holds the GPU's clock down."
     if slowing:
         found = f"The GPU's clock is held down: {', '.join(slowing)}."
-    return judged(
+    return Finding(
         "gpu_throttling",
         "problem" if limits & LASTING else "warning" if slowing else "good",
         found,
@@ -138,7 +133,7 @@ def _temperature(gpu: Sensor) -> Finding | None:
     slow = gpu.known("nvmlDeviceGetTemperatureThreshold", arguments=(SLOWDOWN_THRESHOLD,))
     if now is None:
         return None
-    return judged(
+    return Finding(
         "gpu_temperature",
         "warning" if slow is not None and now > slow - NEAR_HOT_C else "good",
         f"The GPU is at {now} °C" + ("." if slow is None else f", and slows at {slow}."),
@@ -156,7 +151,7 @@ def _power_limit(gpu: Sensor) -> Finding | None:
     found = f"The GPU may take {limit / 1e3:.0f} W"
     if usual is not None and limit != usual:
         found += f"; {usual / 1e3:.0f} W is usual"
-    return judged(
+    return Finding(
         "gpu_power_limit",
         "warning" if usual is not None and limit < usual else "good",
         f"{found}.",
@@ -178,7 +173,7 @@ def _others(gpu: Sensor) -> Finding | None:
     if busy is not None:
         found += f"; it was at work {busy.gpu} % of the last moments"
     at_work = busy is not None and busy.gpu > BUSY_PERCENT
-    return judged(
+    return Finding(
         "gpu_processes",
         "problem" if at_work else "warning" if others else "good",
         f"{found}.",
@@ -200,10 +195,8 @@ def _switch(
             return None
         # Some modes come with the one that will hold after the next start.
         value = "on" if (mode if isinstance(mode, int) else mode[0]) == ENABLED else "off"
-        found = on if value == "on" else off
-        return judged(
-            name, "warning" if value == bad else "good", found, advice=advice, value=value
-        )
+        status: Status = "warning" if value == bad else "good"
+        return Finding(name, status, on if value == "on" else off, advice=advice, value=value)
 
     return look
 

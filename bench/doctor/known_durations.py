@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from bench.timing.sampling import read
-from bench.timing.stopwatch import CpuStopwatch, Stopwatch, nothing
+from bench.timing.stopwatch import CpuStopwatch, Stopwatch, nothing, read
 
 DURATIONS_S = (50e-6, 500e-6, 5e-3, 50e-3)
 LARGEST_ERROR = 0.01

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.doctor.finding import Finding, grade, judged, unknown
-from bench.doctor.machine import Machine, Processes
+from bench.doctor.finding import Finding, grade, unknown
+from bench.doctor.machine import Machine
 from bench.machine.os_counters import CpuTimes
 
 WINDOW_S = 1.0
@@ -26,15 +26,6 @@ STEAL_DISTURBING = 0.10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
-    """What the counters of the CPUs that may be used, and of this process, say at one moment."""
-
-    at_s: float
-    cpu: CpuTimes | None
-    own_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Others:
     """What others did while this process slept: cores busy, in all and of the processes seen.
 
@@ -46,47 +37,38 @@ class Others:
     busiest: tuple[tuple[str, float], ...]
 
 
-def moment(machine: Machine) -> Moment:
-    """The counters now."""
-    return Moment(
-        at_s=machine.clock(),
-        cpu=machine.cpu_times(machine.root, machine.allowed_cpus()),
-        own_s=machine.own_cpu_s(),
-    )
-
-
-def watch(machine: Machine, seconds: float = WINDOW_S) -> Others:
+def watch(machine: Machine) -> Others:
     """Sleep, and see what others do meanwhile."""
+
+    def moment() -> tuple[float, CpuTimes | None, float]:
+        now_s, cpus = machine.clock(), machine.allowed_cpus()
+        return now_s, machine.cpu_times(machine.root, cpus), machine.own_cpu_s()
+
     first = machine.processes()
-    before = moment(machine)
-    machine.sleep(seconds)
-    after = moment(machine)
-    used = _used(first, machine.processes())
-    elapsed = max(after.at_s - before.at_s, 1e-9)
-    others = sorted(
-        ((seconds / elapsed, name) for name, kin, seconds in used if kin == "other"), reverse=True
-    )
-    children_s = sum(seconds for _, kin, seconds in used if kin == "child")
+    began_s, cpu_before, own_before_s = moment()
+    machine.sleep(WINDOW_S)
+    ended_s, cpu_after, own_after_s = moment()
+    elapsed = max(ended_s - began_s, 1e-9)
+    children_s = 0.0
+    others = []
+    for key, process in machine.processes().items():
+        # A process that began meanwhile had used nothing before.
+        used_s = process.cpu_s - (first[key].cpu_s if key in first else 0.0)
+        if process.kin == "child":
+            children_s += used_s
+        if process.kin == "other":
+            others.append((used_s / elapsed, f"{process.name} (process {key[0]})"))
+    others.sort(reverse=True)
     cores = None
-    if before.cpu is not None and after.cpu is not None:
+    if cpu_before is not None and cpu_after is not None:
         # Our own time is read beside the CPUs' counters; the list of processes takes longer.
-        own_s = after.own_s - before.own_s + children_s
-        cores = max(0.0, after.cpu.busy_s - before.cpu.busy_s - own_s) / elapsed
+        own_s = own_after_s - own_before_s + children_s
+        cores = max(0.0, cpu_after.busy_s - cpu_before.busy_s - own_s) / elapsed
     return Others(
         cores=cores,
         seen_cores=sum(share for share, _ in others),
         busiest=tuple((name, share) for share, name in others[:BUSIEST] if share >= LEAST_NAMED),
     )
-
-
-def _used(first: Processes, last: Processes) -> list[tuple[str, str, float]]:
-    """Name, kin and CPU seconds between the two; a process that began meanwhile had none before."""
-    found: list[tuple[str, str, float]] = []
-    for key, one in last.items():
-        before = first.get(key)
-        seconds = one.cpu_s - (before.cpu_s if before else 0.0)
-        found.append((f"{one.name} (process {key[0]})", one.kin, seconds))
-    return found
 
 
 def other_load(others: Others, cpus: int) -> Finding:
@@ -104,7 +86,7 @@ def other_load(others: Others, cpus: int) -> Finding:
         found += f"; busiest: {named}"
     if status != "good" and others.seen_cores < SEEN_SHARE * others.cores:
         found += "; the rest has ended meanwhile, or cannot be seen from here"
-    return judged(
+    return Finding(
         "other_load",
         status,
         f"{found}.",
@@ -119,7 +101,7 @@ def load_average(load: float | None, cpus: int) -> Finding:
     if load is None:
         return unknown("load_average", "This system keeps no load average.")
     busy = load > REMEMBERED_SHARE * cpus
-    return judged(
+    return Finding(
         "load_average",
         "warning" if busy else "good",
         f"On average over a minute, {load:.2f} programs wanted one of {cpus} CPUs.",
@@ -142,7 +124,7 @@ def steal(before: CpuTimes | None, after: CpuTimes | None) -> Finding:
         return unknown("steal", "Whether a host withholds time from these CPUs is not told.")
     share = max(0.0, stolen / wanted)
     status = grade(share, warning_above=STEAL_NOTICED, problem_above=STEAL_DISTURBING)
-    return judged(
+    return Finding(
         "steal",
         status,
         f"The host withheld {share:.1%} of the CPU time that was wanted here.",

@@ -9,20 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import psutil
 
-from bench.doctor.fixed_work import Stream, count_up
 from bench.doctor.known_durations import HarnessOverhead, TimerReading, harness_overhead, timer_test
 from bench.machine import os_counters
 from bench.machine.environment import load_average, usable_cores
-from bench.machine.os_counters import CpuTimes
+from bench.machine.os_counters import CpuTimes, allowed_cpus
 from bench.timing.stopwatch import HarnessCosts, harness_costs
 
 WORKER_LIMIT_S = 120.0
 # Some milliseconds: long beside the clock, and of the order of a scheduler's slice.
 WORK_STEPS = 500_000
+COUNTED = 1500
+STREAMED_BYTES = 2**27  # more than the caches of a core's neighbourhood hold
+STREAMED_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,30 +48,6 @@ class Memory:
     total_bytes: int
     available_bytes: int
     swapped_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Battery:
-    """How full it is, and whether mains power is plugged in; None where that is not told."""
-
-    percent: float
-    plugged: bool | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Temperature:
-    """Degrees Celsius now, and those from which the chip counts as hot, where it tells."""
-
-    chip: str
-    now_c: float
-    high_c: float | None
-
-
-def allowed_cpus() -> frozenset[int]:
-    """The CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
 
 
 def cpu_times(root: Path, cpus: AbstractSet[int]) -> CpuTimes | None:
@@ -107,24 +86,16 @@ def memory() -> Memory:
     return Memory(total_bytes=now.total, available_bytes=now.available, swapped_bytes=swapped)
 
 
-def battery() -> Battery | None:
-    """The battery, if there is one."""
+def battery() -> Any:
+    """What psutil tells of the battery; None without one, or where psutil cannot tell."""
     sensor = getattr(psutil, "sensors_battery", None)
-    found = None if sensor is None else sensor()
-    if found is None:
-        return None
-    return Battery(percent=found.percent, plugged=found.power_plugged)
+    return sensor() if sensor else None
 
 
-def temperatures() -> list[Temperature]:
-    """What sensors there are; none in most virtual machines."""
+def temperatures() -> Mapping[str, Sequence[Any]]:
+    """What psutil tells of the sensors of each chip; there are none in most virtual machines."""
     sensors = getattr(psutil, "sensors_temperatures", None)
-    found = {} if sensors is None else sensors()
-    return [
-        Temperature(chip=chip, now_c=one.current, high_c=one.high)
-        for chip, readings in found.items()
-        for one in readings
-    ]
+    return sensors() if sensors else {}
 
 
 def describe_worker() -> Mapping[str, object]:
@@ -138,6 +109,26 @@ def describe_worker() -> Mapping[str, object]:
 def work() -> int:
     """The same arithmetic each time, without memory traffic; some milliseconds."""
     return sum(range(WORK_STEPS))
+
+
+def count_up() -> None:
+    """Count in one thread, which a neighbour on the same core halves."""
+    for _ in range(COUNTED):
+        pass
+
+
+class Stream:
+    """Reads a MiB that no cache holds, the next one each time."""
+
+    def __init__(self) -> None:
+        self._numbers = np.ones(STREAMED_BYTES // 4, dtype=np.float32)
+        self._at = 0
+
+    def __call__(self) -> None:
+        """Read; the largest number is looked for since that takes next to no work."""
+        end = self._at + STREAMED_AT_ONCE // 4
+        self._numbers[self._at : end].max()
+        self._at = end if end < self._numbers.size else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +150,8 @@ class Machine:
     processes: Callable[[], Processes] = processes
     load_average: Callable[[], float | None] = load_average
     memory: Callable[[], Memory] = memory
-    battery: Callable[[], Battery | None] = battery
-    temperatures: Callable[[], Sequence[Temperature]] = temperatures
+    battery: Callable[[], Any] = battery
+    temperatures: Callable[[], Mapping[str, Sequence[Any]]] = temperatures
     costs: Callable[[], HarnessCosts] = harness_costs
     timer_test: Callable[[], Sequence[TimerReading]] = timer_test
     overhead: Callable[[], HarnessOverhead] = harness_overhead

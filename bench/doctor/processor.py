@@ -1,17 +1,23 @@
-"""The processor: its clock frequency, its cores, and whether it is a real one."""
+"""The processor: its clock frequency, its cores, its power and heat, and whether it is real."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Any
 
-from bench.doctor.finding import Finding, counted, judged, unknown
+from bench.doctor.finding import Finding, Status, counted, unknown
 from bench.machine.linux_files import parse_cpus, read, read_number, write_cpus
 
 CPUS = Path("sys/devices/system/cpu")
 # Just after work the clock is near its maximum, unless something holds it down.
 HELD_DOWN_SHARE = 0.7
+# Below what a chip calls hot, clocks may fall already.
+NEAR_HOT_C = 5.0
+HOT_C = 90.0
+PROCESSOR_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal")
 NOT_READABLE = "cannot be read here, as is usual in a virtual machine"
 
 
@@ -23,7 +29,7 @@ def governor(root: Path, cpus: AbstractSet[int]) -> Finding:
         return unknown("governor", f"The CPU frequency governor {NOT_READABLE}.")
     good = names == ["performance"]
     said = " and ".join(f'"{name}"' for name in names)
-    return judged(
+    return Finding(
         "governor",
         "good" if good else "warning",
         f"The CPU frequency governor is {said}"
@@ -50,7 +56,7 @@ def frequency(root: Path, cpus: AbstractSet[int]) -> Finding:
         )
     elif quickest < HELD_DOWN_SHARE * highest:
         advice = "Look for heat, a power limit or a saving mode that holds the clock down."
-    return judged(
+    return Finding(
         "frequency",
         "warning" if advice else "good",
         f"{found}.",
@@ -67,14 +73,10 @@ def boost(root: Path) -> Finding:
     on = boosting == 1 if no_turbo is None else no_turbo == 0
     if no_turbo is None and boosting is None:
         return unknown("boost", f"Turbo or boost {NOT_READABLE}.")
-    return judged(
-        "boost",
-        "good",
-        "Turbo is on: the clock varies with heat and with the number of busy cores."
-        if on
-        else "Turbo is off: the clock does not exceed its rated frequency.",
-        value="on" if on else "off",
-    )
+    found = "Turbo is off: the clock does not exceed its rated frequency."
+    if on:
+        found = "Turbo is on: the clock varies with heat and with the number of busy cores."
+    return Finding("boost", "good", found, value="on" if on else "off")
 
 
 def _cpufreq(root: Path, cpu: int, name: str) -> str | None:
@@ -94,28 +96,21 @@ def smt(root: Path, cpus: AbstractSet[int], threads: int) -> Finding:
         return unknown("smt", "Which CPUs share a core (SMT, hyper-threading) is not told here.")
     cores = set(known.values())
     both = f"{counted(threads, 'measuring thread')} and {counted(len(cores), 'core')}"
-    status, advice = "good", None
     first_of_each = write_cpus(min(core & cpus) for core in cores)
-    one_each = f'Measure on one CPU a core: "taskset -c {first_of_each} attnscale …"'
+    advice = f'Measure on one CPU a core: "taskset -c {first_of_each} attnscale …"'
+    status: Status = "warning"
     if threads > len(cores):
         found = f"There are {both}: threads would share cores (SMT), and be half as fast."
-        status, advice = "warning", f"{one_each}."
+        advice += "."
     elif any(len(core & cpus) > 1 for core in cores):
         found = f"SMT is on: with {both}, nothing keeps two threads from sharing one."
-        off = "echo off | sudo tee /sys/devices/system/cpu/smt/control"
-        status, advice = "warning", f"{one_each}, or turn SMT off: {off}"
-    elif any(len(core) > 1 for core in cores):
-        found = f"SMT is on, but of each core only one CPU is used: {both}."
+        advice += ", or turn SMT off: echo off | sudo tee /sys/devices/system/cpu/smt/control"
     else:
+        status = "good"
         found = f"No two CPUs share a core: {both}."
-    return judged(
-        "smt",
-        "warning" if status == "warning" else "good",
-        found,
-        advice=advice,
-        value=len(cores),
-        unit="cores",
-    )
+        if any(len(core) > 1 for core in cores):
+            found = f"SMT is on, but of each core only one CPU is used: {both}."
+    return Finding("smt", status, found, advice=advice, value=len(cores), unit="cores")
 
 
 def _siblings(root: Path, cpu: int) -> frozenset[int]:
@@ -133,15 +128,11 @@ def virtual_machine(root: Path) -> Finding:
         return unknown(
             "virtual_machine", "Whether this is a virtual machine is not told by this processor."
         )
-    virtual = "hypervisor" in flags[1].split()
-    return judged(
-        "virtual_machine",
-        "good",
-        "This is a virtual machine: a core here may be shared, or half of a real one."
-        if virtual
-        else "This is no virtual machine, as far as the processor tells.",
-        value="yes" if virtual else "no",
-    )
+    if "hypervisor" in flags[1].split():
+        found = "This is a virtual machine: a core here may be shared, or half of a real one."
+        return Finding("virtual_machine", "good", found, value="yes")
+    found = "This is no virtual machine, as far as the processor tells."
+    return Finding("virtual_machine", "good", found, value="no")
 
 
 def performance_counters(root: Path) -> Finding:
@@ -154,10 +145,47 @@ def performance_counters(root: Path) -> Finding:
             "performance_counters",
             "There are no hardware performance counters here; they are not needed.",
         )
-    return judged(
+    return Finding(
         "performance_counters",
         "good",
         f"Hardware performance counters exist (perf_event_paranoid is {level}); "
         "they are not needed.",
         value=level,
+    )
+
+
+def power_supply(battery: Any) -> Finding:
+    """Whether the machine runs on a battery, on which processors are slowed down.
+
+    `battery` is what psutil tells of it, or None.
+    """
+    if battery is None:
+        return Finding("power_supply", "good", "There is no battery.", value="mains")
+    charge = f"the battery holds {battery.percent:.0f} %"
+    if battery.power_plugged is None:
+        return unknown("power_supply", f"Whether mains power is plugged in is not told; {charge}.")
+    if battery.power_plugged:
+        found = f"Mains power is plugged in; {charge}."
+        return Finding("power_supply", "good", found, value="mains")
+    found = f"The machine runs on its battery ({charge}), and saves power."
+    return Finding("power_supply", "warning", found, advice="Plug in mains power.", value="battery")
+
+
+def temperature(sensors: Mapping[str, Sequence[Any]]) -> Finding:
+    """The hottest sensor of the processor, or of all where none is known to be its own.
+
+    `sensors` are what psutil tells of those of each chip.
+    """
+    own = [chip for chip in sensors if chip in PROCESSOR_CHIPS] or sensors
+    known = [(one.current, one.high or HOT_C, chip) for chip in own for one in sensors[chip]]
+    if not known:
+        return unknown("temperature", "No temperature can be read here.")
+    now_c, limit_c, chip = max(known, key=lambda one: one[0] - one[1])
+    return Finding(
+        "temperature",
+        "warning" if now_c > limit_c - NEAR_HOT_C else "good",
+        f"The sensor {chip} reads {now_c:.0f} °C; {limit_c:.0f} °C is hot.",
+        advice="Let it cool, and see to the fans: a hot processor lowers its clock.",
+        value=round(now_c, 1),
+        unit="°C",
     )

@@ -18,41 +18,25 @@ from typing import TypeAlias
 from bench.machine.nvml import Sensor, Unavailable, open_device
 
 POWERCAP = Path("/sys/class/powercap")
-NVML_UNIT_J = 1e-3
-RAPL_UNIT_J = 1e-6
 FEWEST_STEPS = 30
-LONGEST_LOOP_S = 10.0
+SHORTEST_LOOP_S, LONGEST_LOOP_S = 1.0, 10.0
 POLL_S = 1e-3
 # While the calls run, the counter is looked at this often: looking leaves the GPU without work.
 LOOK_S = 10e-3
 # Clocks change, and a sensor's average follows the load, some while after it began or ended.
 LEAD_IN_S = 0.25
 
-BACKWARDS = "the energy counter went backwards twice"
-
 Call = Callable[[], object]
 Clock = Callable[[], float]
-Sleep = Callable[[float], None]
-
-
-class MeterError(RuntimeError):
-    """A counter that answered before no longer does."""
 
 
 class NvmlMeter:
-    """The counter of a GPU, its memory included."""
+    """The counter of a GPU, its memory included: energy since the driver was loaded."""
 
-    resolution_j = NVML_UNIT_J
+    resolution_j = 1e-3
 
     def __init__(self, sensor: Sensor) -> None:
-        self._sensor = sensor
-
-    def joules(self) -> float:
-        """Energy since the driver was loaded."""
-        energy = self._sensor.energy_j()
-        if isinstance(energy, Unavailable):
-            raise MeterError(energy.reason)
-        return energy
+        self.joules = sensor.energy_j
 
 
 class RaplMeter:
@@ -62,7 +46,7 @@ class RaplMeter:
     more often than that.
     """
 
-    resolution_j = RAPL_UNIT_J
+    resolution_j = 1e-6
 
     def __init__(self, packages: list[Path]) -> None:
         self._packages = packages
@@ -70,12 +54,12 @@ class RaplMeter:
         self._last = [_number(package / "energy_uj") for package in packages]
         self._total_uj = 0
 
-    def joules(self) -> float:
+    def joules(self) -> float | Unavailable:
         """Energy since the meter was made."""
         try:
             now = [_number(package / "energy_uj") for package in self._packages]
         except (OSError, ValueError) as problem:
-            raise MeterError(f"RAPL: {problem}") from problem
+            return Unavailable(f"RAPL: {problem}")
         for value, last, whole in zip(now, self._last, self._ranges, strict=True):
             self._total_uj += value - last if value >= last else value - last + whole
         self._last = now
@@ -103,12 +87,13 @@ def find_meter(
 
 
 def _rapl(powercap: Path) -> RaplMeter | Unavailable:
-    packages = []
     try:
         # Among them are parts of packages (cores, memory) and what holds packages (psys).
-        for zone in sorted(powercap.glob("intel-rapl:*")):
-            if (zone / "name").read_text(encoding="ascii").startswith("package"):
-                packages.append(zone)
+        packages = [
+            zone
+            for zone in sorted(powercap.glob("intel-rapl:*"))
+            if (zone / "name").read_text(encoding="ascii").startswith("package")
+        ]
         if not packages:
             return Unavailable(f"no counter of the processor's energy (RAPL) under {powercap}")
         return RaplMeter(packages)
@@ -145,24 +130,20 @@ class EnergyReading:
 def idle_power(
     meter: EnergyMeter,
     *,
+    synchronize: Call,
     clock: Clock = time.perf_counter,
-    sleep: Sleep = time.sleep,
-    synchronize: Callable[[], None] = lambda: None,
-    seconds: float = 1.0,
-    longest_s: float = LONGEST_LOOP_S,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Idle | Unavailable:
     """Watch the counter while the device does nothing, from a step to a step."""
     synchronize()
     steps = _Steps(clock())
-    try:
-        while steps.seconds < seconds:
-            if clock() - steps.begun_s > longest_s:
-                return Unavailable(_stalled(longest_s, steps))
-            sleep(POLL_S)
-            if not steps.see(clock(), meter.joules(), 0):
-                return Unavailable(BACKWARDS)
-    except MeterError as problem:
-        return Unavailable(str(problem))
+    while steps.seconds < SHORTEST_LOOP_S:
+        if clock() - steps.begun_s > LONGEST_LOOP_S:
+            return steps.too_few()
+        sleep(POLL_S)
+        problem = steps.look(clock(), meter, 0)
+        if problem is not None:
+            return problem
     return Idle(power_w=steps.joules / steps.seconds, step_s=steps.seconds / steps.number)
 
 
@@ -171,42 +152,34 @@ def energy_per_call(
     meter: EnergyMeter,
     *,
     idle: Idle,
+    synchronize: Call,
     clock: Clock = time.perf_counter,
-    synchronize: Callable[[], None] = lambda: None,
-    seconds: float = 1.0,
-    longest_s: float = LONGEST_LOOP_S,
 ) -> EnergyReading | Unavailable:
-    """Loop for `seconds` and FEWEST_STEPS of the counter's steps, `longest_s` at most.
+    """Loop for a second and FEWEST_STEPS of the counter's steps, LONGEST_LOOP_S at most.
 
     `idle` is that of the moments before. `synchronize` waits for the device: it is called before
     each look at the counter.
     """
-    wanted_s = max(seconds, FEWEST_STEPS * idle.step_s)
+    wanted_s = max(SHORTEST_LOOP_S, FEWEST_STEPS * idle.step_s)
     steps = _Steps(clock())
     calls, batch = 0, 1
-    try:
-        while not (steps.seconds >= wanted_s and steps.joules >= FEWEST_STEPS * meter.resolution_j):
-            before = clock()
-            if before - steps.begun_s > longest_s:
-                break
-            for _ in range(batch):
-                call()
-            synchronize()
-            calls += batch
-            now = clock()
-            if now - before < LOOK_S / 2:
-                batch *= 2
-            if not steps.see(now, meter.joules(), calls):
-                return Unavailable(BACKWARDS)
-    except MeterError as problem:
-        return Unavailable(str(problem))
-    if steps.seconds < seconds:
-        return Unavailable(_stalled(longest_s, steps))
-    return _reading(steps, idle, meter.resolution_j)
-
-
-def _reading(steps: _Steps, idle: Idle, unit_j: float) -> EnergyReading | Unavailable:
-    step_j = max(unit_j, idle.step_s * steps.joules / steps.seconds)
+    while not (steps.seconds >= wanted_s and steps.joules >= FEWEST_STEPS * meter.resolution_j):
+        before = clock()
+        if before - steps.begun_s > LONGEST_LOOP_S:
+            break
+        for _ in range(batch):
+            call()
+        synchronize()
+        calls += batch
+        now = clock()
+        if now - before < LOOK_S / 2:
+            batch *= 2
+        problem = steps.look(now, meter, calls)
+        if problem is not None:
+            return problem
+    if steps.seconds < SHORTEST_LOOP_S:
+        return steps.too_few()
+    step_j = max(meter.resolution_j, idle.step_s * steps.joules / steps.seconds)
     net_j = steps.joules - idle.power_w * steps.seconds
     if net_j <= step_j:
         return Unavailable(
@@ -216,16 +189,12 @@ def _reading(steps: _Steps, idle: Idle, unit_j: float) -> EnergyReading | Unavai
     return EnergyReading(energy_j=net_j / steps.calls, energy_resolution_j=step_j / steps.calls)
 
 
-def _stalled(longest_s: float, steps: _Steps) -> str:
-    return f"the energy counter moved {steps.number} times in {longest_s:g} s: too few to read"
-
-
 class _Steps:
     """What passed between the first and the latest step of a counter that were seen."""
 
     def __init__(self, now_s: float) -> None:
         self.begun_s = now_s
-        self._backwards = 0
+        self._fell = False
         self._before_j: float | None = None
         self._restart()
 
@@ -234,23 +203,33 @@ class _Steps:
         self.number = self.calls = 0
         self.seconds = self.joules = 0.0
 
-    def see(self, now_s: float, energy_j: float, calls: int) -> bool:
-        """Take a look into account, unless it is early; False if the counter is not to trust."""
+    def look(self, now_s: float, meter: EnergyMeter, calls: int) -> Unavailable | None:
+        """Read the counter, and take it into account unless it is early; what is wrong with it."""
+        energy_j = meter.joules()
+        if isinstance(energy_j, Unavailable):
+            return energy_j
         if now_s - self.begun_s < LEAD_IN_S:
-            return True
-        before, self._before_j = self._before_j, energy_j
-        if before is None or energy_j == before:
-            return True
-        if energy_j < before:
+            return None
+        before_j, self._before_j = self._before_j, energy_j
+        if before_j is None or energy_j == before_j:
+            return None
+        if energy_j < before_j:
+            if self._fell:
+                return Unavailable("the energy counter went backwards twice")
             # Once may be a driver that was loaded anew: what went before is lost.
-            self._backwards += 1
+            self._fell = True
             self._restart()
-            return self._backwards < 2
-        if self._first is None:
+        elif self._first is None:
             self._first = (now_s, energy_j, calls)
-            return True
-        self.number += 1
-        self.seconds = now_s - self._first[0]
-        self.joules = energy_j - self._first[1]
-        self.calls = calls - self._first[2]
-        return True
+        else:
+            self.number += 1
+            self.seconds = now_s - self._first[0]
+            self.joules = energy_j - self._first[1]
+            self.calls = calls - self._first[2]
+        return None
+
+    def too_few(self) -> Unavailable:
+        """Why a counter that hardly moves gives nothing."""
+        return Unavailable(
+            f"the energy counter moved {self.number} times in {LONGEST_LOOP_S:g} s: too few to read"
+        )

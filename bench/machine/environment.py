@@ -12,8 +12,10 @@ from typing import Any
 
 import psutil
 
-from bench.machine.cgroups import cpu_quota, memory_limit
-from bench.machine.linux_files import read
+from bench.machine.energy import find_meter
+from bench.machine.linux_files import cpu_quota, memory_limit, read
+from bench.machine.nvml import Unavailable
+from bench.machine.os_counters import allowed_cpus, read_usage
 
 # Without these glibc gives every large block back to the kernel after each call, and the next call
 # pays for it in page faults: up to 60 % of the time of matmul attention (docs/measuring.md).
@@ -89,8 +91,7 @@ def allocator_caveats(allocator: str, faults: float | None) -> list[str]:
 
 def usable_cores(root: Path = ROOT) -> int:
     """The physical cores that this process may use, a container's limit included."""
-    logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = min(logical or 1, psutil.cpu_count(logical=False) or 1)
+    cores = min(len(allowed_cpus()), psutil.cpu_count(logical=False) or 1)
     quota = cpu_quota(root)
     return max(1, cores if quota is None else min(cores, int(quota)))
 
@@ -132,3 +133,22 @@ def caches(folder: Path = CACHES) -> dict[str, int] | None:
         if level and kind in ("Data", "Unified") and size and size.endswith("K"):
             found[f"L{level}{'d' if kind == 'Data' else ''}"] = int(size[:-1]) * 1024
     return found or None
+
+
+def missing_instruments(device: str) -> dict[str, str]:
+    """The columns of a record that stay null, each with the reason in words."""
+    found = {}
+    meter = find_meter(device)
+    if isinstance(meter, Unavailable):
+        found["energy_j"] = meter.reason
+    usage = read_usage()
+    for column, value, reason in (
+        ("minor_faults", usage.minor_faults, "this platform counts no page faults"),
+        ("waiting_share", usage.waiting_s, "this platform does not tell how long threads waited"),
+        ("other_load", usage.busy_s, "this platform does not tell how busy its cores were"),
+        ("steal_share", usage.steal_s, "this platform does not tell what its host took away"),
+        ("frequency_hz", usage.frequency_hz, "the frequency of the cores is not readable here"),
+    ):
+        if value is None:
+            found[column] = reason
+    return found

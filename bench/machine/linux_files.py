@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -22,12 +22,12 @@ def read_number(file: Path) -> int | None:
 
 
 def read_counters(file: Path) -> dict[str, int]:
-    """The numbers of a file of lines such as `nr_throttled 12`."""
+    """The numbers of a file of lines such as `nr_throttled 12` or `VmRSS:  12 kB`."""
     found = {}
     for line in (read(file) or "").splitlines():
-        name, _, number = line.partition(" ")
-        if number.strip().isdigit():
-            found[name] = int(number)
+        words = line.split()
+        if len(words) > 1 and words[1].isdigit():
+            found[words[0].removesuffix(":")] = int(words[1])
     return found
 
 
@@ -53,8 +53,67 @@ def write_cpus(cpus: Iterable[int]) -> str:
 
 def status_bytes(name: str, own: Path = Path("/proc/self")) -> int | None:
     """A size that Linux tells of this process, such as `VmRSS`; None elsewhere."""
-    for line in (read(own / "status") or "").splitlines():
-        words = line.split()
-        if words[:1] == [f"{name}:"] and len(words) == 3 and words[1].isdigit():
-            return int(words[1]) * 1024
-    return None
+    kib = read_counters(own / "status").get(name)
+    return None if kib is None else kib * 1024
+
+
+CGROUP = Path("sys/fs/cgroup")
+
+
+def groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process's control groups that may limit it, the innermost first.
+
+    Limits hold for all groups within, so that every folder up to the top has its say. In a
+    container the top is often the container's own group, and the path below it does not exist.
+    """
+    base = root / CGROUP
+    for line in (read(root / "proc" / "self" / "cgroup") or "0::/").splitlines():
+        number, _, rest = line.partition(":")
+        names, _, path = rest.partition(":")
+        if names and controller not in names.split(","):
+            continue
+        # Version 2 has one tree, version 1 one for each controller; some systems have both.
+        tops = [base / "unified", base] if number == "0" and not names else [base / names]
+        tops += [base / controller] if names else []
+        for top in dict.fromkeys(tops):
+            inner = top.joinpath(*[part for part in path.split("/") if part not in ("", "..")])
+            for folder in (inner, *inner.parents):
+                if folder.is_dir():
+                    yield folder
+                if folder == top:
+                    break
+
+
+def cpu_quota(root: Path) -> float | None:
+    """The cores' worth of time that the tightest limit allows; None without a limit."""
+    found = []
+    for folder in groups(root, "cpu"):
+        # Without a limit the quota is "max" in version 2 and -1 in version 1.
+        old = [read(folder / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
+        for quota, period in ((read(folder / "cpu.max") or "").partition(" ")[::2], old):
+            if quota.isdigit() and period.isdigit() and int(period):
+                found.append(int(quota) / int(period))
+    return min(found, default=None)
+
+
+def memory_limit(root: Path, total_bytes: int) -> tuple[int, int] | None:
+    """Bytes of the limit that leaves least, and bytes left of it; None without a limit.
+
+    What a group holds of files can be given back and counts as left.
+    """
+    found = []
+    for folder in groups(root, "memory"):
+        for limit_name, used_name, file_name in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            limit, used = read_number(folder / limit_name), read_number(folder / used_name)
+            # Version 1 writes a huge number where there is no limit.
+            if limit is None or used is None or limit >= total_bytes:
+                continue
+            held = read_counters(folder / "memory.stat").get(file_name, 0)
+            found.append((max(0, limit - max(0, used - held)), limit))
+    if not found:
+        return None
+    left, limit = min(found)
+    return limit, left

@@ -115,20 +115,12 @@ def in_words(limits: int) -> tuple[str, ...]:
 
 
 def load() -> Any:
-    """The module `pynvml`.
-
-    Raises:
-        ImportError: it is not installed.
-
-    """
+    """The module `pynvml`; an ImportError where it is not installed."""
     return importlib.import_module("pynvml")
 
 
 def open_device(
-    device: str,
-    *,
-    nvml: Any = None,
-    properties: Callable[[str], object] | None = None,
+    device: str, *, nvml: Any = None, properties: Callable[[str], object] | None = None
 ) -> Sensor | Unavailable:
     """The sensor of a device that torch names, such as `cuda:1`.
 

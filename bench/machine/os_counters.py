@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # By name: a kernel that patches the module `time` must not move these clocks.
 from time import perf_counter, process_time
-from typing import TypeVar
+from typing import Any
 
 from bench.machine.linux_files import read, read_counters, read_number
 
@@ -21,8 +21,6 @@ try:
     import resource
 except ImportError:  # Windows has no getrusage
     resource = None  # type: ignore[assignment]
-
-Number = TypeVar("Number", int, float)
 
 PROC = Path("/proc")
 THREAD = PROC / "thread-self"
@@ -50,32 +48,31 @@ class Usage:
 
     def since(self, earlier: Usage) -> Usage:
         """What was used between the two."""
-        return Usage(
-            wall_s=self.wall_s - earlier.wall_s,
-            cpu_time_s=_less(self.cpu_time_s, earlier.cpu_time_s),
-            minor_faults=_less(self.minor_faults, earlier.minor_faults),
-            waiting_s=_less(self.waiting_s, earlier.waiting_s),
-            busy_s=_less(self.busy_s, earlier.busy_s),
-            steal_s=_less(self.steal_s, earlier.steal_s),
-            frequency_hz=self.frequency_hz,
-        )
+        used: dict[str, Any] = {}
+        for name in ("wall_s", "cpu_time_s", "minor_faults", "waiting_s", "busy_s", "steal_s"):
+            now, before = getattr(self, name), getattr(earlier, name)
+            used[name] = None if now is None or before is None else now - before
+        return replace(self, **used)
 
     @property
     def waiting_share(self) -> float | None:
         """Threads that were ready and had no core, on average over the time."""
-        return None if self.waiting_s is None or self.wall_s <= 0 else self.waiting_s / self.wall_s
+        return self._a_second(self.waiting_s)
 
     @property
     def other_load(self) -> float | None:
         """Cores that other processes of this machine kept busy."""
-        if self.busy_s is None or self.cpu_time_s is None or self.wall_s <= 0:
+        if self.busy_s is None or self.cpu_time_s is None:
             return None
-        return max(0.0, self.busy_s - self.cpu_time_s) / self.wall_s
+        return self._a_second(max(0.0, self.busy_s - self.cpu_time_s))
 
     @property
     def stolen_cores(self) -> float | None:
         """Cores that the host of a virtual machine gave to others."""
-        return None if self.steal_s is None or self.wall_s <= 0 else self.steal_s / self.wall_s
+        return self._a_second(self.steal_s)
+
+    def _a_second(self, used: float | None) -> float | None:
+        return None if used is None or self.wall_s <= 0 else used / self.wall_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +96,9 @@ def read_process() -> Usage:
 
 def read_usage(proc: Path = PROC, cpus: Path = CPUS) -> Usage:
     """All counters now; it takes some 0.1 ms."""
-    own = read_process()
     cores = cpu_times(proc)
-    return Usage(
-        wall_s=own.wall_s,
-        cpu_time_s=own.cpu_time_s,
-        minor_faults=own.minor_faults,
+    return replace(
+        read_process(),
         waiting_s=_waiting_s(proc / "self" / "task"),
         busy_s=cores.busy_s if cores else None,
         steal_s=cores.steal_s if cores else None,
@@ -116,6 +110,13 @@ def waited_s(task: Path = THREAD) -> float | None:
     """Seconds in which this thread has been ready to run and had no core; None off Linux."""
     words = (read(task / "schedstat") or "").split()
     return int(words[1]) / 1e9 if len(words) >= 2 and words[1].isdigit() else None
+
+
+def allowed_cpus() -> frozenset[int]:
+    """The CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
 
 
 def oom_kills(proc: Path = PROC) -> int | None:
@@ -151,11 +152,6 @@ def _waiting_s(tasks: Path) -> float | None:
 
 
 def _frequency_hz(cpus: Path) -> float | None:
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    files = [cpus / f"cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in sorted(usable)]
+    files = [cpus / f"cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in sorted(allowed_cpus())]
     found = [khz for file in files[:MOST_FREQUENCIES] if (khz := read_number(file)) is not None]
     return statistics.fmean(found) * 1e3 if found else None
-
-
-def _less(now: Number | None, before: Number | None) -> Number | None:
-    return None if now is None or before is None else now - before

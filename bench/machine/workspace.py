@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def workspace_bytes(call: Call, device: str) -> int:
             if on_gpu:
                 torch.cuda.synchronize(device)
     kept = {tensor.untyped_storage().data_ptr() for tensor in outputs}
-    return peak_beyond(list(_events(profiler, torch.device(device).type)), kept)
+    return peak_beyond(_events(profiler, torch.device(device).type), kept)
 
 
 def unexplained(explained_bytes: int, grown_bytes: int | None) -> str | None:
@@ -115,7 +115,7 @@ def peak_beyond(events: Sequence[Allocation], kept: set[int]) -> int:
     return peak
 
 
-def _events(profiler: profile, device_type: str) -> Iterator[Allocation]:
+def _events(profiler: profile, device_type: str) -> list[Allocation]:
     assert profiler.profiler is not None
     assert profiler.profiler.kineto_results is not None
     pending = list(profiler.profiler.kineto_results.experimental_event_tree())
@@ -129,5 +129,4 @@ def _events(profiler: profile, device_type: str) -> Iterator[Allocation]:
         if fields.device.type == device_type:
             found.append((event.start_time_ns, event.id, fields))
     found.sort(key=lambda item: item[:2])
-    for _, _, fields in found:
-        yield Allocation(address=fields.ptr, size=fields.alloc_size)
+    return [Allocation(address=fields.ptr, size=fields.alloc_size) for _, _, fields in found]

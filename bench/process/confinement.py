@@ -6,6 +6,7 @@ not take the parent, or the user's editor, with it. What a platform does not off
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -35,10 +36,8 @@ def die_with(parent: int) -> None:
 
 def offer_as_victim(own: Path = SELF) -> None:
     """Let the kernel, where it must kill a process for memory, choose this one (Linux)."""
-    try:
+    with contextlib.suppress(OSError):
         (own / "oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
-    except OSError:
-        return
 
 
 def limit_memory(available_bytes: int, own: Path = SELF) -> int | None:

@@ -21,16 +21,8 @@ from implementations.specs import parse_spec
 
 # What is told as it is.
 PLAIN = (
-    "name",
-    "title",
-    "source",
-    "time_law",
-    "workspace_law",
-    "kind",
-    "unmeasured_workspace",
-    "spec",
-    "layout",
-    "declared",
+    *("name", "title", "source", "time_law", "workspace_law", "kind", "unmeasured_workspace"),
+    *("spec", "layout", "declared"),
 )
 
 

@@ -59,14 +59,6 @@ def _set_float32_precision(before: tuple[Any, ...]) -> None:
             torch.set_float32_matmul_precision(older)
 
 
-def _set_deterministic(before: tuple[bool, bool]) -> None:
-    torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-
-
-def _flushes_denormals() -> bool:
-    return (_DENORMAL * 1.0).item() == 0.0
-
-
 @cache
 def _watched() -> dict[type | ModuleType, list[str]]:
     """Whose functions are watched, and their names: fixed when a process first asks for them."""
@@ -141,9 +133,12 @@ GLOBAL_STATE: dict[str, tuple[Callable[[], object], Callable[..., object]]] = {
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
         ),
-        _set_deterministic,
+        lambda before: torch.use_deterministic_algorithms(before[0], warn_only=before[1]),
     ),
-    "whether denormal numbers become zero": (_flushes_denormals, torch.set_flush_denormal),
+    "whether denormal numbers become zero": (
+        lambda: (_DENORMAL * 1.0).item() == 0.0,
+        torch.set_flush_denormal,
+    ),
 }
 
 

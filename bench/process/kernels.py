@@ -6,15 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 
+from bench.process import supervisor
 from bench.process.described import Described, from_description, lost_import
-from bench.process.supervisor import (
-    IMPORT_LIMIT_S,
-    ImportLost,
-    Worker,
-    WorkerLost,
-    succeeded,
-    try_ask,
-)
+from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from implementations.case import Case
 from implementations.catalogue import entry_point_specs, load, load_all, suite, with_entry_points
 from implementations.interface import Implementation
@@ -92,7 +86,7 @@ class Kernels:
     def _ask(self, spec: str) -> Described:
         self._tell(f"importing {spec}")
         try:
-            answer = self.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
+            answer = self.worker.ask("load", limit_s=supervisor.IMPORT_LIMIT_S, spec=spec)
         except WorkerLost as problem:
             reason = str(problem)
             if not isinstance(problem, ImportLost):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import secrets
+import selectors
 import signal
 import subprocess
 import sys
@@ -16,8 +18,6 @@ from typing import IO
 import psutil
 
 from bench.machine.environment import worker_environment
-from bench.process.descendants import end_marked, new_mark
-from bench.process.drain import Drain
 
 # What is kept of what a kernel prints in a request, and of what the process says to stderr.
 MOST_PRINTED_BYTES = 300
@@ -25,7 +25,13 @@ LAST_WORDS_BYTES = 4096
 # How soon the end of a process is seen whose children keep its pipe open.
 POLL_S = 1.0
 END_LIMIT_S = 10.0
+# Between finding and killing what a kernel started, it may have forked.
+MOST_ROUNDS = 5
+KILL_LIMIT_S = 1.0
 PASSES_PIPES = os.name == "posix"
+CHUNK_BYTES = 2**16
+# As much as a pipe holds and more: whoever writes without end is not read without end.
+MOST_CHUNKS = 32
 STDOUT = 1
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -161,6 +167,36 @@ class MeasuringProcess:
         return sum(map(_cpu_s, [self._counted, *children]))
 
 
+def new_mark() -> str:
+    """The name of a variable that no other process has in its environment.
+
+    A measuring process starts with it. Whatever it forks or starts inherits the variable, also in
+    another session and after its parent has ended. A process that was started with an empty
+    environment, or under another user, is not found, and neither is anything where the platform
+    shows no environments.
+    """
+    return f"ATTNSCALE_WORKER_{secrets.token_hex(8)}"
+
+
+def end_marked(mark: str) -> None:
+    """End all processes of this user that have the variable in their environment."""
+    for _ in range(MOST_ROUNDS):
+        found = [one for one in psutil.process_iter() if _has(one, mark)]
+        if not found:
+            return
+        for one in found:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        psutil.wait_procs(found, timeout=KILL_LIMIT_S)
+
+
+def _has(process: psutil.Process, mark: str) -> bool:
+    try:
+        return mark in process.environ()
+    except (psutil.Error, OSError):  # it has ended, or is another user's
+        return False
+
+
 def _cpu_s(process: psutil.Process) -> float:
     try:
         return sum(process.cpu_times()[:4])  # own and its children's, user and system
@@ -174,3 +210,59 @@ def _forward(stream: IO[bytes], answers: queue.SimpleQueue[str | None]) -> None:
             if line.endswith(b"\n"):  # else it was killed while it wrote
                 answers.put(line.decode(errors="replace"))
     answers.put(None)
+
+
+class Drain:
+    """Reads a pipe in a thread until its end, and keeps its first or its last bytes.
+
+    What a kernel prints may be gigabytes; it costs time, as anywhere, but no disk and no memory.
+    """
+
+    def __init__(self, pipe: IO[bytes], *, first: int = 0, last: int = 0) -> None:
+        self._pipe = pipe
+        self._first, self._last = first, last
+        self._kept = b""
+        self._lock = threading.Lock()
+        if PASSES_PIPES:
+            os.set_blocking(pipe.fileno(), False)
+        run = self._run if PASSES_PIPES else self._run_blocking
+        threading.Thread(target=run, daemon=True).start()
+
+    def taken(self) -> str:
+        """What was kept since the last time, with all that stands in the pipe now."""
+        with self._lock:
+            for _ in range(MOST_CHUNKS if PASSES_PIPES else 0):
+                if not self._keep(self._read()):
+                    break
+            kept, self._kept = self._kept, b""
+        return kept.decode(errors="replace").strip()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
+            selector.register(self._pipe, selectors.EVENT_READ)
+            while True:
+                selector.select()
+                with self._lock:
+                    if self._keep(self._read()) == b"":
+                        self._pipe.close()
+                        return
+
+    def _run_blocking(self) -> None:
+        with contextlib.suppress(OSError), self._pipe:
+            while piece := self._read():
+                with self._lock:
+                    self._keep(piece)
+
+    def _read(self) -> bytes | None:
+        """The next piece; empty at the end, None where there is nothing now."""
+        try:
+            return os.read(self._pipe.fileno(), CHUNK_BYTES)
+        except BlockingIOError:
+            return None
+        except (OSError, ValueError):  # the thread has seen the end
+            return b""
+
+    def _keep(self, piece: bytes | None) -> bytes | None:
+        kept = self._kept + (piece or b"")
+        self._kept = kept[: self._first] if self._first else kept[-self._last :]
+        return piece

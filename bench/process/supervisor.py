@@ -61,7 +61,7 @@ class Worker:
         self._allocator = allocator
         self._process: MeasuringProcess | None = None
         self._is_ready = False
-        self._lost_imports: dict[str, ImportLost] = {}
+        self._lost_imports: dict[str, tuple[str, str]] = {}  # status and reason, by spec
 
     def begin(self) -> None:
         """Start the process now, while this one has something else to do.
@@ -76,8 +76,8 @@ class Worker:
     ) -> Answer:
         """The worker's answer.
 
-        A process that was ended from outside, and not by the kernel for its memory, is replaced
-        and asked again, up to MOST_ENDINGS times in all.
+        A process that was ended from outside, and not for its memory, is replaced and asked again,
+        up to MOST_ENDINGS times in all.
 
         Raises:
             WorkerLost: it crashed, was killed, or took longer than `limit_s` (see `answers`). The
@@ -88,6 +88,7 @@ class Worker:
         endings = 0
         while True:
             try:
+                # All of them: what comes after an answer may stop the process.
                 (answer,) = self.answers(batch, limit_s=limit_s, patience=patience)
             except WorkerEnded:
                 endings += 1
@@ -111,16 +112,14 @@ class Worker:
                 request that comes after the last answer is the one it happened in.
 
         """
-        lost = [self._lost_import(one) for one in requests]
-        sound = next((place for place, loss in enumerate(lost) if loss), len(requests))
+        lost = [(place, loss) for place, one in enumerate(requests) for loss in self._losses(one)]
+        sound = lost[0][0] if lost else len(requests)
         if sound:
             yield from self._answers(requests[:sound], limit_s, patience)
             if self._process is None:
                 return
-        if sound < len(requests):
-            loss = lost[sound]
-            assert loss is not None
-            raise ImportLost(loss.status, str(loss))
+        if lost:
+            raise ImportLost(*lost[0][1])
 
     def _answers(
         self, requests: Sequence[Mapping[str, Any]], limit_s: float, patience: float
@@ -141,12 +140,7 @@ class Worker:
     def _answer(
         self, process: MeasuringProcess, place: int, limit_s: float, patience: float
     ) -> object:
-        """What the process answers to a request; before that it tells what it imports, if it does.
-
-        Raises:
-            WorkerLost: see `answers`.
-
-        """
+        """What the process answers to a request, after it has told what it imports, if it does."""
         line = self._line(process, limit_s, patience, place)
         while "importing" in line:
             spec = line["importing"]
@@ -158,20 +152,17 @@ class Worker:
             except WorkerLost as lost:
                 if spec is None:
                     raise
-                raise self._note_import(str(spec), lost) from None
+                reason = f"importing it took the process down: {lost}"
+                if lost.status == "timeout":
+                    reason = f"importing it did not end within {IMPORT_LIMIT_S:.3g} s"
+                self._lost_imports[str(spec)] = loss = (lost.status, reason)
+                raise ImportLost(*loss) from None
         return line.get("answer")
 
-    def _note_import(self, spec: str, lost: WorkerLost) -> ImportLost:
-        reason = f"importing it took the process down: {lost}"
-        if lost.status == "timeout":
-            reason = f"importing it did not end within {IMPORT_LIMIT_S:.3g} s"
-        self._lost_imports[spec] = ImportLost(lost.status, reason)
-        return self._lost_imports[spec]
-
-    def _lost_import(self, request: Mapping[str, Any]) -> ImportLost | None:
-        """How the import of a kernel that the request needs was lost before."""
+    def _losses(self, request: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """How imports of kernels that the request needs were lost before."""
         specs = (request.get("spec"), *request.get("specs", ()))
-        return next((self._lost_imports[one] for one in specs if one in self._lost_imports), None)
+        return [self._lost_imports[spec] for spec in specs if spec in self._lost_imports]
 
     def _line(
         self,
@@ -182,10 +173,8 @@ class Worker:
     ) -> Answer:
         """The next line, of the request at this place; of none, that the process is ready.
 
-        Raises:
-            WorkerLost: there is none in time, or it belongs to another request: a kernel has copied
-                the process, or written where only answers belong.
-
+        The process is lost if there is none in time, or if the line belongs to another request: a
+        kernel has copied the process, or written where only answers belong.
         """
         try:
             text = process.next_line(limit_s, patience=patience)
@@ -194,9 +183,9 @@ class Worker:
             raise WorkerLost("timeout", f"no answer within {limit_s:.3g} s") from None
         if text is None:
             raise self._lost(process)
-        expected = {"pid": process.pid} | (
-            {} if place is None else {"batch": self._batch, "place": place}
-        )
+        expected = {"pid": process.pid}
+        if place is not None:
+            expected |= {"batch": self._batch, "place": place}
         try:
             line = json.loads(text)
         except ValueError:
@@ -210,12 +199,19 @@ class Worker:
         """Why a process ended without an answer."""
         code, said = process.autopsy()
         self.stop()
-        if -code not in ENDED_FROM_OUTSIDE:
-            return _crash(code, said)
-        now = oom_kills()
-        if -code == KILL and now is not None and now != self._kills:
-            return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
-        return _ended(-code, counted=now is not None)
+        if -code in ENDED_FROM_OUTSIDE:
+            kills = oom_kills()
+            if -code == KILL and kills is None:  # the platform does not tell of kills for memory
+                reason = "the worker was killed, most likely for its memory"
+                return WorkerEnded("out_of_memory", reason)
+            if -code == KILL and kills != self._kills:
+                return WorkerLost("out_of_memory", "the kernel killed the worker for its memory")
+            name = ENDED_FROM_OUTSIDE[-code]
+            return WorkerEnded("crashed", f"{name} ended the worker {MOST_ENDINGS} times")
+        if code < 0:
+            return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
+        status = "out_of_memory" if "Thread creation failed" in said else "crashed"
+        return WorkerLost(status, f"the worker exited with {code}{said}")
 
     def stop(self) -> None:
         """End the process, if there is one, and what a kernel started in it."""
@@ -248,22 +244,6 @@ class Worker:
             raise WorkerLost("crashed", f"no measuring process: {problem.strerror}") from None
         self.started += 1
         return self._process
-
-
-def _crash(code: int, said: str) -> WorkerLost:
-    if code < 0:
-        return WorkerLost("crashed", f"the worker died of {signal.Signals(-code).name}")
-    status = "out_of_memory" if "Thread creation failed" in said else "crashed"
-    return WorkerLost(status, f"the worker exited with {code}{said}")
-
-
-def _ended(number: int, *, counted: bool) -> WorkerLost:
-    """`counted`: the platform would have told of a kill for memory."""
-    name = ENDED_FROM_OUTSIDE[number]
-    if number == KILL and not counted:
-        reason = "the worker was killed, most likely for its memory"
-        return WorkerEnded("out_of_memory", reason)
-    return WorkerEnded("crashed", f"{name} ended the worker {MOST_ENDINGS} times")
 
 
 def succeeded(answer: Mapping[str, Any]) -> bool:

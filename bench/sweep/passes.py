@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.plan.cells import Cell, Key
-from bench.timing.sampling import COLD_S, READING_S
+from bench.timing.stopwatch import COLD_S, READING_S
 
 # A call that takes longer is costly: it takes part in every second or third pass, so that
 # the others are not seen the less for it.

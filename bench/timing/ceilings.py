@@ -10,8 +10,7 @@ from typing import Any
 import torch
 
 from bench.machine.os_counters import read_usage
-from bench.timing.sampling import quickest_s
-from bench.timing.stopwatch import Stopwatch
+from bench.timing.stopwatch import Stopwatch, quickest_s
 
 SMALLEST_SIZE = 256
 LARGEST_SIZE = 2048

@@ -126,12 +126,11 @@ def gpu_harness_costs(
     It is what the events cost and, as called, the processor between them. Nothing of it is taken
     off a reading, since part of it falls together with the launch of the work.
     """
-    called, queued = stopwatches or [CudaStopwatch.on(device, queued=q) for q in (False, True)]
-    return {"gpu_empty_call_s": _empty_s(called), "gpu_empty_replay_s": _empty_s(queued)}
-
-
-def _empty_s(watch: Stopwatch) -> float:
-    return statistics.median(watch.measure(nothing, 1) for _ in range(EMPTY_READINGS))
+    watches = stopwatches or [CudaStopwatch.on(device, queued=q) for q in (False, True)]
+    return {
+        name: statistics.median(watch.measure(nothing, 1) for _ in range(EMPTY_READINGS))
+        for name, watch in zip(("gpu_empty_call_s", "gpu_empty_replay_s"), watches, strict=True)
+    }
 
 
 def gpu_caches(device: str = "cuda") -> dict[str, int]:

@@ -22,36 +22,28 @@ def gpu_state(device: str) -> dict[str, Any] | None:
 
 def energy(ready: Prepared, device: str) -> dict[str, Any]:
     """`energy_j` of a call and the counter's resolution for it; or `energy_reason`."""
-    meter = _meter(device)
-    if isinstance(meter, Unavailable):
-        return {"energy_reason": meter.reason}
-    idle = watch_idle(device)
-    if isinstance(idle, Unavailable):
-        return {"energy_reason": idle.reason}
+    watched = watch_idle(device)
+    if isinstance(watched, Unavailable):
+        return {"energy_reason": watched.reason}
+    meter, idle = watched
     with ready.conditions():
         found = energy_per_call(ready.call, meter, idle=idle, synchronize=_waiter(device))
-    if isinstance(found, Unavailable):
-        return {"energy_reason": found.reason}
-    return asdict(found)
+    return {"energy_reason": found.reason} if isinstance(found, Unavailable) else asdict(found)
+
+
+@cache
+def watch_idle(device: str) -> tuple[EnergyMeter, Idle] | Unavailable:
+    """What the machine draws idle: once a process, to be asked before it has done any work."""
+    meter = find_meter(device)
+    if isinstance(meter, Unavailable):
+        return meter
+    idle = idle_power(meter, synchronize=_waiter(device))
+    return idle if isinstance(idle, Unavailable) else (meter, idle)
 
 
 @cache
 def _sensor(device: str) -> Sensor | Unavailable:
     return open_device(device)
-
-
-@cache
-def _meter(device: str) -> EnergyMeter | Unavailable:
-    return find_meter(device)
-
-
-@cache
-def watch_idle(device: str) -> Idle | Unavailable:
-    """What the machine draws idle: once a process, to be asked before it has done any work."""
-    meter = _meter(device)
-    if isinstance(meter, Unavailable):
-        return meter
-    return idle_power(meter, synchronize=_waiter(device))
 
 
 def _waiter(device: str) -> Callable[[], None]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -14,9 +13,8 @@ from torch import Tensor
 
 from bench.machine.environment import available_bytes
 from bench.machine.nvml import Unavailable
-from bench.timing.changing_inputs import ChangingInputs, Pool
 from bench.timing.cuda import Captured, CudaStopwatch, capture
-from bench.timing.inputs import Inputs, differentiate, make_inputs
+from bench.timing.inputs import ChangingInputs, Inputs, Pool, differentiate, make_inputs
 from bench.timing.stopwatch import Call, CpuStopwatch, Stopwatch
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -32,19 +30,24 @@ class Prepared:
     """A cell ready to be timed.
 
     `call` is what the stopwatch loops over: as little as possible beside the kernel itself. It has
-    to run under `conditions()`. `outputs` turns what it returns into every output tensor: the
-    output and, with a backward pass, the gradients.
+    to run under `conditions()`.
     """
 
     call: Call
-    outputs: Callable[[object], Sequence[Tensor]]
     is_backward: bool
 
-    @contextlib.contextmanager
-    def conditions(self) -> Iterator[None]:
-        """Gradients on or off, once around all calls and not in each of them."""
-        with torch.set_grad_enabled(self.is_backward):
-            yield
+    def conditions(self) -> torch.set_grad_enabled:
+        """Gradients on or off, once around all calls and not in each of them: for `with`."""
+        return torch.set_grad_enabled(self.is_backward)
+
+    def outputs(self, result: object) -> Sequence[Tensor]:
+        """Every output tensor of what a call returned: the output and, backward, the gradients."""
+        if self.is_backward:
+            assert isinstance(result, tuple)
+            return result
+        if not isinstance(result, Tensor):
+            raise TypeError(f"expected a tensor, got {type(result).__name__}")
+        return (result,)
 
     def run(self) -> Sequence[Tensor]:
         """One call, its output tensors."""
@@ -57,7 +60,7 @@ def prepare(implementation: Implementation, inputs: Inputs, case: Case) -> Prepa
     tensors = (inputs.query, inputs.key, inputs.value)
     if not case.is_backward:
         call = implementation.bound(*tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
-        return Prepared(call=call, outputs=_only, is_backward=False)
+        return Prepared(call=call, is_backward=False)
     leaves = tuple(tensor.requires_grad_() for tensor in tensors)
     forward = implementation.bound(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
     grad_output = inputs.grad_output
@@ -67,18 +70,7 @@ def prepare(implementation: Implementation, inputs: Inputs, case: Case) -> Prepa
         gradients = differentiate(output, leaves, grad_output)
         return (output.detach(), *(one for one in gradients if one is not None))
 
-    return Prepared(call=forward_backward, outputs=_all, is_backward=True)
-
-
-def _only(output: object) -> Sequence[Tensor]:
-    if not isinstance(output, Tensor):
-        raise TypeError(f"expected a tensor, got {type(output).__name__}")
-    return (output,)
-
-
-def _all(outputs: object) -> Sequence[Tensor]:
-    assert isinstance(outputs, tuple)
-    return outputs
+    return Prepared(call=forward_backward, is_backward=True)
 
 
 @cache

@@ -20,7 +20,7 @@ from bench.counting.counter import Counter
 from bench.counting.direct import OUTSIDE
 from bench.counting.document import document, sizes_of
 from bench.counting.result import Counts
-from bench.machine.missing import missing_instruments
+from bench.machine.environment import missing_instruments
 from bench.machine.os_counters import read_usage
 from bench.process.described import describe as described
 from bench.process.global_state import RANDOM, restored_state

@@ -29,8 +29,7 @@ from bench.timing.prepared_call import (
     replay_stopwatch,
     stopwatch,
 )
-from bench.timing.sampling import Reading, read
-from bench.timing.stopwatch import drop
+from bench.timing.stopwatch import Reading, drop, read
 from implementations.case import Case
 from implementations.interface import Implementation
 

@@ -10,12 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.counting import counter as counter_module
-from bench.counting import search as search_module
-from bench.counting.counter import Counter
+from bench.counting.counter import Counter, Search, conditions_of
 from bench.counting.direct import count
 from bench.counting.polynomials import Point
 from bench.counting.result import EXECUTED, QUANTITIES
-from bench.counting.search import Search, conditions_of
 from implementations.case import Case
 from implementations.catalogue import suite
 from implementations.specs import from_function
@@ -193,7 +191,7 @@ def test_no_polynomial_is_claimed_where_there_is_none():
 
 
 def test_a_search_that_takes_too_many_steps_ends(monkeypatch):
-    monkeypatch.setattr(search_module, "MOST_LAUNCHES_IN_ALL", 50)
+    monkeypatch.setattr(counter_module, "MOST_LAUNCHES_IN_ALL", 50)
     found = Search(suite()["row_loop"], Case(seq_len=1, head_dim=1))
 
     assert found.formula("launches").fitted is None

@@ -132,14 +132,3 @@ def test_memory_is_live_until_its_last_name_is_gone():
     # first and second, then second and third; third is the output.
     assert follower.workspace_bytes([third]) == 4 * (100 + 99)
     assert follower.workspace_bytes([second, third]) == 4 * 100
-
-
-@pytest.mark.parametrize("other", [2, 2.0])
-def test_shapes_that_were_seen_before_keep_their_dtypes(other):
-    x = tensor(3, 5, dtype=torch.int64)
-    with Follower("cpu"):
-        results = [x * 2, x * 2.0, x * other, x * other]
-
-    expected = torch.int64 if isinstance(other, int) else torch.float32
-    assert [one.dtype for one in results] == [torch.int64, torch.float32, expected, expected]
-    assert results[2].untyped_storage()._cdata != results[3].untyped_storage()._cdata

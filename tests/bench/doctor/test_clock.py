@@ -5,7 +5,7 @@ from itertools import accumulate, chain, cycle
 
 import pytest
 
-from bench.doctor import fixed_work
+from bench.doctor import machine
 from bench.doctor.clock import (
     REPEATS,
     WARM_UPS,
@@ -154,9 +154,9 @@ def test_memory_that_something_shares_is_told_in_the_same_way():
 
 
 def test_reading_memory_reads_another_part_each_time_and_begins_again(monkeypatch):
-    monkeypatch.setattr(fixed_work, "STREAMED_BYTES", 48)
-    monkeypatch.setattr(fixed_work, "STREAMED_AT_ONCE", 16)
-    stream, parts = fixed_work.Stream(), []
+    monkeypatch.setattr(machine, "STREAMED_BYTES", 48)
+    monkeypatch.setattr(machine, "STREAMED_AT_ONCE", 16)
+    stream, parts = machine.Stream(), []
 
     for _ in range(4):
         parts.append(stream._at)

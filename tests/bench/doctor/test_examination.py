@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from rich.console import Console
 
 from bench.doctor.examination import document, examine
-from bench.doctor.finding import Finding, headline, verdict
+from bench.doctor.finding import Finding, headline, show, verdict
 from bench.doctor.known_durations import HarnessOverhead, TimerReading
-from bench.doctor.machine import Battery, Machine, Memory, Process, Temperature
-from bench.doctor.showing import show
+from bench.doctor.machine import Machine, Memory, Process
 from bench.machine.os_counters import CpuTimes
 from bench.timing.stopwatch import HarnessCosts
 
@@ -68,7 +68,7 @@ def machine(root: Path) -> Machine:
         load_average=lambda: 0.1,
         memory=lambda: Memory(total_bytes=23 * GIB, available_bytes=17 * GIB, swapped_bytes=0),
         battery=lambda: None,
-        temperatures=lambda: [Temperature(chip="k10temp", now_c=50.0, high_c=None)],
+        temperatures=lambda: {"k10temp": [SimpleNamespace(current=50.0, high=None)]},
         costs=lambda: HarnessCosts(clock_resolution_s=3e-8, clock_cost_s=5e-8, loop_cost_s=1e-8),
         timer_test=lambda: [reading(5.01e-3)],
         overhead=lambda: HarnessOverhead(before_s=2e-8, after_s=1e-9),
@@ -106,7 +106,7 @@ def test_a_machine_that_tells_nothing_is_fit_all_the_same(tmp_path):
         machine(tmp_path),
         cpu_times=lambda root, cpus: None,
         load_average=lambda: None,
-        temperatures=list,
+        temperatures=dict,
         describe_worker=lambda: {"large_block_faults": None},
     )
 
@@ -148,7 +148,7 @@ def test_a_limit_that_stops_us_while_we_work_is_noticed(system):
 def test_the_worst_finding_decides_and_all_others_are_counted(system):
     warm = replace(
         machine(system(GOOD_FILES)),
-        battery=lambda: Battery(percent=50.0, plugged=False),
+        battery=lambda: SimpleNamespace(percent=50.0, power_plugged=False),
         load_average=lambda: 3.0,
     )
     ill = replace(warm, timer_test=lambda: [reading(6e-3)])
@@ -164,10 +164,10 @@ def test_every_fault_has_advice(system):
     root = system({**GOOD_FILES, "sys/fs/cgroup/cpu.max": "50000 100000"})
     ill = replace(
         machine(root),
-        battery=lambda: Battery(percent=50.0, plugged=False),
+        battery=lambda: SimpleNamespace(percent=50.0, power_plugged=False),
         load_average=lambda: 30.0,
         memory=lambda: Memory(total_bytes=GIB, available_bytes=1, swapped_bytes=9 * GIB),
-        temperatures=lambda: [Temperature(chip="k10temp", now_c=99.0, high_c=90.0)],
+        temperatures=lambda: {"k10temp": [SimpleNamespace(current=99.0, high=90.0)]},
         costs=lambda: HarnessCosts(clock_resolution_s=1e-3, clock_cost_s=0.0, loop_cost_s=0.0),
         timer_test=lambda: [TimerReading(asked_s=1e-3, spun_s=2e-3, read_s=3e-3)],
         overhead=lambda: HarnessOverhead(before_s=1e-6, after_s=1e-6),

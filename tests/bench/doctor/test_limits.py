@@ -3,7 +3,7 @@
 import pytest
 
 from bench.doctor.limits import container_memory, cpu_limit, cpu_set, throttled, throttling
-from bench.machine.cgroups import cpu_quota, memory_limit
+from bench.machine.linux_files import cpu_quota, memory_limit
 
 GIB = 2**30
 SELF = "proc/self/cgroup"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.doctor.load import Others, load_average, moment, other_load, steal, watch
+from bench.doctor.load import Others, load_average, other_load, steal, watch
 from bench.doctor.machine import Machine, Process
 from bench.machine.os_counters import CpuTimes
 
@@ -118,13 +118,18 @@ def test_cpus_that_are_not_counted_give_no_load():
 
 
 def test_a_moment_reads_the_allowed_cpus_only():
+    asked = []
     machine = Machine(
         root=Path("root"),
         allowed_cpus=lambda: {3, 5},
-        cpu_times=lambda root, cpus: cpu(float(root == Path("root") and cpus == {3, 5})),
+        cpu_times=lambda root, cpus: asked.append((root, cpus)),
+        sleep=lambda _: None,
+        processes=dict,
     )
 
-    assert moment(machine).cpu == cpu(1.0)
+    watch(machine)
+
+    assert asked == [(Path("root"), {3, 5})] * 2
 
 
 @pytest.mark.parametrize(("load", "status"), [(0.4, "good"), (0.6, "warning"), (None, "unknown")])

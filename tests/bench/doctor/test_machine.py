@@ -57,7 +57,7 @@ def test_sensors_that_a_platform_lacks_are_no_error(monkeypatch):
     monkeypatch.delattr(psutil, "sensors_temperatures", raising=False)
 
     assert machine.battery() is None
-    assert machine.temperatures() == []
+    assert machine.temperatures() == {}
 
 
 def test_memory_that_is_free_is_part_of_all_memory():

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.doctor.limits import allocator, available, huge_pages, swap, swapped_pages
 from bench.doctor.machine import Memory
-from bench.doctor.memory import allocator, available, huge_pages, swap, swapped_pages
 from bench.process.supervisor import WorkerLost
 
 GIB = 2**30

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from bench.process.descendants import end_marked, new_mark
+from bench.process.measuring_process import end_marked, new_mark
 
 DETACHED = """
 import os, signal

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import pytest
 
-from bench.process.drain import Drain
+from bench.process.measuring_process import Drain
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from bench.checks.situations import check_cases
-from bench.process import drain, measuring_process
+from bench.process import measuring_process
 from bench.process.supervisor import Worker, WorkerEnded, WorkerLost, succeeded
 from tests.bench.process.light_process import HELLO, ask, kills_told, numbered
 
@@ -296,7 +296,6 @@ def real_gpu() -> str | None:
 
 def test_where_a_process_can_be_given_no_pipe_answers_come_through_stdout(write, monkeypatch):
     monkeypatch.setattr(measuring_process, "PASSES_PIPES", False)
-    monkeypatch.setattr(drain, "WAITS_FOR_PIPES", False)
     path = write(
         "loud.py",
         """

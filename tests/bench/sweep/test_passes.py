@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.plan.cells import Cell, cells_of
 from bench.plan.plan import Plan, Series
 from bench.sweep.passes import COSTLY_S, LONGEST_PERIOD, Passes, period, visit_s
-from bench.timing.sampling import COLD_S, READING_S
+from bench.timing.stopwatch import COLD_S, READING_S
 
 SERIES = Series(
     implementations=("matmul", "sdpa"), seq_lens=(5, 7, 11, 13), d_models=(22, 33), head_dim=11

@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.machine.os_counters import Usage
-from bench.timing.sampling import (
+from bench.timing.stopwatch import (
     COLD_S,
     FEWEST_READINGS,
     READING_S,
+    Call,
     calls_a_reading,
+    drop,
+    nothing,
     quickest_s,
     read,
-    readings,
 )
-from bench.timing.stopwatch import Call, drop, nothing
 
 
 class ToldStopwatch:
@@ -90,10 +91,10 @@ def test_counters_that_the_platform_lacks_stay_unknown():
 def test_readings_go_on_until_their_time_is_over_and_the_first_call_is_in_none_of_them():
     watch = ToldStopwatch(0.5)
 
-    found = readings(watch.call, watch, for_s=2.6, clock=lambda: 0.5 * watch.calls)
+    found_s = quickest_s(watch.call, watch, for_s=2.6, clock=lambda: 0.5 * watch.calls)
 
     assert watch.log == ["untimed", *[1] * 7]
-    assert [one.time_s for one in found] == [0.5] * 6
+    assert found_s == 0.5
 
 
 def test_a_few_readings_are_taken_however_short_the_time_and_the_quickest_is_told():
@@ -104,6 +105,6 @@ def test_a_few_readings_are_taken_however_short_the_time_and_the_quickest_is_tol
 def test_a_disturbed_first_call_makes_one_reading_too_short_and_no_more():
     watch = ToldStopwatch(0.003, 0.001)
 
-    found = readings(watch.call, watch, for_s=0.0)
+    quickest_s(watch.call, watch, for_s=0.0)
 
-    assert [one.calls for one in found] == [1, 3, 3]
+    assert [one for one in watch.log if one != "untimed"] == [1, 1, 3, 3]

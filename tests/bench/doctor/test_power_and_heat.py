@@ -1,18 +1,19 @@
 """Power supply and heat."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from bench.doctor.machine import Battery, Temperature
-from bench.doctor.surroundings import power_supply, temperature
+from bench.doctor.processor import power_supply, temperature
 
 
 @pytest.mark.parametrize(
     ("battery", "status"),
     [
         (None, "good"),
-        (Battery(percent=83.0, plugged=True), "good"),
-        (Battery(percent=83.0, plugged=False), "warning"),
-        (Battery(percent=83.0, plugged=None), "unknown"),
+        (SimpleNamespace(percent=83.0, power_plugged=True), "good"),
+        (SimpleNamespace(percent=83.0, power_plugged=False), "warning"),
+        (SimpleNamespace(percent=83.0, power_plugged=None), "unknown"),
     ],
 )
 def test_running_on_a_battery_is_a_warning(battery, status):
@@ -22,18 +23,18 @@ def test_running_on_a_battery_is_a_warning(battery, status):
     assert ("83 %" in finding.found) == (battery is not None)
 
 
-def sensor(chip: str, now_c: float, high_c: float | None = None) -> Temperature:
-    return Temperature(chip=chip, now_c=now_c, high_c=high_c)
+def sensor(now_c: float, high_c: float | None = None) -> SimpleNamespace:
+    return SimpleNamespace(current=now_c, high=high_c)
 
 
 def test_no_sensor_is_no_alarm():
-    finding = temperature([])
+    finding = temperature({})
 
     assert (finding.status, finding.advice) == ("unknown", None)
 
 
 def test_the_processors_sensors_go_before_a_hot_disk():
-    finding = temperature([sensor("nvme", 99.0), sensor("coretemp", 61.0, 80.0)])
+    finding = temperature({"nvme": [sensor(99.0)], "coretemp": [sensor(61.0, 80.0)]})
 
     assert (finding.status, finding.value) == ("good", 61.0)
 
@@ -43,6 +44,6 @@ def test_the_processors_sensors_go_before_a_hot_disk():
     [(77.0, 80.0, "warning"), (77.0, None, "good"), (87.0, None, "warning"), (87.0, 105.0, "good")],
 )
 def test_heat_is_judged_by_what_the_chip_calls_hot(now_c, high_c, status):
-    cool = sensor("k10temp", 40.0, 200.0)
+    sensors = {"k10temp": [sensor(40.0, 200.0), sensor(now_c, high_c)]}
 
-    assert temperature([cool, sensor("k10temp", now_c, high_c)]).status == status
+    assert temperature(sensors).status == status
