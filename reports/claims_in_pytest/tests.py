@@ -6,10 +6,11 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from reports.claims_in_pytest.claims import EXTRA, Claim, size_of
+from reports.claims_in_pytest.claims import EXTRA, Claim, ClaimError, claim_of, size_of
 from reports.tables.benchmarks.pytest_ids import shared_part
+from reports.text.wording import one_line
 
 REPEATS = frozenset({"__pytest_repeat_step_number"})
 """Parameters that repeat a test, as pytest-repeat has them: they make visits, not groups."""
@@ -148,3 +149,62 @@ def _is_plain(value: object) -> TypeGuard[Plain]:
 
 def _plain(value: Plain) -> Plain:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Foreign:
+    """A value of the session that is neither text nor number: known by its name and its look."""
+
+    def __init__(self, name: str | None, look: str) -> None:
+        self.__name__ = name
+        self._look = look
+
+    def __repr__(self) -> str:
+        return self._look
+
+
+class Received:
+    """The tests of one document whose marks are right.
+
+    `wrong` has a line for every test, which is empty where the marks are right. What was one object
+    in the session is one object here.
+    """
+
+    def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        self._foreign: dict[int, Foreign] = {}
+        self.wrong: list[str] = []
+        self.tests: list[MarkedTest] = []
+        for document in documents:
+            try:
+                self.tests.append(self._test(document))
+                self.wrong.append("")
+            except ClaimError as problem:
+                self.wrong.append(one_line(problem))
+
+    def _test(self, document: Mapping[str, Any]) -> MarkedTest:
+        params = self._values(document["params"])
+        claims = (
+            claim_of(self._items(mark["args"]), self._values(mark["kwargs"]), params)
+            for mark in document["marks"]
+        )
+        return MarkedTest(
+            test=document["test"],
+            ident=document["ident"],
+            params=params,
+            claims=tuple(dict.fromkeys(claims)),  # the same claim twice is one claim
+            outcome=Outcome(document["outcome"]),
+            times=document["times"],
+            extra_info=self._values(document["extra_info"]),
+        )
+
+    def _values(self, values: Mapping[str, Any]) -> dict[str, object]:
+        return {name: self._value(value) for name, value in values.items()}
+
+    def _items(self, values: Sequence[Any]) -> list[object]:
+        return [self._value(value) for value in values]
+
+    def _value(self, value: Any) -> object:
+        if isinstance(value, list):
+            return self._items(value)
+        if not isinstance(value, dict):
+            return value
+        return self._foreign.setdefault(value["id"], Foreign(value["name"], value["look"]))

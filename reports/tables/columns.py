@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -170,14 +171,13 @@ def _floats(values: pd.Series[Any]) -> npt.NDArray[np.float64]:
 
 
 def _first_wrong(values: pd.Series[Any]) -> int:
-    """The position of the first value that is no number, by halves; there must be one."""
-    start = 0
-    while len(values) > 1:
-        half = len(values) // 2
+    """The position of the first value that is no number; there must be one."""
+
+    def is_wrong(position: int) -> bool:
         try:
-            _floats(values.iloc[:half])
+            _floats(values.iloc[: position + 1])
         except (ValueError, TypeError, OverflowError):
-            values = values.iloc[:half]
-        else:
-            start, values = start + half, values.iloc[half:]
-    return start
+            return True
+        return False
+
+    return bisect_left(range(len(values)), True, key=is_wrong)

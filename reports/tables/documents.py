@@ -22,8 +22,9 @@ from reports.tables.benchmarks.hyperfine import hyperfine_contents, is_hyperfine
 from reports.tables.benchmarks.jmh import is_jmh, jmh_contents
 from reports.tables.benchmarks.nvbench import is_nvbench, nvbench_contents
 from reports.tables.benchmarks.pytest_benchmark import benchmark_contents, is_benchmark_json
+from reports.tables.benchmarks.rows import Contents
 from reports.tables.columns import TableError
-from reports.tables.contents import KINDS, Contents
+from reports.tables.unread import KINDS
 
 
 def read_json(text: str) -> Contents:

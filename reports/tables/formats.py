@@ -16,13 +16,13 @@ from reports.tables.benchmarks.extra_p import extra_p_text_contents, is_extra_p_
 from reports.tables.benchmarks.go_benchmark import go_contents, is_go_benchmark
 from reports.tables.benchmarks.google_benchmark import google_contents
 from reports.tables.benchmarks.jmh import is_jmh_text, jmh_text_contents
+from reports.tables.benchmarks.rows import Contents
 from reports.tables.benchmarks.torch_compare import compare_contents, is_compare
-from reports.tables.columns import TableError
-from reports.tables.contents import KINDS, Contents
+from reports.tables.columns import TableError, TableWarning
 from reports.tables.documents import read_json
 from reports.tables.plain_text.delimited import read_delimited
 from reports.tables.plain_text.text_tables import has_pipes, read_aligned, read_pipes
-from reports.tables.unread import unread
+from reports.tables.unread import KINDS, unread
 
 MOST_BYTES = 256 * 2**20
 """Larger files are refused: a table takes many times its bytes in memory."""
@@ -41,7 +41,6 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _GOOGLE_CSV = frozenset({"name", "iterations", "real_time", "cpu_time", "time_unit"})
 _TEXTS: tuple[tuple[Callable[[str], bool], Callable[[str], Contents]], ...] = (
     (is_extra_p_text, extra_p_text_contents),
-    (is_compare, compare_contents),
     (is_go_benchmark, go_contents),
     (is_jmh_text, jmh_text_contents),
     (has_pipes, lambda text: Contents(frame=read_pipes(text))),
@@ -150,14 +149,10 @@ def _text(data: bytes) -> str:
         warnings.warn(
             f"line {line} is not UTF-8 (byte 0x{data[problem.start]:02x}): the text is read as "
             "Windows-1252, which has µ and letters of western Europe",
-            ForeignTextWarning,
+            TableWarning,
             stacklevel=2,
         )
         return data.decode("cp1252", "replace")
-
-
-class ForeignTextWarning(UserWarning):
-    """A text in another encoding than UTF-8."""
 
 
 def _table(text: str) -> Contents:

@@ -1,7 +1,12 @@
-"""Units of columns and of budgets: seconds, bytes and joules, and their multiples.
+"""Units of columns and of budgets: seconds, bytes and joules, their multiples, and rates.
 
 A unit is read off a column's name (`time_s`, `memory [MiB]`), never off its values. What names no
 unit has none, and is then only ever compared with plain numbers.
+
+A rate is what is done in a second, such as `TFLOPS`, `GB/s` and `ops/s`. It falls where a cost
+grows, so that none is judged as a cost. Where the work is the call itself (`ops/s`), the inverse
+is the time of a call. Where it is not (`GB/s`), the work of a call has to be known, which is often
+what grows.
 """
 
 from __future__ import annotations
@@ -44,6 +49,14 @@ class Quantity:
     value: float
     kind: Kind | None
     text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """Work in a time: its name, and the seconds of that time, NaN where the work is no call."""
+
+    symbol: str
+    factor: float
 
 
 NO_UNIT = Unit(kind=None, symbol="", factor=1.0)
@@ -93,6 +106,20 @@ _QUANTITY = re.compile(
     r"\s*\+?(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"\s*(?P<unit>[^\s0-9.,][^\s.,]*)?\s*"
 )
+_CALLS = frozenset(
+    {
+        *("op", "ops", "operation", "operations", "call", "calls", "it", "iter", "iters"),
+        *("iteration", "iterations", "run", "runs", "invocation", "invocations"),
+    }
+)
+_PER = re.compile(r"(?P<first>[^\W\d_]+)(?:\s*/\s*|[\s_]per[\s_])(?P<second>[^\W\d_]+)(?![^\W_])")
+_SHORT = re.compile(
+    r"(?<![^\W_])(?:[kmgtpe](?:flops|ops|bps)|bps|qps|rps|tps|fps|ips|thrpt|throughput|bandwidth)"
+    r"(?![^\W_])"
+)
+_LONGEST = 200
+_OF_CALLS = "thrpt"
+"""The mode of JMH in which it counts calls in a time."""
 _EXAMPLES = "24GiB, 90s or 1.5 ms"
 
 
@@ -116,6 +143,32 @@ def unit_of(column: str) -> Unit:
 def unit_named(text: str) -> Unit | None:
     """The unit of that spelling; capitals matter only in short symbols."""
     return _UNITS.get(text.lower() if len(text) > 3 else text)
+
+
+def rate_in(text: str) -> Rate | None:
+    """The rate that the name of a column, or of a unit, states; None where it states none.
+
+    `flops` is a count and `GFLOPS` a rate; `us/op` and `ms per call` are times.
+    """
+    folded = text.casefold()[:_LONGEST]
+    for found in _PER.finditer(folded):
+        time = unit_named(found["second"])
+        if time is not None and time.kind == "time":
+            calls = found["first"] in _CALLS
+            return Rate(symbol=text, factor=time.factor if calls else math.nan)
+    short = _SHORT.search(folded)
+    if short is None:
+        return None
+    return Rate(symbol=text, factor=1.0 if short[0] == _OF_CALLS else math.nan)
+
+
+def time_of_call(text: str) -> Unit:
+    """The unit of a time for each call, such as `us/op` or `ms per iteration`; else no unit."""
+    for found in _PER.finditer(text.casefold()[:_LONGEST]):
+        unit = unit_named(found["first"])
+        if unit is not None and unit.kind == "time" and found["second"] in _CALLS:
+            return unit
+    return NO_UNIT
 
 
 def parse_quantity(text: str) -> Quantity:

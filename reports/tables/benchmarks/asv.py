@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, LeftOutWarning, contents_of, read_object
-from reports.tables.columns import TableError
-from reports.tables.contents import Contents
-from reports.tables.json_values import a_list, an_object, is_number, is_positive, to_number
+from reports.tables.benchmarks.rows import (
+    Benchmark,
+    Contents,
+    contents_of,
+    read_object,
+)
+from reports.tables.columns import TableError, TableWarning
+from reports.tables.json_values import a_list, an_object, is_number, is_positive, number_or_text
 
 _INDEX = "benchmarks.json"
 _TIMES = ("time_", "timeraw_")
@@ -79,7 +84,7 @@ def asv_folder_contents(folder: Path) -> Contents:
     if older:
         warnings.warn(
             f"the results of {older} other commits left out; give their files to judge those",
-            LeftOutWarning,
+            TableWarning,
             stacklevel=2,
         )
     return asv_contents(list(latest.values()), index)
@@ -118,7 +123,7 @@ def _benchmarks(
                 test=name,
                 params={key: _parameter(v) for key, v in zip(names, values, strict=False)} | words,
                 readings=[{column: float(result)}] if usable else [],
-                status="skipped" if skipped else "measured",
+                status="skipped" if skipped else "crashed",
                 reason="asv skipped it" if skipped else "the benchmark failed",
             )
         )
@@ -148,13 +153,8 @@ def _column(name: str) -> str:
 
 def _parameter(written: object) -> object:
     """A parameter from its repr."""
-    number = to_number(written)
-    if number is not None or not isinstance(written, str):
-        return written if number is None else number
-    quoted = len(written) > 1 and written[0] == written[-1] and written[0] in "'\""
-    if quoted:
-        try:
-            return str(ast.literal_eval(written))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return written
-    return written
+    value = number_or_text(written)
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return str(ast.literal_eval(value))
+    return value

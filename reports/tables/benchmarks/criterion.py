@@ -7,8 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of, read_object, sizes_in
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of, read_object, sizes_in
 from reports.tables.json_values import an_object, is_number, is_positive, to_number
 
 _ESTIMATES = "estimates.json"
@@ -69,7 +68,10 @@ def criterion_contents(folders: Sequence[Path]) -> Contents:
 
 
 def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Contents:
-    names = ["/".join(_parts(benchmark)) for benchmark, _ in entries]
+    names = [
+        "/".join(str(part) for key in ("group_id", "function_id") if (part := benchmark.get(key)))
+        for benchmark, _ in entries
+    ]
     if all(benchmark.get("value_str") is None for benchmark, _ in entries):
         named = sizes_in(names)
     else:
@@ -87,21 +89,14 @@ def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
     )
 
 
-def _parts(benchmark: Mapping[str, Any]) -> list[str]:
-    parts = [benchmark.get("group_id"), benchmark.get("function_id")]
-    return [str(part) for part in parts if part]
-
-
 def _params(benchmark: Mapping[str, Any]) -> dict[str, object]:
-    params: dict[str, object] = {}
     value = benchmark.get("value_str")
+    params: dict[str, object] = {}
     if value is not None:
         number = to_number(value)
         params["input"] = str(value) if number is None else number
-    for unit, amount in an_object(benchmark.get("throughput")).items():
-        if is_number(amount):
-            params[unit.lower()] = amount
-    return params
+    throughput = an_object(benchmark.get("throughput"))
+    return params | {unit.lower(): v for unit, v in throughput.items() if is_number(v)}
 
 
 def _medians(estimates: Mapping[str, Any]) -> list[float]:

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
 from reports.tables.json_values import a_list, an_object, is_number, to_number
 
 _POINT = re.compile(r"\(([^()]*)\)|(\S+)")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of
 from reports.tables.json_values import to_number
 
 _LINE = re.compile(r"^(?P<name>Benchmark\S*)[ \t]+(?P<runs>[0-9]{1,18})[ \t]+(?P<rest>\S.*)$", re.M)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reports.tables.benchmarks.rows import SECONDS, Benchmark, LeftOutWarning, contents_of
-from reports.tables.columns import TableError
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, Contents, contents_of
+from reports.tables.columns import TableError, TableWarning
 from reports.tables.json_values import a_list, an_object, is_number, to_number
 
 _STATISTICS = ("median", "mean", "stddev", "cv", "BigO", "RMS")
@@ -66,7 +65,7 @@ def google_contents(document: Mapping[str, Any]) -> Contents:
     `time_s` is the real time and `cpu_time_s` the CPU time, in seconds. Where a file has only
     aggregates of a benchmark, its median is its one row, else its mean, without a round; other
     statistics are no times of a call, and a benchmark that has only those is left out with a
-    LeftOutWarning. `implementation` is the name without arguments, `round` the repetition. A
+    TableWarning. `implementation` is the name without arguments, `round` the repetition. A
     counter whose name is taken gets `counter_` before it. A benchmark that reported an error, or
     was skipped, is `crashed`, with its message.
 
@@ -97,7 +96,7 @@ def google_contents(document: Mapping[str, Any]) -> Contents:
         warnings.warn(
             f"{len(silent)} benchmarks that have neither repetitions nor a median left out: "
             f"{', '.join(silent)}",
-            LeftOutWarning,
+            TableWarning,
             stacklevel=2,
         )
     return contents_of(benchmarks, _info(an_object(document.get("context"))))
@@ -236,11 +235,10 @@ def _parts(name: str) -> list[str]:
 def _caches(caches: object) -> dict[str, int] | None:
     """Bytes of each data or unified cache, such as {"L1d": 32768, "L2": …}."""
     found = {}
-    for cache in caches if isinstance(caches, Sequence) else ():
-        one = an_object(cache)
-        level, size = one.get("level"), one.get("size")
-        if one.get("type") != "Instruction" and isinstance(size, int) and size > 0:
-            found[f"L{level}{'d' if one.get('type') == 'Data' else ''}"] = size
+    for cache in map(an_object, a_list(caches)):
+        kind, size = cache.get("type"), cache.get("size")
+        if kind != "Instruction" and isinstance(size, int) and size > 0:
+            found[f"L{cache.get('level')}{'d' if kind == 'Data' else ''}"] = size
     return found or None
 
 

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of, sizes_in
+from reports.tables.columns import TableWarning
 from reports.tables.json_values import a_list, an_object, is_number, is_positive, number_or_text
 
 
@@ -39,6 +39,7 @@ def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
     if failed:
         warnings.warn(
             f"{failed} runs ended with an exit code other than 0, and count all the same",
+            TableWarning,
             stacklevel=2,
         )
     return contents_of(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from reports.tables.benchmarks.rows import SECONDS, Benchmark, contents_of
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, Contents, contents_of, short_names
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
 from reports.tables.json_values import a_list, an_object, is_positive, number_or_text, to_number
 
 _SECONDS = SECONDS | {"min": 60.0, "hr": 3600.0, "day": 86400.0}
@@ -94,8 +92,7 @@ def _benchmark(entry: Mapping[str, Any], test: str) -> Benchmark:
         for fork in a_list(metric.get("rawData"))
     ]
     middle = an_object(metric.get("scorePercentiles")).get("50.0")
-    score = metric.get("score")
-    alone = [one for one in (middle, score) if is_positive(one)][:1]
+    alone = [score for score in (middle, metric.get("score")) if is_positive(score)][:1]
     return Benchmark(
         test=test,
         params=params | {"mode": str(entry.get("mode"))},
@@ -128,8 +125,4 @@ def _seconds(score: float, unit: object, benchmark: object) -> float:
 
 def _short(names: Sequence[str]) -> list[str]:
     """`Sort.run` of `org.example.Sort.run`, unless two classes would be called the same."""
-    meant = defaultdict(set)
-    short = [".".join(name.split(".")[-2:]) for name in names]
-    for one, name in zip(short, names, strict=True):
-        meant[one].add(name)
-    return [one if len(meant[one]) == 1 else name for one, name in zip(short, names, strict=True)]
+    return short_names([".".join(name.split(".")[-2:]) for name in names], names)

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.tables.benchmarks.pytest_ids import shared_part
-from reports.tables.benchmarks.rows import Benchmark, LeftOutWarning, contents_of
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import (
+    Benchmark,
+    Contents,
+    contents_of,
+    short_names,
+)
+from reports.tables.columns import TableWarning
 from reports.tables.json_values import an_object, is_number
 
 # What pytest-benchmark writes for a parameter that JSON cannot hold, such as a numpy integer.
@@ -53,7 +58,7 @@ def benchmark_contents(document: Mapping[str, Any]) -> Contents:
     no numbers and not the same everywhere, such as `test_sort[merge]`; lambdas and other objects
     are called what the test ids call them. `name` is the benchmark's name, `param` its id,
     `params` its parameters as JSON. One without usable statistics has status `crashed`. Where some
-    benchmarks carry a case and others do not, the others are left out with a LeftOutWarning: they
+    benchmarks carry a case and others do not, the others are left out with a TableWarning: they
     time something else.
 
     One row and not one for each reading in `stats.data`, although those are there: the rounds of a
@@ -68,7 +73,7 @@ def benchmark_contents(document: Mapping[str, Any]) -> Contents:
         others = [str(entry.get("name")) for entry in entries if not _is_case(entry)]
         warnings.warn(
             f"{len(others)} benchmarks without seq_len in extra_info left out: {', '.join(others)}",
-            LeftOutWarning,
+            TableWarning,
             stacklevel=2,
         )
     entries = cases or entries
@@ -205,15 +210,9 @@ def _ident(entry: Mapping[str, Any]) -> str:
 
 def _tests(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Each benchmark's test without parameters, with its file where two files share the name."""
-    pairs = []
-    for entry in entries:
-        name = str(entry.get("name", ""))
-        full = str(entry.get("fullname") or name)
-        pairs.append((name.split("[", 1)[0], full.split("[", 1)[0]))
-    meant = defaultdict(set)
-    for name, full in pairs:
-        meant[name].add(full)
-    return [full if len(meant[name]) > 1 else name for name, full in pairs]
+    names = [str(entry.get("name", "")) for entry in entries]
+    full = [str(e.get("fullname") or name) for e, name in zip(entries, names, strict=True)]
+    return short_names(*([name.split("[", 1)[0] for name in texts] for texts in (names, full)))
 
 
 def _params(entry: Mapping[str, Any]) -> dict[str, object]:

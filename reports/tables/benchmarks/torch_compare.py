@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from reports.tables.benchmarks.rows import SECONDS, Benchmark, contents_of, sizes_in
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, Contents, contents_of, sizes_in
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
 from reports.tables.json_values import to_number
 
 _THREADS = re.compile(r"^(?P<threads>[0-9]{1,6}) threads?: -")
