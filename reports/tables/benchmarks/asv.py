@@ -37,20 +37,19 @@ def asv_contents(documents: Sequence[Mapping[str, Any]], index: Mapping[str, Any
     of parameters; without it they are called by their place, `arg0` and on. A failed combination
     is `crashed`, a skipped one `skipped`.
     """
-    benchmarks = [
-        one
-        for document in documents
-        for name, entry in document["results"].items()
-        for one in _benchmarks(name, entry, document, index, alone=len(documents) == 1)
-    ]
-    machine = an_object(documents[0].get("params")) if len(documents) == 1 else {}
-    return contents_of(
-        benchmarks,
-        {
-            "machine": {"cpu": machine.get("cpu"), "os": machine.get("os")},
-            "versions": {"python": machine.get("python")},
-        },
-    )
+    alone = len(documents) == 1
+    benchmarks: list[Benchmark] = []
+    for document in documents:
+        words: dict[str, object] = {} if alone else {"environment": str(document.get("env_name"))}
+        for name, entry in document["results"].items():
+            names = [str(one) for one in a_list(an_object(index.get(name)).get("param_names"))]
+            benchmarks += _benchmarks(name, names, words, *_layout(entry, document))
+    machine = an_object(documents[0].get("params")) if alone else {}
+    info = {
+        "machine": {"cpu": machine.get("cpu"), "os": machine.get("os")},
+        "versions": {"python": machine.get("python")},
+    }
+    return contents_of(benchmarks, info)
 
 
 def is_asv_folder(folder: Path) -> bool:
@@ -61,12 +60,7 @@ def is_asv_folder(folder: Path) -> bool:
 
 
 def asv_folder_contents(folder: Path) -> Contents:
-    """The results of the latest commit for each machine and environment, as `asv_contents`.
-
-    Raises:
-        TableError: a file is no JSON, or there are no results.
-
-    """
+    """The results of the latest commit for each machine and environment, as `asv_contents`."""
     index = read_object((folder if (folder / _INDEX).is_file() else folder.parent) / _INDEX)
     latest: dict[tuple[str, str], Mapping[str, Any]] = {}
     files = _result_files(folder)
@@ -102,16 +96,12 @@ def _date(document: Mapping[str, Any]) -> float:
 
 def _benchmarks(
     name: str,
-    entry: object,
-    document: Mapping[str, Any],
-    index: Mapping[str, Any],
-    *,
-    alone: bool,
+    names: Sequence[str],
+    words: dict[str, object],
+    results: Sequence[Any],
+    axes: Sequence[Sequence[Any]],
 ) -> list[Benchmark]:
-    results, axes = _layout(entry, document)
-    names = [str(one) for one in a_list(an_object(index.get(name)).get("param_names"))]
-    names += [f"arg{place}" for place in range(len(names), len(axes))]
-    words = {} if alone else {"environment": str(document.get("env_name"))}
+    names = [*names, *(f"arg{place}" for place in range(len(names), len(axes)))]
     column = _column(name)
     found = []
     # As many as there are results: a product of long axes may have no end.

@@ -36,8 +36,7 @@ def critcmp_contents(document: Mapping[str, Any]) -> Contents:
     """One row a benchmark: the median of its samples.
 
     The samples of a benchmark are taken in a row within one process and are no replicates.
-    `input` is the parameter of the benchmark's id; the units of its throughput, where it has one,
-    are `elements` or `bytes`.
+    `input` is the parameter of the benchmark's id; `elements` or `bytes` is its throughput.
     """
     return _contents(
         [
@@ -56,12 +55,7 @@ def criterion_folders(folder: Path) -> list[Path]:
 
 
 def criterion_contents(folders: Sequence[Path]) -> Contents:
-    """One row a benchmark, as `critcmp_contents`, from folders with its two files.
-
-    Raises:
-        TableError: one of the files is no JSON.
-
-    """
+    """One row a benchmark, as `critcmp_contents`, from folders with its two files."""
     return _contents(
         [(read_object(one / _BENCHMARK), read_object(one / _ESTIMATES)) for one in folders]
     )
@@ -81,7 +75,7 @@ def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
             Benchmark(
                 test=name,
                 params=_params(benchmark) | sizes,
-                readings=[{"time_s": 1e-9 * time} for time in _medians(estimates)],
+                readings=_readings(estimates),
                 reason="criterion recorded no median",
             )
             for (benchmark, estimates), (name, sizes) in zip(entries, named, strict=True)
@@ -99,6 +93,6 @@ def _params(benchmark: Mapping[str, Any]) -> dict[str, object]:
     return params | {unit.lower(): v for unit, v in throughput.items() if is_number(v)}
 
 
-def _medians(estimates: Mapping[str, Any]) -> list[float]:
-    found = an_object(estimates.get("median")).get("point_estimate")
-    return [found] if is_positive(found) else []
+def _readings(estimates: Mapping[str, Any]) -> list[dict[str, float]]:
+    median_ns = an_object(estimates.get("median")).get("point_estimate")
+    return [{"time_s": 1e-9 * median_ns}] if is_positive(median_ns) else []

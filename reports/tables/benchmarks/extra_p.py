@@ -62,12 +62,7 @@ def extra_p_lines_contents(rows: Sequence[Mapping[str, Any]]) -> Contents:
 
 
 def extra_p_contents(document: Mapping[str, Any]) -> Contents:
-    """The same of a JSON document of Extra-P 4.
-
-    Raises:
-        TableError: it is the layout of Extra-P 3, or a point has no number for a parameter.
-
-    """
+    """The same of a JSON document of Extra-P 4."""
     names = [str(one) for one in a_list(document["parameters"])]
     if not isinstance(document["measurements"], dict) or not names:
         raise TableError(
@@ -85,13 +80,7 @@ def extra_p_contents(document: Mapping[str, Any]) -> Contents:
 
 
 def extra_p_text_contents(text: str) -> Contents:
-    """The same of Extra-P's text: PARAMETER, POINTS, and DATA for each REGION and METRIC.
-
-    Raises:
-        TableError: a line begins with another word, has no numbers where they belong, or there are
-            more lines of DATA than points.
-
-    """
+    """The same of Extra-P's text: PARAMETER, POINTS, and DATA for each REGION and METRIC."""
     names: list[str] = []
     points: list[Mapping[str, float]] = []
     region: str | None = None

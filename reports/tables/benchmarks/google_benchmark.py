@@ -71,10 +71,6 @@ def google_contents(document: Mapping[str, Any]) -> Contents:
 
     Repetitions follow one another within one process, so that their spread is a lower bound on
     what another run would give.
-
-    Raises:
-        TableError: a time has a unit that is not known.
-
     """
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
     names = {str(entry.get("name", "")) for entry in entries}

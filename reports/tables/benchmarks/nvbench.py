@@ -22,18 +22,15 @@ def is_nvbench(document: Mapping[str, Any]) -> bool:
 
 def nvbench_contents(document: Mapping[str, Any]) -> Contents:
     """One row a state: its axes are parameters, its device is a column, skipped ones say why."""
-    devices = {
-        str(an_object(one).get("id")): str(an_object(one).get("name"))
-        for one in a_list(document.get("devices"))
-    }
-    return contents_of(
-        [
-            _benchmark(str(an_object(entry).get("name")), an_object(state), devices)
-            for entry in a_list(document.get("benchmarks"))
-            for state in a_list(an_object(entry).get("states"))
-        ],
-        {"machine": {"gpu": ", ".join(dict.fromkeys(devices.values())) or None}},
-    )
+    found = map(an_object, a_list(document.get("devices")))
+    devices = {str(device.get("id")): str(device.get("name")) for device in found}
+    benchmarks = [
+        _benchmark(str(entry.get("name")), an_object(state), devices)
+        for entry in map(an_object, a_list(document.get("benchmarks")))
+        for state in a_list(entry.get("states"))
+    ]
+    gpu = ", ".join(dict.fromkeys(devices.values())) or None
+    return contents_of(benchmarks, {"machine": {"gpu": gpu}})
 
 
 def _benchmark(test: str, state: Mapping[str, Any], devices: Mapping[str, str]) -> Benchmark:

@@ -1,4 +1,7 @@
-"""From the benchmarks in another program's file to rows like ours: what all such files share."""
+"""From the benchmarks in another program's file to rows like ours: what all such files share.
+
+A reader raises a TableError where a file is broken; the message lacks the file's name.
+"""
 
 from __future__ import annotations
 
@@ -154,12 +157,7 @@ def sizes_in(texts: Sequence[str]) -> list[tuple[str, dict[str, int | float]]]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a folder; an empty one where the file holds something else.
-
-    Raises:
-        TableError: the file is no JSON; the message lacks what was asked for.
-
-    """
+    """The JSON object in a file of a folder; an empty one where the file holds something else."""
     try:
         return an_object(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as problem:
