@@ -83,13 +83,12 @@ def extra_p_text_contents(text: str) -> Contents:
     """The same of Extra-P's text: PARAMETER, POINTS, and DATA for each REGION and METRIC."""
     names: list[str] = []
     points: list[Mapping[str, float]] = []
-    region: str | None = None
-    metric: str | None = None
+    region = metric = ""
     at = 0
     values = []
     for number, line in enumerate(text.splitlines(), start=1):
-        keyword = next(iter(line.split()), "")
-        rest = line.strip()[len(keyword) :].strip()
+        keyword, *more = line.split(maxsplit=1) or [""]
+        rest = "".join(more).strip()
         if not keyword or keyword.startswith("#"):
             continue
         if keyword not in _KEYWORDS:
@@ -121,17 +120,17 @@ def _contents(
     values: Sequence[tuple[object, object, Mapping[str, object], Sequence[float]]],
 ) -> Contents:
     by_point: dict[tuple[object, str], dict[str, list[float]]] = defaultdict(dict)
-    params_of: dict[tuple[object, str], dict[str, object]] = {}
+    params_of: dict[str, Mapping[str, object]] = {}
     for region, metric, params, readings in values:
-        key = region, json.dumps(params, sort_keys=True)
-        params_of[key] = {name: _plain(value) for name, value in params.items()}
+        point = json.dumps(params, sort_keys=True)
+        params_of[point] = params
         column = str(metric) if metric else _METRIC
-        by_point[key].setdefault(column, []).extend(readings)
+        by_point[region, point].setdefault(column, []).extend(readings)
     return contents_of(
         [
             Benchmark(
                 test=str(region) if region else None,
-                params=params_of[region, point],
+                params={name: _plain(value) for name, value in params_of[point].items()},
                 readings=[
                     {name: v for name, v in zip(metrics, row, strict=True) if v is not None}
                     for row in zip_longest(*metrics.values())

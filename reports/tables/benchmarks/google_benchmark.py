@@ -10,7 +10,6 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from reports.tables.benchmarks.rows import SECONDS, Benchmark, Contents, contents_of
@@ -37,15 +36,6 @@ _COLUMNS = frozenset(
 _MODIFIER = re.compile(
     r"(?:iterations|repeats|min_time|min_warmup_time):[0-9.e+-]+s?|real_time|process_time|manual_time"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Name:
-    """What a benchmark's name says: the function with its template, its arguments, its threads."""
-
-    function: str
-    arguments: Mapping[str, int | float]
-    threads: int | None
 
 
 def is_google_benchmark(document: Mapping[str, Any]) -> bool:
@@ -127,8 +117,8 @@ def _info(context: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def parse_name(name: str) -> Name:
-    """Take a name apart: `BM_x<float>/n:1024/64/threads:4` is n 1024, arg1 64, on 4 threads.
+def parse_name(name: str) -> tuple[str, dict[str, int | float], int | None]:
+    """The function, arguments and threads: of `BM_x<float>/n:1024/64/threads:4` n, arg1 and 4.
 
     Arguments without a name are called by their place, as `state.range(1)` is. Numbers before
     another word of the name, and all that is between `<` and `>`, belong to the function.
@@ -151,27 +141,29 @@ def parse_name(name: str) -> Name:
         _free(key or f"arg{place}", "arg_"): to_number(value) or 0
         for place, (key, value) in enumerate(arguments)
     }
-    return Name(function="/".join([first, *function]), arguments=values, threads=threads)
+    return "/".join([first, *function]), values, threads
 
 
 def _benchmark(
     entry: Mapping[str, Any], run_name: str, repetition: int, statistic: str | None
 ) -> Benchmark:
-    name, trouble = parse_name(run_name), _trouble(entry)
+    (function, arguments, threads), trouble = parse_name(run_name), _trouble(entry)
     columns: dict[str, object] = {
         "name": run_name,
         "round": entry.get("repetition_index", repetition) if statistic is None else None,
     }
-    threads = entry.get("threads", name.threads)
-    columns |= {} if threads is None else {"threads": threads}
-    columns |= {"label": entry["label"]} if isinstance(entry.get("label"), str) else {}
-    taken = {*columns, *name.arguments}
+    threads = entry.get("threads", threads)
+    if threads is not None:
+        columns["threads"] = threads
+    if isinstance(entry.get("label"), str):
+        columns["label"] = entry["label"]
+    taken = {*columns, *arguments}
     for key, value in entry.items():
         if key not in _OWN and is_number(value):
             columns[_free(key, "counter_", taken)] = value
     return Benchmark(
-        test=name.function,
-        params=name.arguments,
+        test=function,
+        params=arguments,
         readings=[] if trouble else [_times(entry, run_name)],
         reason=trouble,
         columns=columns,

@@ -39,7 +39,7 @@ def read_pipes(text: str) -> pd.DataFrame:
             a name occurs twice.
 
     """
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = enumerate(text.splitlines(), start=1)
     blocks = [
         [(number, line) for number, line in block if not _is_rule(line)]
         for inside, block in groupby(lines, lambda line: "|" in line[1] or _is_rule(line[1]))
@@ -74,10 +74,9 @@ def read_aligned(text: str) -> pd.DataFrame | None:
         TableError: a line has more or fewer fields than those above it, or a name occurs twice.
 
     """
-    numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [
         (number, line)
-        for number, line in numbered
+        for number, line in enumerate(map(str.strip, text.splitlines()), start=1)
         if not set(line) <= _RULE and not _SUMMARY.fullmatch(line)
     ]
     torn = None
@@ -119,22 +118,15 @@ def _begins_number(field: str) -> bool:
 
 
 def _is_rule(line: str) -> bool:
-    stripped = line.strip()
-    return (
-        set(stripped) <= _RULE
-        and bool(set("-=") & set(stripped))
-        and bool(set("|+") & set(stripped))
-    )
+    signs = set(line.strip())
+    return signs <= _RULE and not signs.isdisjoint("-=") and not signs.isdisjoint("|+")
 
 
 def _cells(line: str) -> list[str]:
-    fields = [field.strip().replace("\\|", "|") for field in _PIPE.split(line.strip())]
-    if line.strip().startswith("|"):
-        fields = fields[1:]
-    if line.strip().endswith("|"):
-        fields = fields[:-1]
+    line = line.strip()
+    fields = _PIPE.split(line)[line.startswith("|") : -1 if line.endswith("|") else None]
     # Bold numbers are numbers.
-    return [field.strip("*`").strip() for field in fields]
+    return [field.strip().replace("\\|", "|").strip("*`").strip() for field in fields]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> pd.DataFrame:

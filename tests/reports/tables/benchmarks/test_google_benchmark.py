@@ -159,8 +159,8 @@ def test_a_name_is_taken_apart(
     name: str, function: str, arguments: dict[str, int], threads: int | None
 ) -> None:
     found = parse_name(name)
-    assert (found.function, found.arguments, found.threads) == (function, arguments, threads)
-    assert list(found.arguments) == list(arguments)
+    assert found == (function, arguments, threads)
+    assert list(found[1]) == list(arguments)
 
 
 def test_threads_and_labels_are_columns(tmp_path: Path) -> None:
