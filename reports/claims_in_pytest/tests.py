@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -90,18 +91,16 @@ def _dividing(claim: Claim, tests: Sequence[MarkedTest]) -> list[str]:
     sources = [source for _, source in claim.sizes]
     sizes = [test.sizes(claim) for test in tests]
     known = [place for place, size in enumerate(sizes) if None not in size]
-    whole: list[Hashable] = [sizes[place] for place in known]
-    single: list[list[Hashable]] = [
-        [sizes[place][at] for place in known] for at in range(len(sources))
-    ]
+    together = [sizes[place] for place in known]
+    alone = list(zip(*together, strict=True))
     dividing = []
     for name in dict.fromkeys(name for test in tests for name in test.params):
         if name in sources or name in REPEATS:
             continue
         words = [repr(word) for word in _words(name, tests)]
         seen = [words[place] for place in known]
-        names_a_size = len(set(seen)) > 1 and any(_one_to_one(seen, s) for s in (whole, *single))
-        if len(set(words)) > 1 and not names_a_size:
+        names_a_size = any(_one_to_one(seen, size) for size in (together, *alone))
+        if len(set(words)) > 1 and not (len(set(seen)) > 1 and names_a_size):
             dividing.append(name)
     return dividing
 
@@ -114,32 +113,23 @@ def _words(source: str, tests: Sequence[MarkedTest]) -> list[Plain]:
     """What a source is in each test; objects as the test ids call them, else by name or number."""
     values = [test.value(source) for test in tests]
     keys = [repr(_plain(value)) if _is_plain(value) else id(value) for value in values]
-    different = dict(zip(keys, values, strict=True))
-    told = {
-        key: shared_part(
-            [test.ident for test, own in zip(tests, keys, strict=True) if own == key],
-            [
-                [value for value in test.params.values() if _is_plain(value)]
-                for test, own in zip(tests, keys, strict=True)
-                if own == key
-            ],
-        )
-        for key, value in different.items()
-        if not _is_plain(value)
-    }
-    names = {key: getattr(value, "__name__", None) for key, value in different.items()}
     words: dict[Hashable, Plain] = {}
-    for number, (key, value) in enumerate(different.items()):
+    objects = {}
+    for number, (key, value) in enumerate(dict(zip(keys, values, strict=True)).items()):
         if _is_plain(value):
             words[key] = _plain(value)
-            continue
-        # Two modules may have a function `sort` each.
-        unique = [
-            name
-            for name, among in ((told[key], told), (names[key], names))
-            if isinstance(name, str) and name and list(among.values()).count(name) == 1
-        ]
-        words[key] = unique[0] if unique else f"{source.removeprefix(EXTRA)}{number}"
+        else:
+            words[key] = f"{source.removeprefix(EXTRA)}{number}"
+            objects[key] = getattr(value, "__name__", None)
+    told = {}
+    for key in objects:
+        having = [test for test, own in zip(tests, keys, strict=True) if own == key]
+        plain = [list(filter(_is_plain, test.params.values())) for test in having]
+        told[key] = shared_part([test.ident for test in having], plain)
+    # The better names last. Two modules may have a function `sort` each.
+    for names in (objects, told):
+        times = Counter(names.values())
+        words |= {key: name for key, name in names.items() if name and times[name] == 1}
     return [words[key] for key in keys]
 
 
@@ -171,19 +161,18 @@ class Received:
 
     def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
         self._foreign: dict[int, Foreign] = {}
-        self.wrong: list[str] = []
+        self.wrong = [""] * len(documents)
         self.tests: list[MarkedTest] = []
-        for document in documents:
+        for place, document in enumerate(documents):
             try:
                 self.tests.append(self._test(document))
-                self.wrong.append("")
             except ClaimError as problem:
-                self.wrong.append(one_line(problem))
+                self.wrong[place] = one_line(problem)
 
     def _test(self, document: Mapping[str, Any]) -> MarkedTest:
         params = self._values(document["params"])
         claims = (
-            claim_of(self._items(mark["args"]), self._values(mark["kwargs"]), params)
+            claim_of(list(map(self._value, mark["args"])), self._values(mark["kwargs"]), params)
             for mark in document["marks"]
         )
         return MarkedTest(
@@ -199,12 +188,9 @@ class Received:
     def _values(self, values: Mapping[str, Any]) -> dict[str, object]:
         return {name: self._value(value) for name, value in values.items()}
 
-    def _items(self, values: Sequence[Any]) -> list[object]:
-        return [self._value(value) for value in values]
-
     def _value(self, value: Any) -> object:
         if isinstance(value, list):
-            return self._items(value)
+            return list(map(self._value, value))
         if not isinstance(value, dict):
             return value
         return self._foreign.setdefault(value["id"], Foreign(value["name"], value["look"]))
