@@ -207,28 +207,23 @@ def _check(frame: pd.DataFrame, source: Path) -> None:
         raise TableError(f"{source} has no rows; measure something first, then judge it")
     measured = measured_rows(frame)
     if not measured.any() and frame["status"].dropna().isin(STATUSES).all():
-        found = ", ".join(
-            f"{count} {what}" for what, count in frame["status"].value_counts().items()
-        )
+        counts = frame["status"].value_counts().items()
+        found = ", ".join(f"{count} {status}" for status, count in counts)
         raise TableError(
             f"{source} has no measured row, only {found}; see their reasons, then measure again"
         )
     if "schema" not in frame.columns:
         return
-    for column in NUMBER_COLUMNS:
-        if column in frame.columns:
-            numbers(frame, column)
-    for column in TIME_COLUMNS:
-        if column in frame.columns:
-            values = numbers(frame, column)
-            wrong = measured & ~np.isnan(values) & ~((values > 0) & (values < np.inf))
-            if wrong.any():
-                at = int(np.argmax(wrong))
-                file, row = row_of(frame, at)
-                raise TableError(
-                    f"{file}{column} must be positive and finite, got {values[at]:g}{row}; remove "
-                    "such rows, or measure them again"
-                )
+    for column in frame.columns.intersection(list(NUMBER_COLUMNS)):
+        values = numbers(frame, column)
+        wrong = measured & ~np.isnan(values) & ~((values > 0) & (values < np.inf))
+        if column in TIME_COLUMNS and wrong.any():
+            at = int(np.argmax(wrong))
+            file, row = row_of(frame, at)
+            raise TableError(
+                f"{file}{column} must be positive and finite, got {values[at]:g}{row}; remove "
+                "such rows, or measure them again"
+            )
 
 
 def _name(source: Path) -> str:
@@ -252,8 +247,7 @@ def _flattened(frame: pd.DataFrame) -> pd.DataFrame:
         plain = [_scalar(cell) for cell in cells]
         if any(map(operator.is_not, plain, cells)):
             changed[column] = plain
-        inside = _inside(cells)
-        for name, found in inside.items():
+        for name, found in _inside(cells).items():
             for free in (f"{column}.{name}", name):
                 if free not in frame.columns:
                     changed.setdefault(free, found)

@@ -89,7 +89,7 @@ _UNITS = {
     for kind, symbol, factor, others in _SPELLINGS
     for name in (symbol, *others.split())
 }
-_DECIMAL = ("kB", "MB", "GB", "TB")
+_DECIMAL, _BINARY = ("kB", "MB", "GB", "TB"), ("KiB", "MiB", "GiB", "TiB")
 # What may end a name after "_": x_h and x_b are letters of laws, and x_mj could be either prefix.
 _SUFFIXES = {
     name.lower(): unit
@@ -185,15 +185,12 @@ def parse_quantity(text: str) -> Quantity:
         raise UnitError(
             f"expected a positive number with a unit such as {_EXAMPLES}, got {shown!r}{hint}"
         )
-    unit = NO_UNIT
-    if found["unit"]:
-        named = unit_named(found["unit"])
-        if named is None:
-            raise UnitError(
-                f"{shown!r} has an unknown unit {found['unit'][:12]!r}; expected one of "
-                f"{', '.join(symbol for _, symbol, _, _ in _SPELLINGS)}"
-            )
-        unit = named
+    unit = unit_named(found["unit"]) if found["unit"] else NO_UNIT
+    if unit is None:
+        raise UnitError(
+            f"{shown!r} has an unknown unit {found['unit'][:12]!r}; expected one of "
+            f"{', '.join(symbol for _, symbol, _, _ in _SPELLINGS)}"
+        )
     value = float(found["number"]) * unit.factor
     if not 0 < value < math.inf:
         raise UnitError(f"expected a positive, finite amount such as {_EXAMPLES}, got {shown!r}")
@@ -234,14 +231,10 @@ def show(value: float, unit: Unit) -> str:
     base = value * unit.factor
     if base == 0:
         return f"0 {BASE[unit.kind]}"
+    foreign = _BINARY if unit.symbol in _DECIMAL else _DECIMAL
     scales = [
         (factor, symbol)
         for kind, symbol, factor, _ in _SPELLINGS
-        if kind == unit.kind and _same_family(symbol, unit.symbol)
+        if kind == unit.kind and symbol not in foreign
     ]
     return in_scale(base, scales)
-
-
-def _same_family(symbol: str, wanted: str) -> bool:
-    binary = symbol.endswith("iB")
-    return not (binary if wanted in _DECIMAL else symbol in _DECIMAL)

@@ -52,18 +52,18 @@ def asv_contents(documents: Sequence[Mapping[str, Any]], index: Mapping[str, Any
     return contents_of(benchmarks, info)
 
 
-def is_asv_folder(folder: Path) -> bool:
-    """Whether a folder is the `results` of asv, or one machine's folder in it."""
-    return any((one / _INDEX).is_file() for one in (folder, folder.parent)) and bool(
-        _result_files(folder)
-    )
+def asv_folder_contents(folder: Path) -> Contents | None:
+    """The results of the latest commit for each machine and environment, as `asv_contents`.
 
-
-def asv_folder_contents(folder: Path) -> Contents:
-    """The results of the latest commit for each machine and environment, as `asv_contents`."""
-    index = read_object((folder if (folder / _INDEX).is_file() else folder.parent) / _INDEX)
+    The folder is the `results` of asv, or one machine's folder in it; of others it is None.
+    """
+    indices = [one / _INDEX for one in (folder, folder.parent) if (one / _INDEX).is_file()]
+    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    files = sorted(path for path in found if path.name not in (_INDEX, "machine.json"))
+    if not indices or not files:
+        return None
+    index = read_object(indices[0])
     latest: dict[tuple[str, str], Mapping[str, Any]] = {}
-    files = _result_files(folder)
     for path in files:
         document = read_object(path)
         if not is_asv(document):
@@ -82,11 +82,6 @@ def asv_folder_contents(folder: Path) -> Contents:
             stacklevel=2,
         )
     return asv_contents(list(latest.values()), index)
-
-
-def _result_files(folder: Path) -> list[Path]:
-    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
-    return sorted(path for path in found if path.name not in (_INDEX, "machine.json"))
 
 
 def _date(document: Mapping[str, Any]) -> float:

@@ -47,18 +47,13 @@ def critcmp_contents(document: Mapping[str, Any]) -> Contents:
     )
 
 
-def criterion_folders(folder: Path) -> list[Path]:
-    """The folders in `target/criterion`, or in any folder below, that hold the latest estimates."""
+def criterion_contents(folder: Path) -> Contents | None:
+    """As `critcmp_contents`, of `target/criterion` or any folder below; None without estimates."""
     patterns = [_ESTIMATES, *("*/" * depth + f"new/{_ESTIMATES}" for depth in range(_DEEPEST))]
     found = chain.from_iterable(folder.glob(pattern) for pattern in patterns)
-    return sorted({path.parent for path in found if (path.parent / _BENCHMARK).is_file()})
-
-
-def criterion_contents(folders: Sequence[Path]) -> Contents:
-    """One row a benchmark, as `critcmp_contents`, from folders with its two files."""
-    return _contents(
-        [(read_object(one / _BENCHMARK), read_object(one / _ESTIMATES)) for one in folders]
-    )
+    folders = sorted({path.parent for path in found if (path.parent / _BENCHMARK).is_file()})
+    entries = [(read_object(one / _BENCHMARK), read_object(one / _ESTIMATES)) for one in folders]
+    return _contents(entries) if entries else None
 
 
 def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Contents:

@@ -37,14 +37,13 @@ def is_extra_p_line(row: Mapping[str, Any]) -> bool:
     return isinstance(params, dict) and "value" in row
 
 
-def talpas_line(line: str) -> dict[str, Any] | None:
-    """A line of Talpas, which is JSON with semicolons for commas; None if it is none."""
+def is_talpas_line(line: str) -> bool:
+    """Whether a line is of Talpas, which is JSON with semicolons for commas."""
     try:
         row = json.loads(line.replace(";", ","))
     except (ValueError, RecursionError):
-        return None
-    wanted = {"parameters", "metric", "value"}
-    return row if isinstance(row, dict) and wanted <= row.keys() else None
+        return False
+    return {"parameters", "metric", "value"} <= an_object(row).keys()
 
 
 def extra_p_lines_contents(rows: Sequence[Mapping[str, Any]]) -> Contents:

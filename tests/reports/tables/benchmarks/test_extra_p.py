@@ -6,7 +6,7 @@ import pytest
 
 from reports.tables.benchmarks.extra_p import extra_p_text_contents
 from reports.tables.columns import TableError
-from reports.tables.documents import read_json
+from reports.tables.formats import read_json
 
 TEXT = """# two parameters
 PARAMETER n
