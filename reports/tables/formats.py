@@ -36,6 +36,7 @@ from reports.tables.benchmarks.pytest_benchmark import benchmark_contents, is_be
 from reports.tables.benchmarks.rows import Contents
 from reports.tables.benchmarks.torch_compare import compare_contents, is_compare
 from reports.tables.columns import TableError, TableWarning
+from reports.tables.json_values import an_object, parsed
 from reports.tables.plain_text.delimited import read_delimited
 from reports.tables.plain_text.text_tables import has_pipes, read_aligned, read_pipes
 from reports.tables.unread import KINDS, unread
@@ -78,11 +79,7 @@ def is_journal(data: bytes) -> bool:
     first = data[:_LONGEST_RECORD].lstrip().partition(b"\n")[0]
     if not first.startswith(b"{"):
         return False
-    try:
-        record = json.loads(first.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and record.keys() >= _JOURNAL
+    return an_object(parsed(first.decode("utf-8", "replace"))).keys() >= _JOURNAL
 
 
 def read_contents(data: bytes) -> Contents:
@@ -181,7 +178,7 @@ def _text(data: bytes) -> str:
 def _table(text: str) -> Contents:
     """CSV, or columns that stand under each other."""
     first = text[: _LOOKED_AT + 1].strip().partition("\n")[0]
-    frame = None if any(one in first for one in ",;\t") else read_aligned(text)
+    frame = read_aligned(text) if set(first).isdisjoint(",;\t") else None
     if frame is None:
         frame = read_delimited(text)
     if set(frame.columns) >= _GOOGLE_CSV:
@@ -200,7 +197,7 @@ def read_json(text: str) -> Contents:
 
     """
     lines = text.strip().split("\n")
-    if len(lines) > 1 and _is_json(lines[0]):
+    if len(lines) > 1 and parsed(lines[0]) is not None:
         return _rows(_json_lines(text))
     if ";" in lines[0] and is_talpas_line(lines[0]):
         return _rows(_json_lines(text.replace(";", ",")))
@@ -214,17 +211,7 @@ def read_json(text: str) -> Contents:
         ) from None
     except RecursionError:
         raise TableError(f"is JSON nested too deeply for a table; give {KINDS}") from None
-    if isinstance(document, list):
-        return _objects(document)
-    return _document(document)
-
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return _objects(document) if isinstance(document, list) else _document(document)
 
 
 def _json_lines(text: str) -> list[dict[str, Any]]:
@@ -246,13 +233,12 @@ def _json_lines(text: str) -> list[dict[str, Any]]:
 
 
 def _objects(rows: list[Any]) -> Contents:
-    wrong = next((at for at, row in enumerate(rows) if not isinstance(row, dict)), None)
-    if wrong is not None:
-        raise TableError(
-            f"is a JSON list whose item {wrong + 1} is no object, but "
-            f"{json.dumps(rows[wrong]):.40}; give a list of rows such as "
-            '[{"n": 128, "time_s": 0.5}]'
-        )
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise TableError(
+                f"is a JSON list whose item {number} is no object, but {json.dumps(row):.40}; "
+                'give a list of rows such as [{"n": 128, "time_s": 0.5}]'
+            )
     return jmh_contents(rows) if is_jmh(rows) else _rows(rows)
 
 

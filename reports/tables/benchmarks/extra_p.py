@@ -11,7 +11,7 @@ from typing import Any
 
 from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of
 from reports.tables.columns import TableError
-from reports.tables.json_values import a_list, an_object, is_number, to_number
+from reports.tables.json_values import a_list, an_object, is_number, parsed, to_number
 
 _POINT = re.compile(r"\(([^()]*)\)|(\S+)")
 _KEYWORDS = ("PARAMETER", "POINTS", "REGION", "METRIC", "DATA")
@@ -39,11 +39,8 @@ def is_extra_p_line(row: Mapping[str, Any]) -> bool:
 
 def is_talpas_line(line: str) -> bool:
     """Whether a line is of Talpas, which is JSON with semicolons for commas."""
-    try:
-        row = json.loads(line.replace(";", ","))
-    except (ValueError, RecursionError):
-        return False
-    return {"parameters", "metric", "value"} <= an_object(row).keys()
+    row = an_object(parsed(line.replace(";", ",")))
+    return {"parameters", "metric", "value"} <= row.keys()
 
 
 def extra_p_lines_contents(rows: Sequence[Mapping[str, Any]]) -> Contents:
@@ -142,21 +139,23 @@ def _contents(
 
 
 def _named(names: Sequence[str], values: Sequence[object], line: str) -> dict[str, float]:
-    numbers = [to_number(value) for value in values]
-    if len(numbers) != len(names) or None in numbers:
+    numbers = [number for number in map(to_number, values) if number is not None]
+    if not len(names) == len(values) == len(numbers):
         raise TableError(
             f"has {len(names)} parameters ({', '.join(names):.60}) and a point with other than as "
             f"many numbers, in {line:.60}; write POINTS (64 8) (128 8)"
         )
-    return {name: n for name, n in zip(names, numbers, strict=True) if n is not None}
+    return dict(zip(names, numbers, strict=True))
 
 
 def _numbers(fields: Sequence[str], line: int) -> list[float]:
-    found = [to_number(field) for field in fields]
-    wrong = next((field for field, n in zip(fields, found, strict=True) if n is None), None)
-    if wrong is not None:
-        raise TableError(f"line {line} must hold numbers after DATA, got {wrong!r:.40}")
-    return [number for number in found if number is not None]
+    numbers = []
+    for field in fields:
+        number = to_number(field)
+        if number is None:
+            raise TableError(f"line {line} must hold numbers after DATA, got {field!r:.40}")
+        numbers.append(number)
+    return numbers
 
 
 def _plain(value: object) -> object:
