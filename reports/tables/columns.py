@@ -55,8 +55,7 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     kind = values.dtype
     if types.is_bool_dtype(kind):
         raise TableError(f'{_file(frame)}column "{column}" holds true and false; expected numbers')
-    text = types.is_object_dtype(kind) or types.is_string_dtype(kind)
-    if types.is_complex_dtype(kind) or not (types.is_numeric_dtype(kind) or text):
+    if types.is_complex_dtype(kind) or not (types.is_numeric_dtype(kind) or is_text(values)):
         raise TableError(
             f'{_file(frame)}column "{column}" holds {kind}; expected numbers, '
             "such as seconds in a column time_s"
@@ -65,6 +64,11 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
         return _floats(values)
     except (ValueError, TypeError, OverflowError):
         raise no_number(frame, column, _first_wrong(values)) from None
+
+
+def is_text(values: pd.Series[Any]) -> bool:
+    """Whether a column holds text, or whatever else is no number."""
+    return types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)
 
 
 def numbers_or_nan(frame: pd.DataFrame, column: str) -> pd.Series[Any]:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.api import types
 
 from reports.laws.monomials import Floats
-from reports.tables.columns import TableError, shown
+from reports.tables.columns import TableError, is_text, shown
 from reports.tables.columns import numbers as plain_numbers
 from reports.tables.spelled import Spelled, spelled
 from reports.tables.units import (
@@ -43,8 +42,8 @@ SECONDS = Unit(kind="time", symbol="s", factor=1.0)
 class Cost:
     """Costs in one unit, `name` stating it; NaN in `words`, which are cells that hold no number.
 
-    `column` is where they stand in the table.
-    `unit_column` is the column that told the unit, if one did; `notes` are sentences for the user.
+    `column` is where they stand in the table, `unit_column` the column that told the unit, if one
+    did; `notes` are sentences for the user.
     """
 
     column: str
@@ -71,9 +70,7 @@ def read_numbers(frame: pd.DataFrame, column: str) -> Spelled:
 
     """
     values = frame[column] if column in frame.columns else None
-    if not isinstance(values, pd.Series) or not (
-        types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)
-    ):
+    if not isinstance(values, pd.Series) or not is_text(values):
         found = plain_numbers(frame, column)
         none = np.zeros(len(frame), dtype=np.bool_)
         return Spelled(numbers=found, words=none, units=np.full(len(frame), "", dtype=object))
@@ -154,12 +151,7 @@ def _common_unit(
     texts: Sequence[str],
     beside: str | None,
 ) -> Unit:
-    """The unit that all costs of a column get.
-
-    Raises:
-        TableError: they are amounts of different kinds, or the work of a rate is not known.
-
-    """
+    """The unit that all costs of a column get, if they are of one kind and of known work."""
     units = [one for one in used if isinstance(one, Unit)]
     unknown = [one for one in used if isinstance(one, Rate) and math.isnan(one.factor)]
     if unknown:

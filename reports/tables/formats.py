@@ -117,12 +117,7 @@ def read_contents(data: bytes) -> Contents:
 
 
 def read_folder(folder: Path) -> Contents | None:
-    """The results in a folder of criterion or asv; None where it is neither.
-
-    Raises:
-        TableError: it is one of them and broken.
-
-    """
+    """The results in a folder of criterion or asv; None where it is neither."""
     return criterion_contents(folder) or asv_folder_contents(folder)
 
 
@@ -190,12 +185,7 @@ def _table(text: str) -> Contents:
 
 
 def read_json(text: str) -> Contents:
-    """The table in a text that begins like JSON.
-
-    Raises:
-        TableError: it is no JSON, or JSON of no kind that is known.
-
-    """
+    """The table in a text that begins like JSON."""
     lines = text.strip().split("\n")
     if len(lines) > 1 and parsed(lines[0]) is not None:
         return _rows(_json_lines(text))

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
 from bench.records import (
     RECORDS_FILE,
@@ -29,7 +28,7 @@ from bench.records import (
     read_run,
 )
 from reports.tables.benchmarks.rows import Contents
-from reports.tables.columns import FILES, TableError, measured_rows, numbers, row_of
+from reports.tables.columns import FILES, TableError, is_text, measured_rows, numbers, row_of
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
 from reports.tables.rounds import TYPICAL, of_processes
 from reports.tables.unread import KINDS
@@ -241,7 +240,7 @@ def _flattened(frame: pd.DataFrame) -> pd.DataFrame:
     changed: dict[str, Any] = {}
     for column in frame.columns:
         values = frame[column]
-        if not (types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)):
+        if not is_text(values):
             continue
         cells = list(values)
         plain = [_scalar(cell) for cell in cells]

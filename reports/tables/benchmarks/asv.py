@@ -34,8 +34,7 @@ def asv_contents(documents: Sequence[Mapping[str, Any]], index: Mapping[str, Any
 
     `time_s` is the result of benchmarks called `time_…`, `memory_bytes` of those called `mem_…`
     and `peakmem_…`, and `value` of others. `index` is `benchmarks.json`, which alone has the names
-    of parameters; without it they are called by their place, `arg0` and on. A failed combination
-    is `crashed`, a skipped one `skipped`.
+    of parameters; without it they are called by their place, `arg0` and on.
     """
     alone = len(documents) == 1
     benchmarks: list[Benchmark] = []

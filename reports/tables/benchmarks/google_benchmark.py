@@ -55,9 +55,8 @@ def google_contents(document: Mapping[str, Any]) -> Contents:
     `time_s` is the real time and `cpu_time_s` the CPU time, in seconds. Where a file has only
     aggregates of a benchmark, its median is its one row, else its mean, without a round; other
     statistics are no times of a call, and a benchmark that has only those is left out with a
-    TableWarning. `implementation` is the name without arguments, `round` the repetition. A
-    counter whose name is taken gets `counter_` before it. A benchmark that reported an error, or
-    was skipped, is `crashed`, with its message.
+    TableWarning. A counter whose name is taken gets `counter_` before it. A benchmark that
+    reported an error, or was skipped, is `crashed`, with its message.
 
     Repetitions follow one another within one process, so that their spread is a lower bound on
     what another run would give.
@@ -66,17 +65,18 @@ def google_contents(document: Mapping[str, Any]) -> Contents:
     names = {str(entry.get("name", "")) for entry in entries}
     runs: dict[str, dict[str | None, list[dict[str, Any]]]] = {}
     for entry in entries:
-        statistic = _statistic(entry, names)
-        run = runs.setdefault(_run_name(entry, statistic), {})
+        statistic, name = _statistic(entry, names), str(entry.get("name", ""))
+        run_name = name.removesuffix(f"_{statistic}") if statistic else name
+        run = runs.setdefault(str(entry.get("run_name") or run_name), {})
         run.setdefault(statistic, []).append(entry)
     benchmarks = []
     silent = []
-    for name, by_statistic in runs.items():
-        speaking = next((s for s in (None, *_SPEAKING) if s in by_statistic), "")
-        if speaking != "":
-            found = by_statistic[speaking]
-            benchmarks += [_benchmark(entry, name, i, speaking) for i, entry in enumerate(found)]
-        elif not set(by_statistic) <= {"BigO", "RMS"}:
+    for name, run in runs.items():
+        speaking = [statistic for statistic in (None, *_SPEAKING) if statistic in run][:1]
+        for statistic in speaking:
+            found = enumerate(run[statistic])
+            benchmarks += [_benchmark(entry, name, i, statistic) for i, entry in found]
+        if not speaking and not run.keys() <= {"BigO", "RMS"}:
             silent.append(name)
     if silent:
         warnings.warn(
@@ -201,11 +201,6 @@ def _statistic(entry: Mapping[str, Any], names: set[str]) -> str | None:
     base, _, last = str(entry.get("name", "")).rpartition("_")
     family = Counter(f"{base}_{one}" in names for one in _STATISTICS)
     return last if last in _STATISTICS and (base in names or family[True] > 1) else None
-
-
-def _run_name(entry: Mapping[str, Any], statistic: str | None) -> str:
-    name = str(entry.get("name", ""))
-    return str(entry.get("run_name") or (name.removesuffix(f"_{statistic}") if statistic else name))
 
 
 def _parts(name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Reads tables that were made for people: Markdown and other pipes, and columns under each other.
 
-Their fields are found here; what a field says is for `reports.tables.plain_text.delimited`.
+Their fields are found here; what a field says is for `reports.tables.plain_text.delimited`. A
+TableError says which line does not fit.
 """
 
 from __future__ import annotations
@@ -32,13 +33,7 @@ def has_pipes(text: str) -> bool:
 
 
 def read_pipes(text: str) -> pd.DataFrame:
-    """The table with pipes between its columns, as in Markdown, psql or a grid of tabulate.
-
-    Raises:
-        TableError: there are two such tables, a line has more or fewer fields than the header, or
-            a name occurs twice.
-
-    """
+    """The table with pipes between its columns, as in Markdown, psql or a grid of tabulate."""
     lines = enumerate(text.splitlines(), start=1)
     blocks = [
         [(number, line) for number, line in block if not _is_rule(line)]
@@ -69,10 +64,6 @@ def read_aligned(text: str) -> pd.DataFrame | None:
 
     Columns may have two spaces between them, or one if no name or value has any. A column of row
     numbers without a name, as pandas prints it, is left out.
-
-    Raises:
-        TableError: a line has more or fewer fields than those above it, or a name occurs twice.
-
     """
     lines = [
         (number, line)
