@@ -45,9 +45,6 @@ _TRUTHS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": Fa
 def read_delimited(text: str) -> pd.DataFrame:
     """The table in a text: a header, then one row a line; blank lines and comments are skipped.
 
-    A column becomes numbers or booleans where every value that is not missing is one, however its
-    thousands and decimals are written; a column without a name and without values is left out.
-
     Raises:
         TableError: there is no separator, a name occurs twice, a line has more or fewer fields
             than the header, or a quote is not closed.
@@ -65,13 +62,22 @@ def read_delimited(text: str) -> pd.DataFrame:
     for number, fields in lines:
         if len(fields) < width or any(map(str.strip, fields[width:])):
             raise TableError(_wrong_length(number, len(fields), width, separator))
+    return table_of(header, [fields for _, fields in lines], separator)
+
+
+def table_of(
+    header: Sequence[str], rows: Sequence[Sequence[str]], separator: str = ""
+) -> pd.DataFrame:
+    """The table of some rows of text, each with as many fields as the header at least.
+
+    A column becomes numbers or booleans where every value that is not missing is one, however its
+    thousands and decimals are written; a column without a name and without values is left out.
+    """
     twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
         raise TableError(f'has two columns called "{twice[0]}"; rename one of them')
-    columns = [
-        [field.strip() for field in one] for one in zip(*(f for _, f in lines), strict=False)
-    ]
-    elsewhere = cache(lambda: marks_elsewhere(columns[:width]))
+    columns = [[field.strip() for field in column] for column in zip(*rows, strict=False)]
+    elsewhere = cache(lambda: marks_elsewhere(columns[: len(header)]))
     named = {}
     for at, name in enumerate(header):
         values = columns[at] if columns else []

@@ -6,8 +6,6 @@ TableError says which line does not fit.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
@@ -15,7 +13,7 @@ from itertools import groupby, pairwise
 import pandas as pd
 
 from reports.tables.columns import TableError
-from reports.tables.plain_text.delimited import read_delimited
+from reports.tables.plain_text.delimited import table_of
 
 _PIPE = re.compile(r"(?<!\\)\|")
 _RULE = frozenset("|+-=: \t")
@@ -56,7 +54,7 @@ def read_pipes(text: str) -> pd.DataFrame:
                 f"line {number} has {len(fields)} fields, expected {width} as in the header; "
                 "give every line as many"
             )
-    return _table([fields for _, fields in rows])
+    return table_of(rows[0][1], [fields for _, fields in rows[1:] if any(fields)])
 
 
 def read_aligned(text: str) -> pd.DataFrame | None:
@@ -77,7 +75,7 @@ def read_aligned(text: str) -> pd.DataFrame | None:
             rows = [one for one in lines[start + 1 :] if not one[1].startswith("#")]
             fitting = _fitting(header, [line for _, line in rows], split)
             if fitting and fitting == len(rows):
-                return _table([header, *(split(line)[-len(header) :] for _, line in rows)])
+                return table_of(header, [split(line)[-len(header) :] for _, line in rows])
             if fitting and torn is None:
                 number, line = rows[fitting]
                 torn = TableError(
@@ -118,9 +116,3 @@ def _cells(line: str) -> list[str]:
     fields = _PIPE.split(line)[line.startswith("|") : -1 if line.endswith("|") else None]
     # Bold numbers are numbers.
     return [field.strip().replace("\\|", "|").strip("*`").strip() for field in fields]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> pd.DataFrame:
-    lines = io.StringIO()
-    csv.writer(lines, delimiter="\t", lineterminator="\n").writerows(rows)
-    return read_delimited(lines.getvalue())
