@@ -73,10 +73,6 @@ DESIGNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-class ToolMissingError(Exception):
-    """A tool is not installed; the message says what to do."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """One simulated sweep: its rows, and the cells' sizes with the median and the least time."""
@@ -573,13 +569,9 @@ def wrong(rows: pd.DataFrame) -> str:
     """The verdicts of attnscale that are wrong, with the seeds that repeat them."""
     found = rows[(rows["column"] == "attnscale") & (rows["score"] == "wrong")]
     columns = ["law", "noise", "grid", "claim", "seed"]
-    lines = [
-        [law, level, grid, f"`{claim}`", seed]
-        for law, level, grid, claim, seed in found[columns].astype(str).to_numpy()
-    ]
+    lines = found[columns].astype(str).assign(claim="`" + found["claim"] + "`").to_numpy().tolist()
     asked = int((rows["column"] == "attnscale").sum())
-    listed = table(["law", "noise", "grid", "claim", "seed"], lines)
-    return f"{len(found)} of {asked} verdicts.\n\n{listed}"
+    return f"{len(found)} of {asked} verdicts.\n\n{table(columns, lines)}"
 
 
 def coverage(rows: pd.DataFrame) -> str:
@@ -625,10 +617,7 @@ def settings(sweeps: int, seed: int, tools: Sequence[str]) -> str:
     levels = [
         [
             name,
-            f"{100 * one.reading:g} %",
-            f"{100 * one.shared:g} %",
-            f"{100 * one.outliers:g} %",
-            f"{100 * one.overhead:g} %",
+            *(f"{100 * v:g} %" for v in (one.reading, one.shared, one.outliers, one.overhead)),
             f"up to {100 * one.lower:g} %",
         ]
         for name, one in LEVELS.items()
@@ -691,25 +680,6 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def chosen_tools(without: Sequence[str]) -> tuple[str, ...]:
-    """The tools that are asked.
-
-    Raises:
-        ToolMissingError: one of them is not installed.
-
-    """
-    tools = tuple(name for name in TOOLS if name not in without)
-    for name in tools:
-        try:
-            importlib.metadata.version(TOOLS[name].package)
-        except importlib.metadata.PackageNotFoundError:
-            raise ToolMissingError(
-                f"{TOOLS[name].package} is not installed; run pip install -r"
-                f" docs/comparison-requirements.txt, or leave it out with --without {name}"
-            ) from None
-    return tools
-
-
 def whole(text: str) -> int:
     """A number of sweeps or processes.
 
@@ -740,10 +710,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in filter(None, (options.out, options.csv)):
         if path.is_dir() or not path.parent.is_dir():
             parser.error(f"expected a file in a folder that exists, got {path}")
-    try:
-        tools = chosen_tools(options.without)
-    except ToolMissingError as error:
-        parser.error(str(error))
+    tools = [name for name in TOOLS if name not in options.without]
+    for name in tools:
+        try:
+            importlib.metadata.version(TOOLS[name].package)
+        except importlib.metadata.PackageNotFoundError:
+            parser.error(
+                f"{TOOLS[name].package} is not installed; run pip install -r"
+                f" docs/comparison-requirements.txt, or leave it out with --without {name}"
+            )
     rows = run(tasks(options.sweeps, options.seed, tools), options.jobs)
     text = page(rows, sweeps=options.sweeps, seed=options.seed, tools=tools)
     options.out.write_text(text, encoding="utf-8")

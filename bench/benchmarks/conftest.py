@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def threads_restored() -> Iterator[None]:
+    """Each cell says how many threads it takes."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

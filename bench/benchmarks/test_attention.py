@@ -6,7 +6,6 @@ Every cell is checked against the oracle before it is timed; `extra_info` carrie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -30,15 +29,6 @@ CELLS = {
 SECONDS_PER_CELL = 0.25
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As `quick` measures: on a busy machine two threads wait for each other in every region."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def admission(name: str, case: Case) -> Admission:
     """The gate's answer for cells of this kind; asked once an implementation."""
@@ -50,6 +40,8 @@ def admission(name: str, case: Case) -> Admission:
 @pytest.mark.benchmark(max_time=SECONDS_PER_CELL, min_rounds=3, warmup=True, warmup_iterations=1)
 def test_attention(benchmark: BenchmarkFixture, cell: Cell) -> None:
     """Time one cell, if its implementation is right."""
+    # As `quick` measures: on a busy machine two threads wait for each other in every region.
+    torch.set_num_threads(1)
     case, implementation = cell.case, cell.implementation
     kind = Case(seq_len=0, head_dim=0, dtype=case.dtype, device=case.device, pass_=case.pass_)
     answer = admission(implementation.name, kind)

@@ -7,7 +7,6 @@ something on a shared machine. README's table is made of such a record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
 from itertools import product
@@ -37,14 +36,6 @@ SERIES: tuple[tuple[str, Pass, int], ...] = (
     ("float32", "forward_backward", 1),
 )
 CELLS = list(product(SERIES, SHAPES))
-
-
-@pytest.fixture(autouse=True)
-def threads_restored() -> Iterator[None]:
-    """Each cell says how many threads it takes."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @cache

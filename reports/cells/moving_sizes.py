@@ -15,7 +15,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from reports.cells.unnamed_columns import cells_by, tells_nothing
 from reports.laws.monomials import Floats
-from reports.tables.rates import rate_in
+from reports.tables.units import rate_in
 
 _COMPANIONS = frozenset(
     {"batch", "batch_size", "bs", "num_heads", "n_heads", "nheads", "heads", "num_seqs"}

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from reports.claims_in_pytest.received import Received
+from reports.claims_in_pytest.tests import Received
 
 
 def answer(document: Mapping[str, Any]) -> dict[str, Any]:

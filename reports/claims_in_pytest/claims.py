@@ -8,12 +8,12 @@ A source is the name of a parameter of the test, or `extra_info.KEY` for what th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from reports.laws.grammar import Law, LawError, parse
+from reports.tables.json_values import float_or_none
 from reports.text.wording import listed, one_line
 
 EXTRA = "extra_info."
@@ -82,13 +82,8 @@ def claim_of(
 
 def size_of(value: object) -> float | None:
     """The value as a size; None for what is no positive, finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if 0 < number < math.inf else None
+    number = float_or_none(value)
+    return number if number is not None and number > 0 else None
 
 
 def _law(text: str, names: Collection[str]) -> Law:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from reports.claims_in_pytest.claims import EXTRA, Claim, size_of
+from reports.claims_in_pytest.claims import EXTRA, Claim, ClaimError, claim_of, size_of
 from reports.tables.benchmarks.pytest_ids import shared_part
+from reports.text.wording import one_line
 
 REPEATS = frozenset({"__pytest_repeat_step_number"})
 """Parameters that repeat a test, as pytest-repeat has them: they make visits, not groups."""
@@ -89,18 +91,16 @@ def _dividing(claim: Claim, tests: Sequence[MarkedTest]) -> list[str]:
     sources = [source for _, source in claim.sizes]
     sizes = [test.sizes(claim) for test in tests]
     known = [place for place, size in enumerate(sizes) if None not in size]
-    whole: list[Hashable] = [sizes[place] for place in known]
-    single: list[list[Hashable]] = [
-        [sizes[place][at] for place in known] for at in range(len(sources))
-    ]
+    together = [sizes[place] for place in known]
+    alone = list(zip(*together, strict=True))
     dividing = []
     for name in dict.fromkeys(name for test in tests for name in test.params):
         if name in sources or name in REPEATS:
             continue
         words = [repr(word) for word in _words(name, tests)]
         seen = [words[place] for place in known]
-        names_a_size = len(set(seen)) > 1 and any(_one_to_one(seen, s) for s in (whole, *single))
-        if len(set(words)) > 1 and not names_a_size:
+        names_a_size = any(_one_to_one(seen, size) for size in (together, *alone))
+        if len(set(words)) > 1 and not (len(set(seen)) > 1 and names_a_size):
             dividing.append(name)
     return dividing
 
@@ -113,32 +113,23 @@ def _words(source: str, tests: Sequence[MarkedTest]) -> list[Plain]:
     """What a source is in each test; objects as the test ids call them, else by name or number."""
     values = [test.value(source) for test in tests]
     keys = [repr(_plain(value)) if _is_plain(value) else id(value) for value in values]
-    different = dict(zip(keys, values, strict=True))
-    told = {
-        key: shared_part(
-            [test.ident for test, own in zip(tests, keys, strict=True) if own == key],
-            [
-                [value for value in test.params.values() if _is_plain(value)]
-                for test, own in zip(tests, keys, strict=True)
-                if own == key
-            ],
-        )
-        for key, value in different.items()
-        if not _is_plain(value)
-    }
-    names = {key: getattr(value, "__name__", None) for key, value in different.items()}
     words: dict[Hashable, Plain] = {}
-    for number, (key, value) in enumerate(different.items()):
+    objects = {}
+    for number, (key, value) in enumerate(dict(zip(keys, values, strict=True)).items()):
         if _is_plain(value):
             words[key] = _plain(value)
-            continue
-        # Two modules may have a function `sort` each.
-        unique = [
-            name
-            for name, among in ((told[key], told), (names[key], names))
-            if isinstance(name, str) and name and list(among.values()).count(name) == 1
-        ]
-        words[key] = unique[0] if unique else f"{source.removeprefix(EXTRA)}{number}"
+        else:
+            words[key] = f"{source.removeprefix(EXTRA)}{number}"
+            objects[key] = getattr(value, "__name__", None)
+    told = {}
+    for key in objects:
+        having = [test for test, own in zip(tests, keys, strict=True) if own == key]
+        plain = [list(filter(_is_plain, test.params.values())) for test in having]
+        told[key] = shared_part([test.ident for test in having], plain)
+    # The better names last. Two modules may have a function `sort` each.
+    for names in (objects, told):
+        times = Counter(names.values())
+        words |= {key: name for key, name in names.items() if name and times[name] == 1}
     return [words[key] for key in keys]
 
 
@@ -148,3 +139,58 @@ def _is_plain(value: object) -> TypeGuard[Plain]:
 
 def _plain(value: Plain) -> Plain:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Foreign:
+    """A value of the session that is neither text nor number: known by its name and its look."""
+
+    def __init__(self, name: str | None, look: str) -> None:
+        self.__name__ = name
+        self._look = look
+
+    def __repr__(self) -> str:
+        return self._look
+
+
+class Received:
+    """The tests of one document whose marks are right.
+
+    `wrong` has a line for every test, which is empty where the marks are right. What was one object
+    in the session is one object here.
+    """
+
+    def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        self._foreign: dict[int, Foreign] = {}
+        self.wrong = [""] * len(documents)
+        self.tests: list[MarkedTest] = []
+        for place, document in enumerate(documents):
+            try:
+                self.tests.append(self._test(document))
+            except ClaimError as problem:
+                self.wrong[place] = one_line(problem)
+
+    def _test(self, document: Mapping[str, Any]) -> MarkedTest:
+        params = self._values(document["params"])
+        claims = (
+            claim_of(list(map(self._value, mark["args"])), self._values(mark["kwargs"]), params)
+            for mark in document["marks"]
+        )
+        return MarkedTest(
+            test=document["test"],
+            ident=document["ident"],
+            params=params,
+            claims=tuple(dict.fromkeys(claims)),  # the same claim twice is one claim
+            outcome=Outcome(document["outcome"]),
+            times=document["times"],
+            extra_info=self._values(document["extra_info"]),
+        )
+
+    def _values(self, values: Mapping[str, Any]) -> dict[str, object]:
+        return {name: self._value(value) for name, value in values.items()}
+
+    def _value(self, value: Any) -> object:
+        if isinstance(value, list):
+            return list(map(self._value, value))
+        if not isinstance(value, dict):
+            return value
+        return self._foreign.setdefault(value["id"], Foreign(value["name"], value["look"]))

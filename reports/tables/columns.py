@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,8 +55,7 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     kind = values.dtype
     if types.is_bool_dtype(kind):
         raise TableError(f'{_file(frame)}column "{column}" holds true and false; expected numbers')
-    text = types.is_object_dtype(kind) or types.is_string_dtype(kind)
-    if types.is_complex_dtype(kind) or not (types.is_numeric_dtype(kind) or text):
+    if types.is_complex_dtype(kind) or not (types.is_numeric_dtype(kind) or is_text(values)):
         raise TableError(
             f'{_file(frame)}column "{column}" holds {kind}; expected numbers, '
             "such as seconds in a column time_s"
@@ -64,6 +64,11 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
         return _floats(values)
     except (ValueError, TypeError, OverflowError):
         raise no_number(frame, column, _first_wrong(values)) from None
+
+
+def is_text(values: pd.Series[Any]) -> bool:
+    """Whether a column holds text, or whatever else is no number."""
+    return types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)
 
 
 def numbers_or_nan(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
@@ -170,14 +175,13 @@ def _floats(values: pd.Series[Any]) -> npt.NDArray[np.float64]:
 
 
 def _first_wrong(values: pd.Series[Any]) -> int:
-    """The position of the first value that is no number, by halves; there must be one."""
-    start = 0
-    while len(values) > 1:
-        half = len(values) // 2
+    """The position of the first value that is no number; there must be one."""
+
+    def is_wrong(position: int) -> bool:
         try:
-            _floats(values.iloc[:half])
+            _floats(values.iloc[: position + 1])
         except (ValueError, TypeError, OverflowError):
-            values = values.iloc[:half]
-        else:
-            start, values = start + half, values.iloc[half:]
-    return start
+            return True
+        return False
+
+    return bisect_left(range(len(values)), True, key=is_wrong)

@@ -2,7 +2,7 @@
 
 The unit of a cost stands in the name of its column (`time_ms`), else in the cell (`12.5 ms`), else
 in a column of units (`unit`, `time_unit`). Different units become one. Rates become times of a
-call, or are refused (`reports.tables.rates`).
+call, or are refused (`reports.tables.units`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.api import types
 
 from reports.laws.monomials import Floats
-from reports.tables.columns import TableError, shown
+from reports.tables.columns import TableError, is_text, shown
 from reports.tables.columns import numbers as plain_numbers
-from reports.tables.rates import Rate, rate_in, time_of_call
 from reports.tables.spelled import Spelled, spelled
-from reports.tables.units import BASE, NO_UNIT, Unit, unit_named, unit_of
+from reports.tables.units import (
+    BASE,
+    NO_UNIT,
+    Rate,
+    Unit,
+    rate_in,
+    time_of_call,
+    unit_named,
+    unit_of,
+)
 from reports.text.wording import listed
 
 UNIT_COLUMNS = ("unit", "units", "time_unit", "time unit", "timeunit", "mode")
@@ -36,8 +42,8 @@ SECONDS = Unit(kind="time", symbol="s", factor=1.0)
 class Cost:
     """Costs in one unit, `name` stating it; NaN in `words`, which are cells that hold no number.
 
-    `column` is where they stand in the table.
-    `unit_column` is the column that told the unit, if one did; `notes` are sentences for the user.
+    `column` is where they stand in the table, `unit_column` the column that told the unit, if one
+    did; `notes` are sentences for the user.
     """
 
     column: str
@@ -64,9 +70,7 @@ def read_numbers(frame: pd.DataFrame, column: str) -> Spelled:
 
     """
     values = frame[column] if column in frame.columns else None
-    if not isinstance(values, pd.Series) or not (
-        types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)
-    ):
+    if not isinstance(values, pd.Series) or not is_text(values):
         found = plain_numbers(frame, column)
         none = np.zeros(len(frame), dtype=np.bool_)
         return Spelled(numbers=found, words=none, units=np.full(len(frame), "", dtype=object))
@@ -111,70 +115,64 @@ def cost_in(frame: pd.DataFrame, column: str) -> Cost:
         texts = np.where(texts == "", stated, texts)
     codes, distinct = pd.factorize(texts)
     known = [own if text == "" else _meaning(text) for text in distinct]
+    meanings = [meaning or own for meaning in known]
     # What follows a number in its cell has to be known; a column of units may hold anything.
-    unknown = np.array([one is None for one in known], dtype=np.bool_)[codes]
+    unknown = np.array([meaning is None for meaning in known], dtype=np.bool_)[codes]
     words = cells.words | (unknown & (cells.units != ""))
-    meanings = [own if one is None else one for one in known]
-    bare = np.array([one == NO_UNIT for one in meanings], dtype=np.bool_)[codes]
+    bare = np.array([meaning == NO_UNIT for meaning in meanings], dtype=np.bool_)[codes]
     filled = ~words & ~np.isnan(cells.numbers)
     if (filled & ~bare).any():
         words |= bare & filled  # a number without a unit among others that have one
-    filled &= ~words
-    present = set(np.unique(codes[filled]))
-    used = list(dict.fromkeys(one for code, one in enumerate(meanings) if code in present))
-    cost = Cost(
+    used = list(dict.fromkeys(meanings[code] for code in np.unique(codes[filled & ~words])))
+    unit = _common_unit(column, own, used, list(distinct), beside)
+    name = column if unit_of(column) == unit else f"{column} ({unit.symbol})"
+    if any(isinstance(meaning, Rate) for meaning in used):
+        name = f"1/{column} ({unit.symbol})"
+    factors = np.array([meaning.factor / unit.factor for meaning in meanings])[codes]
+    inverted = np.array([isinstance(meaning, Rate) for meaning in meanings], dtype=np.bool_)[codes]
+    costs = np.where(words, np.nan, cells.numbers)
+    with np.errstate(divide="ignore"):
+        costs[inverted] = 1 / costs[inverted]
+    return Cost(
         column=column,
-        name=column,
-        numbers=np.where(words, np.nan, cells.numbers),
+        name=name,
+        numbers=costs * factors,
         words=words,
-        unit=NO_UNIT,
+        unit=unit,
         unit_column=beside if any(one not in (own, NO_UNIT) for one in used) else None,
         notes=(*thousands_note(column, cells), *_notes(column, used)),
     )
-    if any(isinstance(one, Rate) for one in used):
-        return _times_of_calls(cost, meanings, codes, used)
-    units = [one for one in used if isinstance(one, Unit)]
-    if len({one.kind for one in units}) > 1:
-        raise _mixed(column, distinct, beside)
-    if len(units) < 2 and (own == NO_UNIT or units in ([], [own])):
-        unit = units[0] if units else NO_UNIT
-    else:
-        unit = own if isinstance(own, Unit) and own.kind else _base(units[0])
-        if unit.kind not in (None, units[0].kind):
-            raise _mixed(column, [unit.symbol, *distinct], beside)
-        factors = np.array([getattr(one, "factor", 1.0) / unit.factor for one in meanings])[codes]
-        cost = replace(cost, numbers=cost.numbers * factors)
-    named = unit_of(column) == unit
-    return replace(cost, unit=unit, name=column if named else f"{column} ({unit.symbol})")
 
 
-def _times_of_calls(
-    cost: Cost,
-    meanings: Sequence[Unit | Rate],
-    codes: npt.NDArray[Any],
+def _common_unit(
+    column: str,
+    own: Unit | Rate,
     used: Sequence[Unit | Rate],
-) -> Cost:
-    """Costs among which are rates, in seconds for each call.
-
-    Raises:
-        TableError: the work of a call is not known, or some are no times.
-
-    """
-    for one in used:
-        if isinstance(one, Rate) and one.seconds is None:
-            what = "" if one.text == cost.name else f" ({one.text})"
-            raise TableError(
-                f'column "{cost.name}" is a rate{what}, which is no cost, and the work of a call '
-                "is not known; name a column of times with --value, or divide the work of a call "
-                "by its rate: 2e12 operations at 4 TFLOPS take 0.5 s"
-            )
-        if isinstance(one, Unit) and one.kind != "time":
-            raise _mixed(cost.name, [_text(one) for one in used], None)
-    factors = np.array([one.seconds if isinstance(one, Rate) else one.factor for one in meanings])
-    inverted = np.array([isinstance(one, Rate) for one in meanings])[codes]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.where(inverted, 1 / cost.numbers, cost.numbers) * factors.astype(float)[codes]
-    return replace(cost, numbers=values, unit=SECONDS, name=f"1/{cost.name} (s)")
+    texts: Sequence[str],
+    beside: str | None,
+) -> Unit:
+    """The unit that all costs of a column get, if they are of one kind and of known work."""
+    units = [one for one in used if isinstance(one, Unit)]
+    unknown = [one for one in used if isinstance(one, Rate) and math.isnan(one.factor)]
+    if unknown:
+        what = "" if unknown[0].symbol == column else f" ({unknown[0].symbol})"
+        raise TableError(
+            f'column "{column}" is a rate{what}, which is no cost, and the work of a call is not '
+            "known; name a column of times with --value, or divide the work of a call by its "
+            "rate: 2e12 operations at 4 TFLOPS take 0.5 s"
+        )
+    if len(units) < len(used):
+        if any(unit.kind != "time" for unit in units):
+            raise _mixed(column, [one.symbol for one in used], None)
+        return SECONDS
+    if len({one.kind for one in units}) > 1:
+        raise _mixed(column, texts, beside)
+    if not units or (len(units) == 1 and own in (NO_UNIT, units[0])):
+        return units[0] if units else NO_UNIT
+    unit = own if isinstance(own, Unit) and own.kind else _base(units[0])
+    if unit.kind not in (None, units[0].kind):
+        raise _mixed(column, [unit.symbol, *texts], beside)
+    return unit
 
 
 def thousands_note(column: str, cells: Spelled) -> tuple[str, ...]:
@@ -203,23 +201,18 @@ def _stated_beside(frame: pd.DataFrame) -> tuple[npt.NDArray[np.object_], str | 
     return np.full(len(frame), "", dtype=object), None
 
 
-def _text(meaning: Unit | Rate) -> str:
-    return meaning.text if isinstance(meaning, Rate) else meaning.symbol
-
-
 def _base(unit: Unit) -> Unit:
     """Seconds for a time, and so on."""
     return unit if unit.kind is None else Unit(kind=unit.kind, symbol=BASE[unit.kind], factor=1.0)
 
 
 def _notes(column: str, used: Sequence[Unit | Rate]) -> tuple[str, ...]:
-    rates = [one.text for one in used if isinstance(one, Rate)]
+    rates = [one.symbol for one in used if isinstance(one, Rate)]
     if rates:
         what = "" if rates == [column] else f" ({', '.join(rates)})"
         note = f"is a rate{what}; the cost is judged as its inverse, the seconds of a call"
     elif len(used) > 1:
-        symbols = [one.symbol for one in used if isinstance(one, Unit)]
-        note = f"holds {listed(symbols)}, which become one unit"
+        note = f"holds {listed([one.symbol for one in used])}, which become one unit"
     else:
         return ()
     return (f'column "{column}" {note}',)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Any, TypeGuard
@@ -36,6 +37,14 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def is_positive(value: object) -> TypeGuard[int | float]:
     """Whether a value is a positive, finite number, as a time or a size must be."""
     return is_number(value) and value > 0
+
+
+def parsed(text: str) -> object:
+    """The value of a JSON text; None where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def an_object(value: object) -> dict[str, Any]:

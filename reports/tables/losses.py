@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +20,8 @@ from reports.text.wording import count
 
 Statuses = npt.NDArray[np.object_]
 
-_TRUTH_COLUMNS = frozenset(
-    {
-        *("success", "successful", "succeeded", "ok", "passed"),
-        *("finite", "finite_output", "correct", "valid"),
-    }
-)
+_TRUTH_COLUMNS = frozenset({"success", "successful", "succeeded", "ok", "passed"})
+_TRUTH_COLUMNS |= {"finite", "finite_output", "correct", "valid"}
 _WORD_COLUMNS = frozenset({"status", "state", "outcome", "result"}) | _TRUTH_COLUMNS
 _MEMORY = re.compile(r"\boom\b|out.of.memory", re.IGNORECASE)
 _LATE = re.compile(r"\btime[d-]?[ _-]?out\b", re.IGNORECASE)
@@ -78,16 +73,15 @@ def by_status(frame: pd.DataFrame) -> tuple[Statuses, list[str]]:
         ours = bool(texts.eq("measured").any())
         known = {text: _status_of(text, ours=ours) for text in texts.unique()}
         unknown = [text for text, status in known.items() if status is None and text]
-        spoken_of = any(
-            status is not None and (name == "status" or not _NOTHING.fullmatch(text))
-            for text, status in known.items()
-        )
-        if not spoken_of and (name != "status" or len(unknown) < 2):
+        speaking = [text for text, status in known.items() if status is not None]
+        if name != "status" and all(map(_NOTHING.fullmatch, speaking)):
+            continue
+        if not speaking and len(unknown) < 2:
             continue
         spoken.append(column)
-        found = texts.map({text: status or "measured" for text, status in known.items()})
-        lost = (found != "measured").to_numpy(dtype=np.bool_) & (statuses == "measured")
-        statuses[lost] = found.to_numpy(dtype=object)[lost]
+        told = np.array([known[text] or "measured" for text in texts], dtype=object)
+        lost = (told != "measured") & (statuses == "measured")
+        statuses[lost] = told[lost]
         if lost.any() and not ours:
             _say_lost(frame, column, lost, f"have no measurement by their {column}")
         if unknown:
@@ -132,15 +126,13 @@ def without_number(
     if not lost.any():
         return statuses
     at = np.flatnonzero(lost).tolist()
-    reasons: Mapping[int, str | None] = {
-        i: failure_in(str(values.iloc[i])) if words[i] else "skipped" for i in at
-    }
-    odd = [i for i in at if reasons[i] is None]
-    filled = int((wanted & ~np.isnan(np.where(words, 0.0, numbers))).sum())
+    reasons = [failure_in(str(values.iloc[i])) if words[i] else "skipped" for i in at]
+    odd = [i for i, reason in zip(at, reasons, strict=True) if reason is None]
+    filled = int((wanted & (words | ~np.isnan(numbers))).sum())
     if odd and 2 * len(odd) >= filled:
         raise no_number(frame, column, odd[0])
     statuses = statuses.copy()
-    statuses[at] = [reasons[i] or "crashed" for i in at]
+    statuses[at] = [reason or "crashed" for reason in reasons]
     _say_lost(frame, column, lost, f"have no usable {column}")
     return statuses
 

@@ -7,8 +7,9 @@ table keeps its own columns. Files are told apart by their content (see `reports
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ from bench.records import (
     read_records,
     read_run,
 )
-from reports.tables.columns import FILES, TableError, measured_rows, numbers, row_of
-from reports.tables.contents import KINDS, Contents
-from reports.tables.flattened import flattened
+from reports.tables.benchmarks.rows import Contents
+from reports.tables.columns import FILES, TableError, is_text, measured_rows, numbers, row_of
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
 from reports.tables.rounds import TYPICAL, of_processes
+from reports.tables.unread import KINDS
 from reports.text.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
@@ -46,6 +47,8 @@ NUMBER_COLUMNS = (
     ),
 )
 """Columns of a record that hold numbers; text in them is an error."""
+_MOST_INSIDE = 200  # names in the objects of a column; more is no list of parameters
+_DEEPEST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         contents = _contents(source)
     except OSError as problem:
         raise TableError(f"{source} cannot be read: {problem.strerror or problem}") from None
-    frame = flattened(contents.frame.reset_index(drop=True))
+    frame = _flattened(contents.frame.reset_index(drop=True))
     frame.attrs[FILES] = [(0, str(source))]
     _check(frame, source)
     return Table(
@@ -203,30 +206,81 @@ def _check(frame: pd.DataFrame, source: Path) -> None:
         raise TableError(f"{source} has no rows; measure something first, then judge it")
     measured = measured_rows(frame)
     if not measured.any() and frame["status"].dropna().isin(STATUSES).all():
-        found = ", ".join(
-            f"{count} {what}" for what, count in frame["status"].value_counts().items()
-        )
+        counts = frame["status"].value_counts().items()
+        found = ", ".join(f"{count} {status}" for status, count in counts)
         raise TableError(
             f"{source} has no measured row, only {found}; see their reasons, then measure again"
         )
     if "schema" not in frame.columns:
         return
-    for column in NUMBER_COLUMNS:
-        if column in frame.columns:
-            numbers(frame, column)
-    for column in TIME_COLUMNS:
-        if column in frame.columns:
-            values = numbers(frame, column)
-            wrong = measured & ~np.isnan(values) & ~((values > 0) & (values < np.inf))
-            if wrong.any():
-                at = int(np.argmax(wrong))
-                file, row = row_of(frame, at)
-                raise TableError(
-                    f"{file}{column} must be positive and finite, got {values[at]:g}{row}; remove "
-                    "such rows, or measure them again"
-                )
+    for column in frame.columns.intersection(list(NUMBER_COLUMNS)):
+        values = numbers(frame, column)
+        wrong = measured & ~np.isnan(values) & ~((values > 0) & (values < np.inf))
+        if column in TIME_COLUMNS and wrong.any():
+            at = int(np.argmax(wrong))
+            file, row = row_of(frame, at)
+            raise TableError(
+                f"{file}{column} must be positive and finite, got {values[at]:g}{row}; remove "
+                "such rows, or measure them again"
+            )
 
 
 def _name(source: Path) -> str:
     run = source if source.is_dir() else source.parent if source.name == RECORDS_FILE else source
     return run.resolve().name if run.is_dir() else run.stem
+
+
+def _flattened(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with objects as columns, and lists and text that cannot be printed as plain text.
+
+    Records of ours are left alone: they have lists where lists belong.
+    """
+    if "schema" in frame.columns:
+        return frame
+    changed: dict[str, Any] = {}
+    for column in frame.columns:
+        values = frame[column]
+        if not is_text(values):
+            continue
+        cells = list(values)
+        plain = [_scalar(cell) for cell in cells]
+        if any(map(operator.is_not, plain, cells)):
+            changed[column] = plain
+        for name, found in _inside(cells).items():
+            for free in (f"{column}.{name}", name):
+                if free not in frame.columns:
+                    changed.setdefault(free, found)
+    if not changed:
+        return frame
+    # As a whole: hundreds of columns, one put in after another, are slow.
+    whole = {column: changed.pop(str(column), frame[column]) for column in frame.columns}
+    return pd.DataFrame(whole | changed)
+
+
+def _inside(cells: Sequence[Any]) -> dict[str, list[Any]]:
+    """The columns that a column of objects, such as `params`, holds, if they are not too many."""
+    rows = [dict(_named(cell)) if isinstance(cell, dict) else {} for cell in cells]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if len(names) > _MOST_INSIDE:
+        return {}
+    return {name: [_scalar(row.get(name, np.nan)) for row in rows] for name in names}
+
+
+def _named(inside: Mapping[str, Any], deeper: int = _DEEPEST) -> Iterator[tuple[str, Any]]:
+    """What an object holds, objects in it included, each by a name with points in between."""
+    for name, value in inside.items():
+        if isinstance(value, dict) and deeper:
+            yield from ((f"{name}.{more}", one) for more, one in _named(value, deeper - 1))
+        else:
+            yield name, value
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list | dict | set | tuple | np.ndarray):
+        return one_line(value)
+    return value

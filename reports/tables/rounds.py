@@ -54,8 +54,7 @@ def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
     if rows.empty or not rows["samples_s"].map(lambda one: isinstance(one, list | tuple)).all():
         return frame
     grouped = rows.groupby([name for name in _CELL if name in rows], dropna=False, sort=False)
-    samples = rows["samples_s"].map(list)
-    together = samples.groupby(grouped.ngroup()).sum()
+    together = rows["samples_s"].map(list).groupby(grouped.ngroup()).sum()
     # All as a whole rather than row by row: `first` is the first value that is known.
     quiet = grouped.agg({name: _HOW.get(str(name), "first") for name in rows if name not in _CELL})
     quiet = quiet.reset_index()

@@ -35,7 +35,7 @@ def rows_where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         found = _CONDITION.fullmatch(condition.strip())
         if found is None:
             raise TableError(
-                f"--where: expected COLUMN=VALUE or COLUMN!=VALUE such as status=ok, got "
+                "--where: expected COLUMN=VALUE or COLUMN!=VALUE such as status=ok, got "
                 f"{shown(condition)}"
             )
         column = column_called(frame, found["column"].strip())
@@ -54,13 +54,13 @@ def _equals(values: pd.Series, wanted: str) -> npt.NDArray[np.bool_]:
     if not wanted:
         return np.asarray(values.isna() | values.eq(""), dtype=np.bool_)
     texts = values.astype(str).str.strip()
+    equal = texts == wanted
     number = spelled(pd.Series([wanted], dtype=object)).numbers[0]
     if not np.isnan(number) and not types.is_bool_dtype(values.dtype):
         numeric = types.is_numeric_dtype(values.dtype)
         cells = values.to_numpy(np.float64, na_value=np.nan) if numeric else spelled(values).numbers
-        return np.asarray((cells == number) | (texts == wanted), dtype=np.bool_)
-    equal = texts == wanted
-    if not equal.any():
+        equal |= cells == number
+    elif not equal.any():
         equal = texts.str.casefold() == wanted.casefold()
     return np.asarray(equal, dtype=np.bool_)
 
@@ -85,9 +85,9 @@ def columns_meant(frame: pd.DataFrame, wanted: Sequence[str], used: Collection[s
     found: dict[str, None] = {}
     for name in wanted:
         if name not in frame.columns and any(sign in name for sign in "*?["):
-            pattern = re.compile(fnmatch.translate(name.casefold()))
-            names = [str(one) for one in frame.columns if pattern.match(str(one).casefold())]
-            names = [one for one in names if one not in used]
+            is_meant = re.compile(fnmatch.translate(name.casefold())).match
+            names = [column for column in map(str, frame.columns) if is_meant(column.casefold())]
+            names = [column for column in names if column not in used]
             if not names:
                 raise no_column(frame, name)
             found |= dict.fromkeys(names)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,7 @@ class Spelled:
     mark: str | None = "."
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Cell:
+class _Cell(NamedTuple):
     """What one text says: a number, times which power of a thousand, of which unit."""
 
     number: float
@@ -58,11 +57,9 @@ def spelled(values: pd.Series[Any]) -> Spelled:
     mark = decimal_mark(texts)
     cells = [_cell(one, mark or ".") for one in distinct]
     base = _thousand([one for one in cells if one is not None and one.number])
-    numbers = [math.nan if one is None else _value(one, base or 1000) for one in cells]
-    words = [
-        one is None and bool(str(text).strip()) for one, text in zip(cells, distinct, strict=True)
-    ]
-    units = ["" if one is None else one.unit for one in cells]
+    numbers = [math.nan if cell is None else _value(cell, base or 1000) for cell in cells]
+    words = [cell is None and bool(str(v).strip()) for cell, v in zip(cells, distinct, strict=True)]
+    units = ["" if cell is None else cell.unit for cell in cells]
     # The last of each is what a missing cell has, whose code is -1.
     return Spelled(
         numbers=np.array([*numbers, math.nan], dtype=np.float64)[codes],
@@ -77,14 +74,14 @@ def _cell(value: object, mark: Mark) -> _Cell | None:
     """What a cell says; None where that is no number."""
     if not isinstance(value, str):
         try:
-            return None if isinstance(value, bool | np.bool_) else _Cell(number=float(value))  # type: ignore[arg-type]  # whatever has no float is caught
+            return None if isinstance(value, bool | np.bool_) else _Cell(float(value))  # type: ignore[arg-type]  # whatever has no float is caught
         except (TypeError, ValueError):
             return None
         except OverflowError:
-            return _Cell(number=math.inf)
+            return _Cell(math.inf)
     text = in_points(value.strip(), mark)
     if is_number(text):
-        return _Cell(number=float(text))
+        return _Cell(float(text))
     found = _CELL.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         return None
@@ -94,7 +91,7 @@ def _cell(value: object, mark: Mark) -> _Cell | None:
             number **= int(found["power"])
         except OverflowError:
             number = math.inf
-    return _Cell(number=number, thousand=found["thousand"] or "", unit=found["unit"] or "")
+    return _Cell(number, found["thousand"] or "", found["unit"] or "")
 
 
 def _thousand(cells: Sequence[_Cell]) -> int | None:

@@ -1,7 +1,12 @@
-"""Units of columns and of budgets: seconds, bytes and joules, and their multiples.
+"""Units of columns and of budgets: seconds, bytes and joules, their multiples, and rates.
 
 A unit is read off a column's name (`time_s`, `memory [MiB]`), never off its values. What names no
 unit has none, and is then only ever compared with plain numbers.
+
+A rate is what is done in a second, such as `TFLOPS`, `GB/s` and `ops/s`. It falls where a cost
+grows, so that none is judged as a cost. Where the work is the call itself (`ops/s`), the inverse
+is the time of a call. Where it is not (`GB/s`), the work of a call has to be known, which is often
+what grows.
 """
 
 from __future__ import annotations
@@ -46,6 +51,14 @@ class Quantity:
     text: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """Work in a time: its name, and the seconds of that time, NaN where the work is no call."""
+
+    symbol: str
+    factor: float
+
+
 NO_UNIT = Unit(kind=None, symbol="", factor=1.0)
 
 # Kind, symbol, factor, other spellings. A capital prefix before a small b means bits elsewhere
@@ -76,7 +89,7 @@ _UNITS = {
     for kind, symbol, factor, others in _SPELLINGS
     for name in (symbol, *others.split())
 }
-_DECIMAL = ("kB", "MB", "GB", "TB")
+_DECIMAL, _BINARY = ("kB", "MB", "GB", "TB"), ("KiB", "MiB", "GiB", "TiB")
 # What may end a name after "_": x_h and x_b are letters of laws, and x_mj could be either prefix.
 _SUFFIXES = {
     name.lower(): unit
@@ -93,6 +106,20 @@ _QUANTITY = re.compile(
     r"\s*\+?(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"\s*(?P<unit>[^\s0-9.,][^\s.,]*)?\s*"
 )
+_CALLS = frozenset(
+    {
+        *("op", "ops", "operation", "operations", "call", "calls", "it", "iter", "iters"),
+        *("iteration", "iterations", "run", "runs", "invocation", "invocations"),
+    }
+)
+_PER = re.compile(r"(?P<first>[^\W\d_]+)(?:\s*/\s*|[\s_]per[\s_])(?P<second>[^\W\d_]+)(?![^\W_])")
+_SHORT = re.compile(
+    r"(?<![^\W_])(?:[kmgtpe](?:flops|ops|bps)|bps|qps|rps|tps|fps|ips|thrpt|throughput|bandwidth)"
+    r"(?![^\W_])"
+)
+_LONGEST = 200
+_OF_CALLS = "thrpt"
+"""The mode of JMH in which it counts calls in a time."""
 _EXAMPLES = "24GiB, 90s or 1.5 ms"
 
 
@@ -118,6 +145,32 @@ def unit_named(text: str) -> Unit | None:
     return _UNITS.get(text.lower() if len(text) > 3 else text)
 
 
+def rate_in(text: str) -> Rate | None:
+    """The rate that the name of a column, or of a unit, states; None where it states none.
+
+    `flops` is a count and `GFLOPS` a rate; `us/op` and `ms per call` are times.
+    """
+    folded = text.casefold()[:_LONGEST]
+    for found in _PER.finditer(folded):
+        time = unit_named(found["second"])
+        if time is not None and time.kind == "time":
+            calls = found["first"] in _CALLS
+            return Rate(symbol=text, factor=time.factor if calls else math.nan)
+    short = _SHORT.search(folded)
+    if short is None:
+        return None
+    return Rate(symbol=text, factor=1.0 if short[0] == _OF_CALLS else math.nan)
+
+
+def time_of_call(text: str) -> Unit:
+    """The unit of a time for each call, such as `us/op` or `ms per iteration`; else no unit."""
+    for found in _PER.finditer(text.casefold()[:_LONGEST]):
+        unit = unit_named(found["first"])
+        if unit is not None and unit.kind == "time" and found["second"] in _CALLS:
+            return unit
+    return NO_UNIT
+
+
 def parse_quantity(text: str) -> Quantity:
     """Read a positive amount with or without a unit: `24GiB`, `90s`, `1.5 ms`, `2h`, `0.3`.
 
@@ -132,15 +185,12 @@ def parse_quantity(text: str) -> Quantity:
         raise UnitError(
             f"expected a positive number with a unit such as {_EXAMPLES}, got {shown!r}{hint}"
         )
-    unit = NO_UNIT
-    if found["unit"]:
-        named = unit_named(found["unit"])
-        if named is None:
-            raise UnitError(
-                f"{shown!r} has an unknown unit {found['unit'][:12]!r}; expected one of "
-                f"{', '.join(symbol for _, symbol, _, _ in _SPELLINGS)}"
-            )
-        unit = named
+    unit = unit_named(found["unit"]) if found["unit"] else NO_UNIT
+    if unit is None:
+        raise UnitError(
+            f"{shown!r} has an unknown unit {found['unit'][:12]!r}; expected one of "
+            f"{', '.join(symbol for _, symbol, _, _ in _SPELLINGS)}"
+        )
     value = float(found["number"]) * unit.factor
     if not 0 < value < math.inf:
         raise UnitError(f"expected a positive, finite amount such as {_EXAMPLES}, got {shown!r}")
@@ -181,14 +231,10 @@ def show(value: float, unit: Unit) -> str:
     base = value * unit.factor
     if base == 0:
         return f"0 {BASE[unit.kind]}"
+    foreign = _BINARY if unit.symbol in _DECIMAL else _DECIMAL
     scales = [
         (factor, symbol)
         for kind, symbol, factor, _ in _SPELLINGS
-        if kind == unit.kind and _same_family(symbol, unit.symbol)
+        if kind == unit.kind and symbol not in foreign
     ]
     return in_scale(base, scales)
-
-
-def _same_family(symbol: str, wanted: str) -> bool:
-    binary = symbol.endswith("iB")
-    return not (binary if wanted in _DECIMAL else symbol in _DECIMAL)

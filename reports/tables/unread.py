@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+KINDS = (
+    "a run directory, CSV, JSON lines, Parquet, a text table, or what a benchmark program wrote "
+    "(docs/formats.md lists them)"
+)
+"""What can be read, as messages say it."""
 _LOOKED_AT = 4096
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from attnscale import judging_process
 from attnscale.judging_process import JudgeError, MarkedTest, as_json, ask
-from reports.claims_in_pytest.received import Received
-from reports.claims_in_pytest.tests import groups
+from reports.claims_in_pytest.tests import Received, groups
 
 
 class Size(IntEnum):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, LeftOutWarning, contents_of, read_object
-from reports.tables.columns import TableError
-from reports.tables.contents import Contents
-from reports.tables.json_values import a_list, an_object, is_number, is_positive, to_number
+from reports.tables.benchmarks.rows import (
+    Benchmark,
+    Contents,
+    contents_of,
+    read_object,
+)
+from reports.tables.columns import TableError, TableWarning
+from reports.tables.json_values import a_list, an_object, is_number, is_positive, number_or_text
 
 _INDEX = "benchmarks.json"
 _TIMES = ("time_", "timeraw_")
@@ -29,42 +34,35 @@ def asv_contents(documents: Sequence[Mapping[str, Any]], index: Mapping[str, Any
 
     `time_s` is the result of benchmarks called `time_…`, `memory_bytes` of those called `mem_…`
     and `peakmem_…`, and `value` of others. `index` is `benchmarks.json`, which alone has the names
-    of parameters; without it they are called by their place, `arg0` and on. A failed combination
-    is `crashed`, a skipped one `skipped`.
+    of parameters; without it they are called by their place, `arg0` and on.
     """
-    benchmarks = [
-        one
-        for document in documents
-        for name, entry in document["results"].items()
-        for one in _benchmarks(name, entry, document, index, alone=len(documents) == 1)
-    ]
-    machine = an_object(documents[0].get("params")) if len(documents) == 1 else {}
-    return contents_of(
-        benchmarks,
-        {
-            "machine": {"cpu": machine.get("cpu"), "os": machine.get("os")},
-            "versions": {"python": machine.get("python")},
-        },
-    )
+    alone = len(documents) == 1
+    benchmarks: list[Benchmark] = []
+    for document in documents:
+        words: dict[str, object] = {} if alone else {"environment": str(document.get("env_name"))}
+        for name, entry in document["results"].items():
+            names = [str(one) for one in a_list(an_object(index.get(name)).get("param_names"))]
+            benchmarks += _benchmarks(name, names, words, *_layout(entry, document))
+    machine = an_object(documents[0].get("params")) if alone else {}
+    info = {
+        "machine": {"cpu": machine.get("cpu"), "os": machine.get("os")},
+        "versions": {"python": machine.get("python")},
+    }
+    return contents_of(benchmarks, info)
 
 
-def is_asv_folder(folder: Path) -> bool:
-    """Whether a folder is the `results` of asv, or one machine's folder in it."""
-    return any((one / _INDEX).is_file() for one in (folder, folder.parent)) and bool(
-        _result_files(folder)
-    )
-
-
-def asv_folder_contents(folder: Path) -> Contents:
+def asv_folder_contents(folder: Path) -> Contents | None:
     """The results of the latest commit for each machine and environment, as `asv_contents`.
 
-    Raises:
-        TableError: a file is no JSON, or there are no results.
-
+    The folder is the `results` of asv, or one machine's folder in it; of others it is None.
     """
-    index = read_object((folder if (folder / _INDEX).is_file() else folder.parent) / _INDEX)
+    indices = [one / _INDEX for one in (folder, folder.parent) if (one / _INDEX).is_file()]
+    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    files = sorted(path for path in found if path.name not in (_INDEX, "machine.json"))
+    if not indices or not files:
+        return None
+    index = read_object(indices[0])
     latest: dict[tuple[str, str], Mapping[str, Any]] = {}
-    files = _result_files(folder)
     for path in files:
         document = read_object(path)
         if not is_asv(document):
@@ -79,15 +77,10 @@ def asv_folder_contents(folder: Path) -> Contents:
     if older:
         warnings.warn(
             f"the results of {older} other commits left out; give their files to judge those",
-            LeftOutWarning,
+            TableWarning,
             stacklevel=2,
         )
     return asv_contents(list(latest.values()), index)
-
-
-def _result_files(folder: Path) -> list[Path]:
-    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
-    return sorted(path for path in found if path.name not in (_INDEX, "machine.json"))
 
 
 def _date(document: Mapping[str, Any]) -> float:
@@ -97,16 +90,12 @@ def _date(document: Mapping[str, Any]) -> float:
 
 def _benchmarks(
     name: str,
-    entry: object,
-    document: Mapping[str, Any],
-    index: Mapping[str, Any],
-    *,
-    alone: bool,
+    names: Sequence[str],
+    words: dict[str, object],
+    results: Sequence[Any],
+    axes: Sequence[Sequence[Any]],
 ) -> list[Benchmark]:
-    results, axes = _layout(entry, document)
-    names = [str(one) for one in a_list(an_object(index.get(name)).get("param_names"))]
-    names += [f"arg{place}" for place in range(len(names), len(axes))]
-    words = {} if alone else {"environment": str(document.get("env_name"))}
+    names = [*names, *(f"arg{place}" for place in range(len(names), len(axes)))]
     column = _column(name)
     found = []
     # As many as there are results: a product of long axes may have no end.
@@ -118,7 +107,7 @@ def _benchmarks(
                 test=name,
                 params={key: _parameter(v) for key, v in zip(names, values, strict=False)} | words,
                 readings=[{column: float(result)}] if usable else [],
-                status="skipped" if skipped else "measured",
+                status="skipped" if skipped else "crashed",
                 reason="asv skipped it" if skipped else "the benchmark failed",
             )
         )
@@ -148,13 +137,8 @@ def _column(name: str) -> str:
 
 def _parameter(written: object) -> object:
     """A parameter from its repr."""
-    number = to_number(written)
-    if number is not None or not isinstance(written, str):
-        return written if number is None else number
-    quoted = len(written) > 1 and written[0] == written[-1] and written[0] in "'\""
-    if quoted:
-        try:
-            return str(ast.literal_eval(written))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return written
-    return written
+    value = number_or_text(written)
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return str(ast.literal_eval(value))
+    return value

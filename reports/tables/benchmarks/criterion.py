@@ -7,8 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of, read_object, sizes_in
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of, read_object, sizes_in
 from reports.tables.json_values import an_object, is_number, is_positive, to_number
 
 _ESTIMATES = "estimates.json"
@@ -37,8 +36,7 @@ def critcmp_contents(document: Mapping[str, Any]) -> Contents:
     """One row a benchmark: the median of its samples.
 
     The samples of a benchmark are taken in a row within one process and are no replicates.
-    `input` is the parameter of the benchmark's id; the units of its throughput, where it has one,
-    are `elements` or `bytes`.
+    `input` is the parameter of the benchmark's id; `elements` or `bytes` is its throughput.
     """
     return _contents(
         [
@@ -49,27 +47,20 @@ def critcmp_contents(document: Mapping[str, Any]) -> Contents:
     )
 
 
-def criterion_folders(folder: Path) -> list[Path]:
-    """The folders in `target/criterion`, or in any folder below, that hold the latest estimates."""
+def criterion_contents(folder: Path) -> Contents | None:
+    """As `critcmp_contents`, of `target/criterion` or any folder below; None without estimates."""
     patterns = [_ESTIMATES, *("*/" * depth + f"new/{_ESTIMATES}" for depth in range(_DEEPEST))]
     found = chain.from_iterable(folder.glob(pattern) for pattern in patterns)
-    return sorted({path.parent for path in found if (path.parent / _BENCHMARK).is_file()})
-
-
-def criterion_contents(folders: Sequence[Path]) -> Contents:
-    """One row a benchmark, as `critcmp_contents`, from folders with its two files.
-
-    Raises:
-        TableError: one of the files is no JSON.
-
-    """
-    return _contents(
-        [(read_object(one / _BENCHMARK), read_object(one / _ESTIMATES)) for one in folders]
-    )
+    folders = sorted({path.parent for path in found if (path.parent / _BENCHMARK).is_file()})
+    entries = [(read_object(one / _BENCHMARK), read_object(one / _ESTIMATES)) for one in folders]
+    return _contents(entries) if entries else None
 
 
 def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Contents:
-    names = ["/".join(_parts(benchmark)) for benchmark, _ in entries]
+    names = [
+        "/".join(str(part) for key in ("group_id", "function_id") if (part := benchmark.get(key)))
+        for benchmark, _ in entries
+    ]
     if all(benchmark.get("value_str") is None for benchmark, _ in entries):
         named = sizes_in(names)
     else:
@@ -79,7 +70,7 @@ def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
             Benchmark(
                 test=name,
                 params=_params(benchmark) | sizes,
-                readings=[{"time_s": 1e-9 * time} for time in _medians(estimates)],
+                readings=_readings(estimates),
                 reason="criterion recorded no median",
             )
             for (benchmark, estimates), (name, sizes) in zip(entries, named, strict=True)
@@ -87,23 +78,16 @@ def _contents(entries: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
     )
 
 
-def _parts(benchmark: Mapping[str, Any]) -> list[str]:
-    parts = [benchmark.get("group_id"), benchmark.get("function_id")]
-    return [str(part) for part in parts if part]
-
-
 def _params(benchmark: Mapping[str, Any]) -> dict[str, object]:
-    params: dict[str, object] = {}
     value = benchmark.get("value_str")
+    params: dict[str, object] = {}
     if value is not None:
         number = to_number(value)
         params["input"] = str(value) if number is None else number
-    for unit, amount in an_object(benchmark.get("throughput")).items():
-        if is_number(amount):
-            params[unit.lower()] = amount
-    return params
+    throughput = an_object(benchmark.get("throughput"))
+    return params | {unit.lower(): v for unit, v in throughput.items() if is_number(v)}
 
 
-def _medians(estimates: Mapping[str, Any]) -> list[float]:
-    found = an_object(estimates.get("median")).get("point_estimate")
-    return [found] if is_positive(found) else []
+def _readings(estimates: Mapping[str, Any]) -> list[dict[str, float]]:
+    median_ns = an_object(estimates.get("median")).get("point_estimate")
+    return [{"time_s": 1e-9 * median_ns}] if is_positive(median_ns) else []

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
-from reports.tables.json_values import a_list, an_object, is_number, to_number
+from reports.tables.json_values import a_list, an_object, is_number, parsed, to_number
 
 _POINT = re.compile(r"\(([^()]*)\)|(\S+)")
 _KEYWORDS = ("PARAMETER", "POINTS", "REGION", "METRIC", "DATA")
@@ -38,14 +37,10 @@ def is_extra_p_line(row: Mapping[str, Any]) -> bool:
     return isinstance(params, dict) and "value" in row
 
 
-def talpas_line(line: str) -> dict[str, Any] | None:
-    """A line of Talpas, which is JSON with semicolons for commas; None if it is none."""
-    try:
-        row = json.loads(line.replace(";", ","))
-    except (ValueError, RecursionError):
-        return None
-    wanted = {"parameters", "metric", "value"}
-    return row if isinstance(row, dict) and wanted <= row.keys() else None
+def is_talpas_line(line: str) -> bool:
+    """Whether a line is of Talpas, which is JSON with semicolons for commas."""
+    row = an_object(parsed(line.replace(";", ",")))
+    return {"parameters", "metric", "value"} <= row.keys()
 
 
 def extra_p_lines_contents(rows: Sequence[Mapping[str, Any]]) -> Contents:
@@ -63,12 +58,7 @@ def extra_p_lines_contents(rows: Sequence[Mapping[str, Any]]) -> Contents:
 
 
 def extra_p_contents(document: Mapping[str, Any]) -> Contents:
-    """The same of a JSON document of Extra-P 4.
-
-    Raises:
-        TableError: it is the layout of Extra-P 3, or a point has no number for a parameter.
-
-    """
+    """The same of a JSON document of Extra-P 4."""
     names = [str(one) for one in a_list(document["parameters"])]
     if not isinstance(document["measurements"], dict) or not names:
         raise TableError(
@@ -86,22 +76,15 @@ def extra_p_contents(document: Mapping[str, Any]) -> Contents:
 
 
 def extra_p_text_contents(text: str) -> Contents:
-    """The same of Extra-P's text: PARAMETER, POINTS, and DATA for each REGION and METRIC.
-
-    Raises:
-        TableError: a line begins with another word, has no numbers where they belong, or there are
-            more lines of DATA than points.
-
-    """
+    """The same of Extra-P's text: PARAMETER, POINTS, and DATA for each REGION and METRIC."""
     names: list[str] = []
     points: list[Mapping[str, float]] = []
-    region: str | None = None
-    metric: str | None = None
+    region = metric = ""
     at = 0
     values = []
     for number, line in enumerate(text.splitlines(), start=1):
-        keyword = next(iter(line.split()), "")
-        rest = line.strip()[len(keyword) :].strip()
+        keyword, *more = line.split(maxsplit=1) or [""]
+        rest = "".join(more).strip()
         if not keyword or keyword.startswith("#"):
             continue
         if keyword not in _KEYWORDS:
@@ -133,17 +116,17 @@ def _contents(
     values: Sequence[tuple[object, object, Mapping[str, object], Sequence[float]]],
 ) -> Contents:
     by_point: dict[tuple[object, str], dict[str, list[float]]] = defaultdict(dict)
-    params_of: dict[tuple[object, str], dict[str, object]] = {}
+    params_of: dict[str, Mapping[str, object]] = {}
     for region, metric, params, readings in values:
-        key = region, json.dumps(params, sort_keys=True)
-        params_of[key] = {name: _plain(value) for name, value in params.items()}
+        point = json.dumps(params, sort_keys=True)
+        params_of[point] = params
         column = str(metric) if metric else _METRIC
-        by_point[key].setdefault(column, []).extend(readings)
+        by_point[region, point].setdefault(column, []).extend(readings)
     return contents_of(
         [
             Benchmark(
                 test=str(region) if region else None,
-                params=params_of[region, point],
+                params={name: _plain(value) for name, value in params_of[point].items()},
                 readings=[
                     {name: v for name, v in zip(metrics, row, strict=True) if v is not None}
                     for row in zip_longest(*metrics.values())
@@ -156,21 +139,23 @@ def _contents(
 
 
 def _named(names: Sequence[str], values: Sequence[object], line: str) -> dict[str, float]:
-    numbers = [to_number(value) for value in values]
-    if len(numbers) != len(names) or None in numbers:
+    numbers = [number for number in map(to_number, values) if number is not None]
+    if not len(names) == len(values) == len(numbers):
         raise TableError(
             f"has {len(names)} parameters ({', '.join(names):.60}) and a point with other than as "
             f"many numbers, in {line:.60}; write POINTS (64 8) (128 8)"
         )
-    return {name: n for name, n in zip(names, numbers, strict=True) if n is not None}
+    return dict(zip(names, numbers, strict=True))
 
 
 def _numbers(fields: Sequence[str], line: int) -> list[float]:
-    found = [to_number(field) for field in fields]
-    wrong = next((field for field, n in zip(fields, found, strict=True) if n is None), None)
-    if wrong is not None:
-        raise TableError(f"line {line} must hold numbers after DATA, got {wrong!r:.40}")
-    return [number for number in found if number is not None]
+    numbers = []
+    for field in fields:
+        number = to_number(field)
+        if number is None:
+            raise TableError(f"line {line} must hold numbers after DATA, got {field!r:.40}")
+        numbers.append(number)
+    return numbers
 
 
 def _plain(value: object) -> object:

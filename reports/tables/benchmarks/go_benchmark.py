@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of
 from reports.tables.json_values import to_number
 
 _LINE = re.compile(r"^(?P<name>Benchmark\S*)[ \t]+(?P<runs>[0-9]{1,18})[ \t]+(?P<rest>\S.*)$", re.M)
@@ -33,19 +32,13 @@ def go_contents(text: str) -> Contents:
     suffix = procs.pop() if len(procs) == 1 else None
     benchmarks = []
     for line in lines:
-        name = line["name"].removesuffix(suffix or "").removeprefix("Benchmark")
-        test, params = _parts(name)
-        readings = {_COLUMNS.get(unit, unit): value for value, unit in _measures(line["rest"])}
-        if "time_s" in readings:
-            readings["time_s"] *= 1e-9
-        usable = readings.get("time_s", 1.0) > 0
+        test, params = _parts(line["name"].removesuffix(suffix or "").removeprefix("Benchmark"))
+        reading = {_COLUMNS.get(unit, unit): value for value, unit in _measures(line["rest"])}
+        if "time_s" in reading:
+            reading["time_s"] *= 1e-9
+        readings = [reading] if reading and reading.get("time_s", 1.0) > 0 else []
         benchmarks.append(
-            Benchmark(
-                test=test,
-                params=params,
-                readings=[readings] if readings and usable else [],
-                reason="go test printed no time",
-            )
+            Benchmark(test=test, params=params, readings=readings, reason="go test printed no time")
         )
     return contents_of(benchmarks)
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from reports.tables.benchmarks.rows import SECONDS, Benchmark, LeftOutWarning, contents_of
-from reports.tables.columns import TableError
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, Contents, contents_of
+from reports.tables.columns import TableError, TableWarning
 from reports.tables.json_values import a_list, an_object, is_number, to_number
 
 _STATISTICS = ("median", "mean", "stddev", "cv", "BigO", "RMS")
@@ -40,15 +38,6 @@ _MODIFIER = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Name:
-    """What a benchmark's name says: the function with its template, its arguments, its threads."""
-
-    function: str
-    arguments: Mapping[str, int | float]
-    threads: int | None
-
-
 def is_google_benchmark(document: Mapping[str, Any]) -> bool:
     """Whether a parsed document is of google/benchmark."""
     if not isinstance(document.get("benchmarks"), list):
@@ -66,38 +55,34 @@ def google_contents(document: Mapping[str, Any]) -> Contents:
     `time_s` is the real time and `cpu_time_s` the CPU time, in seconds. Where a file has only
     aggregates of a benchmark, its median is its one row, else its mean, without a round; other
     statistics are no times of a call, and a benchmark that has only those is left out with a
-    LeftOutWarning. `implementation` is the name without arguments, `round` the repetition. A
-    counter whose name is taken gets `counter_` before it. A benchmark that reported an error, or
-    was skipped, is `crashed`, with its message.
+    TableWarning. A counter whose name is taken gets `counter_` before it. A benchmark that
+    reported an error, or was skipped, is `crashed`, with its message.
 
     Repetitions follow one another within one process, so that their spread is a lower bound on
     what another run would give.
-
-    Raises:
-        TableError: a time has a unit that is not known.
-
     """
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
     names = {str(entry.get("name", "")) for entry in entries}
     runs: dict[str, dict[str | None, list[dict[str, Any]]]] = {}
     for entry in entries:
-        statistic = _statistic(entry, names)
-        run = runs.setdefault(_run_name(entry, statistic), {})
+        statistic, name = _statistic(entry, names), str(entry.get("name", ""))
+        run_name = name.removesuffix(f"_{statistic}") if statistic else name
+        run = runs.setdefault(str(entry.get("run_name") or run_name), {})
         run.setdefault(statistic, []).append(entry)
     benchmarks = []
     silent = []
-    for name, by_statistic in runs.items():
-        speaking = next((s for s in (None, *_SPEAKING) if s in by_statistic), "")
-        if speaking != "":
-            found = by_statistic[speaking]
-            benchmarks += [_benchmark(entry, name, i, speaking) for i, entry in enumerate(found)]
-        elif not set(by_statistic) <= {"BigO", "RMS"}:
+    for name, run in runs.items():
+        speaking = [statistic for statistic in (None, *_SPEAKING) if statistic in run][:1]
+        for statistic in speaking:
+            found = enumerate(run[statistic])
+            benchmarks += [_benchmark(entry, name, i, statistic) for i, entry in found]
+        if not speaking and not run.keys() <= {"BigO", "RMS"}:
             silent.append(name)
     if silent:
         warnings.warn(
             f"{len(silent)} benchmarks that have neither repetitions nor a median left out: "
             f"{', '.join(silent)}",
-            LeftOutWarning,
+            TableWarning,
             stacklevel=2,
         )
     return contents_of(benchmarks, _info(an_object(document.get("context"))))
@@ -132,8 +117,8 @@ def _info(context: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def parse_name(name: str) -> Name:
-    """Take a name apart: `BM_x<float>/n:1024/64/threads:4` is n 1024, arg1 64, on 4 threads.
+def parse_name(name: str) -> tuple[str, dict[str, int | float], int | None]:
+    """The function, arguments and threads: of `BM_x<float>/n:1024/64/threads:4` n, arg1 and 4.
 
     Arguments without a name are called by their place, as `state.range(1)` is. Numbers before
     another word of the name, and all that is between `<` and `>`, belong to the function.
@@ -156,27 +141,29 @@ def parse_name(name: str) -> Name:
         _free(key or f"arg{place}", "arg_"): to_number(value) or 0
         for place, (key, value) in enumerate(arguments)
     }
-    return Name(function="/".join([first, *function]), arguments=values, threads=threads)
+    return "/".join([first, *function]), values, threads
 
 
 def _benchmark(
     entry: Mapping[str, Any], run_name: str, repetition: int, statistic: str | None
 ) -> Benchmark:
-    name, trouble = parse_name(run_name), _trouble(entry)
+    (function, arguments, threads), trouble = parse_name(run_name), _trouble(entry)
     columns: dict[str, object] = {
         "name": run_name,
         "round": entry.get("repetition_index", repetition) if statistic is None else None,
     }
-    threads = entry.get("threads", name.threads)
-    columns |= {} if threads is None else {"threads": threads}
-    columns |= {"label": entry["label"]} if isinstance(entry.get("label"), str) else {}
-    taken = {*columns, *name.arguments}
+    threads = entry.get("threads", threads)
+    if threads is not None:
+        columns["threads"] = threads
+    if isinstance(entry.get("label"), str):
+        columns["label"] = entry["label"]
+    taken = {*columns, *arguments}
     for key, value in entry.items():
         if key not in _OWN and is_number(value):
             columns[_free(key, "counter_", taken)] = value
     return Benchmark(
-        test=name.function,
-        params=name.arguments,
+        test=function,
+        params=arguments,
         readings=[] if trouble else [_times(entry, run_name)],
         reason=trouble,
         columns=columns,
@@ -216,11 +203,6 @@ def _statistic(entry: Mapping[str, Any], names: set[str]) -> str | None:
     return last if last in _STATISTICS and (base in names or family[True] > 1) else None
 
 
-def _run_name(entry: Mapping[str, Any], statistic: str | None) -> str:
-    name = str(entry.get("name", ""))
-    return str(entry.get("run_name") or (name.removesuffix(f"_{statistic}") if statistic else name))
-
-
 def _parts(name: str) -> list[str]:
     """A name split at each slash that is not between `<` and `>`; at all if those do not match."""
     parts, depth = [""], 0
@@ -236,11 +218,10 @@ def _parts(name: str) -> list[str]:
 def _caches(caches: object) -> dict[str, int] | None:
     """Bytes of each data or unified cache, such as {"L1d": 32768, "L2": …}."""
     found = {}
-    for cache in caches if isinstance(caches, Sequence) else ():
-        one = an_object(cache)
-        level, size = one.get("level"), one.get("size")
-        if one.get("type") != "Instruction" and isinstance(size, int) and size > 0:
-            found[f"L{level}{'d' if one.get('type') == 'Data' else ''}"] = size
+    for cache in map(an_object, a_list(caches)):
+        kind, size = cache.get("type"), cache.get("size")
+        if kind != "Instruction" and isinstance(size, int) and size > 0:
+            found[f"L{cache.get('level')}{'d' if kind == 'Data' else ''}"] = size
     return found or None
 
 

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.tables.benchmarks.rows import Benchmark, contents_of, sizes_in
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import Benchmark, Contents, contents_of, sizes_in
+from reports.tables.columns import TableWarning
 from reports.tables.json_values import a_list, an_object, is_number, is_positive, number_or_text
 
 
@@ -39,6 +39,7 @@ def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
     if failed:
         warnings.warn(
             f"{failed} runs ended with an exit code other than 0, and count all the same",
+            TableWarning,
             stacklevel=2,
         )
     return contents_of(
@@ -56,10 +57,8 @@ def hyperfine_contents(document: Mapping[str, Any]) -> Contents:
 
 def _times(result: Mapping[str, Any]) -> Sequence[float]:
     times = [time for time in a_list(result.get("times")) if is_positive(time)]
-    return (
-        times
-        or [time for time in (result.get("median"), result.get("mean")) if is_positive(time)][:1]
-    )
+    middles = [result.get("median"), result.get("mean")]
+    return times or [time for time in middles if is_positive(time)][:1]
 
 
 def _with_parameters(
@@ -69,14 +68,10 @@ def _with_parameters(
     equal: dict[tuple[str, str], list[str]] = {}
     for (test, sizes), own in zip(named, params, strict=True):
         for place, size in sizes.items():
-            same = [key for key, value in own.items() if value == size]
-            known = equal.setdefault((test, place), same)
-            equal[test, place] = [key for key in known if key in same]
-    found = []
-    for test, sizes in named:
-        called = test
-        for place in sizes:
-            for key in equal[test, place][:1]:
-                called = called.replace(f"{{{place}}}", f"{{{key}}}", 1)
-        found.append(called)
-    return found
+            known = equal.get((test, place), own)
+            equal[test, place] = [key for key in known if key in own and own[key] == size]
+    called = {test: test for test, _ in named}
+    for (test, place), keys in equal.items():
+        for key in keys[:1]:
+            called[test] = called[test].replace(f"{{{place}}}", f"{{{key}}}", 1)
+    return [called[test] for test, _ in named]

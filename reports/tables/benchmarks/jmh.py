@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from reports.tables.benchmarks.rows import SECONDS, Benchmark, contents_of
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, Contents, contents_of, short_names
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
 from reports.tables.json_values import a_list, an_object, is_positive, number_or_text, to_number
 
 _SECONDS = SECONDS | {"min": 60.0, "hr": 3600.0, "day": 86400.0}
@@ -40,22 +38,13 @@ def jmh_contents(rows: Sequence[Mapping[str, Any]]) -> Contents:
 
     Forks are processes, the iterations of one follow each other and share what disturbs them. A
     throughput (`ops/s`) is read as the time of one operation, its inverse.
-
-    Raises:
-        TableError: a score has a unit that is neither a time nor a throughput.
-
     """
     tests = _short([str(one["benchmark"]) for one in rows])
     return contents_of([_benchmark(one, test) for one, test in zip(rows, tests, strict=True)])
 
 
 def jmh_text_contents(text: str) -> Contents:
-    """The rows of the last table that JMH printed in a text; each is the mean of its iterations.
-
-    Raises:
-        TableError: a score has a unit that is neither a time nor a throughput.
-
-    """
+    """The rows of the last table that JMH printed in a text; each is the mean of its iterations."""
     header = list(_HEADER.finditer(text))[-1]
     names = header[0].split()
     params = [name.strip("()") for name in names[1 : names.index("Mode")]]
@@ -70,47 +59,40 @@ def jmh_text_contents(text: str) -> Contents:
         written = rest[0] if len(rest) == 1 else rest[1] if len(rest) > 1 else ""
         found.append((fields[0], fields[1:at], fields[at], written, fields[-1]))
     tests = _short([name for name, *_ in found])
-    benchmarks = []
-    for test, (name, values, mode, written, unit) in zip(tests, found, strict=True):
-        score = to_number(written)
-        read = {key: number_or_text(value) for key, value in zip(params, values, strict=True)}
-        benchmarks.append(
+    return contents_of(
+        [
             Benchmark(
                 test=test,
-                params=read | {"mode": mode},
-                readings=_rows([score] if is_positive(score) else [], unit, name),
+                params=_numbers(dict(zip(params, values, strict=True))) | {"mode": mode},
+                readings=_readings([to_number(score)], unit, name),
                 reason="JMH printed no score",
             )
-        )
-    return contents_of(benchmarks)
+            for test, (name, values, mode, score, unit) in zip(tests, found, strict=True)
+        ]
+    )
 
 
 def _benchmark(entry: Mapping[str, Any], test: str) -> Benchmark:
     metric = an_object(entry.get("primaryMetric"))
-    params = {key: number_or_text(value) for key, value in an_object(entry.get("params")).items()}
-    threads = entry.get("threads")
-    forks = [
-        [score for score in a_list(fork) if is_positive(score)]
-        for fork in a_list(metric.get("rawData"))
-    ]
+    name, unit, threads = entry["benchmark"], metric.get("scoreUnit"), entry.get("threads")
+    forks = [list(filter(is_positive, a_list(fork))) for fork in a_list(metric.get("rawData"))]
     middle = an_object(metric.get("scorePercentiles")).get("50.0")
-    score = metric.get("score")
-    alone = [one for one in (middle, score) if is_positive(one)][:1]
     return Benchmark(
         test=test,
-        params=params | {"mode": str(entry.get("mode"))},
-        readings=_rows(
-            [median(fork) for fork in forks if fork] or alone,
-            metric.get("scoreUnit"),
-            entry["benchmark"],
-        ),
+        params=_numbers(an_object(entry.get("params"))) | {"mode": str(entry.get("mode"))},
+        readings=_readings([median(fork) for fork in forks if fork], unit, name)
+        or _readings([middle, metric.get("score")], unit, name)[:1],
         reason="JMH recorded no score",
         columns={"threads": threads} if isinstance(threads, int) else {},
     )
 
 
-def _rows(scores: Sequence[float], unit: object, benchmark: object) -> list[dict[str, float]]:
-    return [{"time_s": _seconds(score, unit, benchmark)} for score in scores]
+def _numbers(params: Mapping[str, object]) -> dict[str, object]:
+    return {key: number_or_text(value) for key, value in params.items()}
+
+
+def _readings(scores: Sequence[object], unit: object, benchmark: object) -> list[dict[str, float]]:
+    return [{"time_s": _seconds(score, unit, benchmark)} for score in filter(is_positive, scores)]
 
 
 def _seconds(score: float, unit: object, benchmark: object) -> float:
@@ -128,8 +110,4 @@ def _seconds(score: float, unit: object, benchmark: object) -> float:
 
 def _short(names: Sequence[str]) -> list[str]:
     """`Sort.run` of `org.example.Sort.run`, unless two classes would be called the same."""
-    meant = defaultdict(set)
-    short = [".".join(name.split(".")[-2:]) for name in names]
-    for one, name in zip(short, names, strict=True):
-        meant[one].add(name)
-    return [one if len(meant[one]) == 1 else name for one, name in zip(short, names, strict=True)]
+    return short_names([".".join(name.split(".")[-2:]) for name in names], names)

@@ -6,13 +6,18 @@ import json
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reports.tables.benchmarks.pytest_ids import shared_part
-from reports.tables.benchmarks.rows import Benchmark, LeftOutWarning, contents_of
-from reports.tables.contents import Contents
+from reports.tables.benchmarks.rows import (
+    Benchmark,
+    Contents,
+    contents_of,
+    short_names,
+)
+from reports.tables.columns import TableWarning
 from reports.tables.json_values import an_object, is_number
 
 # What pytest-benchmark writes for a parameter that JSON cannot hold, such as a numpy integer.
@@ -52,15 +57,13 @@ def benchmark_contents(document: Mapping[str, Any]) -> Contents:
     `shape_0`, `shape_1`. `implementation` is then the test's name with those parameters that are
     no numbers and not the same everywhere, such as `test_sort[merge]`; lambdas and other objects
     are called what the test ids call them. `name` is the benchmark's name, `param` its id,
-    `params` its parameters as JSON. One without usable statistics has status `crashed`. Where some
-    benchmarks carry a case and others do not, the others are left out with a LeftOutWarning: they
-    time something else.
+    `params` its parameters as JSON. Where some benchmarks carry a case and others do not, the
+    others are left out with a TableWarning: they time something else.
 
-    One row and not one for each reading in `stats.data`, although those are there: the rounds of a
-    benchmark are calls in a row within one process, so that whatever disturbs one disturbs all.
-    They are the samples of one visit, and the row is their median, as a record of ours is. Taken
-    as replicates, thousands of them would promise an accuracy that a second session would not
-    keep. Replicates are sessions: several files.
+    A row is the median, and not one of the readings in `stats.data`: the rounds of a benchmark are
+    calls in a row within one process, so that whatever disturbs one disturbs all. Taken as
+    replicates, they would promise an accuracy that a second session would not keep. Replicates
+    are sessions: several files.
     """
     entries = [entry for entry in document["benchmarks"] if isinstance(entry, dict)]
     cases = [entry for entry in entries if _is_case(entry)]
@@ -68,21 +71,23 @@ def benchmark_contents(document: Mapping[str, Any]) -> Contents:
         others = [str(entry.get("name")) for entry in entries if not _is_case(entry)]
         warnings.warn(
             f"{len(others)} benchmarks without seq_len in extra_info left out: {', '.join(others)}",
-            LeftOutWarning,
+            TableWarning,
             stacklevel=2,
         )
-    entries = cases or entries
-    tests = _tests(entries)
-    params = _with_names(tests, entries)
+    if cases:
+        named: Sequence[tuple[str | None, dict[str, object]]] = [(None, {})] * len(cases)
+    else:
+        tests = _tests(entries)
+        named = list(zip(tests, _with_names(tests, entries), strict=True))
     found = [
         Benchmark(
-            test=None if cases else test,
-            params={} if cases else own,
+            test=test,
+            params=params,
             readings=_readings(entry),
             reason="the benchmark has no median",
             columns=_columns(entry),
         )
-        for entry, test, own in zip(entries, tests, params, strict=True)
+        for entry, (test, params) in zip(cases or entries, named, strict=True)
     ]
     return contents_of(found, _info(document))
 
@@ -142,8 +147,8 @@ def _with_names(
     """
     params = [_params(entry) for entry in entries]
     found: dict[tuple[str, str], dict[_Object, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for place, (test, one) in enumerate(zip(tests, params, strict=True)):
-        for key, value in one.items():
+    for place, (test, own) in enumerate(zip(tests, params, strict=True)):
+        for key, value in own.items():
             if isinstance(value, _Object):
                 found[test, key][value].append(place)
     for (_, key), places_of in found.items():
@@ -165,11 +170,15 @@ def _distinct_names(
     names = {}
     for value, places in places_of.items():
         idents = [_ident(entries[place]) for place in places]
-        plain = [
-            [v for v in params[place].values() if isinstance(v, str) or is_number(v)]
+        others = [
+            [
+                other
+                for other in params[place].values()
+                if isinstance(other, str) or is_number(other)
+            ]
             for place in places
         ]
-        names[value] = shared_part(idents, plain) or value.name
+        names[value] = shared_part(idents, others) or value.name
     called = Counter(names.values())
     return {
         value: f"{name} at {value.address}" if called[name] > 1 else name
@@ -185,13 +194,14 @@ def _name_the_sizes(
     """Whether objects (not functions) are the inputs, one for each size that a number states."""
     if len(places_of) < 2 or any(value.is_function for value in places_of):
         return False
-    sizes: list[set[Hashable]] = []
-    for places in places_of.values():
-        of_object: set[Hashable] = set()
-        for place in places:
-            case = {**params[place], **an_object(entries[place].get("extra_info"))}
-            of_object.add(tuple((key, v) for key, v in case.items() if is_number(v)))
-        sizes.append(of_object)
+    numbers = [
+        tuple((key, value) for key, value in case.items() if is_number(value))
+        for case in (
+            {**own, **an_object(entry.get("extra_info"))}
+            for own, entry in zip(params, entries, strict=True)
+        )
+    ]
+    sizes = [{numbers[place] for place in places} for places in places_of.values()]
     return all(len(one) == 1 for one in sizes) and len(set.union(*sizes)) == len(sizes)
 
 
@@ -205,15 +215,9 @@ def _ident(entry: Mapping[str, Any]) -> str:
 
 def _tests(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Each benchmark's test without parameters, with its file where two files share the name."""
-    pairs = []
-    for entry in entries:
-        name = str(entry.get("name", ""))
-        full = str(entry.get("fullname") or name)
-        pairs.append((name.split("[", 1)[0], full.split("[", 1)[0]))
-    meant = defaultdict(set)
-    for name, full in pairs:
-        meant[name].add(full)
-    return [full if len(meant[name]) > 1 else name for name, full in pairs]
+    names = [str(entry.get("name", "")) for entry in entries]
+    full = [str(e.get("fullname") or name) for e, name in zip(entries, names, strict=True)]
+    return short_names(*([name.split("[", 1)[0] for name in texts] for texts in (names, full)))
 
 
 def _params(entry: Mapping[str, Any]) -> dict[str, object]:

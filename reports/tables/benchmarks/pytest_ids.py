@@ -12,11 +12,8 @@ def shared_part(idents: Sequence[str], written: Sequence[Iterable[object]]) -> s
     `idents` are the ids of the tests that have one value of a parameter (`<lambda>0-1024`), and
     `written` has, for each, the values of its parameters that are numbers or text (1024).
     """
-    parts = [_without(ident, values) for ident, values in zip(idents, written, strict=True)]
-    if not parts:
-        return ""
-    others = [frozenset(one) for one in parts[1:]]
-    return "-".join(part for part in parts[0] if all(part in one for one in others))
+    first, *others = map(_without, idents, written)
+    return "-".join(part for part in first if all(part in other for other in others))
 
 
 def _without(ident: str, values: Iterable[object]) -> list[str]:

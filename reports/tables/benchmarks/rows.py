@@ -1,4 +1,7 @@
-"""From the benchmarks in another program's file to rows like ours: what all such files share."""
+"""From the benchmarks in another program's file to rows like ours: what all such files share.
+
+A reader raises a TableError where a file is broken; the message lacks the file's name.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from typing import Any
 import pandas as pd
 
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
 from reports.tables.json_values import an_object, is_number, to_number
 
 # "--size 64", "n=64" and a bare "64"; the 32 of "float32" and the 2 of "1.2.3" are no sizes.
@@ -35,8 +37,17 @@ SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 """Units of time as benchmark programs write them."""
 
 
-class LeftOutWarning(UserWarning):
-    """Benchmarks that were left out of a table."""
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a file holds: its rows, what it tells of the machine, and which columns it calls sizes.
+
+    `parameters` are the numeric columns that the format itself states to be parameters or
+    arguments of the benchmark; a table that says no such thing has none.
+    """
+
+    frame: pd.DataFrame = field(repr=False)
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +56,14 @@ class Benchmark:
 
     `test` is what was timed, None where the file has no name for it. Those of `params` that are
     numbers are sizes; the others tell tests apart. Each of `readings` is a row, a mapping from
-    columns (`time_s`) to values; a benchmark without any has none but a `reason`. `columns` are
-    further columns of every row.
+    columns (`time_s`) to values; a benchmark without any has a `status` and a `reason`. `columns`
+    are further columns of every row.
     """
 
     test: str | None
     params: Mapping[str, object] = field(default_factory=dict)
     readings: Sequence[Mapping[str, float]] = ()
-    status: str = "measured"
+    status: str = "crashed"
     reason: str | None = None
     columns: Mapping[str, object] = field(default_factory=dict)
 
@@ -61,8 +72,7 @@ def contents_of(benchmarks: Sequence[Benchmark], info: Mapping[str, Any] | None 
     """The table of some benchmarks: a row a reading, a column a parameter.
 
     `implementation` is the test with those of its parameters that are no numbers and not the same
-    everywhere, such as `Sort.run[merge]`. Benchmarks without readings have the status `crashed`,
-    or the one that they bring.
+    everywhere, such as `Sort.run[merge]`.
     """
     words = [
         {key: _word(key, value) for key, value in one.params.items() if not is_number(value)}
@@ -82,10 +92,11 @@ def contents_of(benchmarks: Sequence[Benchmark], info: Mapping[str, Any] | None 
             row["implementation"] = name
         row |= {column_of(k): v for k, v in one.params.items() if not isinstance(v, dict | list)}
         row |= one.columns
-        measured = one.status == "measured" and bool(one.readings)
-        status = one.status if measured or one.status != "measured" else "crashed"
-        row |= {"status": status, "reason": None if measured else one.reason}
-        rows += [row | dict(reading) for reading in one.readings] if measured else [row]
+        if one.readings:
+            row |= {"status": "measured", "reason": None}
+        else:
+            row |= {"status": one.status, "reason": one.reason}
+        rows += [row | dict(reading) for reading in one.readings or ({},)]
     return Contents(frame=pd.DataFrame(rows), info=info or {}, parameters=tuple(parameters))
 
 
@@ -104,6 +115,16 @@ def _telling_names(tests: Sequence[str], words: Sequence[Mapping[str, str]]) -> 
         telling = dict.fromkeys(text for key, text in one.items() if len(seen[test, key]) > 1)
         named.append(f"{test}[{', '.join(telling)}]" if telling else test)
     return named
+
+
+def short_names(short: Sequence[str], full: Sequence[str]) -> list[str]:
+    """The short names, but the full one where two full names share a short one."""
+    meant: dict[str, set[str]] = defaultdict(set)
+    for name, whole in zip(short, full, strict=True):
+        meant[name].add(whole)
+    return [
+        whole if len(meant[name]) > 1 else name for name, whole in zip(short, full, strict=True)
+    ]
 
 
 def sizes_in(texts: Sequence[str]) -> list[tuple[str, dict[str, int | float]]]:
@@ -136,12 +157,7 @@ def sizes_in(texts: Sequence[str]) -> list[tuple[str, dict[str, int | float]]]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a folder; an empty one where the file holds something else.
-
-    Raises:
-        TableError: the file is no JSON; the message lacks what was asked for.
-
-    """
+    """The JSON object in a file of a folder; an empty one where the file holds something else."""
     try:
         return an_object(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as problem:

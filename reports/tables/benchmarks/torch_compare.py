@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
-from reports.tables.benchmarks.rows import SECONDS, Benchmark, contents_of, sizes_in
+from reports.tables.benchmarks.rows import SECONDS, Benchmark, Contents, contents_of, sizes_in
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
-from reports.tables.json_values import to_number
+from reports.tables.json_values import is_positive, to_number
 
 _THREADS = re.compile(r"^(?P<threads>[0-9]{1,6}) threads?: -")
 _UNIT = re.compile(r"^Times are in \w+ \((?P<unit>[^)\n]{1,8})\)", re.MULTILINE)
@@ -26,10 +24,6 @@ def compare_contents(text: str) -> Contents:
 
     The label of its row gives the sizes, as in `n=64` or `[64, 32]`, where they vary; the threads
     are a column.
-
-    Raises:
-        TableError: the last line, which states the unit, is missing.
-
     """
     text = _COLOUR.sub("", text)
     unit = _UNIT.search(text)
@@ -59,14 +53,13 @@ def compare_contents(text: str) -> Contents:
     labels = sizes_in([label for *_, label, _ in found])
     factor = SECONDS[unit["unit"]]
     benchmarks = []
-    for (title, column, threads, _, cell), (rest, sizes) in zip(found, labels, strict=True):
+    for (title, column, threads, _, cell), (label, sizes) in zip(found, labels, strict=True):
         time = to_number(cell.split()[0])
-        words: Mapping[str, object] = {"title": title, "label": rest}
         benchmarks.append(
             Benchmark(
                 test=column,
-                params={**words, **sizes},
-                readings=[{"time_s": time * factor}] if time is not None and time > 0 else [],
+                params={"title": title, "label": label, **sizes},
+                readings=[{"time_s": time * factor}] if is_positive(time) else [],
                 reason=f"the table has {cell:.40}",
                 columns={"threads": threads},
             )

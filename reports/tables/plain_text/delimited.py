@@ -12,8 +12,8 @@ import csv
 import io
 import operator
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -28,7 +28,6 @@ from reports.tables.plain_text.notation import (
     is_dubious,
     is_number,
     marks_elsewhere,
-    shown_mark,
 )
 from reports.text.wording import shortened
 
@@ -45,9 +44,6 @@ _TRUTHS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": Fa
 
 def read_delimited(text: str) -> pd.DataFrame:
     """The table in a text: a header, then one row a line; blank lines and comments are skipped.
-
-    A column becomes numbers or booleans where every value that is not missing is one, however its
-    thousands and decimals are written; a column without a name and without values is left out.
 
     Raises:
         TableError: there is no separator, a name occurs twice, a line has more or fewer fields
@@ -66,36 +62,28 @@ def read_delimited(text: str) -> pd.DataFrame:
     for number, fields in lines:
         if len(fields) < width or any(map(str.strip, fields[width:])):
             raise TableError(_wrong_length(number, len(fields), width, separator))
+    return table_of(header, [fields for _, fields in lines], separator)
+
+
+def table_of(
+    header: Sequence[str], rows: Sequence[Sequence[str]], separator: str = ""
+) -> pd.DataFrame:
+    """The table of some rows of text, each with as many fields as the header at least.
+
+    A column becomes numbers or booleans where every value that is not missing is one, however its
+    thousands and decimals are written; a column without a name and without values is left out.
+    """
     twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
         raise TableError(f'has two columns called "{twice[0]}"; rename one of them')
-    columns = [
-        [field.strip() for field in one] for one in zip(*(f for _, f in lines), strict=False)
-    ]
-    marks = _Marks(columns[:width], separator)
+    columns = [[field.strip() for field in column] for column in zip(*rows, strict=False)]
+    elsewhere = cache(lambda: marks_elsewhere(columns[: len(header)]))
     named = {}
     for at, name in enumerate(header):
         values = columns[at] if columns else []
         if name or any(values):
-            named[name or f"column {at + 1}"] = _column(values, marks)
+            named[name or f"column {at + 1}"] = _column(values, elsewhere, separator)
     return pd.DataFrame(named)
-
-
-class _Marks:
-    """How the columns of one table write decimals."""
-
-    def __init__(self, columns: Sequence[Sequence[str]], separator: str) -> None:
-        self._columns = columns
-        self._separator = separator
-
-    @cached_property
-    def _elsewhere(self) -> Mark | None:
-        return marks_elsewhere(self._columns)
-
-    def of(self, values: Sequence[str]) -> Mark | None:
-        open_ = shown_mark(values) is None and any("," in one or "." in one for one in values)
-        elsewhere = self._elsewhere if open_ else None
-        return decimal_mark(values, elsewhere=elsewhere, separator=self._separator)
 
 
 def _lines(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -164,7 +152,9 @@ def _wrong_length(line: int, got: int, expected: int, separator: str) -> str:
     return f"line {line} has {fields}, expected {expected} as in the header; {advice}"
 
 
-def _column(values: Sequence[str], marks: _Marks) -> npt.ArrayLike:
+def _column(
+    values: Sequence[str], elsewhere: Callable[[], Mark | None], separator: str
+) -> npt.ArrayLike:
     """The values as numbers or booleans where all are, else as text; NaN where one is missing."""
     present = [value for value in values if value not in _MISSING]
     if all(value in _TRUTHS for value in present):
@@ -179,7 +169,7 @@ def _column(values: Sequence[str], marks: _Marks) -> npt.ArrayLike:
         return filled
     if not (is_text or is_dubious(present)):
         return found
-    mark = marks.of(present)
+    mark = decimal_mark(present, elsewhere=elsewhere, separator=separator)
     if mark is None:
         return filled
     plain = [in_points(one, mark) if isinstance(one, str) else one for one in filled]

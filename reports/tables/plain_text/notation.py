@@ -7,7 +7,7 @@ the table; where neither does, the text stays text, and whoever asks for numbers
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 Mark = Literal[".", ","]
@@ -52,12 +52,16 @@ def shown_mark(values: Iterable[str]) -> Mark | None:
 
 
 def decimal_mark(
-    values: Sequence[str], *, elsewhere: Mark | None = None, separator: str = ""
+    values: Sequence[str],
+    *,
+    elsewhere: Callable[[], Mark | None] = lambda: None,
+    separator: str = "",
 ) -> Mark | None:
     """The mark before decimals in a column; None where it may be either.
 
-    `elsewhere` is the mark that other columns show. A comma between what might be thousands is
-    one where commas also separate the columns, or where smaller numbers stand without.
+    `elsewhere` tells the mark that other columns show, which takes long in a large table. A comma
+    between what might be thousands is one where commas also separate the columns, or where smaller
+    numbers stand without.
     """
     shown = shown_mark(values)
     if shown is not None:
@@ -68,8 +72,9 @@ def decimal_mark(
         return "."
     if commas and points:
         return None
-    if elsewhere == "," or (commas and elsewhere == "."):
-        return elsewhere
+    told = elsewhere()
+    if told == "," or (commas and told == "."):
+        return told
     plain = [found for found in map(_PLAIN.fullmatch, values) if found]
     small = all(len(found["digits"]) <= 3 for found in plain)
     if commas:

@@ -1,12 +1,11 @@
 """Reads tables that were made for people: Markdown and other pipes, and columns under each other.
 
-Their fields are found here; what a field says is for `reports.tables.plain_text.delimited`.
+Their fields are found here; what a field says is for `reports.tables.plain_text.delimited`. A
+TableError says which line does not fit.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
@@ -14,7 +13,7 @@ from itertools import groupby, pairwise
 import pandas as pd
 
 from reports.tables.columns import TableError
-from reports.tables.plain_text.delimited import read_delimited
+from reports.tables.plain_text.delimited import table_of
 
 _PIPE = re.compile(r"(?<!\\)\|")
 _RULE = frozenset("|+-=: \t")
@@ -32,14 +31,8 @@ def has_pipes(text: str) -> bool:
 
 
 def read_pipes(text: str) -> pd.DataFrame:
-    """The table with pipes between its columns, as in Markdown, psql or a grid of tabulate.
-
-    Raises:
-        TableError: there are two such tables, a line has more or fewer fields than the header, or
-            a name occurs twice.
-
-    """
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1)]
+    """The table with pipes between its columns, as in Markdown, psql or a grid of tabulate."""
+    lines = enumerate(text.splitlines(), start=1)
     blocks = [
         [(number, line) for number, line in block if not _is_rule(line)]
         for inside, block in groupby(lines, lambda line: "|" in line[1] or _is_rule(line[1]))
@@ -61,7 +54,7 @@ def read_pipes(text: str) -> pd.DataFrame:
                 f"line {number} has {len(fields)} fields, expected {width} as in the header; "
                 "give every line as many"
             )
-    return _table([fields for _, fields in rows])
+    return table_of(rows[0][1], [fields for _, fields in rows[1:] if any(fields)])
 
 
 def read_aligned(text: str) -> pd.DataFrame | None:
@@ -69,15 +62,10 @@ def read_aligned(text: str) -> pd.DataFrame | None:
 
     Columns may have two spaces between them, or one if no name or value has any. A column of row
     numbers without a name, as pandas prints it, is left out.
-
-    Raises:
-        TableError: a line has more or fewer fields than those above it, or a name occurs twice.
-
     """
-    numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [
         (number, line)
-        for number, line in numbered
+        for number, line in enumerate(map(str.strip, text.splitlines()), start=1)
         if not set(line) <= _RULE and not _SUMMARY.fullmatch(line)
     ]
     torn = None
@@ -87,7 +75,7 @@ def read_aligned(text: str) -> pd.DataFrame | None:
             rows = [one for one in lines[start + 1 :] if not one[1].startswith("#")]
             fitting = _fitting(header, [line for _, line in rows], split)
             if fitting and fitting == len(rows):
-                return _table([header, *(split(line)[-len(header) :] for _, line in rows)])
+                return table_of(header, [split(line)[-len(header) :] for _, line in rows])
             if fitting and torn is None:
                 number, line = rows[fitting]
                 torn = TableError(
@@ -119,25 +107,12 @@ def _begins_number(field: str) -> bool:
 
 
 def _is_rule(line: str) -> bool:
-    stripped = line.strip()
-    return (
-        set(stripped) <= _RULE
-        and bool(set("-=") & set(stripped))
-        and bool(set("|+") & set(stripped))
-    )
+    signs = set(line.strip())
+    return signs <= _RULE and not signs.isdisjoint("-=") and not signs.isdisjoint("|+")
 
 
 def _cells(line: str) -> list[str]:
-    fields = [field.strip().replace("\\|", "|") for field in _PIPE.split(line.strip())]
-    if line.strip().startswith("|"):
-        fields = fields[1:]
-    if line.strip().endswith("|"):
-        fields = fields[:-1]
+    line = line.strip()
+    fields = _PIPE.split(line)[line.startswith("|") : -1 if line.endswith("|") else None]
     # Bold numbers are numbers.
-    return [field.strip("*`").strip() for field in fields]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> pd.DataFrame:
-    lines = io.StringIO()
-    csv.writer(lines, delimiter="\t", lineterminator="\n").writerows(rows)
-    return read_delimited(lines.getvalue())
+    return [field.strip().replace("\\|", "|").strip("*`").strip() for field in fields]

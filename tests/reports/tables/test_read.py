@@ -10,8 +10,7 @@ import pytest
 from attnscale.__main__ import main
 from bench.records import CorruptRecordWarning
 from reports.tables import formats, read
-from reports.tables.columns import TableError, measured_rows, numbers
-from reports.tables.formats import ForeignTextWarning
+from reports.tables.columns import TableError, TableWarning, measured_rows, numbers
 from reports.tables.read import Table, read_table, read_tables
 
 Make = Callable[..., dict[str, Any]]
@@ -94,7 +93,7 @@ def test_text_in_other_encodings_is_read(tmp_path: Path) -> None:
     path.write_bytes("n,time (µs)\n3,0.5\n".encode("utf-16"))
     assert list(read_table(path).frame.columns) == ["n", "time (µs)"]
     path.write_bytes("n,time (µs)\n3,0.5\n".encode("latin-1"))
-    with pytest.warns(ForeignTextWarning, match=r"line 1 is not UTF-8 \(byte 0xb5\)"):
+    with pytest.warns(TableWarning, match=r"line 1 is not UTF-8 \(byte 0xb5\)"):
         assert list(read_table(path).frame.columns) == ["n", "time (µs)"]
 
 

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from reports.tables.benchmarks.asv import asv_contents, is_asv
-from reports.tables.benchmarks.rows import LeftOutWarning
-from reports.tables.columns import TableError
+from reports.tables.columns import TableError, TableWarning
 from reports.tables.read import read_table
 
 SIZES = ["64", "128"]
@@ -72,7 +71,7 @@ def test_a_folder_names_its_parameters_and_its_latest_commit_counts(tmp_path: Pa
         entry = {"a.time_x": [[time], [["64"]]]}
         (tmp_path / "lab" / f"{name}.json").write_text(json.dumps(results(entry, date=date)))
     for folder in (tmp_path, tmp_path / "lab"):
-        with pytest.warns(LeftOutWarning, match="the results of 1 other commits left out"):
+        with pytest.warns(TableWarning, match="the results of 1 other commits left out"):
             table = read_table(folder)
         assert table.frame[["n", "time_s"]].to_numpy().tolist() == [[64, 0.5]]
         assert table.parameters == ("n",)

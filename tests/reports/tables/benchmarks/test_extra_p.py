@@ -6,8 +6,7 @@ import pytest
 
 from reports.tables.benchmarks.extra_p import extra_p_text_contents
 from reports.tables.columns import TableError
-from reports.tables.contents import Contents
-from reports.tables.documents import read_json
+from reports.tables.formats import read_json
 
 TEXT = """# two parameters
 PARAMETER n
@@ -70,7 +69,7 @@ def as_json() -> str:
     ids=["lines", "talpas", "json"],
 )
 def test_its_other_formats_say_the_same(text: str) -> None:
-    contents: Contents = read_json(text)
+    contents = read_json(text)
     assert contents.frame[["n", "d", "time"]].to_numpy().tolist() == [[64, 8, 1], [64, 8, 2]]
     assert contents.parameters == ("n", "d")
 

@@ -7,7 +7,7 @@ from reports.tables.benchmarks.pytest_benchmark import (
     benchmark_contents,
     is_benchmark_json,
 )
-from reports.tables.benchmarks.rows import LeftOutWarning
+from reports.tables.columns import TableWarning
 
 RAW = [0.25, 0.125, 0.5]
 
@@ -200,7 +200,7 @@ def test_only_numbers_are_parameters_of_size() -> None:
 def test_a_case_of_ours_tells_its_sizes_itself_and_silences_the_others() -> None:
     case = {"implementation": "sdpa", "seq_len": 128, "d_model": 64}
     document = {"benchmarks": [benchmark(n=7) | {"extra_info": case}, benchmark("test_other", k=3)]}
-    with pytest.warns(LeftOutWarning, match=r"1 benchmarks .* test_other\[3\]"):
+    with pytest.warns(TableWarning, match=r"1 benchmarks .* test_other\[3\]"):
         found = benchmark_contents(document)
     (row,) = found.frame.to_dict("records")
     assert row.items() >= case.items()
@@ -221,7 +221,7 @@ def test_cases_of_ours_are_told_from_others_without_comparing_them() -> None:
     case = {"implementation": "sdpa", "seq_len": 128}
     entries = [Incomparable(benchmark(n=n) | {"extra_info": case}) for n in (7, 11)]
     others = [Incomparable(benchmark("test_other", k=k)) for k in (3, 5)]
-    with pytest.warns(LeftOutWarning, match=r"2 benchmarks .* test_other\[3\], test_other\[5\]$"):
+    with pytest.warns(TableWarning, match=r"2 benchmarks .* test_other\[3\], test_other\[5\]$"):
         assert len(rows(*others, *entries)) == 2
 
 

@@ -15,7 +15,6 @@ from reports.tables.benchmarks.pytest_ids import shared_part
         (["sort0-1024"], [[1024, 0]], "sort0"),
         (["64"], [[64]], ""),
         ([""], [[]], ""),
-        ([], [], ""),
     ],
 )
 def test_what_other_parameters_wrote_is_no_part_of_a_name(

@@ -46,7 +46,7 @@ def test_a_mark_is_shown_where_it_can_be_nothing_else(values: list[str], mark: s
 def test_what_a_column_does_not_show_is_told_by_the_table_or_left_open(
     values: list[str], elsewhere: str | None, separator: str, mark: str | None
 ) -> None:
-    assert decimal_mark(values, elsewhere=elsewhere, separator=separator) == mark
+    assert decimal_mark(values, elsewhere=lambda: elsewhere, separator=separator) == mark
 
 
 def test_a_table_shows_a_mark_if_its_columns_do_not_differ() -> None:
