@@ -19,18 +19,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from implementations.block_passes import Forward, Plan, backward
-from implementations.blocks import (
-    Masking,
-    cut,
-    refuse_mask_gradient,
-    working_dtype,
-)
-from implementations.masking import (
-    check_arguments,
-    expand_mask,
-    refuse_dropout,
-    resolve_scale,
-)
+from implementations.blocks import Masking, cut, refuse_mask_gradient, working_dtype
+from implementations.masking import check_arguments, expand_mask, refuse_dropout, resolve_scale
 
 NAME = "a core that recomputes its blocks"
 # With so many scores the calls from Python take as long as the passes that blocks save.
@@ -42,12 +32,12 @@ def attend_blockwise(
     key: Tensor,
     value: Tensor,
     *,
-    attn_mask: Tensor | None,
-    dropout_p: float,
-    is_causal: bool,
-    scale: float | None,
     fewest_rows: int,
     keys_per_block: int | None,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 

@@ -8,20 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.checks import tables
 from bench.checks.results import LOST, CheckResult, summary
 from bench.checks.run_in_worker import CASE_LIMIT_S, Checker
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases, first_of_each
 from bench.checks.snippet import snippet
-from bench.checks.tables import (
-    LEGEND,
-    agreement_table,
-    checks_table,
-    failure_lines,
-    remarks,
-    unsupported_reasons,
-    wide_console,
-)
 from bench.machine.environment import usable_cores
 from bench.plan.plan import PlanError
 from bench.plan.request import check_device
@@ -58,26 +50,23 @@ class Verified:
 
     def print(self, console: Console) -> None:
         """The matrix, what failed and how to see it again, what is unsupported and why."""
-        console = wide_console(console)
-        console.print(checks_table(self.results))
+        console = tables.wide_console(console)
+        console.print(tables.checks_table(self.results))
 
-        def say(text: str) -> None:
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+        def say(*lines: str) -> None:
+            for line in lines:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-        say(LEGEND)
-        table = agreement_table(self.results, self.dtypes[0])
+        say(tables.LEGEND)
+        table = tables.agreement_table(self.results, self.dtypes[0])
         if table is not None:
             say("")
             console.print(table)
-        for line in (*failure_lines(self.results), *self.hints, *remarks(self.results)):
-            say(line)
-        for line in unsupported_reasons(self.results):
-            say(f"unsupported: {line}")
+        say(*tables.failure_lines(self.results), *self.hints, *tables.remarks(self.results))
+        say(*(f"unsupported: {reason}" for reason in tables.unsupported_reasons(self.results)))
         for result, code in self.reproductions:
-            say(
-                f"\nThe smallest failing case found for {result.implementation}; paste to see it:\n"
-            )
-            say(code)
+            name = result.implementation
+            say(f"\nThe smallest failing case found for {name}; paste to see it:\n", code)
         counts = ", ".join(f"{number} {name}" for name, number in summary(self.results).items())
         say(f"\n{len(self.results)} checks: {counts}")
 

@@ -13,8 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.checks.probes.gradients import WHERE_ASKED
-from bench.checks.probes.trial import GRADIENTS
+from bench.checks.probes.trial import GRADIENTS, WHERE_ASKED
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
 from bench.checks.traits import FEATURES, KINDS, PROMISED, Kind, dtype

@@ -75,7 +75,7 @@ def verify_case(
     if changes:
         results.append(trial.failed("global_state", f"changed {' and '.join(changes)}"))
     elif case.probe == "state" and {one.status for one in results} == {"pass"}:
-        results.append(trial.passed("global_state"))
+        results.append(trial.result("global_state", "pass"))
     return results
 
 
@@ -83,18 +83,14 @@ def unsupported_reason(implementation: Implementation, case: CheckCase) -> str |
     """Why the implementation does not take the situation, by what it declares; None if it does."""
     # A missing backward pass narrows what is checked; it does not excuse the forward pass.
     reason = implementation.unsupported(case.to_forward().case)
-    if (
-        reason is None
-        and len(case.leading) != 2
-        and Feature.LEADING_DIMS not in implementation.supports
+    if reason is not None:
+        return reason
+    dimensions = "takes (batch, num_heads, rows, head_dim) only"
+    for needed, feature, why in (
+        (len(case.leading) != 2, Feature.LEADING_DIMS, dimensions),
+        (case.probe == "dropout", Feature.DROPOUT, "does not take dropout_p"),
+        (case.scale is not None, Feature.SCALE, "does not take scale"),
     ):
-        reason = f"{implementation.name} takes (batch, num_heads, rows, head_dim) only"
-    if (
-        reason is None
-        and case.probe == "dropout"
-        and Feature.DROPOUT not in implementation.supports
-    ):
-        reason = f"{implementation.name} does not take dropout_p"
-    if reason is None and case.scale is not None and Feature.SCALE not in implementation.supports:
-        reason = f"{implementation.name} does not take scale"
-    return reason
+        if needed and feature not in implementation.supports:
+            return f"{implementation.name} {why}"
+    return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Unpack
 
 from torch import Tensor
 
 from bench.checks.results import CheckResult
 from bench.checks.run_situation import verify_case
 from bench.checks.situation import CheckCase, Probe
-from implementations.interface import Implementation
+from implementations.interface import Implementation, Options
 from implementations.masking import resolve_scale
 from implementations.oracle import full_mask
 
@@ -58,18 +59,11 @@ def shrink(
 def _right(implementation: Implementation) -> Implementation:
     """The formula itself as a kernel, for what the implementation claims to compute."""
 
-    def formula(
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-    ) -> Tensor:
-        mask = full_mask(query, key, attn_mask, is_causal)
-        return implementation.oracle(query, key, value, mask, resolve_scale(query, scale))
+    def formula(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
+        causal = options.get("is_causal", False)
+        mask = full_mask(query, key, options.get("attn_mask"), causal)
+        scale = resolve_scale(query, options.get("scale"))
+        return implementation.oracle(query, key, value, mask, scale)
 
     return replace(implementation, fn=formula)
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, of_an_output
+from bench.checks.probes.trial import GRADIENTS, Trial, gradients_of, leaves_of, probe
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
 
@@ -59,9 +58,11 @@ LAWS = (
 )
 
 
-@of_an_output
-def check_scaling(trial: Trial, inputs: Inputs, plain: Tensor) -> Iterator[CheckResult]:
+@probe
+def check_scaling(trial: Trial) -> Iterator[CheckResult]:
     """Each law for each power of two; then inputs that are all small, against the reference."""
+    inputs = trial.inputs()
+    trial.formed(trial.forward(inputs), inputs)
     base = _quantities(trial, inputs)
     for law in LAWS:
         yield _judged(trial, law, inputs, base)
@@ -84,7 +85,7 @@ def _judged(trial: Trial, law: Law, inputs: Inputs, base: dict[str, Tensor]) -> 
             reason = f"{law.words} times 2^{exponent} do not give {name} times 2^{power}"
             expected = base[name].cpu().double()
             found.append(trial.compared(law.check, restored, expected, allowed, reason))
-    return max(found, key=lambda one: (one.bad, one.ratio or 0.0))
+    return max(found, key=CheckResult.severity)
 
 
 def _small(trial: Trial, inputs: Inputs) -> CheckResult:
@@ -101,7 +102,7 @@ def _small(trial: Trial, inputs: Inputs) -> CheckResult:
         reason = f"{name} of inputs that are all small"
         restored = unit * actual.cpu().double()
         found.append(trial.compared("small_inputs", restored, value, allowed, reason))
-    return max(found, key=lambda one: (one.bad, one.ratio or 0.0))
+    return max(found, key=CheckResult.severity)
 
 
 def _scaled(inputs: Inputs, powers: dict[str, int], exponent: int) -> Inputs:
