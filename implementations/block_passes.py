@@ -16,15 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from implementations.blocks import (
-    HOSTS,
-    Cut,
-    Masking,
-    Scratch,
-    Tile,
-    accumulate_,
-    accumulator,
-)
+from implementations.blocks import HOSTS, Cut, Masking, Scratch, Tile, accumulate_, accumulator
 
 LOG2_E = math.log2(math.e)
 
@@ -161,7 +153,7 @@ class Forward:
     def _score(
         self, tile: Tile, rows: Tensor, start: int, stop: int, less: Tensor | None
     ) -> Tensor:
-        scores = self._scores.block(tile.num_heads, tile.num_rows, stop - start)
+        scores = self._scores.block(*tile.shape, stop - start)
         keys = self._keys.widened(tile.keys(self._key, start, stop))
         return _score_(scores, rows, keys, less, self._plan, tile, start)
 
@@ -255,8 +247,7 @@ def backward(
             keys = of_keys.widened(tile.keys(key, start, stop))
             values = of_values.widened(tile.keys(value, start, stop))
             block_rows, block_upstream = rows[:, seeing], upstream[:, seeing]
-            shape = (part.num_heads, part.num_rows, stop - start)
-            weights, grads = (_by_columns(memory, shape, cut) for memory in memories)
+            weights, grads = (_by_columns(one, cut, *part.shape, stop - start) for one in memories)
             shift, log = (None if one is None else one[:, seeing] for one in (less, log_sum))
             _weigh_(_score_(weights, block_rows, keys, shift, plan, part, start), plan, log)
             accumulate_(tile.keys(grad_value, start, stop), weights.mT, block_upstream)
@@ -268,12 +259,11 @@ def backward(
     return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype)
 
 
-def _by_columns(memory: Scratch, shape: tuple[int, int, int], cut: Cut) -> Tensor:
+def _by_columns(memory: Scratch, cut: Cut, heads: int, rows: int, columns: int) -> Tensor:
     """A block of the shape, column after column in memory, but for half precision.
 
     There the scores must be rounded as they were forward, which the order may change.
     """
-    heads, rows, columns = shape
     if cut.working != cut.summing:
-        return memory.block(*shape)
+        return memory.block(heads, rows, columns)
     return memory.block(heads, columns, rows).mT

@@ -20,6 +20,7 @@ from bench.checks.probes.trial import Trial
 from bench.checks.probes.values import check_output, check_values
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
+from bench.process.answers import one_line
 from bench.process.global_state import RANDOM, restored_state
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 
@@ -67,7 +68,7 @@ def verify_case(
             results += trial.unsupported(["output"], str(problem) or type(problem).__name__)
         except (Exception, SystemExit) as problem:
             if NOT_THERE in str(problem):
-                results += trial.unsupported(["output"], str(problem).partition("\n")[0])
+                results += trial.unsupported(["output"], one_line(problem))
             else:
                 results.append(trial.raised("output", problem))
     if case.probe == "dropout" and RANDOM in changes:
@@ -82,7 +83,7 @@ def verify_case(
 def unsupported_reason(implementation: Implementation, case: CheckCase) -> str | None:
     """Why the implementation does not take the situation, by what it declares; None if it does."""
     # A missing backward pass narrows what is checked; it does not excuse the forward pass.
-    reason = implementation.unsupported(case.to_forward().case)
+    reason = implementation.unsupported(case.under(pass_="forward").case)
     if reason is not None:
         return reason
     dimensions = "takes (batch, num_heads, rows, head_dim) only"

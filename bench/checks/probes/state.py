@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
@@ -178,7 +177,7 @@ def _turns(trial: Trial) -> Iterator[Turn]:
 def _mask_turns(trial: Trial) -> Iterator[Turn]:
     """A mask of other contents in the same memory."""
     for kind in _mask_kinds(trial):
-        masked = replace(trial, case=_changed(trial.case, mask=kind))
+        masked = replace(trial, case=trial.case.under(mask=kind))
         inputs = masked.inputs()
         assert inputs.attn_mask is not None
         try:
@@ -215,9 +214,9 @@ def _training_turns(trial: Trial, other: Inputs) -> Iterator[Turn]:
 def _variants(trial: Trial) -> Iterator[tuple[str, CheckCase]]:
     base, supports = trial.case, trial.implementation.supports
     if Feature.CAUSAL in supports:
-        yield "a causal call", _changed(base, is_causal=True)
+        yield "a causal call", base.under(is_causal=True)
     for kind in _mask_kinds(trial):
-        masked = _changed(base, mask=kind)
+        masked = base.under(mask=kind)
         yield f"a {kind} mask", masked
         flipped = ("attn_mask = attn_mask.flip(0)",)
         yield f"another {kind} mask", replace(masked, prepare=flipped)
@@ -227,10 +226,6 @@ def _variants(trial: Trial) -> Iterator[tuple[str, CheckCase]]:
         yield "a longer call", base.resized(seq_len=base.case.seq_len + 32, key_len=97)
         yield "a shorter call", base.resized(seq_len=3, key_len=2)
     yield "a single item", base.resized(leading=(1, 1))
-
-
-def _changed(base: CheckCase, **conditions: Any) -> CheckCase:
-    return replace(base, case=replace(base.case, **conditions))
 
 
 def _mask_kinds(trial: Trial) -> list[str]:

@@ -15,6 +15,7 @@ from bench.checks.error_bound import Expected, expect
 from bench.checks.recipe import build
 from bench.checks.results import CheckResult, Status
 from bench.checks.situation import CheckCase
+from bench.process.answers import one_line
 from bench.timing.inputs import Inputs, differentiate
 from implementations.interface import Feature, Implementation, Layout, UnsupportedCaseError
 from implementations.oracle import QUANTITIES, Oracle, largest_error
@@ -220,8 +221,8 @@ def _expect(inputs: Inputs, case: CheckCase, oracle: Oracle) -> Expected:
 
 def leaves_of(inputs: Inputs, asked: Collection[str] = GRADIENTS) -> Leaves:
     """Query, key and value as views that share the storage; those asked for require a gradient."""
-    named = {"query": inputs.query, "key": inputs.key, "value": inputs.value}
-    return tuple(t.detach().requires_grad_(f"grad_{name}" in asked) for name, t in named.items())
+    given = {"query": inputs.query, "key": inputs.key, "value": inputs.value}
+    return tuple(t.detach().requires_grad_(f"grad_{name}" in asked) for name, t in given.items())
 
 
 def gradients_of(
@@ -275,5 +276,5 @@ def shared_memory(output: Tensor, inputs: Inputs) -> str | None:
 
 def what_was_raised(problem: BaseException) -> str:
     """An exception in one line."""
-    first = str(problem).strip().partition("\n")[0][:300]
-    return f"raised {type(problem).__name__}" + (f": {first}" if first else "")
+    said = one_line(problem)
+    return f"raised {type(problem).__name__}" + (f": {said}" if said else "")

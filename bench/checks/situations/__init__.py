@@ -8,7 +8,6 @@ and a failure prints them, so that what a reader pastes is what the gate ran.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -39,7 +38,7 @@ def check_cases(
     """
     allowed = None if masks is None else set(masks)
     return [
-        replace(one, case=replace(one.case, dtype=dtype, device=device, pass_=pass_))
+        one.under(dtype=dtype, device=device, pass_=pass_)
         for dtype, pass_ in product(dtypes, passes)
         for one in _situations(dtype, device)
         if allowed is None or (one.case.mask, one.case.is_causal) in allowed
