@@ -114,19 +114,10 @@ def in_this_layout(specs: Sequence[str], layout: str) -> list[str]:
     """
     if not specs and layout != LAYOUTS[0]:
         raise CatalogueError(f"--layout {layout}: expected --impl beside it, got none")
-    return [with_layout(spec, layout) for spec in specs]
-
-
-def with_layout(spec: str, layout: str) -> str:
-    """A spec that says which layout its kernel takes.
-
-    Raises:
-        CatalogueError: there is no such layout.
-
-    """
     if layout not in LAYOUTS:
         raise CatalogueError(f"--layout: expected {' or '.join(LAYOUTS)}, got {layout!r}")
-    return spec if layout == LAYOUTS[0] or spec.endswith("]") else f"{spec}[{layout}]"
+    plain = layout == LAYOUTS[0]
+    return [spec if plain or spec.endswith("]") else f"{spec}[{layout}]" for spec in specs]
 
 
 def from_function(

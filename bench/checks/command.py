@@ -21,7 +21,7 @@ from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
 from implementations.case import DTYPES, PASSES
 from implementations.interface import Implementation
-from implementations.specs import in_layout, with_layout
+from implementations.specs import in_layout, in_this_layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +112,13 @@ class Verification:
             found += checker.compare(chosen, found, dtypes=dtypes, device=device)
             hints = [_hint(one, found, cases, checker) for one in chosen]
             failures = [(one, checker.smallest_failure(one, found)) for one in chosen]
-        return Verified(
-            results=found,
-            dtypes=dtypes,
-            reproductions=[
-                (smallest, snippet(one, smallest, seed=self.seed))
-                for one, smallest in failures
-                if smallest is not None
-            ],
-            hints=[hint for hint in hints if hint is not None],
-        )
+        shown = [
+            (smallest, snippet(one, smallest, seed=self.seed))
+            for one, smallest in failures
+            if smallest is not None
+        ]
+        told = [hint for hint in hints if hint is not None]
+        return Verified(results=found, dtypes=dtypes, reproductions=shown, hints=told)
 
 
 def _hint(
@@ -142,7 +139,8 @@ def _hint(
     if not bad or lost or implementation.declared or implementation.layout != "bhsd":
         return None
     turned = in_layout(implementation, "bshd")
-    turned = replace(turned, spec=with_layout(implementation.spec, "bshd"))
+    (spec,) = in_this_layout([implementation.spec], "bshd")
+    turned = replace(turned, spec=spec)
     plain = [one for one in cases if one.name.startswith("plain")]
     if any(one.status != "pass" for one in checker.check([turned], plain)):
         return None

@@ -13,7 +13,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bench.checks.error_bound import Expected
 from bench.checks.probes.trial import Trial, gradients_of, leaves_of, probe, same
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
@@ -133,9 +132,9 @@ def _linear(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
     """f(2 v - u) = 2 f(v) - f(u)."""
     other = replace(inputs, value=trial.inputs(1).value)
     mixed = replace(inputs, value=2 * inputs.value - other.value)
-    sides = [(mixed, 1.0), (inputs, -2.0), (other, 1.0)]
-    outputs = [trial.forward(mixed), output, trial.forward(other)]
-    return _balance(trial, "linear_in_value", sides, outputs, "the output is not linear in value")
+    mixed_output, other_output = trial.forward(mixed), trial.forward(other)
+    sides = [(1.0, mixed, mixed_output), (-2.0, inputs, output), (1.0, other, other_output)]
+    return _balance(trial, "linear_in_value", sides, "the output is not linear in value")
 
 
 def _permuted(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
@@ -164,25 +163,19 @@ def _unchanged(trial: Trial, check: str, before: Tensor, after: Tensor, reason: 
 def _scores_shifted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
     """A vector added to every key adds a constant to every row of scores."""
     shifted = replace(inputs, key=inputs.key + inputs.key[..., :1, :])
-    outputs = [trial.forward(shifted), output]
+    sides = [(1.0, shifted, trial.forward(shifted)), (-1.0, inputs, output)]
     reason = "adding a constant to a row of scores changes the output"
-    return _balance(trial, "scores_shifted", [(shifted, 1.0), (inputs, -1.0)], outputs, reason)
+    return _balance(trial, "scores_shifted", sides, reason)
 
 
 def _balance(
-    trial: Trial,
-    check: str,
-    sides: list[tuple[Inputs, float]],
-    outputs: list[Tensor],
-    reason: str,
+    trial: Trial, check: str, sides: list[tuple[float, Inputs, Tensor]], reason: str
 ) -> CheckResult:
     """Whether a weighted sum of outputs is what it is in float64, where rounded inputs count."""
-    expected: list[Expected] = [trial.expect(inputs) for inputs, _ in sides]
-    factors = [factor for _, factor in sides]
-    exact, actual = torch.zeros(()).double(), torch.zeros(()).double()
-    allowed = 0.0
-    for factor, one, output in zip(factors, expected, outputs, strict=True):
-        exact = exact + factor * one.values["output"]
+    exact, actual, allowed = torch.zeros(()).double(), torch.zeros(()).double(), 0.0
+    for factor, inputs, output in sides:
+        expected = trial.expect(inputs)
+        exact = exact + factor * expected.values["output"]
         actual = actual + factor * output.detach().cpu().double()
-        allowed += abs(factor) * one.allowed["output"]
+        allowed += abs(factor) * expected.allowed["output"]
     return trial.compared(check, actual, exact, allowed, reason)

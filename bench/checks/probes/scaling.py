@@ -10,7 +10,8 @@ something in a narrower dtype does not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -26,8 +27,7 @@ SMALL = {"float64": -100, "float32": -24, "bfloat16": -24}
 WITHOUT_GRADIENTS, WITH_THEM = "output", "output where gradients are asked for"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Law:
+class Law(NamedTuple):
     """What is multiplied by which power of 2^k, and what must come out multiplied by which."""
 
     check: str
@@ -36,25 +36,13 @@ class Law:
     words: str
 
 
+UPSTREAM = {"grad_query": 1, "grad_key": 1, "grad_value": 1}
+VALUES = {WITHOUT_GRADIENTS: 1, WITH_THEM: 1, "grad_query": 1, "grad_key": 1}
+SCORES = {"grad_query": -1, "grad_key": 1}
 LAWS = (
-    Law(
-        check="values_scaled",
-        given={"value": 1},
-        gives={WITHOUT_GRADIENTS: 1, WITH_THEM: 1, "grad_query": 1, "grad_key": 1},
-        words="values",
-    ),
-    Law(
-        check="upstream_scaled",
-        given={"grad_output": 1},
-        gives={"grad_query": 1, "grad_key": 1, "grad_value": 1},
-        words="upstream gradients",
-    ),
-    Law(
-        check="scores_kept",
-        given={"query": 1, "key": -1},
-        gives={"grad_query": -1, "grad_key": 1},
-        words="queries, and keys divided,",
-    ),
+    Law("values_scaled", {"value": 1}, VALUES, "values"),
+    Law("upstream_scaled", {"grad_output": 1}, UPSTREAM, "upstream gradients"),
+    Law("scores_kept", {"query": 1, "key": -1}, SCORES, "queries, and keys divided,"),
 )
 
 
