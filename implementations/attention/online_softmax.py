@@ -8,23 +8,20 @@ the sums of the weights, and of their products with the values, go on from block
 
 from __future__ import annotations
 
-from typing import Unpack
-
-from torch import Tensor
-
 from implementations.attention._compiled import compiled
-from implementations.blockwise import attend_blockwise
-from implementations.interface import ALL_FEATURES, Feature, Implementation, Options
+from implementations.blockwise import blockwise_core
+from implementations.interface import ALL_FEATURES, Feature, Implementation
 
 # Long enough that the product with the values is as fast as a BLAS can be.
 KEYS_PER_BLOCK = 512
 
 
-def online_softmax(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
-    """Equal to `scaled_dot_product_attention`, and raises what `attend_blockwise` raises."""
+def _blocks(is_causal: bool) -> tuple[int, int | None]:
     # Under the causal mask half of the last block of each row is computed in vain.
-    keys = KEYS_PER_BLOCK // 2 if options.get("is_causal") else KEYS_PER_BLOCK
-    return attend_blockwise(query, key, value, fewest_rows=1, keys_per_block=keys, **options)
+    return 1, KEYS_PER_BLOCK // 2 if is_causal else KEYS_PER_BLOCK
+
+
+online_softmax = blockwise_core(_blocks)
 
 
 IMPLEMENTATION = Implementation(

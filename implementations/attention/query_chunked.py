@@ -7,23 +7,21 @@ workspace is O(n). The backward pass computes the weights of a block again inste
 
 from __future__ import annotations
 
-from typing import Unpack
-
 import torch
-from torch import Tensor
 
 from implementations.attention._compiled import compiled
-from implementations.blockwise import attend_blockwise
-from implementations.interface import ALL_FEATURES, Feature, Implementation, Options
+from implementations.blockwise import blockwise_core
+from implementations.interface import ALL_FEATURES, Feature, Implementation
 
 # With fewer a BLAS does not reach its full rate, even where their scores fit no cache.
 ROWS_PER_THREAD = 256
 
 
-def query_chunked(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
-    """Equal to `scaled_dot_product_attention`, and raises what `attend_blockwise` raises."""
-    rows = ROWS_PER_THREAD * torch.get_num_threads()
-    return attend_blockwise(query, key, value, fewest_rows=rows, keys_per_block=None, **options)
+def _blocks(is_causal: bool) -> tuple[int, int | None]:
+    return ROWS_PER_THREAD * torch.get_num_threads(), None
+
+
+query_chunked = blockwise_core(_blocks)
 
 
 IMPLEMENTATION = Implementation(
