@@ -16,15 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from implementations.blocks import (
-    HOSTS,
-    Cut,
-    Masking,
-    Scratch,
-    Tile,
-    accumulate_,
-    accumulator,
-)
+from implementations.blocks import HOSTS, Cut, Masking, Scratch, Tile, accumulate_, accumulator
 
 LOG2_E = math.log2(math.e)
 
@@ -48,6 +40,31 @@ class Plan:
             part = self.masking.seeing(tile, start)
             seeing = slice(part.rows.start - tile.rows.start, None)
             yield part, seeing, start, min(start + self.cut.keys, last)
+
+    def score_(
+        self, block: Tensor, rows: Tensor, keys: Tensor, less: Tensor | None, tile: Tile, start: int
+    ) -> Tensor:
+        """Fill a block with its masked scores, less something of each row.
+
+        The block is (num_heads, num_rows, keys from start on). Its unit is log 2, but where a mask
+        is added, whose lowest numbers have no room for log₂e.
+        """
+        # Rounded scores must be the same forward and backward, and what is large must cancel: so
+        # only where nothing is added to the scores, or rounded to half, this costs no pass.
+        adds = self.masking.adds
+        fused = less if self.cut.working == self.cut.summing and not adds else None
+        factor = self.scale if adds else self.scale * LOG2_E
+        _multiply(block, rows, keys.mT, factor=factor, less=fused)
+        self.masking.apply_(block, tile, start)
+        return block if less is fused or less is None else block.sub_(less)
+
+    def weigh_(self, scores: Tensor, log_sum: Tensor | None) -> Tensor:
+        """Turn scores into weights: 2^(s - log_sum)."""
+        if self.masking.adds:
+            scores.mul_(LOG2_E)
+        if log_sum is not None:
+            scores.sub_(log_sum)
+        return scores.exp2_()
 
 
 class Forward:
@@ -124,8 +141,8 @@ class Forward:
             known, added = highest[:, seeing], sums[:, seeing]
             higher = torch.maximum(known, scores.amax(dim=-1, keepdim=True))
             shift = higher.masked_fill(higher == -math.inf, 0.0)
-            added.mul_(_weigh_(known.sub_(shift).to(sums.dtype), plan, None))
-            weights = _weigh_(scores.sub_(shift), plan, None)
+            added.mul_(plan.weigh_(known.sub_(shift).to(sums.dtype), None))
+            weights = plan.weigh_(scores.sub_(shift), None)
             added.add_(weights.sum(dim=-1, keepdim=True, dtype=sums.dtype))
             known.copy_(higher)
         empty = highest == -math.inf
@@ -146,7 +163,7 @@ class Forward:
         sums = total.new_zeros((*total.shape[:-1], 1), dtype=plan.cut.summing)
         for part, seeing, start, stop in plan.blocks(tile, self._key.shape[-2]):
             less, log = (None if one is None else one[:, seeing] for one in (shift, log_sum))
-            weights = _weigh_(self._score(part, rows[:, seeing], start, stop, less), plan, log)
+            weights = plan.weigh_(self._score(part, rows[:, seeing], start, stop, less), log)
             if log is None:
                 sums[:, seeing].add_(weights.sum(dim=-1, keepdim=True, dtype=sums.dtype))
             values = self._values.widened(tile.keys(self._value, start, stop))
@@ -161,42 +178,9 @@ class Forward:
     def _score(
         self, tile: Tile, rows: Tensor, start: int, stop: int, less: Tensor | None
     ) -> Tensor:
-        scores = self._scores.block(tile.num_heads, tile.num_rows, stop - start)
+        scores = self._scores.block(*tile.shape, stop - start)
         keys = self._keys.widened(tile.keys(self._key, start, stop))
-        return _score_(scores, rows, keys, less, self._plan, tile, start)
-
-
-def _score_(
-    scores: Tensor,
-    rows: Tensor,
-    keys: Tensor,
-    less: Tensor | None,
-    plan: Plan,
-    tile: Tile,
-    start: int,
-) -> Tensor:
-    """Fill a block with its masked scores, less something of each row.
-
-    The block is (num_heads, num_rows, keys from start on). Its unit is log 2, but where a mask is
-    added, whose lowest numbers have no room for log₂e.
-    """
-    # Rounded scores must be the same forward and backward, and what is large must cancel: so only
-    # where nothing is added to the scores, or rounded to half precision, this costs no pass.
-    adds = plan.masking.adds
-    fused = less if plan.cut.working == plan.cut.summing and not adds else None
-    factor = plan.scale if adds else plan.scale * LOG2_E
-    _multiply(scores, rows, keys.mT, factor=factor, less=fused)
-    plan.masking.apply_(scores, tile, start)
-    return scores if less is fused or less is None else scores.sub_(less)
-
-
-def _weigh_(scores: Tensor, plan: Plan, log_sum: Tensor | None) -> Tensor:
-    """Turn scores into weights: 2^(s - log_sum)."""
-    if plan.masking.adds:
-        scores.mul_(LOG2_E)
-    if log_sum is not None:
-        scores.sub_(log_sum)
-    return scores.exp2_()
+        return self._plan.score_(scores, rows, keys, less, tile, start)
 
 
 def _multiply(
@@ -255,10 +239,9 @@ def backward(
             keys = of_keys.widened(tile.keys(key, start, stop))
             values = of_values.widened(tile.keys(value, start, stop))
             block_rows, block_upstream = rows[:, seeing], upstream[:, seeing]
-            shape = (part.num_heads, part.num_rows, stop - start)
-            weights, grads = (_by_columns(memory, shape, cut) for memory in memories)
+            weights, grads = (_by_columns(one, cut, *part.shape, stop - start) for one in memories)
             shift, log = (None if one is None else one[:, seeing] for one in (less, log_sum))
-            _weigh_(_score_(weights, block_rows, keys, shift, plan, part, start), plan, log)
+            plan.weigh_(plan.score_(weights, block_rows, keys, shift, part, start), log)
             accumulate_(tile.keys(grad_value, start, stop), weights.mT, block_upstream)
             _multiply(grads, block_upstream, values.mT, less=delta[:, seeing]).mul_(weights)
             into = tile.keys(grad_key, start, stop)
@@ -268,12 +251,11 @@ def backward(
     return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype)
 
 
-def _by_columns(memory: Scratch, shape: tuple[int, int, int], cut: Cut) -> Tensor:
+def _by_columns(memory: Scratch, cut: Cut, heads: int, rows: int, columns: int) -> Tensor:
     """A block of the shape, column after column in memory, but for half precision.
 
     There the scores must be rounded as they were forward, which the order may change.
     """
-    heads, rows, columns = shape
     if cut.working != cut.summing:
-        return memory.block(*shape)
+        return memory.block(heads, rows, columns)
     return memory.block(heads, columns, rows).mT

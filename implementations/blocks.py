@@ -41,14 +41,9 @@ class Tile:
     rows: Span
 
     @property
-    def num_heads(self) -> int:
-        """How many heads."""
-        return self.heads.stop - self.heads.start
-
-    @property
-    def num_rows(self) -> int:
-        """How many query rows of each head."""
-        return self.rows.stop - self.rows.start
+    def shape(self) -> tuple[int, int]:
+        """How many heads, and how many query rows of each."""
+        return self.heads.stop - self.heads.start, self.rows.stop - self.rows.start
 
     def queries(self, tensor: Tensor) -> Tensor:
         """The tile's part of a tensor with query rows: (num_heads, num_rows, columns)."""
@@ -59,10 +54,6 @@ class Tile:
         """Rows start..stop of key, value or their gradients: (num_heads, stop - start, columns)."""
         index: tuple[int | Span, ...] = (*self.leading, self.heads, slice(start, stop))
         return tensor[index]
-
-    def from_row(self, row: int) -> Tile:
-        """The tile without its rows before `row`."""
-        return replace(self, rows=slice(max(row, self.rows.start), self.rows.stop))
 
 
 def scores_per_tile(device: torch.device, working: torch.dtype) -> int:
@@ -192,7 +183,9 @@ class Masking:
 
     def seeing(self, tile: Tile, start: int) -> Tile:
         """The rows of the tile that may see key `start`, the first of a block."""
-        return tile.from_row(start) if self.is_causal else tile
+        if not self.is_causal:
+            return tile
+        return replace(tile, rows=slice(max(start, tile.rows.start), tile.rows.stop))
 
     def apply_(self, scores: Tensor, tile: Tile, start: int) -> None:
         """Mask a block of scores (num_heads, num_rows, keys from start on) in place.

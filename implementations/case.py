@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -97,25 +96,19 @@ class Case:
 
     def __str__(self) -> str:
         """A short description for people: `n=128 d=256 (4x64) float32 forward causal`."""
-        return " ".join(self._words())
-
-    def _words(self) -> Iterator[str]:
-        yield f"n={self.seq_len}"
-        if self.key_len != self.seq_len:
-            yield f"key_len={self.key_len}"
-        yield f"d={self.d_model} ({self.num_heads}x{self.head_dim})"
-        if self.value_dim != self.head_dim:
-            yield f"value_dim={self.value_dim}"
-        if self.batch != 1:
-            yield f"batch={self.batch}"
-        yield self.dtype
-        yield self.pass_
-        if self.device != "cpu":
-            yield self.device
-        if self.is_causal:
-            yield "causal"
-        if self.mask != "none":
-            yield f"{self.mask} mask"
+        words = (
+            f"n={self.seq_len}",
+            f"key_len={self.key_len}" if self.key_len != self.seq_len else "",
+            f"d={self.d_model} ({self.num_heads}x{self.head_dim})",
+            f"value_dim={self.value_dim}" if self.value_dim != self.head_dim else "",
+            f"batch={self.batch}" if self.batch != 1 else "",
+            self.dtype,
+            self.pass_,
+            self.device if self.device != "cpu" else "",
+            "causal" if self.is_causal else "",
+            f"{self.mask} mask" if self.mask != "none" else "",
+        )
+        return " ".join(filter(None, words))
 
 
 def useful_flops(case: Case) -> int:

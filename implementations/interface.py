@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypedDict, Unpack, cast
 
 from torch import Tensor
 
@@ -17,19 +17,20 @@ Kind = Literal["core", "layer"]
 Layout = Literal["bhsd", "bshd"]
 
 
+class Options(TypedDict, total=False):
+    """The keywords of a core, for those that pass them on; absent means None, 0.0 and False."""
+
+    attn_mask: Tensor | None
+    dropout_p: float
+    is_causal: bool
+    scale: float | None
+
+
 class AttentionFunction(Protocol):
     """The signature of `torch.nn.functional.scaled_dot_product_attention`."""
 
     def __call__(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
+        self, query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]
     ) -> Tensor:
         """Map query (..., query_len, head_dim) to output (..., query_len, value_dim)."""
         ...
@@ -101,48 +102,29 @@ class Implementation:
             return f"{self.name} runs on {' and '.join(self.devices)} only"
         if case.dtype not in self.dtypes:
             return f"{self.name} does not take {case.dtype}"
-        for feature in _needs(case):
-            if feature not in self.supports:
+        needed = {
+            Feature.BACKWARD: case.is_backward,
+            Feature.CAUSAL: case.is_causal,
+            Feature.BOOLEAN_MASK: case.mask == "boolean",
+            Feature.FLOAT_MASK: case.mask == "float",
+            Feature.CROSS_LENGTH: case.key_len != case.seq_len,
+            Feature.VALUE_DIM: case.value_dim != case.head_dim,
+        }
+        for feature, is_needed in needed.items():
+            if is_needed and feature not in self.supports:
                 return f"{self.name} does not support {feature}"
         return self.declines(case) if self.declines else None
 
-    def bound(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        attn_mask: Tensor | None = None,
-        is_causal: bool = False,
-        scale: float | None = None,
-        dropout_p: float = 0.0,
-    ) -> Callable[[], Tensor]:
-        """`fn` with its arguments, and of the keywords only those that differ from their defaults.
+    def bound(self, query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> partial[Tensor]:
+        """`fn` with its arguments; keywords that are None or False, their defaults, are left out.
 
         A kernel that knows no masks can then be checked and timed without one.
         """
         given = {
-            "attn_mask": attn_mask,
-            "is_causal": is_causal or None,
-            "scale": scale,
-            "dropout_p": dropout_p or None,
+            name: one for name, one in keywords.items() if one is not None and one is not False
         }
-        keywords = {name: value for name, value in given.items() if value is not None}
-        plain = cast(Callable[..., Tensor], self.fn)
-        return partial(plain, query, key, value, **keywords)
+        return partial(cast(Callable[..., Tensor], self.fn), query, key, value, **given)
 
     def call(self, query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> Tensor:
         """Call `fn` as `bound` does."""
         return self.bound(query, key, value, **keywords)()
-
-
-def _needs(case: Case) -> list[Feature]:
-    wanted = {
-        Feature.BACKWARD: case.is_backward,
-        Feature.CAUSAL: case.is_causal,
-        Feature.BOOLEAN_MASK: case.mask == "boolean",
-        Feature.FLOAT_MASK: case.mask == "float",
-        Feature.CROSS_LENGTH: case.key_len != case.seq_len,
-        Feature.VALUE_DIM: case.value_dim != case.head_dim,
-    }
-    return [feature for feature, needed in wanted.items() if needed]

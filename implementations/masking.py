@@ -47,11 +47,9 @@ def check_arguments(
         raise ValueError(
             f"key and value must share key_len, got {key.shape[-2]} and {value.shape[-2]}"
         )
-    if attn_mask is not None and not (
-        attn_mask.dtype == torch.bool or attn_mask.is_floating_point()
-    ):
-        raise ValueError(f"attn_mask must be boolean or floating point, got {attn_mask.dtype}")
     if attn_mask is not None and attn_mask.dtype not in (torch.bool, query.dtype):
+        if not attn_mask.is_floating_point():
+            raise ValueError(f"attn_mask must be boolean or floating point, got {attn_mask.dtype}")
         raise ValueError(f"a float attn_mask must be {query.dtype}, got {attn_mask.dtype}; cast it")
 
 
@@ -87,14 +85,14 @@ def expand_mask(attn_mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor 
 
 
 def causal_mask(
-    query_len: int, key_len: int, *, device: torch.device, first_key: int = 0, first_query: int = 0
+    query_len: int, key_len: int, *, device: torch.device, first_query: int = 0
 ) -> Tensor:
-    """True where query first_query + i may see key first_key + j: not later than itself.
+    """True where query first_query + i may see key j: not later than itself.
 
     Shape (query_len, key_len), boolean.
     """
     allowed = torch.ones(query_len, key_len, dtype=torch.bool, device=device)
-    return allowed.tril_(diagonal=first_query - first_key)
+    return allowed.tril_(diagonal=first_query)
 
 
 def apply_mask(scores: Tensor, attn_mask: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -114,19 +114,10 @@ def in_this_layout(specs: Sequence[str], layout: str) -> list[str]:
     """
     if not specs and layout != LAYOUTS[0]:
         raise CatalogueError(f"--layout {layout}: expected --impl beside it, got none")
-    return [with_layout(spec, layout) for spec in specs]
-
-
-def with_layout(spec: str, layout: str) -> str:
-    """A spec that says which layout its kernel takes.
-
-    Raises:
-        CatalogueError: there is no such layout.
-
-    """
     if layout not in LAYOUTS:
         raise CatalogueError(f"--layout: expected {' or '.join(LAYOUTS)}, got {layout!r}")
-    return spec if layout == LAYOUTS[0] or spec.endswith("]") else f"{spec}[{layout}]"
+    plain = layout == LAYOUTS[0]
+    return [spec if plain or spec.endswith("]") else f"{spec}[{layout}]" for spec in specs]
 
 
 def from_function(
@@ -180,30 +171,30 @@ def _load_file(text: str, target: str) -> ModuleType:
         raise CatalogueError(f"--impl {text}: {target} cannot be imported")
     module = importlib.util.module_from_spec(found)
     sys.modules[module_name] = module
-    loader = found.loader
-    _guarded(text, str(path.resolve().parent), lambda: loader.exec_module(module))
+    with _importing(text, path.resolve().parent):
+        found.loader.exec_module(module)
     return module
 
 
 def _load_module(text: str, target: str) -> ModuleType:
-    modules: list[ModuleType] = []
-    _guarded(text, str(Path.cwd()), lambda: modules.append(importlib.import_module(target)))
-    return modules[0]
+    with _importing(text, Path.cwd()):
+        return importlib.import_module(target)
 
 
-def _guarded(text: str, folder: str, importing: Callable[[], None]) -> None:
-    """Import with `folder` on the path; whatever the user's module raises becomes one line.
+@contextlib.contextmanager
+def _importing(text: str, folder: Path) -> Iterator[None]:
+    """Have `folder` on the path; whatever the user's module raises becomes one line.
 
     What it prints goes to stderr: stdout may be a JSON document.
     """
-    sys.path.insert(0, folder)
+    sys.path.insert(0, str(folder))
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            importing()
+            yield
     except (Exception, SystemExit) as problem:
         why = str(problem).partition("\n")[0]
         raise CatalogueError(
             f"--impl {text}: importing failed with {type(problem).__name__}: {why}"
         ) from problem
     finally:
-        sys.path.remove(folder)
+        sys.path.remove(str(folder))

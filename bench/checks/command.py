@@ -8,20 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.checks import tables
 from bench.checks.results import LOST, CheckResult, summary
 from bench.checks.run_in_worker import CASE_LIMIT_S, Checker
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases, first_of_each
 from bench.checks.snippet import snippet
-from bench.checks.tables import (
-    LEGEND,
-    agreement_table,
-    checks_table,
-    failure_lines,
-    remarks,
-    unsupported_reasons,
-    wide_console,
-)
 from bench.machine.environment import usable_cores
 from bench.plan.plan import PlanError
 from bench.plan.request import check_device
@@ -29,7 +21,7 @@ from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
 from implementations.case import DTYPES, PASSES
 from implementations.interface import Implementation
-from implementations.specs import in_layout, with_layout
+from implementations.specs import in_layout, in_this_layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,26 +50,23 @@ class Verified:
 
     def print(self, console: Console) -> None:
         """The matrix, what failed and how to see it again, what is unsupported and why."""
-        console = wide_console(console)
-        console.print(checks_table(self.results))
+        console = tables.wide_console(console)
+        console.print(tables.checks_table(self.results))
 
-        def say(text: str) -> None:
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+        def say(*lines: str) -> None:
+            for line in lines:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-        say(LEGEND)
-        table = agreement_table(self.results, self.dtypes[0])
+        say(tables.LEGEND)
+        table = tables.agreement_table(self.results, self.dtypes[0])
         if table is not None:
             say("")
             console.print(table)
-        for line in (*failure_lines(self.results), *self.hints, *remarks(self.results)):
-            say(line)
-        for line in unsupported_reasons(self.results):
-            say(f"unsupported: {line}")
+        say(*tables.failure_lines(self.results), *self.hints, *tables.remarks(self.results))
+        say(*(f"unsupported: {reason}" for reason in tables.unsupported_reasons(self.results)))
         for result, code in self.reproductions:
-            say(
-                f"\nThe smallest failing case found for {result.implementation}; paste to see it:\n"
-            )
-            say(code)
+            name = result.implementation
+            say(f"\nThe smallest failing case found for {name}; paste to see it:\n", code)
         counts = ", ".join(f"{number} {name}" for name, number in summary(self.results).items())
         say(f"\n{len(self.results)} checks: {counts}")
 
@@ -123,16 +112,13 @@ class Verification:
             found += checker.compare(chosen, found, dtypes=dtypes, device=device)
             hints = [_hint(one, found, cases, checker) for one in chosen]
             failures = [(one, checker.smallest_failure(one, found)) for one in chosen]
-        return Verified(
-            results=found,
-            dtypes=dtypes,
-            reproductions=[
-                (smallest, snippet(one, smallest, seed=self.seed))
-                for one, smallest in failures
-                if smallest is not None
-            ],
-            hints=[hint for hint in hints if hint is not None],
-        )
+        shown = [
+            (smallest, snippet(one, smallest, seed=self.seed))
+            for one, smallest in failures
+            if smallest is not None
+        ]
+        told = [hint for hint in hints if hint is not None]
+        return Verified(results=found, dtypes=dtypes, reproductions=shown, hints=told)
 
 
 def _hint(
@@ -153,7 +139,8 @@ def _hint(
     if not bad or lost or implementation.declared or implementation.layout != "bhsd":
         return None
     turned = in_layout(implementation, "bshd")
-    turned = replace(turned, spec=with_layout(implementation.spec, "bshd"))
+    (spec,) = in_this_layout([implementation.spec], "bshd")
+    turned = replace(turned, spec=spec)
     plain = [one for one in cases if one.name.startswith("plain")]
     if any(one.status != "pass" for one in checker.check([turned], plain)):
         return None

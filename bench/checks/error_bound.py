@@ -14,9 +14,8 @@ plus the largest score.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,13 +23,7 @@ from torch import Tensor
 
 from bench.timing.inputs import Inputs
 from implementations.masking import resolve_scale
-from implementations.oracle import (
-    Oracle,
-    evaluate,
-    full_mask,
-    largest_error,
-    reference,
-)
+from implementations.oracle import Oracle, evaluate, full_mask, largest_error, reference
 
 BASELINE_FACTOR = 2.0
 
@@ -41,17 +34,6 @@ class Expected:
 
     values: Mapping[str, Tensor]
     allowed: Mapping[str, float]
-
-
-@contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
-    """No TF32, whatever a kernel's module has set: it would excuse errors of three digits."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def expect(
@@ -83,8 +65,13 @@ def expect(
         return Expected(values=exact.values, allowed=allowed)
     sums = torch.finfo(torch.float32).eps * (math.sqrt(terms) + exact.score_magnitude)
     mask = full_mask(inputs.query, inputs.key, inputs.attn_mask, is_causal)
-    with _full_precision():
+    precision = torch.get_float32_matmul_precision()
+    # No TF32, whatever a kernel's module has set: it would excuse errors of three digits.
+    torch.set_float32_matmul_precision("highest")
+    try:
         baseline = evaluate(oracle, inputs.query, inputs.key, inputs.value, mask, factor, upstream)
+    finally:
+        torch.set_float32_matmul_precision(precision)
     allowed = {}
     for name, value in exact.values.items():
         error = largest_error(baseline[name], value)

@@ -36,25 +36,16 @@ class Gate:
         relevant = [
             r for r in self.results if r.implementation == implementation and _covers(r, case)
         ]
-        for result in relevant:
-            if result.bad:
-                return Admission(
-                    status="incorrect",
-                    reason=str(result),
-                    max_error=result.error,
-                    allowed_error=result.allowed,
-                )
-        passed = [
-            r
-            for r in relevant
-            if r.status == "pass" and r.ratio is not None and r.case.case.dtype == case.dtype
-        ]
+        bad = next((r for r in relevant if r.bad), None)
+        if bad is not None:
+            errors = {"max_error": bad.error, "allowed_error": bad.allowed}
+            return Admission(status="incorrect", reason=str(bad), **errors)
+        compared = [r for r in relevant if r.status == "pass" and r.ratio is not None]
+        passed = [r for r in compared if r.case.case.dtype == case.dtype]
         if not passed or (case.is_backward and not any("grad_" in r.check for r in passed)):
-            reasons = [r.reason for r in relevant if r.status == "unsupported" and r.reason]
-            return Admission(
-                status="unsupported", reason=reasons[0] if reasons else "nothing was checked"
-            )
-        worst = max(passed, key=lambda r: r.ratio or 0.0)
+            reasons = (r.reason for r in relevant if r.status == "unsupported" and r.reason)
+            return Admission(status="unsupported", reason=next(reasons, "nothing was checked"))
+        worst = max(passed, key=CheckResult.severity)
         return Admission(status="pass", max_error=worst.error, allowed_error=worst.allowed)
 
 

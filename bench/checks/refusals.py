@@ -13,8 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.checks.probes.gradients import WHERE_ASKED
-from bench.checks.probes.trial import GRADIENTS
+from bench.checks.probes.trial import GRADIENTS, WHERE_ASKED
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
 from bench.checks.traits import FEATURES, KINDS, PROMISED, Kind, dtype
@@ -41,11 +40,7 @@ def witnesses(implementation: Implementation, results: Sequence[CheckResult]) ->
             best = regular.setdefault(_mask(one), one.case)
             regular[_mask(one)] = max(best, one.case, key=_regularity)
     others = [name for name in DTYPES if name not in {one.case.case.dtype for one in asked}]
-    return [
-        replace(case, case=replace(case.case, dtype=name))
-        for case in regular.values()
-        for name in others
-    ]
+    return [case.under(dtype=name) for case in regular.values() for name in others]
 
 
 def _regularity(case: CheckCase) -> tuple[bool, int]:

@@ -16,13 +16,8 @@ BAD: frozenset[Status] = frozenset({"fail", "error"})
 # What is checked in every situation but belongs to another column than the situation's own.
 ASK_FOR_GRADIENTS = ("values", "rows", "mask_gradient")
 STATE_CHECKS = (
-    "inputs_unmodified",
-    "repeatable",
-    "own_memory",
-    "fresh_answer",
-    "global_state",
-    "import",
-    "stdout",
+    *("inputs_unmodified", "repeatable", "own_memory", "fresh_answer"),
+    *("global_state", "import", "stdout"),
 )
 
 
@@ -65,6 +60,10 @@ class CheckResult:
             return 0.0 if self.error == 0.0 else float("inf")
         return self.error / self.allowed
 
+    def severity(self) -> tuple[bool, float]:
+        """What results of one check are sorted by: the worst is the largest."""
+        return self.bad, self.ratio or 0.0
+
     @classmethod
     def from_plain(cls, row: Mapping[str, Any]) -> CheckResult:
         """Undo `dataclasses.asdict`, for a result that came from another process."""
@@ -100,7 +99,7 @@ def matrix_rows(results: Iterable[CheckResult]) -> list[dict[str, Any]]:
         key = one.implementation, one.case.case.dtype, one.area, one.check
         groups.setdefault(key, []).append(one)
     rows = []
-    for (implementation, dtype, area, check), own in groups.items():
+    for kind, own in groups.items():
         numbered = [one for one in own if one.ratio is not None]
         worst = max(numbered, key=lambda one: one.ratio or 0.0, default=None)
         told = [one for one in own if one.bad]
@@ -108,10 +107,7 @@ def matrix_rows(results: Iterable[CheckResult]) -> list[dict[str, Any]]:
             told = own
         rows.append(
             {
-                "implementation": implementation,
-                "dtype": dtype,
-                "area": area,
-                "check": check,
+                **dict(zip(("implementation", "dtype", "area", "check"), kind, strict=True)),
                 **summary(own),
                 "case": worst.case.name if worst else None,
                 "worst_error": worst.error if worst else None,

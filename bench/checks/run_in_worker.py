@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from bench.checks.refusals import mark_refusals_unsupported, witnesses
 from bench.checks.results import LOST, UNCHECKED, CheckResult, Status
@@ -146,25 +147,17 @@ class _Checking:
     losses: Counter[Place] = field(default_factory=Counter)
     answered: Counter[Place] = field(default_factory=Counter)
 
-    def results(self, case: CheckCase) -> Iterator[CheckResult]:
+    def results(self, case: CheckCase) -> list[CheckResult]:
+        """What is found in a situation; a lost process is a result too."""
         if unsupported_reason(self.implementation, case) is not None:
-            yield from verify_case(self.implementation, case)  # which does not call it
-            return
+            return verify_case(self.implementation, case)  # which does not call it
         objection = self._objection(case)
         if objection is not None:
-            yield _result(
-                self.implementation, case, UNCHECKED, "error", f"not checked: {objection}"
-            )
-            return
+            reason = f"not checked: {objection}"
+            return [_result(self.implementation, case, UNCHECKED, "error", reason)]
         began = self.checker.clock()
-        spec = self.implementation.spec
         try:
-            if not self.loaded:  # the time that an import needs is not the check's
-                self.checker.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
-                self.loaded = True
-            limit_s = self.checker.case_limit_s + compiling_s([self.implementation])
-            asked = {"spec": spec, "case": asdict(case), "seed": self.checker.seed}
-            answer = self.checker.worker.ask("check", limit_s=limit_s, patience=PATIENCE, **asked)
+            answer = self._ask(case)
         except WorkerLost as lost:
             self.loaded = False
             self.lost_s += self.checker.clock() - began
@@ -172,17 +165,14 @@ class _Checking:
             hung = lost.status == "timeout"
             place = _place(case) if hung else (*_place(case), case.case.dtype)
             self.losses.update([EVERYWHERE, _conditions(case), place])
-            hint = " (--time-limit)" if hung else ""
-            yield _result(self.implementation, case, LOST, "error", f"{lost}{hint}")
-            return
+            reason = f"{lost} (--time-limit)" if hung else str(lost)
+            return [_result(self.implementation, case, LOST, "error", reason)]
         if not succeeded(answer):
             self.loaded = self.loaded and POISONED not in answer["reason"]
             reason = f"{answer['status']}: {answer['reason']}"
-            yield _result(self.implementation, case, LOST, "error", reason)
-            return
+            return [_result(self.implementation, case, LOST, "error", reason)]
         self.answered.update([EVERYWHERE, _conditions(case)])
         results = [CheckResult.from_plain(row) for row in answer["results"]]
-        yield from results
         if any(POISONED in (one.reason or "") for one in results):
             self.checker.worker.stop()
             self.loaded = False
@@ -190,7 +180,17 @@ class _Checking:
             self.printed = True
             said = answer["printed"].partition("\n")[0]
             reason = f"{self.implementation.name} printed to stdout: {said}"
-            yield _result(self.implementation, case, "stdout", "pass", reason)
+            results.append(_result(self.implementation, case, "stdout", "pass", reason))
+        return results
+
+    def _ask(self, case: CheckCase) -> dict[str, Any]:
+        spec, checker = self.implementation.spec, self.checker
+        if not self.loaded:  # the time that an import needs is not the check's
+            checker.worker.ask("load", limit_s=IMPORT_LIMIT_S, spec=spec)
+            self.loaded = True
+        limit_s = checker.case_limit_s + compiling_s([self.implementation])
+        asked = {"spec": spec, "case": asdict(case), "seed": checker.seed}
+        return checker.worker.ask("check", limit_s=limit_s, patience=PATIENCE, **asked)
 
     def _objection(self, case: CheckCase) -> str | None:
         """Why the case had better not be tried."""

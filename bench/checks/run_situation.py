@@ -20,6 +20,7 @@ from bench.checks.probes.trial import Trial
 from bench.checks.probes.values import check_output, check_values
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
+from bench.process.answers import one_line
 from bench.process.global_state import RANDOM, restored_state
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 
@@ -67,7 +68,7 @@ def verify_case(
             results += trial.unsupported(["output"], str(problem) or type(problem).__name__)
         except (Exception, SystemExit) as problem:
             if NOT_THERE in str(problem):
-                results += trial.unsupported(["output"], str(problem).partition("\n")[0])
+                results += trial.unsupported(["output"], one_line(problem))
             else:
                 results.append(trial.raised("output", problem))
     if case.probe == "dropout" and RANDOM in changes:
@@ -75,26 +76,22 @@ def verify_case(
     if changes:
         results.append(trial.failed("global_state", f"changed {' and '.join(changes)}"))
     elif case.probe == "state" and {one.status for one in results} == {"pass"}:
-        results.append(trial.passed("global_state"))
+        results.append(trial.result("global_state", "pass"))
     return results
 
 
 def unsupported_reason(implementation: Implementation, case: CheckCase) -> str | None:
     """Why the implementation does not take the situation, by what it declares; None if it does."""
     # A missing backward pass narrows what is checked; it does not excuse the forward pass.
-    reason = implementation.unsupported(case.to_forward().case)
-    if (
-        reason is None
-        and len(case.leading) != 2
-        and Feature.LEADING_DIMS not in implementation.supports
+    reason = implementation.unsupported(case.under(pass_="forward").case)
+    if reason is not None:
+        return reason
+    dimensions = "takes (batch, num_heads, rows, head_dim) only"
+    for needed, feature, why in (
+        (len(case.leading) != 2, Feature.LEADING_DIMS, dimensions),
+        (case.probe == "dropout", Feature.DROPOUT, "does not take dropout_p"),
+        (case.scale is not None, Feature.SCALE, "does not take scale"),
     ):
-        reason = f"{implementation.name} takes (batch, num_heads, rows, head_dim) only"
-    if (
-        reason is None
-        and case.probe == "dropout"
-        and Feature.DROPOUT not in implementation.supports
-    ):
-        reason = f"{implementation.name} does not take dropout_p"
-    if reason is None and case.scale is not None and Feature.SCALE not in implementation.supports:
-        reason = f"{implementation.name} does not take scale"
-    return reason
+        if needed and feature not in implementation.supports:
+            return f"{implementation.name} {why}"
+    return None

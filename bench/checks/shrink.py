@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Unpack
 
 from torch import Tensor
 
 from bench.checks.results import CheckResult
 from bench.checks.run_situation import verify_case
 from bench.checks.situation import CheckCase, Probe
-from implementations.interface import Implementation
+from implementations.interface import Implementation, Options
 from implementations.masking import resolve_scale
 from implementations.oracle import full_mask
 
@@ -58,18 +60,11 @@ def shrink(
 def _right(implementation: Implementation) -> Implementation:
     """The formula itself as a kernel, for what the implementation claims to compute."""
 
-    def formula(
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-    ) -> Tensor:
-        mask = full_mask(query, key, attn_mask, is_causal)
-        return implementation.oracle(query, key, value, mask, resolve_scale(query, scale))
+    def formula(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
+        causal = options.get("is_causal", False)
+        mask = full_mask(query, key, options.get("attn_mask"), causal)
+        scale = resolve_scale(query, options.get("scale"))
+        return implementation.oracle(query, key, value, mask, scale)
 
     return replace(implementation, fn=formula)
 
@@ -92,45 +87,31 @@ def _smaller(case: CheckCase) -> Iterator[CheckCase]:
     if case.probe in PLAINER and case.size < MOST_WHOLE:
         yield replace(case, probe=PLAINER[case.probe])
     for leading in ((1, 1), (1, 2), (2, 1)):
-        if len(case.leading) == 2 and _product(leading) < _product(case.leading):
+        if len(case.leading) == 2 and math.prod(leading) < math.prod(case.leading):
             yield case.resized(leading=leading)
     if len(case.leading) not in (0, 2):
         yield case.resized(leading=(1,) * len(case.leading))
-    for shorter in _without_each(case.prepare):
-        yield replace(case, prepare=shorter)
-    for shorter in _without_each(case.arrange):
-        yield replace(case, arrange=shorter)
+    for index in range(len(case.prepare)):
+        yield replace(case, prepare=case.prepare[:index] + case.prepare[index + 1 :])
+    for index in range(len(case.arrange)):
+        yield replace(case, arrange=case.arrange[:index] + case.arrange[index + 1 :])
     if one.dtype != "float32":
-        yield replace(case, case=replace(one, dtype="float32"))
+        yield case.under(dtype="float32")
     if case.scale is not None:
         yield replace(case, scale=None)
     if one.mask != "none":
-        yield replace(case, case=replace(one, mask="none"))
+        yield case.under(mask="none")
     if one.is_causal:
-        yield replace(case, case=replace(one, is_causal=False))
+        yield case.under(is_causal=False)
     if one.value_dim != one.head_dim:
         yield case.resized(value_dim=one.head_dim)
-    if one.head_dim == one.value_dim:
-        for size in _steps(one.head_dim):
-            yield case.resized(head_dim=size, value_dim=size)
-    if one.seq_len == one.key_len:
-        for size in _steps(one.seq_len):
-            yield case.resized(seq_len=size, key_len=size)
-    for name in ("seq_len", "key_len"):
-        for size in _steps(getattr(one, name)):
-            yield case.resized(**{name: size})
-
-
-def _without_each(statements: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for index in range(len(statements)):
-        yield statements[:index] + statements[index + 1 :]
+    for names in (("head_dim", "value_dim"), ("seq_len", "key_len"), ("seq_len",), ("key_len",)):
+        sizes = {getattr(one, name) for name in names}
+        for size in _steps(max(sizes)) if len(sizes) == 1 else ():
+            yield case.resized(**dict.fromkeys(names, size))
 
 
 def _steps(size: int) -> Iterator[int]:
     """Smaller positive sizes, from 1 up towards one less."""
     smaller = {1, 2, size // 4, size // 2, size - size // 4, size - size // 8, size - 1}
     yield from sorted(found for found in smaller if 0 < found < size)
-
-
-def _product(leading: tuple[int, ...]) -> int:
-    return leading[0] * leading[1]

@@ -9,32 +9,17 @@ from typing import Any, Literal, get_args
 
 from implementations.case import Case
 
+# fmt: off
 Area = Literal[
-    "shapes",
-    "scores",
-    "causal",
-    "masks",
-    "memory",
-    "gradients",
-    "state",
-    "dropout",
-    "properties",
-    "agreement",
+    "shapes", "scores", "causal", "masks", "memory",
+    "gradients", "state", "dropout", "properties", "agreement",
 ]
-AREAS: tuple[Area, ...] = get_args(Area)
 Probe = Literal[
-    "values",
-    "output",
-    "rows",
-    "output_rows",
-    "asking",
-    "mask_gradient",
-    "state",
-    "dropout",
-    "properties",
-    "scaling",
-    "agreement",
+    "values", "output", "rows", "output_rows", "asking", "mask_gradient",
+    "state", "dropout", "properties", "scaling", "agreement",
 ]
+# fmt: on
+AREAS: tuple[Area, ...] = get_args(Area)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +73,9 @@ class CheckCase:
         empty = 0 in (*self.leading, self.case.seq_len, self.case.key_len)
         return empty, len(self.leading) != 2, self.size
 
-    def to_forward(self) -> CheckCase:
-        """The same situation without gradients."""
-        return replace(self, case=replace(self.case, pass_="forward"))
+    def under(self, **conditions: Any) -> CheckCase:
+        """The same situation with another dtype, mask or pass, to name some."""
+        return replace(self, case=replace(self.case, **conditions))
 
     def resized(self, **changes: Any) -> CheckCase:
         """The same situation with other sizes; `leading` sets batch and heads too."""

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.checks.probes.agreement import CHECK as AGREES_WITH
 from bench.checks.results import UNCHECKED, CheckResult
-from bench.checks.situation import AREAS, Area
+from bench.checks.situation import AREAS
 from bench.checks.traits import ALL_KINDS
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -20,7 +20,6 @@ from implementations.interface import Implementation
 MOST_CAUSES = 12
 # A table is not squeezed into 80 columns where there is no terminal of that width.
 PLAIN_WIDTH = 140
-SHORT: dict[Area, str] = {"gradients": "grads"}
 LEGEND = (
     "pass n/m: of m checks n apply and passed; FAIL n: so many failed or raised; "
     "–: unsupported, or not asked; nearest: largest error / allowed"
@@ -64,7 +63,7 @@ def listing_table(rows: Iterable[dict[str, Any]]) -> Table:
 def checks_table(results: Sequence[CheckResult]) -> Table:
     """Implementations × areas of checks: pass, FAIL or unsupported."""
     areas = [area for area in AREAS if area != "agreement"]
-    heads = [SHORT.get(area, area) for area in areas]
+    heads = [area.replace("gradients", "grads") for area in areas]
     table = Table("implementation", *heads, "nearest", box=None, padding=(0, 1, 0, 0))
     for name, own in _by_implementation(results).items():
         ratios = [one.ratio for one in own if one.ratio is not None]
@@ -75,9 +74,8 @@ def checks_table(results: Sequence[CheckResult]) -> Table:
 
 
 def _cell(results: Sequence[CheckResult]) -> str:
-    bad = sum(one.bad for one in results)
     passed = sum(one.status == "pass" for one in results)
-    if bad:
+    if bad := sum(one.bad for one in results):
         return f"FAIL {bad}"
     if not passed:
         return "–"
@@ -137,15 +135,15 @@ def _patterns(bad: Sequence[CheckResult], own: Sequence[CheckResult]) -> list[st
     check, area = bad[0].check, bad[0].area
     passed = [one for one in own if one.check == check and one.status == "pass"]
     near = [one for one in passed if one.area == area] or passed
-    found = []
-    for kind in ALL_KINDS:
-        words = kind(bad[0].case)
-        if words is None or len(bad) == 1 or not near:
-            continue
-        shared = all(kind(one.case) == words for one in bad)
-        if shared and not any(kind(one.case) == words for one in near):
-            found.append(f"always with {words}, never without")
-    return found
+    if len(bad) == 1 or not near:
+        return []
+    return [
+        f"always with {words}, never without"
+        for kind in ALL_KINDS
+        if (words := kind(bad[0].case)) is not None
+        and all(kind(one.case) == words for one in bad)
+        and not any(kind(one.case) == words for one in near)
+    ]
 
 
 def unsupported_reasons(results: Iterable[CheckResult]) -> list[str]:

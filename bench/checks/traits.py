@@ -23,18 +23,14 @@ def dtype(one: CheckCase) -> str:
     return one.case.dtype
 
 
-def _odd_heads(multiple: int) -> Kind:
-    return _when(
-        f"a head_dim that is no multiple of {multiple}",
-        lambda one: one.case.head_dim % multiple or one.case.value_dim % multiple,
-    )
+def _odd(what: str, *names: str) -> list[Kind]:
+    """Kinds in which one of two sizes is no multiple of 8, of 16, and so on."""
 
+    def no_multiple(of: int) -> Kind:
+        words = f"a {what} that is no multiple of {of}"
+        return _when(words, lambda one: any(getattr(one.case, name) % of for name in names))
 
-def _odd_lengths(multiple: int) -> Kind:
-    return _when(
-        f"a length that is no multiple of {multiple}",
-        lambda one: one.case.seq_len % multiple or one.case.key_len % multiple,
-    )
+    return [no_multiple(of) for of in MULTIPLES]
 
 
 def _long(name: str, most: int) -> Kind:
@@ -43,10 +39,6 @@ def _long(name: str, most: int) -> Kind:
 
 def _is_power(size: int) -> bool:
     return not size & (size - 1)
-
-
-def _wide_heads(one: CheckCase) -> str | None:
-    return f"a head_dim of {one.case.head_dim}" if one.case.head_dim > WIDEST_HEAD else None
 
 
 _lengths = _when("a key_len other than query_len", lambda one: one.case.seq_len != one.case.key_len)
@@ -59,11 +51,7 @@ def _longer(one: CheckCase) -> str | None:
 
 
 def _with_is_causal(kind: Kind) -> Kind:
-    def both(one: CheckCase) -> str | None:
-        words = kind(one)
-        return f"{words} with is_causal" if words and one.case.is_causal else None
-
-    return both
+    return lambda one: f"{kind(one)} with is_causal" if kind(one) and one.case.is_causal else None
 
 
 def _empty(one: CheckCase) -> str | None:
@@ -97,7 +85,7 @@ KINDS: tuple[Kind, ...] = (
     _causal_lengths,
     _causal_longer,
     lambda one: f"{len(one.leading) + 2} dimensions",
-    *map(_odd_heads, MULTIPLES),
+    *_odd("head_dim", "head_dim", "value_dim"),
     _when(
         f"a head_dim below {LEAST_HEAD}",
         lambda one: min(one.case.head_dim, one.case.value_dim) < LEAST_HEAD,
@@ -106,9 +94,9 @@ KINDS: tuple[Kind, ...] = (
         "a head_dim that is no power of 2",
         lambda one: not (_is_power(one.case.head_dim) and _is_power(one.case.value_dim)),
     ),
-    _wide_heads,
+    lambda one: f"a head_dim of {one.case.head_dim}" if one.case.head_dim > WIDEST_HEAD else None,
     _when("a value_dim other than head_dim", lambda one: one.case.value_dim != one.case.head_dim),
-    *map(_odd_lengths, MULTIPLES),
+    *_odd("length", "seq_len", "key_len"),
     *(_long("key_len", most) for most in LONGEST),
     *(_long("seq_len", most) for most in LONGEST),
     _long("batch", MOST_ITEMS),

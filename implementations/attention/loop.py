@@ -46,16 +46,16 @@ def loop(
     inputs = (query, key, value, attn_mask)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
         raise ValueError("loop computes no gradients; use row_loop, or call it under no_grad")
-    work = query.shape[:-1].numel() * key.shape[-2] * (key.shape[-1] + value.shape[-1])
-    if work > MAX_MULTIPLY_ADDS:
-        raise ValueError(_too_large(work))
+    problem = _too_large(query.shape[:-1].numel(), key.shape[-2], key.shape[-1], value.shape[-1])
+    if problem is not None:
+        raise ValueError(problem)
     mask = expand_mask(attn_mask, query, key)
     factor = resolve_scale(query, scale)
-    heads = zip(_matrices(query), _matrices(key), _matrices(value), strict=True)
-    masks = _matrices(_additive(mask)) if mask is not None else None
+    queries = _matrices(query)
+    masks = _matrices(_additive(mask)) if mask is not None else [None] * len(queries)
     outputs = [
-        _one_head(q, k, v, masks[index] if masks else None, is_causal, factor, value.shape[-1])
-        for index, (q, k, v) in enumerate(heads)
+        _one_head(q, k, v, own_mask, is_causal, factor, value.shape[-1])
+        for q, k, v, own_mask in zip(queries, _matrices(key), _matrices(value), masks, strict=True)
     ]
     shape = (*query.shape[:-1], value.shape[-1])
     return torch.tensor(outputs, dtype=query.dtype, device=query.device).reshape(shape)
@@ -110,7 +110,10 @@ def _additive(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, dtype=torch.float64).masked_fill(~mask.cpu(), -math.inf)
 
 
-def _too_large(work: int) -> str:
+def _too_large(rows: int, key_len: int, head_dim: int, value_dim: int) -> str | None:
+    work = rows * key_len * (head_dim + value_dim)
+    if work <= MAX_MULTIPLY_ADDS:
+        return None
     return (
         f"loop is for small sizes: {work} multiply-adds asked for, "
         f"at most {MAX_MULTIPLY_ADDS} taken; use row_loop or matmul"
@@ -119,8 +122,7 @@ def _too_large(work: int) -> str:
 
 def _declines(case: Case) -> str | None:
     rows = case.batch * case.num_heads * case.seq_len
-    work = rows * case.key_len * (case.head_dim + case.value_dim)
-    return _too_large(work) if work > MAX_MULTIPLY_ADDS else None
+    return _too_large(rows, case.key_len, case.head_dim, case.value_dim)
 
 
 IMPLEMENTATION = Implementation(

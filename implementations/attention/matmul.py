@@ -10,12 +10,13 @@ times slower.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from implementations.attention._compiled import compiled
-from implementations.interface import Implementation
+from implementations.interface import Implementation, Options
 from implementations.masking import (
     apply_mask,
     causal_mask,
@@ -54,34 +55,13 @@ def matmul(
     return weights @ value
 
 
-def matmul_widened(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-) -> Tensor:
-    """`matmul` in float32, rounded to the dtype of the query.
-
-    Raises:
-        ValueError: shapes or dtypes that do not fit, or `attn_mask` with `is_causal`.
-
-    """
-    check_arguments(query, key, value, attn_mask, is_causal)
-    if attn_mask is not None and attn_mask.dtype != torch.bool:
-        attn_mask = attn_mask.float()
-    return matmul(
-        query.float(),
-        key.float(),
-        value.float(),
-        attn_mask=attn_mask,
-        dropout_p=dropout_p,
-        is_causal=is_causal,
-        scale=scale,
-    ).to(query.dtype)
+def matmul_widened(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
+    """`matmul` in float32, rounded to the dtype of the query; raises what `matmul` raises."""
+    mask = options.get("attn_mask")
+    check_arguments(query, key, value, mask, options.get("is_causal", False))
+    if mask is not None and mask.dtype != torch.bool:
+        options["attn_mask"] = mask.float()
+    return matmul(query.float(), key.float(), value.float(), **options).to(query.dtype)
 
 
 IMPLEMENTATION = Implementation(

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,6 +37,7 @@ from implementations.interface import (
 )
 from implementations.masking import check_arguments, expand_mask
 
+HALF = ("bfloat16", "float16")
 NO_KERNEL = ("No available kernel", "No viable backend")
 ALIGNMENT = 16  # bytes that the fused kernels on CUDA load at once
 FUSED = (
@@ -192,40 +195,11 @@ def _four_dimensional(tensor: Tensor) -> Tensor:
     return tensor.flatten(0, -4)
 
 
-def _variant(
-    suffix: str,
-    backend: SDPBackend,
-    title: str,
-    *,
-    workspace_law: str = "n",
-    devices: tuple[str, ...] = ("cuda",),
-    without: frozenset[Feature] = frozenset(),
-    declines: Callable[[Case], str | None] | None = None,
-) -> Implementation:
-    return Implementation(
-        name=f"sdpa_{suffix}",
-        title=title,
-        source=f"torch, SDPBackend.{backend.name}",
-        fn=pinned(backend),
-        time_law="n^2*d",
-        workspace_law=workspace_law,
-        supports=ALL_FEATURES - without,
-        devices=devices,
-        declines=declines,
-    )
-
-
 def _flash_declines(case: Case) -> str | None:
     if case.device_type == "cuda" and case.mask != "none":
         return "sdpa_flash takes no mask on CUDA"
-    if case.device_type == "cuda" and case.dtype not in ("float16", "bfloat16"):
+    if case.device_type == "cuda" and case.dtype not in HALF:
         return "sdpa_flash takes float16 and bfloat16 only on CUDA"
-    return None
-
-
-def _cudnn_declines(case: Case) -> str | None:
-    if case.dtype not in ("float16", "bfloat16"):
-        return "sdpa_cudnn takes float16 and bfloat16 only"
     return None
 
 
@@ -238,29 +212,41 @@ IMPLEMENTATION = Implementation(
     workspace_law="n*d",
 )
 
+
+def _variant(suffix: str, backend: SDPBackend, title: str, **changes: Any) -> Implementation:
+    return replace(
+        IMPLEMENTATION,
+        name=f"sdpa_{suffix}",
+        title=f"torch SDPA, {title} back end",
+        source=f"torch, SDPBackend.{backend.name}",
+        fn=pinned(backend),
+        **changes,
+    )
+
+
 VARIANTS = (
-    _variant(
-        "math",
-        SDPBackend.MATH,
-        "torch SDPA, math back end",
-        workspace_law="n^2*d",
-        devices=("cpu", "cuda"),
-    ),
+    _variant("math", SDPBackend.MATH, "math", workspace_law="n^2*d"),
     _variant(
         "flash",
         SDPBackend.FLASH_ATTENTION,
-        "torch SDPA, flash back end",
-        workspace_law="n*d",
-        devices=("cpu", "cuda"),
-        without=frozenset({Feature.VALUE_DIM, Feature.DROPOUT}),
+        "flash",
+        supports=ALL_FEATURES - {Feature.VALUE_DIM, Feature.DROPOUT},
         declines=_flash_declines,
     ),
-    _variant("efficient", SDPBackend.EFFICIENT_ATTENTION, "torch SDPA, memory-efficient back end"),
+    _variant(
+        "efficient",
+        SDPBackend.EFFICIENT_ATTENTION,
+        "memory-efficient",
+        workspace_law="n",
+        devices=("cuda",),
+    ),
     _variant(
         "cudnn",
         SDPBackend.CUDNN_ATTENTION,
-        "torch SDPA, cuDNN back end",
-        without=frozenset({Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT}),
-        declines=_cudnn_declines,
+        "cuDNN",
+        workspace_law="n",
+        supports=ALL_FEATURES - {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT},
+        dtypes=HALF,
+        devices=("cuda",),
     ),
 )

@@ -46,8 +46,8 @@ def test_no_tile_holds_more_scores_than_the_caches(shape, keys):
     room = scores_per_tile(query.device, torch.float32)
 
     for tile in cut(query, keys=keys).tiles(query):
-        assert tile.queries(query).shape == (tile.num_heads, tile.num_rows, 1)
-        assert 0 < tile.num_heads * tile.num_rows * keys <= room
+        assert tile.queries(query).shape == (*tile.shape, 1)
+        assert 0 < math.prod(tile.shape) * keys <= room
 
 
 @given(shapes, st.integers(1, 700), st.integers(1, 600))

@@ -15,7 +15,7 @@ from implementations import catalogue as module
 from implementations.case import Case
 from implementations.catalogue import declared_in, load, load_all, suite, with_entry_points
 from implementations.interface import Feature, Implementation
-from implementations.specs import CatalogueError, from_function, in_layout, with_layout
+from implementations.specs import CatalogueError, from_function, in_layout, in_this_layout
 
 KERNEL = """
     def double(query, key, value):
@@ -405,8 +405,8 @@ def test_a_spec_with_an_unknown_layout_says_which_there_are(heads_third, text, m
 
 
 def test_a_layout_is_added_to_a_spec_unless_it_is_the_usual_one_or_the_spec_has_its_own():
-    assert with_layout("my.py:f", "bhsd") == "my.py:f"
-    assert with_layout("my.py:f", "bshd") == "my.py:f[bshd]"
-    assert with_layout("mine=my.py:f[bhsd]", "bshd") == "mine=my.py:f[bhsd]"
+    assert in_this_layout(["my.py:f"], "bhsd") == ["my.py:f"]
+    assert in_this_layout(["my.py:f"], "bshd") == ["my.py:f[bshd]"]
+    assert in_this_layout(["mine=my.py:f[bhsd]"], "bshd") == ["mine=my.py:f[bhsd]"]
     with pytest.raises(CatalogueError, match="--layout: expected bhsd or bshd, got 'sbhd'"):
-        with_layout("my.py:f", "sbhd")
+        in_this_layout(["my.py:f"], "sbhd")

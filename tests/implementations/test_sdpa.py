@@ -96,7 +96,7 @@ def test_back_ends_for_cuda_only_say_so_and_refuse_the_cpu(draw, name):
     [
         ("sdpa_flash", {"mask": "boolean", "dtype": "bfloat16"}, "takes no mask on CUDA"),
         ("sdpa_flash", {"dtype": "float32"}, "takes float16 and bfloat16 only on CUDA"),
-        ("sdpa_cudnn", {"dtype": "float32"}, "takes float16 and bfloat16 only"),
+        ("sdpa_cudnn", {"dtype": "float32"}, "does not take float32"),
         ("sdpa_flash", {"dtype": "bfloat16"}, None),
         ("sdpa_cudnn", {"dtype": "float16"}, None),
         ("sdpa_efficient", {"dtype": "float32"}, None),

@@ -5,24 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from implementations.interface import Options
 from implementations.masking import apply_mask, expand_mask, resolve_scale, safe_softmax
 from implementations.oracle import full_mask
 from tests.planted.planted import Planted
-
-
-class Options(TypedDict, total=False):
-    """The keywords of the contract, for kernels that pass them on as they are."""
-
-    attn_mask: Tensor | None
-    dropout_p: float
-    is_causal: bool
-    scale: float | None
 
 
 def plant(

@@ -26,7 +26,7 @@ def agreement(
     """
     results, found = [], []
     for implementation in implementations:
-        if implementation.unsupported(case.to_forward().case) is not None:
+        if implementation.unsupported(case.under(pass_="forward").case) is not None:
             continue
         trial = Trial(implementation=implementation, case=case, seed=seed)
         try:

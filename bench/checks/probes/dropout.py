@@ -9,13 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.checks.probes.gradients import gradients_of, refused_gradients
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, same
+from bench.checks.probes.trial import (
+    GRADIENTS,
+    Trial,
+    gradients_of,
+    leaves_of,
+    no_gradient,
+    probe,
+    same,
+)
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
 from implementations.masking import apply_mask, resolve_scale, safe_softmax
@@ -26,37 +32,29 @@ from implementations.oracle import full_mask
 SIGMAS = 5.5
 
 
+@probe
 def check_dropout(trial: Trial) -> Iterator[CheckResult]:
     """Identity at rate 0, the weights and their rate, the seed, the gradients."""
-    inputs = _with_unit_values(trial)
+    inputs, rate = _with_unit_values(trial), trial.case.dropout_p
     expected = trial.expect(inputs)
     allowed = expected.allowed["output"]
-    explicit = _dropped(trial, inputs, 0.0)
-    problem = trial.objection(explicit, inputs)
-    if problem is not None:
-        yield trial.failed("zero_rate", problem)
-        return
+    explicit = trial.formed(_dropped(trial, inputs, 0.0), inputs, "zero_rate")
     weights = expected.values["output"]
     yield trial.compared("zero_rate", explicit, weights, allowed, "with dropout_p=0.0")
 
-    output = _dropped(trial, inputs, trial.case.dropout_p)
-    problem = trial.objection(output, inputs)
-    if problem is not None:
-        yield trial.failed("weights", problem)
-        return
+    output = trial.formed(_dropped(trial, inputs, rate), inputs, "weights")
     kept, result = _kept(trial, output, weights, allowed)
     yield result
     if not result.bad:
         yield _rate(trial, kept, weights > 0.0)
         if trial.wants_gradients:
             yield from _gradients(trial, inputs, expected.allowed)
-    again, other = (_dropped(trial, inputs, trial.case.dropout_p, seed) for seed in (0, 1))
+    again, other = (_dropped(trial, inputs, rate, seed) for seed in (0, 1))
     problem = "the same seed drops other weights" if not same(output, again) else ""
-    torch.manual_seed(0)
-    trial.forward(inputs, dropout_p=trial.case.dropout_p)
+    _dropped(trial, inputs, rate)
     if same(output, other):
         problem = "every seed drops the same weights"
-    elif same(output, trial.forward(inputs, dropout_p=trial.case.dropout_p)):
+    elif same(output, trial.forward(inputs, dropout_p=rate)):
         problem = "a second call drops the same weights"
     yield trial.judged("seed", not problem, problem)
 
@@ -70,20 +68,9 @@ def _with_unit_values(trial: Trial) -> Inputs:
     return replace(inputs, query=inputs.query * 0.1, value=value)
 
 
-def _dropped(trial: Trial, inputs: Inputs, rate: float, seed: int = 0, **keywords: Any) -> Tensor:
+def _dropped(trial: Trial, inputs: Inputs, rate: float, seed: int = 0) -> Tensor:
     torch.manual_seed(seed)
-    if rate:
-        return trial.forward(inputs, dropout_p=rate, **keywords)
-    others: dict[str, Any] = {
-        "attn_mask": inputs.attn_mask,
-        "is_causal": trial.case.case.is_causal or None,
-        "scale": trial.case.scale,
-    }
-    given = {name: value for name, value in others.items() if value is not None}
-    with torch.no_grad():  # Implementation.call leaves defaults away
-        return trial.implementation.fn(
-            inputs.query, inputs.key, inputs.value, dropout_p=0.0, **given
-        )
+    return trial.forward(inputs, dropout_p=rate)
 
 
 def _kept(
@@ -118,7 +105,7 @@ def _rate(trial: Trial, kept: Tensor, valid: Tensor) -> CheckResult:
         scatter = (2.0 + (1.0 - 6.0 * variance) / spread).clamp(min=0.0).sum()
         if abs(float(squares.sum()) - len(squares)) > SIGMAS * math.sqrt(float(scatter)):
             return trial.failed("rate", f"the weights of one {name} are not dropped independently")
-    return trial.passed("rate")
+    return trial.result("rate", "pass")
 
 
 def _gradients(trial: Trial, inputs: Inputs, allowed: Mapping[str, float]) -> Iterator[CheckResult]:
@@ -129,7 +116,7 @@ def _gradients(trial: Trial, inputs: Inputs, allowed: Mapping[str, float]) -> It
         output = trial.call(inputs, leaves, dropout_p=trial.case.dropout_p)
         gradients = gradients_of(output, leaves, inputs)
     except Exception as problem:
-        yield from refused_gradients(trial, problem)
+        yield from trial.refused_gradients(problem)
         return
     case = trial.case.case
     q, k, v = (t.detach().cpu().double().requires_grad_() for t in leaves)
@@ -144,7 +131,7 @@ def _gradients(trial: Trial, inputs: Inputs, allowed: Mapping[str, float]) -> It
         GRADIENTS, gradients, torch.autograd.grad(exact, (q, k, v), upstream), strict=True
     ):
         if gradient is None:
-            yield trial.failed(name, f"no gradient reaches {name.removeprefix('grad_')}")
+            yield trial.failed(name, no_gradient(name))
             continue
         reason = f"with dropout_p={trial.case.dropout_p:g}"
         yield trial.compared(name, gradient, expected, allowed[name] / remaining, reason)

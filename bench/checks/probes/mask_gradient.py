@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, what_was_raised
+from bench.checks.probes.trial import (
+    GRADIENTS,
+    Stopped,
+    Trial,
+    gradients_of,
+    leaves_of,
+    no_gradient,
+    probe,
+    what_was_raised,
+)
 from bench.checks.probes.values import check_output
 from bench.checks.results import CheckResult
 from implementations.interface import UnsupportedCaseError
 from implementations.oracle import GRAD_MASK
 
 
+@probe
 def check_mask_gradient(trial: Trial) -> Iterator[CheckResult]:
     """The mask asks for a gradient together with all other inputs, then alone."""
     if not trial.case.case.is_backward:
         yield from check_output(trial)
         return
     if not trial.wants_gradients:
-        yield from trial.unsupported(
-            [GRAD_MASK], f"{trial.implementation.name} has no backward pass"
-        )
+        reason = f"{trial.implementation.name} has no backward pass"
+        yield from trial.unsupported([GRAD_MASK], reason)
         return
     for others in (GRADIENTS, ()):
         inputs = trial.inputs()
@@ -31,11 +39,10 @@ def check_mask_gradient(trial: Trial) -> Iterator[CheckResult]:
         leaves = leaves_of(inputs, others)
         try:
             output = trial.call(inputs, leaves)
-            problem = trial.objection(output, inputs)
-            if problem is not None:
-                yield trial.failed("output", f"{problem}, where the mask asks for a gradient")
-                return
+            trial.formed(output, inputs, why=", where the mask asks for a gradient")
             gradients = gradients_of(output, (*leaves, mask), inputs)
+        except Stopped:
+            raise
         except Exception as refusal:
             said = str(refusal) if isinstance(refusal, UnsupportedCaseError) else ""
             reason = f"refuses a mask that requires a gradient: {said or what_was_raised(refusal)}"
@@ -47,7 +54,7 @@ def check_mask_gradient(trial: Trial) -> Iterator[CheckResult]:
         for name in ("output", *others, GRAD_MASK):
             arrived, exact = found[name], expected.values[name]
             if arrived is None:
-                missing = f"no gradient reaches {name.removeprefix('grad_')}: it is lost"
+                missing = f"{no_gradient(name)}: it is lost"
                 yield trial.failed(name, f"{missing}, {alone}" if alone else missing)
             elif arrived.shape != exact.shape:
                 got = f"expected shape {tuple(exact.shape)}, got {tuple(arrived.shape)}"

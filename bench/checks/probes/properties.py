@@ -13,9 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bench.checks.error_bound import Expected
-from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import Trial, leaves_of, of_an_output, same
+from bench.checks.probes.trial import Trial, gradients_of, leaves_of, probe, same
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
 
@@ -23,9 +21,11 @@ from bench.timing.inputs import Inputs
 HUGE = 8192.0
 
 
-@of_an_output
-def check_properties(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
+@probe
+def check_properties(trial: Trial) -> Iterator[CheckResult]:
     """Every property that the situation can show."""
+    inputs = trial.inputs()
+    output = trial.formed(trial.forward(inputs), inputs)
     if not bool(output.isfinite().all()):
         yield trial.failed("output", "not finite where the reference is")
         return
@@ -38,8 +38,7 @@ def check_properties(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[C
     yield _hull(trial, inputs, output)
     yield _linear(trial, inputs, output)
     if not case.is_causal:
-        yield _queries_permuted(trial, inputs, output)
-        yield _keys_permuted(trial, inputs, output)
+        yield from _permuted(trial, inputs, output)
         yield _scores_shifted(trial, inputs, output)
 
 
@@ -59,7 +58,7 @@ def _future_ignored(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[Ch
         if leak:
             yield trial.failed("future_ignored", f"query {last} sends a gradient to a later {leak}")
             return
-    yield trial.passed("future_ignored")
+    yield trial.result("future_ignored", "pass")
 
 
 def _gradient_leak(trial: Trial, inputs: Inputs, rows: slice, keys: slice) -> str | None:
@@ -133,31 +132,26 @@ def _linear(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
     """f(2 v - u) = 2 f(v) - f(u)."""
     other = replace(inputs, value=trial.inputs(1).value)
     mixed = replace(inputs, value=2 * inputs.value - other.value)
-    sides = [(mixed, 1.0), (inputs, -2.0), (other, 1.0)]
-    outputs = [trial.forward(mixed), output, trial.forward(other)]
-    return _balance(trial, "linear_in_value", sides, outputs, "the output is not linear in value")
+    mixed_output, other_output = trial.forward(mixed), trial.forward(other)
+    sides = [(1.0, mixed, mixed_output), (-2.0, inputs, output), (1.0, other, other_output)]
+    return _balance(trial, "linear_in_value", sides, "the output is not linear in value")
 
 
-def _reversed(length: int, like: Tensor) -> Tensor:
-    return torch.arange(length - 1, -1, -1, device=like.device)
-
-
-def _queries_permuted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
-    order = _reversed(inputs.query.shape[-2], output)
-    mask = None if inputs.attn_mask is None else inputs.attn_mask[..., order, :]
-    permuted = replace(inputs, query=inputs.query[..., order, :], attn_mask=mask)
-    restored = trial.forward(permuted)[..., order, :]
+def _permuted(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
+    """The queries in reverse order, then the keys with their values."""
+    mask = inputs.attn_mask
+    turned = replace(
+        inputs, query=inputs.query.flip(-2), attn_mask=None if mask is None else mask.flip(-2)
+    )
+    restored = trial.forward(turned).flip(-2)
     reason = "permuting the queries does not permute the outputs"
-    return _unchanged(trial, "queries_permuted", output, restored, reason)
-
-
-def _keys_permuted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
-    order = _reversed(inputs.key.shape[-2], output)
-    key, value = inputs.key[..., order, :], inputs.value[..., order, :]
-    mask = None if inputs.attn_mask is None else inputs.attn_mask[..., order]
-    permuted = trial.forward(replace(inputs, key=key, value=value, attn_mask=mask))
+    yield _unchanged(trial, "queries_permuted", output, restored, reason)
+    key, value = inputs.key.flip(-2), inputs.value.flip(-2)
+    turned = replace(
+        inputs, key=key, value=value, attn_mask=None if mask is None else mask.flip(-1)
+    )
     reason = "permuting the keys with their values changes the output"
-    return _unchanged(trial, "keys_permuted", output, permuted, reason)
+    yield _unchanged(trial, "keys_permuted", output, trial.forward(turned), reason)
 
 
 def _unchanged(trial: Trial, check: str, before: Tensor, after: Tensor, reason: str) -> CheckResult:
@@ -169,25 +163,19 @@ def _unchanged(trial: Trial, check: str, before: Tensor, after: Tensor, reason: 
 def _scores_shifted(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
     """A vector added to every key adds a constant to every row of scores."""
     shifted = replace(inputs, key=inputs.key + inputs.key[..., :1, :])
-    outputs = [trial.forward(shifted), output]
+    sides = [(1.0, shifted, trial.forward(shifted)), (-1.0, inputs, output)]
     reason = "adding a constant to a row of scores changes the output"
-    return _balance(trial, "scores_shifted", [(shifted, 1.0), (inputs, -1.0)], outputs, reason)
+    return _balance(trial, "scores_shifted", sides, reason)
 
 
 def _balance(
-    trial: Trial,
-    check: str,
-    sides: list[tuple[Inputs, float]],
-    outputs: list[Tensor],
-    reason: str,
+    trial: Trial, check: str, sides: list[tuple[float, Inputs, Tensor]], reason: str
 ) -> CheckResult:
     """Whether a weighted sum of outputs is what it is in float64, where rounded inputs count."""
-    expected: list[Expected] = [trial.expect(inputs) for inputs, _ in sides]
-    factors = [factor for _, factor in sides]
-    exact, actual = torch.zeros(()).double(), torch.zeros(()).double()
-    allowed = 0.0
-    for factor, one, output in zip(factors, expected, outputs, strict=True):
-        exact = exact + factor * one.values["output"]
+    exact, actual, allowed = torch.zeros(()).double(), torch.zeros(()).double(), 0.0
+    for factor, inputs, output in sides:
+        expected = trial.expect(inputs)
+        exact = exact + factor * expected.values["output"]
         actual = actual + factor * output.detach().cpu().double()
-        allowed += abs(factor) * one.allowed["output"]
+        allowed += abs(factor) * expected.allowed["output"]
     return trial.compared(check, actual, exact, allowed, reason)

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from bench.checks.probes.gradients import gradients_of, refused_gradients
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, of_an_output
+from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, no_gradient, probe
 from bench.checks.results import CheckResult
 from bench.checks.timed.sampled_rows import Sample, row_errors, thin_upstream
 from bench.timing.inputs import Inputs
@@ -24,15 +23,18 @@ MOST_ITEMS = 2
 BLOCKS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
-@of_an_output
-def check_output_rows(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
+@probe
+def check_output_rows(trial: Trial) -> Iterator[CheckResult]:
     """The output alone, from a single call."""
+    inputs = trial.inputs()
+    output = trial.formed(trial.forward(inputs), inputs)
     yield from _compared(trial, inputs, _sample(trial), [output])
 
 
+@probe
 def check_rows(trial: Trial) -> Iterator[CheckResult]:
     """Output and gradients of a single call and its backward pass."""
-    if not trial.case.case.is_backward or not trial.wants_gradients:
+    if not trial.wants_gradients:
         yield from check_output_rows(trial)
         return
     inputs, sample = trial.inputs(), _sample(trial)
@@ -42,21 +44,14 @@ def check_rows(trial: Trial) -> Iterator[CheckResult]:
         output = trial.call(inputs, leaves)
     except Exception as problem:
         yield from check_output_rows(trial)  # if that raises too, gradients are not to blame
-        yield from refused_gradients(trial, problem)
+        yield from trial.refused_gradients(problem)
         return
-    objection = trial.objection(output, inputs)
-    if objection is not None:
-        yield trial.failed("output", f"{objection}, where gradients are asked for")
-        return
-    try:
-        gradients = gradients_of(output, leaves, inputs)
-    except Exception as problem:
-        yield trial.raised("grad_query", problem, "the backward pass ")
-        return
+    trial.formed(output, inputs, why=", where gradients are asked for")
     arrived = []
+    gradients = trial.gradients(output, leaves, inputs)
     for name, leaf, gradient in zip(GRADIENTS, leaves, gradients, strict=True):
         if gradient is None:
-            yield trial.failed(name, f"no gradient reaches {name.removeprefix('grad_')}")
+            yield trial.failed(name, no_gradient(name))
             return
         if gradient.shape != leaf.shape:
             got = f"got {tuple(gradient.shape)}"

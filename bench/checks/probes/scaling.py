@@ -10,12 +10,12 @@ something in a narrower dtype does not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from torch import Tensor
 
-from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, of_an_output
+from bench.checks.probes.trial import GRADIENTS, Trial, gradients_of, leaves_of, probe
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
 
@@ -27,8 +27,7 @@ SMALL = {"float64": -100, "float32": -24, "bfloat16": -24}
 WITHOUT_GRADIENTS, WITH_THEM = "output", "output where gradients are asked for"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Law:
+class Law(NamedTuple):
     """What is multiplied by which power of 2^k, and what must come out multiplied by which."""
 
     check: str
@@ -37,31 +36,21 @@ class Law:
     words: str
 
 
+UPSTREAM = {"grad_query": 1, "grad_key": 1, "grad_value": 1}
+VALUES = {WITHOUT_GRADIENTS: 1, WITH_THEM: 1, "grad_query": 1, "grad_key": 1}
+SCORES = {"grad_query": -1, "grad_key": 1}
 LAWS = (
-    Law(
-        check="values_scaled",
-        given={"value": 1},
-        gives={WITHOUT_GRADIENTS: 1, WITH_THEM: 1, "grad_query": 1, "grad_key": 1},
-        words="values",
-    ),
-    Law(
-        check="upstream_scaled",
-        given={"grad_output": 1},
-        gives={"grad_query": 1, "grad_key": 1, "grad_value": 1},
-        words="upstream gradients",
-    ),
-    Law(
-        check="scores_kept",
-        given={"query": 1, "key": -1},
-        gives={"grad_query": -1, "grad_key": 1},
-        words="queries, and keys divided,",
-    ),
+    Law("values_scaled", {"value": 1}, VALUES, "values"),
+    Law("upstream_scaled", {"grad_output": 1}, UPSTREAM, "upstream gradients"),
+    Law("scores_kept", {"query": 1, "key": -1}, SCORES, "queries, and keys divided,"),
 )
 
 
-@of_an_output
-def check_scaling(trial: Trial, inputs: Inputs, plain: Tensor) -> Iterator[CheckResult]:
+@probe
+def check_scaling(trial: Trial) -> Iterator[CheckResult]:
     """Each law for each power of two; then inputs that are all small, against the reference."""
+    inputs = trial.inputs()
+    trial.formed(trial.forward(inputs), inputs)
     base = _quantities(trial, inputs)
     for law in LAWS:
         yield _judged(trial, law, inputs, base)
@@ -84,7 +73,7 @@ def _judged(trial: Trial, law: Law, inputs: Inputs, base: dict[str, Tensor]) -> 
             reason = f"{law.words} times 2^{exponent} do not give {name} times 2^{power}"
             expected = base[name].cpu().double()
             found.append(trial.compared(law.check, restored, expected, allowed, reason))
-    return max(found, key=lambda one: (one.bad, one.ratio or 0.0))
+    return max(found, key=CheckResult.severity)
 
 
 def _small(trial: Trial, inputs: Inputs) -> CheckResult:
@@ -101,7 +90,7 @@ def _small(trial: Trial, inputs: Inputs) -> CheckResult:
         reason = f"{name} of inputs that are all small"
         restored = unit * actual.cpu().double()
         found.append(trial.compared("small_inputs", restored, value, allowed, reason))
-    return max(found, key=lambda one: (one.bad, one.ratio or 0.0))
+    return max(found, key=CheckResult.severity)
 
 
 def _scaled(inputs: Inputs, powers: dict[str, int], exponent: int) -> Inputs:

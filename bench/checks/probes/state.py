@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
 from bench.checks.error_bound import Expected
-from bench.checks.probes.gradients import gradients_of
-from bench.checks.probes.trial import GRADIENTS, Trial, leaves_of, of_an_output, same, shares_memory
+from bench.checks.probes.trial import (
+    GRADIENTS,
+    Trial,
+    gradients_of,
+    leaves_of,
+    probe,
+    same,
+    shared_memory,
+)
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
 from bench.timing.inputs import Inputs
-from implementations.case import MaskKind
 from implementations.interface import Feature
 
 REPETITIONS = 5
@@ -22,48 +27,52 @@ REPETITIONS = 5
 # grows tired of it, shows only then.
 IDENTICAL_CALLS = 48
 SMALL = 4096
+UNSEEN = "changed where torch does not see it"
 
 
-@of_an_output
-def check_state(trial: Trial, inputs: Inputs, first: Tensor) -> Iterator[CheckResult]:
+@probe
+def check_state(trial: Trial) -> Iterator[CheckResult]:
     """Repeatability, own memory, and answers that follow the inputs."""
-    expected = trial.expected()
-    value, allowed = expected.values["output"], expected.allowed["output"]
-    found = trial.compared("output", first, value, allowed)
+    inputs = trial.inputs()
+    first = trial.formed(trial.forward(inputs), inputs)
+    found = trial.compared_output(first)
     if found.bad:  # what follows compares answers with each other, which says nothing then
         yield found
         return
     kept = first.clone()
     trial.forward(trial.inputs(1))
-    shared = shares_memory(first, inputs)
-    if shared:
-        yield trial.failed("own_memory", f"the output lies in the memory of {' and '.join(shared)}")
-    else:
-        reason = "a later call changed the output of an earlier one"
-        yield trial.judged("own_memory", same(first, kept), reason)
-    yield _repeatable(trial, kept)
+    shared = shared_memory(first, inputs)
+    reason = shared or "a later call changed the output of an earlier one"
+    yield trial.judged("own_memory", not shared and same(first, kept), reason)
+    reason = _unsteady(trial, kept)
+    yield trial.judged("repeatable", not reason, reason)
     yield _fresh_answer(trial)
 
 
-def _repeatable(trial: Trial, first: Tensor) -> CheckResult:
+def _unsteady(trial: Trial, first: Tensor) -> str:
+    """What differs between calls that are the same; empty if nothing does."""
     for _ in range(REPETITIONS):
         if not same(first, trial.forward(trial.inputs())):
-            return trial.failed("repeatable", "the same call gave another answer")
+            return "the same call gave another answer"
     if trial.case.size < SMALL and not _lasting(trial, first):
-        return trial.failed("repeatable", "the same call on the same tensors gave another answer")
-    # On a GPU gradients are summed by whichever block comes first.
-    if trial.wants_gradients and trial.case.case.device == "cpu":
+        return "the same call on the same tensors gave another answer"
+    if _gradients_repeat(trial):
         try:
-            rounds = [_gradients(trial) for _ in range(2)]
+            one, again = _gradients(trial), _gradients(trial)
         except Exception:
-            return trial.passed("repeatable")  # refused gradients are the business of other checks
-        if not _same_gradients(*rounds):
-            return trial.failed("repeatable", "the same call gave other gradients")
-        if not _same_gradients(rounds[0], _gradients(trial, between=True)):
-            return trial.failed("repeatable", "a call in between changes the backward pass")
-        if not _same_gradients(rounds[0], _gradients(trial, twice=True)):
-            return trial.failed("repeatable", "a second backward pass gave other gradients")
-    return trial.passed("repeatable")
+            return ""  # refused gradients are the business of other checks
+        if not _same_gradients(one, again):
+            return "the same call gave other gradients"
+        if not _same_gradients(one, _gradients(trial, between=True)):
+            return "a call in between changes the backward pass"
+        if not _same_gradients(one, _gradients(trial, twice=True)):
+            return "a second backward pass gave other gradients"
+    return ""
+
+
+def _gradients_repeat(trial: Trial) -> bool:
+    """Whether gradients must repeat: on a GPU they are summed by whichever block comes first."""
+    return trial.wants_gradients and trial.case.case.device == "cpu"
 
 
 def _lasting(trial: Trial, first: Tensor) -> bool:
@@ -73,7 +82,7 @@ def _lasting(trial: Trial, first: Tensor) -> bool:
         output = trial.forward(inputs)
         if trial.objection(output, inputs) is not None or not same(first, output):
             return False
-    if not trial.wants_gradients or trial.case.case.device != "cpu":
+    if not _gradients_repeat(trial):
         return True
     leaves = leaves_of(inputs)
     rounds = []
@@ -117,9 +126,7 @@ def _fresh_answer(trial: Trial) -> CheckResult:
     """Other values in the same memory, then other cases of the same shapes, then other sizes."""
     found = []
     for name, inputs, expected, quantities in _turns(trial):
-        problem = trial.objection(quantities["output"], inputs)
-        if problem is not None:
-            return trial.failed("fresh_answer", f"{problem}, after {name}")
+        trial.formed(quantities["output"], inputs, "fresh_answer", f", after {name}")
         for quantity, actual in quantities.items():
             value, allowed = expected.values[quantity], expected.allowed[quantity]
             stale = "answer" if quantity == "output" else "gradient"
@@ -127,7 +134,7 @@ def _fresh_answer(trial: Trial) -> CheckResult:
             found.append(trial.compared("fresh_answer", actual, value, allowed, reason))
             if found[-1].bad:
                 return found[-1]
-    return max(found, key=lambda one: one.ratio or 0.0)
+    return max(found, key=CheckResult.severity)
 
 
 Turn = tuple[str, Inputs, Expected, dict[str, Tensor]]
@@ -144,22 +151,22 @@ def _turns(trial: Trial) -> Iterator[Turn]:
     _overwrite(held, other)
     yield "inputs changed in place", held, trial.expected(1), answer()
     _overwrite(held, trial.inputs(), unseen=True)
-    yield "inputs changed where torch does not see it", held, trial.expected(), answer()
+    yield f"inputs {UNSEEN}", held, trial.expected(), answer()
     for name in ("key", "value", "query"):
         mine, new = getattr(held, name), getattr(other, name)
         middle = mine.shape[-2] // 2
         mine.data[..., middle, :] = new[..., middle, :]
-        yield f"one {name} changed where torch does not see it", held, trial.expect(held), answer()
+        yield f"one {name} {UNSEEN}", held, trial.expect(held), answer()
     for name, case in _variants(trial):
-        one = trial.at(case)
-        asked = one.inputs()
+        variant = replace(trial, case=case)
+        asked = variant.inputs()
         try:
-            output = one.forward(asked)
+            output = variant.forward(asked)
         except Exception:
             if trial.implementation.declared:
                 raise
             continue  # what it refuses is said by the checks of its own
-        yield name, asked, one.expected(), {"output": output}
+        yield name, asked, variant.expected(), {"output": output}
         again = trial.inputs()
         yield f"{name} and back", again, trial.expected(), {"output": trial.forward(again)}
     yield from _mask_turns(trial)
@@ -170,7 +177,7 @@ def _turns(trial: Trial) -> Iterator[Turn]:
 def _mask_turns(trial: Trial) -> Iterator[Turn]:
     """A mask of other contents in the same memory."""
     for kind in _mask_kinds(trial):
-        masked = trial.at(replace(trial.case, case=replace(trial.case.case, mask=kind)))
+        masked = replace(trial, case=trial.case.under(mask=kind))
         inputs = masked.inputs()
         assert inputs.attn_mask is not None
         try:
@@ -179,16 +186,14 @@ def _mask_turns(trial: Trial) -> Iterator[Turn]:
             continue  # what it refuses is said by the checks of its own
         inputs.attn_mask.data.copy_(inputs.attn_mask.flip(0))
         answer = {"output": masked.forward(inputs)}
-        name = f"a {kind} mask changed where torch does not see it"
-        yield name, inputs, masked.expect(inputs), answer
+        yield f"a {kind} mask {UNSEEN}", inputs, masked.expect(inputs), answer
 
 
 def _overwrite(held: Inputs, new: Inputs, unseen: bool = False) -> None:
     """Give the tensors other contents; unseen, as NumPy would, so that no version is counted."""
-    for mine, other in zip(
-        (held.query, held.key, held.value), (new.query, new.key, new.value), strict=True
-    ):
-        (mine.data if unseen else mine).copy_(other)
+    for name in ("query", "key", "value"):
+        mine: Tensor = getattr(held, name)
+        (mine.data if unseen else mine).copy_(getattr(new, name))
 
 
 def _training_turns(trial: Trial, other: Inputs) -> Iterator[Turn]:
@@ -201,36 +206,28 @@ def _training_turns(trial: Trial, other: Inputs) -> Iterator[Turn]:
         return  # refused gradients are the business of other checks
     _overwrite(held, other, unseen=True)
     output = trial.call(held, leaves)
-    arrived = dict(zip(GRADIENTS, gradients_of(output, leaves, held), strict=True))
-    answer = {name: one for name, one in {"output": output, **arrived}.items() if one is not None}
-    name = "inputs of a training step changed where torch does not see it"
-    yield name, held, trial.expect(held), answer
+    arrived = zip(GRADIENTS, gradients_of(output, leaves, held), strict=True)
+    answer = {"output": output, **{name: one for name, one in arrived if one is not None}}
+    yield f"inputs of a training step {UNSEEN}", held, trial.expect(held), answer
 
 
 def _variants(trial: Trial) -> Iterator[tuple[str, CheckCase]]:
-    base = trial.case
-
-    def with_case(**changes: Any) -> CheckCase:
-        return replace(base, case=replace(base.case, **changes))
-
-    if trial.has(Feature.CAUSAL):
-        yield "a causal call", with_case(is_causal=True)
+    base, supports = trial.case, trial.implementation.supports
+    if Feature.CAUSAL in supports:
+        yield "a causal call", base.under(is_causal=True)
     for kind in _mask_kinds(trial):
-        masked = with_case(mask=kind)
+        masked = base.under(mask=kind)
         yield f"a {kind} mask", masked
         flipped = ("attn_mask = attn_mask.flip(0)",)
         yield f"another {kind} mask", replace(masked, prepare=flipped)
-    if trial.has(Feature.SCALE):
+    if Feature.SCALE in supports:
         yield "another scale", replace(base, scale=0.3)
-    if trial.has(Feature.CROSS_LENGTH):
+    if Feature.CROSS_LENGTH in supports:
         yield "a longer call", base.resized(seq_len=base.case.seq_len + 32, key_len=97)
         yield "a shorter call", base.resized(seq_len=3, key_len=2)
     yield "a single item", base.resized(leading=(1, 1))
 
 
-def _mask_kinds(trial: Trial) -> list[MaskKind]:
-    masks: tuple[tuple[Feature, MaskKind], ...] = (
-        (Feature.BOOLEAN_MASK, "boolean"),
-        (Feature.FLOAT_MASK, "float"),
-    )
-    return [kind for feature, kind in masks if trial.has(feature)]
+def _mask_kinds(trial: Trial) -> list[str]:
+    supports = trial.implementation.supports
+    return [kind for kind in ("boolean", "float") if Feature(f"{kind}_mask") in supports]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any, TypeAlias
 
@@ -13,14 +13,25 @@ from torch import Tensor
 
 from bench.checks.error_bound import Expected, expect
 from bench.checks.recipe import build
-from bench.checks.results import CheckResult
+from bench.checks.results import CheckResult, Status
 from bench.checks.situation import CheckCase
-from bench.timing.inputs import Inputs
-from implementations.interface import Feature, Implementation, Layout
+from bench.process.answers import one_line
+from bench.timing.inputs import Inputs, differentiate
+from implementations.interface import Feature, Implementation, Layout, UnsupportedCaseError
 from implementations.oracle import QUANTITIES, Oracle, largest_error
 
 GRADIENTS = QUANTITIES[1:]
-Leaves = tuple[Tensor, Tensor, Tensor]
+# What the reason of a result begins with where inputs ask for gradients and the kernel raises.
+WHERE_ASKED = "where gradients are asked for, "
+Leaves: TypeAlias = tuple[Tensor, ...]
+
+
+class Stopped(Exception):  # noqa: N818  # no error: the probe has its answer
+    """Ends a probe early, with the results that say why."""
+
+    def __init__(self, results: Iterable[CheckResult]) -> None:
+        super().__init__()
+        self.results = tuple(results)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,25 +49,14 @@ class Trial:
         """The inputs of the situation; another offset gives others of the same shapes."""
         return build(self.case, seed=self.seed + seed_offset, layout=self.implementation.layout)
 
-    def at(self, case: CheckCase) -> Trial:
-        """The same implementation in another situation."""
-        return replace(self, case=case)
-
     def expected(self, seed_offset: int = 0) -> Expected:
         """What `inputs(seed_offset)` must give."""
-        implementation = self.implementation
-        return _expected(
-            self.case, self.seed + seed_offset, implementation.layout, implementation.oracle
-        )
+        kernel = self.implementation
+        return _expected(self.case, self.seed + seed_offset, kernel.layout, kernel.oracle)
 
     def expect(self, inputs: Inputs) -> Expected:
         """What other inputs must give, under the conditions of the situation."""
-        return expect(
-            inputs,
-            is_causal=self.case.case.is_causal,
-            scale=self.case.scale,
-            oracle=self.implementation.oracle,
-        )
+        return _expect(inputs, self.case, self.implementation.oracle)
 
     def call(self, inputs: Inputs, leaves: Leaves | None = None, **keywords: Any) -> Tensor:
         """The output for the inputs, or for `leaves` in place of their query, key and value."""
@@ -76,50 +76,62 @@ class Trial:
         with torch.no_grad():
             return self.call(inputs, **keywords)
 
+    def formed(
+        self, output: Tensor, inputs: Inputs, check: str = "output", why: str = ""
+    ) -> Tensor:
+        """The output, if it has the right form.
+
+        Raises:
+            Stopped: it has not.
+
+        """
+        problem = self.objection(output, inputs)
+        if problem is not None:
+            raise Stopped([self.failed(check, problem + why)])
+        return output
+
     @property
     def wants_gradients(self) -> bool:
         """Whether the situation asks for gradients and the implementation promises them."""
         return self.case.case.is_backward and Feature.BACKWARD in self.implementation.supports
 
-    def has(self, feature: Feature) -> bool:
-        """Whether the implementation supports a feature."""
-        return feature in self.implementation.supports
-
     def objection(self, output: object, inputs: Inputs) -> str | None:
         """What is wrong with an output before its values are looked at."""
-        expected = inputs.grad_output.shape
+        kind = type(output).__name__
         if not isinstance(output, Tensor):
-            return f"expected a tensor, got {type(output).__name__}"
+            return f"expected a tensor, got {kind}"
         if type(output) is not Tensor:
-            kind = type(output).__name__
             return f"expected a plain torch.Tensor, got {kind}, which may compute when it is read"
+        query, expected = inputs.query, inputs.grad_output.shape
         if output.shape != expected:
             return f"expected shape {tuple(expected)}, got {tuple(output.shape)}"
-        query = inputs.query
         if output.dtype != query.dtype or output.device != query.device:
-            kind = f"{query.dtype} on {query.device}"
-            return f"expected {kind}, got {output.dtype} on {output.device}"
+            got = f"{output.dtype} on {output.device}"
+            return f"expected {query.dtype} on {query.device}, got {got}"
         return None
 
-    def passed(self, check: str, **values: Any) -> CheckResult:
-        """A check that was passed."""
-        return self._result(check, "pass", **values)
+    def result(self, check: str, status: Status, **values: Any) -> CheckResult:
+        """What a check found."""
+        name = self.implementation.name
+        return CheckResult(
+            implementation=name, case=self.case, check=check, status=status, **values
+        )
 
-    def failed(self, check: str, reason: str, **values: Any) -> CheckResult:
-        """A check that failed without, or beside, numbers."""
-        return self._result(check, "fail", reason=reason, **values)
+    def failed(self, check: str, reason: str) -> CheckResult:
+        """A check that failed without numbers."""
+        return self.result(check, "fail", reason=reason)
 
     def unsupported(self, checks: Iterable[str], reason: str) -> list[CheckResult]:
         """Checks that the implementation, or what it was given, does not allow."""
-        return [self._result(check, "unsupported", reason=reason) for check in checks]
+        return [self.result(check, "unsupported", reason=reason) for check in checks]
 
     def raised(self, check: str, problem: BaseException, doing: str = "") -> CheckResult:
         """A check that ended with an exception."""
-        return self._result(check, "error", reason=f"{doing}{what_was_raised(problem)}")
+        return self.result(check, "error", reason=f"{doing}{what_was_raised(problem)}")
 
     def judged(self, check: str, condition: bool, reason: str) -> CheckResult:
         """A check that is a yes or a no; the reason is that of a no."""
-        return self.passed(check) if condition else self.failed(check, reason)
+        return self.result(check, "pass") if condition else self.failed(check, reason)
 
     def compared(
         self, check: str, actual: Tensor, expected: Tensor, allowed: float, reason: str = ""
@@ -131,74 +143,105 @@ class Trial:
         """A check of a largest error, which is infinite where an answer is not finite."""
         if not math.isfinite(error):
             why = "not finite where the reference is"
-            return self.failed(check, f"{why}; {reason}" if reason else why, allowed=allowed)
+            reason = f"{why}; {reason}" if reason else why
+            return self.result(check, "fail", allowed=allowed, reason=reason)
         if error <= allowed:
-            return self.passed(check, error=error, allowed=allowed)
-        return self._result(check, "fail", error=error, allowed=allowed, reason=reason or None)
+            return self.result(check, "pass", error=error, allowed=allowed)
+        return self.result(check, "fail", error=error, allowed=allowed, reason=reason or None)
 
-    def _result(self, check: str, status: str, **values: Any) -> CheckResult:
-        return CheckResult(
-            implementation=self.implementation.name,
-            case=self.case,
-            check=check,
-            status=status,  # type: ignore[arg-type]  # spelled out by the callers above
-            **values,
-        )
+    def compared_output(self, output: Tensor, why: str = "") -> CheckResult:
+        """The output for `inputs()` against the reference."""
+        expected = self.expected()
+        values, allowed = expected.values["output"], expected.allowed["output"]
+        return self.compared("output", output, values, allowed, why)
+
+    def compared_gradient(
+        self, name: str, gradient: Tensor | None, leaf: Tensor, tracked: bool, reason: str = ""
+    ) -> CheckResult:
+        """One gradient against the reference; one that does not arrive stands for zeros."""
+        expected = self.expected()
+        arrived = gradient if gradient is not None else torch.zeros_like(leaf)
+        if gradient is None:
+            reason = f"{no_gradient(name)}{reason and ' ' + reason}"
+            if not tracked:
+                reason += ": the output is detached (a forward-only kernel: verify --pass forward)"
+        elif gradient.shape != leaf.shape or gradient.dtype != leaf.dtype:
+            got = f"{tuple(gradient.shape)} {gradient.dtype}"
+            return self.failed(name, f"expected {tuple(leaf.shape)} {leaf.dtype}, got {got}")
+        return self.compared(name, arrived, expected.values[name], expected.allowed[name], reason)
+
+    def refused_gradients(self, problem: BaseException) -> list[CheckResult]:
+        """An exception where inputs ask for gradients; `bench.checks.refusals` judges all cases."""
+        if isinstance(problem, UnsupportedCaseError):
+            return self.unsupported(GRADIENTS, str(problem))
+        if isinstance(problem, NotImplementedError):
+            return self.unsupported(GRADIENTS, what_was_raised(problem))
+        return [self.raised("grad_query", problem, WHERE_ASKED)]
+
+    def gradients(
+        self, output: Tensor, leaves: Leaves, inputs: Inputs, check: str = "grad_query"
+    ) -> tuple[Tensor | None, ...]:
+        """The gradients of `leaves`; None where none arrives.
+
+        Raises:
+            Stopped: the backward pass raised.
+
+        """
+        try:
+            return gradients_of(output, leaves, inputs)
+        except Exception as problem:
+            raise Stopped([self.raised(check, problem, "the backward pass ")]) from problem
 
 
 Probe: TypeAlias = Callable[[Trial], Iterator[CheckResult]]
 
 
-def of_an_output(probe: Callable[[Trial, Inputs, Tensor], Iterator[CheckResult]]) -> Probe:
-    """The probe, given the inputs and an output of the right form; any other output fails."""
+def probe(check: Probe) -> Probe:
+    """The procedure, where `Stopped` is an end like any other."""
 
-    @wraps(probe)
-    def check(trial: Trial) -> Iterator[CheckResult]:
-        inputs = trial.inputs()
-        output = trial.forward(inputs)
-        problem = trial.objection(output, inputs)
-        if problem is not None:
-            yield trial.failed("output", problem)
-        else:
-            yield from probe(trial, inputs, output)
+    @wraps(check)
+    def run(trial: Trial) -> Iterator[CheckResult]:
+        try:
+            yield from check(trial)
+        except Stopped as stopped:
+            yield from stopped.results
 
-    return check
+    return run
 
 
 @lru_cache(maxsize=1024)
 def _expected(case: CheckCase, seed: int, layout: Layout, oracle: Oracle) -> Expected:
     """The expectation of a situation, which many implementations share."""
-    return expect(
-        build(case, seed=seed, layout=layout),
-        is_causal=case.case.is_causal,
-        scale=case.scale,
-        oracle=oracle,
-    )
+    return _expect(build(case, seed=seed, layout=layout), case, oracle)
 
 
-def leaves_of(inputs: Inputs, asked: Iterable[str] = GRADIENTS) -> Leaves:
+def _expect(inputs: Inputs, case: CheckCase, oracle: Oracle) -> Expected:
+    return expect(inputs, is_causal=case.case.is_causal, scale=case.scale, oracle=oracle)
+
+
+def leaves_of(inputs: Inputs, asked: Collection[str] = GRADIENTS) -> Leaves:
     """Query, key and value as views that share the storage; those asked for require a gradient."""
-    wanted = set(asked)
+    given = {"query": inputs.query, "key": inputs.key, "value": inputs.value}
+    return tuple(t.detach().requires_grad_(f"grad_{name}" in asked) for name, t in given.items())
 
-    def leaf(name: str, tensor: Tensor) -> Tensor:
-        return tensor.detach().requires_grad_(f"grad_{name}" in wanted)
 
-    return (
-        leaf("query", inputs.query),
-        leaf("key", inputs.key),
-        leaf("value", inputs.value),
-    )
+def gradients_of(
+    output: Tensor, leaves: Leaves, inputs: Inputs, retain_graph: bool = False
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `leaves`; None where none arrives."""
+    if not output.requires_grad:
+        return (None,) * len(leaves)
+    return differentiate(output, leaves, inputs.grad_output, retain_graph=retain_graph)
+
+
+def no_gradient(name: str) -> str:
+    """That a gradient, `grad_key` for one, does not arrive."""
+    return f"no gradient reaches {name.removeprefix('grad_')}"
 
 
 def tensors_of(inputs: Inputs) -> dict[str, Tensor]:
     """Everything that a kernel is given, its upstream gradient included, by name."""
-    found = {
-        "query": inputs.query,
-        "key": inputs.key,
-        "value": inputs.value,
-        "grad_output": inputs.grad_output,
-    }
-    return found if inputs.attn_mask is None else {**found, "attn_mask": inputs.attn_mask}
+    return {name: tensor for name, tensor in vars(inputs).items() if tensor is not None}
 
 
 def snapshot(inputs: Inputs) -> dict[str, Tensor]:
@@ -221,21 +264,17 @@ def same(left: Tensor, right: Tensor) -> bool:
     return bool(((left == right) | (left.isnan() & right.isnan())).all())
 
 
-def shares_memory(output: Tensor, inputs: Inputs) -> list[str]:
-    """The inputs that the output lies in the memory of."""
-    if not output.numel():
-        return []
+def shared_memory(output: Tensor, inputs: Inputs) -> str | None:
+    """That the output lies in the memory of inputs; None if it does not."""
     place = output.untyped_storage().data_ptr()
-    return [
-        name
-        for name, one in tensors_of(inputs).items()
-        if one.untyped_storage().data_ptr() == place
-    ]
+    given = tensors_of(inputs).items()
+    shared = [name for name, one in given if one.untyped_storage().data_ptr() == place]
+    if not shared or not output.numel():
+        return None
+    return f"the output lies in the memory of {' and '.join(shared)}"
 
 
 def what_was_raised(problem: BaseException) -> str:
     """An exception in one line."""
-    first = str(problem).strip().partition("\n")[0][:300]
-    return (
-        f"raised {type(problem).__name__}: {first}" if first else f"raised {type(problem).__name__}"
-    )
+    said = one_line(problem)
+    return f"raised {type(problem).__name__}" + (f": {said}" if said else "")

@@ -4,95 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
-
-from bench.checks.probes.gradients import compared_gradient, gradients_of, refused_gradients
 from bench.checks.probes.trial import (
     GRADIENTS,
+    Stopped,
     Trial,
     changed_since,
     leaves_of,
-    of_an_output,
+    probe,
     same,
-    shares_memory,
+    shared_memory,
     snapshot,
 )
 from bench.checks.results import CheckResult
-from bench.timing.inputs import Inputs
 
 
-@of_an_output
-def check_output(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
+@probe
+def check_output(trial: Trial) -> Iterator[CheckResult]:
     """The output alone, from a single call."""
-    expected = trial.expected()
-    yield trial.compared("output", output, expected.values["output"], expected.allowed["output"])
+    inputs = trial.inputs()
+    yield trial.compared_output(trial.formed(trial.forward(inputs), inputs))
 
 
+@probe
 def check_values(trial: Trial) -> Iterator[CheckResult]:
     """Without gradients twice, then with them."""
     inputs = trial.inputs()
     before = snapshot(inputs)
-    output = trial.forward(inputs)
-    problem = trial.objection(output, inputs)
-    if problem is not None:
-        yield trial.failed("output", problem)
-        return
-    expected = trial.expected()
-    plain = trial.compared("output", output, expected.values["output"], expected.allowed["output"])
+    output = trial.formed(trial.forward(inputs), inputs)
+    plain = trial.compared_output(output)
     first = output.clone()
     again = trial.forward(inputs)
     changed = changed_since(before, inputs)
     if not changed:
-        repeated = trial.objection(again, inputs) is None and same(first, again)
-        if not repeated:
+        if trial.objection(again, inputs) is not None or not same(first, again):
             yield trial.failed("repeatable", "the same call gave another answer")
         if not same(first, output):
             yield trial.failed("own_memory", "a later call changed the output of an earlier one")
-    shared = shares_memory(output, inputs)
+    shared = shared_memory(output, inputs)
     if shared:
-        yield trial.failed("own_memory", f"the output lies in the memory of {' and '.join(shared)}")
-    if not trial.case.case.is_backward or plain.bad:
-        yield plain
-        yield _unmodified(trial, changed)
+        yield trial.failed("own_memory", shared)
+    if trial.wants_gradients and not plain.bad:
+        yield from _with_gradients(trial, plain, changed)
         return
-    yield from _with_gradients(trial, plain, changed)
+    yield plain
+    yield _unmodified(trial, changed)
+    if trial.case.case.is_backward and not plain.bad:
+        reason = f"{trial.implementation.name} has no backward pass"
+        yield from trial.unsupported(GRADIENTS, reason)
 
 
 def _with_gradients(trial: Trial, plain: CheckResult, changed: list[str]) -> Iterator[CheckResult]:
-    if not trial.wants_gradients:
-        yield plain
-        yield _unmodified(trial, changed)
-        reason = f"{trial.implementation.name} has no backward pass"
-        yield from trial.unsupported(GRADIENTS, reason)
-        return
     inputs = trial.inputs()
     before = snapshot(inputs)
-    expected = trial.expected()
     leaves = leaves_of(inputs)
     try:
         output = trial.call(inputs, leaves)
     except (Exception, SystemExit) as problem:
         yield plain
         yield _unmodified(trial, changed)
-        yield from refused_gradients(trial, problem)
+        yield from trial.refused_gradients(problem)
         return
-    objection = trial.objection(output, inputs)
-    why = "where gradients are asked for"
-    if objection is not None:
-        yield trial.failed("output", f"{objection}, {why}")
-        return
-    value, allowed = expected.values["output"], expected.allowed["output"]
-    tracked = trial.compared("output", output, value, allowed, why)
-    yield max(plain, tracked, key=lambda one: (one.bad, one.ratio or 0.0))
+    trial.formed(output, inputs, why=", where gradients are asked for")
+    tracked = trial.compared_output(output, "where gradients are asked for")
+    yield max(plain, tracked, key=CheckResult.severity)
     try:
-        gradients = gradients_of(output, leaves, inputs)
-    except Exception as problem:
+        gradients = trial.gradients(output, leaves, inputs)
+    except Stopped:
         yield _unmodified(trial, changed)
-        yield trial.raised("grad_query", problem, "the backward pass ")
-        return
+        raise
     yield _unmodified(trial, sorted({*changed, *changed_since(before, inputs)}))
     for name, gradient, leaf in zip(GRADIENTS, gradients, leaves, strict=True):
-        yield compared_gradient(trial, name, gradient, leaf, output.requires_grad)
+        yield trial.compared_gradient(name, gradient, leaf, output.requires_grad)
 
 
 def _unmodified(trial: Trial, changed: list[str]) -> CheckResult:

@@ -8,7 +8,7 @@ and a failure prints them, so that what a reader pastes is what the gate ran.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from bench.checks.situation import CheckCase
@@ -37,14 +37,12 @@ def check_cases(
     as models have them, come last.
     """
     allowed = None if masks is None else set(masks)
-    found = []
-    for dtype in dtypes:
-        for pass_ in passes:
-            for one in _situations(dtype, device):
-                case = replace(one.case, dtype=dtype, device=device, pass_=pass_)
-                if allowed is None or (case.mask, case.is_causal) in allowed:
-                    found.append(replace(one, case=case))
-    return found
+    return [
+        one.under(dtype=dtype, device=device, pass_=pass_)
+        for dtype, pass_ in product(dtypes, passes)
+        for one in _situations(dtype, device)
+        if allowed is None or (one.case.mask, one.case.is_causal) in allowed
+    ]
 
 
 def first_of_each(cases: Iterable[CheckCase]) -> list[CheckCase]:
@@ -75,14 +73,9 @@ def agreement_cases(dtypes: Iterable[str] = DTYPES, *, device: str = "cpu") -> l
 
 
 def _situations(dtype: str, device: str) -> Iterator[CheckCase]:
-    yield from shapes()
-    yield from scores()
-    yield from causal()
-    yield from boolean_masks()
-    yield from float_masks()
-    yield from mask_gradients()
-    yield from memory()
-    yield from gradients()
-    yield from procedures()
-    yield from large()
+    for several in (
+        *(shapes, scores, causal, boolean_masks, float_masks, mask_gradients),
+        *(memory, gradients, procedures, large),
+    ):
+        yield from several()
     yield from round_sizes(dtype, device)

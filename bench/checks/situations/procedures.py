@@ -59,19 +59,21 @@ def memory() -> Iterator[CheckCase]:
 
 def gradients() -> Iterator[CheckCase]:
     """Upstream gradients as other operations hand them back, and who is asked for one."""
-    summed = "grad_output = torch.ones_like(grad_output[..., :1, :1]).expand(grad_output.shape)"
-    yield situation("gradients", "upstream_of_a_sum", arrange=(summed,))
-    turned = "grad_output = grad_output.mT.contiguous().mT"
-    yield situation("gradients", "upstream_columns_first", arrange=(turned,))
-    rows_first = f"grad_output = grad_output.{BATCH_ROWS_HEADS}"
-    yield situation("gradients", "upstream_rows_before_heads", arrange=(rows_first,))
-    every_other = "grad_output = grad_output.repeat_interleave(2, -1)[..., ::2]"
-    yield situation("gradients", "upstream_every_other", arrange=(every_other,))
+    turned = "grad_output.mT.contiguous().mT"
+    for name, expression in (
+        ("of_a_sum", "torch.ones_like(grad_output[..., :1, :1]).expand(grad_output.shape)"),
+        ("columns_first", turned),
+        ("rows_before_heads", f"grad_output.{BATCH_ROWS_HEADS}"),
+        ("every_other", "grad_output.repeat_interleave(2, -1)[..., ::2]"),
+    ):
+        arrange = (f"grad_output = {expression}",)
+        yield situation("gradients", f"upstream_{name}", arrange=arrange)
     yield situation("gradients", "upstream_of_zeros", "grad_output[:] = 0.0")
     large: dict[str, Any] = {"leading": (1, 2), **lengths(131, 137, 16)}
     yield situation("gradients", "upstream_large", "grad_output *= 100", **large)
-    causal: dict[str, Any] = {"is_causal": True, **lengths(65, 65)}
-    yield situation("gradients", "upstream_causal", arrange=(turned,), leading=(1, 2), **causal)
+    causal: dict[str, Any] = {"is_causal": True, "leading": (1, 2), **lengths(65, 65)}
+    arrange = (f"grad_output = {turned}",)
+    yield situation("gradients", "upstream_causal", arrange=arrange, **causal)
     yield situation("gradients", "asked_one_by_one", probe="asking")
     yield situation("gradients", "asked_causal", probe="asking", is_causal=True)
     yield situation("gradients", "asked_masked", probe="asking", mask="boolean")

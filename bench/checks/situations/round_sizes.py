@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bench.checks.situation import Area, CheckCase, Probe
+from bench.checks.situation import Area, CheckCase
 from bench.checks.situations.parts import (
     BATCH_ROWS_HEADS,
     HEAVY_TAIL,
@@ -22,67 +22,40 @@ from bench.checks.situations.parts import (
     situation,
 )
 
-# query_len, key_len, head_dim, batch, num_heads, condition, pass, manner; by the number of scores.
-ROUND_SIZES: tuple[tuple[int, int, int, int, int, str, str, str], ...] = (
-    (1, 1024, 128, 1, 8, "boolean", "forward", "per_head"),
-    (1, 2048, 64, 4, 1, "causal", "forward", "large_scores"),
-    (1, 2048, 128, 1, 4, "float", "forward", "per_head"),
-    (1, 1024, 64, 4, 3, "none", "forward", "heavy_tail"),
-    (128, 128, 128, 1, 1, "none", "backward", "rows_first"),
-    (4, 2048, 64, 1, 4, "none", "backward", "scale"),
-    (128, 128, 80, 1, 3, "none", "backward", "faint_upstream"),
-    (128, 128, 128, 1, 3, "causal", "backward", "large_scores"),
-    (128, 128, 128, 1, 3, "float", "backward", "empty_rows"),
-    (128, 128, 64, 1, 4, "float", "backward", "far"),
-    (512, 128, 128, 1, 1, "causal", "backward", "faint_upstream"),
-    (16, 2048, 64, 3, 1, "boolean", "forward", "padding"),
-    (16, 1024, 64, 1, 8, "causal", "forward", "rows_first"),
-    (128, 128, 128, 4, 3, "boolean", "forward", "empty_rows"),
-    (256, 256, 128, 1, 3, "boolean", "backward", "per_head"),
-    (256, 256, 256, 1, 3, "boolean", "forward", "large_values"),
-    (256, 256, 32, 1, 4, "causal", "backward", "rows_first"),
-    (512, 512, 64, 1, 1, "causal", "backward", "faint_upstream"),
-    (512, 512, 128, 1, 1, "causal", "forward", "heavy_tail"),
-    (512, 512, 128, 1, 1, "none", "backward", "scale"),
-    (128, 128, 64, 8, 3, "boolean", "forward", "per_head"),
-    (128, 128, 128, 3, 8, "float", "forward", "padding"),
-    (128, 128, 64, 1, 16, "none", "forward", ""),
-    (128, 1024, 64, 3, 1, "none", "forward", "heavy_tail"),
-    (128, 1024, 128, 1, 3, "causal", "backward", "rows_first"),
-    (1024, 128, 64, 1, 3, "causal", "forward", "large_values"),
-    (128, 128, 64, 4, 8, "float", "forward", "padding"),
-    (128, 128, 64, 8, 4, "causal", "backward", "heavy_tail"),
-    (128, 1024, 64, 4, 1, "causal", "forward", ""),
-    (256, 256, 64, 1, 8, "causal", "backward", "scale"),
-    (256, 256, 128, 8, 1, "float", "forward", "far"),
-    (1024, 128, 128, 4, 1, "none", "backward", ""),
-    (256, 256, 64, 3, 3, "boolean", "forward", "padding"),
-    (512, 512, 64, 1, 3, "float", "forward", "per_head"),
-    (512, 512, 64, 3, 1, "boolean", "backward", "padding"),
-    (512, 512, 96, 1, 3, "none", "backward", "faint_upstream"),
-    (128, 128, 64, 8, 8, "none", "forward", "scale"),
-    (128, 2048, 64, 4, 1, "none", "forward", "scale"),
-    (256, 256, 64, 4, 4, "none", "forward", "rows_first"),
-    (256, 256, 64, 1, 16, "causal", "forward", "large_scores"),
-    (512, 512, 64, 4, 1, "none", "backward", "large_scores"),
-    (512, 512, 128, 1, 4, "boolean", "forward", "rows_first"),
-    (1024, 128, 64, 8, 1, "none", "forward", "large_values"),
-    (1024, 1024, 128, 1, 1, "none", "forward", "scale"),
-    (512, 512, 64, 1, 8, "causal", "forward", "large_scores"),
-    (512, 512, 64, 8, 1, "none", "forward", "scale"),
-    (2048, 128, 64, 1, 8, "none", "forward", "large_scores"),
-    (2048, 128, 64, 8, 1, "none", "forward", "rows_first"),
-    (128, 2048, 64, 3, 4, "causal", "forward", "heavy_tail"),
-    (1024, 1024, 64, 1, 3, "causal", "backward", "heavy_tail"),
-    (1024, 1024, 128, 1, 3, "none", "forward", "large_values"),
-    (1024, 1024, 64, 1, 4, "float", "forward", "infinite"),
-    (1024, 1024, 64, 4, 1, "none", "forward", "large_scores"),
-    (2048, 2048, 64, 1, 1, "boolean", "forward", "empty_rows"),
-    (2048, 2048, 64, 1, 1, "float", "backward", "rows_first"),
-    (2048, 2048, 128, 1, 1, "causal", "forward", "heavy_tail"),
-    (1024, 1024, 64, 1, 8, "boolean", "forward", "rows_first"),
-    (2048, 2048, 64, 1, 3, "none", "forward", "heavy_tail"),
+# batch x num_heads x query_len x key_len x head_dim, the condition, the pass if it is backward, and
+# the manner; by the number of scores.
+# fmt: off
+ROUND_SIZES = (
+    "1x8x1x1024x128 boolean per_head", "4x1x1x2048x64 causal large_scores",
+    "1x4x1x2048x128 float per_head", "4x3x1x1024x64 heavy_tail",
+    "1x1x128x128x128 backward rows_first", "1x4x4x2048x64 backward scale",
+    "1x3x128x128x80 backward faint_upstream", "1x3x128x128x128 causal backward large_scores",
+    "1x3x128x128x128 float backward empty_rows", "1x4x128x128x64 float backward far",
+    "1x1x512x128x128 causal backward faint_upstream", "3x1x16x2048x64 boolean padding",
+    "1x8x16x1024x64 causal rows_first", "4x3x128x128x128 boolean empty_rows",
+    "1x3x256x256x128 boolean backward per_head", "1x3x256x256x256 boolean large_values",
+    "1x4x256x256x32 causal backward rows_first", "1x1x512x512x64 causal backward faint_upstream",
+    "1x1x512x512x128 causal heavy_tail", "1x1x512x512x128 backward scale",
+    "8x3x128x128x64 boolean per_head", "3x8x128x128x128 float padding", "1x16x128x128x64",
+    "3x1x128x1024x64 heavy_tail", "1x3x128x1024x128 causal backward rows_first",
+    "1x3x1024x128x64 causal large_values", "4x8x128x128x64 float padding",
+    "8x4x128x128x64 causal backward heavy_tail", "4x1x128x1024x64 causal",
+    "1x8x256x256x64 causal backward scale", "8x1x256x256x128 float far",
+    "4x1x1024x128x128 backward", "3x3x256x256x64 boolean padding", "1x3x512x512x64 float per_head",
+    "3x1x512x512x64 boolean backward padding", "1x3x512x512x96 backward faint_upstream",
+    "8x8x128x128x64 scale", "4x1x128x2048x64 scale", "4x4x256x256x64 rows_first",
+    "1x16x256x256x64 causal large_scores", "4x1x512x512x64 backward large_scores",
+    "1x4x512x512x128 boolean rows_first", "8x1x1024x128x64 large_values", "1x1x1024x1024x128 scale",
+    "1x8x512x512x64 causal large_scores", "8x1x512x512x64 scale", "1x8x2048x128x64 large_scores",
+    "8x1x2048x128x64 rows_first", "3x4x128x2048x64 causal heavy_tail",
+    "1x3x1024x1024x64 causal backward heavy_tail", "1x3x1024x1024x128 large_values",
+    "1x4x1024x1024x64 float infinite", "4x1x1024x1024x64 large_scores",
+    "1x1x2048x2048x64 boolean empty_rows", "1x1x2048x2048x64 float backward rows_first",
+    "1x1x2048x2048x128 causal heavy_tail", "1x8x1024x1024x64 boolean rows_first",
+    "1x3x2048x2048x64 heavy_tail",
 )
+# fmt: on
+CONDITIONS = ("causal", "boolean", "float")
 # The most scores on a CPU: those without instructions for half precision take a hundred times as
 # long for it, float64 takes twice as long, and a fault of sizes shows in float32 too.
 MOST_SCORES = {"float64": 2**21, "bfloat16": 2**19, "float16": 2**19}
@@ -105,22 +78,23 @@ PREPARED: dict[str, tuple[str, ...]] = {
     "float_padding": (float_mask(PADDING),),
     "float_per_head": (float_mask(PER_HEAD),),
 }
-PROBES: dict[str, Probe] = {"forward": "output_rows", "backward": "rows"}
 
 
 def round_sizes(dtype: str, device: str) -> Iterator[CheckCase]:
     """The table; on a CPU without its largest sizes in other dtypes than float32."""
-    for query_len, key_len, head_dim, batch, num_heads, condition, pass_, manner in ROUND_SIZES:
+    for row in ROUND_SIZES:
+        sizes, *words = row.split()
+        batch, num_heads, query_len, key_len, head_dim = map(int, sizes.split("x"))
         scores = batch * num_heads * query_len * key_len
         if device == "cpu" and scores > MOST_SCORES.get(dtype, scores):
             continue
-        sizes = f"{batch}x{num_heads}x{query_len}x{key_len}x{head_dim}"
-        words = [word for word in (condition, pass_, manner) if word not in ("none", "forward", "")]
+        condition = next((word for word in words if word in CONDITIONS), "none")
+        manner = next((word for word in words if word not in (*CONDITIONS, "backward")), "")
         one = situation(
             AREAS.get(condition, "masks"),
             "_".join(["round", sizes, *words]),
             leading=(batch, num_heads),
-            probe=PROBES[pass_],
+            probe="rows" if "backward" in words else "output_rows",
             is_causal=condition == "causal",
             mask=condition if condition in ("boolean", "float") else "none",
             scale=0.2 if manner == "scale" else None,

@@ -46,10 +46,9 @@ def implausible(record: Record, answers: Sequence[Mapping[str, Any]], limits: Li
         )
     peak, quickest_s = limits.peak_flops_per_s, record.time_min_s or record.time_s
     if limits.exact and peak and needed > PEAK_MARGIN * peak * quickest_s:
-        rates = (needed / quickest_s / 1e9, peak / 1e9)
         return (
-            "{:.3g} GFLOP/s, this machine's products reach {:.3g}: ".format(*rates)
-            + "the work is not done in the call"
+            f"{needed / quickest_s / 1e9:.3g} GFLOP/s, this machine's products reach "
+            f"{peak / 1e9:.3g}: the work is not done in the call"
         )
     threads = record.threads or 1
     if record.device == "cpu" and _works_elsewhere(answers, threads):

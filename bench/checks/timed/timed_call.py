@@ -34,10 +34,9 @@ def objection(
     contents that the call saw, with an upstream gradient thinned to the sample. `earlier` are
     outputs of an earlier call, which must have kept their memory.
     """
-    for one in outputs:
-        if type(one) is not Tensor:
-            kind = type(one).__name__
-            return _answer(IMPLAUSIBLE, f"gave a {kind}, which may compute when it is read")
+    kinds = [type(one).__name__ for one in outputs if type(one) is not Tensor]
+    if kinds:
+        return _answer(IMPLAUSIBLE, f"gave a {kinds[0]}, which may compute when it is read")
     expected = (case.batch, case.num_heads, case.seq_len, case.value_dim)
     shape = tuple(outputs[0].shape)
     if shape != expected:
@@ -53,10 +52,9 @@ def objection(
         return _answer(INCORRECT, "gave outputs in the memory of its inputs or of earlier outputs")
     if not all(bool(one.isfinite().all()) for one in outputs):
         return _answer(INCORRECT, "gave values that are not finite at this size")
-    for error in row_errors(outputs, inputs, sample, is_causal=case.is_causal, oracle=oracle):
-        if error.bad:
-            return _answer(INCORRECT, f"the timed call's {error}")
-    return None
+    errors = row_errors(outputs, inputs, sample, is_causal=case.is_causal, oracle=oracle)
+    wrong = next((error for error in errors if error.bad), None)
+    return None if wrong is None else _answer(INCORRECT, f"the timed call's {wrong}")
 
 
 def _answer(status: str, reason: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.checks.probes.gradients import WHERE_ASKED
+from bench.checks.probes.trial import WHERE_ASKED
 from bench.checks.refusals import mark_refusals_unsupported
 from bench.checks.results import LOST, CheckResult
 from bench.checks.run_situation import verify

@@ -234,7 +234,7 @@ def test_resizing_keeps_the_recipe_and_sets_batch_and_heads_with_the_leading_dim
 
 
 def test_the_forward_form_of_a_situation_differs_in_its_pass_only():
-    one = CASES["causal"].to_forward()
+    one = CASES["causal"].under(pass_="forward")
 
     assert one.case.pass_ == "forward"
     assert replace(one, case=replace(one.case, pass_="forward_backward")) == CASES["causal"]
