@@ -51,10 +51,7 @@ class LocalSlope(SizeChart):
         processes, empty where there is one; `claimed` the claimed exponent of n, where the claim
         could be read.
         """
-        records = series.records
-        if panel.value is not None:
-            records = records[pd.to_numeric(records["d_model"]) == panel.value]
-        slopes = local_slopes(records, against="seq_len")[list(_COLUMNS)].rename(columns=_COLUMNS)
+        slopes = local_slopes(rows)[list(_COLUMNS)].rename(columns=_COLUMNS)
         return slopes.assign(claimed=_claimed_exponent(series, self._along_size(view).letter))
 
     def title(self, view: View) -> str:

@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.cells.cell_table import NUMBERS, UNNAMED, cell_table, measured
+from reports.cells.cell_table import UNNAMED, cell_table, measured
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judge.result import Fit
-from reports.tables.columns import measured_rows, numbers_or_nan
 from reports.text.labels import label_of, text_of, worded
 
 Line = Literal["-", "--", "-.", ":"]
@@ -53,15 +52,11 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """The measured cells of one implementation in one view, and its fits where there are any.
-
-    `records` are the measured rows that the cells summarise.
-    """
+    """The measured cells of one implementation in one view, and its fits where there are any."""
 
     label: str
     look: Look
     cells: pd.DataFrame = field(repr=False)
-    records: pd.DataFrame = field(repr=False)
     fit: Fit | None = None
     workspace_fit: Fit | None = None
 
@@ -152,12 +147,6 @@ def views(
     timed = measured(cell_table(records, by=by))
     if timed.empty:
         return ()
-    visits = records[measured_rows(records)]
-    if "implementation" not in visits:
-        visits = visits.assign(implementation=UNNAMED)
-    visits = visits.assign(  # as cells have them, or they would not be found again
-        **{name: numbers_or_nan(visits, name) for name in NUMBERS if name in visits}
-    )
     extra = (name for name in by if name in timed.columns and name not in _CONDITIONS)
     names = list(dict.fromkeys(("implementation", *extra)))
     known = [name for name in _CONDITIONS if name in timed.columns]
@@ -171,15 +160,13 @@ def views(
     usual = {name: _usual(timed, names, name) for name in told}
     labels = {key: _label(rows, names, usual) for key, rows in _keyed_parts(timed, names).items()}
     chosen = looks_for(labels.values())
-    visited = _keyed_parts(visits, [*apart, *names])
     found = []
-    for condition, part in _keyed_parts(timed, apart).items():
+    for part in _keyed_parts(timed, apart).values():
         series = tuple(
             Series(
                 label=labels[key],
                 look=chosen[labels[key]],
                 cells=rows.reset_index(drop=True),
-                records=visited[condition + key],
                 fit=fit_of(rows, fits),
                 workspace_fit=fit_of(rows, fits, "workspace_bytes"),
             )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
-from reports.cells.cell_table import COUNT_COLUMNS, NUMBERS
+from bench.records import Record
 from reports.figures import CHARTS
 from reports.figures.canvas import save
 from reports.figures.chart import Chart, Part, Shown
 from reports.figures.view import View
 
 _CSS_PIXELS_PER_INCH = 96
-# Columns of counts, written without a decimal point even where some are missing.
-_COUNTS = (*NUMBERS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
+_COUNTS = {
+    *(one.name for one in fields(Record) if one.type in ("int", "int | None")),
+    *("seq_len_from", "seq_len_to", "readings"),
+}
+"""Columns of whole numbers, written without a decimal point even where some are missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
