@@ -181,9 +181,9 @@ class SizeChart(Chart[View, Panel]):
         return f"{self.spoken.format(self._along_size(view))}. {'; '.join(self._said(view))}."
 
     def _said(self, view: View) -> Iterator[str]:
-        """Each series in words: its ends, `sdpa: 1.2 ms at n = 128 to 3 s at n = 8192`."""
+        """Each series once, by its ends: `sdpa: 1.2 ms at n = 128 to 3 s at n = 8192`."""
         letter, told = self._along_size(view).letter, set[str]()
-        for panel in self._panels(view):
+        for panel in reversed(self._panels(view)):
             for series, rows in panel.members:
                 ends = [
                     f"{self.worded(float(row[self.reading]))} at {letter} = {row[self.along]:g}"

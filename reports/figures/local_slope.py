@@ -24,6 +24,7 @@ _ROOM = 0.1  # exponents above and below the slopes
 _REACH = 0.6  # exponents that bars may add to the axis
 _MOST = 4.0  # the axis ends here; wilder slopes are noise, and are in the table
 _LEAST = -1.0
+_APART = 1.015  # times the size, from one series to the next
 _COLUMNS = {
     "at": "seq_len",
     "size_low": "seq_len_from",
@@ -110,6 +111,13 @@ class LocalSlope(SizeChart):
             capsize=2,
             zorder=3,
         )
+
+    def _draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:
+        """Points of the same sizes stand side by side, so that no bar covers another."""
+        middle = (len(panel.members) - 1) / 2
+        places = {one.label: _APART ** (k - middle) for k, (one, _) in enumerate(panel.members)}
+        beside = table["seq_len"] * table["series"].map(places)
+        super()._draw_panel(axes, view, panel, table.assign(seq_len=beside))
 
     def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """The claimed exponents, and an axis that shows bars whole unless they squeeze points."""

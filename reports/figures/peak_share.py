@@ -16,6 +16,7 @@ from reports.figures.view import Series, View
 from reports.text import wording
 
 _FULL = 1.05  # top of the axis where a panel comes near the peak
+_BELOW = 0.03  # of the axis, below 0: room for half a marker
 
 
 class PeakShare(SizeChart):
@@ -77,10 +78,10 @@ class PeakShare(SizeChart):
     def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """Percent, and the whole peak as a line where a series comes near it."""
         highest = float(points["share"].max())
+        top = highest * 1.15  # a panel of slow implementations would be flat on the common scale
         if highest > 0.2:
             axes.axhline(1.0, **canvas.DASHED, zorder=1)
-            axes.set_ylim(0, max(_FULL, highest * 1.05))
-        else:  # a panel of slow implementations would be a flat line on the common scale
-            axes.set_ylim(0, highest * 1.15)
+            top = max(_FULL, highest * 1.05)
+        axes.set_ylim(-_BELOW * top, top)
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g} %"))

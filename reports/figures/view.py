@@ -138,12 +138,8 @@ def views(
     is `run.json`; where `runs` has one for the view's own run, that one is used. Sizes of the fits
     that are no axis of a figure tell series apart.
     """
-    by = [
-        name
-        for fit in fits
-        for name in (*fit.group, *fit.sizes.values())
-        if name in records.columns and name not in OUR_SIZES
-    ]
+    grouping = [name for fit in fits for name in (*fit.group, *fit.sizes.values())]
+    by = [name for name in grouping if name in records.columns and name not in OUR_SIZES]
     timed = measured(cell_table(records, by=by))
     if timed.empty:
         return ()
@@ -178,7 +174,7 @@ def views(
             if name not in told and part[name].notna().all()
         }
         conditions |= {name: value for name, value in usual.items() if value}
-        suffix = "-".join(_slug(conditions.get(name, "unknown")) for name in apart)
+        suffix = "-".join(slug(conditions.get(name, "unknown"), "none") for name in apart)
         name = ", ".join(worded(one, conditions.get(one, "unknown")) for one in apart)
         found.append(
             View(
@@ -190,7 +186,8 @@ def views(
                 sizes=sizes,
             )
         )
-    return _with_distinct_suffixes(found)
+    suffixes = distinct([view.suffix for view in found])
+    return tuple(replace(view, suffix=one) for view, one in zip(found, suffixes, strict=True))
 
 
 def fit_of(rows: pd.DataFrame, fits: Sequence[Fit], value: str = "time_s") -> Fit | None:
@@ -253,15 +250,16 @@ def _holds(column: pd.Series, wanted: object) -> bool:
     return {text_of(value) for value in column.unique()} == {text_of(wanted)}
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower() or "none"
+def slug(text: str, otherwise: str) -> str:
+    """A text as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower() or otherwise
 
 
-def _with_distinct_suffixes(found: Sequence[View]) -> tuple[View, ...]:
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of files, with a number behind those that have come before."""
     seen: Counter[str] = Counter()
-    renamed = []
-    for view in found:
-        seen[view.suffix] += 1
-        more = f"-{seen[view.suffix]}" if seen[view.suffix] > 1 else ""
-        renamed.append(replace(view, suffix=view.suffix + more))
-    return tuple(renamed)
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name}-{seen[name]}" if seen[name] > 1 else name)
+    return found

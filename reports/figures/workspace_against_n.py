@@ -52,7 +52,7 @@ class WorkspaceAgainstN(SizeChart):
 
     def title(self, view: View) -> str:
         """The most and the least workspace at the largest length that most series share."""
-        panel = self._panels(view)[0]
+        panel = max(self._panels(view), key=lambda one: (len(one.members), one.value or 0.0))
         having = Counter(size for _, rows in panel.members for size in rows["seq_len"])
         shared = [size for size, count in having.items() if count > len(panel.members) / 2]
         if len(panel.members) < 2 or not shared:

@@ -69,9 +69,8 @@ def fastest(views: Sequence[View]) -> str:
     shared = cells[(together > 1) & (2 * together >= together.max())]
     if shared.empty:
         return ""
-    largest = shared.sort_values([name for name in ("seq_len", "d_model") if name in sizes]).iloc[
-        -1
-    ]
+    order = [name for name in ("seq_len", "d_model") if name in sizes]
+    largest = shared.sort_values(order).iloc[-1]
     same = shared
     for name in sizes:
         known = same[name].notna() if largest[name] == largest[name] else same[name].isna()

@@ -17,7 +17,7 @@ from reports.laws.grammar import parse
 from reports.predict.prediction import Largest, Prediction, largest, open_size, predict
 from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
 from reports.tables.units import Unit, in_unit, unit_of
-from reports.text.wording import listed
+from reports.text.wording import by_text, listed
 from reports.verdicts.verdict_rows import labels
 
 MEMORY = "workspace_bytes"
@@ -112,18 +112,17 @@ def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -
 
     """
     check_answerable(fits, questions)
-    said: dict[str, list[str]] = {}
+    said: list[tuple[str, str]] = []
     for label, fit in zip(labels(fits), fits, strict=True):
         claimed = {one.term for one in fit.leading}
         for crossover in fit.crossovers:  # `--json` has all of them
             known = fit.exponents.get(crossover.size)
             told = known is None or known.estimate is not None  # a size that is not told tells none
             if crossover.faster in claimed and crossover.where == "inside" and told:
-                said.setdefault(crossover.text, []).append(label)
+                said.append((crossover.text, label))
         answers, problems = answers_of(fit, questions.asked)
-        for text in [*(answer.text for answer in answers), *problems]:
-            said.setdefault(text, []).append(label)
-    for text, who in said.items():
+        said += [(text, label) for text in [*(answer.text for answer in answers), *problems]]
+    for text, who in by_text(said).items():
         console.print(Text.assemble((listed(who), "bold"), f": {text}"))
 
 
