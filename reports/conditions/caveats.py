@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.conditions.disturbances import disturbances, harness, ranked, texts_in
+from reports.conditions.disturbances import disturbances, harness, lines_in, ranked
 from reports.tables.columns import numbers_or_nan
 from reports.tables.json_values import an_object, float_or_none
 from reports.text import wording
@@ -49,7 +49,7 @@ _NO_TIME = "no time was left"  # how the reason of a cell that was never reached
 _NUMBERS = re.compile(r"\d[\d.e+-]*")
 
 
-UNTIMED = ("implementation", "cells", "status", "reason")
+UNTIMED = ("implementation", "status", "reason", "cells")
 """The headings of `untimed`."""
 
 
@@ -69,9 +69,9 @@ def untimed(cells: pd.DataFrame) -> list[tuple[str, ...]]:
     return [
         (
             name,
-            str(len(same)),
             f"{status}: {_STATUS_WORDS.get(status, status)}",
             wording.shortened(same[0], most=_LONGEST_REASON) or "no reason recorded",
+            str(len(same)),
         )
         for (name, status, _), same in ordered
     ]
@@ -92,7 +92,7 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
         *harness(frame, info),
         *_instruments(cells, info),
         *_setup(info),
-        *[wording.one_line(line) for line in texts_in(info.get("caveats"))],
+        *lines_in(info.get("caveats")),
     ]
     return list(dict.fromkeys(lines))
 
@@ -105,7 +105,7 @@ def gate_findings(info: Mapping[str, Any]) -> tuple[str, list[str]]:
         return told, []
     numbers = {name: summary.get(name) for name in ("pass", "fail", "error", "unsupported")}
     words = [f"{number:,} {name}" for name, number in numbers.items() if isinstance(number, int)]
-    lines = [wording.one_line(line) for line in texts_in(summary.get("failures"))]
+    lines = lines_in(summary.get("failures"))
     gate = "Checks of outputs and gradients against the float64 reference, before any timing"
     told = f"{gate}: {wording.listed(words)}."
     return told if words else "The correctness gate recorded no counts.", lines

@@ -14,6 +14,7 @@ from reports.figures import CHARTS
 from reports.figures.canvas import save
 from reports.figures.chart import Chart, Part, Shown
 from reports.figures.view import View
+from reports.text import wording
 
 _CSS_PIXELS_PER_INCH = 96
 _COUNTS = {
@@ -64,16 +65,13 @@ def absences(seen: Sequence[View]) -> list[str]:
     """One sentence for each figure that a view lacks; views with the same reason share it."""
     if not seen:
         return ["All figures: no cell has a time."]
-    found: dict[tuple[str, str], list[str]] = {}
+    found = []
     for chart in CHARTS:
-        for view in seen:
-            reason = chart.missing(view)
-            if reason is not None:
-                found.setdefault((chart.stem, reason), []).append(view.name)
-    return [
-        absence(stem, reason, where if len(where) < len(seen) else [])
-        for (stem, reason), where in found.items()
-    ]
+        missing = ((chart.missing(view), view.name) for view in seen)
+        where = wording.by_text((reason, name) for reason, name in missing if reason)
+        for reason, names in where.items():
+            found.append(absence(chart.stem, reason, names if len(names) < len(seen) else []))
+    return found
 
 
 def absence(stem: str, reason: str, where: Sequence[str] = ()) -> str:

@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
-from reports.judge.compatible.ensemble import Ensemble
 from reports.judge.proposals import compatible
 from reports.judge.result import Fit
 from reports.laws.grammar import parse
 from reports.predict.prediction import Largest, Prediction, largest, open_size, predict
 from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
-from reports.tables.units import Unit, in_unit, unit_of
+from reports.tables.units import in_unit, unit_of
 from reports.text.wording import by_text, listed
 from reports.verdicts.verdict_rows import labels
 
@@ -89,10 +88,8 @@ def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]
     for fit in fits:
         document = fit.to_dict()
         laws = compatible(fit) if "too_few_sizes" in fit.reasons else None
-        if laws is not None:
-            open_laws, excluded = laws
-            document["consistent_with"] = [str(law) for law in open_laws]
-            document["excluded"] = [str(law) for law in excluded]
+        for key, some in zip(("consistent_with", "excluded"), laws or (), strict=False):
+            document[key] = [str(law) for law in some]
         answers, problems = answers_of(fit, questions.asked)
         if problems:
             document["unanswered"] = "; ".join(problems)
@@ -141,23 +138,18 @@ def answers_of(
             else "nothing was fitted, so nothing can be predicted"
         ]
     answers: list[Prediction | Largest] = []
-    problems = []
+    problems, confidence, unit = [], fit.confidence, unit_of(fit.value)
     for one in asked:
         try:
-            answers.append(_answer(ensemble, one, fit.confidence, unit_of(fit.value)))
+            if isinstance(one, Budget):
+                name, at = open_size(ensemble, one.at)
+                most = in_unit(one.quantity, unit)
+                answers.append(largest(ensemble, most, at, name, confidence=confidence, unit=unit))
+            else:
+                answers.append(predict(ensemble, one, confidence=confidence, unit=unit))
         except PredictionError as problem:
             problems.append(str(problem))
     return answers, problems
-
-
-def _answer(
-    ensemble: Ensemble, asked: Mapping[str, float] | Budget, confidence: float, unit: Unit
-) -> Prediction | Largest:
-    if not isinstance(asked, Budget):
-        return predict(ensemble, asked, confidence=confidence, unit=unit)
-    name, at = open_size(ensemble, asked.at)
-    budget = in_unit(asked.quantity, unit)
-    return largest(ensemble, budget, at, name, confidence=confidence, unit=unit)
 
 
 def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:
