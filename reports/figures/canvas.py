@@ -20,11 +20,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from reports.figures.view import Look
 from reports.judge.result import Fit
 from reports.text import wording
 
@@ -119,11 +117,6 @@ def label_with_exponent(label: str, letter: str, fit: Fit | None) -> str:
     if found is None or found.estimate is None:
         return wording.shortened(label)
     return f"{wording.shortened(label)}  {letter}^{wording.interval(found)}"
-
-
-def series_entry(look: Look, label: str) -> Entry:
-    """The legend's sample of a series: its marker on its line."""
-    return Entry(handle=Line2D([], [], **look.style), label=label)
 
 
 def drawable_label(text: str) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator
@@ -181,26 +180,8 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> No
     left, right = _limits(allowed)
     low, high = _limits(np.concatenate([error, allowed]))
     high += (high - low) * _HEADROOM / (1 - _HEADROOM)
-    floor, zero_error = _axis(
-        axes.yaxis,
-        (low, high),
-        room=0.12 * (high - low) * bool(exact.any()),
-        gap=0.1 * (high - low),
-        zeros="exact",
-    )
-    width = right - left
-    room = 0.2 * width * bool(none.any())
-    inches = axes.get_position().width * canvas.WIDTH * width / (width + room)
-    gap = width * _TICK_INCHES / inches
-    # "none" is short, but takes its room.
-    free = 0.85 * gap - room / 2 if none.any() else 0.0
-    wall, zero_allowed = _axis(
-        axes.xaxis, (left, right), room=room, gap=gap, zeros="none", free=free
-    )
-    if exact.any():
-        axes.axhline(low, color=_GREY, linewidth=0.8)
-    if none.any():
-        axes.axvline(left, color=_GREY, linewidth=0.8)
+    floor, zero_error = _floor(axes, low, high, exact=bool(exact.any()))
+    wall, zero_allowed = _wall(axes, left, right, none=bool(none.any()))
     axes.fill_between([left, right], [left, right], high, color=_FAILS, alpha=0.12, linewidth=0)
     if none.any():
         axes.fill_between([wall, left], low, high, color=_FAILS, alpha=0.12, linewidth=0)
@@ -229,26 +210,34 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> No
     axes.set_xlabel("allowed error")
 
 
-def _axis(
-    axis: Axis,
-    limits: tuple[float, float],
-    *,
-    room: float,
-    gap: float,
-    zeros: str,
-    free: float = 0.0,
-) -> tuple[float, float]:
-    """Tick whole powers at least `gap` apart; return where the axis begins, and where zeros stand.
-
-    Zeros have some `room` below the limits, none where there are none. The lowest `free` part of
-    the limits has no ticks.
-    """
-    low, high = limits
+def _floor(axes: Axes, low: float, high: float, *, exact: bool) -> tuple[float, float]:
+    """Where the y axis begins, and where an error of zero stands on it."""
+    room = 0.12 * (high - low) if exact else 0.0
     zero = low - room / 2
-    ticks = _decades(low + free, high, gap=gap)
-    axis.set_major_locator(FixedLocator([zero] * bool(room) + ticks))
-    axis.set_major_formatter(FixedFormatter([zeros] * bool(room) + [f"1e{at:g}" for at in ticks]))
+    ticks = _decades(low, high, gap=0.1 * (high - low))
+    axes.yaxis.set_major_locator(FixedLocator([*ticks, *([zero] if exact else [])]))
+    axes.yaxis.set_major_formatter(FixedFormatter([*map(_power, ticks), "exact"]))
+    if exact:
+        axes.axhline(low, color=_GREY, linewidth=0.8)
     return low - room, zero
+
+
+def _wall(axes: Axes, left: float, right: float, *, none: bool) -> tuple[float, float]:
+    """Where the x axis begins, and where an allowance of zero stands on it."""
+    width = right - left
+    room = 0.2 * width if none else 0.0
+    zero = left - room / 2
+    inches = axes.get_position().width * canvas.WIDTH * width / (width + room)
+    gap = width * _TICK_INCHES / inches
+    begin = zero + 0.85 * gap if none else left  # "none" is short, but takes its room
+    ticks = _decades(begin, right, gap=gap)
+    axes.xaxis.set_major_locator(FixedLocator([*([zero] if none else []), *ticks]))
+    axes.xaxis.set_major_formatter(
+        FixedFormatter([*(["none"] if none else []), *map(_power, ticks)])
+    )
+    if none:
+        axes.axvline(left, color=_GREY, linewidth=0.8)
+    return left - room, zero
 
 
 def _exponents(values: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -274,3 +263,7 @@ def _decades(low: float, high: float, *, gap: float) -> list[float]:
     first, last = math.ceil(low), math.floor(high)
     found = [float(power) for power in range(first, last + 1) if power % step == 0]
     return found or [float(last)]
+
+
+def _power(exponent: float) -> str:
+    return f"1e{exponent:g}"

@@ -146,13 +146,14 @@ def views(
     extra = (name for name in by if name in timed.columns and name not in _CONDITIONS)
     names = list(dict.fromkeys(("implementation", *extra)))
     known = [name for name in _CONDITIONS if name in timed.columns]
+    varying = [name for name in known if timed[name].nunique(dropna=False) > 1]
     apart = [
         name
-        for name in known
-        if _spread(timed, name) > 1
-        and (name in _ALWAYS_APART or _spread_within(timed, names, name) > 1)
+        for name in varying
+        if name in _ALWAYS_APART
+        or any(rows[name].nunique(dropna=False) > 1 for rows in _keyed_parts(timed, names).values())
     ]
-    told = [name for name in known if name not in apart and _spread(timed, name) > 1]
+    told = [name for name in varying if name not in apart]
     usual = {name: _usual(timed, names, name) for name in told}
     labels = {key: _label(rows, names, usual) for key, rows in _keyed_parts(timed, names).items()}
     chosen = looks_for(labels.values())
@@ -232,18 +233,8 @@ def _keyed_parts(cells: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, .
     """The rows of each combination of values, in the order in which text sorts them."""
     if not names:
         return {(): cells}
-    found: dict[tuple[str, ...], list[int]] = {}
-    for index, row in enumerate(cells[list(names)].itertuples(index=False, name=None)):
-        found.setdefault(tuple(text_of(value) for value in row), []).append(index)
-    return {key: cells.iloc[found[key]] for key in sorted(found)}
-
-
-def _spread(cells: pd.DataFrame, name: str) -> int:
-    return int(cells[name].nunique(dropna=False))
-
-
-def _spread_within(cells: pd.DataFrame, names: Sequence[str], name: str) -> int:
-    return max(_spread(rows, name) for rows in _keyed_parts(cells, names).values())
+    grouped = cells.groupby([cells[name].map(text_of) for name in names])
+    return {tuple(map(str, key)): rows for key, rows in grouped}
 
 
 def _holds(column: pd.Series, wanted: object) -> bool:
