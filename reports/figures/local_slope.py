@@ -24,7 +24,7 @@ _ROOM = 0.1  # exponents above and below the slopes
 _REACH = 0.6  # exponents that bars may add to the axis
 _MOST = 4.0  # the axis ends here; wilder slopes are noise, and are in the table
 _LEAST = -1.0
-_APART = 1.015  # times the size, from one series to the next
+_APART = 0.006  # of the axis, from one series to the next
 _COLUMNS = {
     "at": "seq_len",
     "size_low": "seq_len_from",
@@ -71,8 +71,8 @@ class LocalSlope(SizeChart):
         table = self.data(view)
         parts = [
             f"Change of log(time) over change of log({self._along_size(view).letter}) between "
-            "neighbouring sizes, at their geometric mean. Overhead bends the left end down; a "
-            "change of regime is a bump.",
+            "neighbouring sizes, at their geometric mean, side by side where several share it. "
+            "Overhead bends the left end down; a change of regime is a bump.",
             *view.stated(),
         ]
         if (table["slope_low"] < table["slope_high"]).any():
@@ -115,7 +115,8 @@ class LocalSlope(SizeChart):
     def _draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:
         """Points of the same sizes stand side by side, so that no bar covers another."""
         middle = (len(panel.members) - 1) / 2
-        places = {one.label: _APART ** (k - middle) for k, (one, _) in enumerate(panel.members)}
+        apart = (table["seq_len"].max() / table["seq_len"].min()) ** _APART
+        places = {one.label: apart ** (k - middle) for k, (one, _) in enumerate(panel.members)}
         beside = table["seq_len"] * table["series"].map(places)
         super()._draw_panel(axes, view, panel, table.assign(seq_len=beside))
 
