@@ -46,8 +46,7 @@ class PeakShare(SizeChart):
 
     def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """Useful FLOPs, seconds, FLOP/s, and the share of the matmul peak (1 is all)."""
-        names = [name for name in ("num_heads", "head_dim") if name in rows]
-        part = rows[["seq_len", *names, "flops", "time_s"]]
+        part = rows.filter(["seq_len", "num_heads", "head_dim", "flops", "time_s"])
         speed, peak = part["flops"] / part["time_s"], self.ceiling(view) or 0.0
         return part.assign(flops_per_s=speed, peak_flops_per_s=peak, share=speed / peak)
 

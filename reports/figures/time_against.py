@@ -40,9 +40,8 @@ class TimeAgainst(SizeChart):
         of the fit that the size lies in, and `settled` whether the last one describes the cell.
         """
         fitted, factor = _fitted_times(series.fit, rows), _band_factor(series.fit)
-        part = rows[[self.along, *(name for name in _COLUMNS if name in rows)]].assign(
-            fitted_s=np.nan if fitted is None else fitted
-        )
+        part = rows.filter([self.along, *_COLUMNS])
+        part = part.assign(fitted_s=np.nan if fitted is None else fitted)
         return part.assign(
             fitted_low_s=part["fitted_s"] / factor,
             fitted_high_s=part["fitted_s"] * factor,
