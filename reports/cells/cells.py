@@ -54,16 +54,13 @@ class Cells:
     """The cells of one group, all arrays of one length.
 
     `sizes` maps the law's letters to values; `cost` is the median over readings (or their
-    minimum), in the unit of the column; `visits` counts the readings that are used, `aside`
-    those that are not, since they were marked noisy or took far longer than others of their cell
-    (see `reports.cells.readings`). `weights` are 1, and less for a cell whose readings disagree
-    more than three times as much as a typical cell's, or are mostly disturbed while most cells' are
-    not.
-    `scatter` is how readings of one cell differ, in parts. `covariates` holds workspace_bytes,
-    minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
-    the fraction of readings set aside or marked noisy, `censored` the number of cells that were
-    wanted and never measured, `unmeasured` the rows that are no measurement. `step` is the last
-    decimal place of the costs, 0 of fractions with more digits than anybody reads.
+    minimum), in the unit of the column; `visits` counts the readings that are used, `aside` those
+    that are not (see `reports.cells.readings`). `weights` are 1, and less for a cell whose readings
+    disagree WILD times as much as a typical cell's, or are mostly disturbed while most cells' are
+    not. `covariates` are medians of COVARIATES, NaN where one is absent. `noisy` is the fraction of
+    readings set aside or marked noisy, `censored` the number of cells that were wanted and never
+    measured, `unmeasured` the rows that are no measurement. `step` is the last decimal place of the
+    costs, 0 of fractions with more digits than anybody reads.
     """
 
     sizes: Mapping[str, Floats]

@@ -117,9 +117,8 @@ class View:
         if growth not in _GROWTHS:
             return ""
         fixed, words = _GROWTHS[growth]
-        cells = self.cells
-        rows = cells[cells["growth"] == growth]
-        values = [] if fixed not in rows else sorted(rows[fixed].dropna().unique())
+        rows = self.cells[self.cells["growth"] == growth]
+        values = rows[fixed].dropna().unique().tolist() if fixed in rows else []
         amount = f"{values[0]:g}" if len(values) == 1 else "various"
         return f"d_model grows by {words.format(amount)}"
 

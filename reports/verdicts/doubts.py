@@ -34,10 +34,10 @@ def doubts(frame: pd.DataFrame, info: Mapping[str, Any]) -> dict[str, str]:
 
     `frame` are the records of one run, `info` is its `run.json`. Who failed nowhere is left out.
     """
-    checks = check_table({"": info})
-    bad = {str(name): own for name, own in checks[failed(checks) > 0].groupby("implementation")}
     if not {"implementation", "status"} <= set(frame.columns):
         return {}
+    checks = check_table({"": info})
+    bad = dict(iter(checks[failed(checks) > 0].groupby("implementation")))
     found = {}
     for called, own in frame.groupby("implementation", sort=False):
         name = str(called)
