@@ -1,14 +1,14 @@
 """What is asked of a table: its rows, sizes and one cost, ready to be judged.
 
-A table of anybody's comes with units in its cells, rates, a column for each implementation, and
-rows that failed. `asked` makes of it what `reports.judge.fit_groups` judges: a size and a cost a
-row as plain numbers, one unit, which the name of the cost column states, and a status where rows
-are lost.
+Anybody's table comes with units in its cells, rates, a column for each implementation, and rows
+that failed. `asked` makes of it what `reports.judge.fit_groups` judges: plain sizes and costs, one
+unit, stated by the name of the cost column, and a status where rows are lost.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -95,8 +95,18 @@ def asked(
         changed[column] = cells.numbers
     for note in dict.fromkeys(notes):
         warnings.warn(note, TableWarning, stacklevel=2)
-    statuses = [_with_costs(frame, cost, usable) for cost in costs]
-    if not any((one == "measured").any() for one in statuses):
+    statuses = [
+        without_number(
+            frame,
+            cost.column,
+            cost.numbers,
+            cost.words,
+            usable,
+            zero=cost.unit.kind == "memory" or cost.column in EXACT,
+        )
+        for cost in costs
+    ]
+    if not any("measured" in of_cost for of_cost in statuses):
         raise TableError(
             "no row is left that has its sizes and a cost; correct the table, or choose other "
             "columns with --size and --value"
@@ -116,11 +126,10 @@ def asked(
 
 def _usually_named(frame: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns that have a meaning of their own called as usual."""
-    folded: dict[str, list[str]] = {}
-    for name in map(str, frame.columns):
-        folded.setdefault(name.casefold(), []).append(name)
-    usual = {folded[name][0]: name for name in _USUAL if len(folded.get(name, ())) == 1}
-    return frame.rename(columns={old: new for old, new in usual.items() if old != new})
+    names = [str(name) for name in frame.columns]
+    count = Counter(name.casefold() for name in names)
+    usual = {name: name.casefold() for name in names if name.casefold() in _USUAL}
+    return frame.rename(columns={name: low for name, low in usual.items() if count[low] == 1})
 
 
 def _sizes(frame: pd.DataFrame, sizes: Mapping[str, str] | None) -> Mapping[str, str] | None:
@@ -129,12 +138,11 @@ def _sizes(frame: pd.DataFrame, sizes: Mapping[str, str] | None) -> Mapping[str,
         return {name: column_called(frame, column) for name, column in sizes.items()}
     if any(column in frame.columns for column in SIZES.values()):
         return None
-    letters = {str(column): str(column).casefold() for column in frame.columns}
-    found = {
-        letter: [column for column, folded in letters.items() if folded == letter]
-        for letter in SIZES
-    }
-    only = {letter: columns[0] for letter, columns in found.items() if len(columns) == 1}
+    only = {}
+    for letter in SIZES:
+        columns = [name for name in map(str, frame.columns) if name.casefold() == letter]
+        if len(columns) == 1:
+            only[letter] = columns[0]
     return only if any(letter != column for letter, column in only.items()) else None
 
 
@@ -161,8 +169,7 @@ def _refuse_thousandths(column: str, sizes: Floats) -> None:
 
     """
     known = np.unique(sizes[np.abs(sizes) <= FARTHEST])
-    thousands = known * 1000
-    whole = np.abs(thousands - np.round(thousands)) < 1e-6
+    whole = np.abs(known * 1000 - np.round(known * 1000)) < 1e-6
     if known.size > 2 and (known >= 1).all() and (known % 1 > 0).all() and whole.all():
         raise TableError(
             f'column "{column}" holds sizes such as {known[0]:g}, which may have decimals or '
@@ -171,17 +178,11 @@ def _refuse_thousandths(column: str, sizes: Floats) -> None:
         )
 
 
-def _with_costs(frame: pd.DataFrame, cost: Cost, usable: Statuses) -> Statuses:
-    zero = cost.unit.kind == "memory" or cost.column in EXACT
-    return without_number(frame, cost.column, cost.numbers, cost.words, usable, zero=zero)
-
-
 def _with_status(frame: pd.DataFrame, statuses: Statuses, used: Collection[str]) -> pd.DataFrame:
     """The table with a status in each row; where `status` makes groups, without lost rows."""
     measured = statuses == "measured"
     if "status" in used:
-        rows: pd.DataFrame = frame[measured]
-        return rows
+        return pd.DataFrame(frame[measured])
     says = "status" in frame.columns and not types.is_numeric_dtype(frame["status"])
     return frame.assign(status=statuses) if says or not measured.all() else frame
 

@@ -1,24 +1,19 @@
-"""Records into cells: one row a cell, with the median over its rounds and their spread."""
+"""Records into a table of cells: one row a cell, with the value of every instrument."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from bench.records import Record
 from reports.cells.case_columns import CASE_COLUMNS, SIZE_COLUMNS
-from reports.cells.readings import chosen_readings, marked_noisy, times_read
+from reports.cells.cells import values_of_cells
+from reports.cells.readings import chosen_readings, marked_noisy
 from reports.tables.columns import FARTHEST, numbers_or_nan
 
 NUMBERS = ("batch", "threads", *SIZE_COLUMNS)
 """Columns of a case that hold numbers."""
-# Column of the records -> how the rounds of a cell become one number. The rounds marked noisy are
-# left out where a cell has others; not of the errors, which no noise disturbs, nor of what tells
-# how noisy the rounds were.
 _NOT_MEDIANS = {"time_min_s": "min", "readings": "sum"} | dict.fromkeys(
     (
         *("compile_s", "gpu_temperature_c", "waiting_share", "other_load", "steal_share"),
@@ -37,14 +32,7 @@ READINGS = {
         *("max_error", "allowed_error"),
     )
 }
-COUNT_COLUMNS = (
-    *(one.name for one in fields(Record) if one.name in READINGS and one.type == "int | None"),
-    "readings",
-)
-"""Readings that are whole numbers."""
-_WHOLE_RUN = ("readings", "waiting_share", "other_load", "steal_share", "gpu_temperature_c")
-_UNDISTURBED = ("max_error", "allowed_error", "compile_s", *_WHOLE_RUN)
-
+"""How the rows of a cell become one number, for each instrument beside the time."""
 UNNAMED = "all rows"
 
 
@@ -53,34 +41,31 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
 
     Columns: the case (those of `CASE_COLUMNS` and `by` that the records have), `status`
     (`measured` when any row is), `reason`, `rounds` (measured rows), `time_s` (their median, those
-    marked noisy left out where a cell has others, as fits do), `time_low_s` and `time_high_s` (the
-    fastest and slowest row, noisy or not), `spread` ((high - low) / median), the other instruments
-    (see `READINGS`; absent columns are NaN), and `noisy` (any of them). A row is a round, or all
-    that one process read of a cell (see `reports.cells.readings`). Rows of a table without a
-    `status` column count as measured; a table without an `implementation` column is one
-    implementation.
+    set aside left out, as fits do), `time_low_s` and `time_high_s` (the fastest and slowest row,
+    noisy or not), `noisy` (any of them), the other instruments (see `READINGS`; absent columns are
+    NaN), `spread` ((high - low) / median), and `rows_used` and `deviation`: how many rows the
+    median is of, and the relative standard deviation among them. A row is a round, or all that one
+    process read of a cell (see `reports.cells.readings`). Rows of a table without a `status` column
+    count as measured; a table without an `implementation` column is one implementation.
     """
-    records = _normalised(frame)
-    keys = [name for name in dict.fromkeys((*CASE_COLUMNS, *by)) if name in records.columns]
-    by_cell = records.groupby(keys, dropna=False, sort=False, observed=True)
-    number = np.asarray(by_cell.ngroup(), dtype=np.int64)
-    records["time_of_any_round_s"] = records["time_s"]
-    disturbed = ("time_s", *(name for name in READINGS if name not in _UNDISTURBED))
-    aside = {name: _set_aside(records, name, number) for name in disturbed}  # before any is blank
-    for name in disturbed:
-        records[name] = records[name].mask(aside[name])
-    grouped = records.groupby(keys, dropna=False, sort=False, observed=True)
+    rows = _normalised(frame)
+    keys = [name for name in dict.fromkeys((*CASE_COLUMNS, *by)) if name in rows.columns]
+    grouped = rows.groupby(keys, dropna=False, sort=False, observed=True)
+    number = np.asarray(grouped.ngroup(), dtype=np.int64)
     cells = grouped.agg(
         status=("status", _cell_status),
-        reason=("reason", _first),
-        rounds=("time_of_any_round_s", "count"),
+        reason=("reason", "first"),
+        rounds=("time_s", "count"),
         time_s=("time_s", "median"),
-        time_low_s=("time_of_any_round_s", "min"),
-        time_high_s=("time_of_any_round_s", "max"),
+        time_low_s=("time_s", "min"),
+        time_high_s=("time_s", "max"),
         noisy=("noisy", "any"),
-        **{name: (name, how) for name, how in READINGS.items()},
     ).reset_index()
+    values = values_of_cells(rows, number, {"time_s": "median", **READINGS})
+    cells[values.columns] = values
     cells["spread"] = (cells["time_high_s"] - cells["time_low_s"]) / cells["time_s"]
+    logs = np.log(rows["time_s"].where(chosen_readings(rows, "time_s", number))).groupby(number)
+    cells["rows_used"], cells["deviation"] = logs.count(), logs.std()
     order = ["implementation", *(n for n in ("seq_len", "d_model") if n in keys)]
     rest = [name for name in keys if name not in order]
     return cells.sort_values([*order, *rest], key=_sortable, kind="stable").reset_index(drop=True)
@@ -97,38 +82,20 @@ def measured(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy with every column that the aggregation reads, as numbers where numbers are meant."""
-    records = frame.copy()
+    rows = frame.copy()
     for name, usual in (("implementation", UNNAMED), ("status", "measured"), ("reason", None)):
-        found = records[name] if name in records else pd.Series(usual, index=records.index)
-        records[name] = found.astype(object)
-    records["status"] = records["status"].fillna("measured")
-    records["noisy"] = marked_noisy(records)
-    for name in ("time_s", *READINGS, *NUMBERS):
-        if name in records.columns or name not in NUMBERS:
-            records[name] = numbers_or_nan(records, name)
-    unmeasured = records["status"] != "measured"
-    records.loc[unmeasured, ["time_s", *READINGS]] = np.nan
-    return records
-
-
-def _set_aside(
-    records: pd.DataFrame, name: str, number: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """The rows whose reading does not speak for their cell, given the number of each row's cell."""
-    read = records[name].notna().to_numpy(dtype=np.bool_)
-    aside = np.zeros(len(records), dtype=np.bool_)
-    found = records[read]
-    aside[read] = ~chosen_readings(marked_noisy(found, name), number[read], times_read(found, name))
-    return aside
+        found = rows[name] if name in rows else pd.Series(usual, index=rows.index)
+        rows[name] = found.astype(object)
+    rows["status"] = rows["status"].fillna("measured")
+    rows["noisy"] = marked_noisy(rows)
+    for name in ("time_s", *READINGS, *(name for name in NUMBERS if name in rows)):
+        rows[name] = numbers_or_nan(rows, name)
+    rows.loc[rows["status"] != "measured", ["time_s", *READINGS]] = np.nan
+    return rows
 
 
 def _cell_status(statuses: pd.Series) -> str:
     return "measured" if (statuses == "measured").any() else str(statuses.iloc[0])
-
-
-def _first(values: pd.Series) -> object:
-    known = values.dropna()
-    return known.iloc[0] if len(known) else None
 
 
 def _sortable(column: pd.Series) -> pd.Series:

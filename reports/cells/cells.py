@@ -16,17 +16,23 @@ import pandas as pd
 
 from reports.cells.case_columns import CONDITIONS, COVARIATES, SIZE_COLUMNS
 from reports.cells.readings import (
+    ENOUGH_READINGS,
     REPLAYED,
     chosen_readings,
-    enough_readings,
     marked_noisy,
     of_stretches,
-    times_read,
     with_statistic,
 )
 from reports.cells.scatter import Numbers, Scatter, deviations, scatter_of
 from reports.laws.monomials import Floats
-from reports.tables.columns import FARTHEST, TableError, measured_rows, numbers, row_of
+from reports.tables.columns import (
+    FARTHEST,
+    TableError,
+    measured_rows,
+    numbers,
+    numbers_or_nan,
+    row_of,
+)
 from reports.tables.rounds import READINGS
 from reports.tables.units import unit_of
 
@@ -48,16 +54,13 @@ class Cells:
     """The cells of one group, all arrays of one length.
 
     `sizes` maps the law's letters to values; `cost` is the median over readings (or their
-    minimum), in the unit of the column; `visits` counts the readings that are used, `aside`
-    those that are not, since they were marked noisy or took far longer than others of their cell
-    (see `reports.cells.readings`). `weights` are 1, and less for a cell whose readings disagree
-    more than three times as much as a typical cell's, or are mostly disturbed while most cells' are
-    not.
-    `scatter` is how readings of one cell differ, in parts. `covariates` holds workspace_bytes,
-    minor_faults (a call) and flops where the table has them, NaN where one is absent. `noisy` is
-    the fraction of readings set aside or marked noisy, `censored` the number of cells that were
-    wanted and never measured, `unmeasured` the rows that are no measurement. `step` is the last
-    decimal place of the costs, 0 of fractions with more digits than anybody reads.
+    minimum), in the unit of the column; `visits` counts the readings that are used, `aside` those
+    that are not (see `reports.cells.readings`). `weights` are 1, and less for a cell whose readings
+    disagree WILD times as much as a typical cell's, or are mostly disturbed while most cells' are
+    not. `covariates` are medians of COVARIATES, NaN where one is absent. `noisy` is the fraction of
+    readings set aside or marked noisy, `censored` the number of cells that were wanted and never
+    measured, `unmeasured` the rows that are no measurement. `step` is the last decimal place of the
+    costs, 0 of fractions with more digits than anybody reads.
     """
 
     sizes: Mapping[str, Floats]
@@ -115,9 +118,10 @@ def usual_statistic(frame: pd.DataFrame, sizes: Mapping[str, str], value: str) -
     """`quiet` where the table brings enough readings for it, else `median`."""
     if READINGS in frame.columns:
         return "quiet"
-    rows = frame[measured_rows(frame)]
-    number, _ = _numbered(rows, list(sizes.values()))
-    return "quiet" if enough_readings(number, value) else "median"
+    number = _numbered(frame[measured_rows(frame)], list(sizes.values()))
+    if unit_of(value).kind != "time" or not number.size:
+        return "median"
+    return "quiet" if np.median(np.bincount(number)) >= ENOUGH_READINGS else "median"
 
 
 def _by(frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: str) -> pd.DataFrame:
@@ -128,8 +132,7 @@ def _by(frame: pd.DataFrame, sizes: Mapping[str, str], value: str, statistic: st
         return frame
     wanted = measured_rows(frame)
     rows = frame[wanted & ~np.isnan(numbers(frame, value))]
-    number, _ = _numbered(rows, list(sizes.values()))
-    quiet = of_stretches(rows, number, value)
+    quiet = of_stretches(rows, _numbered(rows, list(sizes.values())), value)
     return pd.concat([quiet, frame[~wanted]]) if not wanted.all() else quiet
 
 
@@ -149,60 +152,58 @@ def cells_of(
 
     """
     frame = _by(frame, sizes, value, statistic)
-    rows = measured = frame[measured_rows(frame)]
-    cost = numbers(rows, value)
-    columns = {name: numbers(rows, column) for name, column in sizes.items()}
-    keep = _usable(rows, cost, value)
-    for name, values in columns.items():
-        bad = keep & ~((values >= 1 / FARTHEST) & (values <= FARTHEST))
-        if bad.any():
-            file, row = row_of(rows, int(np.flatnonzero(bad)[0]))
-            raise TableError(
-                f"{file}{sizes[name]} must be positive and finite in every measured row, got "
-                f"{values[bad][0]:g}{row}; correct the table, or name another column with "
-                f"--size {name}=COLUMN"
-            )
-    noisy = marked_noisy(rows, value)
-    number, count = _numbered(rows[keep], list(sizes.values()))
-    chosen = chosen_readings(noisy[keep], number, times_read(rows[keep], value))
-    disturbed = noisy[keep] | ~chosen
-    good = np.bincount(number, weights=~disturbed, minlength=count)
-    quiet = 2 * good >= np.bincount(number, minlength=count)
+    measured = frame[measured_rows(frame)]
+    rows = measured[_usable(measured, sizes, value)]
+    number = _numbered(rows, list(sizes.values()))
+    chosen = chosen_readings(rows, value, number)
+    disturbed = marked_noisy(rows, value) | ~chosen
+    good, all_of = np.bincount(number, weights=~disturbed), np.bincount(number)
+    quiet = 2 * good >= all_of
     # Who marks noise vouches for the rest.
     if value != REPLAYED and "noisy" in rows and rows["noisy"].notna().any():
         quiet |= good >= FEWEST_QUIET
-    aside = np.bincount(number[~chosen], minlength=count)
-    every, cell_of_every = rows[keep], number
-    used, number = np.flatnonzero(keep)[chosen], number[chosen]
-    order = np.lexsort((cost[used], number))  # sums in one order, whatever that of the rows is
-    used, number = used[order], number[order]
-    rows, cost = rows.iloc[used], cost[used]
-    series = pd.Series(cost).groupby(number)
-    visits = np.asarray(series.size(), dtype=np.int64)
-    weights = _weights(deviations(np.log(cost), number, count), visits)
+    cost, used = numbers(rows, value), np.flatnonzero(chosen)
+    used = used[np.lexsort((cost[used], number[used]))]  # sums in one order, whatever the rows' is
+    cell, cost = number[used], cost[used]
+    columns = {name: numbers(rows, column)[used] for name, column in sizes.items()}
+    medians = pd.DataFrame({**columns, "": cost}).groupby(cell).median()
+    visits = np.bincount(cell)
+    weights = _weights(deviations(np.log(cost), cell), visits)
     # Where most cells are disturbed, none can be told to be worse.
     if 2 * (~quiet).sum() < quiet.size:
         weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
-    covariates = {}
-    for column in COVARIATES:
-        if column in rows.columns and column != value:
-            found = _median(numbers(rows, column), number, count)
-            # What is read once a cell may stand with a visit whose time was set aside.
-            anywhere = _median(numbers(every, column), cell_of_every, count)
-            covariates[column] = np.where(np.isnan(found), anywhere, found)
+    beside = {column: "median" for column in COVARIATES if column in rows and column != value}
+    covariates = values_of_cells(rows, number, beside).dropna(axis="columns", how="all")
     return Cells(
-        sizes={name: _median(values[used], number, count) for name, values in columns.items()},
-        cost=np.asarray(series.min() if statistic == "min" else series.median(), dtype=np.float64),
+        sizes={name: medians[name].to_numpy(dtype=np.float64) for name in sizes},
+        cost=np.minimum.reduceat(cost, np.unique(cell, return_index=True)[1])
+        if statistic == "min"
+        else medians[""].to_numpy(dtype=np.float64),
         weights=weights,
         visits=visits,
-        scatter=scatter_of(np.log(cost), number, _codes(rows, "round"), _codes(rows, "worker")),
-        aside=aside,
-        covariates={c: v for c, v in covariates.items() if not np.isnan(v).all()},
+        scatter=scatter_of(
+            np.log(cost), cell, _codes(rows.iloc[used], "round"), _codes(rows.iloc[used], "worker")
+        ),
+        aside=all_of - visits,
+        covariates={str(c): v.to_numpy(dtype=np.float64) for c, v in covariates.items()},
         noisy=float(disturbed.mean()) if disturbed.size else 0.0,
         censored=_censored(frame, list(sizes.values())),
         unmeasured=len(frame) - len(measured),
         step=_last_place(cost),
     )
+
+
+def values_of_cells(rows: pd.DataFrame, cell: Numbers, how: Mapping[str, str]) -> pd.DataFrame:
+    """One row a cell: each column's median, minimum and so on, as `how` says of it.
+
+    Of medians and minima only the readings count that speak for their cell. `cell` numbers each
+    row's. A column that is absent is NaN.
+    """
+    values = {name: numbers_or_nan(rows, name) for name in how}
+    for name, statistic in how.items():
+        if statistic in ("median", "min"):
+            values[name] = values[name].where(chosen_readings(rows, name, cell))
+    return pd.DataFrame(values, index=rows.index).groupby(cell).agg(dict(how))
 
 
 def pages(cost: Floats) -> float:
@@ -227,29 +228,39 @@ def _last_place(cost: Floats) -> float:
     return 0.0
 
 
-def _usable(rows: pd.DataFrame, cost: Floats, value: str) -> npt.NDArray[np.bool_]:
+def _usable(rows: pd.DataFrame, sizes: Mapping[str, str], value: str) -> npt.NDArray[np.bool_]:
     """The rows with a cost above zero.
 
     Raises:
-        TableError: a time is not positive, or another cost negative or infinite.
+        TableError: a time or a size is not positive, or another cost negative or infinite.
 
     """
-    is_time = unit_of(value).kind == "time"
+    cost, is_time = numbers(rows, value), unit_of(value).kind == "time"
     wrong = ~np.isnan(cost) & ~(np.isfinite(cost) & ((cost > 0) if is_time else (cost >= 0)))
     if wrong.any():
         kind = "positive" if is_time else "not negative"
-        file, row = row_of(rows, int(np.flatnonzero(wrong)[0]))
+        file, row = row_of(rows, int(np.argmax(wrong)))
         raise TableError(
             f"{file}{value} must be {kind} and finite, got {cost[wrong][0]:g}{row}; remove such "
             "rows, or measure them again"
         )
-    usable = np.asarray(~np.isnan(cost) & (cost > 0))
+    usable = np.asarray(cost > 0)
     far = usable & ((cost < 1 / FARTHEST) | (cost > FARTHEST))
     if far.any():
         raise TableError(
             f"{value} must lie between {1 / FARTHEST:g} and {FARTHEST:g}, got {cost[far][0]:g}; "
             "give it in another unit"
         )
+    for name, column in sizes.items():
+        values = numbers(rows, column)
+        wrong = usable & ~((values >= 1 / FARTHEST) & (values <= FARTHEST))
+        if wrong.any():
+            file, row = row_of(rows, int(np.argmax(wrong)))
+            raise TableError(
+                f"{file}{column} must be positive and finite in every measured row, got "
+                f"{values[wrong][0]:g}{row}; correct the table, or name another column with "
+                f"--size {name}=COLUMN"
+            )
     return usable
 
 
@@ -260,19 +271,13 @@ def _codes(rows: pd.DataFrame, column: str) -> Numbers | None:
     return np.asarray(pd.factorize(rows[column])[0], dtype=np.int64)
 
 
-def _numbered(rows: pd.DataFrame, wanted: list[str]) -> tuple[Numbers, int]:
-    """The number of each row's cell, and how many cells there are."""
+def _numbered(rows: pd.DataFrame, wanted: list[str]) -> Numbers:
+    """The number of each row's cell."""
     others = [c for c in (*SIZE_COLUMNS, *CONDITIONS) if c in rows.columns and c not in wanted]
     keys = [*wanted, *(c for c in others if rows[c].nunique(dropna=False) > 1)]
     if rows.empty:
-        return np.zeros(0, dtype=np.int64), 0
-    grouped = rows.groupby(keys, sort=True, dropna=False)
-    return np.asarray(grouped.ngroup(), dtype=np.int64), grouped.ngroups
-
-
-def _median(values: Floats, number: Numbers, count: int) -> Floats:
-    medians = pd.Series(values).groupby(number).median()
-    return np.asarray(medians.reindex(range(count)), dtype=np.float64)
+        return np.zeros(0, dtype=np.int64)
+    return np.asarray(rows.groupby(keys, sort=True, dropna=False).ngroup(), dtype=np.int64)
 
 
 def _weights(scatter: Floats, visits: Numbers) -> Floats:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -32,14 +33,8 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
             continue  # a counter of repetitions; runs of ours are named
         if column == "batch" and _moves(frame, without):
             continue
-        filled = frame[column].notna()
-        parts = frame.loc[filled]
-        if named:
-            counts = parts.groupby("implementation")[column].nunique()
-            varies = bool((counts > 1).any())
-        else:
-            varies = parts[column].nunique() > 1
-        if varies:
+        values = frame.groupby("implementation")[column] if named else frame[column]
+        if pd.Series(values.nunique()).max() > 1:
             columns.append(column)
     return columns
 
@@ -47,8 +42,8 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
 def _moves(frame: pd.DataFrame, sizes: Collection[str]) -> bool:
     """Whether the batch is a size that moves with another one."""
     known = [column for column in sizes if column in frame.columns]
-    named = ["implementation"] if "implementation" in frame.columns else []
-    parts = [part for _, part in frame.groupby(named)] if named else [frame]
+    named = "implementation" in frame.columns
+    parts = [part for _, part in frame.groupby("implementation")] if named else [frame]
     rest = {str(column) for column in frame.columns} - {"batch", *known}
     return bool(known) and any(moving_sizes(part, known, rest) for part in parts)
 
@@ -91,10 +86,9 @@ def with_cost(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 def _plain(value: Any) -> Any:
     """A value that JSON can hold: numpy scalars become Python's, a missing one None."""
-    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+    if pd.isna(value):
         return None
-    item = getattr(value, "item", None)
-    plain = item() if callable(item) else value
+    plain = value.item() if isinstance(value, np.generic) else value
     if isinstance(plain, float) and not math.isfinite(plain):
         return str(plain)
     return plain if isinstance(plain, str | int | float | bool) else str(plain)

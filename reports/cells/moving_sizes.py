@@ -6,13 +6,15 @@ batch that rise with it add to it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from reports.cells.readings import Mask
+from reports.cells.scatter import Numbers
 from reports.cells.unnamed_columns import cells_by, tells_nothing
 from reports.laws.monomials import Floats
 from reports.tables.units import rate_in
@@ -42,18 +44,21 @@ def moving_sizes(
 
     Batches and heads that rise count as well, but for heads that are as many as the width allows.
     """
-    known = [column for column in sizes if is_numeric_dtype(rows[column])]
+    known = [column for column in dict.fromkeys(sizes) if is_numeric_dtype(rows[column])]
     if not known:
         return ()
-    ladders = _Ladders(rows, known)
+    cell = cells_by(rows, known)
+    first = np.unique(cell, return_index=True)[1]
+    ladders = {size: _steps(rows[known].iloc[first], size) for size in known}
     found = []
-    for column in rows.columns:
-        if column in {*sizes, *without} or tells_nothing(str(column)) or rate_in(str(column)):
+    for column in map(str, rows.columns):
+        if column in {*sizes, *without} or tells_nothing(column) or rate_in(column):
             continue
-        values = rows[column]
-        if _is_whole(values):
-            moving = ladders.moving(str(column), values.to_numpy(dtype=np.float64))
-            found += [] if moving is None else [moving]
+        if _is_whole(rows[column]):
+            values = rows[column].to_numpy(dtype=np.float64)
+            of_cells = values[first]
+            if (of_cells[cell] == values).all():
+                found += _moving(column, of_cells, ladders)[:1]
     return tuple(found)
 
 
@@ -65,30 +70,24 @@ def _is_whole(values: pd.Series) -> bool:
     return bool(whole and numbers.max() >= _LEAST_CHANGE * numbers.min())
 
 
-class _Ladders:
-    """The cells of some rows, in steps of each size while the other sizes stand still."""
+def _steps(cells: pd.DataFrame, size: str) -> tuple[Numbers, Mask]:
+    """The cells in the order of one size while the others stand still, and which steps do so."""
+    others = [name for name in cells.columns if name != size]
+    ladder = cells_by(cells, others) if others else np.zeros(len(cells), dtype=np.int64)
+    order = np.lexsort((cells[size].to_numpy(), ladder))
+    return order, np.diff(ladder[order]) == 0
 
-    def __init__(self, rows: pd.DataFrame, sizes: Sequence[str]) -> None:
-        self._cell = cells_by(rows, sizes)
-        self._first = np.unique(self._cell, return_index=True)[1]
-        one = rows[list(dict.fromkeys(sizes))].iloc[self._first]
-        self._steps = {}
-        for size in sizes:
-            others = [name for name in sizes if name != size]
-            ladder = cells_by(one, others) if others else np.zeros(len(one), dtype=np.int64)
-            order = np.lexsort((one[size].to_numpy(), ladder))
-            self._steps[size] = order, np.diff(ladder[order]) == 0
 
-    def moving(self, column: str, values: Floats) -> Moving | None:
-        """The first size with which the values move, if the sizes fix them at all."""
-        of_cells = values[self._first]
-        if (of_cells[self._cell] != values).any():
-            return None
-        for size, (order, within) in self._steps.items():
-            steps = np.diff(of_cells[order])[within]
-            if steps.size >= 2 and (steps <= 0).all() and (steps < 0).sum() >= 2:
-                return Moving(column=column, against=size)
-            known = column.lower() in _COMPANIONS and size.lower() not in _WIDTHS
-            if known and (steps >= 0).all() and (steps > 0).any():
-                return Moving(column=column, against=size, rises=True)
-        return None
+def _moving(
+    column: str, values: Floats, ladders: Mapping[str, tuple[Numbers, Mask]]
+) -> list[Moving]:
+    """The sizes with which a column moves, given its value in each cell."""
+    found = []
+    for size, (order, within) in ladders.items():
+        steps = np.diff(values[order])[within]
+        known = column.lower() in _COMPANIONS and size.lower() not in _WIDTHS
+        if steps.size >= 2 and (steps <= 0).all() and (steps < 0).sum() >= 2:
+            found.append(Moving(column=column, against=size))
+        elif known and (steps >= 0).all() and (steps > 0).any():
+            found.append(Moving(column=column, against=size, rises=True))
+    return found

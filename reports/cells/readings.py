@@ -42,56 +42,40 @@ def marked_noisy(frame: pd.DataFrame, value: str = "") -> Mask:
     these marks it bears the one of a GPU that lowered its clock. And one that took longer than the
     call, launches and all, was disturbed, by whatever it was.
     """
-    if value == REPLAYED:
-        return _slowed(frame) | (
-            _floats(frame, REPLAYED) > SLOWER_REPLAY * _floats(frame, "time_s")
-        )
-    if "noisy" not in frame.columns:
-        return np.zeros(len(frame), dtype=np.bool_)
-    return np.asarray(frame["noisy"].eq(True).fillna(False), dtype=np.bool_)
-
-
-def _slowed(frame: pd.DataFrame) -> Mask:
-    """Where the reasons of noise, if there are any, say that the GPU lowered its clock."""
-    if "noise_reasons" not in frame.columns:
-        return np.zeros(len(frame), dtype=np.bool_)
-    texts = (str(one) for one in frame["noise_reasons"])
-    return np.fromiter((CLOCK_LOWERED in one for one in texts), dtype=np.bool_, count=len(frame))
+    none = np.zeros(len(frame), dtype=np.bool_)
+    if value != REPLAYED:
+        marks = frame["noisy"].eq(True).fillna(False) if "noisy" in frame else none
+        return np.asarray(marks, dtype=np.bool_)
+    reasons = frame.get("noise_reasons", none)
+    lowered = np.array([CLOCK_LOWERED in str(one) for one in reasons], dtype=np.bool_)
+    return lowered | (_floats(frame, REPLAYED) > SLOWER_REPLAY * _floats(frame, "time_s"))
 
 
 def _floats(frame: pd.DataFrame, column: str) -> Floats:
     return np.asarray(numbers_or_nan(frame, column), dtype=np.float64)
 
 
-def times_read(frame: pd.DataFrame, value: str) -> Floats | None:
-    """The readings of a clock, by which disturbed ones can be told; None for other costs.
-
-    Disturbances only ever add time; other costs may scatter both ways.
-    """
-    if unit_of(value).kind != "time":
-        return None
-    return _floats(frame, value)
-
-
-def chosen_readings(noisy: Mask, cell: Numbers, times: Floats | None = None) -> Mask:
-    """The readings that speak for their cell, given which are noisy and the cell of each, from 0.
+def chosen_readings(rows: pd.DataFrame, value: str, cell: Numbers) -> Mask:
+    """The rows whose reading of `value` speaks for their cell; `cell` numbers each row's, from 0.
 
     A reading known to be disturbed is set aside where its cell has an undisturbed one; a cell that
-    has none speaks by all of its readings. A shared machine may be slow for the whole of a round,
-    or for one reading: one that took longer than the quickest undisturbed one of its cell by more
-    than SLOWER, or than SLOWER_IN_ERRORS times the usual scatter where that is more, counts as
-    disturbed too.
+    has none speaks by all of its readings. Of times, which disturbances only ever add to, one that
+    took longer than the quickest undisturbed one of its cell by more than SLOWER, or than
+    SLOWER_IN_ERRORS times the usual scatter where that is more, counts as disturbed too: a shared
+    machine may be slow for the whole of a round, or for one reading.
     """
-    if not cell.size:
-        return ~noisy
-    quiet = np.bincount(cell, weights=~noisy) > 0
-    chosen = np.asarray(~noisy | ~quiet[cell])
-    if times is not None:
-        usual = usual_scatter(np.log(times[chosen]), cell[chosen])
+    values, noisy = _floats(rows, value), marked_noisy(rows, value)
+    read = ~np.isnan(values)
+    if not read.any():
+        return read
+    quiet = np.bincount(cell, weights=read & ~noisy) > 0
+    chosen = np.asarray(read & (~noisy | ~quiet[cell]))
+    if unit_of(value).kind == "time":
+        usual = usual_scatter(np.log(values[chosen]), cell[chosen])
         quickest = np.full(int(cell.max()) + 1, np.inf)
-        np.minimum.at(quickest, cell[chosen], times[chosen])
+        np.minimum.at(quickest, cell[chosen], values[chosen])
         farthest = max(1.0 + SLOWER, math.exp(SLOWER_IN_ERRORS * usual))
-        chosen &= times <= farthest * quickest[cell]
+        chosen &= values <= farthest * quickest[cell]
     return chosen
 
 
@@ -133,13 +117,6 @@ def of_stretches(frame: pd.DataFrame, cell: Numbers, value: str) -> pd.DataFrame
     quiet = found.loc[[rows[0] for rows in grouped.groups.values()]]
     quiet = quiet.assign(**{value: ends, READINGS: grouped.size().to_numpy()})
     return quiet.assign(round=None) if "round" in quiet else quiet
-
-
-def enough_readings(cell: Numbers, value: str) -> bool:
-    """Whether a table brings so many readings of its cells that their quiet end can be told."""
-    if unit_of(value).kind != "time" or not cell.size:
-        return False
-    return float(np.median(np.bincount(cell))) >= ENOUGH_READINGS
 
 
 def with_statistic(frame: pd.DataFrame, value: str, statistic: str) -> pd.DataFrame:

@@ -27,12 +27,11 @@ class Scatter:
     workers: float | None = None
 
 
-def deviations(logs: Floats, cell: Numbers, count: int) -> Floats:
-    """Standard deviation of the logarithms in each of so many cells, 0 for a single reading."""
-    many = np.bincount(cell, minlength=count)
-    means = np.bincount(cell, weights=logs, minlength=count) / np.maximum(many, 1)
-    squares = np.bincount(cell, weights=(logs - means[cell]) ** 2, minlength=count)
-    return np.asarray(np.sqrt(squares / np.maximum(many - 1, 1)), dtype=np.float64)
+def deviations(logs: Floats, cell: Numbers) -> Floats:
+    """Standard deviation of the logarithms in each cell, 0 for a single reading."""
+    about = logs - means(logs, cell)[cell]
+    squares = np.bincount(cell, weights=about**2)
+    return np.asarray(np.sqrt(squares / np.maximum(np.bincount(cell) - 1, 1)), dtype=np.float64)
 
 
 def scatter_of(

@@ -1,7 +1,7 @@
 """Local slopes: how fast the cost grows from each size to the next, on log scales.
 
 A law fitted to everything can hide a bend; the slope between two neighbours cannot. Where a single
-term leads, the slope is its exponent. Figures show the slopes of single series, by the readings of
+term leads, the slope is its exponent. Figures show the slopes of single series, by the rows of
 two cells alone; a fit has means over series, with the error of a cell, in which what all readings
 of a cell share is included.
 """
@@ -19,8 +19,7 @@ from scipy.stats import t as t_distribution
 
 from reports.cells.case_columns import SIZE_COLUMNS
 from reports.cells.cells import Cells
-from reports.cells.readings import chosen_readings, marked_noisy, times_read
-from reports.tables.columns import TableError, measured_rows, numbers
+from reports.tables.columns import no_column
 
 COLUMNS = ("size_low", "size_high", "at", "slope", "low", "high")
 _CONFIDENCE = 0.95  # of the intervals of single series
@@ -54,25 +53,19 @@ def steps_of(
     Values without a cell in common with the next one are left out.
     """
     quantile = float(t_distribution.ppf((1 + confidence) / 2, max(free, 1)))
-    logs = np.log(cells.cost)
+    sizes, logs = pd.DataFrame(dict(cells.sizes)), pd.Series(np.log(cells.cost))
     found = []
     for name in names:
         others = [other for other in cells.sizes if other != name]
-        keys = list(zip(*(cells.sizes[other] for other in others), strict=True))
-        keys = keys or [()] * len(cells)
-        by_value: dict[float, dict[tuple[float, ...], list[float]]] = {}
-        for key, value, log in zip(keys, cells.sizes[name], logs, strict=True):
-            by_value.setdefault(float(value), {}).setdefault(key, []).append(float(log))
-        for start, end in itertools.pairwise(sorted(by_value)):
-            both = by_value[start].keys() & by_value[end].keys()
-            if not both:
+        series = sizes.groupby(others).ngroup() if others else pd.Series(0, index=sizes.index)
+        grid = logs.groupby([sizes[name], series]).mean().unstack()
+        for start, end in itertools.pairwise(grid.index.tolist()):
+            rises = (grid.loc[end] - grid.loc[start]).dropna()
+            if rises.empty:
                 continue
             span = math.log(end / start)
-            rises = [
-                np.mean(by_value[end][key]) - np.mean(by_value[start][key]) for key in sorted(both)
-            ]
-            half = quantile * error * math.sqrt(2 / len(both)) / span
-            slope = float(np.mean(rises)) / span
+            half = quantile * error * math.sqrt(2 / len(rises)) / span
+            slope = float(rises.mean()) / span
             found.append(
                 Step(
                     size=name,
@@ -81,38 +74,34 @@ def steps_of(
                     slope=slope,
                     low=slope - half,
                     high=slope + half,
-                    series=len(both),
+                    series=len(rises),
                 )
             )
     return tuple(found)
 
 
-def local_slopes(rows: pd.DataFrame, *, against: str = "seq_len") -> pd.DataFrame:
-    """Slopes of log time over log size between neighbouring sizes of one implementation.
+def local_slopes(cells: pd.DataFrame, *, against: str = "seq_len") -> pd.DataFrame:
+    """Slopes of log time over log size between neighbouring cells of one implementation.
 
-    A series is those rows in which only `against`, and sizes that move along with it, differ. Each
-    slope has `size_low`, `size_high`, `at` (their geometric mean), `slope` (by the cells' medians,
-    noisy readings left out where a cell has others), and `low`, `high`: an interval by the spread
-    between readings, NaN where a cell has only one. It tells the repeatability of the two cells
-    alone; an error that a cell's readings share is not in it.
+    `cells` are rows of a cell table (`reports.cells.cell_table`). A series is those in which only
+    `against`, and sizes that move along with it, differ. Each slope has `size_low`, `size_high`,
+    `at` (their geometric mean), `slope`, and `low`, `high`: an interval by the spread between the
+    rows of the two cells, NaN where one has a single row. It tells the repeatability of the two
+    cells alone; an error that a cell's readings share is not in it.
 
     Raises:
-        TableError: a column is missing, or a size or a time is not a positive number.
+        TableError: there is no such size.
 
     """
-    rows = rows[measured_rows(rows)]
-    size, time = numbers(rows, against), numbers(rows, "time_s")
-    keep = np.isfinite(size) & np.isfinite(time) & (time > 0)
-    if (size[keep] <= 0).any():
-        raise TableError(f"{against} must be positive, got {size[keep].min():g}; correct the table")
-    rows = rows[keep].assign(**{against: size[keep], "time_s": time[keep]})
+    if against not in cells:
+        raise no_column(cells, against)
     fixed = [
         column
         for column in (*SIZE_COLUMNS, "batch")
-        if column in rows and column != against and not _moves_along(rows, column, against)
+        if column in cells and column != against and not _moves_along(cells, column, against)
     ]
-    series = [one for _, one in rows.groupby(fixed, dropna=False)] if fixed else [rows]
-    found = [slope for one in series for slope in _slopes(one, against)]
+    series = [one for _, one in cells.groupby(fixed, dropna=False)] if fixed else [cells]
+    found = [slope for one in series for slope in _slopes(one.sort_values(against), against)]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
@@ -126,28 +115,26 @@ def _moves_along(part: pd.DataFrame, column: str, against: str) -> bool:
 
 
 def _slopes(series: pd.DataFrame, against: str) -> Iterator[tuple[float, ...]]:
-    cell = np.unique(series[against].to_numpy(dtype=np.float64), return_inverse=True)[1]
-    times = times_read(series, "time_s")
-    series = series[chosen_readings(marked_noisy(series, "time_s"), cell, times)]
-    logs = np.log(series["time_s"].to_numpy(dtype=np.float64))
-    by_size = pd.Series(logs).groupby(series[against].to_numpy(dtype=np.float64))
-    middle, scatter, readings = by_size.median(), by_size.std(), by_size.size()
-    for k, (low, high) in enumerate(itertools.pairwise(middle.index)):
+    sizes, times = series[against].tolist(), series["time_s"].tolist()
+    spreads = zip(series["deviation"].tolist(), series["rows_used"].tolist(), strict=True)
+    for k, pair in enumerate(itertools.pairwise(spreads)):
+        low, high = sizes[k : k + 2]
         span = math.log(high / low)
-        slope = (middle.iloc[k + 1] - middle.iloc[k]) / span
-        half = _half_width(scatter.iloc[k : k + 2], readings.iloc[k : k + 2]) / span
+        slope = math.log(times[k + 1] / times[k]) / span
+        half = _half_width(*zip(*pair, strict=True)) / span
         yield low, high, math.sqrt(low * high), slope, slope - half, slope + half
 
 
-def _half_width(scatter: pd.Series[float], readings: pd.Series[int]) -> float:
-    """Half the interval of a difference of two medians by Welch's t; NaN for single readings."""
-    if (readings < 2).any():
+def _half_width(deviations: Sequence[float], rows: Sequence[int]) -> float:
+    """Half the interval of a difference of two medians by Welch's t; NaN for single rows."""
+    count = np.array(rows)
+    if (count < 2).any():
         return math.nan
     # The median of three or more normal values is less efficient than their mean.
-    inefficiency = np.where(readings >= 3, math.pi / 2, 1.0)
-    variances = scatter.to_numpy() ** 2 / readings.to_numpy() * inefficiency
+    inefficiency = np.where(count >= 3, math.pi / 2, 1.0)
+    variances = np.square(deviations) / count * inefficiency
     total = float(variances.sum())
     if total == 0:
         return 0.0
-    free = total**2 / float((variances**2 / (readings.to_numpy() - 1)).sum())
+    free = total**2 / float((variances**2 / (count - 1)).sum())
     return float(t_distribution.ppf((1 + _CONFIDENCE) / 2, free)) * math.sqrt(total)

@@ -86,9 +86,9 @@ def without_settings(
     if np.unique(cell).size == cell.size:
         return (), rows
     for column in list(rows.columns):
-        codes, values = _setting(rows, column, cell, {*sizes, *without})
-        if codes is None:
+        if column in {*sizes, *without} or (setting := _setting(rows, column, cell)) is None:
             continue
+        codes, values = setting
         cost = rows[value].to_numpy(dtype=np.float64)
         effects, explained = _effects(np.log(cost), cell, codes)
         factor = float(np.exp(effects.max() - effects.min()))
@@ -127,10 +127,9 @@ def _is_measured(column: str) -> bool:
 
 def _counts_up(values: Sequence[object]) -> bool:
     """Whether the values are 0, 1, 2, … or 1, 2, 3, …, as the numbers of readings are."""
-    numbers = [one for one in values if isinstance(one, int | float | np.number)]
-    if len(numbers) < len(values):
+    if not all(isinstance(one, int | float | np.number) for one in values):
         return False
-    ordered = sorted(float(one) for one in numbers)
+    ordered = np.sort(np.array(values, dtype=np.float64))
     return ordered[0] in (0.0, 1.0) and bool((np.diff(ordered) == 1.0).all())
 
 
@@ -147,24 +146,23 @@ def _averages(rows: pd.DataFrame, value: str, cell: Numbers, codes: Numbers) -> 
 
 
 def _setting(
-    rows: pd.DataFrame, column: str, cell: Numbers, without: Collection[str]
-) -> tuple[Numbers | None, Sequence[object]]:
+    rows: pd.DataFrame, column: str, cell: Numbers
+) -> tuple[Numbers, Sequence[object]] | None:
     """The value of each row, numbered, and the values, where the column is a setting."""
-    if column in without or _is_measured(column):
-        return None, ()
+    if _is_measured(column):
+        return None
     try:
         codes, values = pd.factorize(rows[column], sort=is_numeric_dtype(rows[column]))
     except TypeError:  # lists and objects
-        return None, ()
+        return None
     if not 2 <= len(values) <= _MOST_VALUES or (codes < 0).any():
-        return None, ()
+        return None
     pairs = np.unique(np.column_stack([cell, codes]), axis=0)
     varied = np.bincount(pairs[:, 0]) > 1
     cells_a_value = np.bincount(pairs[varied[pairs[:, 0]], 1], minlength=len(values))
-    if varied.sum() < 2 or np.median(cells_a_value) < 2:
-        return None, ()
-    if _REPETITION.search(column) and _counts_up(list(values)):
-        return None, ()
+    few = varied.sum() < 2 or np.median(cells_a_value) < 2
+    if few or (_REPETITION.search(column) and _counts_up(list(values))):
+        return None
     return np.asarray(codes), list(values)
 
 

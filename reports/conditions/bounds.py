@@ -26,17 +26,16 @@ before every call: what fits in it need not lie there, and only the second of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from reports.cells.case_columns import CASE_COLUMNS
 from reports.cells.cell_table import measured
-from reports.conditions.caches import caches_of
-from reports.tables.json_values import is_positive
+from reports.tables.json_values import an_object, is_positive
 from reports.text import wording
 
 EXPLAINS = 0.3
@@ -49,65 +48,46 @@ NONE, UNTOLD = "none of these", "cannot be told"
 _ELEMENT_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bound:
+class Bound(NamedTuple):
     """A ceiling: what was counted of a cell, and what the machine needs for it at best.
 
-    `ceiling` is the name in `run.json`: a rate, or with `each` the seconds of one. `words` say
-    what takes its part of the time, with the count as `{}`.
+    `seconds` is the column of the time at best. `ceiling` is the name in `run.json`: a rate, or
+    the seconds of one. `words` say what takes its part of the time, with the count as `{}`.
     """
 
     name: str
     noun: str
-    seconds: str
     counted: str
     ceiling: str
+    seconds: str
     words: str
-    each: bool = False
+
+    @property
+    def each(self) -> bool:
+        """Whether the ceiling is the seconds of one, and no rate."""
+        return not self.ceiling.endswith("_per_s")
 
 
 BOUNDS = (
     Bound(
-        name="products",
-        noun="executed operations",
-        seconds="products_s",
-        counted="flops_executed",
-        ceiling="matmul_flops_per_s",
+        *("products", "executed operations", "flops_executed", "matmul_flops_per_s", "products_s"),
         words="its arithmetic, at the rate of a large matrix product,",
     ),
     Bound(
-        name="memory",
-        noun="bytes moved",
-        seconds="memory_s",
-        counted="bytes_moved",
-        ceiling="copy_bytes_per_s",
+        *("memory", "bytes moved", "bytes_moved", "copy_bytes_per_s", "memory_s"),
         words="moving its bytes at the speed of a copy",
     ),
     Bound(
-        name="exponentials",
-        noun="exponentials",
-        seconds="exponentials_s",
-        counted="transcendentals",
-        ceiling="exp_per_s",
+        *("exponentials", "exponentials", "transcendentals", "exp_per_s", "exponentials_s"),
         words="computing its {}exponentials and the like",
     ),
     Bound(
-        name="launches",
-        noun="operator launches",
-        seconds="launches_s",
-        counted="operator_launches",
-        ceiling="launch_s",
+        *("launches", "operator launches", "operator_launches", "launch_s", "launches_s"),
         words="starting its {}operators",
-        each=True,
     ),
     Bound(
-        name="page faults",
-        noun="page faults",
-        seconds="faults_s",
-        counted="minor_faults",
-        ceiling="fault_s",
+        *("page faults", "page faults", "minor_faults", "fault_s", "faults_s"),
         words="serving {}page faults",
-        each=True,
     ),
 )
 _NEEDED = ("products", "memory")  # the roofline; without either, nothing can be ruled out
@@ -118,14 +98,23 @@ def ceilings_of(info: Mapping[str, object], device: object, dtype: object) -> di
 
     From `ceilings` of `run.json`, under `device/dtype`; a device index (`cuda:0`) is optional.
     """
-    ceilings = info.get("ceilings")
-    if not isinstance(ceilings, Mapping):
-        return {}
-    for name in (str(device), str(device).split(":")[0]):
-        entry = ceilings.get(f"{name}/{dtype}")
-        if isinstance(entry, Mapping):
-            return {str(key): float(value) for key, value in entry.items() if is_positive(value)}
-    return {}
+    ceilings = an_object(info.get("ceilings"))
+    names = (f"{place}/{dtype}" for place in (str(device), str(device).split(":")[0]))
+    known = an_object(next((ceilings[name] for name in names if name in ceilings), None))
+    return {key: float(rate) for key, rate in known.items() if is_positive(rate)}
+
+
+def caches_of(info: Mapping[str, object], device: object) -> dict[str, float]:
+    """Bytes of each of the processor's caches, smallest first; nothing where they are not told.
+
+    Nor for another `device` than `cpu`: a GPU's cells do not lie there, and its own cache is
+    overwritten before every call, so that what fits in it need not come from it.
+    """
+    caches = (
+        an_object(an_object(info.get("machine")).get("caches_bytes")) if device == "cpu" else {}
+    )
+    found = {str(name): float(size) for name, size in caches.items() if is_positive(size)}
+    return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def bounds(
@@ -187,24 +176,17 @@ def _ceilings(
     runs: Mapping[str, Mapping[str, object]],
 ) -> pd.DataFrame:
     """For every cell the ceilings of its own run, device and dtype; NaN where one is unknown."""
-    known: dict[tuple[str, str, str], dict[str, float]] = {}
-    rows = []
-    for key in zip(*(_texts(timed, name) for name in ("run", "device", "dtype")), strict=True):
-        if key not in known:
-            own = runs.get(key[0], info)
-            known[key] = ceilings_of(own, *key[1:]) | _cache(own, key[1])
-        rows.append(known[key])
+
+    @cache
+    def known(run: str, device: str, dtype: str) -> dict[str, float]:
+        own = runs.get(run, info)
+        last = max(caches_of(own, device).values(), default=np.nan)
+        return ceilings_of(own, device, dtype) | {"cache_bytes": last}
+
+    keys = timed.reindex(columns=["run", "device", "dtype"], fill_value="").astype(str)
+    rows = [known(*key) for key in keys.itertuples(index=False, name=None)]
     names = [*(one.ceiling for one in BOUNDS), "cache_bytes"]
     return pd.DataFrame(rows, columns=names, index=timed.index, dtype=float)
-
-
-def _texts(timed: pd.DataFrame, name: str) -> list[str]:
-    return [str(value) for value in timed[name]] if name in timed else [""] * len(timed)
-
-
-def _cache(info: Mapping[str, object], device: str) -> dict[str, float]:
-    last = max(caches_of(info, device).values(), default=None)
-    return {} if last is None else {"cache_bytes": last}
 
 
 def _tensor_bytes(timed: pd.DataFrame) -> pd.Series:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from reports.cells.cell_table import measured
-from reports.conditions.disturbances import disturbances, harness, ranked, texts_in
+from reports.conditions.disturbances import disturbances, harness, lines_in, ranked
 from reports.tables.columns import numbers_or_nan
-from reports.tables.json_values import float_or_none
+from reports.tables.json_values import an_object, float_or_none
 from reports.text import wording
 
 _STATUS_WORDS = {
@@ -46,47 +45,35 @@ _ALL_INSTRUMENTS = _INSTRUMENTS | {
 }
 _FEWEST_ROUNDS = 3  # fewer, and drift over the run can pass for growth
 _LONGEST_REASON = 160
+_NO_TIME = "no time was left"  # how the reason of a cell that was never reached begins
 _NUMBERS = re.compile(r"\d[\d.e+-]*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Untimed:
-    """Cells of one implementation that have no time, for one reason."""
-
-    implementation: str
-    status: str
-    meaning: str
-    reason: str
-    cells: int
+UNTIMED = ("implementation", "status", "reason", "cells")
+"""The headings of `untimed`."""
 
 
-def untimed(cells: pd.DataFrame) -> list[Untimed]:
+def untimed(cells: pd.DataFrame) -> list[tuple[str, ...]]:
     """Cells without a time, counted by implementation, status and reason; the most first.
 
     `cells` is a cell table (see `reports.cells.cell_table`).
     """
     rows = cells[cells["status"] != "measured"]
-    counted: Counter[tuple[str, str, str]] = Counter()
-    first: dict[tuple[str, str, str], str] = {}  # of reasons that differ in their numbers only
+    reasons: dict[tuple[str, str, str], list[str]] = {}  # those that differ in their numbers only
     for name, status, found in zip(
         rows["implementation"], rows["status"], rows["reason"], strict=True
     ):
         reason = "" if pd.isna(found) else wording.one_line(found)
-        key = (str(name), str(status), _NUMBERS.sub("", reason))
-        counted[key] += 1
-        first.setdefault(key, reason)
+        reasons.setdefault((str(name), str(status), _NUMBERS.sub("", reason)), []).append(reason)
+    ordered = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
-        Untimed(
-            implementation=name,
-            status=status,
-            meaning=_STATUS_WORDS.get(status, status),
-            reason=wording.shortened(first[name, status, reason], most=_LONGEST_REASON)
-            or "no reason recorded",
-            cells=number,
+        (
+            name,
+            f"{status}: {_STATUS_WORDS.get(status, status)}",
+            wording.shortened(same[0], most=_LONGEST_REASON) or "no reason recorded",
+            str(len(same)),
         )
-        for (name, status, reason), number in sorted(
-            counted.items(), key=lambda item: (-item[1], item[0])
-        )
+        for (name, status, _), same in ordered
     ]
 
 
@@ -105,7 +92,7 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
         *harness(frame, info),
         *_instruments(cells, info),
         *_setup(info),
-        *[wording.one_line(line) for line in texts_in(info.get("caveats"))],
+        *lines_in(info.get("caveats")),
     ]
     return list(dict.fromkeys(lines))
 
@@ -114,20 +101,14 @@ def gate_findings(info: Mapping[str, Any]) -> tuple[str, list[str]]:
     """The correctness gate in one sentence, and the failures it recorded, a line each."""
     summary = info.get("verification")
     if not isinstance(summary, Mapping):
-        return (
-            "The records do not say whether the implementations were checked before timing.",
-            [],
-        )
+        told = "The records do not say whether the implementations were checked before timing."
+        return told, []
     numbers = {name: summary.get(name) for name in ("pass", "fail", "error", "unsupported")}
     words = [f"{number:,} {name}" for name, number in numbers.items() if isinstance(number, int)]
-    lines = [wording.one_line(line) for line in texts_in(summary.get("failures"))]
-    if not words:
-        return "The correctness gate recorded no counts.", lines
-    return (
-        "Checks of outputs and gradients against the float64 reference, before any timing: "
-        f"{wording.listed(words)}.",
-        lines,
-    )
+    lines = lines_in(summary.get("failures"))
+    gate = "Checks of outputs and gradients against the float64 reference, before any timing"
+    told = f"{gate}: {wording.listed(words)}."
+    return told if words else "The correctness gate recorded no counts.", lines
 
 
 def _statuses(cells: pd.DataFrame) -> list[str]:
@@ -171,7 +152,8 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     )
     made = "" if rounds is None else wording.count(int(rounds), "round")
     ended = wording.one_line(schedule.get("ended") or "")
-    unseen = int(_for_want_of_time(cells).sum())
+    late = cells["reason"].astype(str).str.contains(_NO_TIME, regex=False)
+    unseen = int((late & (cells["status"] == "skipped")).sum())
     if not ended:
         after = made and f" after {made}"
         return [f"The run was cut short{after}; sweep --resume completes it."]
@@ -179,7 +161,8 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
         budget = float_or_none(schedule.get("time_limit_s"))
     if budget is None:
         return []
-    left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {_was(unseen)} never measured"
+    was = "was" if unseen == 1 else "were"
+    left = f"{unseen:,} of {wording.count(len(cells), 'cell')} {was} never measured"
     within = f" in {made}" if made else ""
     used = "" if spent is None else f", of which {spent:,.0f} s were spent{within}"
     return [
@@ -188,23 +171,14 @@ def _schedule(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     ]
 
 
-_NO_TIME = "no time was left"
-
-
-def _for_want_of_time(cells: pd.DataFrame) -> pd.Series:
-    reasons = cells["reason"].astype(str)
-    return (cells["status"] == "skipped") & reasons.str.contains(_NO_TIME, regex=False)
-
-
 def _instruments(cells: pd.DataFrame, info: Mapping[str, Any]) -> list[str]:
     """What was not recorded, each with why where the run tells it."""
     timed = measured(cells)
     if timed.empty:
         return []
-    told = info.get("instruments")
     reasons = {
         _ALL_INSTRUMENTS.get(name, name): wording.one_line(why).rstrip(".")
-        for name, why in (told.items() if isinstance(told, Mapping) else ())
+        for name, why in an_object(info.get("instruments")).items()
         if why and not (name in timed and timed[name].notna().any())
     }
     absent = [word for name, word in _INSTRUMENTS.items() if timed[name].isna().all()]
@@ -223,15 +197,10 @@ def _setup(info: Mapping[str, Any]) -> list[str]:
             "Measured with the default allocator: page faults of large temporary tensors are "
             "part of the times, and can look like faster growth."
         )
-    git = info.get("git")
-    if isinstance(git, Mapping) and git.get("dirty") is True:
+    if an_object(info.get("git")).get("dirty") is True:
         lines.append("The source tree had uncommitted changes, so the commit does not tell all.")
     if not info:
         lines.append(
             "There is no description of the run: machine, versions and settings are unknown."
         )
     return lines
-
-
-def _was(number: int) -> str:
-    return "was" if number == 1 else "were"

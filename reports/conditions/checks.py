@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.tables.json_values import float_or_none
+from reports.tables.json_values import a_list, an_object, float_or_none
 from reports.text import wording
 
 AREAS = (
@@ -72,7 +72,8 @@ def check_table(infos: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     rows = [
         _row(wording.one_line(run), entry)
         for run, info in infos.items()
-        for entry in _entries(info)
+        for entry in a_list(an_object(info.get("verification")).get("matrix"))
+        if isinstance(entry, Mapping)
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     types = dict.fromkeys(_COUNTS, "int64") | dict.fromkeys(_NUMBERS, "float64")
@@ -117,17 +118,17 @@ def worst_in_words(checks: pd.DataFrame) -> str:
         return _exceeded(beyond) + (rest if uncounted else "")
     if uncounted:
         names = sorted(set(lost["implementation"]))
-        verb = "fails" if len(names) == 1 else "fail"
         what = f"{wording.count(uncounted, 'check')} without a number"
-        return f"{_short(names)} {verb} {what}; every error is within its allowance"
+        fail = "fails" if len(names) == 1 else "fail"
+        return f"{_short(names)} {fail} {what}; every error is within its allowance"
     worst = nearest(checks)
     if worst is None:
         return "No check recorded an error"
     if worst["share"] == 0:
         return "Nothing exceeds its allowance: every error is exactly zero"
-    who = f"{_short([worst['implementation']])} in {_short([worst['dtype']])}"
-    used = share_words(float(worst["share"]))
-    return f"Nothing exceeds its allowance: the nearest, {who}, uses {used} of it"
+    who, used = _short([worst["implementation"]]), share_words(float(worst["share"]))
+    dtype = _short([worst["dtype"]])
+    return f"Nothing exceeds its allowance: the nearest, {who} in {dtype}, uses {used} of it"
 
 
 def ordered(names: Iterable[str], first: Sequence[str], *, keep: bool = False) -> tuple[str, ...]:
@@ -162,18 +163,16 @@ def _exceeded(beyond: pd.DataFrame) -> str:
     """`a exceeds its allowance in causal by a factor of 3.1e6 (float32)`."""
     ranked = beyond.sort_values(["share", "worst_error"], ascending=False, kind="stable")
     worst = ranked.iloc[0]
-    names = list(dict.fromkeys(ranked["implementation"]))
-    areas = ordered(beyond["area"], AREAS)
-    verb = "exceeds its" if len(names) == 1 else "exceed their"
-    at = [worst["implementation"]] if len(names) > 1 else []
-    at += [worst["area"]] if len(areas) > 1 else []
-    place = f"({', '.join(_short([name]) for name in (*at, worst['dtype']))})"
+    names, areas = list(dict.fromkeys(ranked["implementation"])), ordered(beyond["area"], AREAS)
+    at = [worst["implementation"]] * (len(names) > 1) + [worst["area"]] * (len(areas) > 1)
+    place = ", ".join(_short([name]) for name in (*at, worst["dtype"]))
     most = "up to " if len(beyond) > 1 else ""
     if math.isinf(worst["share"]):
-        size = f": {most}{worst['worst_error']:.2g} where none is allowed {place}"
+        size = f": {most}{worst['worst_error']:.2g} where none is allowed"
     else:
-        size = f" by {most}a factor of {factor_words(float(worst['share']))} {place}"
-    return f"{_short(names)} {verb} allowance in {_short(areas)}{size}"
+        size = f" by {most}a factor of {factor_words(float(worst['share']))}"
+    verb = "exceeds its" if len(names) == 1 else "exceed their"
+    return f"{_short(names)} {verb} allowance in {_short(areas)}{size} ({place})"
 
 
 def _short(names: Sequence[str]) -> str:
@@ -204,24 +203,15 @@ def _nearest(checks: pd.DataFrame) -> str:
     return f"{share_words(float(worst['share']))} ({worst['dtype']} {worst['area']})"
 
 
-def _entries(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    summary = info.get("verification")
-    entries = summary.get("matrix") if isinstance(summary, Mapping) else None
-    if isinstance(entries, str) or not isinstance(entries, Sequence):
-        return []
-    return [entry for entry in entries if isinstance(entry, Mapping)]
-
-
 def _row(run: str, entry: Mapping[str, Any]) -> dict[str, object]:
     error, allowed = _number(entry.get("worst_error")), _number(entry.get("worst_allowed"))
-    row: dict[str, object] = {"run": run}
-    row |= {
-        name: _text(entry.get(name)) or _NOT_TOLD
-        for name in ("implementation", "dtype", "area", "check")
-    }
-    row |= {name: _count(entry.get(name)) for name in _COUNTS}
-    row |= {name: _text(entry.get(name)) or None for name in ("case", "reason")}
-    return row | {
+    texts = {name: _text(entry.get(name)) for name in COLUMNS}
+    names = ("implementation", "dtype", "area", "check")
+    return {
+        "run": run,
+        **{name: texts[name] or _NOT_TOLD for name in names},
+        **{name: _count(entry.get(name)) for name in _COUNTS},
+        **{name: texts[name] or None for name in ("case", "reason")},
         "worst_error": error,
         "worst_allowed": allowed,
         "share": _share(error, allowed),
@@ -242,8 +232,9 @@ def _text(value: object) -> str:
 
 
 def _count(value: object) -> int:
-    known = isinstance(value, int) and not isinstance(value, bool)
-    return value if known and isinstance(value, int) and 0 <= value < _MOST_COUNTED else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 <= value < _MOST_COUNTED else 0
 
 
 def _number(value: object) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -130,11 +130,9 @@ def _noise_causes(visits: pd.DataFrame) -> Counter[str]:
     """How many noisy visits name each cause, whatever its numbers."""
     if "noise_reasons" not in visits:
         return Counter()
+    reasons = visits.loc[marked_noisy(visits), "noise_reasons"].map(lines_in)
     return Counter(
-        cause
-        for noisy, reasons in zip(marked_noisy(visits), visits["noise_reasons"], strict=True)
-        if noisy
-        for cause in {_NUMBER.sub("…", wording.one_line(reason)) for reason in texts_in(reasons)}
+        cause for lines in reasons for cause in {_NUMBER.sub("…", line) for line in lines}
     )
 
 
@@ -154,27 +152,22 @@ def _beyond_limits(visits: pd.DataFrame) -> list[str]:
 def _throttling(visits: pd.DataFrame) -> list[str]:
     if "throttle_reasons" not in visits:
         return []
-    slowed = [
-        reasons
-        for one in visits["throttle_reasons"]
-        if (reasons := {wording.one_line(reason) for reason in texts_in(one)} - _HARMLESS)
-    ]
+    reasons = [set(lines_in(one)) - _HARMLESS for one in visits["throttle_reasons"]]
+    slowed = sum(map(bool, reasons))
     if not slowed:
         return []
-    why = _counted(Counter(reason for reasons in slowed for reason in reasons))
-    all_records = wording.count(len(visits), "record")
-    return [f"In {len(slowed)} of {all_records} the GPU was slowed: {why}."]
+    why = _counted(Counter(reason for some in reasons for reason in some))
+    return [f"In {slowed} of {wording.count(len(visits), 'record')} the GPU was slowed: {why}."]
 
 
 def _counted(causes: Counter[str]) -> str:
     return wording.listed([f"{name} ({number})" for name, number in ranked(causes)], most=5)
 
 
-def texts_in(value: object) -> list[str]:
-    """The items of a list as text; nothing where the value is no list."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return []
-    return [str(item) for item in value]
+def lines_in(value: object) -> list[str]:
+    """The items of a list as lines of text; nothing where the value is no list."""
+    items = value if isinstance(value, list | tuple) else ()
+    return [wording.one_line(item) for item in items]
 
 
 def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:

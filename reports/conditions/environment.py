@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from reports.tables.json_values import an_object, float_or_none
 from reports.text import wording
 
-# Names in `run.json`, what they are divided by, and the words.
-_CEILINGS = (
-    ("matmul_flops_per_s", 1e9, "matrix products {:,.0f} GFLOP/s"),
-    ("copy_bytes_per_s", 1e9, "copy {:.3g} GB/s"),
-    ("exp_per_s", 1e9, "exponentials {:.3g} G/s"),
-    ("launch_s", 1e-6, "an operator launch {:.3g} µs"),
-    ("fault_s", 1e-6, "a page fault {:.3g} µs"),
-)
-_HARNESS = (
-    ("clock_resolution_s", "resolution"),
-    ("clock_cost_s", "a look at the clock"),
-    ("loop_cost_s", "a turn of the loop"),
-    ("gpu_empty_call_s", "a call of nothing on the GPU"),
-    ("gpu_empty_replay_s", "queued"),
-)
+Words = Mapping[str, Callable[[float], str]]
+_CEILINGS: Words = {
+    "matmul_flops_per_s": lambda rate: f"matrix products {rate / 1e9:,.0f} GFLOP/s",
+    "copy_bytes_per_s": lambda rate: f"copy {rate / 1e9:.3g} GB/s",
+    "exp_per_s": lambda rate: f"exponentials {rate / 1e9:.3g} G/s",
+    "launch_s": lambda time_s: f"an operator launch {time_s / 1e-6:.3g} µs",
+    "fault_s": lambda time_s: f"a page fault {time_s / 1e-6:.3g} µs",
+}
+"""What numbers of `run.json` are called, here and in `_HARNESS`."""
+_HARNESS: Words = {
+    "clock_resolution_s": lambda time_s: f"resolution {wording.seconds(time_s)}",
+    "clock_cost_s": lambda time_s: f"a look at the clock {wording.seconds(time_s)}",
+    "loop_cost_s": lambda time_s: f"a turn of the loop {wording.seconds(time_s)}",
+    "gpu_empty_call_s": lambda time_s: f"a call of nothing on the GPU {wording.seconds(time_s)}",
+    "gpu_empty_replay_s": lambda time_s: f"queued {wording.seconds(time_s)}",
+}
 
 
 def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -45,7 +46,7 @@ def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Load at the start", _text(machine.get("load_1m"))),
         ("Allocator", _text(info.get("allocator"))),
         ("Ceilings", _ceilings(info.get("ceilings"))),
-        ("Clock and loop", _harness(an_object(info.get("harness")))),
+        ("Clock and loop", _worded(info.get("harness"), _HARNESS)),
         ("Preset", _text(info.get("preset"))),
         ("Rounds", _text(an_object(info.get("schedule")).get("rounds"))),
         ("Seed", _text(info.get("seed"))),
@@ -70,35 +71,21 @@ def _bytes(value: object) -> str:
 
 
 def _caches(caches: object) -> str:
-    if not isinstance(caches, Mapping):
-        return ""
-    return ", ".join(f"{name} {size}" for name, one in caches.items() if (size := _bytes(one)))
+    sizes = {name: _bytes(size) for name, size in an_object(caches).items()}
+    return ", ".join(f"{name} {size}" for name, size in sizes.items() if size)
 
 
 def _ceilings(ceilings: object) -> str:
-    if not isinstance(ceilings, Mapping):
-        return ""
-    words = []
-    for name, entry in ceilings.items():
-        if not isinstance(entry, Mapping):
-            continue
-        known = [
-            written.format(value / scale)
-            for key, scale, written in _CEILINGS
-            if (value := float_or_none(entry.get(key))) is not None
-        ]
-        if known:
-            words.append(f"{wording.one_line(name)}: {', '.join(known)}")
-    return "; ".join(words)
+    known = {
+        wording.one_line(name): _worded(entry, _CEILINGS)
+        for name, entry in an_object(ceilings).items()
+    }
+    return "; ".join(f"{name}: {words}" for name, words in known.items() if words)
 
 
-def _harness(costs: Mapping[str, Any]) -> str:
-    words = [
-        f"{called} {wording.seconds(value)}"
-        for key, called in _HARNESS
-        if (value := float_or_none(costs.get(key))) is not None
-    ]
-    return ", ".join(words)
+def _worded(entry: object, words: Words) -> str:
+    values = {key: float_or_none(an_object(entry).get(key)) for key in words}
+    return ", ".join(words[key](value) for key, value in values.items() if value is not None)
 
 
 def _versions(info: Mapping[str, Any]) -> str:

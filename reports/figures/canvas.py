@@ -18,14 +18,11 @@ import numpy as np
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from reports.figures.view import Look
 from reports.judge.result import Fit
 from reports.text import wording
 
@@ -78,7 +75,7 @@ def figure_with_panels(
     subtitle_lines = _wrapped(subtitle, _TEXT_SIZE, usable + _LEFT - 0.15)
     labels = [drawable_label(entry.label) for entry in entries]
     columns = _legend_columns(labels)
-    rows = math.ceil(len(labels) / columns) if labels else 0
+    rows = math.ceil(len(labels) / columns)
     top = 0.15 + _TITLE_LINE * len(title_lines) + _TEXT_LINE * len(subtitle_lines) + 0.2
     top += 0.15 if any(panels) else 0.0
     legend = _LEGEND_LINE * rows + (0.12 if rows else 0.0)
@@ -86,24 +83,21 @@ def figure_with_panels(
     height = top + _AXES_HEIGHT + bottom
 
     figure = Figure(figsize=(WIDTH, height))
-    figure.text(
-        0.15 / WIDTH,
-        1 - 0.12 / height,
-        "\n".join(title_lines),
-        fontsize=_TITLE_SIZE,
-        fontweight="bold",
-        va="top",
-        linespacing=1.25,
-    )
-    figure.text(
-        0.15 / WIDTH,
-        1 - (0.17 + _TITLE_LINE * len(title_lines)) / height,
-        "\n".join(subtitle_lines),
-        fontsize=_TEXT_SIZE,
-        color="#555555",
-        va="top",
-        linespacing=1.25,
-    )
+    below = 0.17 + _TITLE_LINE * len(title_lines)
+    for lines, down, size, weight, colour in (
+        (title_lines, 0.12, _TITLE_SIZE, "bold", "#222222"),
+        (subtitle_lines, below, _TEXT_SIZE, "normal", "#555555"),
+    ):
+        figure.text(
+            0.15 / WIDTH,
+            1 - down / height,
+            "\n".join(lines),
+            fontsize=size,
+            fontweight=weight,
+            color=colour,
+            va="top",
+            linespacing=1.25,
+        )
     width = (usable - _BETWEEN * (len(panels) - 1)) / len(panels)
     axes = []
     for index, panel in enumerate(panels):
@@ -125,15 +119,9 @@ def label_with_exponent(label: str, letter: str, fit: Fit | None) -> str:
     return f"{wording.shortened(label)}  {letter}^{wording.interval(found)}"
 
 
-def series_entry(look: Look, label: str) -> Entry:
-    """The legend's sample of a series: its marker on its line."""
-    return Entry(handle=Line2D([], [], **look.style), label=label)
-
-
 def drawable_label(text: str) -> str:
     """The text without what the font cannot draw, cut where it would not fit a legend."""
-    line = "".join(char if _has_glyph(char) else "?" for char in text)
-    return wording.shortened(line, most=_LONGEST_LABEL)
+    return wording.shortened(_drawable(text), most=_LONGEST_LABEL)
 
 
 def size_axis(axes: Axes, values: Sequence[float], label: str) -> None:
@@ -157,7 +145,7 @@ def seconds_axis(axes: Axes, values: Sequence[float]) -> None:
     subs = (1.0,) if decades > 2.5 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.seconds(value)))
-    _quiet(axes.yaxis)
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def bytes_axis(axes: Axes, values: Sequence[float]) -> None:
@@ -171,12 +159,7 @@ def bytes_axis(axes: Axes, values: Sequence[float]) -> None:
     powers = [power for power in range(first, last + 1) if power % step == 0]
     axes.yaxis.set_major_locator(FixedLocator([2.0**power for power in powers]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.byte_size(value)))
-    _quiet(axes.yaxis)
-
-
-def _quiet(axis: Axis) -> None:
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _log_limits(values: Sequence[float]) -> tuple[float, float]:
@@ -220,16 +203,14 @@ def _add_legend(
 
 
 def _legend_columns(labels: Sequence[str]) -> int:
-    if not labels:
-        return 1
-    widest = max(_inches(label, _LEGEND_SIZE) for label in labels)
+    widest = max((_inches(label, _LEGEND_SIZE) for label in labels), default=0.0)
     fitting = int((WIDTH - _LEFT) / (widest + 0.75))
     return max(1, min(len(labels), fitting, 4))
 
 
 def _wrapped(text: str, size: float, width: float, *, bold: bool = False) -> list[str]:
     lines = [""]
-    for word in "".join(char if _has_glyph(char) else "?" for char in text).split():
+    for word in _drawable(text).split():
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and _inches(longer, size, bold=bold) > width:
             lines.append(word)
@@ -247,15 +228,13 @@ def _inches(text: str, size: float, *, bold: bool = False) -> float:
     return float(font.get_width_height()[0]) / 64 / 72
 
 
-@lru_cache(maxsize=4096)
-def _has_glyph(char: str) -> bool:
+def _drawable(text: str) -> str:
+    """The text with a question mark for what the font cannot draw."""
     font = get_font(findfont(FontProperties(family="DejaVu Sans")))
-    return font.get_char_index(ord(char)) != 0
+    return "".join(char if font.get_char_index(ord(char)) else "?" for char in text)
 
 
 def error_bars(low: ArrayLike, mid: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
     """Error bars for matplotlib: distances below and above, never negative."""
-    centre = np.asarray(mid, dtype=np.float64)
-    below = np.clip(centre - np.asarray(low, dtype=np.float64), 0, None)
-    above = np.clip(np.asarray(high, dtype=np.float64) - centre, 0, None)
-    return np.vstack([np.nan_to_num(below), np.nan_to_num(above)])
+    ends = np.array([low, mid, high], dtype=np.float64)
+    return np.nan_to_num(np.clip(np.diff(ends, axis=0), 0, None))

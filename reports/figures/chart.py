@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from reports.figures import canvas
 from reports.figures.panels import Panel, choose_panels, not_shown
@@ -181,9 +182,9 @@ class SizeChart(Chart[View, Panel]):
         return f"{self.spoken.format(self._along_size(view))}. {'; '.join(self._said(view))}."
 
     def _said(self, view: View) -> Iterator[str]:
-        """Each series in words: its ends, `sdpa: 1.2 ms at n = 128 to 3 s at n = 8192`."""
+        """Each series once, by its ends: `sdpa: 1.2 ms at n = 128 to 3 s at n = 8192`."""
         letter, told = self._along_size(view).letter, set[str]()
-        for panel in self._panels(view):
+        for panel in reversed(self._panels(view)):
             for series, rows in panel.members:
                 ends = [
                     f"{self.worded(float(row[self.reading]))} at {letter} = {row[self.along]:g}"
@@ -206,11 +207,14 @@ class SizeChart(Chart[View, Panel]):
 
     def _entries(self, view: View, table: pd.DataFrame) -> list[canvas.Entry]:
         shown, letter = set(table["series"]), self._along_size(view).letter
-        entries = []
-        for one in view.series:
-            if one.label in shown:
-                label = canvas.label_with_exponent(one.label, letter, self._fit(one))
-                entries.append(canvas.series_entry(one.look, label))
+        entries = [
+            canvas.Entry(
+                handle=Line2D([], [], **one.look.style),
+                label=canvas.label_with_exponent(one.label, letter, self._fit(one)),
+            )
+            for one in view.series
+            if one.label in shown
+        ]
         return entries + self._further_entries(table)
 
     def _draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:

@@ -24,6 +24,7 @@ _ROOM = 0.1  # exponents above and below the slopes
 _REACH = 0.6  # exponents that bars may add to the axis
 _MOST = 4.0  # the axis ends here; wilder slopes are noise, and are in the table
 _LEAST = -1.0
+_APART = 0.006  # of the axis, from one series to the next
 _COLUMNS = {
     "at": "seq_len",
     "size_low": "seq_len_from",
@@ -51,10 +52,7 @@ class LocalSlope(SizeChart):
         processes, empty where there is one; `claimed` the claimed exponent of n, where the claim
         could be read.
         """
-        records = series.records
-        if panel.value is not None:
-            records = records[pd.to_numeric(records["d_model"]) == panel.value]
-        slopes = local_slopes(records, against="seq_len")[list(_COLUMNS)].rename(columns=_COLUMNS)
+        slopes = local_slopes(rows)[list(_COLUMNS)].rename(columns=_COLUMNS)
         return slopes.assign(claimed=_claimed_exponent(series, self._along_size(view).letter))
 
     def title(self, view: View) -> str:
@@ -73,8 +71,8 @@ class LocalSlope(SizeChart):
         table = self.data(view)
         parts = [
             f"Change of log(time) over change of log({self._along_size(view).letter}) between "
-            "neighbouring sizes, at their geometric mean. Overhead bends the left end down; a "
-            "change of regime is a bump.",
+            "neighbouring sizes, at their geometric mean, side by side where several share it. "
+            "Overhead bends the left end down; a change of regime is a bump.",
             *view.stated(),
         ]
         if (table["slope_low"] < table["slope_high"]).any():
@@ -113,6 +111,14 @@ class LocalSlope(SizeChart):
             capsize=2,
             zorder=3,
         )
+
+    def _draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:
+        """Points of the same sizes stand side by side, so that no bar covers another."""
+        middle = (len(panel.members) - 1) / 2
+        apart = (table["seq_len"].max() / table["seq_len"].min()) ** _APART
+        places = {one.label: apart ** (k - middle) for k, (one, _) in enumerate(panel.members)}
+        beside = table["seq_len"] * table["series"].map(places)
+        super()._draw_panel(axes, view, panel, table.assign(seq_len=beside))
 
     def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """The claimed exponents, and an axis that shows bars whole unless they squeeze points."""

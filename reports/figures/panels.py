@@ -35,7 +35,7 @@ def choose_panels(
     three sizes with a positive `reading`, and nearly as many as anywhere reach their largest
     size, since a grid may be cut off where cells cost too much; then likewise for the series still
     missing. Series with fewer sizes appear where others do; if none has enough, there are no
-    panels.
+    panels. From left to right they are in the order of their values.
     """
     usable = {one.label: _usable(one, along, reading) for one in series}
     waiting = {one.label for one in series}
@@ -60,6 +60,7 @@ def choose_panels(
         )
         chosen.append(best)
         waiting -= covered[best]
+    chosen.sort(key=lambda value: value or 0.0)
     return tuple(_panel(series, usable, value, along, fixed) for value in chosen)
 
 

@@ -16,6 +16,7 @@ from reports.figures.view import Series, View
 from reports.text import wording
 
 _FULL = 1.05  # top of the axis where a panel comes near the peak
+_BELOW = 0.03  # of the axis, below 0: room for half a marker
 
 
 class PeakShare(SizeChart):
@@ -45,8 +46,7 @@ class PeakShare(SizeChart):
 
     def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """Useful FLOPs, seconds, FLOP/s, and the share of the matmul peak (1 is all)."""
-        names = [name for name in ("num_heads", "head_dim") if name in rows]
-        part = rows[["seq_len", *names, "flops", "time_s"]]
+        part = rows.filter(["seq_len", "num_heads", "head_dim", "flops", "time_s"])
         speed, peak = part["flops"] / part["time_s"], self.ceiling(view) or 0.0
         return part.assign(flops_per_s=speed, peak_flops_per_s=peak, share=speed / peak)
 
@@ -77,10 +77,10 @@ class PeakShare(SizeChart):
     def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """Percent, and the whole peak as a line where a series comes near it."""
         highest = float(points["share"].max())
+        top = highest * 1.15  # a panel of slow implementations would be flat on the common scale
         if highest > 0.2:
             axes.axhline(1.0, **canvas.DASHED, zorder=1)
-            axes.set_ylim(0, max(_FULL, highest * 1.05))
-        else:  # a panel of slow implementations would be a flat line on the common scale
-            axes.set_ylim(0, highest * 1.15)
+            top = max(_FULL, highest * 1.05)
+        axes.set_ylim(-_BELOW * top, top)
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g} %"))

@@ -7,22 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from reports.figures import canvas
 from reports.figures.chart import SizeChart
-from reports.figures.fitted_times import (
-    BAND,
-    band_factor,
-    fitted_times,
-    in_last_regime,
-    regimes_of,
-    sizes_between,
-)
 from reports.figures.panels import Panel
 from reports.figures.view import Series, View
 from reports.judge.result import Fit, Verdict
 from reports.text import wording
 
+BAND = 2.0  # rms residuals on each side of the fitted curve
+_CLOSE = 0.15  # beyond the misfit of one regime, below the jump to the next
 _COLUMNS = ("num_heads", "head_dim", "rounds", "time_s", "time_low_s", "time_high_s")
 
 
@@ -42,17 +37,16 @@ class TimeAgainst(SizeChart):
 
         `time_low_s` and `time_high_s` are the fastest and slowest round; `fitted_s` the fitted law
         there and `fitted_low_s`, `fitted_high_s` two rms residuals about it; `regime` the regimes
-        of the fit that the size lies in, and `settled` whether the last one has begun.
+        of the fit that the size lies in, and `settled` whether the last one describes the cell.
         """
-        fitted, factor = fitted_times(series.fit, rows), band_factor(series.fit)
-        part = rows[[self.along, *(name for name in _COLUMNS if name in rows)]].assign(
-            fitted_s=np.nan if fitted is None else fitted
-        )
+        fitted, factor = _fitted_times(series.fit, rows), _band_factor(series.fit)
+        part = rows.filter([self.along, *_COLUMNS])
+        part = part.assign(fitted_s=np.nan if fitted is None else fitted)
         return part.assign(
             fitted_low_s=part["fitted_s"] / factor,
             fitted_high_s=part["fitted_s"] * factor,
-            regime=regimes_of(series.fit, rows),
-            settled=in_last_regime(series.fit, rows),
+            regime=_regimes_of(series.fit, rows),
+            settled=_in_last_regime(series.fit, rows),
         )
 
     def title(self, view: View) -> str:
@@ -95,8 +89,9 @@ class TimeAgainst(SizeChart):
             parts.append("Lines are the fitted law; the band is two rms residuals on each side.")
         if not table["settled"].all():
             parts.append(
-                "Hollow points lie before the last regime; the line, thin there, is that regime's "
-                "law."
+                "Hollow points are of an earlier regime: before the last one begins, or where "
+                f"both are possible and its law is {_CLOSE:.0%} off or more. The line, thin "
+                "there, is the law of the last regime."
             )
         return parts
 
@@ -107,7 +102,7 @@ class TimeAgainst(SizeChart):
         entries = []
         if not table["settled"].all():
             hollow = Line2D([], [], color="#444444", marker="o", linestyle="", mfc="white")
-            entries.append(canvas.Entry(handle=hollow, label="hollow: before the last regime"))
+            entries.append(canvas.Entry(handle=hollow, label="hollow: of an earlier regime"))
         if table["fitted_s"].notna().any():
             band = Patch(facecolor="#444444", alpha=0.2, linewidth=0)
             entries.append(canvas.Entry(handle=band, label=f"band: fit ± {BAND:g} rms residuals"))
@@ -134,8 +129,8 @@ class TimeAgainst(SizeChart):
             if chosen.any():
                 style = look.style | {"linestyle": "", "markerfacecolor": fill}
                 axes.plot(x[chosen], y[chosen], **style, zorder=3)
-        between = sizes_between(rows, self.along)
-        sizes, curve = between[self.along], fitted_times(series.fit, between)
+        between = _sizes_between(rows, self.along)
+        sizes, curve = between[self.along], _fitted_times(series.fit, between)
         if curve is None:
             axes.plot(x, y, color=look.colour, linestyle=look.line, linewidth=0.8, alpha=0.6)
             return
@@ -144,7 +139,7 @@ class TimeAgainst(SizeChart):
         line = look.style | {"marker": ""}
         for part, width, alpha in ((begun, 1.4, 1.0), (~begun, 0.7, 0.6)):
             axes.plot(sizes.where(part), curve, **line, linewidth=width, alpha=alpha, zorder=2)
-        factor = band_factor(series.fit)
+        factor = _band_factor(series.fit)
         if factor > 1:
             low, high = curve / factor, curve * factor
             axes.fill_between(
@@ -156,3 +151,67 @@ class TimeAgainst(SizeChart):
         canvas.seconds_axis(
             axes, [*points["time_low_s"], *points["time_high_s"], *points["time_s"]]
         )
+
+
+def _fitted_times(fit: Fit | None, rows: pd.DataFrame) -> NDArray[np.float64] | None:
+    """The fitted time at these rows; None without a fit, or where a size of it is missing."""
+    if fit is None or not fit.terms or any(name not in rows for name in fit.sizes.values()):
+        return None
+    sizes = {letter: rows[name].to_numpy(dtype=float) for letter, name in fit.sizes.items()}
+    fitted = np.asarray(fit.predict(sizes), dtype=np.float64)
+    return fitted if np.isfinite(fitted).all() and (fitted > 0).all() else None
+
+
+def _regimes_of(fit: Fit | None, rows: pd.DataFrame) -> list[str]:
+    """The names of the fit's regimes that each row's first size lies in; they may overlap in it."""
+    column = _first_size(fit, rows)
+    if fit is None or column is None:
+        return [""] * len(rows)
+    return [
+        " or ".join(one.name for one in fit.regimes if one.start <= size <= one.end)
+        for size in rows[column]
+    ]
+
+
+def _in_last_regime(fit: Fit | None, rows: pd.DataFrame) -> list[bool]:
+    """Whether each row has reached the last regime, whose terms the fitted law has.
+
+    A regime told by something else than size (page faults, say) overlaps its neighbour in size;
+    there a point counts as settled if the fitted law describes it.
+    """
+    column = _first_size(fit, rows)
+    if fit is None or column is None or not fit.regimes:
+        return [True] * len(rows)
+    fitted = _fitted_times(fit, rows)
+    last, earlier = fit.regimes[-1], fit.regimes[:-1]
+    found = []
+    for index, (size, time) in enumerate(zip(rows[column], rows["time_s"], strict=True)):
+        shared = any(one.start <= size <= one.end for one in earlier)
+        close = fitted is None or abs(np.log(time / fitted[index])) < np.log1p(_CLOSE)
+        found.append(bool(size >= last.start and (close or not shared)))
+    return found
+
+
+def _first_size(fit: Fit | None, rows: pd.DataFrame) -> str | None:
+    """The column of the first size variable, which regimes are told in."""
+    column = next(iter(fit.sizes.values()), None) if fit else None
+    return column if column in rows else None
+
+
+def _sizes_between(rows: pd.DataFrame, column: str, points: int = 60) -> pd.DataFrame:
+    """The rows' sizes, filled in between along `column`; exact for sizes that are powers of it."""
+    sizes = rows.select_dtypes("number").groupby(column, as_index=False).first()
+    logs = np.log(sizes[column].to_numpy(dtype=float))
+    grid = np.linspace(logs[0], logs[-1], points)
+    filled = {}
+    for name in sizes.columns:
+        values = sizes[name].to_numpy(dtype=float)
+        if (values > 0).all():
+            filled[name] = np.exp(np.interp(grid, logs, np.log(values)))
+    return pd.DataFrame(filled)
+
+
+def _band_factor(fit: Fit | None) -> float:
+    """What a fitted time is multiplied and divided by at the edges of the band."""
+    residual = fit.rms_residual if fit else None
+    return 1.0 if residual is None else float(np.exp(BAND * residual))

@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reports.cells.cell_table import NUMBERS, UNNAMED, cell_table, measured
+from reports.cells.cell_table import UNNAMED, cell_table, measured
 from reports.figures.size_names import OUR_SIZES, SizeName
 from reports.judge.result import Fit
-from reports.tables.columns import measured_rows, numbers_or_nan
 from reports.text.labels import label_of, text_of, worded
 
 Line = Literal["-", "--", "-.", ":"]
@@ -53,15 +52,11 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """The measured cells of one implementation in one view, and its fits where there are any.
-
-    `records` are the measured rows that the cells summarise.
-    """
+    """The measured cells of one implementation in one view, and its fits where there are any."""
 
     label: str
     look: Look
     cells: pd.DataFrame = field(repr=False)
-    records: pd.DataFrame = field(repr=False)
     fit: Fit | None = None
     workspace_fit: Fit | None = None
 
@@ -122,9 +117,8 @@ class View:
         if growth not in _GROWTHS:
             return ""
         fixed, words = _GROWTHS[growth]
-        cells = self.cells
-        rows = cells[cells["growth"] == growth]
-        values = [] if fixed not in rows else sorted(rows[fixed].dropna().unique())
+        rows = self.cells[self.cells["growth"] == growth]
+        values = rows[fixed].dropna().unique().tolist() if fixed in rows else []
         amount = f"{values[0]:g}" if len(values) == 1 else "various"
         return f"d_model grows by {words.format(amount)}"
 
@@ -143,43 +137,32 @@ def views(
     is `run.json`; where `runs` has one for the view's own run, that one is used. Sizes of the fits
     that are no axis of a figure tell series apart.
     """
-    by = [
-        name
-        for fit in fits
-        for name in (*fit.group, *fit.sizes.values())
-        if name in records.columns and name not in OUR_SIZES
-    ]
+    grouping = [name for fit in fits for name in (*fit.group, *fit.sizes.values())]
+    by = [name for name in grouping if name in records.columns and name not in OUR_SIZES]
     timed = measured(cell_table(records, by=by))
     if timed.empty:
         return ()
-    visits = records[measured_rows(records)]
-    if "implementation" not in visits:
-        visits = visits.assign(implementation=UNNAMED)
-    visits = visits.assign(  # as cells have them, or they would not be found again
-        **{name: numbers_or_nan(visits, name) for name in NUMBERS if name in visits}
-    )
     extra = (name for name in by if name in timed.columns and name not in _CONDITIONS)
     names = list(dict.fromkeys(("implementation", *extra)))
     known = [name for name in _CONDITIONS if name in timed.columns]
+    varying = [name for name in known if timed[name].nunique(dropna=False) > 1]
     apart = [
         name
-        for name in known
-        if _spread(timed, name) > 1
-        and (name in _ALWAYS_APART or _spread_within(timed, names, name) > 1)
+        for name in varying
+        if name in _ALWAYS_APART
+        or any(rows[name].nunique(dropna=False) > 1 for rows in _keyed_parts(timed, names).values())
     ]
-    told = [name for name in known if name not in apart and _spread(timed, name) > 1]
+    told = [name for name in varying if name not in apart]
     usual = {name: _usual(timed, names, name) for name in told}
     labels = {key: _label(rows, names, usual) for key, rows in _keyed_parts(timed, names).items()}
     chosen = looks_for(labels.values())
-    visited = _keyed_parts(visits, [*apart, *names])
     found = []
-    for condition, part in _keyed_parts(timed, apart).items():
+    for part in _keyed_parts(timed, apart).values():
         series = tuple(
             Series(
                 label=labels[key],
                 look=chosen[labels[key]],
                 cells=rows.reset_index(drop=True),
-                records=visited[condition + key],
                 fit=fit_of(rows, fits),
                 workspace_fit=fit_of(rows, fits, "workspace_bytes"),
             )
@@ -191,7 +174,7 @@ def views(
             if name not in told and part[name].notna().all()
         }
         conditions |= {name: value for name, value in usual.items() if value}
-        suffix = "-".join(_slug(conditions.get(name, "unknown")) for name in apart)
+        suffix = "-".join(slug(conditions.get(name, "unknown"), "none") for name in apart)
         name = ", ".join(worded(one, conditions.get(one, "unknown")) for one in apart)
         found.append(
             View(
@@ -203,7 +186,8 @@ def views(
                 sizes=sizes,
             )
         )
-    return _with_distinct_suffixes(found)
+    suffixes = distinct([view.suffix for view in found])
+    return tuple(replace(view, suffix=one) for view, one in zip(found, suffixes, strict=True))
 
 
 def fit_of(rows: pd.DataFrame, fits: Sequence[Fit], value: str = "time_s") -> Fit | None:
@@ -248,33 +232,24 @@ def _keyed_parts(cells: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, .
     """The rows of each combination of values, in the order in which text sorts them."""
     if not names:
         return {(): cells}
-    found: dict[tuple[str, ...], list[int]] = {}
-    for index, row in enumerate(cells[list(names)].itertuples(index=False, name=None)):
-        found.setdefault(tuple(text_of(value) for value in row), []).append(index)
-    return {key: cells.iloc[found[key]] for key in sorted(found)}
-
-
-def _spread(cells: pd.DataFrame, name: str) -> int:
-    return int(cells[name].nunique(dropna=False))
-
-
-def _spread_within(cells: pd.DataFrame, names: Sequence[str], name: str) -> int:
-    return max(_spread(rows, name) for rows in _keyed_parts(cells, names).values())
+    grouped = cells.groupby([cells[name].map(text_of) for name in names])
+    return {tuple(map(str, key)): rows for key, rows in grouped}
 
 
 def _holds(column: pd.Series, wanted: object) -> bool:
     return {text_of(value) for value in column.unique()} == {text_of(wanted)}
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower() or "none"
+def slug(text: str, otherwise: str) -> str:
+    """A text as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-").lower() or otherwise
 
 
-def _with_distinct_suffixes(found: Sequence[View]) -> tuple[View, ...]:
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of files, with a number behind those that have come before."""
     seen: Counter[str] = Counter()
-    renamed = []
-    for view in found:
-        seen[view.suffix] += 1
-        more = f"-{seen[view.suffix]}" if seen[view.suffix] > 1 else ""
-        renamed.append(replace(view, suffix=view.suffix + more))
-    return tuple(renamed)
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name}-{seen[name]}" if seen[name] > 1 else name)
+    return found

@@ -42,8 +42,7 @@ class WorkspaceAgainstN(SizeChart):
         `slope` is the change of log(bytes) over the change of log(seq_len) since the next smaller
         size of the series: 2 where workspace grows as n^2; empty at the smallest.
         """
-        names = [name for name in ("num_heads", "head_dim") if name in rows]
-        part = rows[["seq_len", *names, "workspace_bytes"]]
+        part = rows.filter(["seq_len", "num_heads", "head_dim", "workspace_bytes"])
         run, rise = (
             (part[name] / part[name].shift()).map(math.log)
             for name in ("seq_len", "workspace_bytes")
@@ -52,15 +51,10 @@ class WorkspaceAgainstN(SizeChart):
 
     def title(self, view: View) -> str:
         """The most and the least workspace at the largest length that most series share."""
-        panel = self._panels(view)[0]
+        panel = max(self._panels(view), key=lambda one: (len(one.members), one.value or 0.0))
         having = Counter(size for _, rows in panel.members for size in rows["seq_len"])
         shared = [size for size, count in having.items() if count > len(panel.members) / 2]
-        if len(panel.members) < 2 or not shared:
-            series, rows = panel.members[0]
-            last = rows.iloc[-1]
-            need = wording.byte_size(last["workspace_bytes"])
-            return f"{wording.shortened(series.label)} needs {need} at n = {last['seq_len']:g}"
-        size = max(shared)
+        size = max(shared or having)
         needs = sorted(
             (
                 (float(rows.loc[rows["seq_len"] == size, "workspace_bytes"].iloc[0]), one.label)

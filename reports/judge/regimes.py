@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reports.cells.cells import Cells
-from reports.conditions.caches import caches_of
+from reports.conditions.bounds import caches_of
 from reports.judge.models.breaks import FAULTS, MINOR_PART, PAGE_BYTES, Break
 from reports.judge.models.non_negative import Mask
 from reports.judge.result import Regime

@@ -30,47 +30,26 @@ _SHOWN = ("seq_len", "key_len", "d_model")
 _CALLED = {"seq_len": "n", "key_len": "keys"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoundRow:
-    """One cell of an implementation, as text; `launch` is None where no call was replayed."""
-
-    label: str
-    size: str
-    time: str
-    rate: str
-    share: str
-    intensity: str
-    bound: str
-    launch: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnergyRow:
-    """What one call takes at an implementation's largest cell whose energy is known, as text.
-
-    `resolution` is one step of the counter, as a part of the energy.
-    """
-
-    label: str
-    size: str
-    energy: str
-    resolution: str
-    power: str
-    per_gflop: str
+Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundTable:
     """What the page says of bounds: rows, a sentence for each implementation, and remarks.
 
-    `launches` says that launch costs are known. Empty where there is nothing to say.
+    `rows` are texts under the `headings`, one cell of an implementation each; `energy` likewise,
+    its largest cell whose energy is known. Empty where there is nothing to say.
     """
 
-    rows: tuple[BoundRow, ...]
-    sentences: tuple[str, ...]
-    notes: tuple[str, ...]
-    energy: tuple[EnergyRow, ...]
-    launches: bool
+    headings: Texts
+    rows: tuple[Texts, ...]
+    sentences: Texts
+    notes: Texts
+    energy: tuple[Texts, ...]
+    energy_headings: Texts = (
+        *("implementation", "cell", "energy a call", "one step of the counter", "average power"),
+        "for 10⁹ useful operations",
+    )
 
 
 _Cell = Mapping[Hashable, Any]
@@ -86,14 +65,17 @@ def bound_table(found: pd.DataFrame) -> BoundTable:
     launches = bool(found["launch_cost_s"].notna().any())
     parts = [(label, _ends(rows)) for label, rows in _parts(found)] if told else []
     said = [(label, _said(ends)) for label, ends in parts]
+    rows = [
+        {"implementation": label} | _row(cell, launches) for label, ends in parts for cell in ends
+    ]
     return BoundTable(
-        rows=tuple(_row(label, cell, launches) for label, ends in parts for cell in ends),
+        headings=tuple(rows[0]) if rows else (),
+        rows=tuple(tuple(row.values()) for row in rows),
         sentences=tuple(f"{label}: {words}." for label, words in said if words),
         notes=tuple(_notes(found)) if told else (),
         energy=tuple(
             _energy(label, _ends(rows)[0]) for label, rows in _parts(found[found["energy_j"] > 0])
         ),
-        launches=launches,
     )
 
 
@@ -128,7 +110,8 @@ def _size(sizes: Mapping[str, float]) -> str:
     return ", ".join(words) or wording.NOTHING
 
 
-def _row(label: str, cell: _Cell, launches: bool) -> BoundRow:
+def _row(cell: _Cell, launches: bool) -> dict[str, str]:
+    """The texts of one cell by their headings, with launch costs where any is known."""
     intensity = wording.NOTHING
     if np.isfinite(cell["flops_per_byte"]):
         intensity = f"{cell['flops_per_byte']:.3g}"
@@ -137,22 +120,19 @@ def _row(label: str, cell: _Cell, launches: bool) -> BoundRow:
     bound = cell["bound"]
     if bound not in (NONE, UNTOLD):
         bound += f", {_percent(cell['explained'])}"
-    launch = wording.NOTHING
-    if cell["launch_cost_s"] < 0:
-        launch = "none seen"
-    elif np.isfinite(cell["launch_cost_s"]):
-        share = wording.percent(cell["launch_cost_s"] / cell["time_s"])
-        launch = f"{wording.seconds(cell['launch_cost_s'])} ({share})"
-    return BoundRow(
-        label=label,
-        size=cell["size"],
-        time=wording.seconds(cell["time_s"]),
-        rate=wording.speed(cell["flops_per_s"]),
-        share=wording.percent(cell["share_of_matmul"]),
-        intensity=intensity,
-        bound=f"{bound} (in cache)" if _in_cache(cell) and bound != UNTOLD else bound,
-        launch=launch if launches else None,
-    )
+    cost, cached = cell["launch_cost_s"], _in_cache(cell) and bound != UNTOLD
+    launch = f"{wording.seconds(cost)} ({wording.percent(cost / cell['time_s'])})"
+    if not cost >= 0:
+        launch = "none seen" if cost < 0 else wording.NOTHING
+    return {
+        "largest and smallest cell": cell["size"],
+        "bound, its part of the time": f"{bound} (in cache)" if cached else bound,
+        "time": wording.seconds(cell["time_s"]),
+        **({"launch cost": launch} if launches else {}),
+        "rate": wording.speed(cell["flops_per_s"]),
+        "share of matmul peak": wording.percent(cell["share_of_matmul"]),
+        "operations a byte": intensity,
+    }
 
 
 def _said(ends: list[_Cell]) -> str:
@@ -210,17 +190,15 @@ def _notes(found: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _energy(label: str, cell: _Cell) -> EnergyRow:
-    known = cell["flops"] > 0
-    return EnergyRow(
-        label=label,
-        size=cell["size"],
-        energy=wording.joules(cell["energy_j"]),
-        resolution=wording.percent(cell["energy_resolution_j"] / cell["energy_j"]),
-        power=f"{cell['energy_j'] / cell['time_s']:.3g} W",
-        per_gflop=wording.joules(1e9 * cell["energy_j"] / cell["flops"])
-        if known
-        else wording.NOTHING,
+def _energy(label: str, cell: _Cell) -> Texts:
+    per_gflop = 1e9 * cell["energy_j"] / cell["flops"] if cell["flops"] > 0 else None
+    return (
+        label,
+        cell["size"],
+        wording.joules(cell["energy_j"]),
+        wording.percent(cell["energy_resolution_j"] / cell["energy_j"]),
+        f"{cell['energy_j'] / cell['time_s']:.3g} W",
+        wording.NOTHING if per_gflop is None else wording.joules(per_gflop),
     )
 
 

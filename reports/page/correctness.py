@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from reports.conditions.caveats import gate_findings
 from reports.conditions.checks import Matrix, check_table, matrix
 from reports.figures import CORRECTNESS
 from reports.figures.error_against_allowed import Checked, looks_of
-from reports.figures.view import View
+from reports.figures.view import View, distinct, slug
 from reports.page.pictures import Picture, absence, draw_picture
 from reports.text import wording
 from reports.verdicts.doubts import doubts
@@ -60,12 +59,13 @@ def correctness(
     """
     looks = looks_of(check_table(infos)["implementation"], seen)
     found = []
-    for (name, info), suffix in zip(infos.items(), _suffixes(list(infos)), strict=True):
+    several = len(infos) > 1
+    suffixes = distinct([slug(name, "run") if several else "" for name in infos])
+    for (name, info), suffix in zip(infos.items(), suffixes, strict=True):
         own = check_table({name: info})
         shown = Checked(checks=own, looks=looks)
         reason = CORRECTNESS.missing(shown)
         sentence, failures = gate_findings(info)
-        several = len(infos) > 1
         where = [wording.one_line(name)] if several else []
         records = frame[frame["run"] == name] if several and "run" in frame else frame
         was_checked = isinstance(info.get("verification"), Mapping)
@@ -82,13 +82,3 @@ def correctness(
             )
         )
     return found
-
-
-def _suffixes(names: Sequence[str]) -> list[str]:
-    """What tells the files of several runs apart; nothing where there is one."""
-    if len(names) < 2:
-        return [""] * len(names)
-    slugs = [re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-").lower() or "run" for name in names]
-    if len(set(slugs)) == len(slugs):
-        return slugs
-    return [f"{slug}-{number}" for number, slug in enumerate(slugs, start=1)]

@@ -64,18 +64,15 @@ def fastest(views: Sequence[View]) -> str:
     ]
     if "seq_len" not in sizes:
         return ""
-    together = cells.groupby(sizes, dropna=False)["series"].transform("nunique")
+    case = cells.groupby(sizes, dropna=False).ngroup()
+    together = cells.groupby(case)["series"].transform("nunique")
     # At least half must be there: a size that only slow implementations reach says little.
     shared = cells[(together > 1) & (2 * together >= together.max())]
     if shared.empty:
         return ""
-    largest = shared.sort_values([name for name in ("seq_len", "d_model") if name in sizes]).iloc[
-        -1
-    ]
-    same = shared
-    for name in sizes:
-        known = same[name].notna() if largest[name] == largest[name] else same[name].isna()
-        same = same[known & ((same[name] == largest[name]) | same[name].isna())]
+    order = [name for name in ("seq_len", "d_model") if name in sizes]
+    largest = shared.sort_values(order).iloc[-1]
+    same = shared[case[shared.index] == case[largest.name]]
     ranked = same.sort_values(["time_s", "series"])
     first, second = ranked.iloc[0], ranked.iloc[1]
     ratio = second["time_s"] / first["time_s"]

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.records import RECORDS_FILE
 from reports.cells.cell_table import cell_table
 from reports.conditions.bounds import bounds
-from reports.conditions.caveats import caveats, untimed
+from reports.conditions.caveats import UNTIMED, caveats, untimed
 from reports.conditions.checks import check_table
 from reports.conditions.environment import environment
 from reports.figures.size_names import OUR_SIZES
@@ -219,6 +219,7 @@ def _words(
         "together": [one.text for one in joint if one is not None],
         "reasons": causes(rows),
         "caveats": _all_caveats(table, cells),
+        "untimed_headings": UNTIMED,
         "untimed": without[:_MOST_UNTIMED],
         "untimed_more": max(0, len(without) - _MOST_UNTIMED),
         "environments": [
@@ -232,11 +233,13 @@ def _all_caveats(table: Table, cells: pd.DataFrame) -> list[str]:
     """The caveats of the one run, or of several with the names of those that have each."""
     if len(table.runs) < 2 or "run" not in table.frame.columns:
         return caveats(table.frame, cells, table.info)
-    found: dict[str, list[str]] = {}
-    for name, info in table.runs.items():
-        own = table.frame["run"] == name
-        for line in caveats(table.frame[own], cells[cells["run"] == name], info):
-            found.setdefault(line, []).append(wording.one_line(name))
+    found = wording.by_text(
+        (line, wording.one_line(name))
+        for name, info in table.runs.items()
+        for line in caveats(
+            table.frame[table.frame["run"] == name], cells[cells["run"] == name], info
+        )
+    )
     return [f"{wording.listed(names)}: {line}" for line, names in found.items()]
 
 

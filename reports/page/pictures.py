@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
-from reports.cells.cell_table import COUNT_COLUMNS, NUMBERS
+from bench.records import Record
 from reports.figures import CHARTS
 from reports.figures.canvas import save
 from reports.figures.chart import Chart, Part, Shown
 from reports.figures.view import View
+from reports.text import wording
 
 _CSS_PIXELS_PER_INCH = 96
-# Columns of counts, written without a decimal point even where some are missing.
-_COUNTS = (*NUMBERS, "seq_len_from", "seq_len_to", *COUNT_COLUMNS)
+_COUNTS = {
+    *(one.name for one in fields(Record) if one.type in ("int", "int | None")),
+    *("seq_len_from", "seq_len_to", "readings"),
+}
+"""Columns of whole numbers, written without a decimal point even where some are missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +65,13 @@ def absences(seen: Sequence[View]) -> list[str]:
     """One sentence for each figure that a view lacks; views with the same reason share it."""
     if not seen:
         return ["All figures: no cell has a time."]
-    found: dict[tuple[str, str], list[str]] = {}
+    found = []
     for chart in CHARTS:
-        for view in seen:
-            reason = chart.missing(view)
-            if reason is not None:
-                found.setdefault((chart.stem, reason), []).append(view.name)
-    return [
-        absence(stem, reason, where if len(where) < len(seen) else [])
-        for (stem, reason), where in found.items()
-    ]
+        missing = ((chart.missing(view), view.name) for view in seen)
+        where = wording.by_text((reason, name) for reason, name in missing if reason)
+        for reason, names in where.items():
+            found.append(absence(chart.stem, reason, names if len(names) < len(seen) else []))
+    return found
 
 
 def absence(stem: str, reason: str, where: Sequence[str] = ()) -> str:

@@ -79,7 +79,13 @@ def restated(table: Table, question: Question) -> Restated:
         )
         values = [COST]
     else:
-        without, values = _why_not_drawn(cost), [cost]
+        values = [cost]
+        without = (
+            f"Time: the cost in question, {cost}, is no time, and figures show times."
+            if unit_of(cost).kind is not None
+            else f"Time: the column {cost} states no unit; if it is a time, call it {cost}_s, "
+            f"{cost}_ms or the like."
+        )
     if question == EVERYTHING and all(sizes[letter] == one for letter, one in shown.items()):
         return Restated(table=table)
     # As columns of their own they would make groups.
@@ -89,17 +95,13 @@ def restated(table: Table, question: Question) -> Restated:
     return Restated(
         table=replace(table, frame=frame.assign(**changed)),
         question=replace(question, sizes=sizes | shown, values=values, by=request.by),
-        names={column: _name(letter, sizes[letter], column) for letter, column in shown.items()},
+        names={
+            column: OUR_SIZES[column]
+            if sizes[letter] == column
+            else SizeName(letter=letter, name=sizes[letter], column=sizes[letter])
+            for letter, column in shown.items()
+        },
         without_figures=without,
-    )
-
-
-def _why_not_drawn(cost: str) -> str:
-    if unit_of(cost).kind is not None:
-        return f"Time: the cost in question, {cost}, is no time, and figures show times."
-    return (
-        f"Time: the column {cost} states no unit; if it is a time, call it {cost}_s, {cost}_ms or "
-        "the like."
     )
 
 
@@ -110,9 +112,3 @@ def _shown(sizes: Mapping[str, str]) -> dict[str, str]:
     free = [column for column in OUR_SIZES if column not in found.values()]
     others = [letter for letter in sizes if letter not in found]
     return found | dict(zip(others, free, strict=False))
-
-
-def _name(letter: str, column: str, shown: str) -> SizeName:
-    if column == shown:
-        return OUR_SIZES[shown]
-    return SizeName(letter=letter, name=column, column=column)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from reports.text.interval import Interval
 
 NOTHING = "–"  # shown where a number is unknown
 
+Thing = TypeVar("Thing")
 Scales = Sequence[tuple[float, str]]
 _SECONDS: Scales = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _BYTES: Scales = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
@@ -105,6 +107,14 @@ def listed(items: Sequence[str], most: int = 8) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def by_text(pairs: Iterable[tuple[str, Thing]]) -> dict[str, list[Thing]]:
+    """Every text once, in order of first appearance, with those it holds for."""
+    found: dict[str, list[Thing]] = {}
+    for text, thing in pairs:
+        found.setdefault(text, []).append(thing)
+    return found
 
 
 def capital(text: str) -> str:

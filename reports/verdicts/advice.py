@@ -13,7 +13,7 @@ from reports.judge.judged_cells import fewest_cells
 from reports.judge.models.explanations import is_long
 from reports.judge.proposals import proposed
 from reports.judge.refutation import REFUTING
-from reports.judge.result import Basis, Fit, Verdict
+from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError, parse_declared, parse_monomial
 from reports.laws.monomials import Law
 from reports.text.wording import capital, count, listed, percent, shortened
@@ -22,7 +22,7 @@ from reports.verdicts.foreign_tables import growth_of_few, on_moving_sizes, on_s
 
 ENOUGH = 0.5
 """The part of the cost that the claimed terms should have at the largest size."""
-FARTHEST = 2.0**20  # times the largest size: beyond, no advice is worth giving
+MOST_DOUBLINGS = 20  # of the largest size: beyond, no advice is worth giving
 WANTED_LEVELS = FEWEST_SIZES + 1  # the judge trusts four values of a size least
 WANTED_DOUBLINGS = 5
 _LONGEST = 320  # characters of evidence, which ends with what to do
@@ -31,25 +31,31 @@ _LONGEST = 320  # characters of evidence, which ends with what to do
 def advice(fit: Fit, code: str) -> str | None:
     """What this fit's own numbers add to a reason code; None where they add nothing.
 
-    "extend n to 16384: the claimed term is 18 % of the cost at the largest size measured".
+    "extend n to 16384: the claimed term is 18 % of the cost at the largest size measured". Below
+    the first of the codes that refute a claim stands which law to claim instead.
     """
-    found = _ADVICE.get(code)
-    return (_sentence(found(fit)) or None) if found is not None else None
+    text = _ADVICE[code](fit) if code in _ADVICE else ""
+    parts = [text if not text or text.endswith(".") else f"{text}."]
+    if fit.basis is not None and code == next((one for one in fit.reasons if one in REFUTING), ""):
+        parts.append(str(proposed(fit) or _NO_PROPOSAL))
+    return " ".join(filter(None, parts)) or None
 
 
-def _sentence(text: str) -> str:
-    return text if not text or text.endswith(".") else f"{text}."
+_NO_PROPOSAL = "No law of half powers near these exponents passes on these cells."
 
 
 def _overhead(fit: Fit) -> str:
     if not fit.leading or fit.overhead is None:
         return ""
-    if fit.basis is not None and _flat(fit, growth := _growth(fit.basis)):
-        text = f"The dearest cell costs {percent(growth)} more than the cheapest."
-        other = proposed(fit)
-        if other is None or other.verdict is not Verdict.CONFIRMED:
-            return text
-        return f"{text} These cells confirm the claim {other.law}."
+    if fit.basis is not None:
+        cost = fit.basis.setting.cells.cost
+        growth = float(cost.max() / cost.min()) - 1
+        exponents = [one.estimate for one in fit.exponents.values()]
+        level = all(one is not None and abs(one) < fit.tolerance for one in exponents)
+        if growth < VISIBLE_SHARE or (exponents and level):  # too little to extrapolate
+            text = f"The dearest cell costs {percent(growth)} more than the cheapest."
+            law = _confirmed_law(fit)
+            return text if law is None else f"{text} These cells confirm the claim {law}."
     share = sum(one.share for one in fit.leading)
     claimed = "claimed term is" if len(fit.leading) == 1 else "claimed terms are"
     state = (
@@ -60,40 +66,10 @@ def _overhead(fit: Fit) -> str:
     return f"{state} Extend {further}." if further else state
 
 
-def _growth(basis: Basis) -> float:
-    """How much more the dearest cell costs than the cheapest."""
-    cost = basis.setting.cells.cost
-    return float(cost.max() / cost.min()) - 1
-
-
-def _flat(fit: Fit, growth: float) -> bool:
-    """Whether there is too little growth to extrapolate."""
-    return growth < VISIBLE_SHARE or (
-        bool(fit.exponents)
-        and all(
-            i.estimate is not None and abs(i.estimate) < fit.tolerance
-            for i in fit.exponents.values()
-        )
-    )
-
-
-def _refuted(evidence: Callable[[Fit], str], code: str) -> Callable[[Fit], str]:
-    """The evidence; below the first of several codes also which law to claim instead."""
-
-    def found(fit: Fit) -> str:
-        first = next((one for one in fit.reasons if one in REFUTING), code)
-        law = str(proposed(fit) or _NO_PROPOSAL) if fit.basis and first == code else ""
-        return " ".join(filter(None, (_sentence(evidence(fit)), law)))
-
-    return found
-
-
-_NO_PROPOSAL = "No law of half powers near these exponents passes on these cells."
-
-
-def _outside(fit: Fit) -> str:
-    """Which exponents lie on which side of the claim: the numbers stand in the table."""
-    return capital(listed(outside_claim(fit)))
+def _confirmed_law(fit: Fit) -> Law | None:
+    """Another law that these cells confirm."""
+    other = proposed(fit)
+    return other.law if other is not None and other.verdict is Verdict.CONFIRMED else None
 
 
 def _absent(fit: Fit) -> str:
@@ -118,28 +94,25 @@ def _outgrowing(fit: Fit) -> str:
 
 def _further(fit: Fit) -> str | None:
     """The first size, so far extended that the claimed terms have enough of the fitted cost."""
+    claimed = {one.term for one in fit.leading}
     growing = [
         name
-        for name in fit.ranges
-        if any(_power(one.term, name) > 0 for one in fit.leading) and fit.ranges[name][1] > 0
+        for name, (_, top) in fit.ranges.items()
+        if top > 0 and any(_power(term, name) > 0 for term in claimed)
     ]
-    names = {one.term for one in fit.leading}
     if not growing or not fit.terms:
         return None
-    name = growing[0]
-    sizes = {other: high for other, (_, high) in fit.ranges.items()}
-    top, factor = sizes[name], 1.0
-    while factor < FARTHEST:
-        sizes[name] = top * factor
+    name, sizes = growing[0], {other: high for other, (_, high) in fit.ranges.items()}
+    top = sizes[name]
+    for doublings in range(MOST_DOUBLINGS):
+        sizes[name] = top * 2.0**doublings
         costs = {
             term.term: term.coefficient * float(parse_monomial(term.term).evaluate(sizes))
             for term in fit.terms
         }
-        total = sum(costs.values())
-        led = sum(cost for term, cost in costs.items() if _carries(term, names))
-        if total > 0 and led >= ENOUGH * total:
-            return f"{name} to {sizes[name]:g}" if factor > 1 else None
-        factor *= 2
+        led = sum(cost for term, cost in costs.items() if _carries(term, claimed))
+        if led >= ENOUGH * sum(costs.values()) > 0:
+            return f"{name} to {sizes[name]:g}" if doublings else None
     return None
 
 
@@ -231,28 +204,26 @@ def _undecided(fit: Fit) -> str:
 
 def _twin(fit: Fit) -> Law | None:
     """Another law that the cells confirm, where sizes reach so far that a logarithm shows."""
-    if fit.basis is None:
+    setting = fit.basis.setting if fit.basis is not None else None
+    if setting is None or len(setting.law.terms) > 1:
         return None
-    setting = fit.basis.setting
-    if len(setting.law.terms) > 1 or not all(is_long(setting.cells, one) for one in setting.names):
-        return None
-    other = proposed(fit)
-    confirmed = other is not None and other.verdict is Verdict.CONFIRMED
-    return other.law if other is not None and confirmed and str(other.law) != fit.claim else None
+    law = _confirmed_law(fit) if all(is_long(setting.cells, n) for n in setting.names) else None
+    return None if law is None or str(law) == fit.claim else law
 
 
 def _misfit(fit: Fit) -> str:
     if fit.rms_residual is None:
         return ""
     text = f"The best law of this form is off by {percent(fit.rms_residual)} in a typical cell"
+    exact = False
     if fit.basis is not None:
-        cells, fitted = fit.basis.setting.cells, fit.basis.fitted.solution.fitted
+        setting, fitted = fit.basis.setting, fit.basis.fitted.solution.fitted
+        exact = setting.exact
         worst = int(np.abs(np.log(np.maximum(fitted, 1e-300))).argmax())
-        where = ", ".join(f"{name} = {values[worst]:g}" for name, values in cells.sizes.items())
+        where = ", ".join(f"{n} = {values[worst]:g}" for n, values in setting.cells.sizes.items())
         measured = 1 / max(float(fitted[worst]), 1e-300) - 1
         side = "above" if measured > 0 else "below"
         text += f"; the farthest, {where}, lies {percent(abs(measured))} {side} it"
-    exact = fit.basis is not None and fit.basis.setting.exact
     once = fit.readings and fit.readings <= fit.cells and not exact
     return f"{text}.{' No cell was measured twice, so this may be noise.' if once else ''}"
 
@@ -275,9 +246,9 @@ def _censored(fit: Fit) -> str:
 
 _ADVICE: Mapping[str, Callable[[Fit], str]] = MappingProxyType(
     {
-        "exponent_outside_tolerance": _refuted(_outside, "exponent_outside_tolerance"),
-        "claimed_term_absent": _refuted(_absent, "claimed_term_absent"),
-        "faster_growing_term": _refuted(_outgrowing, "faster_growing_term"),
+        "exponent_outside_tolerance": lambda fit: capital(listed(outside_claim(fit))),
+        "claimed_term_absent": _absent,
+        "faster_growing_term": _outgrowing,
         "overhead_dominates": _overhead,
         "too_few_sizes": _few,
         "mixed_readings": on_settings,

@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
-from reports.judge.compatible.ensemble import Ensemble
 from reports.judge.proposals import compatible
 from reports.judge.result import Fit
 from reports.laws.grammar import parse
 from reports.predict.prediction import Largest, Prediction, largest, open_size, predict
 from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
-from reports.tables.units import Unit, in_unit, unit_of
-from reports.text.wording import listed
+from reports.tables.units import in_unit, unit_of
+from reports.text.wording import by_text, listed
 from reports.verdicts.verdict_rows import labels
 
 MEMORY = "workspace_bytes"
@@ -89,10 +88,8 @@ def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]
     for fit in fits:
         document = fit.to_dict()
         laws = compatible(fit) if "too_few_sizes" in fit.reasons else None
-        if laws is not None:
-            open_laws, excluded = laws
-            document["consistent_with"] = [str(law) for law in open_laws]
-            document["excluded"] = [str(law) for law in excluded]
+        for key, some in zip(("consistent_with", "excluded"), laws or (), strict=False):
+            document[key] = [str(law) for law in some]
         answers, problems = answers_of(fit, questions.asked)
         if problems:
             document["unanswered"] = "; ".join(problems)
@@ -112,18 +109,17 @@ def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -
 
     """
     check_answerable(fits, questions)
-    said: dict[str, list[str]] = {}
+    said: list[tuple[str, str]] = []
     for label, fit in zip(labels(fits), fits, strict=True):
         claimed = {one.term for one in fit.leading}
         for crossover in fit.crossovers:  # `--json` has all of them
             known = fit.exponents.get(crossover.size)
             told = known is None or known.estimate is not None  # a size that is not told tells none
             if crossover.faster in claimed and crossover.where == "inside" and told:
-                said.setdefault(crossover.text, []).append(label)
+                said.append((crossover.text, label))
         answers, problems = answers_of(fit, questions.asked)
-        for text in [*(answer.text for answer in answers), *problems]:
-            said.setdefault(text, []).append(label)
-    for text, who in said.items():
+        said += [(text, label) for text in [*(answer.text for answer in answers), *problems]]
+    for text, who in by_text(said).items():
         console.print(Text.assemble((listed(who), "bold"), f": {text}"))
 
 
@@ -142,23 +138,18 @@ def answers_of(
             else "nothing was fitted, so nothing can be predicted"
         ]
     answers: list[Prediction | Largest] = []
-    problems = []
+    problems, confidence, unit = [], fit.confidence, unit_of(fit.value)
     for one in asked:
         try:
-            answers.append(_answer(ensemble, one, fit.confidence, unit_of(fit.value)))
+            if isinstance(one, Budget):
+                name, at = open_size(ensemble, one.at)
+                most = in_unit(one.quantity, unit)
+                answers.append(largest(ensemble, most, at, name, confidence=confidence, unit=unit))
+            else:
+                answers.append(predict(ensemble, one, confidence=confidence, unit=unit))
         except PredictionError as problem:
             problems.append(str(problem))
     return answers, problems
-
-
-def _answer(
-    ensemble: Ensemble, asked: Mapping[str, float] | Budget, confidence: float, unit: Unit
-) -> Prediction | Largest:
-    if not isinstance(asked, Budget):
-        return predict(ensemble, asked, confidence=confidence, unit=unit)
-    name, at = open_size(ensemble, asked.at)
-    budget = in_unit(asked.quantity, unit)
-    return largest(ensemble, budget, at, name, confidence=confidence, unit=unit)
 
 
 def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bench.records import WRONG
@@ -23,7 +25,7 @@ from reports.text import wording
 MARK = " †"
 MEANING = "† was wrong in a check or in a timed call, see “Is it right?”"
 _MOST_AREAS = 4
-_CASE = ("pass", "device", "dtype", "is_causal", "mask", *SIZE_COLUMNS, "seq_len", "key_len")
+_CASE = ("pass", "device", "dtype", "is_causal", "mask", *SIZE_COLUMNS)
 T = TypeVar("T")
 
 
@@ -32,10 +34,10 @@ def doubts(frame: pd.DataFrame, info: Mapping[str, Any]) -> dict[str, str]:
 
     `frame` are the records of one run, `info` is its `run.json`. Who failed nowhere is left out.
     """
-    checks = check_table({"": info})
-    bad = {str(name): own for name, own in checks[failed(checks) > 0].groupby("implementation")}
     if not {"implementation", "status"} <= set(frame.columns):
         return {}
+    checks = check_table({"": info})
+    bad = dict(iter(checks[failed(checks) > 0].groupby("implementation")))
     found = {}
     for called, own in frame.groupby("implementation", sort=False):
         name = str(called)
@@ -58,7 +60,7 @@ def marked_table(table: Table) -> Table:
         return table
     names = frame["implementation"].astype(object)
     for run, info in table.runs.items():
-        own = frame["run"] == run if "run" in frame and len(table.runs) > 1 else names.notna()
+        own = _rows_of(table, run)
         marks = {name: name + MARK for name in doubts(frame[own], info) if not is_marked(name)}
         names = names.where(~own, names.replace(marks))
         runs[run] = _renamed(info, marks)
@@ -68,17 +70,24 @@ def marked_table(table: Table) -> Table:
 
 def marked_fits(fits: Sequence[Fit], table: Table) -> list[Fit]:
     """The fits with the marks in the names of their groups."""
-    names: set[str] = set()
-    for run, info in table.runs.items():
-        several = "run" in table.frame and len(table.runs) > 1
-        own = table.frame[table.frame["run"] == run] if several else table.frame
-        names.update(doubts(own, info))
+    names = {
+        name
+        for run, info in table.runs.items()
+        for name in doubts(table.frame[_rows_of(table, run)], info)
+    }
     return [
         replace(fit, group={**fit.group, "implementation": f"{fit.group['implementation']}{MARK}"})
         if fit.group.get("implementation") in names
         else fit
         for fit in fits
     ]
+
+
+def _rows_of(table: Table, run: str) -> npt.NDArray[np.bool_]:
+    """Which rows are of one run of the table."""
+    if "run" in table.frame and len(table.runs) > 1:
+        return (table.frame["run"] == run).to_numpy(dtype=np.bool_)
+    return np.ones(len(table.frame), dtype=np.bool_)
 
 
 def _checks(bad: pd.DataFrame | None) -> str:

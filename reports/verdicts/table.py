@@ -11,6 +11,7 @@ from rich.text import Text
 
 from reports.judge.result import Fit, Verdict
 from reports.text import wording
+from reports.text.wording import by_text
 from reports.verdicts.reasons import REASONS
 from reports.verdicts.verdict_rows import (
     Section,
@@ -74,10 +75,7 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
         shared = spans.pop() if len(spans) == 1 else ""
         console.print(Text.assemble((section.title, "bold"), shared))
         console.print(_drawn(section, subject))
-    remarked: dict[str, list[VerdictRow]] = {}
-    for row in rows:
-        remarked.setdefault(row.remark, []).append(row)
-    for text, own in remarked.items():
+    for text, own in by_text((row.remark, row) for row in rows).items():
         if text:
             who = concerned(own, of_costs=len(judged))
             console.print(Text.assemble((who, "bold"), f": {text}"))

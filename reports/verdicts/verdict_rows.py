@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reports.judge.result import Fit
 from reports.text import wording
 from reports.text.labels import label_of
+from reports.text.wording import by_text
 from reports.verdicts.advice import advice
 from reports.verdicts.reasons import (
     COSTS,
@@ -45,7 +46,7 @@ class VerdictRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """A text with those it holds for; nobody is named where it holds for all concerned."""
+    """A text with those it holds for."""
 
     who: str
     text: str
@@ -62,31 +63,23 @@ class Section:
     @property
     def explanations(self) -> list[tuple[str, VerdictRow]]:
         """Every explanation once: whom it holds for, and the first row that has it."""
-        by_text: dict[str, list[VerdictRow]] = {}
-        for row in self.rows:
-            by_text.setdefault(row.explanation, []).append(row)
-        return [(_names(own), own[0]) for own in by_text.values()]
+        same = by_text((row.explanation, row) for row in self.rows)
+        return [(_names(own), own[0]) for own in same.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """A reason code with those it concerns, what it means, their numbers, and what to do."""
+    """A reason code with those it concerns, what it means, and what to do.
+
+    `shared` are the numbers that are the same for all, `several` those that differ.
+    """
 
     code: str
     who: str
     sentence: str
     next_step: str
-    numbers: tuple[Said, ...] = ()
-
-    @property
-    def shared(self) -> str:
-        """The numbers, where they are the same for all."""
-        return " ".join(one.text for one in self.numbers if not one.who)
-
-    @property
-    def several(self) -> tuple[Said, ...]:
-        """The numbers of each, where they differ."""
-        return tuple(one for one in self.numbers if one.who)
+    shared: str
+    several: tuple[Said, ...]
 
 
 def verdict_rows(fits: Sequence[Fit]) -> list[VerdictRow]:
@@ -139,32 +132,24 @@ def causes(
     causes = []
     for code, reason in sorted(found, key=lambda pair: codes.index(pair[0])):
         having = [row for row in rows if row.meanings.get(code) == reason]
+        same = by_text(
+            (row.numbers[code], row) for row in having if code in row.numbers and told(row)
+        )
+        several = {text: own for text, own in same.items() if len(own) < len(having)}
         causes.append(
             Cause(
                 code=code,
                 who=concerned(having, of_costs=costs),
                 sentence=reason.sentence,
                 next_step=reason.next_step,
-                numbers=_numbers(having, code, told, costs),
+                shared=" ".join(text for text in same if text not in several),
+                several=tuple(
+                    Said(who=concerned(own, of_costs=costs), text=text)
+                    for text, own in several.items()
+                ),
             )
         )
     return causes
-
-
-def _numbers(
-    having: Sequence[VerdictRow],
-    code: str,
-    told: Callable[[VerdictRow], bool],
-    costs: int,
-) -> tuple[Said, ...]:
-    by_text: dict[str, list[VerdictRow]] = {}
-    for row in having:
-        if code in row.numbers and told(row):
-            by_text.setdefault(row.numbers[code], []).append(row)
-    return tuple(
-        Said(who="" if len(own) == len(having) else concerned(own, of_costs=costs), text=text)
-        for text, own in by_text.items()
-    )
 
 
 def concerned(some: Sequence[VerdictRow], *, of_costs: int) -> str:

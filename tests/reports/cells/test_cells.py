@@ -147,7 +147,7 @@ def test_fits_tables_and_slopes_take_the_same_visits_of_a_cell() -> None:
     table = cell_table(frame)
     fitted = cells_of(frame, SIZES, "time_s")
     assert table["time_s"].tolist() == fitted.cost.tolist() == [1.0, 4.0]
-    assert local_slopes(frame)["slope"].tolist() == [2.0]
+    assert local_slopes(table)["slope"].tolist() == [2.0]
     assert table["rounds"].tolist() == [3, 2]
     assert table["time_high_s"].tolist() == [9.0, 4.0]
     # The only round that could tell the workspace of the first cell is a noisy one.

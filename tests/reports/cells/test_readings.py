@@ -13,12 +13,13 @@ import pytest
 import attnscale
 from reports.cells.readings import (
     ENOUGH_READINGS,
+    Mask,
     chosen_readings,
     marked_noisy,
     of_stretches,
-    times_read,
     usual_scatter,
 )
+from reports.cells.scatter import Numbers
 from reports.tables.rounds import DRAWN, READINGS, TYPICAL, of_processes, quiet_end
 
 Make = Callable[..., dict[str, Any]]
@@ -226,30 +227,35 @@ STEADY = [3.0, 3.03, 3.06] * 5
 QUIET = np.zeros(CELL.size, dtype=np.bool_)
 
 
+def chosen(noisy: Mask, cell: Numbers, times: Any, value: str = "time_s") -> Mask:
+    return chosen_readings(pd.DataFrame({"noisy": noisy, value: times}), value, cell)
+
+
 def test_without_times_every_undisturbed_visit_speaks() -> None:
-    assert chosen_readings(QUIET, CELL).all()
+    assert chosen(QUIET, CELL, np.arange(CELL.size), "energy_j").all()
 
 
 def test_visits_of_a_slow_round_are_set_aside_cell_by_cell() -> None:
     times = np.array([1.0, 1.3, 1.09, 7.0, 7.5, *STEADY])
-    assert chosen_readings(QUIET, CELL, times).tolist() == [True, False, True, *[True] * 17]
+    assert chosen(QUIET, CELL, times).tolist() == [True, False, True, *[True] * 17]
 
 
 def test_where_all_readings_scatter_widely_none_is_called_slow() -> None:
     rng = np.random.default_rng(0)
     cell = np.repeat(np.arange(40), 5)
     times = np.exp(rng.normal(0, 0.1, cell.size))
-    assert chosen_readings(np.zeros(200, dtype=np.bool_), cell, times).mean() > 0.98
+    quiet = np.zeros(200, dtype=np.bool_)
+    assert chosen(quiet, cell, times).mean() > 0.98
     times[::5] *= 3.0
-    chosen = chosen_readings(np.zeros(200, dtype=np.bool_), cell, times)
-    assert not chosen[::5].any()
-    assert chosen.mean() > 0.78
+    found = chosen(quiet, cell, times)
+    assert not found[::5].any()
+    assert found.mean() > 0.78
 
 
 def test_a_noisy_visit_does_not_set_the_pace_for_the_others() -> None:
     noisy = np.array([True, False, False, True, True, *[False] * 15])
     times = np.array([0.5, 1.3, 1.35, 7.0, 9.0, *STEADY])
-    assert chosen_readings(noisy, CELL, times)[:5].tolist() == [False, True, True, True, False]
+    assert chosen(noisy, CELL, times)[:5].tolist() == [False, True, True, True, False]
 
 
 @pytest.mark.parametrize("rounds", [2, 3, 5])
@@ -262,13 +268,10 @@ def test_the_usual_scatter_is_that_of_the_readings_whatever_a_few_slow_ones_do(r
     assert usual_scatter(logs, cell) == pytest.approx(0.03, rel=0.25)
 
 
-def test_only_the_readings_of_a_clock_tell_slow_visits() -> None:
-    frame = pd.DataFrame({"time_s": [1.0, 2.0], "joules": [1.0, 2.0], "elapsed (ms)": [3.0, 5.0]})
-    assert times_read(frame, "joules") is None
-    for column in ("time_s", "elapsed (ms)"):
-        found = times_read(frame, column)
-        assert found is not None
-        assert found.tolist() == frame[column].tolist()
+@pytest.mark.parametrize("column", ["time_s", "elapsed (ms)", "joules"])
+def test_only_the_readings_of_a_clock_tell_slow_visits(column: str) -> None:
+    readings = np.array([3.0, 1.0, 1.0, 1.0, 1.0, *STEADY])
+    assert chosen(QUIET, CELL, readings, column)[0] == (column == "joules")
 
 
 def test_a_replay_is_marked_by_being_slower_than_its_call_and_not_by_the_calls_own_noise() -> None:

@@ -6,12 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.cells.cell_table import cell_table, measured
 from reports.cells.cells import cells_of
-from reports.cells.slopes import COLUMNS, local_slopes, steps_of
+from reports.cells.slopes import COLUMNS, steps_of
+from reports.cells.slopes import local_slopes as slopes_of_cells
 from reports.judge.fit import fit
 from reports.tables.columns import TableError
 
 Sweep = Callable[..., pd.DataFrame]
+
+
+def local_slopes(frame: pd.DataFrame, against: str = "seq_len") -> pd.DataFrame:
+    return slopes_of_cells(measured(cell_table(frame)), against=against)
 
 
 def test_a_pure_power_has_its_exponent_as_slope_everywhere(sweep: Sweep) -> None:

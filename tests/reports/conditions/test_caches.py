@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.conditions.caches import caches_of
+from reports.conditions.bounds import caches_of
 
 INFO = {
     "machine": {

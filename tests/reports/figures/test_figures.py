@@ -131,11 +131,35 @@ def test_the_table_holds_exactly_the_points_that_are_drawn(
         for a, b in zip(line.get_xdata(), line.get_ydata(), strict=True)
     }
     table = chart.data(view)
+    if chart is local_slope:  # points of the same sizes stand side by side
+        assert {b for _, b in marked} >= {round(b, 9) for b in table[y]}
+        sizes = np.array([a for a, _ in marked])
+        assert np.abs(np.log(sizes[:, None] / table[x].to_numpy())).min(axis=1).max() < 0.05
+        return
     expected = {(round(a, 9), round(b, 9)) for a, b in zip(table[x], table[y], strict=True)}
     assert marked >= expected
     caps_and_points = {point for point in marked if point not in expected}
     # Error bars' caps are markers too, at the sizes of the points.
     assert {a for a, _ in caps_and_points} <= {a for a, _ in expected}
+
+
+def test_no_error_bar_covers_another_of_the_same_sizes(view: View) -> None:
+    figure, _ = drawn(local_slope, view)
+    for axes in figure.axes:
+        bars = [
+            (round(float(path.vertices[0][0]), 6), float(path.vertices[0][1]))
+            for bar in axes.collections
+            for path in bar.get_paths()
+        ]
+        assert len({at for at, _ in bars}) == len(bars) >= 3
+
+
+def test_panels_stand_in_the_order_of_their_sizes_and_no_marker_is_cut(view: View) -> None:
+    for chart in CHARTS:
+        figure, _ = drawn(chart, view)
+        values = [axes.get_title(loc="left").split()[-1] for axes in figure.axes]
+        assert values == sorted(values, key=float)
+    assert all(axes.get_ylim()[0] < 0 for axes in figure.axes)  # of the share of the peak
 
 
 def test_the_title_states_the_exponents_and_who_is_undecided(view: View) -> None:
@@ -210,7 +234,7 @@ def test_points_before_the_last_regime_are_hollow_and_the_legend_says_so() -> No
     assert rows["regime"].iloc[0] == "overhead"
     figure, _ = drawn(time_against_n, view)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "hollow: before the last regime" in labels
+    assert "hollow: of an earlier regime" in labels
     faces = [line.get_markerfacecolor() for axes in figure.axes for line in axes.lines]
     assert "white" in faces
 

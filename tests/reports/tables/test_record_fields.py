@@ -14,7 +14,7 @@ import pytest
 
 from bench.records import Record
 from reports.cells.case_columns import CASE_COLUMNS, CONDITIONS
-from reports.cells.cell_table import COUNT_COLUMNS, NUMBERS, READINGS, cell_table
+from reports.cells.cell_table import NUMBERS, READINGS, cell_table
 from reports.cells.cells import cells_of
 from reports.cells.groups import group_columns
 from reports.tables.read import NUMBER_COLUMNS
@@ -58,8 +58,6 @@ def test_every_field_has_exactly_one_part_to_play() -> None:
 
 def test_every_number_of_a_record_is_checked_to_be_one_but_those_that_only_count() -> None:
     assert NUMERIC - {"schema", "round", "worker"} == set(NUMBER_COLUMNS) - OF_A_PROCESS
-    whole = {name for name in READINGS if FIELDS.get(name) == "int | None"}
-    assert set(COUNT_COLUMNS) - OF_A_PROCESS == whole
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))
