@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.laws.grammar import Law, LawError, parse
+from reports.laws.grammar import LawError, parse
+from reports.laws.monomials import Law
 from reports.text.wording import listed, one_line
 
 EXTRA = "extra_info."

@@ -22,7 +22,8 @@ from reports.judge.exact.recorded_law import recorded_law
 from reports.judge.judge import judge
 from reports.judge.refutation import REFUTING
 from reports.judge.result import Fit, Verdict
-from reports.laws.grammar import Law, LawError, parse
+from reports.laws.grammar import LawError, parse
+from reports.laws.monomials import Law
 from reports.tables.columns import TableError, measured_rows, no_column, numbers
 from reports.tables.rounds import TYPICAL, of_processes
 from reports.tables.units import unit_of
@@ -147,7 +148,7 @@ def _by_count(
             return found
     if polynomial is None:
         varying = tuple(name for name in columns if cells.distinct(name).size > 1)
-        law = law.only(frozenset(varying))
+        law = law.only(varying)
         exact = value in EXACT
         polynomial = polynomial_of(cells, law, varying, exact=exact) if varying else None
     return found if polynomial is None else polynomial.judged(found, cells, law)

@@ -274,7 +274,7 @@ def _growth(
         if name not in known and name in rows.columns and is_numeric_dtype(rows[name])
     }
     columns = {**sizes, **own}
-    law = law.only(frozenset({*known, *own}))
+    law = law.only({*known, *own})
     columns_of(rows, law, columns)
     check_leading(law)
     return str(law), columns

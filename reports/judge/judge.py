@@ -91,7 +91,7 @@ def judge(
     _possible(cells, law)
     setting = Setting(
         cells=replace(cells, cost=cells.cost / fixed.evaluate(cells.sizes)),
-        law=law.only(frozenset(tested)),
+        law=law.only(tested),
         names=tested,
         confidence=confidence,
         exact=exact,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.cells.cells import Cells
-from reports.judge.compatible.ensemble import Ensemble
+from reports.judge.compatible.ensemble import Ensemble, still_sizes
 from reports.laws.grammar import parse_monomial
 from reports.laws.monomials import Floats, Monomial
 
@@ -37,15 +37,11 @@ def one_law(
     `terms` are monomials as text, with their coefficients. Costs that are no `exact` counts are
     rounded, to the last place of the table or to pages.
     """
-    still = {
-        name: float(values[0])
-        for name, values in cells.sizes.items()
-        if name not in names and np.unique(values).size == 1
-    }
+    still = still_sizes(cells, names)
     known = [parse_monomial(text) for text in terms]
-    factors = [float(term.only(frozenset(still)).evaluate(still)) for term in known]
+    factors = [float(term.only(still).evaluate(still)) for term in known]
     coefficients = np.array(list(terms.values())) * factors
-    rest: list[Monomial] = [term.only(frozenset(names)) for term in known]
+    rest: list[Monomial] = [term.only(names) for term in known]
     costs = sum(
         coefficient * term.evaluate(cells.sizes)
         for coefficient, term in zip(coefficients, rest, strict=True)
