@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+
+LEAST_GAP = Fraction(1, 2)
+"""By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _READING_ORDER = ("n", "d")  # as people write it: n first, then d, then the rest by name
@@ -214,6 +218,46 @@ class Law:
     def unicode(self) -> str:
         """Text for people, as in n²·d + n·d²."""
         return " + ".join(term.unicode() for term in self.terms)
+
+
+@cache
+def lower_terms(law: Law) -> tuple[Monomial, ...]:
+    """The lower-order terms that a program with this law may have, the constant left out.
+
+    Its divisors, but for those within half a power of a leading term: n² beside n²·log n or
+    n^2.2 looks like another exponent over any range that can be measured.
+    """
+    kept = []
+    for term in law.divisors():
+        near = any(_gap(term, lead) < LEAST_GAP for lead in law.leading if term.divides(lead))
+        if term.names and not near:
+            kept.append(term)
+    return tuple(kept)
+
+
+def near_terms(law: Law) -> tuple[Monomial, ...]:
+    """The leading terms without their logarithms: as much n is often there beside n·log n."""
+    found = []
+    for lead in law.leading:
+        fewer = {f.name: min(f.log_power, Fraction(0)) for f in lead.factors}
+        plain = Monomial.of({f.name: f.power for f in lead.factors}, fewer)
+        if plain != lead and plain.names:
+            found.append(plain)
+    return tuple(dict.fromkeys(found))
+
+
+def _gap(term: Monomial, lead: Monomial) -> Fraction:
+    return sum((f.power - term.power(f.name) for f in lead.factors), start=Fraction(0))
+
+
+def outgrowing(law: Law, names: Sequence[str]) -> list[Monomial]:
+    """The products of whole powers of these sizes that a law does not cover."""
+    tops = [max(*(math.ceil(t.power(name)) + 1 for t in law.leading), 2) for name in names]
+    terms = [
+        Monomial.of(dict(zip(names, powers, strict=True)))
+        for powers in itertools.product(*(range(top + 1) for top in tops))
+    ]
+    return [term for term in terms if not law.covers(term)]
 
 
 def reading_order(name: str) -> tuple[int, str]:

@@ -17,7 +17,7 @@ ones with covariance σ²·(XᵀX)⁻¹, and again while one is negative: the di
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from reports.cells.cells import Cells
 from reports.judge.models.error_scale import Setting
-from reports.judge.models.explanations import Fitted
+from reports.judge.models.fitted import Fitted
 from reports.judge.models.model import Model
 from reports.judge.models.non_negative import Mask, column_lengths, restricted
 from reports.laws.monomials import Floats, Monomial
@@ -39,6 +39,10 @@ LEAST_WIDTH = 1e-4  # where costs are exact
 HOPELESS = 30.0  # sets of terms that are worse by so many variances are not pursued
 MOST_ATTEMPTS = 40
 LARGEST_SIZE = 2**60
+PAGES = 0.01
+"""Of a cell: so much may be missing where a system reports memory in whole pages."""
+EXACT = 1e-6
+"""Of a cell: costs that are rounded by less are known exactly."""
 _HIGHEST = 600.0  # the logarithm of a value that stands for all higher ones, so that none is ∞
 
 
@@ -109,6 +113,44 @@ class Ensemble:
         return np.asarray(parts / np.maximum(parts.sum(axis=-1, keepdims=True), 1e-300))
 
 
+class OneLaw(Ensemble):
+    """An ensemble of one law, computed without logarithms; its cells are rounded at most."""
+
+    def parts(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
+        """What each term costs at these sizes: (1, …, terms). Raises what `Ensemble.parts` does."""
+        shape = super().parts(sizes).shape
+        known = {name: sizes[name] for name in self.names}
+        values = np.stack([term.evaluate(known) for term in self.terms], axis=-1)
+        return np.broadcast_to(values * self.coefficients, shape)
+
+
+def one_law(
+    law: Mapping[Monomial, float], cells: Cells, names: Sequence[str], *, exact: bool
+) -> OneLaw:
+    """The polynomial that was counted, in the sizes that vary; those that stand still are put in.
+
+    Costs that are no `exact` counts are rounded, to the last place of the table or to pages.
+    """
+    still = _still(cells, names)
+    terms = tuple(term.only(names) for term in law)
+    factors = [float(term.only(still).evaluate(still)) for term in law]
+    coefficients = np.array(list(law.values())) * factors
+    values = np.column_stack([term.evaluate(cells.sizes) for term in terms])
+    off = np.abs(values @ coefficients - cells.cost)
+    rounding = float((np.maximum(off, cells.step / 2) / cells.cost)[cells.cost.argmax()])
+    return OneLaw(
+        names=tuple(names),
+        terms=terms,
+        powers=_powers(terms, names)[None],
+        coefficients=coefficients[None],
+        cells=np.column_stack([cells.sizes[name] for name in names]),
+        last=off <= np.maximum(cells.step, PAGES * cells.cost),
+        error=0.0 if exact or rounding <= EXACT else rounding,
+        free=len(cells),
+        still=still,
+    )
+
+
 def draw(setting: Setting, fitted: Fitted, *, count: int = COUNT, seed: int = 0) -> Ensemble:
     """Draw laws around a fit; the same ones for the same seed."""
     rng = np.random.default_rng(seed)
@@ -117,8 +159,7 @@ def draw(setting: Setting, fitted: Fitted, *, count: int = COUNT, seed: int = 0)
     freedom = fitted.free + thetas.shape[1]
     variance = (fitted.free * noise**2 + squares - squares.min()) / freedom
     thetas, coefficients = _drawn(model, thetas, weights, variance, freedom, count, rng)
-    fixed = np.array([[float(t.power(n)) for n in setting.names] for t in model.terms])
-    fixed = fixed.reshape(len(model.terms), len(setting.names))
+    fixed = _powers(model.terms, setting.names)
     own = np.broadcast_to(fixed, (count, *fixed.shape))
     if model.later is not None:
         coefficients[:, model.overheads :] *= np.exp(thetas[:, -1, None])
@@ -132,11 +173,17 @@ def draw(setting: Setting, fitted: Fitted, *, count: int = COUNT, seed: int = 0)
         last=np.ones(len(cells), np.bool_) if broken is None else broken.later,
         error=noise,
         free=fitted.free,
-        still=still_sizes(cells, setting.names),
+        still=_still(cells, setting.names),
     )
 
 
-def still_sizes(cells: Cells, names: Collection[str]) -> dict[str, float]:
+def _powers(terms: Sequence[Monomial], names: Sequence[str]) -> Floats:
+    """The power of each size in each term: (terms, sizes)."""
+    powers = [[float(term.power(name)) for name in names] for term in terms]
+    return np.array(powers).reshape(len(terms), len(names))
+
+
+def _still(cells: Cells, names: Collection[str]) -> dict[str, float]:
     """The sizes beside `names` that have one value in all cells."""
     levels = {name: cells.distinct(name) for name in cells.sizes if name not in names}
     return {name: float(values[0]) for name, values in levels.items() if values.size == 1}

@@ -34,8 +34,7 @@ from reports.judge.models.non_negative import (
     least_squares,
     without_share,
 )
-from reports.judge.models.related_terms import lower_terms
-from reports.laws.monomials import Floats, Law, Monomial
+from reports.laws.monomials import Floats, Law, Monomial, lower_terms
 
 _MOST_KEPT = 32  # jumps whose columns are kept solved
 _HIGHEST = 300.0  # the logarithm of a column far from the claim, whose square is finite
@@ -60,14 +59,6 @@ class Solution:
     def active(self) -> int:
         """How many coefficients are above zero."""
         return int((self.coefficients > 0).sum())
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeastShare:
-    """A leading term, by its number, and the share that it has at least where it weighs most."""
-
-    term: int
-    share: float
 
 
 class Columns(TypedDict, total=False):
@@ -106,7 +97,7 @@ class Model:
         self.leading = law.leading
         self.later = None if later is None else later.astype(np.float64)
         one = Monomial()
-        self.has_overhead = self.leading != (one,)
+        self.overheads = int(self.leading != (one,))  # columns, the first ones
         self.extra = (*extra, *(term for term, _ in onsets))
         self.lower = tuple(lower_terms(law) if lower is None else lower)
         self.claimed = np.array(
@@ -123,7 +114,7 @@ class Model:
         scale = (cells.weights / cells.cost)[:, None]
         logarithms = [term.logarithms.evaluate(sizes) for term in self.leading]
         self._log_parts = scale * np.column_stack(logarithms)
-        self.terms = (*((one,) * self.has_overhead), *self.extra, *self.lower)
+        self.terms = (*((one,) * self.overheads), *self.extra, *self.lower)
         values = [term.evaluate(sizes) for term in self.terms]
         for k, (_, beyond) in enumerate(onsets, start=self.overheads + len(extra)):
             values[k] = values[k] * beyond
@@ -137,19 +128,9 @@ class Model:
         self._fixed_columns: dict[float, FixedColumns] = {}
 
     @property
-    def overheads(self) -> int:
-        """How many columns, the first ones, are overhead: one, or none for a constant law."""
-        return int(self.has_overhead)
-
-    @property
     def size(self) -> int:
         """The number of columns."""
         return len(self.terms) + len(self.leading)
-
-    @property
-    def start(self) -> Floats:
-        """The claimed exponents, with no jump."""
-        return self.claimed if self.later is None else np.append(self.claimed, 0.0)
 
     def carriers(self, v: int) -> Mask:
         """The leading terms whose exponent of one size is the free one."""
@@ -225,10 +206,11 @@ class Model:
             fitted=fitted,
         )
 
-    def squares_with(self, columns: Floats, share: LeastShare) -> float:
-        """The sum of squared residuals where a leading term has a share at least."""
-        column = columns[:, len(self.terms) + share.term]
-        return least_squares(columns, without_share(self.target, column, share.share))
+    def squares_with(self, theta: Floats, leading: int, share: float) -> float:
+        """The least sum of squares where a leading term has that share of some cell at least."""
+        columns = self.columns_at(theta)
+        rest = without_share(self.target, columns[:, len(self.terms) + leading], share)
+        return least_squares(columns, rest)
 
     def columns_at(self, theta: Floats) -> Floats:
         """`columns` at one θ."""

@@ -9,7 +9,8 @@ import pytest
 from reports.cells.cells import cells_of
 from reports.judge.compatible.ensemble import Ensemble, draw
 from reports.judge.models.error_scale import Setting
-from reports.judge.models.explanations import Fitted, choose, fit_plain
+from reports.judge.models.explanations import choose, fit_plain
+from reports.judge.models.fitted import Fitted
 from reports.laws.grammar import parse
 from tests.calibration.scenarios import GRIDS, THREE_VARIABLES, Disturbance, Truth
 from tests.calibration.simulate import COLUMNS, simulate

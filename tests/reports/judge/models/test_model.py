@@ -11,10 +11,9 @@ from scipy.optimize import nnls
 
 from reports.cells.cells import Cells, cells_of
 from reports.judge.models.intervals import descend, search
-from reports.judge.models.model import LeastShare, Model
-from reports.judge.models.related_terms import lower_terms
+from reports.judge.models.model import Model
 from reports.laws.grammar import parse, parse_monomial
-from reports.laws.monomials import Floats
+from reports.laws.monomials import Floats, lower_terms
 from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
@@ -123,10 +122,7 @@ def test_a_leading_term_held_at_a_share_has_that_much_at_least(sweep: Sweep) -> 
     true = float(model.solve(model.claimed).shares[:, -1].max())
     assert 0.5 < true < 1
     shares = (0.1, 0.5, true, (1 + true) / 2)
-    *enough, too_much = (
-        model.squares_with(model.columns_at(model.claimed), LeastShare(term=0, share=share))
-        for share in shares
-    )
+    *enough, too_much = (model.squares_with(model.claimed, 0, share) for share in shares)
     assert enough == pytest.approx([0, 0, 0], abs=1e-12)
     assert too_much > 1e-4
 
