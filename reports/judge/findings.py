@@ -49,11 +49,6 @@ class Findings:
     outside: tuple[str, ...]
     allowed: Allowed
 
-    @property
-    def identified(self) -> bool:
-        """Whether the exponents are those of terms that are there, in a model that fits."""
-        return not (self.misfit or self.absent)
-
 
 def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float) -> Findings:
     """Answer the questions for the chosen explanation of a claim."""

@@ -221,7 +221,8 @@ def _shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fi
     Where the claimed term is not there to carry an exponent, overhead and one power law describe
     the cost, if they fit.
     """
-    stated = findings.identified
+    # The exponents are then those of terms that are there, in a model that fits.
+    stated = not (findings.misfit or findings.absent)
     if stated or chosen.broken or chosen.rival or findings.misfit:
         return chosen, stated
     model = setting.model(lower=())

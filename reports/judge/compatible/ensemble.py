@@ -106,12 +106,6 @@ class Ensemble:
         """The cost at these sizes in each draw: (draws, …). Raises what `parts` raises."""
         return np.asarray(self.parts(sizes).sum(axis=-1))
 
-    def shares(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
-        """Each term's part of the cost: (draws, …, terms). Raises what `parts` raises."""
-        parts = self.parts(sizes)
-        # log(1) is 0: a law may cost nothing there.
-        return np.asarray(parts / np.maximum(parts.sum(axis=-1, keepdims=True), 1e-300))
-
 
 class OneLaw(Ensemble):
     """An ensemble of one law, computed without logarithms; its cells are rounded at most."""
