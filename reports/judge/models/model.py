@@ -161,13 +161,12 @@ class Model:
         """The least sum of squares of each of the `subsets`, a row a θ; ∞ where it has none."""
         found = np.empty((len(thetas), len(self.subsets)))
         for jump, rows in self._by_jump(thetas):
-            columns = self.columns(thetas[rows])
-            fixed, growing = np.split(columns, [len(self.terms)], axis=2)
             if jump not in self._fixed_columns:
                 if len(self._fixed_columns) >= _MOST_KEPT:
                     self._fixed_columns.clear()
-                self._fixed_columns[jump] = FixedColumns(fixed[0], self.target, self._sets)
-            found[rows] = self._fixed_columns[jump].squares(growing)
+                fixed = self.columns(thetas[rows][:1])[0, :, : len(self.terms)]
+                self._fixed_columns[jump] = FixedColumns(fixed, self.target, self._sets)
+            found[rows] = self._fixed_columns[jump].squares(self._growing(thetas[rows]))
         return found
 
     def _by_jump(self, thetas: Floats) -> Iterator[tuple[float, npt.NDArray[np.intp] | slice]]:
@@ -221,13 +220,19 @@ class Model:
 
         Leading terms are 1 at the largest sizes, as `scales` says.
         """
-        logs = np.matmul(self._logs, self.exponents(thetas).transpose(0, 2, 1))
-        growing = np.exp(np.minimum(logs, _HIGHEST)) * self._log_parts
-        base = np.broadcast_to(self._base, (len(thetas), *self._base.shape))
-        columns = np.concatenate([base, growing], axis=2)
+        base = np.repeat(self._base[None], len(thetas), axis=0)
         if self.later is not None:
-            columns[..., self.overheads :] *= np.exp(thetas[:, -1, None] * self.later)[..., None]
-        return columns
+            base[..., self.overheads :] *= np.exp(thetas[:, -1, None] * self.later)[..., None]
+        return np.concatenate([base, self._growing(thetas)], axis=2)
+
+    def _growing(self, thetas: Floats) -> Floats:
+        """The leading terms' columns at each θ; the others are the same at many."""
+        logs = np.matmul(self._logs, self.exponents(thetas).transpose(0, 2, 1))
+        growing = np.exp(np.minimum(logs, _HIGHEST, out=logs), out=logs)
+        growing *= self._log_parts
+        if self.later is not None:
+            growing *= np.exp(thetas[:, -1, None] * self.later)[..., None]
+        return np.asarray(growing)
 
     def described(self, theta: Floats) -> list[Monomial]:
         """What each column is; exponents are as given, to four decimals."""
