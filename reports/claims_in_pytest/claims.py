@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.laws.grammar import Law, LawError, parse
+from reports.laws.grammar import LawError, parse
+from reports.laws.monomials import Law
 from reports.tables.json_values import float_or_none
 from reports.text.wording import listed, one_line
 

@@ -12,10 +12,9 @@ from scipy.stats import f as f_distribution
 
 from reports.cells.cells import Cells
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, Setting
-from reports.judge.models.explanations import Fitted
-from reports.judge.models.model import LeastShare, Model
-from reports.judge.models.outgrowing import rivals
-from reports.laws.monomials import Floats, Law
+from reports.judge.models.fitted import Fitted
+from reports.judge.models.model import Model
+from reports.laws.monomials import Floats, Law, outgrowing
 
 FEWEST_SIZES = 4
 FEWEST_DOUBLINGS = 3.0
@@ -50,18 +49,20 @@ class Findings:
     outside: tuple[str, ...]
     allowed: Allowed
 
-    @property
-    def identified(self) -> bool:
-        """Whether the exponents are those of terms that are there, in a model that fits."""
-        return not (self.misfit or self.absent)
-
 
 def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float) -> Findings:
     """Answer the questions for the chosen explanation of a claim."""
     absent = _absent(setting, chosen)
     allowed = allowed_exponents(setting, chosen, tolerance)
     fixed = _overhead(setting, chosen)
-    ends = list(zip(setting.names, allowed, chosen.intervals, strict=True))
+    inside, outside = not absent, []
+    for name, (least, most), (low, high) in zip(
+        setting.names, allowed, chosen.intervals, strict=True
+    ):
+        beyond = (low is not None and low > most) or (high is not None and high < least)
+        if beyond and not absent and long_enough(setting.cells, name):
+            outside.append(name)
+        inside &= low is not None and high is not None and low >= least and high <= most
     return Findings(
         limits=limits_of(setting, claimed),
         misfit=chosen.misfit > setting.largest_misfit,
@@ -70,18 +71,8 @@ def findings_of(setting: Setting, chosen: Fitted, claimed: Law, tolerance: float
         usual_overhead=float(np.median(fixed)),
         claim_fits=_claim_fits(chosen),
         allowed=allowed,
-        inside=not absent
-        and all(
-            low is not None and high is not None and low >= least and high <= most
-            for _, (least, most), (low, high) in ends
-        ),
-        outside=tuple(
-            name
-            for name, (least, most), (low, high) in ends
-            if not absent
-            and long_enough(setting.cells, name)
-            and ((low is not None and low > most) or (high is not None and high < least))
-        ),
+        inside=inside,
+        outside=tuple(outside),
     )
 
 
@@ -131,7 +122,7 @@ def _absent(setting: Setting, chosen: Fitted) -> tuple[int, ...]:
     """The leading terms that are shown to be absent."""
     model = chosen.model
     absent: list[int] = []
-    if not model.has_overhead:
+    if not model.overheads:
         return ()  # a constant law: its one term is the whole cost
     theta = chosen.at_the_claim
     base = model.solve(theta)
@@ -141,8 +132,7 @@ def _absent(setting: Setting, chosen: Fitted) -> tuple[int, ...]:
     told = chosen.broken is None and not setting.exact
     fits = told and math.sqrt(base.sse / len(setting.cells)) <= setting.largest_misfit
     for j in range(len(model.leading)):
-        visible = LeastShare(term=j, share=VISIBLE_SHARE)
-        squares = model.squares_with(model.columns_at(theta), visible)
+        squares = model.squares_with(theta, j, VISIBLE_SHARE)
         share = float(base.shares[:, len(model.terms) + j].max())
         negligible = share < VISIBLE_SHARE and squares > threshold
         if negligible and (fits or model.value(theta, chosen.price, drop=j) <= region):
@@ -166,10 +156,9 @@ def outgrown(setting: Setting, chosen: Fitted) -> bool:
     It has to explain more than free exponents do: a drift that stays within the tolerance is not
     another term.
     """
-    tried = rivals(setting)
-    later = chosen.model.later
+    tried = outgrowing(setting.law, setting.names)
     for term in tried:
-        model = setting.model(extra=(term,), later=later)
+        model = setting.model(extra=(term,), later=chosen.model.later)
         for theta in (chosen.at_the_claim, chosen.found.best):
             solution = model.solve(theta, chosen.price)
             free = max(len(setting.cells) - solution.active, 1)
@@ -213,7 +202,7 @@ def _doublings(cells: Cells, name: str) -> float:
 def largest_cell(setting: Setting) -> int:
     """The cell where the law is largest; among equal ones, where the other sizes are."""
     cells = setting.cells
-    size = setting.law.leading[0].evaluate(cells.sizes) * np.ones(len(cells))
+    size = setting.law.leading[0].evaluate(cells.sizes)
     for name in setting.names:
         size = size * cells.sizes[name] ** 1e-6
     return int(size.argmax())

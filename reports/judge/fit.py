@@ -5,7 +5,7 @@ The method is described in `reports.judge.judge`; `reports.judge.fit_groups` jud
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -15,14 +15,15 @@ import pandas as pd
 
 from reports.cells.case_columns import CONDITIONS, EXACT, KNOWN_SIZES, SIZE_COLUMNS, SIZES
 from reports.cells.cells import STATISTICS, Cells, cells_of, pages, usual_statistic
-from reports.cells.moving_sizes import Moving, moving_sizes
+from reports.cells.moving_sizes import moving_sizes
 from reports.cells.unnamed_columns import Mixed, without_settings
 from reports.judge.exact.counted import polynomial_of
 from reports.judge.exact.recorded_law import recorded_law
 from reports.judge.judge import judge
 from reports.judge.refutation import REFUTING
 from reports.judge.result import Fit, Verdict
-from reports.laws.grammar import Law, LawError, parse
+from reports.laws.grammar import LawError, parse
+from reports.laws.monomials import Law
 from reports.tables.columns import TableError, measured_rows, no_column, numbers
 from reports.tables.rounds import TYPICAL, of_processes
 from reports.tables.units import unit_of
@@ -81,8 +82,10 @@ def fit(
     law = parse(claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
     table = of_processes(table)
     columns = columns_of(table, law, sizes)
-    mixed, table = _without_settings(table, columns, value, average)
-    moving = _moving(table, columns, value)
+    without = {value, *_measured(table)}
+    mixed, table = _without_settings(table, columns, value, average, without)
+    rows = table[measured_rows(table)]
+    moving = () if rows.empty else moving_sizes(rows, list(columns.values()), without)
     statistic = statistic or usual_statistic(table, columns, value)
     devices = sorted(set(table["device"].dropna().astype(str))) if "device" in table else []
 
@@ -105,15 +108,12 @@ def fit(
     if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
         second = judged(OTHER[statistic])[1].verdict
     if found.verdict is Verdict.REFUTED and second is Verdict.CONFIRMED:
-        found = replace(found, verdict=Verdict.INCONCLUSIVE, reasons=_contradicted(found.reasons))
+        # Medians and minima of the same cells that refute a claim and confirm it do neither.
+        found = _left_open(found, "models_undecided")
     unnamed = [MIXED] * any(one.factor > 1 and not one.averaged for one in mixed)
     unnamed += ["sizes_collinear"] * bool(moving)
     if unnamed:
-        notes = [one for one in found.reasons if one not in REFUTING]
-        found = replace(
-            found, verdict=Verdict.INCONCLUSIVE, reasons=tuple(dict.fromkeys((*unnamed, *notes)))
-        )
-        second = None
+        found, second = _left_open(found, *unnamed), None
     return replace(
         found,
         group=dict(group),
@@ -124,6 +124,13 @@ def fit(
         mixed=mixed,
         moving=moving,
     )
+
+
+def _left_open(fit: Fit, *reasons: str) -> Fit:
+    """The fit without a verdict, for these reasons first."""
+    notes = [code for code in fit.reasons if code not in REFUTING]
+    every = tuple(dict.fromkeys((*reasons, *notes)))
+    return replace(fit, verdict=Verdict.INCONCLUSIVE, reasons=every)
 
 
 def _by_count(
@@ -147,14 +154,18 @@ def _by_count(
             return found
     if polynomial is None:
         varying = tuple(name for name in columns if cells.distinct(name).size > 1)
-        law = law.only(frozenset(varying))
+        law = law.only(varying)
         exact = value in EXACT
         polynomial = polynomial_of(cells, law, varying, exact=exact) if varying else None
     return found if polynomial is None else polynomial.judged(found, cells, law)
 
 
 def _without_settings(
-    table: pd.DataFrame, columns: Mapping[str, str], value: str, average: Sequence[str]
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    value: str,
+    average: Sequence[str],
+    without: Collection[str],
 ) -> tuple[tuple[Mixed, ...], pd.DataFrame]:
     """The settings that vary among rows of the same sizes, and the table without their effects.
 
@@ -165,32 +176,20 @@ def _without_settings(
     for column in average:
         if column not in table.columns:
             raise no_column(table, column)
-    if value not in table.columns or not columns:
+    if value not in table.columns:
         return (), table
     cost = numbers(table, value)
     usable = measured_rows(table) & np.isfinite(cost) & (cost > 0)
     rows = table[usable].assign(**{value: cost[usable]})
     if rows.empty:
         return (), table
-    mixed, rest = without_settings(
-        rows,
-        value,
-        sizes=list(columns.values()),
-        without={value, *_measured(table)},
-        averaged=average,
-    )
+    sizes = list(columns.values())
+    mixed, rest = without_settings(rows, value, sizes=sizes, without=without, averaged=average)
     if not any(one.factor > 1 or one.averaged for one in mixed):
         return mixed, table
     # What a run knows of its readings beside their quiet end is not that of the mean.
     rest = rest.drop(columns=[name for name in OF_READINGS if name != value and name in rest])
     return mixed, pd.concat([rest, table[~usable]])
-
-
-def _moving(table: pd.DataFrame, columns: Mapping[str, str], value: str) -> tuple[Moving, ...]:
-    rows = table[measured_rows(table)]
-    if rows.empty or not columns:
-        return ()
-    return moving_sizes(rows, list(columns.values()), {value, *_measured(table)})
 
 
 def _measured(table: pd.DataFrame) -> set[str]:
@@ -200,14 +199,9 @@ def _measured(table: pd.DataFrame) -> set[str]:
     return {str(column) for column in table.columns} - {*CONDITIONS, *SIZE_COLUMNS}
 
 
-def _contradicted(reasons: Sequence[str]) -> tuple[str, ...]:
-    """Medians and minima of the same cells that refute a claim and confirm it do neither."""
-    rest = (one for one in reasons if one not in (*REFUTING, "models_undecided"))
-    return ("models_undecided", *rest)
-
-
 def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[str, str]:
     """The column of every size that is claimed or given; a default that is absent is dropped."""
+    have = ", ".join(map(str, table.columns[:12]))
     columns = {
         name: column
         for name, column in sizes.items()
@@ -219,14 +213,12 @@ def columns_of(table: pd.DataFrame, law: Law, sizes: Mapping[str, str]) -> dict[
             own = name in table.columns and (sizes is SIZES or usual not in table.columns)
             columns[name] = name if own and name not in columns.values() else usual
         if columns[name] not in table.columns:
-            have = ", ".join(map(str, table.columns[:12]))
             raise TableError(
                 f'the claim {law} needs {name}, but there is no column "{columns[name]}" '
                 f"(the table has {have}); name it with --size {name}=COLUMN, or claim another "
                 "law with --claim"
             )
     if not columns:
-        have = ", ".join(map(str, table.columns[:12]))
         raise TableError(
             f"expected a size, but the claim {law} names none and the table has no usual one (it "
             f"has {have}); name it with --size n=COLUMN"

@@ -100,21 +100,20 @@ def fit_groups(
             try:
                 law, columns = _growth(rows, declared, given)
             except (LawError, TableError) as problem:
-                warnings.warn(
-                    f"{_called(group)} is not judged on {cost}: {problem}",
-                    ClaimWarning,
-                    stacklevel=2,
-                )
+                _warn(f"{_called(group)} is not judged on {cost}: {problem}")
+                present = {name: of for name, of in given.items() if of in rows.columns}
                 unjudged = Fit(
                     group=group,
                     claim=declared,
                     verdict=Verdict.INCONCLUSIVE,
                     reasons=("too_few_sizes",) * isinstance(problem, TableError),
+                    cells=len(cells_of(rows, present, cost)),
                     confidence=confidence,
                     tolerance=tolerance,
+                    sizes=present,
                     value=cost,
                 )
-                fits.append(_with_cells(unjudged, rows, given))
+                fits.append(unjudged)
                 continue
         told_apart = [one for one in parameters if one not in average]
         found = fit(
@@ -135,6 +134,10 @@ def fit_groups(
     return fits
 
 
+def _warn(text: str) -> None:
+    warnings.warn(text, ClaimWarning, stacklevel=3)
+
+
 def _tell_repeated(fit: Fit, group: Mapping[str, Any]) -> None:
     """Say which columns vary among rows that count as repeated readings."""
     silent = [one for one in fit.mixed if one.factor <= 1 and not one.averaged]
@@ -142,16 +145,13 @@ def _tell_repeated(fit: Fit, group: Mapping[str, Any]) -> None:
         return
     first, among = silent[0], f" of {_called(group)}"
     if len(silent) == 1:
-        text = first.text(among)
+        text, others = first.text(among), ""
     else:
         columns = listed([one.column for one in silent], most=MOST_TOLD)
         text = f"{columns} vary among rows{among} that have the same sizes"
-    warnings.warn(
-        f"{text}: they count as repeated readings; if they are not, add --by {first.column}"
-        + " or another of them" * (len(silent) > 1),
-        ClaimWarning,
-        stacklevel=3,
-    )
+        others = " or another of them"
+    counted = "they count as repeated readings; if they are not, add --by"
+    _warn(f"{text}: {counted} {first.column}{others}")
 
 
 def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:
@@ -168,12 +168,6 @@ def _distinct(sizes: Mapping[str, str], cost: str, by: Sequence[str]) -> None:
                 f'column "{column}" is {used[column]} and the size {name}; name another for one'
             )
         used[column] = f"the size {name}"
-
-
-def _with_cells(fit: Fit, rows: pd.DataFrame, sizes: Mapping[str, str]) -> Fit:
-    """The fit with the sizes that its rows have, and the number of their cells."""
-    present = {name: column for name, column in sizes.items() if column in rows.columns}
-    return replace(fit, sizes=present, cells=len(cells_of(rows, present, fit.value)))
 
 
 def _called(group: Mapping[str, Any]) -> str:
@@ -195,11 +189,7 @@ def _unrepeated(
     """
     empty = int(rows[cost].isna().sum())
     if empty and "status" not in rows.columns:
-        warnings.warn(
-            f"{empty} rows of {_called(group)} have no {cost} and are left out",
-            ClaimWarning,
-            stacklevel=3,
-        )
+        _warn(f"{empty} rows of {_called(group)} have no {cost} and are left out")
     known = [column for column in columns.values() if column in rows.columns]
     if not known or "schema" in rows.columns:  # our own records say what belongs together
         return rows
@@ -220,13 +210,9 @@ def _unrepeated(
     if times < 2 or unit_of(cost).kind != "time":
         return rows  # a coarse clock gives some times again
     kept = alike.cumcount().to_numpy() % times == 0
-    warnings.warn(
-        f"every row of {_called(group)} stands there {times} times and counts once",
-        ClaimWarning,
-        stacklevel=3,
-    )
-    found: pd.DataFrame = rows[kept]
-    return found
+    _warn(f"every row of {_called(group)} stands there {times} times and counts once")
+    once: pd.DataFrame = rows[kept]
+    return once
 
 
 def _drawn(
@@ -247,11 +233,9 @@ def _drawn(
     ends = ((sizes == sizes.min()) | (sizes == sizes.max())).any(axis=1).to_numpy()
     order = np.random.default_rng(0).permutation(every.size)
     kept = every[order[np.argsort(~ends[order], kind="stable")][:MOST_CELLS]]
-    warnings.warn(
+    _warn(
         f"{_called(group)} has {every.size} different sizes, of which {MOST_CELLS}, drawn at "
-        "random, are judged; choose others with --where",
-        ClaimWarning,
-        stacklevel=3,
+        "random, are judged; choose others with --where"
     )
     return rows[np.isin(cell, kept)]
 
@@ -274,7 +258,7 @@ def _growth(
         if name not in known and name in rows.columns and is_numeric_dtype(rows[name])
     }
     columns = {**sizes, **own}
-    law = law.only(frozenset({*known, *own}))
+    law = law.only({*known, *own})
     columns_of(rows, law, columns)
     check_leading(law)
     return str(law), columns

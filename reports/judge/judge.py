@@ -19,9 +19,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from reports.cells.cells import Cells
-from reports.judge.answer import answer, shown_fit, stated_exponents
-from reports.judge.findings import PRESENT_SHARE, Findings, findings_of, limits_of, outgrown
+from reports.judge.findings import (
+    PRESENT_SHARE,
+    Findings,
+    findings_of,
+    largest_cell,
+    limits_of,
+    outgrown,
+)
 from reports.judge.judged_cells import (
     discounted,
     fewest_cells,
@@ -30,11 +38,13 @@ from reports.judge.judged_cells import (
     tested_sizes,
 )
 from reports.judge.models.error_scale import Setting
-from reports.judge.models.explanations import Fitted
+from reports.judge.models.fitted import Fitted, fit_model
 from reports.judge.models.intervals import MOST_VARIABLES
+from reports.judge.models.model import Solution
 from reports.judge.refutation import refutation
-from reports.judge.result import Fit, Verdict
-from reports.laws.monomials import Law
+from reports.judge.regimes import describe
+from reports.judge.result import Basis, Fit, Leading, Regime, Term, Verdict
+from reports.laws.monomials import Law, Monomial
 from reports.tables.columns import TableError
 from reports.text.interval import Interval
 
@@ -91,41 +101,34 @@ def judge(
     _possible(cells, law)
     setting = Setting(
         cells=replace(cells, cost=cells.cost / fixed.evaluate(cells.sizes)),
-        law=law.only(frozenset(tested)),
+        law=law.only(tested),
         names=tested,
         confidence=confidence,
         exact=exact,
     )
     lacking = fewest_cells(setting.law, tested) - len(cells) if tested else math.inf
     if lacking > MOST_LACKING:
-        limits = limits_of(setting, law)
-        reasons = ["too_few_sizes", *limits, *notes]
+        reasons = ["too_few_sizes", *limits_of(setting, law), *notes]
         return replace(undecided, reasons=tuple(dict.fromkeys(reasons)))
     if lacking > 0:
         setting = replace(setting, least_error=ERROR_OF_FEW)
     setting, chosen, left_out = judgeable(discounted(setting))
     findings = findings_of(setting, chosen, law, tolerance)
     verdict, reasons = _verdict(setting, chosen, findings)
-    shown, identified = shown_fit(setting, chosen, findings)
     if lacking > 0 and verdict is not Verdict.REFUTED:
         verdict, reasons = Verdict.INCONCLUSIVE, ["too_few_sizes", *findings.limits]
     if left_out is not None:
         reasons.append("regime_change")
-    found = answer(
-        setting,
-        shown,
-        chosen,
+    shown, identified = _shown_fit(setting, chosen, findings)
+    found = replace(
+        undecided,
         verdict=verdict,
-        reasons=(*dict.fromkeys([*reasons, *notes]),),
-        exponents={**unknown, **(stated_exponents(setting, shown) if identified else {})},
-        info=info,
-        first_regime=1 if left_out is None else 2,
-        fixed=fixed,
-        given=cells,
-        law=law,
-        tolerance=tolerance,
+        reasons=tuple(dict.fromkeys([*reasons, *notes])),
+        exponents={**unknown, **(_stated_exponents(setting, shown) if identified else {})},
+        held=fixed.names,
+        basis=None if fixed.names else Basis(cells=cells, setting=setting, fitted=shown),
     )
-    return found if left_out is None else replace(found, regimes=(left_out, *found.regimes))
+    return _described(found, setting, shown, chosen, fixed=fixed, info=info, left_out=left_out)
 
 
 def check_leading(law: Law) -> None:
@@ -175,17 +178,14 @@ def _verdict(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Verd
     elif findings.limits:
         reasons = []
     elif not findings.inside:
-        noisy = _noisy(setting, setting.error(chosen.solution.sse, chosen.free))
         # What is little at the largest size does not dominate, though it does at most others.
         there = findings.overhead >= PRESENT_SHARE
-        drowned = there and findings.usual_overhead >= OVERHEAD_SHARE and not setting.exact
-        reasons = [
-            "overhead_dominates"
-            if drowned
-            else "noisy_measurements"
-            if noisy
-            else "models_undecided"
-        ]
+        if there and findings.usual_overhead >= OVERHEAD_SHARE and not setting.exact:
+            reasons = ["overhead_dominates"]
+        elif _noisy(setting, setting.error(chosen.solution.sse, chosen.free)):
+            reasons = ["noisy_measurements"]
+        else:
+            reasons = ["models_undecided"]
     elif not findings.claim_fits or outgrown(setting, chosen):
         reasons = ["models_undecided"]
     else:
@@ -213,3 +213,97 @@ def _notes(cells: Cells, exact: bool) -> list[str]:
     if cells.censored:
         notes.append("censored_cells")
     return notes
+
+
+def _shown_fit(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Fitted, bool]:
+    """The fit to print, and whether its exponents may be stated.
+
+    Where the claimed term is not there to carry an exponent, overhead and one power law describe
+    the cost, if they fit.
+    """
+    # The exponents are then those of terms that are there, in a model that fits.
+    stated = not (findings.misfit or findings.absent)
+    if stated or chosen.broken or chosen.rival or findings.misfit:
+        return chosen, stated
+    model = setting.model(lower=())
+    single = fit_model(setting, model)
+    fits = single.misfit <= setting.largest_misfit and len(model.leading) == 1
+    fits = fits and single.share(0) >= PRESENT_SHARE
+    return (single, True) if fits else (chosen, False)
+
+
+def _stated_exponents(setting: Setting, shown: Fitted) -> dict[str, Interval]:
+    """The exponent of each size; its estimate where both ends of the interval are known."""
+    estimates = shown.found.best.tolist()
+    return {
+        name: Interval(estimate=None if None in ends else estimate, low=ends[0], high=ends[1])
+        for name, estimate, ends in zip(setting.names, estimates, shown.intervals, strict=False)
+    }
+
+
+def _described(
+    fit: Fit,
+    setting: Setting,
+    shown: Fitted,
+    chosen: Fitted,
+    *,
+    fixed: Monomial,
+    info: Mapping[str, Any],
+    left_out: Regime | None,
+) -> Fit:
+    """The fit with its terms and regimes; a confirmed claim has the claimed exponents."""
+    model = shown.model
+    theta = np.round(shown.found.best, 4)
+    if fit.verdict is Verdict.CONFIRMED:
+        theta[: model.claimed.size] = model.claimed
+    solution = model.solve(theta, shown.price)
+    overhead = solution.shares[:, : model.overheads].sum(axis=1)
+    before = () if left_out is None else (left_out,)
+    return replace(
+        fit.of(setting.cells),
+        terms=_terms(setting, shown, solution, fixed),
+        leading=_leading(setting, chosen, fit.exponents, fixed),
+        overhead=float(overhead[largest_cell(setting)]),
+        regimes=(*before, *describe(shown, overhead, info, 1 + len(before))),
+        rms_residual=math.sqrt(solution.sse / len(setting.cells)),
+    )
+
+
+def _terms(
+    setting: Setting, shown: Fitted, solution: Solution, fixed: Monomial
+) -> tuple[Term, ...]:
+    """The terms that hold at the largest cell, in falling order of their share there."""
+    model, largest = shown.model, largest_cell(setting)
+    later = 1.0 if model.later is None else shown.factor ** float(model.later[largest])
+    terms: dict[str, Term] = {}
+    columns = zip(model.described(solution.theta), solution.coefficients.tolist(), strict=True)
+    for k, (monomial, coefficient) in enumerate(columns):
+        name, share = str(monomial.times(fixed)), float(solution.shares[largest, k])
+        if coefficient > 0 and share > 0:
+            coefficient *= later if k >= model.overheads else 1.0
+            same = terms.get(name, Term(term=name, coefficient=0.0, share_at_largest=0.0))
+            terms[name] = Term(
+                term=name,
+                coefficient=same.coefficient + coefficient,
+                share_at_largest=same.share_at_largest + share,
+            )
+    return tuple(sorted(terms.values(), key=lambda term: -term.share_at_largest))
+
+
+def _leading(
+    setting: Setting, chosen: Fitted, exponents: Mapping[str, Interval], fixed: Monomial
+) -> tuple[Leading, ...]:
+    """The claimed leading terms: their exponents, and their parts of the cost."""
+    model, found = chosen.model, []
+    for j, term in enumerate(model.leading):
+        shares = chosen.solution.shares[:, len(model.terms) + j]
+        free = {name for v, name in enumerate(setting.names) if model.carriers(v)[j]}
+        found.append(
+            Leading(
+                term=str(term.times(fixed)),
+                exponents={name: exponents[name] if name in free else None for name in term.names},
+                share=float(shares[largest_cell(setting)]),
+                most=float(shares.max()),
+            )
+        )
+    return tuple(found)

@@ -12,10 +12,10 @@ import numpy as np
 from reports.cells.cells import Cells
 from reports.judge.findings import long_enough
 from reports.judge.models.error_scale import STRICT, Setting
-from reports.judge.models.explanations import Fitted, choose
-from reports.judge.models.related_terms import lower_terms
+from reports.judge.models.explanations import choose
+from reports.judge.models.fitted import Fitted
 from reports.judge.result import Regime
-from reports.laws.monomials import Factor, Floats, Law, Monomial
+from reports.laws.monomials import Factor, Floats, Law, Monomial, lower_terms
 
 FEWEST_FREE = 3  # degrees of freedom: below it an F quantile is larger than any effect
 OVERHEAD_ERROR = 0.1
@@ -25,7 +25,8 @@ def tested_sizes(cells: Cells, law: Law, names: Sequence[str]) -> tuple[str, ...
     """The sizes that vary: the law's own, and others unless they only follow the law's own."""
     own = [name for name in law.names if cells.distinct(name).size > 1]
     others = [name for name in names if name not in law.names and cells.distinct(name).size > 1]
-    return (*own, *(name for name in others if not _follows(cells, name, own)))
+    # d = 64 h follows h.
+    return (*own, *(name for name in others if not own or _slopes_of(cells, name, own) is None))
 
 
 def sizes_without_freedom(cells: Cells, law: Law, tested: Sequence[str]) -> Monomial:
@@ -45,16 +46,11 @@ def sizes_without_freedom(cells: Cells, law: Law, tested: Sequence[str]) -> Mono
     return Monomial.of(dict.fromkeys(fixed, 1))
 
 
-def _follows(cells: Cells, name: str, own: Sequence[str]) -> bool:
-    """Whether log size is a linear function of the law's log sizes, as d = 64 h is of h."""
-    return bool(own) and _slopes_of(cells, name, own) is not None
-
-
 def _slopes_of(cells: Cells, name: str, others: Sequence[str]) -> Floats | None:
     """The slopes of one log size over others, where it is a linear function of them."""
     target = np.log(cells.sizes[name])
-    columns = [np.ones(target.size), *(np.log(cells.sizes[other]) for other in others)]
-    matrix = np.column_stack(columns)
+    logs = [np.log(cells.sizes[other]) for other in others]
+    matrix = np.column_stack([np.ones(target.size), *logs])
     solution = np.linalg.lstsq(matrix, target, rcond=None)[0]
     linear = float(np.abs(target - matrix @ solution).max()) < 1e-6
     return np.asarray(solution[1:]) if linear else None
@@ -119,13 +115,8 @@ def judgeable(setting: Setting) -> tuple[Setting, Fitted, Regime | None]:
         return setting, chosen, None
     rest, name, start = leader
     first = next(iter(setting.cells.sizes.values()))[setting.cells.sizes[name] < start]
-    left_out = Regime(
-        name="regime 1",
-        start=float(first.min()),
-        end=float(first.max()),
-        evidence=f"left out: no law of the claimed form fits below {name} = {start:g}",
-    )
-    return rest, choose(rest), left_out
+    evidence = f"left out: no law of the claimed form fits below {name} = {start:g}"
+    return rest, choose(rest), Regime.over(first, "regime 1", evidence)
 
 
 def _enough(setting: Setting) -> bool:

@@ -35,7 +35,8 @@ def is_known(folder: Path, precision: float) -> bool:
             return not open_
         rounds = 1 + max(one.round or 0 for one in run.records)
         earlier = [one for one in run.records if (one.round or 0) < rounds / 2]
-        frame = frame_of([one for one in earlier if one.implementation in _implementations(open_)])
+        wanted = {str(fit.group["implementation"]) for fit in open_.values()}
+        frame = frame_of([one for one in earlier if one.implementation in wanted])
         before = _fits(frame, run.info)
     return all(
         name in before and _half_width(fit) > NARROWED * _half_width(before[name])
@@ -47,10 +48,6 @@ def _fits(frame: pd.DataFrame, info: Mapping[str, Any]) -> dict[tuple[str, ...],
     """The fits of all groups, by what tells them apart."""
     fits = fit_groups(frame, info=info, compare=False)
     return {tuple(f"{name}={of}" for name, of in fit.group.items()): fit for fit in fits}
-
-
-def _implementations(fits: Mapping[tuple[str, ...], Fit]) -> set[str]:
-    return {str(fit.group["implementation"]) for fit in fits.values()}
 
 
 def _half_width(fit: Fit) -> float:

@@ -6,7 +6,8 @@ page faults begin, or the workspace outgrows a cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from reports.cells.cells import Cells
 from reports.conditions.bounds import caches_of
 from reports.judge.models.breaks import FAULTS, MINOR_PART, PAGE_BYTES, Break
+from reports.judge.models.fitted import Fitted
 from reports.judge.models.non_negative import Mask
 from reports.judge.result import Regime
 from reports.laws.monomials import Floats
@@ -27,65 +29,37 @@ MOST = 0.8  # of the cells on one side of a break, which a cause must hold for
 
 
 def describe(
-    cells: Cells,
-    found: Break | None,
-    factor: float,
-    overhead: Floats,
-    info: Mapping[str, Any],
-    number: int = 1,
-) -> tuple[Regime, ...]:
+    shown: Fitted, overhead: Floats, info: Mapping[str, Any], number: int = 1
+) -> Iterator[Regime]:
     """Names the regimes, each by evidence; `regime 1`, … where there is none.
 
     `info` is the object of `run.json`, and `device` in it what the cells ran on, a CPU by default.
     `number` is the first regime's; `overhead` is the overhead's part of the fitted cost, cell by
     cell.
     """
+    cells, found = shown.model.cells, shown.broken
     first = next(iter(cells.sizes.values()))
-    regimes = []
-    light = _overhead_end(first, overhead)
-    if light is not None:
-        regimes.append(
-            Regime(
-                name="overhead",
-                start=float(first.min()),
-                end=light,
-                evidence="fixed overhead is more than half of the fitted cost of every cell here",
-            )
-        )
+    light = _overhead_leads(first, overhead)
+    if light.any():
+        text = "fixed overhead is more than half of the fitted cost of every cell here"
+        yield Regime.over(first[light], "overhead", text)
     if found is None:
-        rest = first > light if light is not None else np.ones(first.size, dtype=np.bool_)
-        if rest.any():
-            busy = _busy(cells, rest, info)
-            regimes.append(
-                Regime(
-                    name="compute-bound" if busy else f"regime {number}",
-                    start=float(first[rest].min()),
-                    end=float(first[rest].max()),
-                    evidence=busy or "one set of coefficients describes every cell",
-                )
-            )
-        return tuple(regimes)
-    before, after, cause = _cause(cells, found, factor, info, number)
-    beyond = f"{found.cause} at least {_short(found.above)}"
-    parts = [f"{beyond}, where {cause}" if cause else beyond]
+        if not light.all():
+            busy = _busy(cells, ~light, info)
+            name = "compute-bound" if busy else f"regime {number}"
+            text = busy or "one set of coefficients describes every cell"
+            yield Regime.over(first[~light], name, text)
+        return
+    before, after, cause = _cause(cells, found, shown.factor, info, number)
     what = "the cost" if found.dearer is None else f"by the term {found.dearer.unicode()} the cost"
     how = "is" if found.gradual is None else "rises by degrees to"
-    parts.append(f"{what} {how} {factor:.2g} times what the first regime's coefficients give")
-    if after == PAGE_FAULT and info.get("allocator") != "pinned":
-        parts.append(KEEP_MEMORY)
-    for name, inside, evidence in (
-        (before, ~found.later, f"{found.cause} at most {_short(found.below)}"),
-        (after, found.later, "; ".join(parts)),
-    ):
-        regimes.append(
-            Regime(
-                name=name,
-                start=float(first[inside].min()),
-                end=float(first[inside].max()),
-                evidence=evidence,
-            )
-        )
-    return tuple(regimes)
+    beyond = f"{found.cause} at least {_short(found.above)}" + f", where {cause}" * bool(cause)
+    rise = f"{what} {how} {shown.factor:.2g} times what the first regime's coefficients give"
+    memory = after == PAGE_FAULT and info.get("allocator") != "pinned"
+    within = f"{found.cause} at most {_short(found.below)}"
+    yield Regime.over(first[~found.later], before, within)
+    evidence = "; ".join([beyond, rise, *[KEEP_MEMORY] * memory])
+    yield Regime.over(first[found.later], after, evidence)
 
 
 def _cause(
@@ -118,7 +92,7 @@ def _faults_begin(cells: Cells, found: Break) -> str:
     if faults is None or workspace is None:
         return ""
     times = faults * PAGE_BYTES / np.maximum(workspace, PAGE_BYTES)
-    before, after = (_known(times[side]) for side in (~found.later, found.later))
+    before, after = _sides(times, found)
     if not (before.size and after.size):
         return ""
     if (after >= MINOR_PART).mean() < MOST or (before < MINOR_PART).mean() < MOST:
@@ -132,22 +106,23 @@ def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
     workspace = cells.covariates.get("workspace_bytes")
     if workspace is None:
         return ""
-    before, after = (_known(workspace[side]) for side in (~found.later, found.later))
+    before, after = _sides(workspace, found)
     if not (before.size and after.size):
         return ""
+    # Data are shared with other lines: the drop shows from half a cache to twice it. What sets in
+    # by degrees has begun there, since others use a part of the cache. A workspace of twice the
+    # cache has some bytes more for what is small.
+    least = 1 / (2 if found.gradual is None else 8)
     for name, size in caches_of(info, info.get("device", "cpu")).items():
-        # Data are shared with other lines: the drop shows from half a cache to twice it. What
-        # sets in by degrees has begun there, since others use a part of the cache. A workspace of
-        # twice the cache has some bytes more for what is small.
-        if before.max() <= (2 + SMALL_PART) * size and after.min() >= size / (
-            2 if found.gradual is None else 8
-        ):
+        if before.max() <= (2 + SMALL_PART) * size and after.min() >= least * size:
             return f"the workspace outgrows the {name} cache of {byte_size(size)}"
     return ""
 
 
-def _known(values: Floats) -> Floats:
-    return np.asarray(values[np.isfinite(values)], dtype=np.float64)
+def _sides(values: Floats, found: Break) -> tuple[Floats, Floats]:
+    """What is known of the values before a break, and beyond it."""
+    known = np.isfinite(values)
+    return values[known & ~found.later], values[known & found.later]
 
 
 def _busy(cells: Cells, rest: Mask, info: Mapping[str, Any]) -> str | None:
@@ -166,13 +141,10 @@ def _busy(cells: Cells, rest: Mask, info: Mapping[str, Any]) -> str | None:
     return f"runs at {share:.0%} of this machine's own matrix product"
 
 
-def _overhead_end(first: Floats, overhead: Floats) -> float | None:
-    end = None
-    for value in np.unique(first):
-        if not (overhead[first == value] > 0.5).all():
-            break
-        end = float(value)
-    return end
+def _overhead_leads(first: Floats, overhead: Floats) -> Mask:
+    """The cells of the smallest sizes, as long as overhead is most of the cost of all of one."""
+    others = first[overhead <= 0.5]
+    return np.asarray(first < (others.min() if others.size else math.inf))
 
 
 def _short(value: float) -> str:

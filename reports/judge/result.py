@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reports.judge.compatible.crossovers import Crossover
     from reports.judge.compatible.ensemble import Ensemble
     from reports.judge.models.error_scale import Setting
-    from reports.judge.models.explanations import Fitted
+    from reports.judge.models.fitted import Fitted
 
 
 class Verdict(StrEnum):
@@ -83,6 +83,12 @@ class Regime:
     start: float
     end: float
     evidence: str
+
+    @classmethod
+    def over(cls, sizes: npt.NDArray[np.float64], name: str, evidence: str) -> Regime:
+        """The range of these values."""
+        start, end = float(sizes.min()), float(sizes.max())
+        return cls(name=name, start=start, end=end, evidence=evidence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +156,13 @@ class Fit:
         """Laws that are all compatible with the cells; None where nothing was fitted."""
         if self.basis is None or not self.terms:
             return None
-        from reports.judge.compatible.ensemble import draw
-        from reports.judge.compatible.one_law import one_law
+        from reports.judge.compatible.ensemble import draw, one_law
 
-        if self.counted is not None:
-            setting = self.basis.setting
-            terms = {one.term: one.coefficient for one in self.terms}
-            return one_law(terms, self.basis.cells, setting.names, exact=setting.exact)
-        return draw(self.basis.setting, self.basis.fitted)
+        setting = self.basis.setting
+        if self.counted is None:
+            return draw(setting, self.basis.fitted)
+        terms = {parse_monomial(one.term): one.coefficient for one in self.terms}
+        return one_law(terms, self.basis.cells, setting.names, exact=setting.exact)
 
     @cached_property
     def crossovers(self) -> tuple[Crossover, ...]:
@@ -203,79 +208,59 @@ class Fit:
 
     def to_dict(self) -> dict[str, Any]:
         """The object of `fit --json`: JSON numbers or null, never NaN."""
-        return {
-            "group": dict(self.group),
+        document = {
+            "group": self.group,
             "claim": self.claim,
             "verdict": str(self.verdict),
-            "reasons": list(self.reasons),
-            "exponents": {name: _ends(interval) for name, interval in self.exponents.items()},
-            "terms": [
-                {
-                    "term": term.term,
-                    "coefficient": _number(term.coefficient),
-                    "share_at_largest": _number(term.share_at_largest),
-                }
-                for term in self.terms
-            ],
+            "reasons": self.reasons,
+            "exponents": {name: asdict(interval) for name, interval in self.exponents.items()},
+            "terms": [asdict(term) for term in self.terms],
             "regimes": [
-                {
-                    "name": regime.name,
-                    "from": _number(regime.start),
-                    "to": _number(regime.end),
-                    "evidence": regime.evidence,
-                }
-                for regime in self.regimes
+                {"name": one.name, "from": one.start, "to": one.end, "evidence": one.evidence}
+                for one in self.regimes
             ],
             "cells": self.cells,
-            "rms_residual": _number(self.rms_residual),
+            "rms_residual": self.rms_residual,
             "confidence": self.confidence,
             "tolerance": self.tolerance,
             "value": self.value,
-            "sizes": dict(self.sizes),
+            "sizes": self.sizes,
             "leading": [
                 {
                     "term": one.term,
-                    "exponents": {
-                        name: None if interval is None else _ends(interval)
-                        for name, interval in one.exponents.items()
-                    },
-                    "share_at_largest": _number(one.share),
-                    "largest_share": _number(one.most),
+                    "exponents": {n: i and asdict(i) for n, i in one.exponents.items()},
+                    "share_at_largest": one.share,
+                    "largest_share": one.most,
                 }
                 for one in self.leading
             ],
-            "overhead_share_at_largest": _number(self.overhead),
+            "overhead_share_at_largest": self.overhead,
             "statistic": self.statistic,
-            "other_verdict": None if self.other_verdict is None else str(self.other_verdict),
+            "other_verdict": self.other_verdict and str(self.other_verdict),
             "readings": self.readings,
             "set_aside": self.set_aside,
             "scatter": {
-                "reading": _number(self.scatter.reading),
-                "between_rounds": _number(self.scatter.rounds),
-                "between_workers": _number(self.scatter.workers),
+                "reading": self.scatter.reading,
+                "between_rounds": self.scatter.rounds,
+                "between_workers": self.scatter.workers,
             },
             "mixed": [
-                {"column": one.column, "values": list(one.values), "factor": _number(one.factor)}
+                {"column": one.column, "values": one.values, "factor": one.factor}
                 for one in self.mixed
             ],
-            "moving": [
-                {"column": one.column, "against": one.against, "rises": one.rises}
-                for one in self.moving
-            ],
-            "held": list(self.held),
+            "moving": [asdict(one) for one in self.moving],
+            "held": self.held,
             "counted": self.counted,
-            "local_slopes": [one.to_dict() for one in self.local_slopes],
-            "crossovers": [one.to_dict() for one in self.crossovers],
+            "local_slopes": [asdict(one) for one in self.local_slopes],
+            "crossovers": [asdict(one) for one in self.crossovers],
         }
+        return {key: _finite(value) for key, value in document.items()}
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value
-
-
-def _ends(interval: Interval) -> dict[str, float | None]:
-    return {
-        "estimate": _number(interval.estimate),
-        "low": _number(interval.low),
-        "high": _number(interval.high),
-    }
+def _finite(value: Any) -> Any:
+    """The value as JSON has it: null where a number is none, a list for a tuple."""
+    if isinstance(value, Mapping):
+        return {name: _finite(of) for name, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

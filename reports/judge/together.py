@@ -8,8 +8,10 @@ may be thought that all follow one law, which is tested first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,8 @@ from scipy.stats import t as t_distribution
 
 from reports.judge.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough, within
 from reports.judge.models.error_scale import REACH, Setting
-from reports.judge.models.explanations import PRICE
+from reports.judge.models.fitted import PRICE
 from reports.judge.models.intervals import MOST_VARIABLES, intervals, search
-from reports.judge.models.model import LeastShare, Model
 from reports.judge.models.non_negative import least_squares
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import logarithm
@@ -31,6 +32,13 @@ FEWEST_GROUPS = 3
 FEWEST_FREE = 5
 LEVEL = 0.01  # at which groups are said not to share their exponents
 MOST_MISSING = 0.2  # of the groups may lack the claimed term
+_DOES: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.CONFIRMED: "confirms",
+        Verdict.REFUTED: "refutes",
+        Verdict.INCONCLUSIVE: "leaves open",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +58,15 @@ class Together:
         """One sentence."""
         if not self.shared:
             return f"{self._who} groups do not share their exponents: judge them apart."
-        parts = []
-        for name, one in self.exponents.items():
-            if one.estimate is not None and one.low is not None and one.high is not None:
-                half = (one.high - one.low) / 2
-                log = logarithm(self.claim, name)
-                parts.append(f"{name}^{one.estimate:.2f}{log} ± {half:.2f}")
+        parts = [
+            f"{name}^{one.estimate:.2f}{logarithm(self.claim, name)}"
+            f" ± {(one.high - one.low) / 2:.2f}"
+            for name, one in self.exponents.items()
+            if one.estimate is not None and one.low is not None and one.high is not None
+        ]
         growth = " · ".join(parts) or "an exponent that is not known"
-        words = {
-            Verdict.CONFIRMED: "which confirms the claim",
-            Verdict.REFUTED: "which refutes the claim",
-            Verdict.INCONCLUSIVE: "which leaves open the claim",
-        }[self.verdict]
-        return f"{self._who} groups together: {growth}, {words} {self.claim}."
+        does = _DOES[self.verdict]
+        return f"{self._who} groups together: {growth}, which {does} the claim {self.claim}."
 
     @property
     def _who(self) -> str:
@@ -78,10 +82,7 @@ class Together:
             "cells": self.cells,
             "verdict": str(self.verdict),
             "shared": self.shared,
-            "exponents": {
-                name: {"estimate": one.estimate, "low": one.low, "high": one.high}
-                for name, one in self.exponents.items()
-            },
+            "exponents": {name: asdict(one) for name, one in self.exponents.items()},
         }
 
 
@@ -100,28 +101,24 @@ def together(fits: Sequence[Fit]) -> Together | None:
     names = settings[0].names
     if any(one.names != names or one.law != settings[0].law for one in settings):
         return None
-    first = fits[0]
+    first, tolerance = fits[0], fits[0].tolerance
     pooled = _Pooled(settings)
     if pooled.free < FEWEST_FREE:
         return None
     verdict, shared = Verdict.INCONCLUSIVE, pooled.is_shared
-    found = pooled.intervals(first.confidence) if pooled.is_shared else ()
-    claimed = pooled.models[0].claimed
+    found = pooled.intervals if shared else ()
     ends = [(low, high) for low, high in found if low is not None and high is not None]
     if found and len(ends) == len(found):
-        pairs = list(zip(ends, claimed, strict=True))
-        tolerance = first.tolerance
         largest = [max(float(s.cells.sizes[name].max()) for s in settings) for name in names]
         allowed = within(pooled.models[0], [tolerance] * len(names), largest)
         bounds = zip(ends, allowed, strict=True)
-        if all(low >= lowest and high <= highest for (low, high), (lowest, highest) in bounds):
+        if all(low >= least and high <= most for (low, high), (least, most) in bounds):
             shared = pooled.all_have_the_claim()
             if shared and pooled.reaches_far():
                 verdict = Verdict.CONFIRMED
-        elif any(low > c + tolerance or high < c - tolerance for (low, high), c in pairs):
-            outside = _without_ends(settings, first) and _beside_jumps(settings, first)
-            verdict = Verdict.REFUTED if outside else verdict
-    if verdict is Verdict.INCONCLUSIVE and pooled.is_shared and _always_absent(settings, first):
+        elif _without_ends(settings, tolerance) and _beside_jumps(settings, tolerance):
+            verdict = Verdict.REFUTED
+    if verdict is Verdict.INCONCLUSIVE and pooled.is_shared and _always_absent(settings):
         verdict = Verdict.REFUTED
     return Together(
         claim=first.claim,
@@ -137,41 +134,37 @@ def together(fits: Sequence[Fit]) -> Together | None:
     )
 
 
-def _without_ends(settings: Sequence[Setting], fit: Fit) -> bool:
+def _without_ends(settings: Sequence[Setting], tolerance: float) -> bool:
     """Whether some exponent lies outside without the largest and without the smallest sizes too.
 
     A cache that all groups leave at one size is no growth.
     """
-    for v, name in enumerate(settings[0].names):
-        sides = set()
-        for pooled in map(_Pooled, _ends(settings, name)):
-            sides.add(pooled.side(v, fit))
-        if sides in ({1}, {-1}):
-            return True
-    return False
+    names = enumerate(settings[0].names)
+    return any(_all_outside(map(_Pooled, _ends(settings, name)), v, tolerance) for v, name in names)
 
 
-def _beside_jumps(settings: Sequence[Setting], fit: Fit) -> bool:
+def _beside_jumps(settings: Sequence[Setting], tolerance: float) -> bool:
     """Whether some exponent lies outside with a jump of all groups at any size, too."""
     names = settings[0].names
     if len(names) == MOST_VARIABLES:
         return False
-    starts = [
-        (name, start)
+    with_jumps = [
+        _Pooled(settings, (name, start))
         for name in names
         for start in np.unique(np.concatenate([one.cells.sizes[name] for one in settings]))[1:]
     ]
-    sides = [
-        [pooled.side(v, fit) for v in range(len(names))]
-        for pooled in (_Pooled(settings, jump) for jump in starts)
-    ]
-    return any({one[v] for one in sides} in ({1}, {-1}) for v in range(len(names)))
+    return any(_all_outside(with_jumps, v, tolerance) for v in range(len(names)))
 
 
-def _always_absent(settings: Sequence[Setting], fit: Fit) -> bool:
+def _all_outside(pools: Iterable[_Pooled], v: int, tolerance: float) -> bool:
+    """Whether all have an exponent on the same side of the claim."""
+    return {pooled.side(v, tolerance) for pooled in pools} in ({1}, {-1})
+
+
+def _always_absent(settings: Sequence[Setting]) -> bool:
     """Whether a claimed term is absent, without the largest and without the smallest sizes too."""
     return all(
-        pooled.free > 0 and pooled.claim_is_absent(fit.confidence)
+        pooled.claim_is_absent
         for name in settings[0].names
         for pooled in map(_Pooled, _ends(settings, name))
     )
@@ -197,14 +190,10 @@ class _Pooled:
     def __init__(self, settings: Sequence[Setting], jump: tuple[str, float] | None = None) -> None:
         self.settings = settings
         self.models = [
-            Model(
-                one.cells,
-                one.law,
-                names=one.names,
-                later=None if jump is None else one.cells.sizes[jump[0]] >= jump[1],
-            )
+            one.model(later=None if jump is None else one.cells.sizes[jump[0]] >= jump[1])
             for one in settings
         ]
+        self._price = 0.0
         low, high = self.models[0].bounds(REACH)
         alone = [search(model.values, low, high) for model in self.models]
         first = search(self._values, low, high)
@@ -217,29 +206,31 @@ class _Pooled:
         error = max(apart / left, self._least**2)
         ratio = (first.value - apart) / max(more, 1) / error
         self.is_shared = bool(f_distribution.sf(ratio, max(more, 1), left) > LEVEL)
+        chance = (1 + settings[0].confidence) / 2
+        self._quantile = float(t_distribution.ppf(chance, max(self.free, 1)))
         self._error = math.sqrt(max(first.value / max(self.free, 1), self._least**2))
         self._price = PRICE * self._error**2
         self._found = search(self._values, low, high, first.best)
         self.best = self._found.best
 
     def _values(self, thetas: Floats) -> Floats:
-        price = getattr(self, "_price", 0.0)
-        return np.asarray(np.sum([model.values(thetas, price) for model in self.models], axis=0))
+        values = [model.values(thetas, self._price) for model in self.models]
+        return np.asarray(np.sum(values, axis=0))
 
-    def intervals(self, confidence: float) -> tuple[tuple[float | None, float | None], ...]:
+    @cached_property
+    def intervals(self) -> tuple[tuple[float | None, float | None], ...]:
         """Profile intervals of the shared exponents."""
-        quantile = float(t_distribution.ppf((1 + confidence) / 2, max(self.free, 1)))
-        threshold = self._found.value + (self._error * quantile) ** 2
+        threshold = self._found.value + (self._error * self._quantile) ** 2
         return intervals(self._values, self._found, threshold, len(self.models[0].names))
 
-    def side(self, v: int, fit: Fit) -> int:
+    def side(self, v: int, tolerance: float) -> int:
         """1 where the interval of an exponent lies above the claim, -1 below it, else 0."""
         if self.free < 1:
             return 0
-        low, high = self.intervals(fit.confidence)[v]
+        low, high = self.intervals[v]
         claim = float(self.models[0].claimed[v])
-        above = low is not None and low > claim + fit.tolerance
-        below = high is not None and high < claim - fit.tolerance
+        above = low is not None and low > claim + tolerance
+        below = high is not None and high < claim - tolerance
         return int(above) - int(below)
 
     def reaches_far(self) -> bool:
@@ -251,28 +242,24 @@ class _Pooled:
 
         A linear group has n² at a coefficient of 0, whatever exponent the others share.
         """
-        for model in self.models:
-            shares = model.solve(self.best, self._price).shares[:, len(model.terms) :]
-            if float(shares.sum(axis=1).max()) < PRESENT_SHARE:
-                return False
-        return True
+        shares = [
+            model.solve(self.best, self._price).shares[:, len(model.terms) :]
+            for model in self.models
+        ]
+        return all(one.sum(axis=1).max() >= PRESENT_SHARE for one in shares)
 
-    def claim_is_absent(self, confidence: float) -> bool:
+    @property
+    def claim_is_absent(self) -> bool:
         """Whether some claimed term is a negligible part of the cost, at its claimed exponents.
 
         It is, if it is that in nearly all groups, and a visible part in each misses the cells.
         """
-        quantile = float(t_distribution.ppf((1 + confidence) / 2, max(self.free, 1)))
-        for j in range(len(self.models[0].leading)):
-            free, visible, small = 0.0, 0.0, 0
-            for model in self.models:
-                columns = model.columns_at(model.claimed)
-                free += least_squares(columns, model.target)
-                visible += model.squares_with(columns, LeastShare(term=j, share=VISIBLE_SHARE))
-                share = model.solve(model.claimed).shares[:, len(model.terms) + j]
-                small += float(share.max()) < VISIBLE_SHARE
-            error = max(free / max(self.free, 1), self._least**2)
-            few = small >= (1 - MOST_MISSING) * len(self.models)
-            if few and visible > free + error * quantile**2:
-                return True
-        return False
+        least = sum(least_squares(one.columns_at(one.claimed), one.target) for one in self.models)
+        error = max(least / max(self.free, 1), self._least**2)
+        shares = [one.solve(one.claimed).shares[:, len(one.terms) :] for one in self.models]
+        small = (np.array([one.max(axis=0) for one in shares]) < VISIBLE_SHARE).mean(axis=0)
+        visible = [
+            sum(one.squares_with(one.claimed, j, VISIBLE_SHARE) for one in self.models)
+            for j in np.flatnonzero(small >= 1 - MOST_MISSING).tolist()
+        ]
+        return self.free > 0 and max(visible, default=0.0) > least + error * self._quantile**2

@@ -16,41 +16,37 @@ is `n^2*d`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
-from reports.laws.monomials import Factor, Floats, Law, Monomial
-from reports.laws.tokens import (
-    EXAMPLE,
-    LOGS,
-    SINGLE_LETTERS,
-    SUPERSCRIPT_DIGITS,
-    LawError,
-    Token,
-    declared,
-    error_at,
-    printable,
-    tokens,
-    unexpected,
-)
+from reports.laws.monomials import Law, Monomial
 
-__all__ = [
-    "Factor",
-    "Floats",
-    "Law",
-    "LawError",
-    "Monomial",
-    "parse",
-    "parse_declared",
-    "parse_monomial",
-]
-
+EXAMPLE = "laws look like n^2*d + n*d^2"
 # No program is measured over a range where more would not overflow, nor read by a person.
 _LONGEST = 200
 _LARGEST_POWER = 12
 
+_SINGLE_LETTERS = frozenset("ndhbwkmr")
+"""Sizes that may be written side by side (`nd^2`) when no names are declared."""
+_LOGS = frozenset({"log", "ln", "lg", "log2", "log10"})
 _ORDERS = frozenset({"O", "Θ", "Theta"})
 _TIMES = frozenset({"*", "·", "⋅", "×"})
+_SUPERSCRIPT_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_TOKEN = re.compile(
+    r"(?P<space>\s+)"
+    r"|(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3}(?![0-9A-Za-z_]))?|\.[0-9]+)"
+    r"|(?P<word>[A-Za-z_][A-Za-z_0-9]*|Θ)"
+    r"|(?P<superscript>⁻?[" + _SUPERSCRIPT_DIGITS + r"]+)"
+    r"|(?P<sign>\*\*|[-+*/^()·⋅×])"
+    r"|(?P<wrong>.)",
+    flags=re.DOTALL,
+)
+_RUN_TOGETHER = re.compile(r"(?P<before>[A-Za-z]{0,9}?)(?P<log>log10|log2|log|ln|lg)(?P<after>\w*)")
+
+
+class LawError(ValueError):
+    """A text that is not a law; the message is one line and shows the column."""
 
 
 def parse(text: str, names: Collection[str] | None = None) -> Law:
@@ -63,8 +59,7 @@ def parse(text: str, names: Collection[str] | None = None) -> Law:
         LawError: the text is not a law; the message shows the column and an example.
 
     """
-    law = _Parser(text, names).law()
-    return Law.of(law)
+    return Law.of(_Parser(text, names).law())
 
 
 def parse_declared(text: str, sizes: Collection[str]) -> Law:
@@ -93,74 +88,115 @@ def parse_monomial(text: str) -> Monomial:
     return terms[0]
 
 
+def logarithm(claim: str, name: str) -> str:
+    """The logarithm that the claimed terms have beside the power that was fitted."""
+    powers = {term.factor(name).log_power for term in parse(claim).leading}
+    if not (log := max(powers)):
+        return ""
+    return f"·log({name})" if log == 1 else f"·log({name})^{float(log):g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Token:
+    """A piece of a law: its kind, its text, and the column of its first letter, from 1."""
+
+    kind: str
+    text: str
+    column: int
+
+
 class _Parser:
     def __init__(self, text: str, names: Collection[str] | None) -> None:
         if len(text) > _LONGEST:
             raise LawError(f"a law has at most {_LONGEST} characters, got {len(text)}; {EXAMPLE}")
         self._text = text
         self._names = None if names is None else frozenset(names)
-        self._known = SINGLE_LETTERS if self._names is None else self._names
-        self._tokens = tokens(text, self._names)
+        self._known = _SINGLE_LETTERS if self._names is None else self._names
+        self._tokens = list(self._read())
         self._at = 0
 
-    def law(self) -> tuple[Monomial, ...]:
+    def _read(self) -> Iterator[_Token]:
+        """The pieces of the law, and an end."""
+        for piece in _TOKEN.finditer(self._text):
+            token = _Token(kind=str(piece.lastgroup), text=piece.group(), column=piece.start() + 1)
+            if token.kind == "wrong":
+                raise self._unexpected(token)
+            if token.kind == "word":
+                yield from self._words(token)
+            elif token.kind != "space":
+                yield token
+        yield _Token(kind="end", text="", column=len(self._text) + 1)
+
+    def _words(self, token: _Token) -> Iterator[_Token]:
+        """The word, or those that people write as one, as in `nlogn`, if all but log are sizes."""
+        word = self._declared(token.text)
+        together = None if word in self._known else _RUN_TOGETHER.fullmatch(token.text)
+        if together is not None:
+            before = [self._declared(letter) for letter in together["before"]]
+            after = [self._declared(together["after"])] if together["after"] else []
+            if (before or after) and self._known.issuperset((*before, *after)):
+                starts = [*range(len(before)), together.start("log"), together.start("after")]
+                for one, start in zip([*before, together["log"], *after], starts, strict=False):
+                    yield _Token(kind="word", text=one, column=token.column + start)
+                return
+        yield _Token(kind="word", text=word, column=token.column)
+
+    def _declared(self, word: str) -> str:
+        """The declared size that a word means: itself, else the only one in another case."""
+        if self._names is None or word in self._names:
+            return word
+        same = [name for name in self._names if name.casefold() == word.casefold()]
+        return same[0] if len(same) == 1 else word
+
+    def law(self) -> list[Monomial]:
         if self._peek().kind == "end":
-            raise LawError(f'expected a law, got "{printable(self._text)}"; {EXAMPLE}')
+            raise LawError(f'expected a law, got "{_printable(self._text)}"; {EXAMPLE}')
         wrapped = self._peek().text in _ORDERS and self._peek(1).text == "("
         if wrapped:
             self._at += 2
-        terms = self._sum()
+        terms = [self._product()]
+        while self._take("+"):
+            terms.append(self._product())
         if wrapped:
             self._expect(")")
         if self._peek().kind != "end":
             raise self._unexpected(self._peek())
         return terms
 
-    def _sum(self) -> tuple[Monomial, ...]:
-        terms = [self._product()]
-        while self._take("+"):
-            terms.append(self._product())
-        return tuple(terms)
-
     def _product(self) -> Monomial:
         product = self._factor()
         while True:
             token = self._peek()
-            if token.text == "/":
+            if token.text == "/" or token.text in _TIMES:
                 self._at += 1
-                product = product.times(self._factor().raised(Fraction(-1)))
-            elif token.text in _TIMES:
-                self._at += 1
-                product = product.times(self._factor())
-            elif token.kind in ("word", "number"):
-                product = product.times(self._factor())
-            else:
+            elif token.kind not in ("word", "number"):
                 return self._checked(product, token)
+            power = Fraction(-1 if token.text == "/" else 1)
+            product = product.times(self._factor().raised(power))
 
     def _factor(self) -> Monomial:
         start = self._peek()
         if start.kind == "word" and self._is_name(start) and len(self._letters(start)) > 1:
             self._at += 1
-            letters = self._letters(start)  # the exponent belongs to the last letter: nd^2 is n·d²
-            product = Monomial()
-            for letter in letters[:-1]:
+            *before, last = self._letters(start)  # nd^2 is n·d²: the exponent is the last letter's
+            product = Monomial.of({last: 1}).raised(self._exponent())
+            for letter in before:
                 product = product.times(Monomial.of({letter: 1}))
-            return product.times(Monomial.of({letters[-1]: 1}).raised(self._exponent()))
+            return product
         base = self._base()
         return self._checked(base.raised(self._exponent()), start)
 
     def _base(self) -> Monomial:
-        token = self._peek()
-        self._at += 1
+        token = self._next()
         if token.kind == "number":
             if not any(digit in "123456789" for digit in re.split("[eE]", token.text)[0]):
                 raise self._error(f'a coefficient must be positive, got "{token.text}"', token)
             return Monomial()
         if token.kind != "word":
             raise self._unexpected(token)
-        if token.text in LOGS:
+        if token.text in _LOGS:
             bracket = self._take("(")
-            name = self._name()
+            name = self._name(self._next())
             if bracket:
                 self._expect(")")
             return Monomial.of({}, {name: 1})
@@ -169,12 +205,9 @@ class _Parser:
             inside = self._product()
             self._expect(")")
             return inside.raised(Fraction(1, 2))
-        self._at -= 1
-        return Monomial.of({self._name(): 1})
+        return Monomial.of({self._name(token): 1})
 
-    def _name(self) -> str:
-        token = self._peek()
-        self._at += 1
+    def _name(self, token: _Token) -> str:
         if token.kind != "word" or not self._is_name(token):
             raise self._unexpected(token)
         letters = self._letters(token)
@@ -182,16 +215,17 @@ class _Parser:
             raise self._error(f'expected one size, got "{token.text}"', token)
         return letters[0]
 
-    def _is_name(self, token: Token) -> bool:
-        reserved = token.text in LOGS or token.text == "sqrt" or token.text in _ORDERS
+    def _is_name(self, token: _Token) -> bool:
+        reserved = token.text in {*_LOGS, *_ORDERS, "sqrt"}
         return not reserved or (self._names is not None and token.text in self._names)
 
-    def _letters(self, token: Token) -> tuple[str, ...]:
+    def _letters(self, token: _Token) -> tuple[str, ...]:
+        """The sizes that a word means: one, or several that are written side by side."""
         word = token.text
         if word in self._known:
             return (word,)
-        letters = tuple(declared(letter, self._names) for letter in word)
-        if all(letter in self._known for letter in letters):
+        letters = tuple(map(self._declared, word))
+        if self._known.issuperset(letters):
             return letters
         if self._names is not None:
             sizes = ", ".join(sorted(self._names)) or "none"
@@ -205,7 +239,7 @@ class _Parser:
         if token.kind == "superscript":
             self._at += 1
             digits = token.text.removeprefix("⁻")
-            power = Fraction(int("".join(str(SUPERSCRIPT_DIGITS.index(d)) for d in digits)))
+            power = Fraction("".join(str(_SUPERSCRIPT_DIGITS.index(d)) for d in digits))
             return self._small(-power if token.text.startswith("⁻") else power, token)
         if not (self._take("^") or self._take("**")):
             return Fraction(1)
@@ -223,48 +257,53 @@ class _Parser:
 
     def _signed(self) -> Fraction:
         sign = -1 if self._take("-") else 1
-        token = self._peek()
+        token = self._next()
         if token.kind != "number":
             raise self._unexpected(token)
-        self._at += 1
         return sign * Fraction(token.text)
 
-    def _small(self, power: Fraction, token: Token) -> Fraction:
+    def _small(self, power: Fraction, token: _Token) -> Fraction:
         if abs(power) > _LARGEST_POWER:
             raise self._error(f"an exponent is at most {_LARGEST_POWER}", token)
         return power
 
-    def _checked(self, product: Monomial, token: Token) -> Monomial:
+    def _checked(self, product: Monomial, token: _Token) -> Monomial:
         for factor in product.factors:
             self._small(factor.power, token)
             self._small(factor.log_power, token)
         return product
 
-    def _peek(self, ahead: int = 0) -> Token:
+    def _peek(self, ahead: int = 0) -> _Token:
         return self._tokens[min(self._at + ahead, len(self._tokens) - 1)]
+
+    def _next(self) -> _Token:
+        token = self._peek()
+        self._at += 1
+        return token
 
     def _take(self, sign: str) -> bool:
         token = self._peek()
-        found = token.kind == "sign" and token.text == sign
-        self._at += found
-        return found
+        taken = token.kind == "sign" and token.text == sign
+        self._at += taken
+        return taken
 
     def _expect(self, sign: str) -> None:
         token = self._peek()
         if not self._take(sign):
-            got = f'"{printable(token.text)}"' if token.kind != "end" else "the end"
+            got = f'"{_printable(token.text)}"' if token.kind != "end" else "the end"
             raise self._error(f'expected "{sign}", got {got}', token)
 
-    def _unexpected(self, token: Token) -> LawError:
-        return unexpected(token, self._text)
+    def _unexpected(self, token: _Token) -> LawError:
+        end = token.kind == "end"
+        what = "unexpected end" if end else f'unexpected "{_printable(token.text)}"'
+        return self._error(what, token)
 
-    def _error(self, what: str, token: Token) -> LawError:
-        return error_at(what, token, self._text)
+    def _error(self, what: str, token: _Token) -> LawError:
+        """The error that shows the column of a piece in the whole law."""
+        text = _printable(self._text)
+        return LawError(f'{what} at column {token.column} of "{text}"; {EXAMPLE}')
 
 
-def logarithm(claim: str, name: str) -> str:
-    """The logarithm that the claimed terms have beside the power that was fitted."""
-    powers = {term.factor(name).log_power for term in parse(claim).leading}
-    if not (log := max(powers)):
-        return ""
-    return f"·log({name})" if log == 1 else f"·log({name})^{float(log):g}"
+def _printable(text: str) -> str:
+    """The text on one line, whatever it holds."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+
+LEAST_GAP = Fraction(1, 2)
+"""By how much, in all exponents, a lower-order term must be lower: nearer ones look the same."""
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _READING_ORDER = ("n", "d")  # as people write it: n first, then d, then the rest by name
@@ -78,9 +82,14 @@ class Monomial:
         logs = {f.name: f.log_power for f in self.factors}
         return Monomial.of({**powers, name: power}, logs)
 
-    def only(self, names: frozenset[str]) -> Monomial:
+    def only(self, names: Collection[str]) -> Monomial:
         """The part made of these names: the rest is a constant when the rest does not vary."""
         return Monomial(factors=tuple(f for f in self.factors if f.name in names))
+
+    @property
+    def logarithms(self) -> Monomial:
+        """The part made of logarithms."""
+        return Monomial.of({}, {f.name: f.log_power for f in self.factors})
 
     def times(self, other: Monomial) -> Monomial:
         """The product of the two."""
@@ -97,13 +106,12 @@ class Monomial:
             {f.name: f.log_power * power for f in self.factors},
         )
 
-    def grows_faster(self, other: Monomial, name: str) -> bool:
-        """Whether it outgrows the other as this one size increases and the rest stand still."""
-        return self.factor(name).growth > other.factor(name).growth
-
     def divides(self, other: Monomial) -> bool:
         """Whether it outgrows the other in no variable, so that it is at most of its order."""
-        return not any(self.grows_faster(other, name) for name in {*self.names, *other.names})
+        return all(
+            self.factor(name).growth <= other.factor(name).growth
+            for name in {*self.names, *other.names}
+        )
 
     def divisors(self) -> tuple[Monomial, ...]:
         """The lower-order terms a program with this leading term may have; always begins with 1.
@@ -113,23 +121,15 @@ class Monomial:
         """
         choices: list[list[Factor]] = []
         for factor in self.factors:
-            below = [
-                Factor(name=factor.name, power=Fraction(k))
-                for k in range(max(0, math.ceil(factor.power)))
-            ]
-            if factor.log_power and factor.power > 0:
-                below.append(Factor(name=factor.name, power=factor.power))
-            if factor.power <= 0 < factor.log_power:
-                below.append(Factor(name=factor.name))
-            choices.append([*below, factor])
-        products = (
+            powers = [Fraction(k) for k in range(math.ceil(factor.power))]
+            if factor.log_power > 0 or (factor.log_power and factor.power > 0):
+                powers.append(max(factor.power, Fraction(0)))
+            choices.append([*(Factor(name=factor.name, power=one) for one in powers), factor])
+        products = {
             Monomial(factors=tuple(f for f in chosen if f.power or f.log_power))
             for chosen in itertools.product(*choices)
-        )
-        proper = {product for product in products if product != self}
-        proper.add(Monomial())
-        proper.discard(self)
-        return tuple(sorted(proper, key=_growth_key))
+        }
+        return tuple(sorted({Monomial(), *products} - {self}, key=_growth_key))
 
     def evaluate(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
         """Its value at every point, sizes given as arrays of one shape; logarithms are natural.
@@ -176,7 +176,7 @@ class Law:
     terms: tuple[Monomial, ...]
 
     @classmethod
-    def of(cls, terms: tuple[Monomial, ...]) -> Law:
+    def of(cls, terms: Iterable[Monomial]) -> Law:
         """The sum of these terms, repeated ones once, the fastest-growing first."""
         return cls(terms=tuple(sorted(set(terms), key=_growth_key, reverse=True)))
 
@@ -200,7 +200,7 @@ class Law:
         lower = {divisor for term in self.leading for divisor in term.divisors()}
         return tuple(sorted(lower - set(self.leading), key=_growth_key))
 
-    def only(self, names: frozenset[str]) -> Law:
+    def only(self, names: Collection[str]) -> Law:
         """The law that is left when every other size stands still."""
         return Law.of(tuple(term.only(names) for term in self.terms))
 
@@ -220,6 +220,46 @@ class Law:
         return " + ".join(term.unicode() for term in self.terms)
 
 
+@cache
+def lower_terms(law: Law) -> tuple[Monomial, ...]:
+    """The lower-order terms that a program with this law may have, the constant left out.
+
+    Its divisors, but for those within half a power of a leading term: n² beside n²·log n or
+    n^2.2 looks like another exponent over any range that can be measured.
+    """
+    kept = []
+    for term in law.divisors():
+        near = any(_gap(term, lead) < LEAST_GAP for lead in law.leading if term.divides(lead))
+        if term.names and not near:
+            kept.append(term)
+    return tuple(kept)
+
+
+def near_terms(law: Law) -> tuple[Monomial, ...]:
+    """The leading terms without their logarithms: as much n is often there beside n·log n."""
+    found = []
+    for lead in law.leading:
+        fewer = {f.name: min(f.log_power, Fraction(0)) for f in lead.factors}
+        plain = Monomial.of({f.name: f.power for f in lead.factors}, fewer)
+        if plain != lead and plain.names:
+            found.append(plain)
+    return tuple(dict.fromkeys(found))
+
+
+def _gap(term: Monomial, lead: Monomial) -> Fraction:
+    return sum((f.power - term.power(f.name) for f in lead.factors), start=Fraction(0))
+
+
+def outgrowing(law: Law, names: Sequence[str]) -> list[Monomial]:
+    """The products of whole powers of these sizes that a law does not cover."""
+    tops = [max(*(math.ceil(t.power(name)) + 1 for t in law.leading), 2) for name in names]
+    terms = [
+        Monomial.of(dict(zip(names, powers, strict=True)))
+        for powers in itertools.product(*(range(top + 1) for top in tops))
+    ]
+    return [term for term in terms if not law.covers(term)]
+
+
 def reading_order(name: str) -> tuple[int, str]:
     """Sorts size names as people write them: n, then d, then the others by name."""
     place = _READING_ORDER.index(name) if name in _READING_ORDER else len(_READING_ORDER)
@@ -232,28 +272,15 @@ def _growth_key(term: Monomial) -> tuple[Fraction, tuple[tuple[Fraction, Fractio
     return (total, first, str(term))
 
 
-def _decimal(power: Fraction) -> str | None:
-    """The power as a finite decimal, None when it has none."""
-    denominator = power.denominator
-    for prime in (2, 5):
-        while denominator % prime == 0:
-            denominator //= prime
-    if denominator != 1:
-        return None
-    digits = 0
-    while (power * 10**digits).denominator != 1:
-        digits += 1
-    return f"{float(power):.{digits}f}" if digits else str(power.numerator)
-
-
 def _plain_power(power: Fraction) -> str:
     if power == 1:
         return ""
-    decimal = _decimal(power)
-    return f"^{decimal}" if decimal else f"^({power.numerator}/{power.denominator})"
+    decimal = f"{float(power):.12g}"
+    exact = "e" not in decimal and Fraction(decimal) == power
+    return f"^{decimal}" if exact else f"^({power})"
 
 
 def _unicode_power(power: Fraction) -> str:
     if power == 1 or power.denominator != 1:
         return _plain_power(power)
-    return str(power.numerator).translate(_SUPERSCRIPTS)
+    return str(power).translate(_SUPERSCRIPTS)

@@ -13,18 +13,20 @@ size between the sizes at which the budget has these chances: each is the invers
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble
-from reports.predict.new_cell import chance_of, cost_by_count, costs_at, last_fitting
+from reports.laws.monomials import Floats
 from reports.predict.questions import PredictionError, checked_size, quoted
 from reports.tables.units import NO_UNIT, Unit, show
 
-_ROUNDING = 1e-9  # of the coefficients of a counted cost
+_ROUNDING = 1e-9  # of the coefficients of a counted cost, and of the logarithm of a cost
 _ASSUMED = "this assumes that the law goes on so far"
 
 
@@ -97,7 +99,7 @@ def predict(
     asked = _asked(ensemble, sizes)
     if ensemble.costs(asked).max() <= 0:
         raise PredictionError(f"the law gives no cost at {_named(asked)}; give larger sizes")
-    low, best, high = costs_at(ensemble, asked, _chances(confidence))
+    low, best, high = (_cost(ensemble, asked, chance) for chance in _chances(confidence))
     beyond = _beyond(ensemble, asked)
     ends = f"{100 * confidence:.3g} % of new cells: {show(low, unit)} to {show(high, unit)}"
     return Prediction(
@@ -136,23 +138,25 @@ def largest(
     if len(held) == len(ensemble.names):
         raise PredictionError(_unknown(ensemble, name))
 
-    def reached(chance: float) -> int:
-        def fits(n: int) -> bool:
-            sizes = {**held, name: float(n)}
-            if ensemble.certain:
-                return cost_by_count(ensemble, sizes) <= budget * (1 + _ROUNDING)
-            return chance_of(ensemble, sizes, budget) >= chance
+    def fits(n: int, chance: float) -> bool:
+        costs = ensemble.costs({**held, name: float(n)})
+        if ensemble.certain:
+            return float(costs[0]) <= budget * (1 + _ROUNDING)
+        return _chance(ensemble, _logs(costs), math.log(budget)) >= chance
 
-        return last_fitting(fits)
+    def reached(chance: float) -> int:
+        """The last whole number that fits: all up to some number do."""
+        if not fits(1, chance):
+            return 0
+        return bisect_left(range(1, LARGEST_SIZE + 1), True, key=lambda n: not fits(n, chance))
 
     high, best, low = (reached(chance) for chance in _chances(confidence))
     sizes = {**held, name: float(max(best, 1))}
-    reason = None
     others, amount = f" at {_named(held)}" if held else "", show(budget, unit)
-    if best == 0:
-        reason = f"even {name} = 1{others} exceeds {amount}"
-    elif best == LARGEST_SIZE:
-        reason = f"{amount}{others} is enough even for {name} = 2^60"
+    reason = {
+        0: f"even {name} = 1{others} exceeds {amount}",
+        LARGEST_SIZE: f"{amount}{others} is enough even for {name} = 2^60",
+    }.get(best)
     beyond = {} if reason else _beyond(ensemble, sizes)
     most = f"{high:,}" if high < LARGEST_SIZE else "no bound"
     ends = f"{100 * confidence:.3g} % interval: {low:,} to {most}"
@@ -186,6 +190,30 @@ def open_size(ensemble: Ensemble, at: Mapping[str, float]) -> tuple[str, dict[st
         held = ", ".join(ensemble.names)
         raise PredictionError(f"a budget bounds one size, but {held} are all given; leave one out")
     return rest[0], {**at, **{name: ensemble.ranges[name][1] for name in rest[1:]}}
+
+
+def _cost(ensemble: Ensemble, sizes: Mapping[str, float], chance: float) -> float:
+    """The cost that a new cell stays below with a chance."""
+    from scipy.optimize import brentq
+
+    costs = ensemble.costs(sizes)
+    if ensemble.certain:
+        return float(costs[0])
+    logs = _logs(costs)
+    far = ensemble.error * float(stdtrit(ensemble.free, max(chance, 1 - chance))) + _ROUNDING
+    ends = float(logs.min()) - far, float(logs.max()) + far
+    return math.exp(
+        brentq(lambda log: _chance(ensemble, logs, log) - chance, *ends, xtol=_ROUNDING)
+    )
+
+
+def _chance(ensemble: Ensemble, logs: Floats, log_cost: float) -> float:
+    """The chance that a new cell costs at most so much, by the logarithm of each law's cost."""
+    return float(stdtr(ensemble.free, (log_cost - logs) / ensemble.error).mean())
+
+
+def _logs(costs: Floats) -> Floats:
+    return np.asarray(np.log(np.maximum(costs, 1e-300)))
 
 
 def _chances(confidence: float) -> tuple[float, float, float]:
@@ -229,19 +257,15 @@ def _unknown(ensemble: Ensemble, name: str) -> str:
 
 def _beyond(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:
     """By how many times each size lies outside the measured range, above or below."""
-    times = {}
-    for name, (low, high) in ensemble.ranges.items():
-        outside = max(sizes[name] / high, low / sizes[name])
-        if outside > 1 + 1e-9:
-            times[name] = outside
-    return times
+    ranges = ensemble.ranges.items()
+    times = {n: max(sizes[n] / high, low / sizes[n]) for n, (low, high) in ranges}
+    return {name: outside for name, outside in times.items() if outside > 1 + _ROUNDING}
 
 
 def _where(ensemble: Ensemble, sizes: Mapping[str, float], beyond: Mapping[str, float]) -> str:
     """How far from the measured cells it is, and what is assumed."""
     ratios = np.array([sizes[name] for name in ensemble.names]) / ensemble.cells
     reach = float(ratios.max(axis=1).min())
-    nearest = int(np.abs(np.log(ratios)).sum(axis=1).argmin())
     if beyond:
         far = " and ".join(
             f"{name} is {_times(times)} times the largest measured"
@@ -250,11 +274,11 @@ def _where(ensemble: Ensemble, sizes: Mapping[str, float], beyond: Mapping[str, 
             for name, times in beyond.items()
         )
         return f"{far}, and {_ASSUMED}"
-    if not ensemble.last[nearest]:
+    if not ensemble.last[np.abs(np.log(ratios)).sum(axis=1).argmin()]:
         return (
             "sizes measured near here lie before a jump of the cost, and this is the law beyond it"
         )
-    if reach > 1 + 1e-9:
+    if reach > 1 + _ROUNDING:
         return (
             f"no measured cell was so large in every size, the nearest by a factor {reach:.3g}, "
             f"and {_ASSUMED}"

@@ -149,7 +149,7 @@ def _few(fit: Fit) -> str:
         for name in names
         if fit.levels[name] < FEWEST_SIZES
     ]
-    fewest = fewest_cells(claimed.only(frozenset(names)), names)
+    fewest = fewest_cells(claimed.only(names), names)
     if fit.cells < fewest:
         are = "is" if fit.cells == 1 else "are"
         few = f"{count(fit.cells, 'cell')} {are} too few for {fit.claim}"

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from reports.judge.models.breaks import WORKSPACE
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import choose
 from reports.judge.models.outgrowing import best_rival
-from reports.judge.saving import _Jumps, one_jump_reaches
+from reports.judge.refutation import _Jumps, one_jump_reaches
 
 J, M = "reports.judge", "reports.judge.models"
 
@@ -95,38 +96,49 @@ RULES = (
     _rule("refutation: rests on largest", f"{J}.refutation.rests_on_largest", to=False),
     _rule("refutation: rests on ramp", f"{J}.refutation._rests_on_ramp", to=False),
     _rule("refutation: saved by one thing more", f"{J}.refutation.is_saved", to=False),
-    _rule("saved by as much without logarithm", f"{J}.saving._with_plain_terms", to=inf),
-    _rule("saved by a lead over many doublings", f"{J}.saving.is_long", to=False),
-    _rule("saved by one jump", f"{J}.saving.one_jump_reaches", to=False),
-    _rule("one jump: half-way", f"{J}.saving.ramps", to=lambda *_: []),
+    _rule("saved by as much without logarithm", f"{J}.refutation._with_plain_terms", to=inf),
+    _rule("saved by a lead over many doublings", f"{J}.refutation.is_long", to=False),
+    _rule("saved by one jump", f"{J}.refutation.one_jump_reaches", to=False),
+    _rule("one jump: half-way", f"{J}.refutation.ramps", to=lambda *_: []),
     _constant(
-        "one jump: plateau", f"{J}.saving._Jumps", _NoPlateau, f"{J}.saving.one_jump_reaches"
+        "one jump: plateau",
+        f"{J}.refutation._Jumps",
+        _NoPlateau,
+        f"{J}.refutation.one_jump_reaches",
     ),
     _constant(
         "one jump: dearer term",
-        f"{J}.saving._Jumps",
+        f"{J}.refutation._Jumps",
         _NoDearerTerm,
-        f"{J}.saving.one_jump_reaches",
+        f"{J}.refutation.one_jump_reaches",
     ),
-    _rule("one jump: of one cell", f"{J}.saving.one_jump_reaches", to=_four_cells),
-    _constant("saved: visible share", f"{J}.saving.VISIBLE_SHARE", 0.0, f"{J}.refutation.is_saved"),
+    _rule("one jump: of one cell", f"{J}.refutation.one_jump_reaches", to=_four_cells),
     _constant(
-        "saved: misfit in errors", f"{J}.saving.MISFIT_IN_ERRORS", inf, f"{J}.refutation.is_saved"
+        "saved: visible share", f"{J}.refutation.VISIBLE_SHARE", 0.0, f"{J}.refutation.is_saved"
     ),
-    _constant("saved: AS_GOOD", f"{J}.saving.AS_GOOD", 0.0, f"{J}.refutation.is_saved"),
     _constant(
-        "LEAST_LOGARITHM", f"{J}.saving.LEAST_LOGARITHM", 0.0, f"{J}.saving._with_plain_terms"
+        "saved: misfit in errors",
+        f"{J}.refutation.MISFIT_IN_ERRORS",
+        inf,
+        f"{J}.refutation.is_saved",
+    ),
+    _constant("saved: AS_GOOD", f"{J}.refutation.AS_GOOD", 0.0, f"{J}.refutation.is_saved"),
+    _constant(
+        "LEAST_LOGARITHM",
+        f"{J}.refutation.LEAST_LOGARITHM",
+        0.0,
+        f"{J}.refutation._with_plain_terms",
     ),
     _rule(
         "saved: what an absent term has to reach",
-        f"{J}.saving._to_be_reached",
+        f"{J}.refutation._to_be_reached",
         to=lambda answer, setting, chosen, *_: chosen.score + 2.0,
     ),
     _constant(
         "the other statistic",
         f"{J}.fit.OTHER",
         {"quiet": "quiet", "median": "median", "min": "min"},
-        f"{J}.fit._contradicted",
+        f"{J}.fit._left_open",
     ),
     # findings
     _constant("WIDEST", f"{J}.findings.WIDEST", 1.0, f"{J}.findings.allowed_exponents"),
@@ -145,8 +157,8 @@ RULES = (
         ),
     ),
     # the explanations
-    _rule("far exponents", f"{M}.explanations._is_steep", to=False),
-    _rule("far exponents that are steep", f"{M}.explanations._is_steep", to=True),
+    _rule("far exponents", f"{M}.fitted._is_steep", to=False),
+    _rule("far exponents that are steep", f"{M}.fitted._is_steep", to=True),
     _rule("plain terms over many doublings", f"{M}.explanations.is_long", to=False),
     _rule("small breaks", f"{M}.explanations._is_small", to=False),
     _rule("a rival", f"{M}.explanations.best_rival", to=None),
@@ -156,15 +168,19 @@ RULES = (
         to=lambda answer, setting, limit: answer and _single(setting, limit),
     ),
     _rule("shows_beyond, of a rival", f"{M}.outgrowing.shows_beyond", to=True),
-    _rule("breaks", f"{M}.jumps.best_breaks", to=[]),
-    _rule("caches left by degrees", f"{M}.jumps.spills", to=lambda *_: []),
+    _rule("breaks", f"{M}.explanations.best_breaks", to=[]),
+    _rule("caches left by degrees", f"{M}.explanations.spills", to=lambda *_: []),
     _rule("page faults", f"{M}.breaks._by_faults", to=lambda *_: []),
-    _rule("breaks at a workspace", f"{M}.breaks._by_workspace", to=lambda *_: []),
-    _rule("PHYSICAL_BONUS", f"{M}.jumps._bonus", to=0.0),
-    _constant("PRICE", f"{M}.explanations.PRICE", 0.0),
-    _constant("PRICE_BESIDE_SEVERAL", f"{M}.explanations.PRICE_BESIDE_SEVERAL", 0.5),
-    _constant("MOST_TRIED", f"{M}.jumps.MOST_TRIED", 4),
-    _constant("MOST_FITTED", f"{M}.jumps.MOST_FITTED", 1),
+    _rule(
+        "breaks at a workspace",
+        f"{M}.breaks._quantities",
+        to=lambda answer, *_: [one for one in answer if one[1] != WORKSPACE],
+    ),
+    _rule("PHYSICAL_BONUS", f"{M}.explanations._bonus", to=0.0),
+    _constant("PRICE", f"{M}.fitted.PRICE", 0.0),
+    _constant("PRICE_BESIDE_SEVERAL", f"{M}.fitted.PRICE_BESIDE_SEVERAL", 0.5),
+    _constant("MOST_TRIED", f"{M}.explanations.MOST_TRIED", 4),
+    _constant("MOST_FITTED", f"{M}.explanations.MOST_FITTED", 1),
 )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from reports.judge.models.related_terms import lower_terms
 from reports.laws.grammar import parse, parse_monomial
-from reports.laws.monomials import Floats, Monomial
+from reports.laws.monomials import Floats, Monomial, lower_terms
 from tests.calibration.scenarios import Design, Disturbance, Truth
 
 COLUMNS = {"n": "seq_len", "d": "d_model", "w": "window", "b": "batch"}

@@ -12,10 +12,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -62,10 +62,6 @@ class Crossover:
     where: Where
     confidence: float
     text: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON numbers, null and text, never NaN."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +141,7 @@ def _crossing(
     name = quotient.factors[0].name
     middle = np.exp(np.log(ensemble.cells).mean(axis=0))
     others = {n: float(v) for n, v in zip(ensemble.names, middle, strict=True) if n != name}
-    logs = _solved(ensemble, fast, slow, name, others, both)
+    logs = _solved(ensemble, fast, slow, name, both)
     chances = ((1 - confidence) / 2, 0.5, (1 + confidence) / 2)
     low, best, high = (float(value) for value in np.quantile(logs, chances))
     if not 0 < best < _FARTHEST:
@@ -185,42 +181,36 @@ def _crossing(
     )
 
 
-def _solved(
-    ensemble: Ensemble,
-    fast: _Term,
-    slow: _Term,
-    name: str,
-    others: Mapping[str, float],
-    both: Mask,
-) -> Floats:
+def _solved(ensemble: Ensemble, fast: _Term, slow: _Term, name: str, both: Mask) -> Floats:
     """The logarithm of one size at which the two cost the same, in each law that has both.
 
-    By bisection; it ends at the ends of the search where they do not meet within.
+    By bisection, at the middle of the other sizes; it ends at the ends of the search where they do
+    not meet within.
     """
+    logs = np.tile(np.log(ensemble.cells).mean(axis=0), (int(both.sum()), 1))
+    size = logs[:, ensemble.names.index(name)]
     logarithms = any(term.named.factor(name).log_power for term in (fast, slow))
-    low = np.full(int(both.sum()), 1e-6 if logarithms else -_FARTHEST)
-    high = np.full(low.size, _FARTHEST)
+    low = np.full(size.size, 1e-6 if logarithms else -_FARTHEST)
+    high = np.full(size.size, _FARTHEST)
     for _ in range(_STEPS):
-        logs = (low + high) / 2
-        sizes = {n: np.log(value) for n, value in others.items()} | {name: logs}
-        ahead = _log_cost(ensemble, fast, sizes, both) > _log_cost(ensemble, slow, sizes, both)
-        low, high = np.where(ahead, low, logs), np.where(ahead, logs, high)
+        size[:] = (low + high) / 2
+        ahead = _log_costs(ensemble, fast, logs, both) > _log_costs(ensemble, slow, logs, both)
+        low, high = np.where(ahead, low, size), np.where(ahead, size, high)
     return np.asarray((low + high) / 2)
 
 
-def _log_cost(ensemble: Ensemble, term: _Term, logs: Mapping[str, Floats], both: Mask) -> Floats:
-    """The logarithm of what a term costs at these logarithms of sizes, one for each law."""
-    total = np.full(int(both.sum()), -np.inf)
-    for k in term.numbers:
-        coefficients = ensemble.coefficients[both, k]
-        value = np.log(np.maximum(coefficients, 1e-300))
-        for v, name in enumerate(ensemble.names):
-            value = value + ensemble.powers[both, k, v] * logs[name]
-            power = float(ensemble.terms[k].factor(name).log_power)
-            if power:
-                value = value + power * np.log(logs[name])
-        total = np.logaddexp(total, np.where(coefficients > 0, value, -np.inf))
-    return np.asarray(total)
+def _log_costs(ensemble: Ensemble, term: _Term, logs: Floats, both: Mask) -> Floats:
+    """The logarithm of what a term costs at these logarithms of sizes, a row for each law."""
+    numbers = list(term.numbers)
+    coefficients = ensemble.coefficients[both][:, numbers]
+    values = np.log(np.maximum(coefficients, 1e-300))
+    values += np.einsum("dkv,dv->dk", ensemble.powers[both][:, numbers], logs)
+    for v, name in enumerate(ensemble.names):
+        powers = [float(ensemble.terms[k].factor(name).log_power) for k in numbers]
+        if any(powers):
+            values += np.log(logs[:, v, None]) * powers
+    values[coefficients <= 0] = -np.inf
+    return np.asarray(np.logaddexp.reduce(values, axis=1))
 
 
 def _bound(value: float | None) -> str:

@@ -17,15 +17,17 @@ ones with covariance σ²·(XᵀX)⁻¹, and again while one is negative: the di
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from reports.cells.cells import Cells
 from reports.judge.models.error_scale import Setting
-from reports.judge.models.explanations import Fitted
-from reports.judge.models.non_negative import Mask
+from reports.judge.models.fitted import Fitted
+from reports.judge.models.model import Model
+from reports.judge.models.non_negative import Mask, column_lengths, restricted
 from reports.laws.monomials import Floats, Monomial
 
 COUNT = 400
@@ -36,10 +38,12 @@ JUMP_ERRORS = 3.0  # how well a jump's factor is known, about, in errors of a ce
 LEAST_WIDTH = 1e-4  # where costs are exact
 HOPELESS = 30.0  # sets of terms that are worse by so many variances are not pursued
 MOST_ATTEMPTS = 40
-_RIDGE = 1e-11
 LARGEST_SIZE = 2**60
+PAGES = 0.01
+"""Of a cell: so much may be missing where a system reports memory in whole pages."""
+EXACT = 1e-6
+"""Of a cell: costs that are rounded by less are known exactly."""
 _HIGHEST = 600.0  # the logarithm of a value that stands for all higher ones, so that none is ∞
-_MOST_GROWN = 300.0  # and of a column, whose square is finite too
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,135 +97,90 @@ class Ensemble:
             raise ValueError(f"the law needs the size {missing[0]}, got {given}; name it too")
         arrays = np.broadcast_arrays(*(np.asarray(sizes[n], np.float64) for n in self.names))
         known = dict(zip(self.names, arrays, strict=True))
-        logs = np.log(np.stack(arrays, axis=-1))
-        between = (1,) * (logs.ndim - 1)
-        value = np.exp(np.minimum(np.tensordot(self.powers, logs, axes=(2, -1)), _HIGHEST))
-        value = np.moveaxis(value, 1, -1) * self.coefficients.reshape(
-            len(self.coefficients), *between, len(self.terms)
-        )
-        return np.asarray(value * np.stack([log_part(t, known) for t in self.terms], axis=-1))
+        logs = np.tensordot(self.powers, np.log(np.stack(arrays, axis=-1)), axes=(2, -1))
+        value = np.moveaxis(np.exp(np.minimum(logs, _HIGHEST)), 1, -1)
+        value *= np.stack([term.logarithms.evaluate(known) for term in self.terms], axis=-1)
+        return np.asarray(np.einsum("d...t,dt->d...t", value, self.coefficients))
 
     def costs(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
         """The cost at these sizes in each draw: (draws, …). Raises what `parts` raises."""
         return np.asarray(self.parts(sizes).sum(axis=-1))
 
-    def shares(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
-        """Each term's part of the cost: (draws, …, terms). Raises what `parts` raises."""
-        parts = self.parts(sizes)
-        # log(1) is 0: a law may cost nothing there.
-        return np.asarray(parts / np.maximum(parts.sum(axis=-1, keepdims=True), 1e-300))
+
+class OneLaw(Ensemble):
+    """An ensemble of one law, computed without logarithms; its cells are rounded at most."""
+
+    def parts(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
+        """What each term costs at these sizes: (1, …, terms). Raises what `Ensemble.parts` does."""
+        shape = super().parts(sizes).shape
+        known = {name: sizes[name] for name in self.names}
+        values = np.stack([term.evaluate(known) for term in self.terms], axis=-1)
+        return np.broadcast_to(values * self.coefficients, shape)
+
+
+def one_law(
+    law: Mapping[Monomial, float], cells: Cells, names: Sequence[str], *, exact: bool
+) -> OneLaw:
+    """The polynomial that was counted, in the sizes that vary; those that stand still are put in.
+
+    Costs that are no `exact` counts are rounded, to the last place of the table or to pages.
+    """
+    still = _still(cells, names)
+    terms = tuple(term.only(names) for term in law)
+    factors = [float(term.only(still).evaluate(still)) for term in law]
+    coefficients = np.array(list(law.values())) * factors
+    values = np.column_stack([term.evaluate(cells.sizes) for term in terms])
+    off = np.abs(values @ coefficients - cells.cost)
+    rounding = float((np.maximum(off, cells.step / 2) / cells.cost)[cells.cost.argmax()])
+    return OneLaw(
+        names=tuple(names),
+        terms=terms,
+        powers=_powers(terms, names)[None],
+        coefficients=coefficients[None],
+        cells=np.column_stack([cells.sizes[name] for name in names]),
+        last=off <= np.maximum(cells.step, PAGES * cells.cost),
+        error=0.0 if exact or rounding <= EXACT else rounding,
+        free=len(cells),
+        still=still,
+    )
 
 
 def draw(setting: Setting, fitted: Fitted, *, count: int = COUNT, seed: int = 0) -> Ensemble:
     """Draw laws around a fit; the same ones for the same seed."""
     rng = np.random.default_rng(seed)
     model, noise = fitted.model, setting.error(fitted.solution.sse, fitted.free)
-    columns = _Columns(fitted, noise)
-    thetas, weights, excess = _weighed(columns, fitted, noise, rng)
+    thetas, squares, weights = _weighed(fitted, noise, rng)
     freedom = fitted.free + thetas.shape[1]
-    variance = (fitted.free * noise**2 + excess) / freedom
-    points, coefficients = _drawn(columns, thetas, weights, variance, freedom, count, rng)
-    thetas = thetas[points]
-    fixed = np.array([[float(t.power(n)) for n in setting.names] for t in model.terms])
-    fixed = fixed.reshape(len(model.terms), len(setting.names))
+    variance = (fitted.free * noise**2 + squares - squares.min()) / freedom
+    thetas, coefficients = _drawn(model, thetas, weights, variance, freedom, count, rng)
+    fixed = _powers(model.terms, setting.names)
     own = np.broadcast_to(fixed, (count, *fixed.shape))
     if model.later is not None:
         coefficients[:, model.overheads :] *= np.exp(thetas[:, -1, None])
-    sizes, broken = setting.cells.sizes, fitted.broken
+    cells, broken = setting.cells, fitted.broken
     return Ensemble(
         names=setting.names,
         terms=(*model.terms, *model.leading),
-        powers=np.concatenate([own, columns.powers(thetas)], axis=1),
+        powers=np.concatenate([own, model.exponents(thetas)], axis=1),
         coefficients=coefficients,
-        cells=np.column_stack([sizes[name] for name in setting.names]),
-        last=np.ones(len(setting.cells), np.bool_) if broken is None else broken.later,
+        cells=np.column_stack([cells.sizes[name] for name in setting.names]),
+        last=np.ones(len(cells), np.bool_) if broken is None else broken.later,
         error=noise,
         free=fitted.free,
-        still={
-            name: float(values[0])
-            for name, values in sizes.items()
-            if name not in setting.names and np.unique(values).size == 1
-        },
+        still=_still(cells, setting.names),
     )
 
 
-def log_part(term: Monomial, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
-    """The logarithms in a term, at these sizes."""
-    return Monomial.of({}, {f.name: f.log_power for f in term.factors}).evaluate(sizes)
+def _powers(terms: Sequence[Monomial], names: Sequence[str]) -> Floats:
+    """The power of each size in each term: (terms, sizes)."""
+    powers = [[float(term.power(name)) for name in names] for term in terms]
+    return np.array(powers).reshape(len(terms), len(names))
 
 
-class _Columns:
-    """The model's columns at many exponents at once, and how well sets of them explain the cells.
-
-    Columns are scaled to length 1. `sets` are the sets of columns that are worth pursuing.
-    """
-
-    def __init__(self, fitted: Fitted, noise: float) -> None:
-        self._model, self._price = fitted.model, fitted.price
-        model, best = self._model, fitted.found.best
-        sizes = model.cells.sizes
-        logs = np.column_stack([np.log(sizes[name]) for name in model.names])
-        self._centre = logs.mean(axis=0)
-        self._logs = logs - self._centre
-        fixed = [[float(t.power(name)) for name in model.names] for t in model.leading]
-        self._fixed = np.array(fixed).reshape(len(model.leading), len(model.names))
-        self._free = self._fixed == model.claimed
-        scale = model.target / model.cells.cost
-        self._log_parts = np.column_stack([log_part(t, sizes) * scale for t in model.leading])
-        self._base = model.columns_at(best)[:, : len(model.terms)]
-        if model.later is not None:
-            self._base[:, model.overheads :] /= np.exp(best[-1] * model.later)[:, None]
-        self.sets, self._priced = model.subsets
-        first = _first(fitted, noise)
-        near = first.thetas(2.0 * np.vstack([np.eye(best.size), -np.eye(best.size)]))
-        least = self.squares(np.vstack([first.mean, best, near])).min(axis=0)
-        hopeful = least <= least.min() + HOPELESS * noise**2
-        self.sets, self._priced = self.sets[hopeful], self._priced[hopeful]
-
-    def powers(self, thetas: Floats) -> Floats:
-        """The powers of the leading terms: (θ, leading terms, sizes)."""
-        mine = thetas[:, None, : len(self._model.names)]
-        return np.asarray(np.where(self._free, mine, self._fixed))
-
-    def squares(self, thetas: Floats) -> Floats:
-        """The priced sum of squares of each set at each θ, ∞ where a coefficient is negative."""
-        gram, right, _ = self._products(thetas)
-        system = self._system(gram[:, None], self.sets)
-        wanted = right[:, None] * self.sets
-        found = np.linalg.solve(system, wanted[..., None])[..., 0]
-        target = self._model.target
-        squares = float(target @ target) - np.einsum("tsp,tsp->ts", found, wanted)
-        squares = np.maximum(squares, 0.0) + self._price * self._priced
-        squares[(found < -1e-9).any(axis=2)] = np.inf
-        return np.asarray(squares)
-
-    def drawn(self, thetas: Floats, sets: npt.NDArray[np.intp], z: Floats) -> Floats:
-        """Coefficients at each θ with one set each: the best ones, moved by `z` standard errors."""
-        kept = self.sets[sets]
-        gram, right, norms = self._products(thetas)
-        system = self._system(gram, kept)
-        best = np.linalg.solve(system, (right * kept)[..., None])[..., 0]
-        root = np.linalg.cholesky(system).transpose(0, 2, 1)
-        moved = np.maximum(best, 0.0) + np.linalg.solve(root, (z * kept)[..., None])[..., 0]
-        moved[:, len(self._model.terms) :] /= np.exp(self.powers(thetas) @ self._centre)
-        return np.asarray(moved / norms)
-
-    def _system(self, gram: Floats, kept: Mask) -> Floats:
-        both = kept[:, :, None] & kept[:, None, :]
-        return gram * both + np.eye(gram.shape[-1]) * np.where(kept, _RIDGE, 1.0)[:, :, None]
-
-    def _products(self, thetas: Floats) -> tuple[Floats, Floats, Floats]:
-        model = self._model
-        logs = np.einsum("nv,tjv->tnj", self._logs, self.powers(thetas))
-        grown = np.exp(np.clip(logs, -_MOST_GROWN, _MOST_GROWN))
-        base = np.broadcast_to(self._base, (len(thetas), *self._base.shape))
-        columns = np.concatenate([base, grown * self._log_parts], axis=2)
-        if model.later is not None:
-            jump = np.exp(thetas[:, -1, None] * model.later)
-            columns[:, :, model.overheads :] *= jump[:, :, None]
-        norms = np.sqrt((columns**2).sum(axis=1))
-        columns = columns / norms[:, None]
-        return columns.transpose(0, 2, 1) @ columns, model.target @ columns, norms
+def _still(cells: Cells, names: Collection[str]) -> dict[str, float]:
+    """The sizes beside `names` that have one value in all cells."""
+    levels = {name: cells.distinct(name) for name in cells.sizes if name not in names}
+    return {name: float(values[0]) for name, values in levels.items() if values.size == 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,48 +211,54 @@ def _first(fitted: Fitted, noise: float) -> _Spread:
 
 
 def _weighed(
-    columns: _Columns, fitted: Fitted, noise: float, rng: np.random.Generator
+    fitted: Fitted, noise: float, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
-    """Exponents to draw from; then, for each with each set, its weight and its excess of squares.
+    """Exponents to draw from; then the squares and the weight of each with each set of terms.
 
     They are spread over the intervals first, then by the mean and covariance of what that finds.
     Weights make up for how densely they lie: importance sampling from the mixture of the two.
     """
-    first, size = _first(fitted, noise), fitted.found.best.size
+    model, best, size = fitted.model, fitted.found.best, fitted.found.best.size
+    prices = fitted.price * model.priced
+    first = _first(fitted, noise)
+    near = first.thetas(2.0 * np.vstack([np.eye(size), -np.eye(size)]))
+    least = (model.squares(np.vstack([first.mean, best, near])) + prices).min(axis=0)
+    hopeless = least > least.min() + HOPELESS * noise**2
     thetas = first.thetas(rng.standard_t(TAIL, (FIRST_POINTS, size)))
-    thetas[0] = fitted.found.best  # whatever else comes out, one point that explains the cells
-    squares = columns.squares(thetas)
+    thetas[0] = best  # whatever else comes out, one point that explains the cells
+    squares = model.squares(thetas) + prices
 
-    def weights(density: Floats) -> tuple[Floats, Floats]:
-        excess = squares - squares.min()
+    def weights(density: Floats) -> Floats:
+        squares[:, hopeless] = np.inf
         inside = ((thetas >= fitted.found.low) & (thetas <= fitted.found.high)).all(axis=1)
-        likelihood = (1 + excess / (fitted.free * noise**2)) ** (-(fitted.free + size) / 2)
-        together = np.maximum(
-            likelihood.sum(axis=1), 1e-300
-        )  # none where no set explains the cells
+        excess = (squares - squares.min()) / (fitted.free * noise**2)
+        likelihood = (1 + excess) ** (-(fitted.free + size) / 2)
+        # None where no set explains the cells.
+        together = np.maximum(likelihood.sum(axis=1), 1e-300)
         likelihood *= (likelihood.max(axis=1) / together)[:, None]
-        return likelihood * (inside / density)[:, None], excess
+        return np.asarray(likelihood * (inside / density)[:, None])
 
-    total = weights(first.density(thetas))[0].sum(axis=1)
+    total = weights(first.density(thetas)).sum(axis=1)
     mean = np.average(thetas, axis=0, weights=total)
     left = (thetas - mean) * np.sqrt(total / total.sum())[:, None]
     second = _Spread(mean=mean, root=np.linalg.cholesky(left.T @ left + (first.root / 4) ** 2))
     more = second.thetas(rng.standard_t(TAIL, (MORE_POINTS, size)))
-    thetas, squares = np.vstack([thetas, more]), np.vstack([squares, columns.squares(more)])
+    thetas, squares = np.vstack([thetas, more]), np.vstack([squares, model.squares(more) + prices])
     density = FIRST_POINTS * first.density(thetas) + MORE_POINTS * second.density(thetas)
-    return thetas, *weights(density)
+    weighed = weights(density)
+    return thetas, squares, weighed
 
 
 def _drawn(
-    columns: _Columns,
+    model: Model,
     thetas: Floats,
     weights: Floats,
     variance: Floats,
     freedom: int,
     count: int,
     rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.intp], Floats]:
-    """For each draw the number of its θ, and its coefficients.
+) -> tuple[Floats, Floats]:
+    """For each draw its θ, and its coefficients.
 
     Coefficients are drawn again while one is negative; if that does not end, the best ones stand.
     """
@@ -301,13 +266,21 @@ def _drawn(
     at = (np.arange(count) + rng.random()) / count * steps[-1]
     chosen = rng.permutation(np.minimum(np.searchsorted(steps, at), steps.size - 1))
     points, sets = np.unravel_index(chosen, weights.shape)
-    coefficients = np.full((count, columns.sets.shape[1]), -1.0)
+    thetas, kept, variance = thetas[points], model.subsets[sets], variance[points, sets]
+    columns = model.columns(thetas)
+    lengths = column_lengths(columns)
+    columns = columns / lengths[:, None]
+    system = restricted(columns.transpose(0, 2, 1) @ columns, kept)
+    best = np.linalg.solve(system, (model.target @ columns * kept)[..., None])[..., 0]
+    root = np.linalg.cholesky(system).transpose(0, 2, 1)
+    coefficients = np.full(best.shape, -1.0)
     for attempt in range(MOST_ATTEMPTS):
         left = np.flatnonzero((coefficients < 0).any(axis=1))
         if not left.size:
             break
-        spread = variance[points[left], sets[left]] * freedom / rng.chisquare(freedom, left.size)
-        z = rng.normal(size=(left.size, coefficients.shape[1])) * np.sqrt(spread)[:, None]
+        spread = variance[left] * freedom / rng.chisquare(freedom, left.size)
+        z = rng.normal(size=(left.size, best.shape[1])) * np.sqrt(spread)[:, None] * kept[left]
+        moved = np.linalg.solve(root[left], z[..., None])[..., 0]
         last = attempt == MOST_ATTEMPTS - 1
-        coefficients[left] = columns.drawn(thetas[points[left]], sets[left], z * (not last))
-    return points, coefficients
+        coefficients[left] = np.maximum(best[left], 0.0) + moved * (not last)
+    return thetas, coefficients / lengths / model.scales(thetas)

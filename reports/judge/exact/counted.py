@@ -18,9 +18,8 @@ import numpy as np
 from reports.cells.cells import Cells
 from reports.judge.findings import long_enough
 from reports.judge.models.non_negative import Mask
-from reports.judge.models.related_terms import outgrowing
 from reports.judge.result import Fit, Leading, Regime, Term, Verdict
-from reports.laws.monomials import Floats, Law, Monomial
+from reports.laws.monomials import Floats, Law, Monomial, outgrowing
 from reports.text.interval import Interval
 
 _LAST_PLACE = 1e-9  # of a cost: what floating point leaves of whole numbers
@@ -78,55 +77,42 @@ class Polynomial:
     def judged(self, found: Fit, given: Cells, law: Law) -> Fit:
         """The fit of a cost on the cells that were given, with what its polynomial says instead."""
         verdict, grounds = self.ruling(law)
+        changes = not self.where and not self.cells.all()
         notes = [code for code in found.reasons if code == "censored_cells"]
         cells = given.only(self.cells)
-        sizes = cells.sizes
-        ones = np.ones(len(cells))
-        parts = np.column_stack([c * term.evaluate(sizes) * ones for term, c in self.terms])
-        shares = parts / parts.sum(axis=1, keepdims=True)
-        largest = int(parts.sum(axis=1).argmax())
-        place = {term: k for k, (term, _) in enumerate(self.terms)}
-        power = {
-            name: max(float(term.power(name)) for term in self.leading.terms)
-            for name in found.exponents
-        }
-        exact = {name: Interval(estimate=p, low=p, high=p) for name, p in power.items()}
-        first = next(iter(sizes.values()))
+        parts = np.column_stack([c * term.evaluate(cells.sizes) for term, c in self.terms])
+        total = parts.sum(axis=1)
+        largest = int(total.argmax())
+        shares = {term: parts[:, k] / total for k, (term, _) in enumerate(self.terms)}
+        exact = {}
+        for name in found.exponents:
+            power = max(float(term.power(name)) for term in self.leading.terms)
+            exact[name] = Interval(estimate=power, low=power, high=power)
+        terms = [
+            Term(term=str(term), coefficient=c, share_at_largest=float(shares[term][largest]))
+            for term, c in self.terms
+        ]
+        leading = [
+            Leading(
+                term=str(term),
+                exponents={name: exact[name] for name in term.names},
+                share=float(shares[term][largest]),
+                most=float(shares[term].max()),
+            )
+            for term in law.leading
+            if term in shares
+        ]
+        evidence = f"the cost is exactly {self.text}"
+        counted = Regime.over(next(iter(cells.sizes.values())), "counted range", evidence)
         return replace(
             found.of(cells),
             verdict=verdict,
-            reasons=(
-                *grounds,
-                *["regime_change"] * (not self.where and not self.cells.all()),
-                *notes,
-            ),
+            reasons=(*grounds, *["regime_change"] * changes, *notes),
             exponents=exact,
-            terms=tuple(
-                Term(term=str(t), coefficient=c, share_at_largest=float(shares[largest, k]))
-                for k, (t, c) in sorted(
-                    enumerate(self.terms), key=lambda one: -float(shares[largest, one[0]])
-                )
-            ),
-            leading=tuple(
-                Leading(
-                    term=str(term),
-                    exponents={name: exact[name] for name in term.names},
-                    share=float(shares[largest, place[term]]),
-                    most=float(shares[:, place[term]].max()),
-                )
-                for term in law.leading
-                if term in place
-            ),
-            overhead=float(sum(shares[largest, k] for t, k in place.items() if not t.names)),
-            regimes=(
-                *self._left_out(given),
-                Regime(
-                    name="counted range",
-                    start=float(first.min()),
-                    end=float(first.max()),
-                    evidence=f"the cost is exactly {self.text}",
-                ),
-            ),
+            terms=tuple(sorted(terms, key=lambda term: -term.share_at_largest)),
+            leading=tuple(leading),
+            overhead=float(sum(of[largest] for term, of in shares.items() if not term.names)),
+            regimes=(*self._left_out(given), counted),
             rms_residual=0.0,
             counted=self.text,
         )
@@ -135,20 +121,13 @@ class Polynomial:
         """The range that another polynomial, or none, holds in."""
         if self.cells.all():
             return
-        first = next(iter(cells.sizes.values()))[~self.cells]
-        sides = [
-            f"{name} = {start:g}"
-            for name, start in self.start.items()
-            if start > float(cells.sizes[name].min())
-        ]
-        yield Regime(
-            name="regime 1",
-            start=float(first.min()),
-            end=float(first.max()),
-            evidence=f"left out: the polynomial holds for {self.where}"
-            if self.where
-            else f"left out: another polynomial, or none, fits below {' or '.join(sides)}",
-        )
+        starts = self.start.items()
+        sides = [f"{n} = {start:g}" for n, start in starts if start > cells.sizes[n].min()]
+        text = f"another polynomial, or none, fits below {' or '.join(sides)}"
+        if self.where:
+            text = f"the polynomial holds for {self.where}"
+        outside = next(iter(cells.sizes.values()))[~self.cells]
+        yield Regime.over(outside, "regime 1", f"left out: {text}")
 
 
 def polynomial_of(
@@ -204,14 +183,13 @@ def _exact(
     if few or len(cells) <= len(terms):
         return None
     allowed = np.maximum(cells.step / 2, _LAST_PLACE * cells.cost)
-    ones = np.ones(len(cells))
-    columns = np.column_stack([term.evaluate(cells.sizes) * ones for term in terms])
-    columns = columns / allowed[:, None]
+    columns = np.column_stack([term.evaluate(cells.sizes) / allowed for term in terms])
     target = cells.cost / allowed
     scale = np.abs(columns).max(axis=0)
     if np.linalg.matrix_rank(columns / scale) < len(terms):
         return None
-    needed = _needed(columns / scale, target, [_degree(term) for term in terms])
+    degrees = [sum(float(factor.power) for factor in term.factors) for term in terms]
+    needed = _needed(columns / scale, target, degrees)
     if needed is None:
         return None
     there = [term for term, kept in zip(terms, needed, strict=True) if kept]
@@ -234,10 +212,6 @@ def _twins(term: Monomial) -> Iterator[Monomial]:
     for name, power in powers.items():
         for step, log in ((-HALF, 0), (HALF, 0), (-2 * HALF, 1), (0, 1)):
             yield Monomial.of({**powers, name: power + step}, {name: log})
-
-
-def _degree(term: Monomial) -> float:
-    return sum(float(factor.power) for factor in term.factors)
 
 
 def _needed(columns: Floats, target: Floats, degrees: Sequence[float]) -> Mask | None:

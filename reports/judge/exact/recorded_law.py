@@ -40,29 +40,27 @@ def recorded_law(
         return None
     mine = {name: rows[name].iloc[0] for name in _CONDITIONS}
     law = next((one for one in laws if all(_same(one[k], v) for k, v in mine.items())), None)
-    letters = _letters(rows, cells, columns)
+    letters = _letters(rows, columns)
     if law is None or letters is None:
         return None
-    sizes, factors = letters
+    sizes = {
+        letter: scale * size.evaluate(cells.sizes) for letter, (scale, size) in letters.items()
+    }
     inside = _inside(law["valid"], sizes)
-    whole = [(term["powers"], float(Fraction(str(term["coefficient"])))) for term in law["terms"]]
-    ones = np.ones(len(cells))
-    counted = sum(
-        (c * _product(sizes, powers) * ones for powers, c in whole), start=np.zeros(len(cells))
-    )
+    counted = np.zeros(len(cells))
+    terms: dict[Monomial, float] = {}
+    for term in law["terms"]:
+        coefficient, monomial = float(Fraction(str(term["coefficient"]))), Monomial()
+        counted += coefficient * Monomial.of(term["powers"]).evaluate(sizes)
+        for letter, power in term["powers"].items():
+            scale, size = letters[letter]
+            coefficient *= scale**power
+            monomial = monomial.times(size.raised(Fraction(power)))
+        terms[monomial] = terms.get(monomial, 0.0) + coefficient
     off = np.abs(counted - cells.cost)[inside]
     told = inside.sum() > 1 and (cells.cost[inside] > _SCALARS).any()
     if not told or (off > np.maximum(_SCALARS, 1e-3 * cells.cost[inside])).any():
         return None
-    terms: dict[Monomial, float] = {}
-    for powers, coefficient in whole:
-        monomial = Monomial()
-        for letter, power in powers.items():
-            scale, name = factors[letter]
-            coefficient *= scale**power
-            if name is not None:
-                monomial = monomial.times(Monomial.of({name: power}))
-        terms[monomial] = terms.get(monomial, 0.0) + coefficient
     return Polynomial(
         terms=tuple(terms.items()),
         cells=inside,
@@ -76,28 +74,23 @@ def _same(recorded: Any, here: Any) -> bool:
 
 
 def _letters(
-    rows: pd.DataFrame, cells: Cells, columns: Mapping[str, str]
-) -> tuple[dict[str, Floats], dict[str, tuple[float, str | None]]] | None:
-    """The cells' sizes b, h, n and d (head_dim), and each as a factor times a size of the claim."""
-    by_column = {column: name for name, column in columns.items()}
-    sizes: dict[str, Floats] = {}
-    factors: dict[str, tuple[float, str | None]] = {}
-    ones = np.ones(len(cells))
+    rows: pd.DataFrame, columns: Mapping[str, str]
+) -> dict[str, tuple[float, Monomial]] | None:
+    """Each of b, h, n and d (head_dim), as a factor times a size of the claim, or a constant."""
+    by_column = {column: Monomial.of({name: 1}) for name, column in columns.items()}
+    letters: dict[str, tuple[float, Monomial]] = {}
     for letter, column in _COLUMNS.items():
-        values = rows[column].astype(float).unique()
+        values = rows[column].astype(float)
         if column in by_column:
-            sizes[letter] = cells.sizes[by_column[column]]
-            factors[letter] = (1.0, by_column[column])
-        elif len(values) == 1:
-            sizes[letter], factors[letter] = float(values[0]) * ones, (float(values[0]), None)
+            letters[letter] = 1.0, by_column[column]
+        elif len(values.unique()) == 1:
+            letters[letter] = float(values.iloc[0]), Monomial()
         else:  # heads, or the head, grow with d_model
-            ratio = (rows[column].astype(float) / rows["d_model"].astype(float)).unique()
-            if "d_model" not in by_column or len(ratio) > 1:
+            ratios = (values / rows["d_model"].astype(float)).unique()
+            if "d_model" not in by_column or len(ratios) > 1:
                 return None
-            name = by_column["d_model"]
-            sizes[letter] = float(ratio[0]) * cells.sizes[name]
-            factors[letter] = (float(ratio[0]), name)
-    return sizes, factors
+            letters[letter] = float(ratios[0]), by_column["d_model"]
+    return letters
 
 
 def _inside(valid: Mapping[str, Any], sizes: Mapping[str, Floats]) -> Mask:
@@ -107,10 +100,3 @@ def _inside(valid: Mapping[str, Any], sizes: Mapping[str, Floats]) -> Mask:
         inside &= sizes[letter] >= steps["at_least"]
         inside &= np.mod(sizes[letter], steps["multiple_of"]) == 0
     return np.asarray(inside, dtype=np.bool_)
-
-
-def _product(sizes: Mapping[str, Floats], powers: Mapping[str, int]) -> Floats:
-    value = np.ones(1)
-    for letter, power in powers.items():
-        value = value * sizes[letter] ** power
-    return np.asarray(value, dtype=np.float64)

@@ -15,8 +15,7 @@ import numpy as np
 
 from reports.cells.cells import Cells
 from reports.judge.models.non_negative import Mask
-from reports.judge.models.related_terms import lower_terms
-from reports.laws.monomials import Floats, Law, Monomial
+from reports.laws.monomials import Floats, Law, Monomial, lower_terms
 
 FEWEST_CELLS = 4  # on each side: fewer cannot show a coefficient apart from a lower-order term
 PAGE_BYTES = 4096
@@ -31,10 +30,9 @@ MOST_LEVELS = 200  # of one quantity: thresholds between all of a hundred thousa
 class Break:
     """A division of the cells: `later` is true in the second regime.
 
-    `cause` names the quantity that passes a threshold between `below` and `above`; `physical`
-    says that it was recorded, not inferred from sizes. `gradual` is None for a cost that jumps
-    there; else it is how much of the change each cell has, from 0 at the threshold to 1 far beyond,
-    and `dearer` the one term that has it, None for all of them.
+    `cause` names the quantity that passes a threshold between `below` and `above`. `gradual` is
+    None for a cost that jumps there; else it is how much of the change each cell has, from 0 at the
+    threshold to 1 far beyond, and `dearer` the one term that has it, None for all of them.
     """
 
     later: Mask
@@ -43,7 +41,11 @@ class Break:
     cause: str
     below: float
     above: float
-    physical: bool
+
+    @property
+    def physical(self) -> bool:
+        """Whether the cause was recorded, not inferred from sizes."""
+        return self.cause in (FAULTS, WORKSPACE)
 
     @property
     def rise(self) -> Floats:
@@ -56,15 +58,11 @@ def candidates(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break
 
     Two causes that divide the cells alike count once, the recorded one first.
     """
-    seen: set[bytes] = set()
-    kept: list[Break] = []
-    for one in (*_by_faults(cells), *_by_workspace(cells), *_by_terms(cells, law)):
-        smaller = min(int(one.later.sum()), int((~one.later).sum()))
-        key = one.later.tobytes()
-        if smaller >= fewest and key not in seen:
-            seen.add(key)
-            kept.append(one)
-    return kept
+    kept: dict[bytes, Break] = {}
+    for one in (*_by_faults(cells), *_by_thresholds(cells, law)):
+        if _enough(one.later, fewest):
+            kept.setdefault(one.later.tobytes(), one)
+    return list(kept.values())
 
 
 def spills(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
@@ -80,8 +78,8 @@ def spills(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
         if len(term.names) > 1
         for one in _by_degrees(term.evaluate(cells.sizes), term.unicode(), fewest, term)
     ]
-    workspace = cells.covariates.get("workspace_bytes")
-    if workspace is not None and not np.isnan(workspace).any():
+    workspace = _recorded(cells, "workspace_bytes")
+    if workspace is not None:
         found += _by_degrees(workspace, WORKSPACE, fewest, None)
     return found
 
@@ -91,7 +89,7 @@ def _by_degrees(
 ) -> Iterator[Break]:
     for below, above in itertools.pairwise(_levels(values).tolist()):
         later = values > below
-        if min(int(later.sum()), int((~later).sum())) < fewest or below <= 0:
+        if not _enough(later, fewest) or below <= 0:
             continue
         for capacity in (below, math.sqrt(below * above)):
             part = np.clip(1.0 - capacity / np.maximum(values, below), 0.0, 1.0)
@@ -103,67 +101,51 @@ def _by_degrees(
                     cause=cause,
                     below=below,
                     above=above,
-                    physical=dearer is None,
                 )
 
 
 def ramps(cells: Cells, law: Law) -> Iterator[Floats]:
     """Jumps with one level half-way, of what passes the threshold."""
-    for values in _causes(cells, law):
-        logs = np.log(values)
-        levels = _levels(logs)
-        for below, above in zip(levels[:-2], levels[2:], strict=True):
-            yield np.where(logs <= below, 0.0, np.where(logs >= above, 1.0, 0.5))
-
-
-def _causes(cells: Cells, law: Law) -> Iterator[Floats]:
-    workspace = cells.covariates.get("workspace_bytes")
-    if workspace is not None and np.isfinite(workspace).all() and (workspace > 0).all():
-        yield workspace
-    for term in _working_sets(cells, law):
-        values = term.evaluate(cells.sizes)
+    for values, _ in _quantities(cells, law):
         if (values > 0).all():  # the logarithm of 1 is no size
-            yield values
+            logs = np.log(values)
+            levels = _levels(logs)
+            for below, above in zip(levels[:-2], levels[2:], strict=True):
+                yield np.where(logs <= below, 0.0, np.where(logs >= above, 1.0, 0.5))
 
 
 def _by_faults(cells: Cells) -> Iterator[Break]:
-    faults = cells.covariates.get("minor_faults")
-    if faults is None or np.isnan(faults).any():
+    """Where most of the workspace is taken anew in each call, and where faults become many."""
+    faults, workspace = _recorded(cells, "minor_faults"), _recorded(cells, "workspace_bytes")
+    if faults is None:
         return
-    workspace = cells.covariates.get("workspace_bytes")
-    if workspace is not None and not np.isnan(workspace).any():
-        later = faults * PAGE_BYTES >= MINOR_PART * np.maximum(workspace, PAGE_BYTES)
-        if later.any() and not later.all():
-            yield _faulting(faults, later)
+    divisions = []
+    if workspace is not None:
+        divisions.append(faults * PAGE_BYTES >= MINOR_PART * np.maximum(workspace, PAGE_BYTES))
     ordered = np.sort(faults)
-    gaps = np.log1p(ordered[1:]) - np.log1p(ordered[:-1])
+    gaps = np.diff(np.log1p(ordered))
     if gaps.size and gaps.max() >= math.log(8):
-        yield _faulting(faults, faults > ordered[int(gaps.argmax())])
+        divisions.append(faults > ordered[int(gaps.argmax())])
+    for later in divisions:
+        if _enough(later, 1):
+            below, above = float(faults[~later].max()), float(faults[later].min())
+            yield Break(later=later, cause=FAULTS, below=below, above=above)
 
 
-def _faulting(faults: Floats, later: Mask) -> Break:
-    return Break(
-        later=later,
-        cause=FAULTS,
-        below=float(faults[~later].max()),
-        above=float(faults[later].min()),
-        physical=True,
-    )
+def _by_thresholds(cells: Cells, law: Law) -> Iterator[Break]:
+    for values, cause in _quantities(cells, law):
+        for below, above in itertools.pairwise(_levels(values).tolist()):
+            yield Break(later=values > below, cause=cause, below=below, above=above)
 
 
-def _by_workspace(cells: Cells) -> Iterator[Break]:
-    workspace = cells.covariates.get("workspace_bytes")
-    if workspace is not None and not np.isnan(workspace).any():
-        yield from _thresholds(workspace, WORKSPACE, physical=True)
+def _quantities(cells: Cells, law: Law) -> Iterator[tuple[Floats, str]]:
+    """What may pass a threshold, with its name: the workspace, sizes and their products.
 
-
-def _by_terms(cells: Cells, law: Law) -> Iterator[Break]:
-    for term in _working_sets(cells, law):
-        yield from _thresholds(term.evaluate(cells.sizes), term.unicode(), physical=False)
-
-
-def _working_sets(cells: Cells, law: Law) -> list[Monomial]:
-    """n, d, n·d, n²·d, …: working sets are such products, whatever the law is."""
+    n, d, n·d, n²·d, …: working sets are such products, whatever the law is.
+    """
+    workspace = _recorded(cells, "workspace_bytes")
+    if workspace is not None:
+        yield workspace, WORKSPACE
     names = [name for name in cells.sizes if cells.distinct(name).size > 1]
     terms = {
         Monomial.of(dict(zip(names, powers, strict=True)))
@@ -171,18 +153,19 @@ def _working_sets(cells: Cells, law: Law) -> list[Monomial]:
         if math.gcd(*powers) == 1
     }
     terms |= {term for term in law.leading if term.names}
-    return sorted(terms, key=lambda term: (len(term.factors), str(term)))
+    for term in sorted(terms, key=lambda term: (len(term.factors), str(term))):
+        yield term.evaluate(cells.sizes), term.unicode()
 
 
-def _thresholds(values: Floats, cause: str, *, physical: bool) -> Iterator[Break]:
-    for below, above in itertools.pairwise(_levels(values).tolist()):
-        yield Break(
-            later=values > below,
-            cause=cause,
-            below=below,
-            above=above,
-            physical=physical,
-        )
+def _recorded(cells: Cells, name: str) -> Floats | None:
+    """A covariate that is known in every cell."""
+    values = cells.covariates.get(name)
+    return None if values is None or np.isnan(values).any() else values
+
+
+def _enough(later: Mask, fewest: int) -> bool:
+    """Whether so many cells lie on each side."""
+    return min(int(later.sum()), int((~later).sum())) >= fewest
 
 
 def _levels(values: Floats) -> Floats:

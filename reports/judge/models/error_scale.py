@@ -76,10 +76,9 @@ class Setting:
         residual = math.sqrt(self.design_effect * sse / max(free, 1))
         return max(residual, self.cells.median_error or 0.0, least)
 
-    def threshold(self, sse: float, free: int, *, confidence: float | None = None) -> float:
+    def threshold(self, sse: float, free: int) -> float:
         """The sum of squares that bounds the confidence interval of one parameter."""
-        level = self.confidence if confidence is None else confidence
-        quantile = float(t_distribution.ppf((1 + level) / 2, max(free, 1)))
+        quantile = float(t_distribution.ppf((1 + self.confidence) / 2, max(free, 1)))
         return sse + (self.error(sse, free) * quantile) ** 2
 
     def margin(self, sse: float, free: int, parameters: int) -> float:
@@ -88,8 +87,12 @@ class Setting:
         return self.error(sse, free) ** 2 * parameters * quantile
 
     def criterion(self, sse: float, parameters: int) -> float:
-        """`criterion` of these cells."""
-        return criterion(sse, len(self.cells), parameters, self.floor)
+        """Bayesian information criterion (Schwarz 1978) of relative residuals, smaller is better.
+
+        Below the floor no residual is told from rounding or drift.
+        """
+        count = len(self.cells)
+        return count * math.log(sse / count + self.floor**2) + parameters * math.log(count)
 
     def squares_below(self, score: float, parameters: int) -> float:
         """The sum of squares below which `criterion` is less than a score; 0 or less if none is."""
@@ -104,11 +107,3 @@ class Setting:
         """
         least = len(self.cells) * (0.7 * (self.cells.median_error or 0.0)) ** 2
         return self.criterion(least, parameters + 1)
-
-
-def criterion(sse: float, cells: int, parameters: int, floor: float) -> float:
-    """Bayesian information criterion (Schwarz 1978) of relative residuals, smaller is better.
-
-    `floor` is the relative error below which no residual is told from rounding or drift.
-    """
-    return cells * math.log(sse / cells + floor**2) + parameters * math.log(cells)

@@ -1,177 +1,36 @@
 """The explanations that compete for a group of cells: the claimed law, a break, an outgrowing term.
 
 Each is fitted with its exponents free; a richer one must lead by the strict margin of
-`reports.judge.models.error_scale` to be chosen.
+`reports.judge.models.error_scale` to be chosen. With a break, beyond some threshold either all cost
+but the overhead is a factor higher, or one lower-order term costs more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from reports.cells.cells import Cells
-from reports.judge.models import jumps
-from reports.judge.models.breaks import Break
+from reports.judge.models.breaks import Break, candidates, spills
 from reports.judge.models.error_scale import REACH, STRICT, Setting
-from reports.judge.models.intervals import Search, intervals, search
-from reports.judge.models.model import Model, Solution
+from reports.judge.models.fitted import Fitted, fit_model, fit_priced, price_of
+from reports.judge.models.intervals import LEAST_STEP, descend
+from reports.judge.models.model import Model
+from reports.judge.models.non_negative import column_lengths
 from reports.judge.models.outgrowing import best_rival
-from reports.judge.models.related_terms import lower_terms, near_terms
-from reports.laws.monomials import Floats, Monomial
+from reports.laws.monomials import Floats, Monomial, lower_terms, near_terms
 
-PRICE = 0.5
-PRICE_BESIDE_SEVERAL = 2.0
-"""What a lower-order term must explain, in variances of a cell, to be taken: beside one leading
-term, and beside several. By these the intervals cover what they promise (docs/calibration.md)."""
-FARTHEST_REACH = 8.0  # sought so far above, while the best exponent lies at the end of the box
-AT_THE_END = 0.001
-FEWEST_STEEP = 4  # sizes at which a term must lead before so far an exponent is believed
-MOST_OF_IT = 0.5
 LONG = 10.0  # doublings
 SMALLEST_JUMP = 1.1  # a tenth is within what drift and tiling do, and moves no exponent
-
-Ends = tuple[tuple[float | None, float | None], ...]
-"""The interval of each exponent; None where an end is unknown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """A model with its exponents searched.
-
-    `broken` and `rival` (terms that outgrow it) say which explanation it is: neither is the claimed
-    law alone. `price` is what each lower-order term had to lower the sum of squares by, and
-    `margin` what a sum of squares may have more within the intervals.
-    """
-
-    model: Model
-    found: Search
-    solution: Solution
-    margin: float
-    free: int
-    misfit: float
-    score: float
-    price: float
-    broken: Break | None = None
-    rival: tuple[Monomial, ...] = ()
-
-    @cached_property
-    def intervals(self) -> Ends:
-        """The interval of each exponent; sought when somebody asks, since it takes longest."""
-        count = len(self.model.names)
-        if self.margin <= 0:
-            return tuple((None, None) for _ in range(count))
-        return intervals(
-            lambda thetas: self.model.values(thetas, self.price),
-            self.found,
-            self.found.value + self.margin,
-            count,
-        )
-
-    @property
-    def at_the_claim(self) -> Floats:
-        """The claimed exponents, at the jump that was found."""
-        return np.append(self.model.claimed, self.found.best[self.model.claimed.size :])
-
-    def share(self, leading: int) -> float:
-        """The most that one leading term weighs in any cell."""
-        return float(self.solution.shares[:, len(self.model.terms) + leading].max())
-
-    @property
-    def factor(self) -> float:
-        """How many times the cost is what it would be without the break, 1 without one."""
-        if self.broken is None:
-            return 1.0
-        return jumps.factor_of(self.broken, self.model, self.solution)
-
-
-def fit_model(
-    setting: Setting,
-    model: Model,
-    price: float = 0.0,
-    *,
-    broken: Break | None = None,
-    rival: Sequence[Monomial] = (),
-    start: Floats | None = None,
-    hint: Floats | None = None,
-) -> Fitted:
-    """Search the exponents of a model, unless they are given, and their confidence intervals."""
-    if start is None:
-        found = _searched(model, price, hint)
-    else:
-        low, high = model.bounds(REACH)
-        value = model.value(start, price)
-        found = Search(
-            low=low, high=high, best=start, value=value, points=start[None], grid=np.array([value])
-        )
-    solution = model.solve(found.best, price)
-    spent = solution.active + found.best.size + (broken is not None) + len(rival)
-    free = len(setting.cells) - spent + len(rival)
-    return Fitted(
-        model=model,
-        found=found,
-        solution=solution,
-        margin=0.0 if free < 1 else setting.threshold(solution.sse, free) - solution.sse,
-        free=max(free, 1),
-        misfit=math.sqrt(solution.sse / max(free, 1)),
-        score=setting.criterion(solution.sse, spent),
-        price=price,
-        broken=broken,
-        rival=tuple(rival),
-    )
-
-
-def fit_plain(setting: Setting) -> Fitted:
-    """The claimed law with free exponents: first without a price, which tells the noise."""
-    return fit_priced(setting, setting.model())
-
-
-def fit_priced(setting: Setting, model: Model, rival: Sequence[Monomial] = ()) -> Fitted:
-    """Fit a model with the price that the noise about it sets."""
-    first = _searched(model, 0.0)
-    return fit_model(
-        setting, model, _price(setting, model, first.value), rival=rival, hint=first.best
-    )
-
-
-def _price(setting: Setting, model: Model, sse: float) -> float:
-    free = max(len(setting.cells) - model.size - model.start.size, 1)
-    price = PRICE if len(model.leading) == 1 else PRICE_BESIDE_SEVERAL
-    return price * setting.error(sse, free) ** 2
-
-
-def _searched(model: Model, price: float, hint: Floats | None = None) -> Search:
-    """The best exponents near the claimed ones, or far above them where growth is plainly steep."""
-
-    def objective(thetas: Floats) -> Floats:
-        return model.values(thetas, price)
-
-    low, high = model.bounds(REACH)
-    near = found = search(objective, low, high, hint)
-    while (ends := found.best >= high - AT_THE_END).any():
-        if (high[ends] >= model.claimed[ends] + FARTHEST_REACH).any():
-            return near
-        high = np.where(ends, model.claimed + 2 * (high - model.claimed), high)
-        found = search(objective, low, high, hint)
-    return found if found is near or _is_steep(model, found, price) else near
-
-
-def _is_steep(model: Model, found: Search, price: float) -> bool:
-    """Whether the far exponent's term is most of the cost at several sizes.
-
-    A cost that jumps at its last size or two looks like a steep power too.
-    """
-    shares = model.solve(found.best, price).shares
-    leads = shares[:, len(model.terms) :].sum(axis=1) >= MOST_OF_IT
-    far = [
-        name
-        for name, end, claim in zip(model.names, found.high, model.claimed, strict=True)
-        if end > claim + REACH
-    ]
-    return all(np.unique(model.cells.sizes[name][leads]).size >= FEWEST_STEEP for name in far)
+PHYSICAL_BONUS = 6.0
+"""Head start of a threshold in a recorded cause over one in a size, in the criterion's scale."""
+FEWEST_FREE = 5  # degrees of freedom that a break must leave: fewer, and it explains anything
+MOST_TRIED = 24  # breaks that are tried at the starts, after all were ranked
+MOST_FITTED = 4  # breaks whose exponents are searched
+ROUGH_STEP = 8 * LEAST_STEP  # of those that are compared; the chosen one is sought anew
+_LOG_JUMPS = tuple(math.log(f) for f in (0.33, 0.7, 1.2, 1.5, 2.2, 3.3))
 
 
 def choose(setting: Setting) -> Fitted:
@@ -182,24 +41,28 @@ def choose(setting: Setting) -> Fitted:
         return plain  # nothing richer could lead
     unlogged = near_terms(law)
     if unlogged and all(is_long(cells, name) for term in unlogged for name in term.names):
-        model = setting.model(lower=(*lower_terms(law), *unlogged))
-        beside = fit_priced(setting, model)
+        beside = fit_priced(setting, setting.model(lower=(*lower_terms(law), *unlogged)))
         if beside.score < plain.score - STRICT:
             plain = beside
-    breaks = jumps.best_breaks(setting, [plain.model.claimed, plain.found.best])
+    breaks = best_breaks(setting, [plain.model.claimed, plain.found.best])
     small = [one for one in breaks if _is_small(one)]
-    leading = [one for one in breaks if one.standing < plain.score - STRICT and one not in small]
+    large = [one for one in breaks if not _is_small(one)]
+    leading = [one for one in large if _standing(one) < plain.score - STRICT]
     rival = best_rival(setting, plain.score - STRICT)
-    if leading and (rival is None or rival[1] >= leading[0].standing - STRICT):
+    if leading and (rival is None or rival[1] >= _standing(leading[0]) - STRICT):
         one = leading[0]
-        price = _price(setting, one.model, one.solution.sse)
-        start = jumps.near(one.model, one.solution.theta, price)
-        return fit_model(setting, one.model, price, broken=one.found, start=start)
-    change = min((one.standing for one in small), default=math.inf)
+        price = price_of(setting, one.model, one.solution.sse)
+        start = _near(one.model, one.found.best, price)
+        return fit_model(setting, one.model, price, broken=one.broken, start=start)
+    change = min(map(_standing, small), default=math.inf)
     if rival is None or change <= rival[1] + STRICT:  # no other law explains as much
         return plain
-    model = setting.model(extra=rival[0])
-    return fit_priced(setting, model, rival[0])
+    return fit_priced(setting, setting.model(extra=rival[0]), rival[0])
+
+
+def fit_plain(setting: Setting) -> Fitted:
+    """The claimed law with free exponents."""
+    return fit_priced(setting, setting.model())
 
 
 def is_long(cells: Cells, name: str) -> bool:
@@ -208,5 +71,93 @@ def is_long(cells: Cells, name: str) -> bool:
     return math.log2(float(values.max() / values.min())) >= LONG
 
 
-def _is_small(one: jumps.Divided) -> bool:
+def _is_small(one: Fitted) -> bool:
     return 1 / SMALLEST_JUMP < one.factor < SMALLEST_JUMP
+
+
+def _standing(one: Fitted) -> float:
+    """The criterion, with the head start that a recorded cause has."""
+    return one.score if one.broken is None else one.score - _bonus(one.broken)
+
+
+def _bonus(one: Break) -> float:
+    return PHYSICAL_BONUS if one.physical else 0.0
+
+
+def best_breaks(setting: Setting, starts: Sequence[Floats]) -> list[Fitted]:
+    """The breaks that explain the cells best, the best first; none where none can be fitted.
+
+    `starts` are exponents to search from: the claimed ones and those fitted without a break.
+    All are ranked by what one more column explains; the first are fitted.
+    """
+    tried: list[tuple[float, Break, Model, Floats]] = []
+    for one, onset in _ranked(setting, starts):
+        if onset is None:
+            model = setting.model(later=one.rise)
+        else:
+            model = setting.model(onsets=((onset, one.rise),))
+        points = _with_jumps(model, starts)
+        values = model.values(points)
+        score = setting.criterion(float(values.min()), int(onset is None)) - _bonus(one)
+        tried.append((score, one, model, points[int(values.argmin())]))
+    tried.sort(key=lambda entry: entry[0])
+    sudden = [entry for entry in tried if entry[1].gradual is None]
+    gradual = [entry for entry in tried if entry[1].gradual is not None]
+    fitted = [
+        fit_model(setting, model, broken=one, start=_near(model, start, least_step=ROUGH_STEP))
+        for _, one, model, start in (*sudden[:MOST_FITTED], *gradual[:MOST_FITTED])
+    ]
+    return sorted((one for one in fitted if one.free >= FEWEST_FREE), key=_standing)
+
+
+def _ranked(setting: Setting, starts: Sequence[Floats]) -> list[tuple[Break, Monomial | None]]:
+    """The breaks, and the term that costs more beyond each (None for all), the likeliest first."""
+    breaks = candidates(setting.cells, setting.law) + spills(setting.cells, setting.law)
+    if not breaks:
+        return []
+    plain = setting.model()
+    rises = np.column_stack([one.rise for one in breaks])
+    scores: dict[tuple[int, Monomial | None], float] = {}
+    for theta in starts:
+        columns = plain.columns_at(theta)
+        basis = np.linalg.qr(columns / column_lengths(columns))[0]
+        left = plain.target - basis @ (basis.T @ plain.target)
+        # What the growing columns cost, without regard to signs: only for ranking.
+        costs = np.linalg.lstsq(columns, plain.target, rcond=None)[0]
+        dearer = columns[:, plain.overheads :]
+        all_of_it = dearer @ np.maximum(costs[plain.overheads :], 0.0)
+        for term, value in ((None, all_of_it), *zip(plain.lower, dearer.T, strict=False)):
+            more = rises * value[:, None]
+            more = more - basis @ (basis.T @ more)
+            gains = (left @ more) ** 2 / np.maximum((more**2).sum(axis=0), 1e-300)
+            for k, one in enumerate(breaks):
+                if one.gradual is None or term == one.dearer:
+                    rest = max(float(left @ left - gains[k]), 0.0)
+                    score = setting.criterion(rest, 0) - _bonus(one)
+                    scores[k, term] = min(score, scores.get((k, term), math.inf))
+    best = [(breaks[k], term) for k, term in sorted(scores, key=lambda key: scores[key])]
+    sudden = [entry for entry in best if entry[0].gradual is None]
+    gradual = [entry for entry in best if entry[0].gradual is not None]
+    return sudden[:MOST_TRIED] + gradual[: MOST_TRIED // 2]
+
+
+def _with_jumps(model: Model, starts: Sequence[Floats]) -> Floats:
+    """The starts, each with several factors where the model has one."""
+    if model.later is None:
+        return np.array(starts)
+    low = model.bounds(REACH)[0][-1]
+    return np.array(
+        [np.append(start, jump) for start in starts for jump in _LOG_JUMPS if jump >= low]
+    )
+
+
+def _near(
+    model: Model, start: Floats, price: float = 0.0, least_step: float = LEAST_STEP
+) -> Floats:
+    """The minimum next to a start."""
+    low, high = model.bounds(REACH)
+
+    def objective(thetas: Floats) -> Floats:
+        return model.values(thetas, price)
+
+    return descend(objective, start, np.full(start.size, 0.1), low, high, least_step)[0]

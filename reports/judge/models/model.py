@@ -15,9 +15,8 @@ of squares by that much, or it is left out.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypedDict
@@ -30,14 +29,15 @@ from reports.judge.models.non_negative import (
     FixedColumns,
     Mask,
     allowed_sets,
+    choices,
     column_lengths,
     least_squares,
     without_share,
 )
-from reports.judge.models.related_terms import lower_terms
-from reports.laws.monomials import Floats, Law, Monomial
+from reports.laws.monomials import Floats, Law, Monomial, lower_terms
 
 _MOST_KEPT = 32  # jumps whose columns are kept solved
+_HIGHEST = 300.0  # the logarithm of a column far from the claim, whose square is finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +59,6 @@ class Solution:
     def active(self) -> int:
         """How many coefficients are above zero."""
         return int((self.coefficients > 0).sum())
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeastShare:
-    """A leading term, by its number, and the share that it has at least where it weighs most."""
-
-    term: int
-    share: float
 
 
 class Columns(TypedDict, total=False):
@@ -105,7 +97,7 @@ class Model:
         self.leading = law.leading
         self.later = None if later is None else later.astype(np.float64)
         one = Monomial()
-        self.has_overhead = self.leading != (one,)
+        self.overheads = int(self.leading != (one,))  # columns, the first ones
         self.extra = (*extra, *(term for term, _ in onsets))
         self.lower = tuple(lower_terms(law) if lower is None else lower)
         self.claimed = np.array(
@@ -119,41 +111,26 @@ class Model:
         self._logs = np.column_stack(
             [np.log(sizes[name] / top) for name, top in zip(self.names, self._largest, strict=True)]
         )
-        self._log_parts = np.column_stack([_log_part(term, sizes) for term in self.leading])
-        self.terms = (*((one,) * self.has_overhead), *self.extra, *self.lower)
-        ones = np.ones_like(cells.cost)
-        values = [term.evaluate(sizes) * ones for term in self.terms]
+        scale = (cells.weights / cells.cost)[:, None]
+        logarithms = [term.logarithms.evaluate(sizes) for term in self.leading]
+        self._log_parts = scale * np.column_stack(logarithms)
+        self.terms = (*((one,) * self.overheads), *self.extra, *self.lower)
+        values = [term.evaluate(sizes) for term in self.terms]
         for k, (_, beyond) in enumerate(onsets, start=self.overheads + len(extra)):
             values[k] = values[k] * beyond
-        scale = (cells.weights / cells.cost)[:, None]
         self._base = scale * np.column_stack([np.empty((cells.cost.size, 0)), *values])
-        self._log_parts = scale * self._log_parts
-        self._target = cells.weights
-        shape = (self.overheads, len(self.extra), len(self.lower), len(self.leading))
-        self._sets, self._priced = allowed_sets(*shape)
+        self.target = cells.weights
+        first = len(self.terms) - len(self.lower)
+        self._sets = allowed_sets(first, len(self.lower), len(self.leading))
+        leads = choices(len(self.leading))
+        self.subsets = np.array([[*one, *lead] for one in self._sets for lead in leads])
+        self.priced = self.subsets[:, first : len(self.terms)].sum(axis=1)
         self._fixed_columns: dict[float, FixedColumns] = {}
-
-    @property
-    def overheads(self) -> int:
-        """How many columns, the first ones, are overhead: one, or none for a constant law."""
-        return int(self.has_overhead)
 
     @property
     def size(self) -> int:
         """The number of columns."""
         return len(self.terms) + len(self.leading)
-
-    @property
-    def subsets(self) -> tuple[Mask, Floats]:
-        """The sets of columns that are tried, a row each, and how many priced terms each has."""
-        leads = list(itertools.product((False, True), repeat=len(self.leading)))
-        rows = [np.concatenate([one, lead]) for one in self._sets for lead in leads]
-        return np.array(rows), np.repeat(self._priced, len(leads))
-
-    @property
-    def start(self) -> Floats:
-        """The claimed exponents, with no jump."""
-        return self.claimed if self.later is None else np.append(self.claimed, 0.0)
 
     def carriers(self, v: int) -> Mask:
         """The leading terms whose exponent of one size is the free one."""
@@ -175,10 +152,21 @@ class Model:
 
         `drop` leaves out one leading term, by its number.
         """
-        found = np.empty(len(thetas))
+        squares = self.squares(thetas) + price * self.priced
+        if drop is not None:
+            squares = squares[:, ~self.subsets[:, len(self.terms) + drop]]
+        return np.asarray(squares.min(axis=1))
+
+    def squares(self, thetas: Floats) -> Floats:
+        """The least sum of squares of each of the `subsets`, a row a θ; ∞ where it has none."""
+        found = np.empty((len(thetas), len(self.subsets)))
         for jump, rows in self._by_jump(thetas):
-            best = self._columns_with(jump).best(self._grown(thetas[rows]), price, without=drop)
-            found[rows] = best.values
+            if jump not in self._fixed_columns:
+                if len(self._fixed_columns) >= _MOST_KEPT:
+                    self._fixed_columns.clear()
+                fixed = self.columns(thetas[rows][:1])[0, :, : len(self.terms)]
+                self._fixed_columns[jump] = FixedColumns(fixed, self.target, self._sets)
+            found[rows] = self._fixed_columns[jump].squares(self._growing(thetas[rows]))
         return found
 
     def _by_jump(self, thetas: Floats) -> Iterator[tuple[float, npt.NDArray[np.intp] | slice]]:
@@ -190,79 +178,65 @@ class Model:
         for k, jump in enumerate(jumps.tolist()):
             yield jump, np.flatnonzero(which == k)
 
-    def _columns_with(self, jump: float) -> FixedColumns:
-        """The columns without exponents, with that jump."""
-        if jump not in self._fixed_columns:
-            if len(self._fixed_columns) >= _MOST_KEPT:
-                self._fixed_columns.clear()
-            self._fixed_columns[jump] = FixedColumns(
-                self._jumped(self._base, jump), self._target, self._sets, self._priced
-            )
-        return self._fixed_columns[jump]
-
-    def _jumped(self, columns: Floats, jump: float) -> Floats:
-        if self.later is None:
-            return columns
-        more = columns.copy()
-        more[:, self.overheads :] *= np.exp(jump * self.later)[:, None]
-        return more
-
     def value(self, theta: Floats, price: float = 0.0, drop: int | None = None) -> float:
         """`values` at one θ."""
         return float(self.values(theta[None], price, drop)[0])
 
     def solve(self, theta: Floats, price: float = 0.0) -> Solution:
         """The coefficients at these exponents."""
-        jump = 0.0 if self.later is None else float(theta[-1])
-        best = self._columns_with(jump).best(self._grown(theta[None]), price)
-        leads = [bool(best.changing[0] >> j & 1) for j in range(len(self.leading))]
-        kept = np.concatenate([self._sets[best.fixed[0]], leads])
+        best = int((self.squares(theta[None])[0] + price * self.priced).argmin())
+        kept = self.subsets[best]
         columns = self.columns_at(theta)
         norms = column_lengths(columns)
         coefficients = np.zeros(self.size)
         if kept.any():
-            found = np.linalg.lstsq((columns / norms)[:, kept], self._target, rcond=None)[0]
+            found = np.linalg.lstsq((columns / norms)[:, kept], self.target, rcond=None)[0]
             coefficients[kept] = np.maximum(found, 0.0) / norms[kept]
-        parts = columns * coefficients / self._target[:, None]
+        parts = columns * coefficients / self.target[:, None]
         fitted = parts.sum(axis=1)
-        sse = float(((fitted - 1.0) ** 2 * self._target**2).sum())
+        sse = float(((fitted - 1.0) ** 2 * self.target**2).sum())
         safe = np.where(fitted > 0, fitted, 1.0)
         return Solution(
             theta=theta,
             sse=sse,
-            priced=sse + price * float(self._priced[best.fixed[0]]),
-            coefficients=coefficients / self._leading_scale(theta),
+            priced=sse + price * float(self.priced[best]),
+            coefficients=coefficients / self.scales(theta[None])[0],
             shares=parts / safe[:, None],
             fitted=fitted,
         )
 
-    def squares_with(self, columns: Floats, share: LeastShare) -> float:
-        """The sum of squared residuals where a leading term has a share at least."""
-        column = columns[:, len(self.terms) + share.term]
-        return least_squares(columns, without_share(self._target, column, share.share))
+    def squares_with(self, theta: Floats, leading: int, share: float) -> float:
+        """The least sum of squares where a leading term has that share of some cell at least."""
+        columns = self.columns_at(theta)
+        rest = without_share(self.target, columns[:, len(self.terms) + leading], share)
+        return least_squares(columns, rest)
 
     def columns_at(self, theta: Floats) -> Floats:
-        """The columns, relative to the measured cost and weighted, at these exponents."""
-        jump = 0.0 if self.later is None else float(theta[-1])
-        return np.hstack([self._jumped(self._base, jump), self._grown(theta[None])[0]])
+        """`columns` at one θ."""
+        return np.asarray(self.columns(theta[None])[0])
 
-    @property
-    def target(self) -> Floats:
-        """What the columns are to add up to."""
-        return self._target
+    def columns(self, thetas: Floats) -> Floats:
+        """The columns, relative to the measured cost and weighted, at each θ: (θ, cells, columns).
+
+        Leading terms are 1 at the largest sizes, as `scales` says.
+        """
+        base = np.repeat(self._base[None], len(thetas), axis=0)
+        if self.later is not None:
+            base[..., self.overheads :] *= np.exp(thetas[:, -1, None] * self.later)[..., None]
+        return np.concatenate([base, self._growing(thetas)], axis=2)
+
+    def _growing(self, thetas: Floats) -> Floats:
+        """The leading terms' columns at each θ; the others are the same at many."""
+        logs = np.matmul(self._logs, self.exponents(thetas).transpose(0, 2, 1))
+        growing = np.exp(np.minimum(logs, _HIGHEST, out=logs), out=logs)
+        growing *= self._log_parts
+        if self.later is not None:
+            growing *= np.exp(thetas[:, -1, None] * self.later)[..., None]
+        return np.asarray(growing)
 
     def described(self, theta: Floats) -> list[Monomial]:
         """What each column is; exponents are as given, to four decimals."""
         return [*self.terms, *(self._at(term, j, theta) for j, term in enumerate(self.leading))]
-
-    def evaluate(self, solution: Solution, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
-        """Each column's cost at other sizes, beyond the threshold if there is one: (…, columns)."""
-        factor = 1.0 if self.later is None else math.exp(float(solution.theta[-1]))
-        parts = []
-        for k, term in enumerate(self.described(solution.theta)):
-            value = term.evaluate(sizes) * solution.coefficients[k]
-            parts.append(value * (1.0 if k < self.overheads else factor))
-        return np.stack(np.broadcast_arrays(*parts), axis=-1)
 
     def _at(self, term: Monomial, j: int, theta: Floats) -> Monomial:
         for v, name in enumerate(self.names):
@@ -271,24 +245,11 @@ class Model:
                 term = term.with_power(name, power)
         return term
 
-    def _exponents(self, thetas: Floats) -> Floats:
+    def exponents(self, thetas: Floats) -> Floats:
+        """The powers of the leading terms at each θ: (θ, leading terms, sizes)."""
         return np.asarray(thetas[:, None, : len(self.names)] * self._free + self._held)
 
-    def _grown(self, thetas: Floats) -> Floats:
-        """The leading terms' weighted relative columns at each θ: (θ, cells, leading terms)."""
-        psi = np.exp(np.matmul(self._logs, self._exponents(thetas).transpose(0, 2, 1)))
-        psi *= self._log_parts
-        if self.later is not None:
-            psi *= np.exp(thetas[:, -1, None] * self.later)[:, :, None]
-        return np.asarray(psi)
-
-    def _leading_scale(self, theta: Floats) -> Floats:
-        """The largest sizes to the powers: psi is scaled to 1 there, and coefficients are not."""
-        scale = np.exp(self._exponents(theta[None])[0] @ np.log(self._largest))
-        return np.concatenate([np.ones(len(self.terms)), scale])
-
-
-def _log_part(term: Monomial, sizes: Mapping[str, Floats]) -> Floats:
-    logs = Monomial.of({}, {f.name: f.log_power for f in term.factors})
-    first = next(iter(sizes.values()))
-    return logs.evaluate(sizes) * np.ones_like(first)
+    def scales(self, thetas: Floats) -> Floats:
+        """What the columns' units are at each θ: the powers of the largest sizes, or 1."""
+        leading = np.exp(self.exponents(thetas) @ np.log(self._largest))
+        return np.hstack([np.ones((len(thetas), len(self.terms))), leading])

@@ -11,15 +11,9 @@ import numpy as np
 
 from reports.judge.models.error_scale import STRICT, Setting
 from reports.judge.models.non_negative import Mask
-from reports.judge.models.related_terms import outgrowing
-from reports.laws.monomials import Monomial
+from reports.laws.monomials import Monomial, outgrowing
 
 LIKELIEST = 4  # terms: one of them is among the two that may be there
-
-
-def rivals(setting: Setting) -> list[Monomial]:
-    """Terms that outgrow the claim in some size, by one whole power, or up to the square."""
-    return outgrowing(setting.law, setting.names)
 
 
 def shows_beyond(setting: Setting, term: Monomial) -> bool:
@@ -75,9 +69,10 @@ def best_rival(setting: Setting, limit: float) -> tuple[tuple[Monomial, ...], fl
     One of them, or two where the second is worth as much as any other richer explanation; None if
     no criterion is below the limit.
     """
-    singles = _beside(setting, [(term,) for term in rivals(setting)])
+    rivals = outgrowing(setting.law, setting.names)
+    singles = _beside(setting, [(term,) for term in rivals])
     likely = {term for (term,), _ in singles[:LIKELIEST]}
-    two = combinations(rivals(setting), 2)
+    two = combinations(rivals, 2)
     pairs = _beside(setting, (pair for pair in two if not likely.isdisjoint(pair)))
     beyond = cache(lambda term: shows_beyond(setting, term))
     single, pair = (

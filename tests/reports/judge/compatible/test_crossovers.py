@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -169,6 +170,6 @@ def test_beyond_a_jump_only_the_last_regime_counts(sweep: Sweep) -> None:
 def test_it_is_json(sweep: Sweep) -> None:
     table = sweep([(4.0, "n^2*d"), (8.0, "n*d^2"), (1e8, "1")], cells=CELLS, overhead=0)
     for one in found(table, "n^2*d + n*d^2").values():
-        document = json.loads(json.dumps(one.to_dict(), allow_nan=False))
+        document = json.loads(json.dumps(asdict(one), allow_nan=False))
         assert document["size"] in ("n", "d")
         assert document["text"] == one.text

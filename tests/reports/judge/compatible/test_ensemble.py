@@ -9,7 +9,8 @@ import pytest
 from reports.cells.cells import cells_of
 from reports.judge.compatible.ensemble import Ensemble, draw
 from reports.judge.models.error_scale import Setting
-from reports.judge.models.explanations import Fitted, choose, fit_plain
+from reports.judge.models.explanations import choose, fit_plain
+from reports.judge.models.fitted import Fitted
 from reports.laws.grammar import parse
 from tests.calibration.scenarios import GRIDS, THREE_VARIABLES, Disturbance, Truth
 from tests.calibration.simulate import COLUMNS, simulate
@@ -76,12 +77,12 @@ def test_coefficients_spread_as_least_squares_says(sweep: Sweep) -> None:
     assert spread == pytest.approx(ensemble.error / np.sqrt(len(setting.cells)), rel=0.15)
 
 
-def test_shares_are_parts_of_the_whole_cost(sweep: Sweep) -> None:
+def test_the_parts_of_all_terms_add_up_to_the_cost(sweep: Sweep) -> None:
     ensemble = ensemble_of(sweep([(1.0, "n^2*d"), (90.0, "n*d")]), "n^2*d")
     sizes = {"n": np.array([[131.0], [8191.0]]), "d": np.array([61.0, 509.0, 1021.0])}
-    shares = ensemble.shares(sizes)
-    assert shares.shape == (400, 2, 3, len(ensemble.terms))
-    np.testing.assert_allclose(shares.sum(axis=-1), 1)
+    parts = ensemble.parts(sizes)
+    assert parts.shape == (400, 2, 3, len(ensemble.terms))
+    np.testing.assert_allclose(parts.sum(axis=-1), ensemble.costs(sizes))
     assert ensemble.costs({"n": 131.0, "d": 61.0}) == pytest.approx(ensemble.costs(sizes)[:, 0, 0])
 
 

@@ -8,8 +8,8 @@ import pytest
 from reports.cells.cells import Cells
 from reports.cells.scatter import Scatter
 from reports.judge.models.error_scale import Setting
-from reports.judge.models.model import LeastShare, Model
-from reports.judge.saving import LARGEST_FACTOR, one_jump_reaches
+from reports.judge.models.model import Model
+from reports.judge.refutation import LARGEST_FACTOR, one_jump_reaches
 from reports.laws.grammar import parse
 from reports.laws.monomials import Floats
 
@@ -34,7 +34,7 @@ def setting_of(cost: Floats, claim: str = "n", n: Floats = DOUBLING) -> Setting:
 
 
 def reaches(
-    setting: Setting, rms: float, *, fewest: int = 1, share: LeastShare | None = None
+    setting: Setting, rms: float, *, fewest: int = 1, share: tuple[int, float] | None = None
 ) -> bool:
     """Whether the claim with a jump is off by less than `rms` in a typical cell."""
     model = Model(setting.cells, setting.law, names=setting.names)
@@ -137,5 +137,5 @@ def test_a_term_held_at_a_share_that_it_has_not_needs_a_jump_that_is_not_there()
     there = setting_of(n * 5 + 1e-3 * n**2, "n^2")
     absent = setting_of(n * ones, "n^2")
 
-    assert reaches(there, 0.05, share=LeastShare(term=0, share=0.76))
-    assert not reaches(absent, 0.01, share=LeastShare(term=0, share=0.5))
+    assert reaches(there, 0.05, share=(0, 0.76))
+    assert not reaches(absent, 0.01, share=(0, 0.5))
