@@ -117,7 +117,8 @@ def _ranked(setting: Setting, starts: Sequence[Floats]) -> list[tuple[Break, Mon
         return []
     plain = setting.model()
     rises = np.column_stack([one.rise for one in breaks])
-    scores: dict[tuple[int, Monomial | None], float] = {}
+    terms = (None, *plain.lower)
+    scores: dict[tuple[int, int], float] = {}
     for theta in starts:
         columns = plain.columns_at(theta)
         basis = np.linalg.qr(columns / column_lengths(columns))[0]
@@ -126,16 +127,16 @@ def _ranked(setting: Setting, starts: Sequence[Floats]) -> list[tuple[Break, Mon
         costs = np.linalg.lstsq(columns, plain.target, rcond=None)[0]
         dearer = columns[:, plain.overheads :]
         all_of_it = dearer @ np.maximum(costs[plain.overheads :], 0.0)
-        for term, value in ((None, all_of_it), *zip(plain.lower, dearer.T, strict=False)):
+        for place, value in enumerate([all_of_it, *dearer.T[: len(plain.lower)]]):
             more = rises * value[:, None]
             more = more - basis @ (basis.T @ more)
             gains = (left @ more) ** 2 / np.maximum((more**2).sum(axis=0), 1e-300)
             for k, one in enumerate(breaks):
-                if one.gradual is None or term == one.dearer:
+                if one.gradual is None or terms[place] == one.dearer:
                     rest = max(float(left @ left - gains[k]), 0.0)
                     score = setting.criterion(rest, 0) - _bonus(one)
-                    scores[k, term] = min(score, scores.get((k, term), math.inf))
-    best = [(breaks[k], term) for k, term in sorted(scores, key=lambda key: scores[key])]
+                    scores[k, place] = min(score, scores.get((k, place), math.inf))
+    best = [(breaks[k], terms[place]) for k, place in sorted(scores, key=lambda key: scores[key])]
     sudden = [entry for entry in best if entry[0].gradual is None]
     gradual = [entry for entry in best if entry[0].gradual is not None]
     return sudden[:MOST_TRIED] + gradual[: MOST_TRIED // 2]

@@ -29,9 +29,9 @@ from reports.judge.models.non_negative import (
     FixedColumns,
     Mask,
     allowed_sets,
-    choices,
     column_lengths,
     least_squares,
+    with_choices,
     without_share,
 )
 from reports.laws.monomials import Floats, Law, Monomial, lower_terms
@@ -122,8 +122,7 @@ class Model:
         self.target = cells.weights
         first = len(self.terms) - len(self.lower)
         self._sets = allowed_sets(first, len(self.lower), len(self.leading))
-        leads = choices(len(self.leading))
-        self.subsets = np.array([[*one, *lead] for one in self._sets for lead in leads])
+        self.subsets = with_choices(first, len(self.lower), len(self.leading))
         self.priced = self.subsets[:, first : len(self.terms)].sum(axis=1)
         self._fixed_columns: dict[float, FixedColumns] = {}
 

@@ -61,26 +61,35 @@ class FixedColumns:
         own = np.matmul(changing.transpose(0, 2, 1), changing)
         bent = own[:, None] - np.matmul(shared.transpose(0, 2, 1)[:, None], along)
         left = (self._target @ changing)[:, None] - np.matmul(self._alone, shared)
-        found = []
-        for choice in choices(changing.shape[2]):
-            places = np.flatnonzero(choice)
-            coefficients, gain = _solved(bent, left, places)
-            rest = self._alone - np.matmul(along[..., places], coefficients[..., None])[..., 0]
-            fits = (coefficients >= _LEAST).all(axis=2) & (rest >= _LEAST).all(axis=2)
-            found.append(np.where(fits, np.maximum(self._left - gain, 0.0), np.inf))
+        fits = (self._alone >= _LEAST).all(axis=1)
+        found = [np.broadcast_to(self._squares(fits, 0.0), (len(changing), fits.size))]
+        for choice in choices(changing.shape[2])[1:]:
+            least, gain, moved = _solved(bent, left, along, np.flatnonzero(choice))
+            fits = (least >= _LEAST) & (self._alone - moved >= _LEAST).all(axis=2)
+            found.append(self._squares(fits, gain))
         return np.stack(found, axis=-1).reshape(len(changing), -1)
 
+    def _squares(self, fits: Mask, gain: Floats | float) -> Floats:
+        return np.where(fits, np.maximum(self._left - gain, 0.0), np.inf)
 
-def _solved(bent: Floats, left: Floats, places: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """The coefficients of some changing columns, and what they explain; NaN where they cannot."""
-    block, wanted = bent[:, :, places[:, None], places], left[:, :, places]
+
+def _solved(
+    bent: Floats, left: Floats, along: Floats, places: npt.NDArray[np.intp]
+) -> tuple[Floats, Floats, Floats]:
+    """Changing columns: their least coefficient, what they explain and what they take from others.
+
+    NaN where they cannot be told from others.
+    """
     if places.size == 1:
+        (k,) = places
+        square, wanted = bent[..., k, k], left[..., k]
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.where(block[..., 0] > _INDEPENDENT, wanted / block[..., 0], np.nan)
-    else:
-        block = block + np.eye(places.size) * _INDEPENDENT
-        found = np.linalg.solve(block, wanted[..., None])[..., 0]
-    return np.asarray(found), np.asarray((found * wanted).sum(axis=2))
+            found = np.where(square > _INDEPENDENT, wanted / square, np.nan)
+        return found, found * wanted, along[..., k] * found[..., None]
+    block, wanted = bent[:, :, places[:, None], places], left[:, :, places]
+    found = np.linalg.solve(block + np.eye(places.size) * _INDEPENDENT, wanted[..., None])
+    moved = np.matmul(along[..., places], found)[..., 0]
+    return found.min(axis=(2, 3)), (found[..., 0] * wanted).sum(axis=2), moved
 
 
 @cache
@@ -131,3 +140,10 @@ def allowed_sets(first: int, lower: int, leading: int) -> Mask:
         picks += more
     rows = [(*flags, *np.isin(range(lower), pick)) for pick in picks for flags in choices(first)]
     return np.array(rows, dtype=np.bool_).reshape(len(rows), first + lower)
+
+
+@cache
+def with_choices(first: int, lower: int, leading: int) -> Mask:
+    """The `allowed_sets`, each with every choice of so many leading terms."""
+    sets = allowed_sets(first, lower, leading)
+    return np.array([[*one, *lead] for one in sets for lead in choices(leading)])
