@@ -61,8 +61,8 @@ class FixedColumns:
         own = np.matmul(changing.transpose(0, 2, 1), changing)
         bent = own[:, None] - np.matmul(shared.transpose(0, 2, 1)[:, None], along)
         left = (self._target @ changing)[:, None] - np.matmul(self._alone, shared)
-        fits = (self._alone >= _LEAST).all(axis=1)
-        found = [np.broadcast_to(self._squares(fits, 0.0), (len(changing), fits.size))]
+        alone = self._squares(np.asarray((self._alone >= _LEAST).all(axis=1)), 0.0)
+        found = [np.broadcast_to(alone, (len(changing), alone.size))]
         for choice in choices(changing.shape[2])[1:]:
             least, gain, moved = _solved(bent, left, along, np.flatnonzero(choice))
             fits = (least >= _LEAST) & (self._alone - moved >= _LEAST).all(axis=2)
