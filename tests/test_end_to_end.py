@@ -16,7 +16,7 @@ import pytest
 
 from bench.records import RECORDS_FILE, read_run
 from bench.sweep.journal import PART_FILE
-from tests.planted_sweep import FEW_CHECKS
+from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2
@@ -50,7 +50,7 @@ KERNEL = """
 """
 
 
-ATTNSCALE = f"from attnscale.__main__ import main{textwrap.dedent(FEW_CHECKS)}main()"
+ATTNSCALE = f"from attnscale.__main__ import main{textwrap.dedent(FEW_CHECKS + NO_CEILINGS)}main()"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
+from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS, PlantedSweep, sweep_planted
 
 ROUNDS = 3
 CELLS = 3
@@ -22,12 +22,10 @@ PLAN = f"""
     d_models = [11]
     head_dim = 11
 """
-# Imports are given up soon, and the machine's own rates left out, to save time.
+# Imports are given up soon, to save time.
 SETTINGS = """
     from bench.process import supervisor
-    from bench.sweep import preparations
     supervisor.IMPORT_LIMIT_S = 6.0
-    preparations.Preparations.ceilings = lambda *_: {}
 """
 KERNELS = {
     "endless": """
@@ -88,7 +86,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedSweep:
         plan=PLAN,
         files={f"{name}.py": BEGINNING + textwrap.dedent(text) for name, text in KERNELS.items()},
         specs=[f"{name}={name}.py:kernel" for name in KERNELS],
-        settings=FEW_CHECKS + SETTINGS,
+        settings=FEW_CHECKS + NO_CEILINGS + SETTINGS,
     )
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from bench.records import Record
-from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
+from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS, PlantedSweep, sweep_planted
 
 ROUNDS = 2
 SEQ_LENS, HEADS = (6, 9, 12), (1, 2)
@@ -28,13 +28,12 @@ PLAN = """
     head_dim = 11
 """
 
-# Hangs are cut short, and the machine's own rates left out, to save time.
+# Hangs are cut short, to save time.
 SETTINGS = """
     from bench.checks.run_in_worker import Checker
     from bench.sweep import preparations, turns
     turns.SHORTEST_LIMIT_S, turns.PATIENCE, preparations.COUNTING_LIMIT_S = 20.0, 0.0, 20.0
     Checker.__init__.__kwdefaults__["case_limit_s"] = 2.0
-    preparations.Preparations.ceilings = lambda *_: {}
 """
 
 KERNELS = '''
@@ -208,7 +207,7 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         plan=PLAN,
         files={"planted_kernels.py": KERNELS},
         specs=[f"planted_kernels.py:{name}" for name in expected],
-        settings=FEW_CHECKS * (request.param is FEW) + SETTINGS,
+        settings=FEW_CHECKS * (request.param is FEW) + NO_CEILINGS + SETTINGS,
     )
     return Planted(expected, sweep)
 

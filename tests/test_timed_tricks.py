@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.planted_sweep import FEW_CHECKS, PlantedSweep, sweep_planted
+from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS, PlantedSweep, sweep_planted
 
 PLAN = """
     time_budget_s = 150
@@ -207,7 +207,7 @@ def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         plan=PLAN.format(turn_s=1 if request.param is FEW else 3),
         files={"tricks.py": TRICKS},
         specs=[f"tricks.py:{name}" for name in request.param],
-        settings=FEW_CHECKS * (request.param is FEW) + SETTINGS,
+        settings=(FEW_CHECKS + NO_CEILINGS) * (request.param is FEW) + SETTINGS,
     )
     assert sweep.code == 1, sweep.stderr
     return Swept({name: WRONG[name] for name in request.param}, sweep)

@@ -71,11 +71,12 @@ def _watched() -> dict[type | ModuleType, list[str]]:
 
 
 def _functions_in(owner: type | ModuleType) -> list[str]:
+    # The operators of a class are functions too: `@` is `__matmul__`.
     return [
         name
         for name, value in vars(owner).items()
         if callable(value) and not isinstance(value, type)
-        if not name.startswith("__") and name != WRAPPED_LATER
+        if name != WRAPPED_LATER and (isinstance(owner, type) or not name.startswith("__"))
     ]
 
 

@@ -230,6 +230,16 @@ def test_global_state_left_changed_is_named_and_put_back(name):
     assert torch.equal(torch.get_rng_state(), drawn)
 
 
+@pytest.mark.parametrize("name", ["__matmul__", "__getitem__", "softmax"])
+def test_a_replaced_operator_or_method_of_tensors_is_seen_and_put_back(name):
+    original = getattr(torch.Tensor, name)
+
+    results = judged(leaving(lambda: setattr(torch.Tensor, name, lambda *_: None)), "plain")
+
+    assert "global_state" in {one.check for one in results if one.bad}
+    assert getattr(torch.Tensor, name) is original
+
+
 def test_a_seed_left_set_is_seen_even_by_a_caller_who_has_set_the_same_one():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
