@@ -12,7 +12,6 @@ the host wait, that is always done. `implementations.block_passes` has the passe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,66 +19,68 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from implementations.block_passes import Forward, Plan, backward
-from implementations.blocks import Masking, cut, refuse_mask_gradient, working_dtype
-from implementations.interface import AttentionFunction
-from implementations.masking import check_arguments, expand_mask, refuse_dropout, resolve_scale
+from implementations.blocks import (
+    Masking,
+    cut,
+    refuse_mask_gradient,
+    working_dtype,
+)
+from implementations.masking import (
+    check_arguments,
+    expand_mask,
+    refuse_dropout,
+    resolve_scale,
+)
 
 NAME = "a core that recomputes its blocks"
 # With so many scores the calls from Python take as long as the passes that blocks save.
 SHORT = 2**18
 
 
-def blockwise_core(blocks: Callable[[bool], tuple[int, int | None]]) -> AttentionFunction:
-    """A core by blocks of the sizes that `blocks(is_causal)` gives.
+def attend_blockwise(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+    fewest_rows: int,
+    keys_per_block: int | None,
+) -> Tensor:
+    """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
-    These are the rows that a tile has at least, even where caches hold fewer, and the keys of a
-    block, all of them for None.
+    A tile has as many rows as caches hold, and `fewest_rows` at least; a block has
+    `keys_per_block` keys, or all of them for None.
+
+    Raises:
+        ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
+        UnsupportedCaseError: a mask that requires gradients.
+
     """
-
-    def core(
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        *,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-    ) -> Tensor:
-        """Equal to `scaled_dot_product_attention`: (..., query_len, value_dim).
-
-        Raises:
-            ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
-            UnsupportedCaseError: a mask that requires gradients.
-
-        """
-        check_arguments(query, key, value, attn_mask, is_causal)
-        refuse_dropout(NAME, dropout_p)
-        refuse_mask_gradient(NAME, attn_mask)
-        factor = resolve_scale(query, scale)
-        scores = query.shape[:-1].numel() * key.shape[-2]
-        if attn_mask is None and not is_causal and scores <= SHORT:
-            return _at_once(query, key, value, factor)
-        mask = expand_mask(attn_mask, query, key)
-        tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
-        masking = Masking(
-            attn_mask=None if mask is None else _with_heads(mask.detach()), is_causal=is_causal
-        )
-        most = masking.most_keys(query.shape[-2], key.shape[-2])
-        fewest_rows, keys = blocks(is_causal)
-        plan = Plan(
-            masking=masking,
-            scale=factor,
-            cut=cut(tensors[0], keys=min(most, keys or most), fewest_rows=fewest_rows),
-            whole=most <= (keys or most),
-        )
-        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-            output: Tensor = _Blockwise.apply(*tensors, plan)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
-        else:
-            output = Forward(*tensors, plan).run(None)
-        return output.reshape(*query.shape[:-1], value.shape[-1])
-
-    return core
+    check_arguments(query, key, value, attn_mask, is_causal)
+    refuse_dropout(NAME, dropout_p)
+    refuse_mask_gradient(NAME, attn_mask)
+    if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
+        return _at_once(query, key, value, resolve_scale(query, scale))
+    mask = expand_mask(attn_mask, query, key)
+    tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
+    masking = Masking(
+        attn_mask=None if mask is None else _with_heads(mask.detach()), is_causal=is_causal
+    )
+    most = masking.most_keys(query.shape[-2], key.shape[-2])
+    plan = Plan(
+        masking=masking,
+        scale=resolve_scale(query, scale),
+        cut=cut(tensors[0], keys=min(most, keys_per_block or most), fewest_rows=fewest_rows),
+        whole=most <= (keys_per_block or most),
+    )
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        output: Tensor = _Blockwise.apply(*tensors, plan)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+    else:
+        output = Forward(*tensors, plan).run(None)
+    return output.reshape(*query.shape[:-1], value.shape[-1])
 
 
 def _at_once(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:

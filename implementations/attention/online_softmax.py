@@ -8,20 +8,45 @@ the sums of the weights, and of their products with the values, go on from block
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from implementations.attention._compiled import compiled
-from implementations.blockwise import blockwise_core
+from implementations.blockwise import attend_blockwise
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 
 # Long enough that the product with the values is as fast as a BLAS can be.
 KEYS_PER_BLOCK = 512
 
 
-def _blocks(is_causal: bool) -> tuple[int, int | None]:
-    # Under the causal mask half of the last block of each row is computed in vain.
-    return 1, KEYS_PER_BLOCK // 2 if is_causal else KEYS_PER_BLOCK
+def online_softmax(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
+    Raises:
+        ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
+        UnsupportedCaseError: a mask that requires gradients.
 
-online_softmax = blockwise_core(_blocks)
+    """
+    return attend_blockwise(
+        query,
+        key,
+        value,
+        attn_mask=attn_mask,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
+        fewest_rows=1,
+        # Under the causal mask half of the last block of each row is computed in vain.
+        keys_per_block=KEYS_PER_BLOCK // 2 if is_causal else KEYS_PER_BLOCK,
+    )
 
 
 IMPLEMENTATION = Implementation(

@@ -8,20 +8,44 @@ workspace is O(n). The backward pass computes the weights of a block again inste
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from implementations.attention._compiled import compiled
-from implementations.blockwise import blockwise_core
+from implementations.blockwise import attend_blockwise
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 
 # With fewer a BLAS does not reach its full rate, even where their scores fit no cache.
 ROWS_PER_THREAD = 256
 
 
-def _blocks(is_causal: bool) -> tuple[int, int | None]:
-    return ROWS_PER_THREAD * torch.get_num_threads(), None
+def query_chunked(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
+    Raises:
+        ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
+        UnsupportedCaseError: a mask that requires gradients.
 
-query_chunked = blockwise_core(_blocks)
+    """
+    return attend_blockwise(
+        query,
+        key,
+        value,
+        attn_mask=attn_mask,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
+        fewest_rows=ROWS_PER_THREAD * torch.get_num_threads(),
+        keys_per_block=None,
+    )
 
 
 IMPLEMENTATION = Implementation(
