@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as t_distribution
+from scipy.special import stdtrit
 
 from reports.cells.case_columns import SIZE_COLUMNS
 from reports.cells.cells import Cells
@@ -52,7 +52,7 @@ def steps_of(
 
     Values without a cell in common with the next one are left out.
     """
-    quantile = float(t_distribution.ppf((1 + confidence) / 2, max(free, 1)))
+    quantile = float(stdtrit(max(free, 1), (1 + confidence) / 2))
     sizes, logs = pd.DataFrame(dict(cells.sizes)), pd.Series(np.log(cells.cost))
     found = []
     for name in names:
@@ -137,4 +137,4 @@ def _half_width(deviations: Sequence[float], rows: Sequence[int]) -> float:
     if total == 0:
         return 0.0
     free = total**2 / float((variances**2 / (count - 1)).sum())
-    return float(t_distribution.ppf((1 + _CONFIDENCE) / 2, free)) * math.sqrt(total)
+    return float(stdtrit(free, (1 + _CONFIDENCE) / 2)) * math.sqrt(total)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from reports.cells.scatter import Numbers, means
 from reports.laws.monomials import Floats
@@ -185,5 +185,5 @@ def _effects(logs: Floats, cell: Numbers, codes: Numbers) -> tuple[Floats, bool]
     if total <= 0 or free < 1:
         return effects - effects.mean(), False
     ratio = (total - left) / (effects.size - 1) / max(left / free, 1e-12)
-    sure = f_distribution.sf(ratio, effects.size - 1, free) < _LEVEL
+    sure = fdtrc(effects.size - 1, free, max(ratio, 0.0)) < _LEVEL
     return effects - effects.mean(), bool(sure and total - left > _EXPLAINED * total)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import f as f_distribution
+from scipy.special import fdtri
 
 from reports.cells.cells import Cells
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, Setting
@@ -163,7 +163,7 @@ def outgrown(setting: Setting, chosen: Fitted) -> bool:
             solution = model.solve(theta, chosen.price)
             free = max(len(setting.cells) - solution.active, 1)
             # One of many is tried, so the level is shared among them (Bonferroni).
-            quantile = float(f_distribution.isf(OUTGROWN_LEVEL / len(tried), 1, free))
+            quantile = float(fdtri(1, free, 1 - OUTGROWN_LEVEL / len(tried)))
             gain = chosen.found.value - solution.priced
             share = float(solution.shares[:, model.overheads].max())
             if share >= VISIBLE_SHARE and gain > quantile * setting.error(solution.sse, free) ** 2:

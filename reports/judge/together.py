@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from scipy.stats import f as f_distribution
-from scipy.stats import t as t_distribution
+from scipy.special import fdtrc, stdtrit
 
 from reports.judge.findings import PRESENT_SHARE, VISIBLE_SHARE, long_enough, within
 from reports.judge.models.error_scale import REACH, Setting
@@ -205,9 +204,9 @@ class _Pooled:
         left = max(self.free - more, 1)
         error = max(apart / left, self._least**2)
         ratio = (first.value - apart) / max(more, 1) / error
-        self.is_shared = bool(f_distribution.sf(ratio, max(more, 1), left) > LEVEL)
+        self.is_shared = bool(fdtrc(max(more, 1), left, max(ratio, 0.0)) > LEVEL)
         chance = (1 + settings[0].confidence) / 2
-        self._quantile = float(t_distribution.ppf(chance, max(self.free, 1)))
+        self._quantile = float(stdtrit(max(self.free, 1), chance))
         self._error = math.sqrt(max(first.value / max(self.free, 1), self._least**2))
         self._price = PRICE * self._error**2
         self._found = search(self._values, low, high, first.best)

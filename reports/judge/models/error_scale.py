@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Unpack
 
-from scipy.stats import f as f_distribution
-from scipy.stats import t as t_distribution
+from scipy.special import fdtri, stdtrit
 
 from reports.cells.cells import Cells
 from reports.judge.models.intervals import search
@@ -78,12 +77,12 @@ class Setting:
 
     def threshold(self, sse: float, free: int) -> float:
         """The sum of squares that bounds the confidence interval of one parameter."""
-        quantile = float(t_distribution.ppf((1 + self.confidence) / 2, max(free, 1)))
+        quantile = float(stdtrit(max(free, 1), (1 + self.confidence) / 2))
         return sse + (self.error(sse, free) * quantile) ** 2
 
     def margin(self, sse: float, free: int, parameters: int) -> float:
         """By how much parameters that are not there lower the sum of squares, at most."""
-        quantile = float(f_distribution.ppf(self.confidence, parameters, max(free, 1)))
+        quantile = float(fdtri(parameters, max(free, 1), self.confidence))
         return self.error(sse, free) ** 2 * parameters * quantile
 
     def criterion(self, sse: float, parameters: int) -> float:

@@ -18,10 +18,13 @@ def run_python(code: str) -> str:
 @pytest.mark.parametrize(
     "module", ["reports.figures", "reports.page.page", "reports.verdicts.table"]
 )
-def test_importing_reports_loads_neither_torch_nor_pyplot_nor_implementations(module: str) -> None:
+def test_importing_reports_loads_no_torch_no_pyplot_no_scipy_stats_and_no_implementations(
+    module: str,
+) -> None:
     code = (
         f"import sys, {module}; "
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'implementations') "
-        "or m == 'matplotlib.pyplot' or (m.startswith('bench.') and m != 'bench.records')])"
+        "or m in ('matplotlib.pyplot', 'scipy.stats') "
+        "or (m.startswith('bench.') and m != 'bench.records')])"
     )
     assert run_python(code) == "[]"
