@@ -23,6 +23,8 @@ from torch.utils._device import DeviceContext
 UNLIKELY_SEED = 8_191_131_071
 # Torch itself wraps it when its compiler is first imported.
 WRAPPED_LATER = "manual_seed"
+# Who prints tensors prettily replaces these, and no number changes.
+SHOWING = ("__repr__", "__str__", "__format__", "__dir__")
 # Modules of ours that compute references, compare, or read the clock.
 JUDGING = (
     "bench.checks",
@@ -72,11 +74,12 @@ def _watched() -> dict[type | ModuleType, list[str]]:
 
 def _functions_in(owner: type | ModuleType) -> list[str]:
     # The operators of a class are functions too: `@` is `__matmul__`.
+    skipped = (WRAPPED_LATER, *SHOWING)
     return [
         name
         for name, value in vars(owner).items()
         if callable(value) and not isinstance(value, type)
-        if name != WRAPPED_LATER and (isinstance(owner, type) or not name.startswith("__"))
+        if name not in skipped and (isinstance(owner, type) or not name.startswith("__"))
     ]
 
 

@@ -173,7 +173,9 @@ def cells_of(
     if 2 * (~quiet).sum() < quiet.size:
         weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
     beside = {column: "median" for column in COVARIATES if column in rows and column != value}
-    covariates = values_of_cells(rows, number, beside).dropna(axis="columns", how="all")
+    # What is read once a cell may stand with a reading whose time was set aside.
+    anywhere = values_of_cells(rows, number, beside)
+    covariates = values_of_cells(rows[chosen], number[chosen], beside).fillna(anywhere)
     return Cells(
         sizes={name: medians[name].to_numpy(dtype=np.float64) for name in sizes},
         cost=np.minimum.reduceat(cost, np.unique(cell, return_index=True)[1])
@@ -185,7 +187,10 @@ def cells_of(
             np.log(cost), cell, _codes(rows.iloc[used], "round"), _codes(rows.iloc[used], "worker")
         ),
         aside=all_of - visits,
-        covariates={str(c): v.to_numpy(dtype=np.float64) for c, v in covariates.items()},
+        covariates={
+            str(c): v.to_numpy(dtype=np.float64)
+            for c, v in covariates.dropna(axis="columns", how="all").items()
+        },
         noisy=float(disturbed.mean()) if disturbed.size else 0.0,
         censored=_censored(frame, list(sizes.values())),
         unmeasured=len(frame) - len(measured),

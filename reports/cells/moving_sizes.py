@@ -51,14 +51,14 @@ def moving_sizes(
     first = np.unique(cell, return_index=True)[1]
     ladders = {size: _steps(rows[known].iloc[first], size) for size in known}
     found = []
-    for column in map(str, rows.columns):
-        if column in {*sizes, *without} or tells_nothing(column) or rate_in(column):
+    for column in rows.columns:
+        if column in {*sizes, *without} or tells_nothing(str(column)) or rate_in(str(column)):
             continue
         if _is_whole(rows[column]):
             values = rows[column].to_numpy(dtype=np.float64)
             of_cells = values[first]
             if (of_cells[cell] == values).all():
-                found += _moving(column, of_cells, ladders)[:1]
+                found += _moving(str(column), of_cells, ladders)[:1]
     return tuple(found)
 
 

@@ -101,7 +101,7 @@ def local_slopes(cells: pd.DataFrame, *, against: str = "seq_len") -> pd.DataFra
         if column in cells and column != against and not _moves_along(cells, column, against)
     ]
     series = [one for _, one in cells.groupby(fixed, dropna=False)] if fixed else [cells]
-    found = [slope for one in series for slope in _slopes(one.sort_values(against), against)]
+    found = [slope for one in series for slope in _slopes(one, against)]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
@@ -115,6 +115,9 @@ def _moves_along(part: pd.DataFrame, column: str, against: str) -> bool:
 
 
 def _slopes(series: pd.DataFrame, against: str) -> Iterator[tuple[float, ...]]:
+    # One size may stand in several rows, as where an implementation has two claims.
+    merged = {"time_s": "median", "deviation": "median", "rows_used": "sum"}
+    series = series.groupby(against, as_index=False).agg(merged)
     sizes, times = series[against].tolist(), series["time_s"].tolist()
     spreads = zip(series["deviation"].tolist(), series["rows_used"].tolist(), strict=True)
     for k, pair in enumerate(itertools.pairwise(spreads)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -61,15 +62,16 @@ class Trial:
     def call(self, inputs: Inputs, leaves: Leaves | None = None, **keywords: Any) -> Tensor:
         """The output for the inputs, or for `leaves` in place of their query, key and value."""
         query, key, value = leaves or (inputs.query, inputs.key, inputs.value)
-        return self.implementation.call(
-            query,
-            key,
-            value,
-            attn_mask=inputs.attn_mask,
-            is_causal=self.case.case.is_causal,
-            scale=self.case.scale,
-            **keywords,
-        )
+        with _of_the_kernel():
+            return self.implementation.call(
+                query,
+                key,
+                value,
+                attn_mask=inputs.attn_mask,
+                is_causal=self.case.case.is_causal,
+                scale=self.case.scale,
+                **keywords,
+            )
 
     def forward(self, inputs: Inputs, **keywords: Any) -> Tensor:
         """The output where no gradients are asked for."""
@@ -193,6 +195,15 @@ class Trial:
             raise Stopped([self.raised(check, problem, "the backward pass ")]) from problem
 
 
+@contextlib.contextmanager
+def _of_the_kernel() -> Iterator[None]:
+    """What a kernel raises is an error, though it raises an exception of ours."""
+    try:
+        yield
+    except Stopped:
+        raise RuntimeError("Stopped, which only the checks may raise") from None
+
+
 Probe: TypeAlias = Callable[[Trial], Iterator[CheckResult]]
 
 
@@ -231,7 +242,8 @@ def gradients_of(
     """The gradients of `leaves`; None where none arrives."""
     if not output.requires_grad:
         return (None,) * len(leaves)
-    return differentiate(output, leaves, inputs.grad_output, retain_graph=retain_graph)
+    with _of_the_kernel():
+        return differentiate(output, leaves, inputs.grad_output, retain_graph=retain_graph)
 
 
 def no_gradient(name: str) -> str:

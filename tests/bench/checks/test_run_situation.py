@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from bench.checks.probes.trial import Stopped
 from bench.checks.results import CheckResult
 from bench.checks.run_situation import verify, verify_case
 from bench.checks.situation import CheckCase
@@ -178,6 +179,27 @@ def test_a_kernels_warnings_are_its_own_business():
         return matmul(query, key, value)
 
     assert bad(judged(kernel, "plain", "calls_in_turn", "properties")) == []
+
+
+@pytest.mark.parametrize("stage", ["forward", "backward"])
+def test_a_kernel_that_raises_what_ends_a_probe_is_an_error(stage):
+    class Cheat(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, output):
+            return output.clone()
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            raise Stopped(())
+
+    def kernel(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        if stage == "forward":
+            raise Stopped(())
+        return Cheat.apply(matmul(query, key, value))
+
+    results = judged(kernel, "plain")
+
+    assert {one.status for one in results} & {"fail", "error"}
 
 
 def leaving(change: Callable[[], object]) -> Core:

@@ -55,6 +55,14 @@ def test_intervals_come_from_the_spread_of_visits_and_hold_the_slope(sweep: Swee
     assert 0.92 <= np.mean(held) <= 0.99
 
 
+def test_rows_of_the_same_size_count_as_one(sweep: Sweep) -> None:
+    table = sweep([(1.0, "n^2*d")], overhead=0, reading=0, shared=0)
+    twice = pd.concat([table.assign(claim=claim) for claim in ("n^2*d", "n^2*d + n")])
+    slopes = local_slopes(twice)
+    assert len(slopes) == len(local_slopes(table))
+    np.testing.assert_allclose(slopes["slope"], 2)
+
+
 def test_single_visits_have_slopes_without_interval(sweep: Sweep) -> None:
     slopes = local_slopes(sweep([(1.0, "n^2*d")], rounds=1))
     assert slopes["slope"].notna().all()
