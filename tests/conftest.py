@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import textwrap
@@ -29,6 +30,13 @@ settings.load_profile("attnscale")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files of this folder first: they have real sweeps, for which others would wait."""
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
+def pytest_collection_finish() -> None:
+    """Search what stays anyway, thousands of tests and torch, for garbage no more."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 class DirectWorkers:
