@@ -155,13 +155,13 @@ def _contents(source: Path) -> Contents:
     try:
         if is_folder:
             return read_folder(source) or _run(source)
-        size = source.stat().st_size
-        if size > MOST_BYTES:
+        with source.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)  # a pipe or a device may have no end
+        if len(data) > MOST_BYTES:
             raise TableError(
-                f"has {size >> 20} MiB, expected at most {MOST_BYTES >> 20}; keep one row for each "
-                "size, such as the median of its readings"
+                f"has more than {MOST_BYTES >> 20} MiB; keep one row for each size, such as the "
+                "median of its readings"
             )
-        data = source.read_bytes()
         return _run(source) if is_journal(data) else read_contents(data)
     except TableError as problem:
         raise TableError(f"{source} {problem}") from None

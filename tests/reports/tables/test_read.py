@@ -107,7 +107,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         read_table(path)
 
 
-def test_a_file_that_is_too_large_is_not_opened(
+def test_of_a_file_that_is_too_large_no_more_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "table.csv"
@@ -116,9 +116,15 @@ def test_a_file_that_is_too_large_is_not_opened(
     with pytest.raises(TableError, match="is a text of 0 MiB, and 0 are read at most"):
         read_table(path)
     monkeypatch.setattr(read, "MOST_BYTES", 4)
-    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("opened"))
-    with pytest.raises(TableError, match="has 0 MiB, expected at most 0"):
+    with pytest.raises(TableError, match="has more than 0 MiB; keep one row"):
         read_table(path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="the system has no such device")
+def test_a_device_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "MOST_BYTES", 2**20)
+    with pytest.raises(TableError, match="/dev/zero has more than 1 MiB"):
+        read_table("/dev/zero")
 
 
 def test_line_ends_inside_of_json_strings_end_no_line(tmp_path: Path) -> None:
@@ -337,10 +343,10 @@ def test_a_run_that_is_broken_or_empty_says_so(tmp_path: Path, record: Make) -> 
 def test_a_file_that_may_not_be_read_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "table.csv").write_text("n,time_s\n3,0.5\n")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(TableError, match=r"table.csv cannot be read: Permission denied"):
         read_table(tmp_path / "table.csv")
