@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any, Literal, Protocol, TypedDict, Unpack, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from implementations.case import DTYPES, Case
-from implementations.oracle import Oracle, softmax_attention
+from implementations.oracle import Oracle, full_mask, softmax_attention
 
 Kind = Literal["core", "layer"]
 Layout = Literal["bhsd", "bshd"]
 
 
 class Options(TypedDict, total=False):
-    """The keywords of a core, for those that pass them on; absent means None, 0.0 and False."""
+    """The keywords of a core, for those that pass them on; absent means None, 0.0 and False.
+
+    Those of `torch.nn.functional.scaled_dot_product_attention`, and `window` (see `Case`).
+    """
 
     attn_mask: Tensor | None
     dropout_p: float
     is_causal: bool
     scale: float | None
+    enable_gqa: bool
+    window: int | None
 
 
 class AttentionFunction(Protocol):
@@ -48,9 +53,24 @@ class Feature(StrEnum):
     LEADING_DIMS = "leading_dims"
     SCALE = "scale"
     DROPOUT = "dropout"
+    GROUPED = "grouped_queries"
+    WINDOW = "window"
 
 
-ALL_FEATURES = frozenset(Feature)
+ALL_FEATURES = frozenset(Feature) - {Feature.GROUPED, Feature.WINDOW}
+"""What the keywords of every core allow; the others have keywords of their own."""
+
+
+LayerOracle = Callable[[Mapping[str, Tensor], Tensor, Tensor | None, Tensor | None, Case], Tensor]
+"""(parameters, x, memory, attn_mask, case) -> output: the formula of a layer, differentiable.
+
+Parameters have the names that the module gives them; all are in the dtype of x.
+"""
+
+
+def no_core(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
+    """Stand for the function of a core in a layer, which is built instead."""
+    raise TypeError("a layer has no function of query, key and value; build it for a case")
 
 
 class UnsupportedCaseError(RuntimeError):
@@ -71,14 +91,19 @@ class Implementation:
     `supports` is only what the signature suggests, and a refusal is not held against it.
     `compilations` says how often it has compiled in this process, if it compiles each kind of call
     in its first one: that takes seconds, so that such an implementation has to be named.
+
+    A layer declares `build` in place of `fn`: the module for a case, which maps x (batch, seq_len,
+    d_model) to the same shape, as `module(x, attn_mask=…, is_causal=…)` with the keywords that it
+    supports, and as `module(x, memory)` with memory (batch, key_len, d_model) where it
+    `needs_memory`. Its parameters are the same at every build. `layer_oracle` is its reference.
     """
 
     name: str
     title: str
     source: str
-    fn: AttentionFunction
     time_law: str
     workspace_law: str
+    fn: AttentionFunction = no_core
     supports: frozenset[Feature] = ALL_FEATURES
     kind: Kind = "core"
     dtypes: tuple[str, ...] = DTYPES
@@ -90,6 +115,9 @@ class Implementation:
     layout: Layout = "bhsd"
     declared: bool = True
     compilations: Callable[[], int] | None = None
+    build: Callable[[Case], nn.Module] | None = None
+    layer_oracle: LayerOracle | None = None
+    needs_memory: bool = False
 
     @property
     def compiles(self) -> bool:
@@ -109,11 +137,31 @@ class Implementation:
             Feature.FLOAT_MASK: case.mask == "float",
             Feature.CROSS_LENGTH: case.key_len != case.seq_len,
             Feature.VALUE_DIM: case.value_dim != case.head_dim,
+            Feature.GROUPED: case.is_grouped,
+            Feature.WINDOW: case.window is not None and not self.takes_window_as_mask,
         }
         for feature, is_needed in needed.items():
             if is_needed and feature not in self.supports:
                 return f"{self.name} does not support {feature}"
         return self.declines(case) if self.declines else None
+
+    @property
+    def takes_window_as_mask(self) -> bool:
+        """Whether a window is a boolean mask to it: a band of a product over all pairs."""
+        return Feature.WINDOW not in self.supports and Feature.BOOLEAN_MASK in self.supports
+
+    def keywords(
+        self, case: Case, query: Tensor, key: Tensor, attn_mask: Tensor | None
+    ) -> dict[str, Any]:
+        """The keywords that ask for the case; a window becomes a mask where only that is taken."""
+        if case.window is not None and self.takes_window_as_mask:
+            return {"attn_mask": full_mask(query, key, None, case.is_causal, case.window)}
+        return {
+            "attn_mask": attn_mask,
+            "is_causal": case.is_causal,
+            "enable_gqa": case.is_grouped,
+            "window": case.window,
+        }
 
     def bound(self, query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> partial[Tensor]:
         """`fn` with its arguments; keywords that are None or False, their defaults, are left out.

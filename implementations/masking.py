@@ -1,7 +1,8 @@
 """The masking semantics that every core shares, and the argument checks that go with them.
 
-`is_causal` is top-left aligned: query i sees keys 0..i. A boolean mask keeps True. A float mask is
-added to the scores. A row with every key masked gives zeros, in the output and in the gradients.
+`is_causal` is top-left aligned: query i sees keys 0..i. A `window` leaves the keys j with
+|i - j| < window. A boolean mask keeps True. A float mask is added to the scores. A row with every
+key masked gives zeros, in the output and in the gradients.
 """
 
 from __future__ import annotations
@@ -93,6 +94,17 @@ def causal_mask(
     """
     allowed = torch.ones(query_len, key_len, dtype=torch.bool, device=device)
     return allowed.tril_(diagonal=first_query)
+
+
+def band_mask(
+    query_len: int, key_len: int, window: int, is_causal: bool, *, device: torch.device
+) -> Tensor:
+    """True where query i may see key j: |i - j| < window, and with `is_causal` j <= i.
+
+    Shape (query_len, key_len), boolean.
+    """
+    allowed = torch.ones(query_len, key_len, dtype=torch.bool, device=device)
+    return allowed.tril_(diagonal=0 if is_causal else window - 1).triu_(diagonal=1 - window)
 
 
 def apply_mask(scores: Tensor, attn_mask: Tensor | None) -> Tensor:

@@ -19,11 +19,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from implementations.masking import apply_mask, causal_mask, resolve_scale, safe_softmax
+from implementations.masking import (
+    apply_mask,
+    band_mask,
+    causal_mask,
+    resolve_scale,
+    safe_softmax,
+)
 
 QUANTITIES = ("output", "grad_query", "grad_key", "grad_value")
 # Of a float mask that requires a gradient: the sum of the gradients of scores over what broadcasts.
@@ -31,6 +38,71 @@ GRAD_MASK = "grad_mask"
 
 Oracle = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 """(query, key, value, attn_mask, scale) -> output, differentiable, in the dtype of its inputs."""
+Scores = Callable[[Tensor, Tensor, float], Tensor]
+"""(query, key, scale) -> (..., query_len, key_len)."""
+PullBack = Callable[[Tensor, Tensor, float, Tensor], tuple[Tensor, Tensor]]
+"""(query, key, scale, gradients of scores) -> gradients of query and key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """The oracle of a mechanism that weighs values by the softmax of scores; no keys give zeros.
+
+    `scores` is differentiable. `sizes` gives the magnitude of each score, every term by its
+    absolute value. `gradient_sizes` takes magnitudes of the gradients of scores to those of query
+    and key, None where scores rise with every component of both, so that their own derivatives are
+    magnitudes. Of weights without an exponential, such as those of linear attention, `scores` are
+    the logarithms and a size is 1: the relative error of a weight in steps of rounding.
+    """
+
+    scores: Scores
+    sizes: Scores
+    gradient_sizes: PullBack | None = None
+
+    def __call__(
+        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, scale: float
+    ) -> Tensor:
+        """softmax(scores + mask) V in the dtype of its inputs."""
+        return self.weights(query, key, attn_mask, scale) @ value
+
+    def weights(self, query: Tensor, key: Tensor, attn_mask: Tensor | None, scale: float) -> Tensor:
+        """The weights (..., query_len, key_len); each row sums to 1, or is zero."""
+        return safe_softmax(apply_mask(self.scores(query, key, scale), attn_mask))
+
+    def pulled_back(
+        self, query: Tensor, key: Tensor, scale: float, score_grads: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The magnitudes of the gradients of query and key, from those of the scores."""
+        if self.gradient_sizes is not None:
+            return self.gradient_sizes(query, key, scale, score_grads)
+        leaves = (query.detach().requires_grad_(), key.detach().requires_grad_())
+        with torch.enable_grad():
+            scores = self.scores(*leaves, scale)
+        grad_query, grad_key = torch.autograd.grad(scores, leaves, score_grads)
+        return grad_query, grad_key
+
+
+def dot_products(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """Q Kᵀ · scale."""
+    return query @ key.mT * scale
+
+
+def dot_product_sizes(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """Σ|q||k| · |scale|."""
+    return dot_products(query.abs(), key.abs(), abs(scale))
+
+
+def dot_product_gradient_sizes(
+    query: Tensor, key: Tensor, scale: float, score_grads: Tensor
+) -> tuple[Tensor, Tensor]:
+    """|dS| |K| · |scale| and |dS|ᵀ |Q| · |scale|."""
+    return score_grads @ key.abs() * abs(scale), score_grads.mT @ query.abs() * abs(scale)
+
+
+softmax_attention = Scored(
+    scores=dot_products, sizes=dot_product_sizes, gradient_sizes=dot_product_gradient_sizes
+)
+"""softmax(Q Kᵀ · scale + mask) V in the dtype of its inputs; empty rows give zeros."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +118,6 @@ class Reference:
     magnitudes: dict[str, float]
     sensitivities: dict[str, float]
     score_magnitude: float
-
-
-def softmax_attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, scale: float
-) -> Tensor:
-    """softmax(Q Kᵀ · scale + mask) V in the dtype of its inputs; empty rows give zeros."""
-    scores = query @ key.transpose(-2, -1) * scale
-    return safe_softmax(apply_mask(scores, attn_mask)) @ value
 
 
 def evaluate(
@@ -90,6 +154,7 @@ def reference(
     *,
     attn_mask: Tensor | None = None,
     is_causal: bool = False,
+    window: int | None = None,
     scale: float | None = None,
     grad_output: Tensor | None,
     oracle: Oracle = softmax_attention,
@@ -97,24 +162,26 @@ def reference(
     """The exact answer, as far as float64 on the CPU goes, for inputs of any dtype and device.
 
     Without an upstream gradient it is the output alone. Where `attn_mask` requires a gradient, its
-    own is part of it.
+    own is part of it. Of an oracle that is not `Scored`, magnitudes are those of the dot product.
     """
     q, k, v = (_exact(tensor) for tensor in (query, key, value))
     upstream = None if grad_output is None else _exact(grad_output)
-    mask = full_mask(query, key, attn_mask, is_causal)
+    mask = full_mask(query, key, attn_mask, is_causal, window)
     if mask is not None:
         mask = mask.cpu() if mask.dtype == torch.bool else mask.to("cpu", torch.float64)
     factor = resolve_scale(query, scale)
     values = evaluate(oracle, q, k, v, mask, factor, upstream)
     mask = None if mask is None else mask.detach()
 
-    weights = safe_softmax(apply_mask(q @ k.mT * factor, mask))
-    score_sizes = q.abs() @ k.abs().mT * abs(factor)
+    scored = oracle if isinstance(oracle, Scored) else softmax_attention
+    weights = scored.weights(q, k, mask, factor)
+    score_sizes = scored.sizes(q, k, factor)
     if mask is not None and mask.dtype != torch.bool:
         score_sizes = score_sizes + mask.abs()
     score_sizes = score_sizes.where(weights > 0.0, 0.0)
-    magnitudes = _magnitudes(q, k, v, upstream, weights, factor)
-    sensitivities = _sensitivities(q, k, v, upstream, weights, score_sizes, factor)
+    pull_back = partial(scored.pulled_back, q, k, factor)
+    magnitudes = _magnitudes(v, upstream, weights, pull_back)
+    sensitivities = _sensitivities(v, upstream, weights, score_sizes, pull_back)
     if GRAD_MASK in values:
         for sizes in (magnitudes, sensitivities):
             sizes[GRAD_MASK] = sizes[GRAD_MASK].sum_to_size(values[GRAD_MASK].shape)
@@ -131,7 +198,10 @@ def _exact(tensor: Tensor) -> Tensor:
 
 
 def _magnitudes(
-    q: Tensor, k: Tensor, v: Tensor, upstream: Tensor | None, weights: Tensor, scale: float
+    v: Tensor,
+    upstream: Tensor | None,
+    weights: Tensor,
+    pull_back: Callable[[Tensor], tuple[Tensor, Tensor]],
 ) -> dict[str, Tensor]:
     output = weights @ v.abs()
     if upstream is None:
@@ -145,23 +215,22 @@ def _magnitudes(
         residual = score_grads.norm(dim=-1, keepdim=True)
         largest = weights.argmax(-1, keepdim=True)
         score_grads = score_grads.scatter_add(-1, largest, residual)
+    grad_query, grad_key = pull_back(score_grads)
     return {
         "output": output,
-        "grad_query": score_grads @ k.abs() * abs(scale),
-        "grad_key": score_grads.mT @ q.abs() * abs(scale),
+        "grad_query": grad_query,
+        "grad_key": grad_key,
         "grad_value": weights.mT @ upstream.abs(),
         GRAD_MASK: score_grads,
     }
 
 
 def _sensitivities(
-    q: Tensor,
-    k: Tensor,
     v: Tensor,
     upstream: Tensor | None,
     weights: Tensor,
     score_sizes: Tensor,
-    scale: float,
+    pull_back: Callable[[Tensor], tuple[Tensor, Tensor]],
 ) -> dict[str, Tensor]:
     score_error = (weights * score_sizes**2).sum(-1, keepdim=True).sqrt()
     output_spread = (weights @ v**2 - (weights @ v) ** 2).clamp(min=0.0).sqrt()
@@ -179,21 +248,29 @@ def _sensitivities(
     weight_grads = upstream @ v.mT
     centred = weight_grads - (weights * weight_grads).sum(-1, keepdim=True)
     score_grad_errors = weight_errors * centred.abs() + weights * score_error * spread(weight_grads)
+    grad_query, grad_key = pull_back(score_grad_errors)
     return {
         "output": output,
-        "grad_query": score_grad_errors @ k.abs() * abs(scale),
-        "grad_key": score_grad_errors.mT @ q.abs() * abs(scale),
+        "grad_query": grad_query,
+        "grad_key": grad_key,
         "grad_value": weight_errors.mT @ upstream.abs(),
         GRAD_MASK: score_grad_errors,
     }
 
 
 def full_mask(
-    query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool
+    query: Tensor,
+    key: Tensor,
+    attn_mask: Tensor | None,
+    is_causal: bool,
+    window: int | None = None,
 ) -> Tensor | None:
-    """The one mask that `attn_mask` and `is_causal` stand for."""
+    """The one mask that `attn_mask`, `is_causal` and `window` stand for; None: all is seen."""
+    lengths = (query.shape[-2], key.shape[-2])
+    if window is not None:
+        return band_mask(*lengths, window, is_causal, device=query.device)
     if is_causal:
-        return causal_mask(query.shape[-2], key.shape[-2], device=query.device)
+        return causal_mask(*lengths, device=query.device)
     return attn_mask
 
 

@@ -40,6 +40,7 @@ def expect(
     inputs: Inputs,
     *,
     is_causal: bool = False,
+    window: int | None = None,
     scale: float | None = None,
     oracle: Oracle,
     with_gradients: bool = True,
@@ -53,6 +54,7 @@ def expect(
         inputs.value,
         attn_mask=inputs.attn_mask,
         is_causal=is_causal,
+        window=window,
         scale=factor,
         grad_output=upstream,
         oracle=oracle,
@@ -64,7 +66,7 @@ def expect(
         allowed = {name: steps * size for name, size in exact.magnitudes.items()}
         return Expected(values=exact.values, allowed=allowed)
     sums = torch.finfo(torch.float32).eps * (math.sqrt(terms) + exact.score_magnitude)
-    mask = full_mask(inputs.query, inputs.key, inputs.attn_mask, is_causal)
+    mask = full_mask(inputs.query, inputs.key, inputs.attn_mask, is_causal, window)
     precision = torch.get_float32_matmul_precision()
     # No TF32, whatever a kernel's module has set: it would excuse errors of three digits.
     torch.set_float32_matmul_precision("highest")

@@ -61,8 +61,8 @@ def _right(implementation: Implementation) -> Implementation:
     """The formula itself as a kernel, for what the implementation claims to compute."""
 
     def formula(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
-        causal = options.get("is_causal", False)
-        mask = full_mask(query, key, options.get("attn_mask"), causal)
+        causal, window = options.get("is_causal", False), options.get("window")
+        mask = full_mask(query, key, options.get("attn_mask"), causal, window)
         scale = resolve_scale(query, options.get("scale"))
         return implementation.oracle(query, key, value, mask, scale)
 
@@ -103,6 +103,8 @@ def _smaller(case: CheckCase) -> Iterator[CheckCase]:
         yield case.under(mask="none")
     if one.is_causal:
         yield case.under(is_causal=False)
+    if one.window is not None:
+        yield case.under(window=None)
     if one.value_dim != one.head_dim:
         yield case.resized(value_dim=one.head_dim)
     for names in (("head_dim", "value_dim"), ("seq_len", "key_len"), ("seq_len",), ("key_len",)):

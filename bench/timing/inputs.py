@@ -29,9 +29,10 @@ _WHOLE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 class Inputs:
     """What a call of one case takes.
 
-    query (batch, num_heads, seq_len, head_dim), key (…, key_len, head_dim), value (…, key_len,
-    value_dim), grad_output (…, seq_len, value_dim), attn_mask (seq_len, key_len) or None. All that
-    a caller prepares once is prepared here, outside the timed region.
+    query (batch, num_heads, seq_len, head_dim), key (batch, kv_heads, key_len, head_dim), value
+    (batch, kv_heads, key_len, value_dim), grad_output (batch, num_heads, seq_len, value_dim),
+    attn_mask (seq_len, key_len) or None. All that a caller prepares once is prepared here, outside
+    the timed region.
     """
 
     query: Tensor
@@ -53,15 +54,15 @@ def make_inputs(case: Case, *, seed: int = 0, layout: Layout = "bhsd") -> Inputs
         drawing["generator"] = torch.Generator(case.device).manual_seed(own_seed)
     dtype: torch.dtype = getattr(torch, case.dtype)
 
-    def draw(rows: int, columns: int) -> Tensor:
-        shape = (case.batch, case.num_heads, rows, columns)
+    def draw(heads: int, rows: int, columns: int) -> Tensor:
+        shape = (case.batch, heads, rows, columns)
         drawn = torch.randn(shape, **drawing).to(dtype)
         return drawn.transpose(1, 2).contiguous().transpose(1, 2) if layout == "bshd" else drawn
 
-    query = draw(case.seq_len, case.head_dim)
-    key = draw(case.key_len, case.head_dim)
-    value = draw(case.key_len, case.value_dim)
-    grad_output = draw(case.seq_len, case.value_dim)
+    query = draw(case.num_heads, case.seq_len, case.head_dim)
+    key = draw(case.kv_heads, case.key_len, case.head_dim)
+    value = draw(case.kv_heads, case.key_len, case.value_dim)
+    grad_output = draw(case.num_heads, case.seq_len, case.value_dim)
     mask, pairs = None, (case.seq_len, case.key_len)
     if case.mask == "boolean":
         mask = torch.rand(pairs, **drawing) < KEPT_FRACTION

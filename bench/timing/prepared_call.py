@@ -58,11 +58,12 @@ class Prepared:
 def prepare(implementation: Implementation, inputs: Inputs, case: Case) -> Prepared:
     """The call that is timed, its keywords and tensors bound beforehand."""
     tensors = (inputs.query, inputs.key, inputs.value)
+    # What stands for a window where only masks are taken is made here, before anything is timed.
+    asked = implementation.keywords(case, inputs.query, inputs.key, inputs.attn_mask)
     if not case.is_backward:
-        call = implementation.bound(*tensors, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
-        return Prepared(call=call, is_backward=False)
+        return Prepared(call=implementation.bound(*tensors, **asked), is_backward=False)
     leaves = tuple(tensor.requires_grad_() for tensor in tensors)
-    forward = implementation.bound(*leaves, attn_mask=inputs.attn_mask, is_causal=case.is_causal)
+    forward = implementation.bound(*leaves, **asked)
     grad_output = inputs.grad_output
 
     def forward_backward() -> Sequence[Tensor]:

@@ -121,7 +121,7 @@ def _gradients(trial: Trial, inputs: Inputs, allowed: Mapping[str, float]) -> It
     case = trial.case.case
     q, k, v = (t.detach().cpu().double().requires_grad_() for t in leaves)
     hidden = None if inputs.attn_mask is None else inputs.attn_mask.cpu()
-    mask = full_mask(q, k, hidden, case.is_causal)
+    mask = full_mask(q, k, hidden, case.is_causal, case.window)
     weights = safe_softmax(apply_mask(q @ k.mT * resolve_scale(q, trial.case.scale), mask))
     kept = output.detach().cpu().double().abs() > weights / 2
     remaining = 1.0 - trial.case.dropout_p

@@ -69,6 +69,7 @@ def _compared(
         inputs,
         sample,
         is_causal=trial.case.case.is_causal,
+        window=trial.case.case.window,
         scale=trial.case.scale,
         oracle=trial.implementation.oracle,
     ):

@@ -63,14 +63,9 @@ class Trial:
         """The output for the inputs, or for `leaves` in place of their query, key and value."""
         query, key, value = leaves or (inputs.query, inputs.key, inputs.value)
         with _of_the_kernel():
+            asked = self.implementation.keywords(self.case.case, query, key, inputs.attn_mask)
             return self.implementation.call(
-                query,
-                key,
-                value,
-                attn_mask=inputs.attn_mask,
-                is_causal=self.case.case.is_causal,
-                scale=self.case.scale,
-                **keywords,
+                query, key, value, scale=self.case.scale, **asked, **keywords
             )
 
     def forward(self, inputs: Inputs, **keywords: Any) -> Tensor:
@@ -227,7 +222,10 @@ def _expected(case: CheckCase, seed: int, layout: Layout, oracle: Oracle) -> Exp
 
 
 def _expect(inputs: Inputs, case: CheckCase, oracle: Oracle) -> Expected:
-    return expect(inputs, is_causal=case.case.is_causal, scale=case.scale, oracle=oracle)
+    one = case.case
+    return expect(
+        inputs, is_causal=one.is_causal, window=one.window, scale=case.scale, oracle=oracle
+    )
 
 
 def leaves_of(inputs: Inputs, asked: Collection[str] = GRADIENTS) -> Leaves:

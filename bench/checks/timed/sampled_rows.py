@@ -81,6 +81,7 @@ def row_errors(
     sample: Sample,
     *,
     is_causal: bool = False,
+    window: int | None = None,
     scale: float | None = None,
     oracle: Oracle = softmax_attention,
 ) -> Iterator[RowError]:
@@ -95,7 +96,7 @@ def row_errors(
         key=_items(inputs.key, sample),
         value=_items(inputs.value, sample),
         grad_output=_items(inputs.grad_output, sample, rows),
-        attn_mask=_mask(inputs, sample, rows, is_causal),
+        attn_mask=_mask(inputs, sample, rows, is_causal, window),
     )
     with_gradients = len(outputs) > 1
     expected = expect(few, scale=scale, oracle=oracle, with_gradients=with_gradients)
@@ -127,9 +128,13 @@ def _items(tensor: Tensor, sample: Sample, rows: Tensor | None = None) -> Tensor
     return torch.stack(found if rows is None else [one[rows] for one in found])
 
 
-def _mask(inputs: Inputs, sample: Sample, rows: Tensor, is_causal: bool) -> Tensor | None:
-    if is_causal:
+def _mask(
+    inputs: Inputs, sample: Sample, rows: Tensor, is_causal: bool, window: int | None
+) -> Tensor | None:
+    if is_causal or window is not None:
         keys = torch.arange(inputs.key.shape[-2], device=rows.device)
-        return keys <= rows[:, None]
+        behind = rows[:, None] - keys
+        seen = behind >= 0 if is_causal else torch.ones_like(behind, dtype=torch.bool)
+        return seen if window is None else seen & (behind.abs() < window)
     mask = expand_mask(inputs.attn_mask, inputs.query, inputs.key)
     return None if mask is None else _items(mask, sample, rows)

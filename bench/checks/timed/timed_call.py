@@ -52,7 +52,9 @@ def objection(
         return _answer(INCORRECT, "gave outputs in the memory of its inputs or of earlier outputs")
     if not all(bool(one.isfinite().all()) for one in outputs):
         return _answer(INCORRECT, "gave values that are not finite at this size")
-    errors = row_errors(outputs, inputs, sample, is_causal=case.is_causal, oracle=oracle)
+    errors = row_errors(
+        outputs, inputs, sample, is_causal=case.is_causal, window=case.window, oracle=oracle
+    )
     wrong = next((error for error in errors if error.bad), None)
     return None if wrong is None else _answer(INCORRECT, f"the timed call's {wrong}")
 
