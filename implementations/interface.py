@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, Literal, Protocol, TypedDict, Unpack, cast
+from typing import Any, Literal, TypedDict, Unpack
 
 from torch import Tensor, nn
 
@@ -18,27 +18,21 @@ Layout = Literal["bhsd", "bshd"]
 
 
 class Options(TypedDict, total=False):
-    """The keywords of a core, for those that pass them on; absent means None, 0.0 and False.
-
-    Those of `torch.nn.functional.scaled_dot_product_attention`, and `window` (see `Case`).
-    """
+    """The keywords of a core, for those that pass them on; absent means None, 0.0 and False."""
 
     attn_mask: Tensor | None
     dropout_p: float
     is_causal: bool
     scale: float | None
-    enable_gqa: bool
-    window: int | None
 
 
-class AttentionFunction(Protocol):
-    """The signature of `torch.nn.functional.scaled_dot_product_attention`."""
+AttentionFunction = Callable[..., Tensor]
+"""The signature of `torch.nn.functional.scaled_dot_product_attention`.
 
-    def __call__(
-        self, query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]
-    ) -> Tensor:
-        """Map query (..., query_len, head_dim) to output (..., query_len, value_dim)."""
-        ...
+It maps query (..., query_len, head_dim), key and value to output (..., query_len, value_dim), with
+the keywords of `Options`. One that supports `GROUPED` takes `enable_gqa` besides, one that supports
+`WINDOW` takes `window` (see `Case`).
+"""
 
 
 class Feature(StrEnum):
@@ -171,7 +165,7 @@ class Implementation:
         given = {
             name: one for name, one in keywords.items() if one is not None and one is not False
         }
-        return partial(cast(Callable[..., Tensor], self.fn), query, key, value, **given)
+        return partial(self.fn, query, key, value, **given)
 
     def call(self, query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> Tensor:
         """Call `fn` as `bound` does."""

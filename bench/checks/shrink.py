@@ -60,8 +60,15 @@ def shrink(
 def _right(implementation: Implementation) -> Implementation:
     """The formula itself as a kernel, for what the implementation claims to compute."""
 
-    def formula(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
-        causal, window = options.get("is_causal", False), options.get("window")
+    def formula(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        window: int | None = None,
+        **options: Unpack[Options],
+    ) -> Tensor:
+        causal = options.get("is_causal", False)
         mask = full_mask(query, key, options.get("attn_mask"), causal, window)
         scale = resolve_scale(query, options.get("scale"))
         return implementation.oracle(query, key, value, mask, scale)
