@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import signal
 import time
@@ -111,7 +112,10 @@ def sweep_into(
     from reports.verdicts.doubts import doubts
 
     def law_value(law: str, case: Case) -> float:
-        sizes = {"n": case.seq_len, "d": case.d_model, "h": case.num_heads, "b": case.batch}
+        # Of n^2 one factor is the number of queries, and the other that of keys.
+        n = math.sqrt(case.seq_len * case.key_len)
+        sizes = {"n": n, "m": case.key_len, "d": case.d_model, "h": case.num_heads}
+        sizes |= {"b": case.batch, "w": case.window or case.key_len}
         terms = parse(law)
         values = {name: sizes.get(name, 1) for name in terms.names}  # other letters are constants
         return sum(float(term.evaluate(values)) for term in terms)

@@ -47,7 +47,10 @@ class Record:
     inputs and outputs; `flops` the useful floating-point operations of the call; `pass_` is
     `forward` or `forward_backward` and is called `pass` in the file; `growth` says how the series
     makes d_model larger: `heads` (head_dim fixed) or `head_dim` (num_heads fixed); `claim` and
-    `workspace_claim` are the laws that the implementation declares.
+    `workspace_claim` are the laws that the implementation declares. `seq_len` is the length of the
+    sequence, which is `key_len`; `query_len` is how many queries meet it, None in older records:
+    as many. `kv_heads` says how `num_kv_heads` grows: `h` as num_heads, `h/4` a quarter, or a
+    number that is fixed.
 
     Of the whole round: `waiting_share` threads on average were ready and had no core, `other_load`
     cores were busy with other processes, and the host gave `steal_share` cores to other machines.
@@ -113,6 +116,10 @@ class Record:
     claim: str | None = None
     workspace_claim: str | None = None
     compile_s: float | None = None
+    query_len: int | None = None
+    num_kv_heads: int | None = None
+    kv_heads: str | None = None
+    window: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The flat JSON object of the file, without what is None or not finite."""
@@ -154,6 +161,7 @@ class Run:
 _CELL = (
     *("implementation", "pass_", "device", "dtype", "batch", "num_heads", "seq_len", "key_len"),
     *("head_dim", "is_causal", "mask", "growth", "threads"),
+    *("query_len", "num_kv_heads", "window"),
 )
 _READ = (
     *("time_s", "time_min_s", "samples_s", "calls_per_sample", "cpu_time_s", "minor_faults"),

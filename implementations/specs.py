@@ -156,9 +156,11 @@ def _accepted(function: Callable[..., object]) -> frozenset[Feature]:
         "is_causal": {Feature.CAUSAL},
         "scale": {Feature.SCALE},
         "dropout_p": {Feature.DROPOUT},
+        "enable_gqa": {Feature.GROUPED},
+        "window": {Feature.WINDOW},
     }
     missing = [features for keyword, features in keyword_features.items() if keyword not in names]
-    return ALL_FEATURES.difference(*missing)
+    return frozenset(Feature).difference(*missing)
 
 
 def _load_file(text: str, target: str) -> ModuleType:

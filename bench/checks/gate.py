@@ -8,7 +8,7 @@ from itertools import chain
 
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
-from bench.checks.situations import check_cases
+from bench.checks.situations import check_cases, kind_of
 from implementations.case import Case
 
 
@@ -32,7 +32,7 @@ class Gate:
         self.results = tuple(results)
 
     def admits(self, implementation: str, case: Case) -> Admission:
-        """Judge a cell by the checks of its dtype, device, pass and kind of mask."""
+        """Judge a cell by the checks of its dtype, device, pass, and what is seen of whom."""
         relevant = [
             r for r in self.results if r.implementation == implementation and _covers(r, case)
         ]
@@ -50,15 +50,15 @@ class Gate:
 
 
 def cases_for(cells: Sequence[Case]) -> list[CheckCase]:
-    """The checks that a set of cells needs: their dtypes, devices, passes and masks.
+    """The checks that a set of cells needs: their dtypes, devices, passes, masks and windows.
 
     Dropout is never timed, and whether it is right does not matter to what is.
     """
     # Rounding to half precision hides what float32 shows, such as a few keys lost.
     kinds = {(dtype, c.device, c.pass_) for c in cells for dtype in {c.dtype, _sharp(c.dtype)}}
-    masks = {(c.mask, c.is_causal) for c in cells}
+    seen = {kind_of(c) for c in cells}
     found = chain.from_iterable(
-        check_cases([dtype], device=device, passes=[pass_], masks=masks)
+        check_cases([dtype], device=device, passes=[pass_], kinds=seen)
         for dtype, device, pass_ in sorted(kinds)
     )
     return [case for case in found if case.area != "dropout"]
@@ -75,6 +75,5 @@ def _covers(result: CheckResult, case: Case) -> bool:
         checked.dtype in (case.dtype, _sharp(case.dtype))
         and checked.device == case.device
         and checked.pass_ == case.pass_
-        and checked.mask == case.mask
-        and checked.is_causal == case.is_causal
+        and kind_of(checked) == kind_of(case)
     )

@@ -11,7 +11,7 @@ from implementations.case import Case
 
 # fmt: off
 Area = Literal[
-    "shapes", "scores", "causal", "masks", "memory",
+    "shapes", "scores", "causal", "masks", "windows", "memory",
     "gradients", "state", "dropout", "properties", "agreement",
 ]
 Probe = Literal[

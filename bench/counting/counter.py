@@ -56,7 +56,15 @@ class Formula:
 def conditions_of(case: Case) -> Case:
     """The case without its sizes."""
     return replace(
-        case, batch=1, num_heads=1, seq_len=1, key_len=-1, head_dim=1, value_dim=-1, growth="heads"
+        case,
+        batch=1,
+        num_heads=1,
+        num_kv_heads=None,
+        seq_len=1,
+        key_len=-1,
+        head_dim=1,
+        value_dim=-1,
+        growth="heads",
     )
 
 
@@ -196,7 +204,8 @@ class Counter:
             if not followed.is_cut_short:
                 return followed
             self._cut_short.append(case)
-        if case.key_len != case.seq_len or case.value_dim != case.head_dim:
+        apart = case.key_len != case.seq_len or case.value_dim != case.head_dim
+        if apart or case.is_grouped:
             return count(self.implementation, case, most_operators=MOST_OPERATORS)
         search = self.search(case)
         if not search.is_complete(case):

@@ -20,11 +20,13 @@ Key: TypeAlias = tuple[str, Case]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One implementation at one case; see `bench.plan.plan.Series` for `open_ended`."""
+    """One implementation at one case; see `bench.plan.plan.Series` for the rest."""
 
     implementation: Implementation
     case: Case
     open_ended: bool = False
+    kv_heads: str = "h"
+    has_fixed_queries: bool = False
 
     @property
     def key(self) -> Key:
@@ -53,7 +55,13 @@ def cells_of(plan: Plan, load: Callable[[str], Implementation] = load) -> list[C
     for series in plan.series:
         for case in series.cases():
             for name in series.implementations:
-                cell = Cell(implementation=loaded[name], case=case, open_ended=series.open_ended)
+                cell = Cell(
+                    implementation=loaded[name],
+                    case=case,
+                    open_ended=series.open_ended,
+                    kv_heads=series.kv_heads,
+                    has_fixed_queries=series.query_len is not None,
+                )
                 cells.setdefault(cell.key, cell)
     return list(cells.values())
 
@@ -68,15 +76,16 @@ def by_implementation(cells: Iterable[Cell]) -> Iterator[tuple[Implementation, l
 
 # What a record says of its case, under the same names.
 _SHARED = (
-    *("batch", "num_heads", "seq_len", "key_len", "head_dim", "dtype", "device", "pass_"),
-    *("is_causal", "mask", "growth"),
+    *("batch", "num_heads", "key_len", "head_dim", "dtype", "device", "pass_", "is_causal"),
+    *("mask", "window", "growth"),
 )
 
 
 def case_of(record: Record) -> Case:
     """The case that a record belongs to; the oldest records do not name their growth."""
     told = {name: getattr(record, name) for name in _SHARED}
-    return Case(**{**told, "growth": record.growth or "heads"})
+    more = {"seq_len": record.query_len or record.seq_len, "num_kv_heads": record.num_kv_heads}
+    return Case(**{**told, **more, "growth": record.growth or "heads"})
 
 
 def unmeasured_record(cell: Cell) -> Record:
@@ -86,9 +95,18 @@ def unmeasured_record(cell: Cell) -> Record:
         **{name: getattr(case, name) for name in _SHARED},
         implementation=implementation.name,
         kind=implementation.kind,
+        seq_len=case.key_len,
+        query_len=case.seq_len,
+        num_kv_heads=case.kv_heads,
+        kv_heads=cell.kv_heads,
         d_model=case.d_model,
         status="skipped",
         flops=useful_flops(case),
-        claim=implementation.time_law,
-        workspace_claim=implementation.workspace_law,
+        claim=law_of(cell, implementation.time_law),
+        workspace_claim=law_of(cell, implementation.workspace_law),
     )
+
+
+def law_of(cell: Cell, law: str) -> str:
+    """The law that is claimed of a cell: where queries do not grow, m keys are left of n^2."""
+    return law.replace("n^2", "m") if cell.has_fixed_queries else law

@@ -28,8 +28,11 @@ class Series:
     """Cells of some implementations in which only seq_len and d_model vary.
 
     With `num_heads` None the heads grow with d_model (`head_dim` fixed); with a number the head
-    grows instead. The sizes of an `open_ended` series end where this machine needs more than the
-    plan's limit a call, or has too little memory: what lies beyond is no part of the run.
+    grows instead. `kv_heads` says how many heads keys and values have: "h" as many as queries,
+    "h/4" one for four of them, "1" one for all. With a `query_len` the seq_lens are those of keys,
+    which so many queries meet: 1 is a step of decoding, more a chunk of prefill. The sizes of an
+    `open_ended` series end where this machine needs more than the plan's limit a call, or has too
+    little memory: what lies beyond is no part of the run.
     """
 
     implementations: tuple[str, ...]
@@ -37,6 +40,9 @@ class Series:
     d_models: tuple[int, ...]
     head_dim: int = 64
     num_heads: int | None = None
+    kv_heads: str = "h"
+    query_len: int | None = None
+    window: int | None = None
     batch: int = 1
     dtype: str = "float32"
     device: str = "cpu"
@@ -67,10 +73,14 @@ class Series:
                         f"choose widths that are, or set {name} in a --config"
                     )
                 growing = d_model // fixed
+                num_heads = growing if self.num_heads is None else fixed
                 yield Case(
                     batch=self.batch,
-                    num_heads=growing if self.num_heads is None else fixed,
-                    seq_len=seq_len,
+                    num_heads=num_heads,
+                    num_kv_heads=_kv_heads(self.kv_heads, num_heads),
+                    seq_len=self.query_len or seq_len,
+                    key_len=seq_len,
+                    window=self.window,
                     head_dim=fixed if self.num_heads is None else growing,
                     dtype=self.dtype,
                     device=self.device,
@@ -140,13 +150,46 @@ def read_plan(source: Mapping[str, Any], where: str) -> Plan:
     if plan.allocator not in ("pinned", "default"):
         raise PlanError(f"{where}: allocator must be pinned or default, got {plan.allocator!r}")
     for series in plan.series:
-        if series.is_causal and series.mask != "none":
-            raise PlanError(f"{where}: is_causal and mask {series.mask!r} exclude each other")
+        _check_lengths(series, where)
         try:
             list(series.cases())
         except ValueError as problem:
             raise PlanError(f"{where}: {problem}") from None
     return plan
+
+
+def _check_lengths(series: Series, where: str) -> None:
+    if series.is_causal and series.mask != "none":
+        raise PlanError(f"{where}: is_causal and mask {series.mask!r} exclude each other")
+    if series.query_len is None:
+        return
+    if not 1 <= series.query_len <= min(series.seq_lens):
+        raise PlanError(
+            f"{where}: query_len must lie from 1 to the shortest of seq_lens, "
+            f"{min(series.seq_lens)}, got {series.query_len}"
+        )
+    if series.is_causal or series.window is not None:
+        # Queries would stand at the beginning of the keys, and see next to none of them.
+        name = "is_causal" if series.is_causal else "window"
+        raise PlanError(f"{where}: query_len and {name} exclude each other; give one of them")
+
+
+def _kv_heads(text: str, num_heads: int) -> int:
+    """The heads of keys and values beside so many of queries.
+
+    Raises:
+        PlanError: it is no number of heads, or one that does not divide them.
+
+    """
+    match = re.fullmatch(r"(h/)?([1-9]\d{0,8})|h", text, flags=re.ASCII)
+    if match is None:
+        raise PlanError(f"kv_heads must be a number such as 1, or h/4, got {text!r}")
+    number = int(match[2] or num_heads)
+    if num_heads % number:
+        raise PlanError(
+            f"kv_heads {text} does not divide {num_heads} heads; choose wider models or other heads"
+        )
+    return num_heads // number if match[1] else number
 
 
 def presets() -> tuple[str, ...]:
@@ -236,6 +279,8 @@ def _read_series(row: Any, where: str) -> Series:
     if not isinstance(row, Mapping):
         raise PlanError(f"{where}: [[series]] must be a table, got {row!r}")
     values = {("pass_" if name == "pass" else name): value for name, value in row.items()}
+    if type(values.get("kv_heads")) is int:
+        values["kv_heads"] = str(values["kv_heads"])
     _check_fields(values, Series, f"{where}: [[series]]")
     for name in ("seq_lens", "d_models"):
         value = values[name]

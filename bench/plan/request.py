@@ -56,6 +56,9 @@ class Request:
     device: str | None = None
     dtype: str | None = None
     pass_: str | None = None
+    kv_heads: str | None = None
+    query_len: int | None = None
+    window: int | None = None
     allocator: str | None = None
     threads: str | None = None
     time_budget: str | None = None
@@ -104,9 +107,7 @@ class Request:
             self._base,
             names=self.names,
             specs=[(one.name, one.spec) for one in load_all((), specs, load)],
-            device=self.device,
-            dtype=self.dtype,
-            pass_=self.pass_,
+            **self._conditions,
             settings=self._settings,
             **self._sizes,
         )
@@ -122,6 +123,12 @@ class Request:
             for name, text in texts.items()
             if text is not None
         }
+
+    @property
+    def _conditions(self) -> dict[str, Any]:
+        """The fields of every series that are given by themselves; None means not given."""
+        names = ("device", "dtype", "pass_", "kv_heads", "query_len", "window")
+        return {name: getattr(self, name) for name in names}
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
@@ -159,7 +166,7 @@ class Request:
     @property
     def _resumes_as_it_was(self) -> bool:
         sizes = (self.seq_lens, self.d_models)
-        given = (self.preset, self.config, *sizes, self.device, self.dtype, self.pass_)
+        given = (self.preset, self.config, *sizes, *self._conditions.values())
         is_as_it_was = not self.names and not self.specs and given.count(None) == len(given)
         return self.resume and is_as_it_was
 
@@ -176,7 +183,7 @@ def narrow(
 
     `names` select implementations; one that the plan does not have, and every user's kernel in
     `specs` ((name, spec) pairs), joins its first series and those of the same implementations.
-    What is `given` of seq_lens, d_models, device, dtype and pass_ replaces that of every series;
+    What else is `given`, such as seq_lens, device or window, replaces that of every series;
     `settings` replace fields of the plan itself. Naming only kernels of one's own measures them
     beside the whole plan.
 

@@ -28,7 +28,7 @@ SHORTEST_WAIT_S = 1.0
 # Of the time that a sweep has left: what each implementation's counting may take.
 COUNTING_SHARE = 0.1
 # All but the sizes of a case.
-CONDITIONS = ("pass_", "device", "dtype", "is_causal", "mask")
+CONDITIONS = ("pass_", "device", "dtype", "is_causal", "mask", "window")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +109,12 @@ class Preparations:
         """The workspace of each implementation as a polynomial, wherever its sizes may lie."""
         laws = []
         for implementation, own in _countable(cells):
-            cases = {tuple(getattr(c.case, name) for name in CONDITIONS): c.case for c in own}
+            # A polynomial is for as many keys, and heads of keys, as there are queries'.
+            plain = (c.case for c in own if not (c.has_fixed_queries or c.case.is_grouped))
+            cases = {tuple(getattr(case, name) for name in CONDITIONS): case for case in plain}
             for values, case in cases.items():
-                spec, plain = implementation.spec, asdict(case)
-                answer = self._count(worker, "workspace_law", spec=spec, case=plain)
+                spec, row = implementation.spec, asdict(case)
+                answer = self._count(worker, "workspace_law", spec=spec, case=row)
                 if answer is not None and answer["law"] is not None:
                     names = (name.rstrip("_") for name in CONDITIONS)
                     conditions = dict(zip(names, values, strict=True))

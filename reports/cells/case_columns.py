@@ -7,20 +7,20 @@ from types import MappingProxyType
 
 CONDITIONS = (
     *("run", "kind", "pass", "device", "dtype", "batch", "is_causal", "mask", "growth"),
-    "threads",
+    *("threads", "query_len", "kv_heads", "window"),
 )
 """Columns that split groups when they vary; sizes never do."""
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 CASE_COLUMNS = (
     *("run", "implementation", "kind", "pass", "device", "dtype", "batch", "is_causal", "mask"),
     *("threads", "growth", "num_heads", "seq_len", "key_len", "head_dim", "d_model"),
-    *("claim", "workspace_claim"),
+    *("query_len", "num_kv_heads", "kv_heads", "window", "claim", "workspace_claim"),
 )
 """All that tells cells apart; a table may have any of these columns, or none."""
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""
 KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
-    {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len"}
+    {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len", "w": "window"}
 )
 """Letters that a claim may use without being told what they stand for."""
 EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})

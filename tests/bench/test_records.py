@@ -39,6 +39,7 @@ REQUIRED, OPTIONAL = (
         noise_reasons calls_per_sample waiting_share other_load steal_share frequency_hz
         flops_executed transcendentals operator_launches graph_time_s gpu_clock_hz
         gpu_temperature_c gpu_power_w throttle_reasons growth claim workspace_claim
+        query_len num_kv_heads kv_heads window
         compile_s
         """,
     )

@@ -4,18 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from implementations.case import Case
+from implementations.case import Case, useful_flops
 
 sizes = st.integers(0, 23)
 
 
-@given(sizes, sizes, st.booleans())
-def test_pairs_are_counted_as_enumeration_counts_them(seq_len, key_len, is_causal):
-    case = Case(seq_len=seq_len, key_len=key_len, is_causal=is_causal)
+@given(sizes, sizes, st.booleans(), st.none() | st.integers(1, 29))
+def test_pairs_are_counted_as_enumeration_counts_them(query_len, key_len, is_causal, window):
+    case = Case(seq_len=query_len, key_len=key_len, is_causal=is_causal, window=window)
 
-    enumerated = sum(1 for i in range(seq_len) for j in range(key_len) if j <= i or not is_causal)
-
-    assert case.pairs == enumerated
+    assert case.pairs == sum(
+        (not is_causal or j <= i) and (window is None or abs(i - j) < window)
+        for i in range(query_len)
+        for j in range(key_len)
+    )
 
 
 def test_key_len_and_value_dim_default_to_seq_len_and_head_dim():
@@ -32,6 +34,10 @@ def test_key_len_and_value_dim_default_to_seq_len_and_head_dim():
         ({"seq_len": 5, "dtype": "int8"}, "dtype must be one of float32.*; got 'int8'"),
         ({"seq_len": 5, "pass_": "sideways"}, "pass must be one of forward.*; got 'sideways'"),
         ({"seq_len": 5, "mask": "sparse"}, "mask must be one of none.*; got 'sparse'"),
+        ({"seq_len": 5, "window": 0}, "window must be at least 1, got 0"),
+        ({"seq_len": 5, "window": 3, "mask": "float"}, "window and mask 'float' exclude"),
+        ({"seq_len": 5, "num_heads": 6, "num_kv_heads": 4}, "multiple of num_kv_heads, got 6 and"),
+        ({"seq_len": 5, "num_heads": 6, "num_kv_heads": 0}, "multiple of num_kv_heads, got 6 and"),
     ],
 )
 def test_a_case_that_cannot_exist_is_refused_with_the_field_named(values, message):
@@ -94,3 +100,17 @@ def test_tensor_bytes_count_inputs_output_mask_and_gradients(condition, expected
     point = Case(batch=2, num_heads=3, seq_len=5, key_len=7, head_dim=11, **condition)
 
     assert point.tensor_bytes == expected
+
+
+def test_query_heads_that_share_keys_need_fewer_bytes_and_as_many_operations():
+    own, shared = (
+        Case(batch=2, num_heads=6, num_kv_heads=number, seq_len=5, key_len=7, head_dim=11)
+        for number in (6, 3)
+    )
+
+    assert (own.is_grouped, own.kv_heads) == (False, 6)
+    assert (shared.is_grouped, shared.kv_heads) == (True, 3)
+    assert own == Case(batch=2, num_heads=6, seq_len=5, key_len=7, head_dim=11)
+    assert own.tensor_bytes - shared.tensor_bytes == 4 * 2 * 3 * 7 * 22
+    assert useful_flops(own) == useful_flops(shared)
+    assert "kv_heads=3" in str(shared)

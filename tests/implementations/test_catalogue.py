@@ -14,7 +14,7 @@ from bench.timing.inputs import make_inputs
 from implementations import catalogue as module
 from implementations.case import Case
 from implementations.catalogue import declared_in, load, load_all, suite, with_entry_points
-from implementations.interface import Feature, Implementation
+from implementations.interface import ALL_FEATURES, Feature, Implementation
 from implementations.specs import CatalogueError, from_function, in_layout, in_this_layout
 
 KERNEL = """
@@ -244,10 +244,45 @@ def test_keywords_that_a_kernel_does_not_accept_are_unsupported():
     assert found.unsupported(Case(seq_len=5, mask="boolean")) == "few does not support boolean_mask"
 
 
-def test_a_kernel_with_keywords_of_any_name_supports_everything():
+def test_a_kernel_with_keywords_of_any_name_supports_what_every_core_takes():
     found = from_function(lambda query, key, value, **keywords: value, name="all")
 
-    assert found.supports == frozenset(Feature)
+    # It may pass them on to a function that knows no others.
+    assert found.supports == ALL_FEATURES
+
+
+def test_a_kernel_that_takes_a_window_or_grouped_queries_says_so_by_its_signature():
+    def kernel(query, key, value, *, window=None, enable_gqa=False):
+        return value
+
+    found = from_function(kernel)
+
+    assert found.supports == {
+        Feature.WINDOW,
+        Feature.GROUPED,
+        Feature.BACKWARD,
+        Feature.CROSS_LENGTH,
+        Feature.VALUE_DIM,
+        Feature.LEADING_DIMS,
+    }
+
+
+def test_a_window_is_a_mask_to_a_kernel_that_takes_masks_only():
+    seen: list[dict[str, object]] = []
+
+    def kernel(query, key, value, *, attn_mask=None, is_causal=False):
+        seen.append({"attn_mask": attn_mask, "is_causal": is_causal})
+        return value
+
+    found, case = from_function(kernel), Case(seq_len=3, window=2, is_causal=True)
+    rows = torch.ones(3, 1)
+    found.call(rows, rows, rows, **found.keywords(case, rows, rows, None))
+
+    (asked,) = seen
+    assert found.unsupported(case) is None
+    assert asked["is_causal"] is False
+    assert asked["attn_mask"].tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+    assert from_function(lambda query, key, value: value, name="bare").unsupported(case) is not None
 
 
 def test_only_keywords_that_differ_from_their_defaults_are_passed():

@@ -230,4 +230,6 @@ def _variants(trial: Trial) -> Iterator[tuple[str, CheckCase]]:
 
 def _mask_kinds(trial: Trial) -> list[str]:
     supports = trial.implementation.supports
+    if trial.case.case.window is not None:
+        return []
     return [kind for kind in ("boolean", "float") if Feature(f"{kind}_mask") in supports]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench.checks.situation import CheckCase
 from bench.checks.situations.formula import causal, large, scores, shapes
@@ -17,10 +17,18 @@ from bench.checks.situations.masks import boolean_masks, float_masks, mask_gradi
 from bench.checks.situations.parts import lengths, situation
 from bench.checks.situations.procedures import gradients, memory, procedures
 from bench.checks.situations.round_sizes import round_sizes
-from implementations.case import DTYPES, Pass
+from bench.checks.situations.windows import windows
+from implementations.case import DTYPES, Case, Pass
 
+Kind: TypeAlias = tuple[str, bool, bool, bool]
+"""What a kernel takes another path for: see `kind_of`."""
 # Scores of a head beyond which no core takes a path for short calls.
 LONG = 2**18
+
+
+def kind_of(case: Case) -> Kind:
+    """Mask, is_causal, whether there is a window, and whether query heads share keys."""
+    return case.mask, case.is_causal, case.window is not None, case.is_grouped
 
 
 def check_cases(
@@ -28,25 +36,25 @@ def check_cases(
     *,
     device: str = "cpu",
     passes: Iterable[Pass] = ("forward_backward",),
-    masks: Iterable[tuple[str, bool]] | None = None,
+    kinds: Iterable[Kind] | None = None,
 ) -> list[CheckCase]:
-    """The situations to check; `masks`, pairs of mask kind and is_causal, narrows them.
+    """The situations to check; `kinds`, as `kind_of` gives them, narrows them.
 
     Most sizes are distinct primes, so that a transposed axis cannot pass, and the lengths below, at
     and above those that blocks are made of (powers of two from 16 to 2048 and 65536); round ones,
     as models have them, come last.
     """
-    allowed = None if masks is None else set(masks)
+    allowed = None if kinds is None else set(kinds)
     return [
         one.under(dtype=dtype, device=device, pass_=pass_)
         for dtype, pass_ in product(dtypes, passes)
         for one in _situations(dtype, device)
-        if allowed is None or (one.case.mask, one.case.is_causal) in allowed
+        if allowed is None or kind_of(one.case) in allowed
     ]
 
 
 def first_of_each(cases: Iterable[CheckCase]) -> list[CheckCase]:
-    """For each dtype, device, pass and mask the first situation that is compared as a whole, and
+    """For each dtype, device, pass and kind the first situation that is compared as a whole, and
     the first of which rows are compared, a long one if there is; empty inputs left aside.
     """
 
@@ -57,7 +65,7 @@ def first_of_each(cases: Iterable[CheckCase]) -> list[CheckCase]:
     for one in sorted(cases, key=is_short):
         case = one.case
         if one.probe in ("values", "rows") and 0 not in (*one.leading, case.seq_len, case.key_len):
-            kind = (case.dtype, case.device, case.pass_, case.mask, case.is_causal)
+            kind = (case.dtype, case.device, case.pass_, kind_of(case))
             found.setdefault((one.probe, *kind), one)
     return list(found.values())
 
@@ -75,7 +83,7 @@ def agreement_cases(dtypes: Iterable[str] = DTYPES, *, device: str = "cpu") -> l
 def _situations(dtype: str, device: str) -> Iterator[CheckCase]:
     for several in (
         *(shapes, scores, causal, boolean_masks, float_masks, mask_gradients),
-        *(memory, gradients, procedures, large),
+        *(memory, gradients, procedures, windows, large),
     ):
         yield from several()
     yield from round_sizes(dtype, device)

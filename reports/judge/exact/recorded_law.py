@@ -21,6 +21,7 @@ from reports.tables.columns import measured_rows
 
 _COLUMNS = {"b": "batch", "h": "num_heads", "n": "seq_len", "d": "head_dim"}
 _CONDITIONS = ("implementation", "pass", "device", "dtype", "is_causal", "mask")
+_LATER = ("window",)  # conditions that the oldest records lack
 _SCALARS = 4096.0  # bytes that the polynomial leaves out, and that an allocator rounds up
 
 
@@ -39,7 +40,8 @@ def recorded_law(
     if any(rows[name].nunique(dropna=False) > 1 for name in _CONDITIONS):
         return None
     mine = {name: rows[name].iloc[0] for name in _CONDITIONS}
-    law = next((one for one in laws if all(_same(one[k], v) for k, v in mine.items())), None)
+    mine |= {name: rows[name].iloc[0] for name in _LATER if name in rows.columns}
+    law = next((one for one in laws if all(_same(one.get(k), v) for k, v in mine.items())), None)
     letters = _letters(rows, columns)
     if law is None or letters is None:
         return None

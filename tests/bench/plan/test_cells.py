@@ -87,3 +87,31 @@ def test_a_kernel_of_the_user_s_among_the_names_says_where_it_belongs():
 
     with pytest.raises(CatalogueError, match=r"expected a name, got 'mine.py:mine'; put .* specs"):
         cells_of(plan)
+
+
+def test_a_record_of_decoding_says_how_long_the_sequence_is_and_how_many_queries_meet_it():
+    series = replace(SERIES, implementations=("matmul",), query_len=1, kv_heads="h", window=None)
+
+    for cell in cells_of(plan(series)):
+        record = unmeasured_record(cell)
+
+        assert (record.seq_len, record.key_len) == (cell.case.key_len,) * 2
+        assert (record.query_len, cell.case.seq_len) == (1, 1)
+        assert (record.claim, record.workspace_claim) == ("m*d", "m*d")
+        assert case_of(record) == cell.case
+
+
+def test_a_record_keeps_window_and_heads_of_keys():
+    series = replace(SERIES, implementations=("matmul",), d_models=(66,), window=3, kv_heads="h/3")
+
+    for cell in cells_of(plan(series)):
+        record = Record.from_dict(unmeasured_record(cell).to_dict())
+
+        assert (record.window, record.num_kv_heads, record.kv_heads) == (3, 2, "h/3")
+        assert case_of(record) == cell.case
+
+
+def test_records_without_a_number_of_queries_have_as_many_as_keys():
+    cell = cells_of(plan())[0]
+
+    assert case_of(replace(unmeasured_record(cell), query_len=None, num_kv_heads=None)) == cell.case

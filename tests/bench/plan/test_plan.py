@@ -41,6 +41,50 @@ def test_growing_heads_keep_head_dim_and_a_growing_head_keeps_their_number():
     ]
 
 
+def test_queries_of_a_number_meet_keys_that_grow():
+    series = Series(
+        implementations=("x",), seq_lens=(5, 7), d_models=(22,), head_dim=11, query_len=3
+    )
+
+    assert [(c.seq_len, c.key_len) for c in series.cases()] == [(3, 5), (3, 7)]
+
+
+@pytest.mark.parametrize(
+    ("kv_heads", "expected"), [("h", [6, 12]), ("h/3", [2, 4]), ("2", [2, 2]), ("1", [1, 1])]
+)
+def test_heads_of_keys_grow_with_those_of_queries_or_are_a_number(kv_heads, expected):
+    series = Series(
+        implementations=("x",), seq_lens=(5,), d_models=(66, 132), head_dim=11, kv_heads=kv_heads
+    )
+
+    assert [c.kv_heads for c in series.cases()] == expected
+
+
+def test_a_plan_reads_windows_and_heads_of_keys():
+    (series,) = a_plan(a_series(window=3, kv_heads=1, d_models=[33])).series
+
+    assert (series.window, series.kv_heads) == (3, "1")
+    assert [(c.window, c.kv_heads) for c in series.cases()] == [(3, 1), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"query_len": 6}, "query_len must lie from 1 to the shortest of seq_lens, 5, got 6"),
+        ({"query_len": 0}, "query_len must lie from 1 to the shortest of seq_lens, 5, got 0"),
+        ({"query_len": 1, "is_causal": True}, "query_len and is_causal exclude each other"),
+        ({"query_len": 1, "window": 3}, "query_len and window exclude each other"),
+        ({"window": 0}, "window must be at least 1, got 0"),
+        ({"window": 3, "mask": "boolean"}, "window and mask 'boolean' exclude each other"),
+        ({"kv_heads": "h/2"}, "kv_heads h/2 does not divide 1 heads"),
+        ({"kv_heads": "some"}, "kv_heads must be a number such as 1, or h/4, got 'some'"),
+        ({"kv_heads": 0}, "kv_heads must be a number such as 1, or h/4, got '0'"),
+    ],
+)
+def test_lengths_windows_and_heads_that_do_not_fit_are_refused(changes, message):
+    assert message in refused({"series": [a_series(**changes)]})
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

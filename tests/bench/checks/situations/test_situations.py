@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from bench.checks.situation import AREAS, CheckCase
-from bench.checks.situations import agreement_cases, check_cases
+from bench.checks.situations import agreement_cases, check_cases, kind_of
 from bench.checks.situations.parts import HEAVY_TAIL
 from implementations.attention import online_softmax, query_chunked
 from implementations.case import DTYPES, Case
@@ -134,13 +134,23 @@ def test_gradients_are_checked_unless_passes_say_otherwise():
     assert {one.case.pass_ for one in both} == {"forward", "forward_backward"}
 
 
-@pytest.mark.parametrize("kind", [("none", False), ("none", True), ("boolean", False)])
-def test_masks_narrow_the_situations_to_their_kind(kind):
-    found = check_cases(["float32"], masks=[kind])
+@pytest.mark.parametrize(
+    "like",
+    [
+        Case(seq_len=5),
+        Case(seq_len=5, is_causal=True),
+        Case(seq_len=5, mask="boolean"),
+        Case(seq_len=5, window=3),
+        Case(seq_len=5, window=2, is_causal=True),
+    ],
+    ids=str,
+)
+def test_the_kind_of_a_cell_narrows_the_situations(like):
+    found = check_cases(["float32"], kinds=[kind_of(like)])
 
-    assert {(one.case.mask, one.case.is_causal) for one in found} == {kind}
+    assert {kind_of(one.case) for one in found} == {kind_of(like)}
     assert [one.name for one in found] == [
-        one.name for one in CASES.values() if (one.case.mask, one.case.is_causal) == kind
+        one.name for one in CASES.values() if kind_of(one.case) == kind_of(like)
     ]
 
 
@@ -188,6 +198,7 @@ def test_the_data_of_a_situation_names_things_as_records_do(name):
         "head_dim",
         "batch",
         "num_heads",
+        "num_kv_heads",
         "key_len",
         "value_dim",
         "dtype",
@@ -195,6 +206,7 @@ def test_the_data_of_a_situation_names_things_as_records_do(name):
         "pass",
         "is_causal",
         "mask",
+        "window",
         "leading",
         "scale",
         "dropout_p",
