@@ -48,9 +48,9 @@ class Record:
     `forward` or `forward_backward` and is called `pass` in the file; `growth` says how the series
     makes d_model larger: `heads` (head_dim fixed) or `head_dim` (num_heads fixed); `claim` and
     `workspace_claim` are the laws that the implementation declares. `seq_len` is the length of the
-    sequence, which is `key_len`; `query_len` is how many queries meet it, None in older records:
-    as many. `kv_heads` says how `num_kv_heads` grows: `h` as num_heads, `h/4` a quarter, or a
-    number that is fixed.
+    sequence, as `key_len` is; `query_len` is a number of queries that does not grow with it, None
+    where they are as many. `num_kv_heads` are the heads of keys where they are fewer than
+    num_heads, and `kv_heads` says how they grow: `h/4` a quarter, or a number that is fixed.
 
     Of the whole round: `waiting_share` threads on average were ready and had no core, `other_load`
     cores were busy with other processes, and the host gave `steal_share` cores to other machines.

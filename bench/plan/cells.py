@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -96,19 +97,24 @@ def unmeasured_record(cell: Cell) -> Record:
         implementation=implementation.name,
         kind=implementation.kind,
         seq_len=case.key_len,
-        query_len=case.seq_len,
-        num_kv_heads=case.kv_heads,
-        kv_heads=cell.kv_heads,
+        query_len=case.seq_len if cell.has_fixed_queries else None,
+        num_kv_heads=case.num_kv_heads,
+        kv_heads=cell.kv_heads if case.is_grouped else None,
         d_model=case.d_model,
         status="skipped",
         flops=useful_flops(case),
-        claim=law_of(cell),
-        # What a call holds beside the keys, a law in n does not tell apart.
-        workspace_claim=None if cell.has_fixed_queries else implementation.workspace_law,
+        claim=_law_of(cell, implementation.time_law),
+        workspace_claim=_law_of(cell, implementation.workspace_law),
     )
 
 
-def law_of(cell: Cell) -> str:
-    """The law that is claimed of a cell: where queries do not grow, m keys are left of n^2."""
-    law = cell.implementation.time_law
-    return law.replace("n^2", "m") if cell.has_fixed_queries else law
+def _law_of(cell: Cell, law: str) -> str:
+    """The law that is claimed of a cell: where queries do not grow, m keys are left of n^2.
+
+    Scores of a block of queries, O(n), grow with the keys; what else is O(n) lies by queries.
+    """
+    if not cell.has_fixed_queries:
+        return law
+    if law == "n":
+        return "m"
+    return law.replace("n^2", "m") if "n^2" in law else re.sub(r"\bn\*", "", law)

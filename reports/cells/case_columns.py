@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+SPECIAL = ("query_len", "kv_heads", "window")
+"""Conditions that most cells lack, for which a missing value is one of its own."""
 CONDITIONS = (
     *("run", "kind", "pass", "device", "dtype", "batch", "is_causal", "mask", "growth"),
-    *("threads", "query_len", "kv_heads", "window"),
+    *("threads", *SPECIAL),
 )
 """Columns that split groups when they vary; sizes never do."""
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from reports.cells.case_columns import CONDITIONS
+from reports.cells.case_columns import CONDITIONS, SPECIAL
 from reports.cells.moving_sizes import moving_sizes
 from reports.tables.columns import measured_rows, no_column
 
@@ -34,7 +34,7 @@ def group_columns(frame: pd.DataFrame, without: Collection[str] = ()) -> list[st
         if column == "batch" and _moves(frame, without):
             continue
         values = frame.groupby("implementation")[column] if named else frame[column]
-        if pd.Series(values.nunique()).max() > 1:
+        if pd.Series(values.nunique(dropna=column not in SPECIAL)).max() > 1:
             columns.append(column)
     return columns
 

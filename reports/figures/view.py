@@ -19,9 +19,9 @@ from reports.text.labels import label_of, text_of, worded
 Line = Literal["-", "--", "-.", ":"]
 
 # Cells that differ in one of these never share a figure.
-_ALWAYS_APART = ("run", "device", "dtype", "pass", "is_causal", "mask")
+_ALWAYS_APART = ("run", "device", "dtype", "pass", "is_causal", "mask", "query_len", "window")
 # These make figures apart only where one implementation has several; else they go in the label.
-_APART_WITHIN = ("growth", "batch", "threads", "kind")
+_APART_WITHIN = ("growth", "batch", "threads", "kind", "kv_heads")
 _CONDITIONS = (*_ALWAYS_APART, *_APART_WITHIN)
 
 # Okabe & Ito (2008), without the yellow that vanishes on white; ordered so that neighbours also
@@ -98,7 +98,8 @@ class View:
             words.append("causal")
         if shown.get("mask", "none").lower() not in ("none", ""):
             words.append(f"mask {shown['mask']}")
-        words += [f"batch {shown['batch']}"] if "batch" in shown else []
+        for name in ("query_len", "window", "kv_heads", "batch"):
+            words += [worded(name, shown[name])] if shown.get(name) else []
         if "threads" in shown:
             words.append(f"{shown['threads']} thread{'' if shown['threads'] == '1' else 's'}")
         words.append(self._growth())

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from reports.text.wording import one_line
 
 
+_CALLED = {"query_len": "queries", "kv_heads": "key heads", "window": "window", "batch": "batch"}
+
+
 def label_of(values: Mapping[str, object]) -> str:
     """The name of a group in tables and legends: `sdpa`, or `sdpa [float64, forward]`."""
     rest = [worded(name, value) for name, value in values.items() if name != "implementation"]
@@ -21,6 +24,8 @@ def worded(name: str, value: object) -> str:
     """One condition in words: `batch 2`, `forward + backward`, `more heads`."""
     if name == "growth":
         return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
+    if name in _CALLED:
+        return f"{_CALLED[name]} {text_of(value)}" if text_of(value) else f"no {_CALLED[name]}"
     if name in ("run", "is_causal", "mask") or isinstance(value, numbers.Number):
         return f"{name} {text_of(value)}"
     return text_of(value).replace("_", " + ") if name == "pass" else text_of(value)

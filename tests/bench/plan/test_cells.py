@@ -97,7 +97,7 @@ def test_a_record_of_decoding_says_how_long_the_sequence_is_and_how_many_queries
 
         assert (record.seq_len, record.key_len) == (cell.case.key_len,) * 2
         assert (record.query_len, cell.case.seq_len) == (1, 1)
-        assert (record.claim, record.workspace_claim) == ("m*d", None)
+        assert (record.claim, record.workspace_claim) == ("m*d", "m*d")
         assert case_of(record) == cell.case
 
 
@@ -111,7 +111,9 @@ def test_a_record_keeps_window_and_heads_of_keys():
         assert case_of(record) == cell.case
 
 
-def test_records_without_a_number_of_queries_have_as_many_as_keys():
+def test_a_record_of_self_attention_names_neither_queries_nor_heads_of_keys():
     cell = cells_of(plan())[0]
+    record = unmeasured_record(cell)
 
-    assert case_of(replace(unmeasured_record(cell), query_len=None, num_kv_heads=None)) == cell.case
+    assert (record.query_len, record.num_kv_heads, record.kv_heads) == (None, None, None)
+    assert case_of(record) == cell.case
