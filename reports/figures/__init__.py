@@ -12,6 +12,7 @@ from reports.figures.error_against_allowed import ErrorAgainstAllowed
 from reports.figures.local_slope import LocalSlope
 from reports.figures.peak_share import PeakShare
 from reports.figures.time_against import TimeAgainst
+from reports.figures.time_against_heads import TimeAgainstHeads
 from reports.figures.workspace_against_n import WorkspaceAgainstN
 
 CHARTS: tuple[SizeChart, ...] = (
@@ -20,6 +21,7 @@ CHARTS: tuple[SizeChart, ...] = (
     LocalSlope(),
     WorkspaceAgainstN(),
     PeakShare(),
+    TimeAgainstHeads(),
 )
 """Those of each view, in the order of the page."""
 

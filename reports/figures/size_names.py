@@ -36,3 +36,6 @@ OUR_SIZES: Mapping[str, SizeName] = MappingProxyType(
     }
 )
 """By the columns that figures draw."""
+
+HEADS = SizeName(letter="h", name="number of heads", column="num_heads")
+"""The size that grows where d_model does not: the same operations in more heads."""

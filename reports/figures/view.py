@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from reports.cells.cell_table import UNNAMED, cell_table, measured
-from reports.figures.size_names import OUR_SIZES, SizeName
+from reports.figures.size_names import HEADS, OUR_SIZES, SizeName
 from reports.judge.result import Fit
 from reports.text.labels import label_of, text_of, worded
 
@@ -86,7 +86,7 @@ class View:
 
     def size(self, column: str) -> SizeName:
         """What the size in a column is called."""
-        return self.sizes.get(column, OUR_SIZES[column])
+        return self.sizes.get(column) or {**OUR_SIZES, HEADS.column: HEADS}[column]
 
     def described(self) -> str:
         """The conditions in one line, for the subtitle of a figure."""
@@ -117,6 +117,8 @@ class View:
         growth = self.conditions.get("growth", "")
         if growth not in _GROWTHS:
             return ""
+        if "d_model" in self.cells and self.cells["d_model"].nunique() == 1:
+            return f"d_model {self.cells['d_model'].iloc[0]:g}"
         fixed, words = _GROWTHS[growth]
         rows = self.cells[self.cells["growth"] == growth]
         values = rows[fixed].dropna().unique().tolist() if fixed in rows else []

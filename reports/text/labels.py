@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from reports.text.wording import one_line
 
-
 _CALLED = {"query_len": "queries", "kv_heads": "key heads", "window": "window", "batch": "batch"}
 
 

@@ -26,7 +26,8 @@ from tests.reports.figures.some_cells import (
     view_of,
 )
 
-time_against_n, time_against_d, local_slope, workspace_against_n, peak_share = CHARTS
+*ALWAYS, time_against_heads = CHARTS
+time_against_n, time_against_d, local_slope, workspace_against_n, peak_share = ALWAYS
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def named(chart: SizeChart) -> str:
     return chart.stem
 
 
-@pytest.fixture(params=CHARTS, ids=named)
+@pytest.fixture(params=ALWAYS, ids=named)
 def chart(request: pytest.FixtureRequest) -> SizeChart:
     found: SizeChart = request.param
     return found
@@ -155,7 +156,7 @@ def test_no_error_bar_covers_another_of_the_same_sizes(view: View) -> None:
 
 
 def test_panels_stand_in_the_order_of_their_sizes_and_no_marker_is_cut(view: View) -> None:
-    for chart in CHARTS:
+    for chart in ALWAYS:
         figure, _ = drawn(chart, view)
         values = [axes.get_title(loc="left").split()[-1] for axes in figure.axes]
         assert values == sorted(values, key=float)
@@ -289,6 +290,26 @@ def test_two_sizes_are_too_few_for_a_figure() -> None:
     view = view_of(frame[frame["seq_len"].isin([128, 256])])
     assert "three or more values of seq_len" in str(time_against_n.missing(view))
     assert time_against_d.missing(view) is None
+
+
+def test_heads_at_one_width_are_compared_by_what_the_most_cost() -> None:
+    rows = [
+        record("fast", n, 512, num_heads=h, head_dim=512 // h, growth="head_dim", time_s=h * 1e-3)
+        for n in (128, 2048)
+        for h in (1, 2, 8, 32)
+    ]
+    view = view_of(pd.DataFrame(rows))
+
+    assert time_against_heads.title(view).endswith(
+        "32 heads take so many times as long as 1: fast 32"
+    )
+    assert set(time_against_heads.data(view)["num_heads"]) == {1, 2, 8, 32}
+    assert "d_model 512" in view.described()
+    drawn(time_against_heads, view)
+
+
+def test_heads_that_grow_with_the_width_are_another_figures_business(view: View) -> None:
+    assert "at one d_model" in str(time_against_heads.missing(view))
 
 
 def test_a_table_of_sizes_and_times_alone_is_enough_for_time_against_n() -> None:
