@@ -107,6 +107,8 @@ def sweep_into(
     from bench.checks.tables import failure_lines
     from bench.records import RECORDS_FILE, read_info, read_records
     from bench.sweep.sweep import Sweep
+    from reports.cells.cell_table import cell_table
+    from reports.conditions.kernels import unexpected_kernels
     from reports.judge.precision import is_known
     from reports.laws.grammar import parse
     from reports.verdicts.doubts import doubts
@@ -137,7 +139,8 @@ def sweep_into(
     for line in failures:
         say(f"check failed: {line}")
     frame = pd.DataFrame([record.to_dict() for record in records])
-    for line in doubts(frame, read_info(folder)).values():
+    doubtful = doubts(frame, read_info(folder)).values()
+    for line in (*doubtful, *unexpected_kernels(cell_table(frame))):
         say(line)
     return records, bool(failures) or any(record.status in WRONG for record in records)
 

@@ -51,6 +51,9 @@ class Record:
     sequence, as `key_len` is; `query_len` is a number of queries that does not grow with it, None
     where they are as many. `num_kv_heads` are the heads of keys where they are fewer than
     num_heads, and `kv_heads` says how they grow: `h/4` a quarter, or a number that is fixed.
+    `attention_kernel` is the attention operator that torch's profiler saw in the first call of the
+    cell in a run (in the record of that round), None where plain operators ran; `expected_kernel`
+    is a part of its name, where the implementation pins one.
 
     Of the whole round: `waiting_share` threads on average were ready and had no core, `other_load`
     cores were busy with other processes, and the host gave `steal_share` cores to other machines.
@@ -120,6 +123,8 @@ class Record:
     num_kv_heads: int | None = None
     kv_heads: str | None = None
     window: int | None = None
+    attention_kernel: str | None = None
+    expected_kernel: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The flat JSON object of the file, without what is None or not finite."""

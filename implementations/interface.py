@@ -85,6 +85,8 @@ class Implementation:
     `supports` is only what the signature suggests, and a refusal is not held against it.
     `compilations` says how often it has compiled in this process, if it compiles each kind of call
     in its first one: that takes seconds, so that such an implementation has to be named.
+    `expected_kernel` is a part of the name of torch's operator that it pins, such as
+    `flash_attention` or `math`; without one any but the math formula is expected, if torch chooses.
 
     A layer declares `build` in place of `fn`: the module for a case, which maps x (batch, seq_len,
     d_model) to the same shape, as `module(x, attn_mask=…, is_causal=…)` with the keywords that it
@@ -109,6 +111,7 @@ class Implementation:
     layout: Layout = "bhsd"
     declared: bool = True
     compilations: Callable[[], int] | None = None
+    expected_kernel: str | None = None
     build: Callable[[Case], nn.Module] | None = None
     layer_oracle: LayerOracle | None = None
     needs_memory: bool = False

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch._C._profiler import _ExtraFields_Allocation
+from torch._C._profiler import _ExtraFields_Allocation, _ProfilerEvent
 from torch.profiler import ProfilerActivity, profile
 
+from bench.machine.attention_kernel import attention_kernel
 from bench.machine.linux_files import status_bytes
 
 # A process grows in pages, libraries keep buffers, and heaps leave gaps.
@@ -41,8 +42,25 @@ class Allocation:
     size: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallProfile:
+    """What the profiler saw of one call.
+
+    `workspace_bytes` are the peak live bytes of the device beyond inputs and outputs; for
+    `attention_kernel` see `bench.machine.attention_kernel`.
+    """
+
+    workspace_bytes: int
+    attention_kernel: str | None
+
+
 def workspace_bytes(call: Call, device: str) -> int:
     """Peak live bytes of the device during the call beyond inputs and outputs."""
+    return profile_call(call, device).workspace_bytes
+
+
+def profile_call(call: Call, device: str) -> CallProfile:
+    """One call under the profiler; on a GPU another one goes before."""
     on_gpu = device.startswith("cuda")
     if on_gpu:
         call()
@@ -55,7 +73,13 @@ def workspace_bytes(call: Call, device: str) -> int:
             if on_gpu:
                 torch.cuda.synchronize(device)
     kept = {tensor.untyped_storage().data_ptr() for tensor in outputs}
-    return peak_beyond(_events(profiler, torch.device(device).type), kept)
+    assert profiler.profiler is not None
+    assert profiler.profiler.kineto_results is not None
+    events = _all_events(profiler.profiler.kineto_results.experimental_event_tree())
+    return CallProfile(
+        workspace_bytes=peak_beyond(_allocations(events, torch.device(device).type), kept),
+        attention_kernel=attention_kernel(events),
+    )
 
 
 def unexplained(explained_bytes: int, grown_bytes: int | None) -> str | None:
@@ -115,14 +139,18 @@ def peak_beyond(events: Sequence[Allocation], kept: set[int]) -> int:
     return peak
 
 
-def _events(profiler: profile, device_type: str) -> list[Allocation]:
-    assert profiler.profiler is not None
-    assert profiler.profiler.kineto_results is not None
-    pending = list(profiler.profiler.kineto_results.experimental_event_tree())
-    found = []
+def _all_events(roots: Sequence[_ProfilerEvent]) -> list[_ProfilerEvent]:
+    events, pending = [], list(roots)
     while pending:
         event = pending.pop()
         pending.extend(event.children)
+        events.append(event)
+    return events
+
+
+def _allocations(events: Sequence[_ProfilerEvent], device_type: str) -> list[Allocation]:
+    found = []
+    for event in events:
         _, fields = event.typed
         if not isinstance(fields, _ExtraFields_Allocation) or not fields.ptr:
             continue

@@ -105,6 +105,7 @@ def unmeasured_record(cell: Cell) -> Record:
         flops=useful_flops(case),
         claim=_law_of(cell, implementation.time_law),
         workspace_claim=_law_of(cell, implementation.workspace_law),
+        expected_kernel=implementation.expected_kernel,
     )
 
 

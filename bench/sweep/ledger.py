@@ -217,6 +217,7 @@ def round_record(blank: Record, answers: Sequence[Answer], usage: Usage | None) 
         energy_resolution_j=_of(answers, "energy_resolution_j", max),
         graph_time_s=_of(answers, "graph_time_s", min),
         compile_s=_of(answers, "compile_s", max),
+        attention_kernel=_of(answers, "attention_kernel", max),
         gpu_clock_hz=_of(states, "clock_hz", statistics.median),
         gpu_temperature_c=_of(states, "temperature_c", max),
         gpu_power_w=_of(states, "power_w", statistics.median),

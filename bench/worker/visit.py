@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.checks.timed.sampled_rows import draw_sample, thin_upstream
 from bench.checks.timed.timed_call import objection
 from bench.machine.nvml import Unavailable
-from bench.machine.workspace import ResidentGrowth, unexplained, workspace_bytes
+from bench.machine.workspace import ResidentGrowth, profile_call, unexplained
 from bench.process.answers import named
 from bench.timing.gpu_and_energy import energy, gpu_state, watch_idle
 from bench.timing.prepared_call import (
@@ -46,19 +46,19 @@ def ready_cells(device: str) -> ReadyCells:
 def first_visit(
     implementation: Implementation, case: Case, seed: int, with_energy: bool = False
 ) -> dict[str, Any]:
-    """The first visit to a cell in a run: its workspace, energy if asked, a reading, a check."""
+    """The first visit to a cell in a run: what the profiler sees, energy if asked, and a visit."""
     if with_energy:
         watch_idle(case.device)
     cell = ready_cells(case.device).get(implementation, case, seed)
     compiling = _compile(implementation, cell)
-    workspace, outputs = _workspace(implementation, cell.prepared, case)
-    workspace_bytes = workspace["workspace_bytes"] or 0
+    profiled, outputs = _profiled(implementation, cell.prepared, case)
+    workspace_bytes = profiled["workspace_bytes"] or 0
     answer = visit(implementation, case, seed, workspace_bytes, check=True, earlier=outputs)
     if answer["status"] != "measured":
         return answer
     return {
         **answer,
-        **workspace,
+        **profiled,
         **compiling,
         **(_energy(cell.prepared, case.device) if with_energy else {}),
     }
@@ -182,12 +182,12 @@ def _energy(ready: Prepared, device: str) -> dict[str, Any]:
         return {"energy_reason": named(problem)}
 
 
-def _workspace(
+def _profiled(
     implementation: Implementation, ready: Prepared, case: Case
 ) -> tuple[dict[str, Any], Sequence[Tensor]]:
-    """`workspace_bytes` of one call; None where it cannot be seen, with `workspace_reason`.
+    """`workspace_bytes` and `attention_kernel` of one call, and its outputs.
 
-    Beside it the outputs of that call.
+    A workspace that cannot be seen is None, with `workspace_reason`.
     """
     if implementation.unmeasured_workspace is not None:
         return {"workspace_bytes": None}, ready.run()
@@ -199,16 +199,17 @@ def _workspace(
         return made[-1]
 
     growth = ResidentGrowth() if case.device_type == "cpu" else None
-    peak = workspace_bytes(run, case.device)
+    profile = profile_call(run, case.device)
     reason = None
     if growth is not None:
-        explained = peak + sum(output.untyped_storage().nbytes() for output in made[-1])
+        kept = sum(output.untyped_storage().nbytes() for output in made[-1])
+        explained = profile.workspace_bytes + kept
         reason = unexplained(explained, growth.bytes())
         if reason is not None:  # or it was what a library, or the profiler, takes once for good
             growth = ResidentGrowth()
             run()
             reason = unexplained(explained, growth.bytes())
     if reason is None:
-        return {"workspace_bytes": peak}, made[-1]
-    told = f"{implementation.name} {reason}"
-    return {"workspace_bytes": None, "workspace_reason": told}, made[-1]
+        return asdict(profile), made[-1]
+    unseen = {"workspace_bytes": None, "workspace_reason": f"{implementation.name} {reason}"}
+    return asdict(profile) | unseen, made[-1]

@@ -14,6 +14,14 @@ Where torch's own choice goes wrong, `sdpa` has it choose among the others, and 
 - cuDNN's kernel does not leave rows without keys empty; with masks its gradients may be NaN, too
   (github.com/pytorch/pytorch/issues/196678);
 - cuDNN's dropout of one key's weights is not independent from query to query.
+
+What `sdpa` runs on a CPU (seen in torch 2.13, 2026-11-29; a record of a sweep names the kernel):
+
+- FlashAttention with 4-dimensional inputs: every dtype, head_dim up to 1024, causal, boolean and
+  float masks of 2 or 4 dimensions, grouped queries, one query, and their backward passes;
+- the math formula, without a word, where value_dim differs from head_dim, with dropout, with inputs
+  of 2, 3 or 5 dimensions, with a mask of 3 dimensions or one that needs a gradient, and where the
+  elements of a row do not lie side by side.
 """
 
 from __future__ import annotations
@@ -220,6 +228,7 @@ def _variant(suffix: str, backend: SDPBackend, title: str, **changes: Any) -> Im
         title=f"torch SDPA, {title} back end",
         source=f"torch, SDPBackend.{backend.name}",
         fn=pinned(backend),
+        expected_kernel=backend.name.lower(),
         **changes,
     )
 

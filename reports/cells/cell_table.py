@@ -33,6 +33,8 @@ READINGS = {
     )
 }
 """How the rows of a cell become one number, for each instrument beside the time."""
+KERNELS = ("attention_kernel", "expected_kernel")
+"""What is told of a cell once, and is no number."""
 UNNAMED = "all rows"
 
 
@@ -40,26 +42,30 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
     """One row a cell, in the order of implementation and sizes.
 
     Columns: the case (those of `CASE_COLUMNS` and `by` that the records have), `status`
-    (`measured` when any row is), `reason`, `rounds` (measured rows), `time_s` (their median, those
-    set aside left out, as fits do), `time_low_s` and `time_high_s` (the fastest and slowest row,
-    noisy or not), `noisy` (any of them), the other instruments (see `READINGS`; absent columns are
-    NaN), `spread` ((high - low) / median), and `rows_used` and `deviation`: how many rows the
-    median is of, and the relative standard deviation among them. A row is a round, or all that one
-    process read of a cell (see `reports.cells.readings`). Rows of a table without a `status` column
-    count as measured; a table without an `implementation` column is one implementation.
+    (`measured` when any row is), `reason` and those of `KERNELS` (the first that is told), `rounds`
+    (measured rows), `time_s` (their median, those set aside left out, as fits do), `time_low_s` and
+    `time_high_s` (the fastest and slowest row, noisy or not), `noisy` (any of them), the other
+    instruments (see `READINGS`; absent columns are NaN), `spread` ((high - low) / median), and
+    `rows_used` and `deviation`: how many rows the median is of, and the relative standard deviation
+    among them. A row is a round, or all that one process read of a cell (see
+    `reports.cells.readings`). Rows of a table without a `status` column count as measured; a table
+    without an `implementation` column is one implementation.
     """
     rows = _normalised(frame)
     keys = [name for name in dict.fromkeys((*CASE_COLUMNS, *by)) if name in rows.columns]
     grouped = rows.groupby(keys, dropna=False, sort=False, observed=True)
     number = np.asarray(grouped.ngroup(), dtype=np.int64)
+    told = {
+        "status": ("status", _cell_status),
+        **{name: (name, "first") for name in ("reason", *KERNELS)},
+        "rounds": ("time_s", "count"),
+        "time_s": ("time_s", "median"),
+        "time_low_s": ("time_s", "min"),
+        "time_high_s": ("time_s", "max"),
+        "noisy": ("noisy", "any"),
+    }
     cells = grouped.agg(
-        status=("status", _cell_status),
-        reason=("reason", "first"),
-        rounds=("time_s", "count"),
-        time_s=("time_s", "median"),
-        time_low_s=("time_s", "min"),
-        time_high_s=("time_s", "max"),
-        noisy=("noisy", "any"),
+        **{name: how for name, how in told.items() if name not in keys}
     ).reset_index()
     values = values_of_cells(rows, number, {"time_s": "median", **READINGS})
     cells[values.columns] = values
@@ -83,7 +89,8 @@ def measured(cells: pd.DataFrame) -> pd.DataFrame:
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy with every column that the aggregation reads, as numbers where numbers are meant."""
     rows = frame.copy()
-    for name, usual in (("implementation", UNNAMED), ("status", "measured"), ("reason", None)):
+    usual_values = {"implementation": UNNAMED, "status": "measured", "reason": None}
+    for name, usual in (usual_values | dict.fromkeys(KERNELS)).items():
         found = rows[name] if name in rows else pd.Series(usual, index=rows.index)
         rows[name] = found.astype(object)
     rows["status"] = rows["status"].fillna("measured")

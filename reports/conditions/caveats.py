@@ -11,6 +11,7 @@ import pandas as pd
 
 from reports.cells.cell_table import measured
 from reports.conditions.disturbances import disturbances, harness, lines_in, ranked
+from reports.conditions.kernels import unexpected_kernels
 from reports.tables.columns import numbers_or_nan
 from reports.tables.json_values import an_object, float_or_none
 from reports.text import wording
@@ -84,6 +85,7 @@ def caveats(frame: pd.DataFrame, cells: pd.DataFrame, info: Mapping[str, Any]) -
     of which may be missing. No line comes twice.
     """
     lines = [
+        *unexpected_kernels(cells),
         *disturbances(frame, cells),
         *_statuses(cells),
         *_schedule(cells, info),

@@ -40,7 +40,7 @@ REQUIRED, OPTIONAL = (
         flops_executed transcendentals operator_launches graph_time_s gpu_clock_hz
         gpu_temperature_c gpu_power_w throttle_reasons growth claim workspace_claim
         query_len num_kv_heads kv_heads window
-        compile_s
+        compile_s attention_kernel expected_kernel
         """,
     )
 )

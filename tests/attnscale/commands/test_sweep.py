@@ -112,6 +112,29 @@ def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
     assert statuses == {("matmul", "measured"), ("sdpa", "measured"), ("wrong", "incorrect")}
 
 
+def test_sweep_says_where_torch_fell_back_to_its_math_formula(
+    attnscale_, plan, tmp_path, checking, write
+):
+    path = write(
+        "squeezed.py",
+        """
+        import torch.nn.functional as F
+        def squeezed(query, key, value):
+            given = (one.reshape(-1, *one.shape[-2:]) for one in (query, key, value))
+            found = F.scaled_dot_product_attention(*given)
+            return found.reshape(*query.shape[:-1], value.shape[-1])
+        """,
+    )
+    shown = attnscale_(
+        "sweep", "--config", plan, "--impl", f"{path}:squeezed", "--out", tmp_path / "r"
+    )
+
+    assert shown.code == DONE
+    (line,) = [one for one in shown.err.splitlines() if " ran " in one]
+    assert line.startswith("squeezed ran torch's math formula (_scaled_dot_product_attention_math")
+    assert "in 4 of 4 cells (n 5 to 7, head_dim 11)." in line
+
+
 def test_a_kernel_that_is_wrong_in_causal_calls_is_timed_without_and_marked_wherever_it_is_named(
     attnscale_, plan, tmp_path, checking, write
 ):

@@ -14,6 +14,7 @@ from bench.machine.workspace import (
     Allocation,
     ResidentGrowth,
     peak_beyond,
+    profile_call,
     unexplained,
     workspace_bytes,
 )
@@ -92,7 +93,14 @@ class Taken:
 def profiled(*fields: object) -> Any:
     """A profiler that saw these in turn, later ones as children of the first, as torch nests."""
     events = [
-        SimpleNamespace(typed=("", one), start_time_ns=time, id=time, children=[])
+        SimpleNamespace(
+            typed=("", one),
+            name=getattr(one, "name", "[memory]"),
+            start_time_ns=time,
+            id=time,
+            children=[],
+            parent=None,
+        )
         for time, one in enumerate(fields)
     ]
     events[0].children = events[:0:-1]
@@ -100,10 +108,10 @@ def profiled(*fields: object) -> Any:
     return SimpleNamespace(profiler=SimpleNamespace(kineto_results=results))
 
 
-def test_on_a_gpu_its_own_memory_counts_and_the_processors_does_not(monkeypatch):
+def test_on_a_gpu_its_own_memory_counts_and_the_kernel_that_ran_is_named(monkeypatch):
     gpu, cpu, output = torch.device("cuda:0"), torch.device("cpu"), torch.ones(3)
     seen = profiled(
-        SimpleNamespace(name="an operator"),
+        SimpleNamespace(name="aten::_scaled_dot_product_cudnn_attention"),
         Taken(device=gpu, ptr=1, alloc_size=512),
         Taken(device=cpu, ptr=2, alloc_size=7000),
         Taken(device=gpu, ptr=output.untyped_storage().data_ptr(), alloc_size=1024),
@@ -120,7 +128,10 @@ def test_on_a_gpu_its_own_memory_counts_and_the_processors_does_not(monkeypatch)
         done.append("call")
         return (output,)
 
-    assert workspace_bytes(call, "cuda:0") == 2048 + 1536
+    found = profile_call(call, "cuda:0")
+
+    assert found.workspace_bytes == 2048 + 1536
+    assert found.attention_kernel == "_scaled_dot_product_cudnn_attention"
     # What libraries take for good, they take in the first call.
     assert done == ["call", "wait cuda:0"] * 2
 

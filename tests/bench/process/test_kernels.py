@@ -34,6 +34,7 @@ KERNEL = """
         declines=lambda case: "too long" if case.seq_len > 7 else None,
         oracle=odd,
         dtypes=("float32",),
+        expected_kernel="math",
     )
 """
 
@@ -75,6 +76,7 @@ def test_a_kernel_comes_back_as_it_was_declared_but_for_its_function(
             assert getattr(found, name) == getattr(here, name), name
         for name in ("dtypes", "devices", "layout", "spec", "declared", "unmeasured_workspace"):
             assert getattr(found, name) == getattr(here, name), name
+        assert found.expected_kernel == here.expected_kernel
         assert source_sha256(found) == source_sha256(here)
         assert (found.oracle is softmax_attention) == (here.oracle is softmax_attention)
         one = torch.ones(1)

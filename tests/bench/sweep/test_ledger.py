@@ -52,7 +52,7 @@ def test_what_was_read_once_stands_in_the_round_and_what_was_read_each_time_by_i
         BLANK,
         [
             answer(1.0, cpu_time_s=1.5, minor_faults=7.0, workspace_bytes=11, energy_j=1 / 3),
-            answer(1.0, cpu_time_s=2.5, minor_faults=1.0, graph_time_s=0.7),
+            answer(1.0, cpu_time_s=2.5, minor_faults=1.0, graph_time_s=0.7, attention_kernel="a"),
             answer(1.0, cpu_time_s=9.5, minor_faults=3.0, graph_time_s=0.5),
         ],
         None,
@@ -60,6 +60,7 @@ def test_what_was_read_once_stands_in_the_round_and_what_was_read_each_time_by_i
 
     assert (found.cpu_time_s, found.minor_faults) == (2.5, 3.0)
     assert (found.workspace_bytes, found.energy_j, found.graph_time_s) == (11, 0.33333, 0.5)
+    assert found.attention_kernel == "a"
 
 
 def test_what_nobody_knows_is_left_out_of_the_file():

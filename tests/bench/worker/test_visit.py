@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from bench.machine import os_counters
 from bench.machine.nvml import Unavailable
 from bench.machine.os_counters import Usage
+from bench.machine.workspace import CallProfile
 from bench.process.global_state import state_at_start
 from bench.timing import prepared_call
 from bench.timing.cuda import Captured
@@ -69,12 +70,45 @@ def test_a_trial_is_a_visit_that_measures_the_workspace_too():
 
     assert tried["status"] == visited["status"] == "measured"
     assert tried.pop("workspace_bytes") == pytest.approx(2 * 4 * 61**2, rel=0.01)
+    assert tried.pop("attention_kernel") is None  # plain operators
     assert tried.keys() == visited.keys()
     for found in (tried, visited):
         assert found["time_s"] > 0
         assert found["calls"] >= 1
         assert found["cpu_time_s"] > 0
         assert "minor_faults" in found
+
+
+MATH, FLASH = "_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention_for_cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "kernel"),
+    [
+        ("sdpa", {}, FLASH),
+        ("sdpa", {"mask": "boolean"}, FLASH),
+        ("sdpa", {"dtype": "float64", "pass_": "forward_backward"}, FLASH),
+        ("sdpa", {"value_dim": 3}, MATH),  # torch falls back without a word
+        ("sdpa", {"value_dim": 3, "pass_": "forward_backward"}, MATH),
+        ("sdpa_math", {}, MATH),
+        ("sdpa_flash", {}, FLASH),
+    ],
+)
+def test_a_trial_names_the_attention_kernel_that_torch_chose(name, changes, kernel):
+    assert trial(name, replace(SMALL, **changes))["attention_kernel"] == kernel
+
+
+def test_a_kernel_that_gives_torch_three_dimensions_is_found_to_run_the_math_formula(write):
+    path = write(
+        "squeezed.py",
+        """
+        import torch.nn.functional as F
+        def squeezed(query, key, value):
+            given = (one.flatten(0, -3) for one in (query, key, value))
+            return F.scaled_dot_product_attention(*given).view_as(query)
+        """,
+    )
+    assert trial(f"{path}:squeezed")["attention_kernel"] == MATH
 
 
 def test_a_workspace_that_cannot_be_seen_is_null():
@@ -428,7 +462,10 @@ def test_a_graph_holds_the_workspace_that_a_trial_found_or_that_is_told(gpu, mon
     def captured(cells: object, cell: object, case: Case, workspace_bytes: int) -> None:
         held.append(workspace_bytes)
 
-    monkeypatch.setattr(visiting, "workspace_bytes", lambda call, device: len(call()) * 13)
+    def profiled(call: Any, device: str) -> CallProfile:
+        return CallProfile(workspace_bytes=len(call()) * 13, attention_kernel=None)
+
+    monkeypatch.setattr(visiting, "profile_call", profiled)
     monkeypatch.setattr(visiting.ReadyCells, "captured", captured)
 
     trial("matmul", ON_GPU)

@@ -26,3 +26,18 @@ def test_the_readings_of_rounds_without_a_time_do_not_count() -> None:
         record("fast", 128, 64, status="crashed", time_s=None, workspace_bytes=900),
     ]
     assert cell_table(pd.DataFrame(rows))["workspace_bytes"].tolist() == [100]
+
+
+def test_a_cell_has_the_kernel_that_one_of_its_rounds_tells() -> None:
+    rows = [
+        record("fast", 128, 64, round_=i, attention_kernel=kernel)
+        for i, kernel in enumerate((None, "flash", None))
+    ]
+    assert cell_table(pd.DataFrame(rows))["attention_kernel"].tolist() == ["flash"]
+
+
+@pytest.mark.parametrize("column", ["reason", "status", "attention_kernel"])
+def test_a_table_may_be_split_by_a_column_that_cells_are_told_of(column: str) -> None:
+    rows = [record("fast", 128, 64, **{column: one}) for one in ("measured", "crashed")]
+
+    assert len(cell_table(pd.DataFrame(rows), by=[column])) == 2

@@ -14,7 +14,7 @@ import pytest
 
 from bench.records import Record
 from reports.cells.case_columns import CASE_COLUMNS, CONDITIONS
-from reports.cells.cell_table import NUMBERS, READINGS, cell_table
+from reports.cells.cell_table import KERNELS, NUMBERS, READINGS, cell_table
 from reports.cells.cells import cells_of
 from reports.cells.groups import group_columns
 from reports.tables.read import NUMBER_COLUMNS
@@ -51,7 +51,12 @@ def varied(name: str, position: int) -> Any:
 
 
 def test_every_field_has_exactly_one_part_to_play() -> None:
-    parts = [set(CASE_COLUMNS) - {"run"}, set(READINGS) - OF_A_PROCESS, OF_A_VISIT]
+    parts = [
+        set(CASE_COLUMNS) - {"run"},
+        set(READINGS) - OF_A_PROCESS,
+        OF_A_VISIT,
+        set(KERNELS),
+    ]
     assert set.union(*parts) == set(FIELDS)
     assert sum(map(len, parts)) == len(FIELDS)
 
