@@ -22,7 +22,7 @@ ROOMS = {
     ),
     "reports": (
         *("text", "laws", "tables", "cells", "conditions", "judge", "predict", "verdicts"),
-        *("figures", "page", "claims_in_pytest"),
+        *("figures", "overtaking", "page", "claims_in_pytest"),
     ),
 }
 MOST_MODULES, MOST_LINES = 16, 350

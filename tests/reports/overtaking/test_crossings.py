@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from reports.predict.crossings import Crossing, crossings
+from reports.overtaking.crossings import Crossing, crossings, every_crossing
 
 LENGTHS = (64, 128, 256, 512, 1024)
+COUNTS = {"square": lambda n, d: n * n * d, "line": lambda n, d: 3 * n * d * d}
 
 
 def cells(scatter: float = 0.0, **laws) -> pd.DataFrame:
@@ -22,6 +23,7 @@ def cells(scatter: float = 0.0, **laws) -> pd.DataFrame:
                         "time_s": time_s,
                         "time_low_s": time_s * (1 - scatter),
                         "time_high_s": time_s * (1 + scatter),
+                        "flops_executed": COUNTS[name](length, d_model),
                     }
                 )
     return pd.DataFrame(rows)
@@ -47,6 +49,7 @@ def test_a_crossing_is_found_at_each_width_between_the_cells_that_enclose_it():
     assert other.estimate == pytest.approx(5 * 48)
     assert (one.low, one.high) == (128, 256)
     assert (other.low, other.high) == (128, 256)
+    assert (one.predicted, other.predicted) == (pytest.approx(3 * 32), pytest.approx(3 * 48))
 
 
 def test_rounds_that_differ_widen_the_interval_and_leave_the_estimate():
@@ -71,3 +74,10 @@ def test_two_shared_lengths_are_too_few():
     few = frame[(frame["implementation"] == "square") | (frame["seq_len"] < 256)]
 
     assert found(few) == []
+
+
+def test_of_two_implementations_only_the_one_that_grows_faster_overtakes():
+    frame = cells(line=line, square=square)
+
+    assert {(one.slower, one.quicker) for one in every_crossing(frame)} == {("square", "line")}
+    assert len(every_crossing(frame)) == 2

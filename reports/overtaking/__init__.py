@@ -1,0 +1,1 @@
+"""From which size on does one mechanism cost more than another?"""
