@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from implementations.attention._compiled import compiled
+from implementations.groups import product
 from implementations.interface import Implementation, Options
 from implementations.masking import (
     apply_mask,
@@ -36,6 +37,7 @@ def matmul(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
@@ -43,22 +45,23 @@ def matmul(
         ValueError: shapes or dtypes that do not fit, or `attn_mask` with `is_causal`.
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
+    check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
     mask = expand_mask(attn_mask, query, key)
     if is_causal:
         mask = causal_mask(query.shape[-2], key.shape[-2], device=query.device)
-    scores = (query @ key.transpose(-2, -1)) * resolve_scale(query, scale)
+    scores = product(query, key.transpose(-2, -1)) * resolve_scale(query, scale)
     # Only a mask can empty a row; without one the plain softmax saves three passes.
     weights = scores.softmax(dim=-1) if mask is None else safe_softmax(apply_mask(scores, mask))
     if dropout_p:
         weights = torch.dropout(weights, dropout_p, train=True)
-    return weights @ value
+    return product(weights, value)
 
 
 def matmul_widened(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
     """`matmul` in float32, rounded to the dtype of the query; raises what `matmul` raises."""
     mask = options.get("attn_mask")
-    check_arguments(query, key, value, mask, options.get("is_causal", False))
+    gqa = options.get("enable_gqa", False)
+    check_arguments(query, key, value, mask, options.get("is_causal", False), gqa)
     if mask is not None and mask.dtype != torch.bool:
         options["attn_mask"] = mask.float()
     return matmul(query.float(), key.float(), value.float(), **options).to(query.dtype)
