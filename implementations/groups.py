@@ -1,8 +1,9 @@
 """Grouped queries: several heads of queries share one head of keys and values.
 
-Shazeer 2019, "Fast Transformer Decoding: One Write-Head is All You Need" (one head of keys for all);
-Ainslie et al. 2023, "GQA" (one for each group). Head i of the queries attends to head i // group of
-the keys, where group = num_heads / num_kv_heads. No key is repeated here: what is shared is seen through views.
+Shazeer 2019, "Fast Transformer Decoding: One Write-Head is All You Need" (multi-query attention: one
+head of keys); Ainslie et al. 2023, "GQA" (one for each group of heads). Head i of the queries
+attends to head i // group of the keys, where group = num_heads / num_kv_heads. No key is repeated
+here: what is shared is seen through views.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def group_size(query: Tensor, key: Tensor) -> int:
 
 def in_groups(tensor: Tensor, group: int) -> Tensor:
     """(..., num_heads, rows, columns) as (..., num_kv_heads, group, rows, columns)."""
-    return tensor.unflatten(-3, (tensor.shape[-3] // group, group))
+    *leading, num_heads, rows, columns = tensor.shape
+    return tensor.view(*leading, num_heads // group, group, rows, columns)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

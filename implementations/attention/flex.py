@@ -130,7 +130,7 @@ _KERNEL = compiled(
         workspace_law="n*d",
         supports=frozenset(
             (
-                *(Feature.BACKWARD, Feature.CAUSAL, Feature.CAUSAL),
+                *(Feature.BACKWARD, Feature.CAUSAL, Feature.WINDOW, Feature.GROUPED),
                 *(Feature.CROSS_LENGTH, Feature.VALUE_DIM, Feature.SCALE),
             )
         ),

@@ -136,7 +136,7 @@ IMPLEMENTATION = Implementation(
     fn=loop,
     time_law="n^2*d",
     workspace_law="n*d",
-    supports=ALL_FEATURES - {Feature.BACKWARD, Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.BACKWARD, Feature.DROPOUT} | {Feature.GROUPED},
     declines=_declines,
     unmeasured_workspace="loop works on Python floats, which the tensor allocator does not see",
 )

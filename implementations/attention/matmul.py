@@ -17,7 +17,7 @@ from torch import Tensor
 
 from implementations.attention._compiled import compiled
 from implementations.groups import product
-from implementations.interface import Implementation, Options
+from implementations.interface import ALL_FEATURES, Feature, Implementation, Options
 from implementations.masking import (
     apply_mask,
     causal_mask,
@@ -57,14 +57,21 @@ def matmul(
     return product(weights, value)
 
 
-def matmul_widened(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
+def matmul_widened(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    enable_gqa: bool = False,
+    **options: Unpack[Options],
+) -> Tensor:
     """`matmul` in float32, rounded to the dtype of the query; raises what `matmul` raises."""
     mask = options.get("attn_mask")
-    gqa = options.get("enable_gqa", False)
-    check_arguments(query, key, value, mask, options.get("is_causal", False), gqa)
+    check_arguments(query, key, value, mask, options.get("is_causal", False), enable_gqa)
     if mask is not None and mask.dtype != torch.bool:
         options["attn_mask"] = mask.float()
-    return matmul(query.float(), key.float(), value.float(), **options).to(query.dtype)
+    wide = (query.float(), key.float(), value.float())
+    return matmul(*wide, enable_gqa=enable_gqa, **options).to(query.dtype)
 
 
 IMPLEMENTATION = Implementation(
@@ -74,6 +81,7 @@ IMPLEMENTATION = Implementation(
     fn=matmul,
     time_law="n^2*d",
     workspace_law="n^2*d",
+    supports=ALL_FEATURES | {Feature.GROUPED},
 )
 
 VARIANTS = (

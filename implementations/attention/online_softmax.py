@@ -58,7 +58,7 @@ IMPLEMENTATION = Implementation(
     fn=online_softmax,
     time_law="n^2*d",
     workspace_law="1",
-    supports=ALL_FEATURES - {Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.DROPOUT} | {Feature.GROUPED},
 )
 
 # Compiled, a tile keeps the scores of all its blocks.

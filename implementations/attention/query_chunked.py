@@ -57,7 +57,7 @@ IMPLEMENTATION = Implementation(
     fn=query_chunked,
     time_law="n^2*d",
     workspace_law="n",
-    supports=ALL_FEATURES - {Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.DROPOUT} | {Feature.GROUPED},
 )
 
 VARIANTS = (compiled(IMPLEMENTATION),)

@@ -66,5 +66,5 @@ IMPLEMENTATION = Implementation(
     fn=row_loop,
     time_law="n^2*d",
     workspace_law="n*d",
-    supports=ALL_FEATURES - {Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.DROPOUT} | {Feature.GROUPED},
 )

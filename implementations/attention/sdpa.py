@@ -222,6 +222,7 @@ IMPLEMENTATION = Implementation(
     fn=sdpa,
     time_law="n^2*d",
     workspace_law="n*d",
+    supports=ALL_FEATURES | {Feature.GROUPED},
 )
 
 
@@ -243,7 +244,7 @@ VARIANTS = (
         "flash",
         SDPBackend.FLASH_ATTENTION,
         "flash",
-        supports=ALL_FEATURES - {Feature.VALUE_DIM, Feature.DROPOUT},
+        supports=IMPLEMENTATION.supports - {Feature.VALUE_DIM, Feature.DROPOUT},
         declines=_flash_declines,
     ),
     _variant(
@@ -258,7 +259,8 @@ VARIANTS = (
         SDPBackend.CUDNN_ATTENTION,
         "cuDNN",
         workspace_law="n",
-        supports=ALL_FEATURES - {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT},
+        supports=IMPLEMENTATION.supports
+        - {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT},
         dtypes=HALF,
         devices=("cuda",),
     ),
