@@ -1,9 +1,9 @@
 """Grouped queries: several heads of queries share one head of keys and values.
 
-Shazeer 2019, "Fast Transformer Decoding: One Write-Head is All You Need" (multi-query attention: one
-head of keys); Ainslie et al. 2023, "GQA" (one for each group of heads). Head i of the queries
-attends to head i // group of the keys, where group = num_heads / num_kv_heads. No key is repeated
-here: what is shared is seen through views.
+Shazeer 2019, "Fast Transformer Decoding: One Write-Head is All You Need" (one head of keys in all);
+Ainslie et al. 2023, "GQA" (one for each group of heads). Head i of the queries attends to head
+i // group of the keys, where group = num_heads / num_kv_heads. No key is repeated here: what is
+shared is seen through views.
 """
 
 from __future__ import annotations

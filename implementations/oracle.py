@@ -25,7 +25,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from implementations.groups import group_size
+from implementations.groups import group_size, in_groups
 from implementations.masking import (
     apply_mask,
     band_mask,
@@ -128,6 +128,19 @@ def for_each_head(tensor: Tensor, query: Tensor) -> Tensor:
     return tensor if group == 1 else tensor.repeat_interleave(group, dim=-3)
 
 
+def answer(
+    oracle: Oracle,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None,
+    scale: float,
+) -> Tensor:
+    """The output of `oracle`; keys and values that several heads share are repeated for it."""
+    every_key, every_value = for_each_head(key, query), for_each_head(value, query)
+    return oracle(query, every_key, every_value, attn_mask, scale)
+
+
 def evaluate(
     oracle: Oracle,
     query: Tensor,
@@ -139,21 +152,18 @@ def evaluate(
 ) -> dict[str, Tensor]:
     """Output and, with an upstream gradient, gradients of `oracle` in the dtype of the inputs.
 
-    Where `attn_mask` requires a gradient, its own is among them. Keys and values that several heads
-    share are repeated for the oracle.
+    Where `attn_mask` requires a gradient, its own is among them.
     """
     if grad_output is None:
         with torch.no_grad():
-            repeated = (for_each_head(one, query) for one in (key, value))
-            return {"output": oracle(query, *repeated, attn_mask, scale)}
+            return {"output": answer(oracle, query, key, value, attn_mask, scale)}
     inputs = [tensor.detach().clone().requires_grad_() for tensor in (query, key, value)]
     names: tuple[str, ...] = QUANTITIES
     if attn_mask is not None and attn_mask.requires_grad:
         attn_mask = attn_mask.detach().clone().requires_grad_()
         inputs.append(attn_mask)
         names = (*QUANTITIES, GRAD_MASK)
-    repeated = (for_each_head(one, query) for one in inputs[1:3])
-    output = oracle(inputs[0], *repeated, attn_mask, scale)
+    output = answer(oracle, inputs[0], inputs[1], inputs[2], attn_mask, scale)
     gradients = torch.autograd.grad(output, inputs, grad_output)
     return dict(zip(names, (output.detach(), *gradients), strict=True))
 
@@ -197,7 +207,7 @@ def reference(
     sensitivities = _sensitivities(v, upstream, weights, score_sizes, pull_back)
     if group > 1 and upstream is not None:
         for sizes, name in product((magnitudes, sensitivities), ("grad_key", "grad_value")):
-            sizes[name] = sizes[name].unflatten(-3, (-1, group)).sum(-3)
+            sizes[name] = in_groups(sizes[name], group).sum(-3)
     if GRAD_MASK in values:
         for sizes in (magnitudes, sensitivities):
             sizes[GRAD_MASK] = sizes[GRAD_MASK].sum_to_size(values[GRAD_MASK].shape)

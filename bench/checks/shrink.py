@@ -15,7 +15,7 @@ from bench.checks.run_situation import verify_case
 from bench.checks.situation import CheckCase, Probe
 from implementations.interface import Implementation, Options
 from implementations.masking import resolve_scale
-from implementations.oracle import for_each_head, full_mask
+from implementations.oracle import answer, full_mask
 
 MOST_TRIALS = 400
 LIMIT_S = 4.0
@@ -71,8 +71,7 @@ def _right(implementation: Implementation) -> Implementation:
         causal = options.get("is_causal", False)
         mask = full_mask(query, key, options.get("attn_mask"), causal, window)
         scale = resolve_scale(query, options.get("scale"))
-        repeated = (for_each_head(one, query) for one in (key, value))
-        return implementation.oracle(query, *repeated, mask, scale)
+        return answer(implementation.oracle, query, key, value, mask, scale)
 
     return replace(implementation, fn=formula)
 

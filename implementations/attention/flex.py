@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 BLOCK = 128  # queries and keys of a block; torch's default
+NO_BACKWARD = "flex has no backward pass on a CPU"
 
 
 def flex(
@@ -50,12 +51,15 @@ def flex(
 
     Raises:
         ValueError: shapes or dtypes that do not fit.
-        UnsupportedCaseError: empty inputs, or what torch cannot compile.
+        UnsupportedCaseError: empty inputs, gradients on a CPU, or what torch cannot compile.
 
     """
     check_arguments(query, key, value, None, is_causal, enable_gqa)
     if not (query.numel() and key.numel() and value.numel()):
         raise UnsupportedCaseError("flex runs no kernel on empty inputs")
+    asked = torch.is_grad_enabled() and any(one.requires_grad for one in (query, key, value))
+    if asked and query.device.type == "cpu":
+        raise UnsupportedCaseError(NO_BACKWARD)
     mask = _block_mask(query.shape[-2], key.shape[-2], is_causal, window, query.device)
     output: Tensor = _KERNEL.call(
         query, key, value, block_mask=mask, scale=scale, enable_gqa=enable_gqa
@@ -67,7 +71,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> Tenso
     """What is compiled."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    output: Tensor = flex_attention(query, key, value, **keywords)  # type: ignore[assignment]
+    output: Tensor = flex_attention(query, key, value, **keywords)
     return output
 
 
@@ -116,7 +120,7 @@ def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
 
 def _declines(case: Case) -> str | None:
     if case.device_type == "cpu" and case.is_backward:
-        return "flex has no backward pass on a CPU"
+        return NO_BACKWARD
     return None
 
 

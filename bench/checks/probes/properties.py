@@ -114,14 +114,14 @@ def _apart(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult
         changed = trial.forward(replace(inputs, query=query, key=key, value=value))
         seen = f"{what} see each other"
         yield _unchanged(trial, check, output[rest], changed[rest], seen)
-    rows = [("queries_apart", (..., first, every), (..., slice(1, None), every), "queries")]
-    if group > 1:
-        rows.append(("group_apart", (every, first), (every, slice(1, None)), "heads of a group"))
-    for check, one, rest, what in rows:
+    for check, dim, what in (("queries_apart", -2, "queries"), ("group_apart", -3, "heads")):
+        if dim == -3 and group == 1:
+            continue
         query = inputs.query.clone()
-        query[one] = other.query[one] * 8
+        query.select(dim, 0).copy_(other.query.select(dim, 0) * 8)
         changed = trial.forward(replace(inputs, query=query))
-        yield _unchanged(trial, check, output[rest], changed[rest], f"{what} see each other")
+        before, after = (one.narrow(dim, 1, one.shape[dim] - 1) for one in (output, changed))
+        yield _unchanged(trial, check, before, after, f"{what} see each other")
 
 
 def _hull(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
