@@ -231,6 +231,8 @@ def backward(
     """The gradients of query, key and value."""
     cut, width, value_dim = plan.cut, query.shape[-1], value.shape[-1]
     gradients = torch.zeros_like(query), accumulator(key), accumulator(value)
+    if plan.grouping.as_rows:
+        grad_output = grad_output.contiguous()
     by_queries = (query, output, log_sums, grad_output, gradients[0])
     query, output, log_sums, grad_output, grad_query = map(plan.grouping.of_queries, by_queries)
     # Where a key repeats, its gradient does too: what its queries add meets in one memory.

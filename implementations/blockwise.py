@@ -68,9 +68,7 @@ def attend_blockwise(
         return _at_once(query, key, value, resolve_scale(query, scale))
     mask = expand_mask(attn_mask, query, key)
     tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
-    group = group_size(query, key)
-    # Rows of the causal triangle are told by their numbers.
-    grouping = Grouping(group=group, as_rows=query.shape[-2] == 1 and not is_causal)
+    grouping = Grouping.of(query, key, attn_mask=mask, is_causal=is_causal)
     if mask is not None:
         mask = grouping.of_queries(_with_heads(mask.detach()))
     masking = Masking(attn_mask=mask, is_causal=is_causal)

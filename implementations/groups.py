@@ -9,6 +9,7 @@ shared is seen through views.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 
@@ -43,20 +44,36 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 class Grouping:
     """How tensors with query rows and tensors with keys are viewed to have equally many heads.
 
-    Of a single query the heads of a group become its rows (`as_rows`), so that one product reads
-    the keys once. Of several, the heads of a group are one more leading dimension, in which keys
-    and values repeat without memory.
+    With `as_rows` the heads of a group are one head of more rows, so that one product reads the
+    keys once for all of them. Without, the heads of a group are one more leading dimension, in
+    which keys and values repeat without memory.
     """
 
     group: int
     as_rows: bool
 
+    @classmethod
+    def of(cls, query: Tensor, key: Tensor, *, attn_mask: Tensor | None, is_causal: bool) -> Self:
+        """As rows, where no mask tells the rows of two heads apart and memory allows the view."""
+        group, query_len = group_size(query, key), query.shape[-2]
+        if group == 1 or is_causal:
+            return cls(group=group, as_rows=False)
+        is_one_head = query.stride(-3) == query_len * query.stride(-2)
+        return cls(group=group, as_rows=query_len == 1 or (attn_mask is None and is_one_head))
+
     def of_queries(self, tensor: Tensor) -> Tensor:
-        """A view of (..., num_heads, query_len, columns)."""
+        """A view of (..., num_heads, query_len, columns).
+
+        Raises:
+            RuntimeError: memory does not allow it; what is contiguous can always be viewed.
+
+        """
         if self.group == 1:
             return tensor
-        grouped = in_groups(tensor, self.group)
-        return grouped.squeeze(-2) if self.as_rows else grouped.movedim(-3, -4)
+        if not self.as_rows:
+            return in_groups(tensor, self.group).movedim(-3, -4)
+        *leading, num_heads, rows, columns = tensor.shape
+        return tensor.view(*leading, num_heads // self.group, self.group * rows, columns)
 
     def of_keys(self, tensor: Tensor) -> Tensor:
         """A view of (..., num_kv_heads, key_len, columns)."""
