@@ -1,6 +1,7 @@
-"""Grouped queries: right, without a key that is repeated in memory, and clear about what is wrong."""
+"""Grouped queries: right, without a repeated key in memory, and clear about what is wrong."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from implementations import blocks, blockwise
 from implementations.case import Case
 from implementations.catalogue import suite
 from implementations.groups import Grouping, product
-from implementations.interface import Feature
+from implementations.interface import Feature, Implementation
 from implementations.masking import check_arguments
+from implementations.specs import from_function
+from tests.planted.grouped import grouped_repeated
 
 CHUNKED = ("query_chunked", "online_softmax")
 WITH_GRADIENTS = ("matmul", "row_loop", "sdpa", "sdpa_math", "sdpa_flash", *CHUNKED)
@@ -74,9 +77,8 @@ def test_output_and_gradients_are_those_of_repeated_keys(
 
     query, *shared = inputs
     repeated = (one.repeat_interleave(6 // num_kv_heads, dim=-3) for one in shared)
-    for one, expected in zip(
-        found, quantities(suite()["matmul"].fn, query, *repeated), strict=True
-    ):
+    right = quantities(suite()["matmul"].fn, query, *repeated)
+    for one, expected in zip(found, right, strict=True):
         torch.testing.assert_close(one, expected, rtol=1e-11, atol=1e-11)
 
 
@@ -131,23 +133,37 @@ def test_heads_become_rows_of_one_product_where_nothing_tells_them_apart():
     assert not as_rows(one_query, is_causal=True)
 
 
+def growth_bytes(implementation: Implementation, **sizes: Any) -> int:
+    """How much more workspace 8 heads take than 4, where 2 heads of keys serve them."""
+
+    def bytes_with(num_heads: int) -> int:
+        case = Case(num_heads=num_heads, num_kv_heads=2, key_len=4096, head_dim=64, **sizes)
+        ready = prepare(implementation, make_inputs(case), case)
+        ready.run()
+        return workspace_bytes(ready.run, "cpu")
+
+    return bytes_with(8) - bytes_with(4)
+
+
+def most_bytes(query_len: int) -> float:
+    """The scores of 4 heads a few times over, and an eighth of a key."""
+    return 6 * (4 * query_len * 4096 * 4) + 2 * 4096 * 64 * 4 / 8
+
+
 @pytest.mark.parametrize("name", ["matmul", "row_loop", "sdpa", *CHUNKED])
 @pytest.mark.parametrize("query_len", [1, 7])
 @pytest.mark.parametrize("pass_", ["forward", "forward_backward"])
 @pytest.mark.parametrize("condition", [{}, {"is_causal": True}, {"mask": "boolean"}])
 def test_twice_the_heads_in_a_group_need_no_memory_for_keys(name, query_len, pass_, condition):
-    def bytes_with(num_heads):
-        sizes = {"seq_len": query_len, "key_len": 4096, "head_dim": 64}
-        case = Case(num_heads=num_heads, num_kv_heads=2, pass_=pass_, **sizes, **condition)
-        ready = prepare(suite()[name], make_inputs(case), case)
-        ready.run()
-        return workspace_bytes(ready.run, "cpu")
+    sizes = {"seq_len": query_len, "pass_": pass_, **condition}
 
-    key_bytes = 2 * 4096 * 64 * 4
-    scores_bytes = 4 * query_len * 4096 * 4
+    assert growth_bytes(suite()[name], **sizes) < most_bytes(query_len)
 
-    # Twice 4 heads: their scores a few times over, and nothing of the size of a key beside them.
-    assert bytes_with(8) - bytes_with(4) < 6 * scores_bytes + key_bytes / 8
+
+def test_keys_that_are_repeated_would_be_seen():
+    repeating = from_function(grouped_repeated)
+
+    assert growth_bytes(repeating, seq_len=7, pass_="forward") > most_bytes(7)
 
 
 def test_the_cores_that_take_grouped_queries_are_these():

@@ -107,7 +107,8 @@ ALONE = {
     ),
     "layout": fault("kernels.py:unscaled_heads_third[bshd]", "value_dim", **NUMBERS),
     "memory": fault("kernels.py:unscaled", "nan_beyond", **NUMBERS),
-    "grouped": fault("kernels.py:grouped_in_turn", "grouped", "grad_key", **NUMBERS),
+    "grouped": fault("kernels.py:grouped_in_turn", "grouped", **NUMBERS),
+    "grouped key": fault("kernels.py:grouped_halved", "grouped", "grad_key", **NUMBERS),
     "upstream": fault("kernels.py:query_halved", "upstream_columns_first", "grad_query", **NUMBERS),
 }
 THROUGH_THE_GATE = {

@@ -35,6 +35,9 @@ def scale_ignored(query, key, value, scale=None):
 def halved(tensor):
     return tensor / 2 + tensor.detach() / 2
 
+def grouped_halved(query, key, value, enable_gqa=False):
+    return grouped(query, halved(key), value)
+
 def query_halved(query, key, value):
     return right(halved(query), key, value)
 

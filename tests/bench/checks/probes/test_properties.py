@@ -61,7 +61,7 @@ def test_the_formula_has_every_property_that_a_situation_can_show(name, checks, 
 
 
 def test_every_situation_of_properties_is_tried_here():
-    assert len(SITUATIONS) == 8
+    assert len(SITUATIONS) == 10
 
 
 @pytest.mark.parametrize("seed", daily([1, 2, 3, 5, 7]))
