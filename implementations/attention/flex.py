@@ -3,8 +3,8 @@
 Dong et al. 2024, "Flex Attention: A Programming Model for Generating Optimized Attention Kernels".
 The causal triangle and the sliding window are a block mask: which blocks of 128 queries and 128
 keys are seen whole, in part, or not at all, and a function that says so of one pair. Blocks are
-told from the lengths alone, so that no mask of query_len * key_len is ever made. Without a
-block mask torch's kernel for the CPU takes a block of all pairs, so there is one in every call.
+told from the lengths alone, so that no mask of query_len * key_len is ever made. Without a block
+mask torch's kernel for the CPU takes all pairs as one block, so there is a mask in every call.
 
 What is timed is the call of the compiled kernel with a block mask that is there already: one mask
 for each pair of lengths, triangle and window is kept, as a caller keeps it. The first call of a
@@ -12,8 +12,7 @@ size, which no reading holds, makes the mask and compiles the kernel; `compile_s
 Looking the mask up, and telling the kind of the call, is timed with it: some microseconds.
 
 On a CPU (seen in torch 2.13) there is no backward pass and no float64; lengths and head_dim may be
-any. On CUDA it has not been run by us: head_dim is a power of two there, of 16 at least, as torch
-documents.
+any. On CUDA, where torch has a backward pass and compiles by Triton, this file has not run yet.
 """
 
 from __future__ import annotations
