@@ -17,14 +17,19 @@ import torch
 from torch import Tensor
 
 from implementations.blocks import HOSTS, Cut, Masking, Scratch, Tile, accumulate_, accumulator
+from implementations.groups import Grouping
 
 LOG2_E = math.log2(math.e)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a call asks for beside its tensors, and how it is cut; whole, if by rows alone."""
+    """What a call asks for beside its tensors, and how it is cut; whole, if by rows alone.
 
+    The passes see all tensors as `grouping` views them.
+    """
+
+    grouping: Grouping
     masking: Masking
     scale: float
     cut: Cut
@@ -71,7 +76,9 @@ class Forward:
     """The forward pass of a call, in buffers of its own."""
 
     def __init__(self, query: Tensor, key: Tensor, value: Tensor, plan: Plan) -> None:
-        self._query, self._key, self._value, self._plan = query, key, value, plan
+        self._plan, self._output_shape = plan, (*query.shape[:-1], value.shape[-1])
+        self._query = plan.grouping.of_queries(query)
+        self._key, self._value = map(plan.grouping.of_keys, (key, value))
         cut, value_dim = plan.cut, value.shape[-1]
         self._scores = cut.scratch(query, rows=cut.keys)
         self._products = cut.scratch(query, rows=value_dim)
@@ -81,17 +88,20 @@ class Forward:
         # A row that is whole is one product, which nothing is added to.
         self._adding = cut.working if plan.whole else cut.summing
         self._totals = Scratch(cut.heads * cut.rows * value_dim, self._adding, query.device)
-        # What was subtracted from each row's scores, (..., query_len, 1); None if from no row.
+        # What was subtracted from each row's scores, as `log_sums` is viewed; None if from no row.
         self.shifts: Tensor | None = None
 
     def run(self, log_sums: Tensor | None) -> Tensor:
         """The output; `log_sums` (..., query_len, 1) is filled where it is given."""
         query, plan = self._query, self._plan
-        output = query.new_empty((*query.shape[:-1], self._value.shape[-1]))
+        output = query.new_empty(self._output_shape)
         if plan.cut.keys == 0:
             return output.zero_()
+        outputs = plan.grouping.of_queries(output)
+        if log_sums is not None:
+            log_sums = plan.grouping.of_queries(log_sums)
         for tile in plan.cut.tiles(query):
-            into = tile.queries(output)
+            into = tile.queries(outputs)
             total = into if into.dtype == self._adding else self._totals.block(*into.shape)
             if query.device.type in HOSTS:
                 log_sum, shift = self._as_they_are(tile, total)
@@ -220,8 +230,14 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of query, key and value."""
     cut, width, value_dim = plan.cut, query.shape[-1], value.shape[-1]
-    grad_query = torch.zeros_like(query)
-    grad_key, grad_value = accumulator(key), accumulator(value)
+    gradients = torch.zeros_like(query), accumulator(key), accumulator(value)
+    if plan.grouping.as_rows:
+        grad_output = grad_output.contiguous()
+    by_queries = (query, output, log_sums, grad_output, gradients[0])
+    query, output, log_sums, grad_output, grad_query = map(plan.grouping.of_queries, by_queries)
+    # Where a key repeats, its gradient does too: what its queries add meets in one memory.
+    by_keys = (key, value, *gradients[1:])
+    key, value, grad_key, grad_value = map(plan.grouping.of_keys, by_keys)
     memories = [cut.scratch(query, rows=cut.keys) for _ in range(2)]
     of_rows, of_upstream = (cut.scratch(query, rows=columns) for columns in (width, value_dim))
     of_keys, of_values = (cut.scratch(query, keys=columns) for columns in (width, value_dim))
@@ -248,7 +264,7 @@ def backward(
             accumulate_(into, grads.mT, block_rows, factor=plan.scale)
             accumulate_(grad_rows[..., seeing], keys.mT, grads.mT, factor=plan.scale)
         tile.queries(grad_query).copy_(grad_rows.mT)
-    return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype)
+    return gradients[0], gradients[1].to(key.dtype), gradients[2].to(value.dtype)
 
 
 def _by_columns(memory: Scratch, cut: Cut, heads: int, rows: int, columns: int) -> Tensor:

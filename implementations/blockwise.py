@@ -25,6 +25,7 @@ from implementations.blocks import (
     refuse_mask_gradient,
     working_dtype,
 )
+from implementations.groups import Grouping, group_size, in_groups
 from implementations.masking import (
     check_arguments,
     expand_mask,
@@ -46,6 +47,7 @@ def attend_blockwise(
     dropout_p: float,
     is_causal: bool,
     scale: float | None,
+    enable_gqa: bool,
     fewest_rows: int,
     keys_per_block: int | None,
 ) -> Tensor:
@@ -59,21 +61,24 @@ def attend_blockwise(
         UnsupportedCaseError: a mask that requires gradients.
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
+    check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
     refuse_dropout(NAME, dropout_p)
     refuse_mask_gradient(NAME, attn_mask)
     if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
         return _at_once(query, key, value, resolve_scale(query, scale))
     mask = expand_mask(attn_mask, query, key)
     tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
-    masking = Masking(
-        attn_mask=None if mask is None else _with_heads(mask.detach()), is_causal=is_causal
-    )
+    grouping = Grouping.of(query, key, attn_mask=mask, is_causal=is_causal)
+    if mask is not None:
+        mask = grouping.of_queries(_with_heads(mask.detach()))
+    masking = Masking(attn_mask=mask, is_causal=is_causal)
     most = masking.most_keys(query.shape[-2], key.shape[-2])
+    rows = grouping.of_queries(tensors[0])
     plan = Plan(
+        grouping=grouping,
         masking=masking,
         scale=resolve_scale(query, scale),
-        cut=cut(tensors[0], keys=min(most, keys_per_block or most), fewest_rows=fewest_rows),
+        cut=cut(rows, keys=min(most, keys_per_block or most), fewest_rows=fewest_rows),
         whole=most <= (keys_per_block or most),
     )
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
@@ -89,7 +94,9 @@ def _at_once(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     if working != query.dtype:
         wide = _at_once(query.to(working), key.to(working), value.to(working), scale)
         return wide.to(query.dtype)
-    rows, keys, values = (_with_heads(one).flatten(0, -3) for one in (query, key, value))
+    group = group_size(query, key)
+    tensors = (query if group == 1 else in_groups(query, group).flatten(-3, -2), key, value)
+    rows, keys, values = (_with_heads(one).flatten(0, -3) for one in tensors)
     # With beta = 0 what would be added is not looked at.
     scores = torch.baddbmm(rows.new_empty(1, 1, 1), rows, keys.mT, beta=0, alpha=scale)
     output = torch.bmm(scores.softmax(dim=-1), values)

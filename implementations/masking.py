@@ -19,8 +19,12 @@ def check_arguments(
     value: Tensor,
     attn_mask: Tensor | None,
     is_causal: bool,
+    enable_gqa: bool = False,
 ) -> None:
     """Refuse what no core accepts.
+
+    With `enable_gqa`, key and value may have fewer heads (dimension -3), of which the query's
+    heads are a multiple.
 
     Raises:
         ValueError: shapes that do not fit, dtypes that differ, or `attn_mask` with `is_causal`.
@@ -35,11 +39,14 @@ def check_arguments(
             raise ValueError(
                 f"query and {name} must share dtype, got {query.dtype}, {tensor.dtype}"
             )
-        if tensor.shape[:-2] != query.shape[:-2]:
+        if not enable_gqa and tensor.shape[:-2] != query.shape[:-2]:
             raise ValueError(
                 f"query and {name} must share leading dimensions, "
                 f"got {tuple(query.shape[:-2])} and {tuple(tensor.shape[:-2])}; expand them first"
+                f"{_IF_GROUPED if _are_groups(query, tensor) else ''}"
             )
+    if enable_gqa:
+        _check_heads(query, key, value)
     if key.shape[-1] != query.shape[-1]:
         raise ValueError(
             f"query and key must share head_dim, got {query.shape[-1]} and {key.shape[-1]}"
@@ -52,6 +59,35 @@ def check_arguments(
         if not attn_mask.is_floating_point():
             raise ValueError(f"attn_mask must be boolean or floating point, got {attn_mask.dtype}")
         raise ValueError(f"a float attn_mask must be {query.dtype}, got {attn_mask.dtype}; cast it")
+
+
+_IF_GROUPED = ", or pass enable_gqa=True"
+
+
+def _are_groups(query: Tensor, key: Tensor) -> bool:
+    """Whether the shapes are those of grouped queries."""
+    if min(query.dim(), key.dim()) < 3 or query.shape[:-3] != key.shape[:-3]:
+        return False
+    num_heads, num_kv_heads = query.shape[-3], key.shape[-3]
+    return num_heads == num_kv_heads or (num_kv_heads > 0 and num_heads % num_kv_heads == 0)
+
+
+def _check_heads(query: Tensor, key: Tensor, value: Tensor) -> None:
+    if query.dim() < 3:
+        raise ValueError(
+            f"enable_gqa needs heads in dimension -3, got a query of shape {tuple(query.shape)}"
+        )
+    if key.shape[:-2] != value.shape[:-2]:
+        raise ValueError(
+            "key and value must share leading dimensions, "
+            f"got {tuple(key.shape[:-2])} and {tuple(value.shape[:-2])}"
+        )
+    if not _are_groups(query, key):
+        raise ValueError(
+            "with enable_gqa the query must have a multiple of the key's heads and the other "
+            "leading dimensions the same, "
+            f"got {tuple(query.shape[:-2])} and {tuple(key.shape[:-2])}"
+        )
 
 
 def refuse_dropout(name: str, dropout_p: float) -> None:

@@ -20,10 +20,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import torch
 from torch import Tensor
 
+from implementations.groups import group_size, in_groups
 from implementations.masking import (
     apply_mask,
     band_mask,
@@ -120,6 +122,25 @@ class Reference:
     score_magnitude: float
 
 
+def for_each_head(tensor: Tensor, query: Tensor) -> Tensor:
+    """Key or value with as many heads as query: head i is head i // group of the tensor."""
+    group = group_size(query, tensor)
+    return tensor if group == 1 else tensor.repeat_interleave(group, dim=-3)
+
+
+def answer(
+    oracle: Oracle,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None,
+    scale: float,
+) -> Tensor:
+    """The output of `oracle`; keys and values that several heads share are repeated for it."""
+    every_key, every_value = for_each_head(key, query), for_each_head(value, query)
+    return oracle(query, every_key, every_value, attn_mask, scale)
+
+
 def evaluate(
     oracle: Oracle,
     query: Tensor,
@@ -135,14 +156,14 @@ def evaluate(
     """
     if grad_output is None:
         with torch.no_grad():
-            return {"output": oracle(query, key, value, attn_mask, scale)}
+            return {"output": answer(oracle, query, key, value, attn_mask, scale)}
     inputs = [tensor.detach().clone().requires_grad_() for tensor in (query, key, value)]
     names: tuple[str, ...] = QUANTITIES
     if attn_mask is not None and attn_mask.requires_grad:
         attn_mask = attn_mask.detach().clone().requires_grad_()
         inputs.append(attn_mask)
         names = (*QUANTITIES, GRAD_MASK)
-    output = oracle(inputs[0], inputs[1], inputs[2], attn_mask, scale)
+    output = answer(oracle, inputs[0], inputs[1], inputs[2], attn_mask, scale)
     gradients = torch.autograd.grad(output, inputs, grad_output)
     return dict(zip(names, (output.detach(), *gradients), strict=True))
 
@@ -173,6 +194,8 @@ def reference(
     values = evaluate(oracle, q, k, v, mask, factor, upstream)
     mask = None if mask is None else mask.detach()
 
+    group = group_size(q, k)
+    k, v = (for_each_head(one, q) for one in (k, v))
     scored = oracle if isinstance(oracle, Scored) else softmax_attention
     weights = scored.weights(q, k, mask, factor)
     score_sizes = scored.sizes(q, k, factor)
@@ -182,6 +205,9 @@ def reference(
     pull_back = partial(scored.pulled_back, q, k, factor)
     magnitudes = _magnitudes(v, upstream, weights, pull_back)
     sensitivities = _sensitivities(v, upstream, weights, score_sizes, pull_back)
+    if group > 1 and upstream is not None:
+        for sizes, name in product((magnitudes, sensitivities), ("grad_key", "grad_value")):
+            sizes[name] = in_groups(sizes[name], group).sum(-3)
     if GRAD_MASK in values:
         for sizes in (magnitudes, sensitivities):
             sizes[GRAD_MASK] = sizes[GRAD_MASK].sum_to_size(values[GRAD_MASK].shape)

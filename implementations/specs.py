@@ -148,8 +148,7 @@ def _accepted(function: Callable[..., object]) -> frozenset[Feature]:
         parameters = inspect.signature(called).parameters.values()
     except (TypeError, ValueError):  # builtins may have no signature
         return ALL_FEATURES
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return ALL_FEATURES
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     names = {p.name for p in parameters}
     keyword_features = {
         "attn_mask": {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK},
@@ -159,7 +158,11 @@ def _accepted(function: Callable[..., object]) -> frozenset[Feature]:
         "enable_gqa": {Feature.GROUPED},
         "window": {Feature.WINDOW},
     }
-    missing = [features for keyword, features in keyword_features.items() if keyword not in names]
+    missing = [
+        features
+        for keyword, features in keyword_features.items()
+        if keyword not in names and not (takes_any and features <= ALL_FEATURES)
+    ]
     return frozenset(Feature).difference(*missing)
 
 

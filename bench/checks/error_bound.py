@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from bench.timing.inputs import Inputs
+from implementations.groups import group_size
 from implementations.masking import resolve_scale
 from implementations.oracle import Oracle, evaluate, full_mask, largest_error, reference
 
@@ -59,7 +60,10 @@ def expect(
         grad_output=upstream,
         oracle=oracle,
     )
-    terms = sum((*inputs.query.shape[-2:], *inputs.value.shape[-2:]))
+    query_len, head_dim = inputs.query.shape[-2:]
+    # A key's gradient is a sum over the queries of all heads that share it.
+    terms = group_size(inputs.query, inputs.key) * query_len + head_dim
+    terms += sum(inputs.value.shape[-2:])
     step = torch.finfo(inputs.query.dtype).eps
     if inputs.query.dtype == torch.float64:
         steps = step * terms * (1.0 + exact.score_magnitude)

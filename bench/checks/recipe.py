@@ -24,19 +24,19 @@ def source(case: CheckCase, *, seed: int, layout: Layout = "bhsd") -> list[str]:
     features).
     """
     one = case.case
-    leading = "".join(f"{size}, " for size in case.leading)
     # Drawn in float32, a tensor would hide that somebody rounds it to float32.
     exact = ", dtype=torch.float64" if one.dtype == "float64" else ""
 
-    def draw(name: str, rows: int, columns: int) -> str:
-        return f"{name} = torch.randn({leading}{rows}, {columns}, generator=generator{exact})"
+    def draw(name: str, leading: tuple[int, ...], *sizes: int) -> str:
+        shape = ", ".join(map(str, (*leading, *sizes)))
+        return f"{name} = torch.randn({shape}, generator=generator{exact})"
 
     lines = [
         f"generator = torch.Generator().manual_seed({seed})",
-        draw("query", one.seq_len, one.head_dim),
-        draw("key", one.key_len, one.head_dim),
-        draw("value", one.key_len, one.value_dim),
-        draw("grad_output", one.seq_len, one.value_dim),
+        draw("query", case.leading, one.seq_len, one.head_dim),
+        draw("key", case.leading_of_keys, one.key_len, one.head_dim),
+        draw("value", case.leading_of_keys, one.key_len, one.value_dim),
+        draw("grad_output", case.leading, one.seq_len, one.value_dim),
         *_mask(case, exact),
         *case.prepare,
     ]

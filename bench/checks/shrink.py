@@ -15,7 +15,7 @@ from bench.checks.run_situation import verify_case
 from bench.checks.situation import CheckCase, Probe
 from implementations.interface import Implementation, Options
 from implementations.masking import resolve_scale
-from implementations.oracle import full_mask
+from implementations.oracle import answer, full_mask
 
 MOST_TRIALS = 400
 LIMIT_S = 4.0
@@ -71,7 +71,7 @@ def _right(implementation: Implementation) -> Implementation:
         causal = options.get("is_causal", False)
         mask = full_mask(query, key, options.get("attn_mask"), causal, window)
         scale = resolve_scale(query, options.get("scale"))
-        return implementation.oracle(query, key, value, mask, scale)
+        return answer(implementation.oracle, query, key, value, mask, scale)
 
     return replace(implementation, fn=formula)
 
@@ -112,6 +112,8 @@ def _smaller(case: CheckCase) -> Iterator[CheckCase]:
         yield case.under(is_causal=False)
     if one.window is not None:
         yield case.under(window=None)
+    if one.is_grouped:
+        yield case.under(num_kv_heads=None)
     if one.value_dim != one.head_dim:
         yield case.resized(value_dim=one.head_dim)
     for names in (("head_dim", "value_dim"), ("seq_len", "key_len"), ("seq_len",), ("key_len",)):

@@ -68,6 +68,11 @@ class CheckCase:
         return math.prod(self.leading) * (rows + one.key_len * one.head_dim)
 
     @property
+    def leading_of_keys(self) -> tuple[int, ...]:
+        """The dimensions of key and value before (key_len, columns)."""
+        return (*self.leading[:-1], self.case.kv_heads) if self.leading else ()
+
+    @property
     def effort(self) -> tuple[bool, bool, int]:
         """How much it takes to think the situation through: empty and odd shapes come last."""
         empty = 0 in (*self.leading, self.case.seq_len, self.case.key_len)
@@ -78,9 +83,15 @@ class CheckCase:
         return replace(self, case=replace(self.case, **conditions))
 
     def resized(self, **changes: Any) -> CheckCase:
-        """The same situation with other sizes; `leading` sets batch and heads too."""
+        """The same situation with other sizes; `leading` sets batch and heads too.
+
+        As many heads share one of keys as before, or as can.
+        """
         leading = tuple(changes.pop("leading", self.leading))
-        case = replace(self.case, **changes, **batch_and_heads(leading))
+        heads = batch_and_heads(leading)
+        if self.case.num_kv_heads is not None:
+            heads["num_kv_heads"] = math.gcd(heads["num_heads"], self.case.num_kv_heads)
+        case = replace(self.case, **changes, **heads)
         return replace(self, case=case, leading=leading)
 
 

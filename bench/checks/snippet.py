@@ -70,6 +70,7 @@ def _call(implementation: Implementation, result: CheckResult, tensors: str) -> 
         "attn_mask": "attn_mask" if case.case.mask != "none" else None,
         "is_causal": "True" if case.case.is_causal else None,
         "scale": None if case.scale is None else repr(case.scale),
+        "enable_gqa": "True" if case.case.is_grouped else None,
     }
     given = "".join(f", {name}={text}" for name, text in keywords.items() if text is not None)
     if implementation.layout == "bhsd":
@@ -132,8 +133,13 @@ def _reference(result: CheckResult) -> list[str]:
     scale = case.scale if case.scale is not None else f"{case.case.head_dim} ** -0.5"
     lines = [
         "q, k, v = (t.detach().cpu().double().requires_grad_() for t in (query, key, value))",
-        f"scores = q @ k.mT * {scale}",
     ]
+    keys, values = "k", "v"
+    if case.case.is_grouped:
+        keys, values = "keys", "values"
+        group = case.case.num_heads // case.case.kv_heads
+        lines.append(f"keys, values = (t.repeat_interleave({group}, -3) for t in (k, v))")
+    lines.append(f"scores = q @ {keys}.mT * {scale}")
     if case.case.is_causal:
         future = f"torch.ones({query_len}, {key_len}, dtype=torch.bool).triu(1)"
         lines.append(f"scores = scores.masked_fill({future}, -torch.inf)")
@@ -142,12 +148,12 @@ def _reference(result: CheckResult) -> list[str]:
     elif case.case.mask == "float":
         lines.append("scores = scores + attn_mask.cpu().double()")
     if case.case.mask == "none":
-        return [*lines, "expected = scores.softmax(-1) @ v"]
+        return [*lines, f"expected = scores.softmax(-1) @ {values}"]
     return [
         *lines,
         "empty = (scores == -torch.inf).all(-1, keepdim=True)  # rows without keys give zeros",
         "weights = scores.masked_fill(empty, 0.0).softmax(-1).masked_fill(empty, 0.0)",
-        "expected = weights @ v",
+        f"expected = weights @ {values}",
     ]
 
 

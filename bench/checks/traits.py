@@ -114,6 +114,7 @@ FEATURES: tuple[Kind, ...] = (
     lambda one: None if one.case.mask == "none" else f"a {one.case.mask} mask",
     _when("scale", lambda one: one.scale is not None),
     _when("dropout_p", lambda one: one.probe == "dropout"),
+    _when("enable_gqa", lambda one: one.case.is_grouped),
 )
 PROMISED: tuple[Kind, ...] = (*FEATURES, _zero_scale)
 # What a failure may depend on.

@@ -156,13 +156,12 @@ def _first_call(function: Callable[..., Tensor], *tensors: Tensor, **keywords: A
 
 def _kind(query: Tensor, key: Tensor, value: Tensor, keywords: dict[str, Any]) -> Hashable:
     """All that a call is compiled for."""
-    mask = keywords.get("attn_mask")
+    given = dict(sorted(keywords.items()))
+    mask = given.pop("attn_mask", None)
     tensors = (query, key, value) if mask is None else (query, key, value, mask)
     return (
         torch.is_grad_enabled(),
         torch.get_num_threads(),
-        keywords.get("is_causal"),
-        keywords.get("scale"),
-        keywords.get("dropout_p"),
+        *given.items(),
         *[(one.shape, one.stride(), one.dtype, one.device, one.requires_grad) for one in tensors],
     )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from implementations.case import Case
+from implementations.groups import group_size
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 from implementations.masking import check_arguments, expand_mask, refuse_dropout, resolve_scale
 
@@ -31,6 +32,7 @@ def loop(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
@@ -41,7 +43,7 @@ def loop(
             that require gradients, or more than MAX_MULTIPLY_ADDS multiply-adds.
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
+    check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
     refuse_dropout("loop", dropout_p)
     inputs = (query, key, value, attn_mask)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
@@ -53,9 +55,11 @@ def loop(
     factor = resolve_scale(query, scale)
     queries = _matrices(query)
     masks = _matrices(_additive(mask)) if mask is not None else [None] * len(queries)
+    group = group_size(query, key)
+    keys, values = ([one for one in _matrices(t) for _ in range(group)] for t in (key, value))
     outputs = [
         _one_head(q, k, v, own_mask, is_causal, factor, value.shape[-1])
-        for q, k, v, own_mask in zip(queries, _matrices(key), _matrices(value), masks, strict=True)
+        for q, k, v, own_mask in zip(queries, keys, values, masks, strict=True)
     ]
     shape = (*query.shape[:-1], value.shape[-1])
     return torch.tensor(outputs, dtype=query.dtype, device=query.device).reshape(shape)
@@ -132,7 +136,7 @@ IMPLEMENTATION = Implementation(
     fn=loop,
     time_law="n^2*d",
     workspace_law="n*d",
-    supports=ALL_FEATURES - {Feature.BACKWARD, Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.BACKWARD, Feature.DROPOUT} | {Feature.GROUPED},
     declines=_declines,
     unmeasured_workspace="loop works on Python floats, which the tensor allocator does not see",
 )

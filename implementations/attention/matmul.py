@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from implementations.attention._compiled import compiled
-from implementations.interface import Implementation, Options
+from implementations.groups import product
+from implementations.interface import ALL_FEATURES, Feature, Implementation, Options
 from implementations.masking import (
     apply_mask,
     causal_mask,
@@ -36,6 +37,7 @@ def matmul(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
@@ -43,25 +45,33 @@ def matmul(
         ValueError: shapes or dtypes that do not fit, or `attn_mask` with `is_causal`.
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
+    check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
     mask = expand_mask(attn_mask, query, key)
     if is_causal:
         mask = causal_mask(query.shape[-2], key.shape[-2], device=query.device)
-    scores = (query @ key.transpose(-2, -1)) * resolve_scale(query, scale)
+    scores = product(query, key.transpose(-2, -1)) * resolve_scale(query, scale)
     # Only a mask can empty a row; without one the plain softmax saves three passes.
     weights = scores.softmax(dim=-1) if mask is None else safe_softmax(apply_mask(scores, mask))
     if dropout_p:
         weights = torch.dropout(weights, dropout_p, train=True)
-    return weights @ value
+    return product(weights, value)
 
 
-def matmul_widened(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Options]) -> Tensor:
+def matmul_widened(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    enable_gqa: bool = False,
+    **options: Unpack[Options],
+) -> Tensor:
     """`matmul` in float32, rounded to the dtype of the query; raises what `matmul` raises."""
     mask = options.get("attn_mask")
-    check_arguments(query, key, value, mask, options.get("is_causal", False))
+    check_arguments(query, key, value, mask, options.get("is_causal", False), enable_gqa)
     if mask is not None and mask.dtype != torch.bool:
         options["attn_mask"] = mask.float()
-    return matmul(query.float(), key.float(), value.float(), **options).to(query.dtype)
+    wide = (query.float(), key.float(), value.float())
+    return matmul(*wide, enable_gqa=enable_gqa, **options).to(query.dtype)
 
 
 IMPLEMENTATION = Implementation(
@@ -71,6 +81,7 @@ IMPLEMENTATION = Implementation(
     fn=matmul,
     time_law="n^2*d",
     workspace_law="n^2*d",
+    supports=ALL_FEATURES | {Feature.GROUPED},
 )
 
 VARIANTS = (

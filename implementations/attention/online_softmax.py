@@ -27,6 +27,7 @@ def online_softmax(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
@@ -43,6 +44,7 @@ def online_softmax(
         dropout_p=dropout_p,
         is_causal=is_causal,
         scale=scale,
+        enable_gqa=enable_gqa,
         fewest_rows=1,
         # Under the causal mask half of the last block of each row is computed in vain.
         keys_per_block=KEYS_PER_BLOCK // 2 if is_causal else KEYS_PER_BLOCK,
@@ -56,7 +58,7 @@ IMPLEMENTATION = Implementation(
     fn=online_softmax,
     time_law="n^2*d",
     workspace_law="1",
-    supports=ALL_FEATURES - {Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.DROPOUT} | {Feature.GROUPED},
 )
 
 # Compiled, a tile keeps the scores of all its blocks.

@@ -27,6 +27,7 @@ def query_chunked(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
@@ -43,6 +44,7 @@ def query_chunked(
         dropout_p=dropout_p,
         is_causal=is_causal,
         scale=scale,
+        enable_gqa=enable_gqa,
         fewest_rows=ROWS_PER_THREAD * torch.get_num_threads(),
         keys_per_block=None,
     )
@@ -55,7 +57,7 @@ IMPLEMENTATION = Implementation(
     fn=query_chunked,
     time_law="n^2*d",
     workspace_law="n",
-    supports=ALL_FEATURES - {Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.DROPOUT} | {Feature.GROUPED},
 )
 
 VARIANTS = (compiled(IMPLEMENTATION),)

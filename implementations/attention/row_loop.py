@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from implementations.groups import product
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 from implementations.masking import (
     apply_mask,
@@ -30,6 +31,7 @@ def row_loop(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
 
@@ -37,13 +39,13 @@ def row_loop(
         ValueError: shapes or dtypes that do not fit, dropout, or `attn_mask` with `is_causal`.
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
+    check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
     refuse_dropout("row_loop", dropout_p)
     mask = expand_mask(attn_mask, query, key)
     factor = resolve_scale(query, scale)
     rows = []
     for i in range(query.shape[-2]):
-        scores = (key @ query[..., i, :, None])[..., 0] * factor
+        scores = product(query[..., i, None, :], key.mT)[..., 0, :] * factor
         if is_causal:
             row_mask = causal_mask(1, key.shape[-2], device=query.device, first_query=i)[0]
             weights = safe_softmax(apply_mask(scores, row_mask))
@@ -51,9 +53,9 @@ def row_loop(
             weights = safe_softmax(apply_mask(scores, mask[..., i, :]))
         else:
             weights = scores.softmax(dim=-1)
-        rows.append((weights[..., None, :] @ value)[..., 0, :])
+        rows.append(product(weights[..., None, :], value)[..., 0, :])
     if not rows:
-        return query @ key.transpose(-2, -1) @ value  # empty, but with gradients to follow
+        return product(product(query, key.mT), value)  # empty, but with gradients to follow
     return torch.stack(rows, dim=-2)
 
 
@@ -64,5 +66,5 @@ IMPLEMENTATION = Implementation(
     fn=row_loop,
     time_law="n^2*d",
     workspace_law="n*d",
-    supports=ALL_FEATURES - {Feature.DROPOUT},
+    supports=ALL_FEATURES - {Feature.DROPOUT} | {Feature.GROUPED},
 )

@@ -64,6 +64,7 @@ def sdpa(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Tensor:
     """torch's own choice of kernel: (..., query_len, d) -> (..., query_len, value_dim).
 
@@ -72,7 +73,7 @@ def sdpa(
             itself accepts and merges, against its documentation).
 
     """
-    check_arguments(query, key, value, attn_mask, is_causal)
+    check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
 
     def call() -> Tensor:
         return F.scaled_dot_product_attention(
@@ -83,6 +84,7 @@ def sdpa(
             dropout_p=dropout_p,
             is_causal=is_causal,
             scale=scale,
+            enable_gqa=enable_gqa,
         )
 
     wrong = mistakes(query, key, value, attn_mask, dropout_p, scale)
@@ -148,8 +150,9 @@ def pinned(backend: SDPBackend) -> AttentionFunction:
         dropout_p: float = 0.0,
         is_causal: bool = False,
         scale: float | None = None,
+        enable_gqa: bool = False,
     ) -> Tensor:
-        check_arguments(query, key, value, attn_mask, is_causal)
+        check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
         if not (query.numel() and key.shape[-2]):
             # torch answers empty inputs before it looks at the pinned back end.
             raise UnsupportedCaseError(f"{backend.name} runs no kernel on empty inputs")
@@ -168,6 +171,7 @@ def pinned(backend: SDPBackend) -> AttentionFunction:
                     dropout_p=dropout_p,
                     is_causal=is_causal,
                     scale=scale,
+                    enable_gqa=enable_gqa,
                 )
 
         try:
@@ -218,6 +222,7 @@ IMPLEMENTATION = Implementation(
     fn=sdpa,
     time_law="n^2*d",
     workspace_law="n*d",
+    supports=ALL_FEATURES | {Feature.GROUPED},
 )
 
 
@@ -239,7 +244,7 @@ VARIANTS = (
         "flash",
         SDPBackend.FLASH_ATTENTION,
         "flash",
-        supports=ALL_FEATURES - {Feature.VALUE_DIM, Feature.DROPOUT},
+        supports=IMPLEMENTATION.supports - {Feature.VALUE_DIM, Feature.DROPOUT},
         declines=_flash_declines,
     ),
     _variant(
@@ -254,7 +259,8 @@ VARIANTS = (
         SDPBackend.CUDNN_ATTENTION,
         "cuDNN",
         workspace_law="n",
-        supports=ALL_FEATURES - {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT},
+        supports=IMPLEMENTATION.supports
+        - {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT},
         dtypes=HALF,
         devices=("cuda",),
     ),

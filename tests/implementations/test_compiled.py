@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.checks.run_situation import verify_case
-from bench.checks.situations import check_cases, first_of_each
+from bench.checks.situations import check_cases, first_of_each, kind_of
 from bench.worker import operations
 from bench.worker import visit as visiting
 from implementations.attention import _compiled as module
@@ -55,8 +55,8 @@ def other_peoples_warnings():
 def test_the_compiled_variants_are_those_that_compile():
     found = {name for name, one in suite().items() if one.compiles}
 
-    assert found == set(VARIANTS)
-    for name in found:
+    assert found == {*VARIANTS, "flex"}
+    for name in VARIANTS:
         plain = suite()[name.removesuffix("_compiled")]
         assert suite()[name].supports == plain.supports - {Feature.DROPOUT}
         assert suite()[name].time_law == plain.time_law
@@ -79,13 +79,15 @@ def test_gradients_and_masks_make_kinds_of_their_own(core, draw):
     query, key, value = draw()
     mask = torch.zeros(5, 7, dtype=query.dtype)
 
-    for expected, keywords in ((1, {}), (2, {"is_causal": True}), (3, {"attn_mask": mask})):
+    grouped = {"enable_gqa": True, "scale": 0.5}
+    given = ({}, {"is_causal": True}, {"attn_mask": mask}, grouped)
+    for expected, keywords in enumerate(given, start=1):
         core.call(query, key, value, **keywords)
-        core.call(query, key, value, **keywords)
+        core.call(query, key, value, **dict(reversed(keywords.items())))
         assert core.compilations() == expected
     query.requires_grad_()
     core.call(query, key, value).sum().backward()
-    assert core.compilations() == 4
+    assert core.compilations() == 5
     assert query.grad is not None
 
 
@@ -213,14 +215,19 @@ def test_a_reading_in_which_something_was_compiled_is_none(core, monkeypatch):
     visiting.ready_cells.cache_clear()
 
 
-def test_the_gate_asks_two_situations_of_every_condition():
+def test_the_gate_asks_two_situations_of_every_kind_that_has_a_long_one():
     cases = check_cases(["float32", "bfloat16"])
 
     asked = first_of_each(cases)
 
-    conditions = {(one.case.dtype, one.case.mask, one.case.is_causal) for one in asked}
-    assert conditions == {(one.case.dtype, one.case.mask, one.case.is_causal) for one in cases}
-    assert len(asked) == 2 * len(conditions)
+    kinds = {(one.probe, one.case.dtype, kind_of(one.case)) for one in asked}
+    assert len(asked) == len(kinds)
+    short, long = (
+        {tuple(kind) for probe, *kind in kinds if probe == asked_by}
+        for asked_by in ("values", "rows")
+    )
+    assert short == {(one.case.dtype, kind_of(one.case)) for one in cases}
+    assert {kind for kind in short if not (kind[1][2] or kind[1][3])} <= long <= short
 
 
 @pytest.mark.slow

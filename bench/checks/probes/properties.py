@@ -16,6 +16,8 @@ from torch import Tensor
 from bench.checks.probes.trial import Trial, gradients_of, leaves_of, probe, same
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
+from implementations.groups import group_size
+from implementations.oracle import for_each_head
 
 # A leak of a millionth of another item shows; float16 can still hold it.
 HUGE = 8192.0
@@ -96,11 +98,15 @@ def _masked_ignored(trial: Trial, inputs: Inputs) -> CheckResult:
 
 
 def _apart(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult]:
-    """All other items, or heads, when one of them is another and its values are huge."""
-    other = trial.inputs(1)
+    """All other items, heads or queries, when one is another, and its values huge if it has any.
+
+    Heads that share keys are one head here; among themselves their queries alone are others.
+    """
+    other, group = trial.inputs(1), group_size(inputs.query, inputs.key)
+    every, first = slice(None), slice(0, 1)
     for check, one, rest, what in (
-        ("batch_apart", (slice(0, 1),), (slice(1, None),), "batch items"),
-        ("heads_apart", (slice(None), slice(0, 1)), (slice(None), slice(1, None)), "heads"),
+        ("batch_apart", (first,), (slice(1, None),), "batch items"),
+        ("heads_apart", (every, first), (every, slice(group, None)), "heads"),
     ):
         query, key, value = (t.clone() for t in (inputs.query, inputs.key, inputs.value))
         query[one], key[one] = other.query[one] * 8, other.key[one] * 8
@@ -108,16 +114,19 @@ def _apart(trial: Trial, inputs: Inputs, output: Tensor) -> Iterator[CheckResult
         changed = trial.forward(replace(inputs, query=query, key=key, value=value))
         seen = f"{what} see each other"
         yield _unchanged(trial, check, output[rest], changed[rest], seen)
-    query = inputs.query.clone()
-    query[..., :1, :] = other.query[..., :1, :] * 8
-    changed = trial.forward(replace(inputs, query=query))[..., 1:, :]
-    seen = "queries see each other"
-    yield _unchanged(trial, "queries_apart", output[..., 1:, :], changed, seen)
+    for check, dim, what in (("queries_apart", -2, "queries"), ("group_apart", -3, "heads")):
+        if dim == -3 and group == 1:
+            continue
+        query = inputs.query.clone()
+        query.select(dim, 0).copy_(other.query.select(dim, 0) * 8)
+        changed = trial.forward(replace(inputs, query=query))
+        before, after = (one.narrow(dim, 1, one.shape[dim] - 1) for one in (output, changed))
+        yield _unchanged(trial, check, before, after, f"{what} see each other")
 
 
 def _hull(trial: Trial, inputs: Inputs, output: Tensor) -> CheckResult:
     """No output beyond the least and the greatest value; rows without keys give zero."""
-    value = inputs.value.detach().cpu().double()
+    value = for_each_head(inputs.value.detach().cpu().double(), inputs.query)
     low = value.amin(-2, keepdim=True).clamp(max=0.0)
     high = value.amax(-2, keepdim=True).clamp(min=0.0)
     if trial.case.case.mask == "none":

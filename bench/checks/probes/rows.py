@@ -87,10 +87,10 @@ def _sample(trial: Trial) -> Sample:
     def some(count: int, most: int) -> set[int]:
         return set(chance.sample(range(count), min(count, most)))
 
-    last_row, last_item = case.seq_len - 1, case.batch * case.num_heads - 1
+    last_row, last_item = case.seq_len - 1, case.batch * case.kv_heads - 1
     edges = [row for block in BLOCKS for row in (block - 1, block) if 0 < row < last_row]
     rows = {0, last_row, *some(case.seq_len, MOST_ROWS // 2)}
     rows.update(chance.sample(edges, min(len(edges), MOST_ROWS // 2)))
     items = sorted({0, last_item, *some(last_item + 1, MOST_ITEMS)})
-    pairs = tuple(divmod(item, case.num_heads) for item in items)
+    pairs = tuple(divmod(item, case.kv_heads) for item in items)
     return Sample(items=pairs, rows=tuple(sorted(rows)))

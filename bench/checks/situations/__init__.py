@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from bench.checks.situation import CheckCase
 from bench.checks.situations.formula import causal, large, scores, shapes
+from bench.checks.situations.grouped import grouped
 from bench.checks.situations.masks import boolean_masks, float_masks, mask_gradients
 from bench.checks.situations.parts import lengths, situation
 from bench.checks.situations.procedures import gradients, memory, procedures
@@ -83,7 +84,7 @@ def agreement_cases(dtypes: Iterable[str] = DTYPES, *, device: str = "cpu") -> l
 def _situations(dtype: str, device: str) -> Iterator[CheckCase]:
     for several in (
         *(shapes, scores, causal, boolean_masks, float_masks, mask_gradients),
-        *(memory, gradients, procedures, windows, large),
+        *(memory, gradients, procedures, windows, grouped, large),
     ):
         yield from several()
     yield from round_sizes(dtype, device)

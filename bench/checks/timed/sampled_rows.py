@@ -19,6 +19,7 @@ from torch import Tensor
 from bench.checks.error_bound import expect
 from bench.timing.inputs import Inputs
 from implementations.case import Case
+from implementations.groups import group_size
 from implementations.masking import expand_mask
 from implementations.oracle import Oracle, softmax_attention
 
@@ -28,7 +29,10 @@ MOST_ITEMS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Where to look: pairs of batch item and head, and rows of queries."""
+    """Where to look: pairs of batch item and head of keys, and rows of queries.
+
+    All heads of queries that share the keys are looked at: the key's gradient is their sum.
+    """
 
     items: tuple[tuple[int, int], ...]
     rows: tuple[int, ...]
@@ -60,11 +64,12 @@ class RowError:
 
 def draw_sample(case: Case, chance: random.Random) -> Sample:
     """The first row, the last, and some between, of some items: others in every draw."""
-    pairs = [(item, head) for item in range(case.batch) for head in range(case.num_heads)]
+    pairs = [(item, head) for item in range(case.batch) for head in range(case.kv_heads)]
     rows = {0, case.seq_len - 1} if case.seq_len else set()
     between = range(1, max(1, case.seq_len - 1))
     rows.update(chance.sample(between, min(len(between), MOST_ROWS - len(rows))))
-    items = chance.sample(pairs, min(len(pairs), MOST_ITEMS))
+    most = max(1, MOST_ITEMS * case.kv_heads // max(1, case.num_heads))
+    items = chance.sample(pairs, min(len(pairs), most))
     return Sample(items=tuple(sorted(items)), rows=tuple(sorted(rows)))
 
 
@@ -91,18 +96,19 @@ def row_errors(
     (batch, num_heads, rows, features). The gradients are those of a thinned upstream gradient.
     """
     rows = torch.tensor(sample.rows, device=inputs.query.device)
+    group = group_size(inputs.query, inputs.key)
     few = Inputs(
-        query=_items(inputs.query, sample, rows),
+        query=_items(inputs.query, sample, group, rows),
         key=_items(inputs.key, sample),
         value=_items(inputs.value, sample),
-        grad_output=_items(inputs.grad_output, sample, rows),
+        grad_output=_items(inputs.grad_output, sample, group, rows),
         attn_mask=_mask(inputs, sample, rows, is_causal, window),
     )
     with_gradients = len(outputs) > 1
     expected = expect(few, scale=scale, oracle=oracle, with_gradients=with_gradients)
     for (quantity, exact), whole in zip(expected.values.items(), outputs, strict=True):
         by_query = quantity in ("output", "grad_query")
-        actual = _items(whole, sample, rows if by_query else None)
+        actual = _items(whole, sample, group, rows) if by_query else _items(whole, sample)
         errors = (actual.detach().to(device="cpu", dtype=torch.float64) - exact).abs().amax(-1)
         yield _judged(quantity, errors, expected.allowed[quantity], sample, by_query)
 
@@ -112,20 +118,25 @@ def _judged(
 ) -> RowError:
     beyond = (~(errors <= allowed)).nonzero()
     if len(beyond):
-        item, row = beyond[0].tolist()
+        item, member, row = beyond[0].tolist()
+    elif errors.numel():
+        item, member, row = (int(i) for i in torch.unravel_index(errors.argmax(), errors.shape))
     else:
-        item, row = divmod(int(errors.argmax()), errors.shape[-1]) if errors.numel() else (0, 0)
-    batch, head = sample.items[item]
+        item, member, row = 0, 0, 0
+    batch, key_head = sample.items[item]
+    head = key_head * errors.shape[1] + member
     number = sample.rows[row] if by_query else row
-    worst = float(errors[item, row]) if errors.numel() else 0.0
+    worst = float(errors[item, member, row]) if errors.numel() else 0.0
     kind = "row" if by_query else "key"
     place = f"batch {batch}, head {head}, {kind} {number}"
     return RowError(quantity=quantity, error=worst, allowed=allowed, place=place)
 
 
-def _items(tensor: Tensor, sample: Sample, rows: Tensor | None = None) -> Tensor:
-    found = [tensor.detach()[item, head] for item, head in sample.items]
-    return torch.stack(found if rows is None else [one[rows] for one in found])
+def _items(tensor: Tensor, sample: Sample, group: int = 1, rows: Tensor | None = None) -> Tensor:
+    """The heads of each item, (items, group, rows, columns)."""
+    whole = tensor.detach()
+    found = [whole[item, head * group : (head + 1) * group] for item, head in sample.items]
+    return torch.stack(found if rows is None else [one[:, rows] for one in found])
 
 
 def _mask(
@@ -137,4 +148,5 @@ def _mask(
         seen = behind >= 0 if is_causal else torch.ones_like(behind, dtype=torch.bool)
         return seen if window is None else seen & (behind.abs() < window)
     mask = expand_mask(inputs.attn_mask, inputs.query, inputs.key)
-    return None if mask is None else _items(mask, sample, rows)
+    group = group_size(inputs.query, inputs.key)
+    return None if mask is None else _items(mask, sample, group, rows)

@@ -41,8 +41,8 @@ def test_every_recipe_gives_the_shapes_and_dtypes_of_its_case():
         case = one.case
         inputs = build(one, seed=0)
         assert inputs.query.shape == (*one.leading, case.seq_len, case.head_dim)
-        assert inputs.key.shape == (*one.leading, case.key_len, case.head_dim)
-        assert inputs.value.shape == (*one.leading, case.key_len, case.value_dim)
+        assert inputs.key.shape == (*one.leading_of_keys, case.key_len, case.head_dim)
+        assert inputs.value.shape == (*one.leading_of_keys, case.key_len, case.value_dim)
         assert inputs.grad_output.shape == (*one.leading, case.seq_len, case.value_dim)
         floats = [inputs.query, inputs.key, inputs.value, inputs.grad_output]
         if case.mask == "none":

@@ -107,6 +107,8 @@ ALONE = {
     ),
     "layout": fault("kernels.py:unscaled_heads_third[bshd]", "value_dim", **NUMBERS),
     "memory": fault("kernels.py:unscaled", "nan_beyond", **NUMBERS),
+    "grouped": fault("kernels.py:grouped_in_turn", "grouped", **NUMBERS),
+    "grouped key": fault("kernels.py:grouped_halved", "grouped", "grad_key", **NUMBERS),
     "upstream": fault("kernels.py:query_halved", "upstream_columns_first", "grad_query", **NUMBERS),
 }
 THROUGH_THE_GATE = {
@@ -152,6 +154,7 @@ RIGHT = {
     "layout": fault("kernels.py:heads_third[bshd]", "boolean_mask", "grad_key"),
     "in place": fault("kernels.py:right", "masked_rows_float", "inputs_unmodified"),
     "memory": fault("kernels.py:right", "nan_beyond"),
+    "grouped": fault("kernels.py:grouped", "grouped_causal", "grad_key"),
 }
 NATIVE = {
     name: fault(name, case, check)

@@ -17,6 +17,15 @@ def right(query, key, value, attn_mask=None, is_causal=False, scale=None):
     empty = (scores == -torch.inf).all(-1, keepdim=True)
     return scores.masked_fill(empty, 0.0).softmax(-1).masked_fill(empty, 0.0) @ value
 
+def grouped(query, key, value, is_causal=False, enable_gqa=False):
+    group = query.shape[-3] // key.shape[-3]
+    key, value = (t.repeat_interleave(group, -3) for t in (key, value))
+    return right(query, key, value, is_causal=is_causal)
+
+def grouped_in_turn(query, key, value, enable_gqa=False):
+    group = query.shape[-3] // key.shape[-3]
+    return right(query, *(torch.cat([t] * group, -3) for t in (key, value)))
+
 def unscaled(query, key, value):
     return right(query, key, value, scale=1.0)
 
@@ -25,6 +34,9 @@ def scale_ignored(query, key, value, scale=None):
 
 def halved(tensor):
     return tensor / 2 + tensor.detach() / 2
+
+def grouped_halved(query, key, value, enable_gqa=False):
+    return grouped(query, halved(key), value)
 
 def query_halved(query, key, value):
     return right(halved(query), key, value)

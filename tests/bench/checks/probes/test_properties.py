@@ -17,6 +17,7 @@ from implementations.specs import from_function
 from tests.daily import daily
 from tests.planted.causal import causal_leaks_a_rounding_step, causal_one_key_more
 from tests.planted.gradients import triangle_forgotten_backward
+from tests.planted.grouped import grouped_repeated
 from tests.planted.heads import heads_leak_a_rounding_step, items_leak_a_rounding_step
 from tests.planted.masks import masked_keys_weigh_a_rounding_step
 from tests.planted.planted import plain
@@ -48,23 +49,38 @@ def bad(results: list[CheckResult]) -> dict[str, str | None]:
         ("properties_float_mask", ["masked_ignored", *APART, *BOUNDS, *SYMMETRIES]),
         ("properties_causal", ["future_ignored", *APART, *BOUNDS]),
         ("properties_causal_67x67", ["future_ignored", *APART, *BOUNDS]),
+        ("grouped_properties", [*APART, "group_apart", *BOUNDS, *SYMMETRIES]),
+        ("grouped_properties_causal", ["future_ignored", *APART, "group_apart", *BOUNDS]),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_the_formula_has_every_property_that_a_situation_can_show(name, checks, dtype):
-    results = judged(plain, name, dtype=dtype)
+    results = judged(grouped_repeated, name, dtype=dtype)
 
     assert [(one.check, one.status) for one in results] == [(check, "pass") for check in checks]
 
 
 def test_every_situation_of_properties_is_tried_here():
-    assert len(SITUATIONS) == 6
+    assert len(SITUATIONS) == 10
 
 
 @pytest.mark.parametrize("seed", daily([1, 2, 3, 5, 7]))
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_the_formula_has_its_properties_whatever_the_seed(name, seed):
-    assert bad(judged(plain, name, seed)) == {}
+    assert bad(judged(grouped_repeated, name, seed)) == {}
+
+
+def next_head_of_the_group_seen(query, key, value, *, enable_gqa=False, **options):
+    output = grouped_repeated(query, key, value, enable_gqa=enable_gqa, **options)
+    pairs = output.unflatten(-3, (-1, 2))
+    return output + 1e-3 * pairs.flip(-3).flatten(-4, -3)
+
+
+def test_heads_that_share_keys_are_told_apart_by_their_queries_alone():
+    failed = bad(judged(next_head_of_the_group_seen, "grouped_properties"))
+
+    assert failed["group_apart"] == "heads see each other"
+    assert "heads_apart" not in failed
 
 
 def first_query_seen_by_the_others(query, key, value, **options):

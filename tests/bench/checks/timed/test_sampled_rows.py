@@ -84,6 +84,43 @@ def test_what_is_wrong_is_told_with_the_first_place_of_it(place, quantity):
     assert f"is off by {wrong[0].error:.3g}, allowed" in str(wrong[0])
 
 
+GROUPED = replace(BACKWARD, num_heads=6, num_kv_heads=3)
+
+
+@pytest.mark.parametrize("condition", [{}, {"is_causal": True}, {"mask": "boolean"}])
+def test_heads_that_share_keys_are_looked_at_together(condition):
+    case = replace(GROUPED, **condition)
+
+    found = [one for seed in range(5) for one in errors(case, seed=seed)]
+
+    assert not any(one.bad for one in found), [str(one) for one in found]
+
+
+def test_a_gradient_that_is_no_sum_over_the_group_is_wrong():
+    def halve(outputs):
+        outputs[2] = outputs[2] / 2
+
+    wrong = [one.quantity for one in errors(GROUPED, spoil=halve) if one.bad]
+
+    assert wrong == ["grad_key"]
+
+
+def test_what_is_wrong_in_the_second_head_of_a_group_is_told_with_its_number():
+    def spoil(outputs):
+        outputs[0] = outputs[0].clone()
+        outputs[0][1, 5, 36] += 0.25
+
+    places = {one.place for one in errors(GROUPED, spoil=spoil) if one.bad}
+
+    assert places == {"batch 1, head 5, row 36"}
+
+
+def test_a_sample_of_grouped_heads_has_as_many_heads_of_queries_at_most():
+    case = replace(CASE, batch=7, num_heads=8, num_kv_heads=2)
+
+    assert len(draw_sample(case, random.Random(0)).items) == 4
+
+
 def test_what_is_not_a_number_is_wrong():
     def spoil(outputs):
         outputs[0] = outputs[0] * torch.nan
