@@ -11,5 +11,6 @@ COMMANDS = {
     "sweep": "Measure: verify first, then time all cells in many short passes; writes a run.",
     "fit": "Judge claimed laws on any table of sizes and costs.",
     "report": "Write figures, tables, HTML and Markdown from records or any table alone.",
+    "crossovers": "Say from which length on one implementation is slower than another.",
     "run": "Verify, sweep, fit and report in one go.",
 }

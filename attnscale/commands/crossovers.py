@@ -1,0 +1,47 @@
+"""`attnscale crossovers`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attnscale.commands.options import Device, Json, Out
+from attnscale.exit_codes import DONE, FAILED
+from attnscale.measuring import measure
+from attnscale.terminal import RequestError, console, print_json, say, warnings_as_lines
+
+
+def command(
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="a run to read; none: measure the layers")
+    ] = None,
+    device: Device = None,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", metavar="240s", help="of the measuring")
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Say from which length on one implementation is slower than another."""
+    code = DONE
+    if run is None:
+        run, code = measure(preset="crossovers", device=device, time_budget=time_budget, out=out)
+        out = None
+    elif device is not None or time_budget is not None:
+        raise RequestError("RUN is read as it is; give no --device and no --time-budget")
+    from reports.overtaking.answer import overtaking_in, print_overtaking
+    from reports.overtaking.files import write_overtaking
+    from reports.tables.read import read_tables
+
+    with warnings_as_lines():
+        table = read_tables([run])
+        found = overtaking_in(table.frame, table.shared_info)
+        folder = write_overtaking(found, run / "crossovers" if out is None else out)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_overtaking(found, console())
+    say(f"crossovers: {folder}")
+    return FAILED if code == FAILED else DONE
