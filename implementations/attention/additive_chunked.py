@@ -95,9 +95,9 @@ class Additive:
         for head in range(0, num_heads, some_heads):
             for row in range(0, num_rows, some_rows):
                 part = (slice(head, head + some_heads), slice(row, row + some_rows))
-                left, right = rows[part][:, :, None], keys[part[0], None]
-                tanh = self._memory.block(*torch.broadcast_shapes(left.shape, right.shape))
-                yield part, torch.add(left, right, out=tanh).tanh_()
+                left, right = rows[part], keys[part[0]]
+                tanh = self._memory.block(*left.shape[:2], *right.shape[1:])
+                yield part, torch.add(left[:, :, None], right[:, None], out=tanh).tanh_()
 
 
 IMPLEMENTATION = Implementation(

@@ -13,13 +13,12 @@ Transformers with Hardware-Efficient Training", section 2.2).
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from implementations.blocks import summing_dtype
 from implementations.interface import Feature, Implementation
-from implementations.masking import check_arguments, refuse_dropout
+from implementations.masking import check_arguments
 from implementations.oracle import Scored
 
 # As many pairs of a chunk as a product of matrices needs; no fewer than head_dim, so that the sums
@@ -32,19 +31,17 @@ def linear(
     key: Tensor,
     value: Tensor,
     *,
-    dropout_p: float = 0.0,
     is_causal: bool = False,
 ) -> Tensor:
-    """Σ_j φ(q_i)·φ(k_j) v_j / Σ_j φ(q_i)·φ(k_j): (..., query_len, d) -> (..., query_len, value_dim).
+    """Σ_j φ(q)·φ(k_j) v_j / Σ_j φ(q)·φ(k_j): (..., query_len, d) -> (..., query_len, value_dim).
 
     Half precision is summed in float32. A row in which φ(q)·φ(k) vanishes for all keys gives zeros.
 
     Raises:
-        ValueError: shapes or dtypes that do not fit, or dropout.
+        ValueError: shapes or dtypes that do not fit.
 
     """
     check_arguments(query, key, value, None, is_causal)
-    refuse_dropout("linear", dropout_p)
     wide = summing_dtype(query)
     rows, keys = _features(query.to(wide)), _features(key.to(wide))
     # A value of 1 beside the others: its weighted sum is the sum of the weights.
@@ -82,10 +79,9 @@ def _log_kernel(query: Tensor, key: Tensor, scale: float) -> Tensor:
     return (_features(query) @ _features(key).mT).log()
 
 
-def _sizes(query: Tensor, key: Tensor, scale: float) -> Tensor:
-    """1, the relative error of a weight; the terms of its gradients have one sign."""
-    scores = _log_kernel(query, key, scale)
-    return 1.0 + scores - scores.detach()
+def _one_each(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """The relative error of a weight, in steps of rounding."""
+    return query.new_ones(*query.shape[:-1], key.shape[-2])
 
 
 IMPLEMENTATION = Implementation(
@@ -104,5 +100,5 @@ IMPLEMENTATION = Implementation(
             Feature.LEADING_DIMS,
         }
     ),
-    oracle=Scored(scores=_log_kernel, sizes=_sizes),
+    oracle=Scored(scores=_log_kernel, sizes=_one_each),
 )

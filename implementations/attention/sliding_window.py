@@ -30,7 +30,6 @@ from implementations.blocks import (
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 from implementations.masking import (
     check_arguments,
-    refuse_dropout,
     resolve_scale,
     safe_softmax,
 )
@@ -46,7 +45,6 @@ def sliding_window(
     key: Tensor,
     value: Tensor,
     *,
-    dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
     window: int | None = None,
@@ -57,11 +55,10 @@ def sliding_window(
     it is `matmul`. A query that sees no key gives zeros.
 
     Raises:
-        ValueError: shapes or dtypes that do not fit, dropout, or a window below 1.
+        ValueError: shapes or dtypes that do not fit, or a window below 1.
 
     """
     check_arguments(query, key, value, None, is_causal)
-    refuse_dropout("sliding_window", dropout_p)
     if window is not None and window < 1:
         raise ValueError(f"window must be at least 1, got {window}; 1 sees a single key")
     if window is None or window >= max(query.shape[-2], key.shape[-2]):

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from implementations.attention.matmul import matmul
 from implementations.interface import ALL_FEATURES, Feature, Implementation
-from implementations.oracle import Scored, dot_product_sizes
+from implementations.oracle import (
+    Scored,
+    Scores,
+    dot_product_gradient_sizes,
+    dot_product_sizes,
+    dot_products,
+)
 
 
 def unscaled(
@@ -40,10 +46,9 @@ def unscaled(
     )
 
 
-UNSCALED = Scored(
-    scores=lambda query, key, scale: query @ key.mT,
-    sizes=lambda query, key, scale: dot_product_sizes(query, key, 1.0),
-)
+def _at_scale_one(of_scores: Scores) -> Scores:
+    return lambda query, key, scale: of_scores(query, key, 1.0)
+
 
 IMPLEMENTATION = Implementation(
     name="unscaled",
@@ -53,5 +58,11 @@ IMPLEMENTATION = Implementation(
     time_law="n^2*d",
     workspace_law="n^2*d",
     supports=ALL_FEATURES - {Feature.SCALE},
-    oracle=UNSCALED,
+    oracle=Scored(
+        scores=_at_scale_one(dot_products),
+        sizes=_at_scale_one(dot_product_sizes),
+        gradient_sizes=lambda query, key, scale, score_grads: dot_product_gradient_sizes(
+            query, key, 1.0, score_grads
+        ),
+    ),
 )
