@@ -65,7 +65,7 @@ def _causal_sums(rows: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     def chunks(tensor: Tensor, length: int) -> Tensor:
         """(..., count, size, columns): the first rows, then zeros."""
         filled = pad(tensor[..., :length, :], (0, 0, 0, count * size - length))
-        return filled.unflatten(-2, (count, size))
+        return filled.view(*filled.shape[:-2], count, size, filled.shape[-1])
 
     rows, keys, values = chunks(rows, query_len), chunks(keys, key_len), chunks(values, key_len)
     # Of chunk i the sum over all chunks before it.

@@ -127,7 +127,7 @@ class _Band:
             places = torch.arange(length, device=query.device).unfold(0, width, self.rows)
             there = (places >= left) & (places < left + key.shape[-2])
             sees = sees & there[:, None]
-        scores = (rows * self.scale).unflatten(-2, (blocks, self.rows)) @ keys
+        scores = (rows * self.scale).view(len(query), blocks, self.rows, query.shape[-1]) @ keys
         scores.masked_fill_(~sees, -math.inf)
         # The last query sees the last places, of which the keys may leave none.
         weights = safe_softmax(scores) if right > self.span else scores.softmax(dim=-1)
