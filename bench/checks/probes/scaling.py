@@ -61,7 +61,7 @@ def check_scaling(trial: Trial) -> Iterator[CheckResult]:
 
 
 def _holds(trial: Trial, law: Law, inputs: Inputs) -> bool:
-    """Whether the formula itself, in float64, keeps to the law: other scores than products change."""
+    """Whether the formula itself, in float64, keeps to the law: few scores are dot products."""
     names = ("query", "key", "value", "grad_output")
     exact = replace(inputs, **{name: getattr(inputs, name).double() for name in names})
     base, other = (trial.expect(one).values for one in (exact, _scaled(exact, law.given, 1)))
