@@ -18,6 +18,8 @@ from implementations.blockwise import attend_blockwise
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 
 KEYS_PER_BLOCK = 512
+# tanh takes longer than memory beyond the caches: with more at once, fewer calls from Python.
+TANHS_PER_SCORE = 4
 
 
 def additive_chunked(
@@ -56,7 +58,8 @@ class Additive:
 
     def __init__(self, query: Tensor) -> None:
         working = working_dtype(query)
-        self._room = max(scores_per_tile(query.device, working), KEYS_PER_BLOCK * query.shape[-1])
+        room = TANHS_PER_SCORE * scores_per_tile(query.device, working)
+        self._room = max(room, KEYS_PER_BLOCK * query.shape[-1])
         self._memory = Scratch(self._room, working, query.device)
 
     def fill_(

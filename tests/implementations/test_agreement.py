@@ -20,6 +20,7 @@ NATIVE = [
     if one.kind == "core" and "cpu" in one.devices and "float32" in one.dtypes and not one.compiles
 ]
 LOOPS = ("loop", "row_loop")
+ADDITIVE = ("additive", "additive_chunked")
 # The small run of tox asks these, and `loop`, the same situations.
 ASKED = ("matmul", "sdpa", "online_softmax")
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
@@ -61,7 +62,9 @@ def test_the_cores_and_their_variants_are_in_the_catalogue():
     "implementation",
     [
         pytest.param(
-            one, marks=pytest.mark.slow if one.name in (*ASKED, *LOOPS) else (), id=one.name
+            one,
+            marks=pytest.mark.slow if one.name in (*ASKED, *LOOPS, *ADDITIVE) else (),
+            id=one.name,
         )
         for one in NATIVE
     ],
@@ -79,10 +82,11 @@ def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
     assert passed >= (expected | masked if implementation in MASKED else expected)
 
 
-def test_row_loop_agrees_with_the_oracle_in_every_situation_of_moderate_size():
+@pytest.mark.parametrize("name", ["row_loop", *ADDITIVE])
+def test_the_slow_agree_with_the_oracle_in_every_situation_of_moderate_size(name):
     moderate = [one for one in check_cases(["float32"]) if one.size < 5_000]
 
-    results = list(verify(suite()["row_loop"], moderate))
+    results = list(verify(suite()[name], moderate))
 
     assert [str(r) for r in results if r.status in ("fail", "error")] == []
     assert sum(r.status == "pass" for r in results) > len(moderate) / 2
@@ -91,7 +95,7 @@ def test_row_loop_agrees_with_the_oracle_in_every_situation_of_moderate_size():
 @every
 @pytest.mark.parametrize("dtype", daily(["bfloat16", "float64"]))
 def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, dtype):
-    most = 2_000 if implementation.name in LOOPS else 200_000
+    most = 2_000 if implementation.name in (*LOOPS, *ADDITIVE) else 200_000
     small = [one for one in check_cases([dtype]) if one.case.key_len < 200 and one.size < most]
 
     results = list(verify(implementation, small))
