@@ -2,9 +2,9 @@
 
 The scores are kept in units of log 2, since exp2 is several times faster than exp; log₂e is folded
 into the scale. The backward pass computes the weights P of a block again from the saved log-sum-exp
-of each row: with δ = rowsum(dO ∘ O), dS = P ∘ (dO Vᵀ - δ), dQ = scale · dS K, dK = scale · dSᵀ Q
-and dV = Pᵀ dO (Dao et al. 2022, "FlashAttention", algorithm 4). P and dS lie in memory by columns,
-since a BLAS multiplies by the transpose of a wide block a third slower.
+of each row: with δ = rowsum(dO ∘ O), dS = P ∘ (dO Vᵀ - δ) and dV = Pᵀ dO (Dao et al. 2022,
+"FlashAttention", algorithm 4); `implementations.scoring` says what dS gives Q and K. P and dS lie
+in memory by columns, since a BLAS multiplies by the transpose of a wide block a third slower.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from implementations.blocks import HOSTS, Cut, Masking, Scratch, Tile, accumulate_, accumulator
 from implementations.groups import Grouping
+from implementations.scoring import Scoring, multiply_
 
 LOG2_E = math.log2(math.e)
 
@@ -30,6 +31,7 @@ class Plan:
     """
 
     grouping: Grouping
+    scoring: Scoring
     masking: Masking
     scale: float
     cut: Cut
@@ -59,7 +61,7 @@ class Plan:
         adds = self.masking.adds
         fused = less if self.cut.working == self.cut.summing and not adds else None
         factor = self.scale if adds else self.scale * LOG2_E
-        _multiply(block, rows, keys.mT, factor=factor, less=fused)
+        self.scoring.fill_(block, rows, keys, factor=factor, less=fused)
         self.masking.apply_(block, tile, start)
         return block if less is fused or less is None else block.sub_(less)
 
@@ -193,17 +195,6 @@ class Forward:
         return self._plan.score_(scores, rows, keys, less, tile, start)
 
 
-def _multiply(
-    into: Tensor, left: Tensor, right: Tensor, *, factor: float = 1.0, less: Tensor | None
-) -> Tensor:
-    """factor · left @ right - less, in a block that lies in memory by rows or by columns."""
-    if not into.is_contiguous():
-        turned = None if less is None else less.mT
-        return _multiply(into.mT, right.mT, left.mT, factor=factor, less=turned).mT
-    added, beta = (into, 0) if less is None else (less, -1)
-    return torch.baddbmm(added, left, right, beta=beta, alpha=factor, out=into)
-
-
 def _unsafe_rows(sums: Tensor, total: Tensor, working: torch.dtype) -> Tensor | None:
     """The rows (…, 1) in which weights overflowed, or vanished where they count; None if none is.
 
@@ -259,10 +250,11 @@ def backward(
             shift, log = (None if one is None else one[:, seeing] for one in (less, log_sum))
             plan.weigh_(plan.score_(weights, block_rows, keys, shift, part, start), log)
             accumulate_(tile.keys(grad_value, start, stop), weights.mT, block_upstream)
-            _multiply(grads, block_upstream, values.mT, less=delta[:, seeing]).mul_(weights)
-            into = tile.keys(grad_key, start, stop)
-            accumulate_(into, grads.mT, block_rows, factor=plan.scale)
-            accumulate_(grad_rows[..., seeing], keys.mT, grads.mT, factor=plan.scale)
+            multiply_(grads, block_upstream, values.mT, less=delta[:, seeing]).mul_(weights)
+            into_rows, into_keys = grad_rows[..., seeing], tile.keys(grad_key, start, stop)
+            plan.scoring.differentiate_(
+                grads, block_rows, keys, into_rows, into_keys, factor=plan.scale
+            )
         tile.queries(grad_query).copy_(grad_rows.mT)
     return gradients[0], gradients[1].to(key.dtype), gradients[2].to(value.dtype)
 

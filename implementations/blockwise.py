@@ -32,6 +32,7 @@ from implementations.masking import (
     refuse_dropout,
     resolve_scale,
 )
+from implementations.scoring import DotProduct, Scoring
 
 NAME = "a core that recomputes its blocks"
 # With so many scores the calls from Python take as long as the passes that blocks save.
@@ -50,9 +51,11 @@ def attend_blockwise(
     enable_gqa: bool,
     fewest_rows: int,
     keys_per_block: int | None,
+    scoring: Scoring | None = None,
 ) -> Tensor:
-    """Equal to `scaled_dot_product_attention`: (..., query_len, d) -> (..., query_len, value_dim).
+    """softmax(scores · scale + mask) V: (..., query_len, d) -> (..., query_len, value_dim).
 
+    The scores are Q Kᵀ, as in `scaled_dot_product_attention`, unless `scoring` has others.
     A tile has as many rows as caches hold, and `fewest_rows` at least; a block has
     `keys_per_block` keys, or all of them for None.
 
@@ -64,7 +67,8 @@ def attend_blockwise(
     check_arguments(query, key, value, attn_mask, is_causal, enable_gqa)
     refuse_dropout(NAME, dropout_p)
     refuse_mask_gradient(NAME, attn_mask)
-    if attn_mask is None and not is_causal and query.shape[:-1].numel() * key.shape[-2] <= SHORT:
+    short = query.shape[:-1].numel() * key.shape[-2] <= SHORT
+    if scoring is None and attn_mask is None and not is_causal and short:
         return _at_once(query, key, value, resolve_scale(query, scale))
     mask = expand_mask(attn_mask, query, key)
     tensors = (_with_heads(query), _with_heads(key), _with_heads(value))
@@ -76,6 +80,7 @@ def attend_blockwise(
     rows = grouping.of_queries(tensors[0])
     plan = Plan(
         grouping=grouping,
+        scoring=scoring or DotProduct(),
         masking=masking,
         scale=resolve_scale(query, scale),
         cut=cut(rows, keys=min(most, keys_per_block or most), fewest_rows=fewest_rows),

@@ -107,6 +107,11 @@ softmax_attention = Scored(
 """softmax(Q Kᵀ · scale + mask) V in the dtype of its inputs; empty rows give zeros."""
 
 
+def by_scores(oracle: Oracle) -> Scored:
+    """The oracle, or that of the dot product in place of one that tells no scores."""
+    return oracle if isinstance(oracle, Scored) else softmax_attention
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """By quantity (`output`, `grad_query`, …): the value, its magnitude and its sensitivity.
@@ -196,7 +201,7 @@ def reference(
 
     group = group_size(q, k)
     k, v = (for_each_head(one, q) for one in (k, v))
-    scored = oracle if isinstance(oracle, Scored) else softmax_attention
+    scored = by_scores(oracle)
     weights = scored.weights(q, k, mask, factor)
     score_sizes = scored.sizes(q, k, factor)
     if mask is not None and mask.dtype != torch.bool:

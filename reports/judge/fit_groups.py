@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
-from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS, SIZES
+from reports.cells.case_columns import SIZES
 from reports.cells.cells import cells_of
 from reports.cells.groups import group_columns, groups, with_cost
 from reports.cells.readings import ENOUGH_READINGS
-from reports.judge.fit import CLAIM, columns_of, fit
-from reports.judge.judge import check_leading
+from reports.judge.declared_law import declared_law
+from reports.judge.fit import CLAIM, fit
 from reports.judge.result import Fit, Verdict
-from reports.laws.grammar import LawError, parse_declared
+from reports.laws.grammar import LawError
 from reports.tables.columns import TableError, no_column
 from reports.tables.units import unit_of
 from reports.text.wording import listed, one_line
@@ -98,7 +97,7 @@ def fit_groups(
         law, columns = CLAIM if claim is None else claim, given
         if declared is not None:
             try:
-                law, columns = _growth(rows, declared, given)
+                law, columns = declared_law(rows, declared, given)
             except (LawError, TableError) as problem:
                 _warn(f"{_called(group)} is not judged on {cost}: {problem}")
                 present = {name: of for name, of in given.items() if of in rows.columns}
@@ -238,30 +237,6 @@ def _drawn(
         "random, are judged; choose others with --where"
     )
     return rows[np.isin(cell, kept)]
-
-
-def _growth(
-    rows: pd.DataFrame, declared: str, sizes: Mapping[str, str]
-) -> tuple[str, Mapping[str, str]]:
-    """The declared law without constants of the implementation, and the columns of its sizes.
-
-    Raises:
-        LawError: the text is not a law.
-        TableError: a size that is known as one has no column.
-
-    """
-    known = {*sizes, *KNOWN_SIZES, *SIZE_COLUMNS}
-    law = parse_declared(declared, known)
-    own = {
-        name: name
-        for name in law.names
-        if name not in known and name in rows.columns and is_numeric_dtype(rows[name])
-    }
-    columns = {**sizes, **own}
-    law = law.only({*known, *own})
-    columns_of(rows, law, columns)
-    check_leading(law)
-    return str(law), columns
 
 
 def present_sizes(table: pd.DataFrame) -> Mapping[str, str]:

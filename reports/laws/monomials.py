@@ -204,6 +204,13 @@ class Law:
         """The law that is left when every other size stands still."""
         return Law.of(tuple(term.only(names) for term in self.terms))
 
+    def in_place_of(self, name: str, other: str) -> Law:
+        """The law where the size `name` is `other` times a constant: n·d²/h is n·d where h is d."""
+        return Law.of(
+            term.with_power(name, Fraction(0)).times(Monomial.of({other: term.power(name)}))
+            for term in self.terms
+        )
+
     def covers(self, term: Monomial) -> bool:
         """Whether some term of the law grows at least as fast as this one in every variable."""
         return any(term.divides(own) for own in self.terms)

@@ -16,6 +16,7 @@ from implementations.interface import Feature, Implementation, UnsupportedCaseEr
 from implementations.masking import resolve_scale
 from implementations.oracle import (
     QUANTITIES,
+    Oracle,
     evaluate,
     full_mask,
     largest_error,
@@ -23,7 +24,12 @@ from implementations.oracle import (
     softmax_attention,
 )
 
-CONDITIONS = ("none", "causal", "boolean", "float")
+CONDITIONS: Mapping[str, frozenset[Feature]] = {
+    "none": frozenset(),
+    "causal": frozenset({Feature.CAUSAL}),
+    "boolean": frozenset({Feature.BOOLEAN_MASK}),
+    "float": frozenset({Feature.FLOAT_MASK}),
+}
 WITHOUT_ORDER = ("none", "boolean", "float")
 MASKED = ("boolean", "float")
 # Multiples of 1/16 up to 31/16 have 5 bits, so that what is made of a few of them is exact even in
@@ -70,6 +76,7 @@ class Call:
     attn_mask: Tensor | None = None
     is_causal: bool = False
     scale: float | None = None
+    oracle: Oracle = softmax_attention
 
     def output(self, kernel: Kernel) -> Tensor:
         return self._run(kernel, self.query, self.key, self.value)
@@ -120,6 +127,7 @@ class Situation:
     mask_per_head: bool
     scale: float | None
     seed: int
+    oracle: Oracle = softmax_attention
 
     def start(self) -> tuple[Call, Draws]:
         """The call, and the random numbers that come after it."""
@@ -131,6 +139,7 @@ class Situation:
             attn_mask=self._mask(draws) if self.condition in MASKED else None,
             is_causal=self.condition == "causal",
             scale=self.scale,
+            oracle=self.oracle,
         )
         return call, draws
 
@@ -161,16 +170,18 @@ class Law:
     """A check that raises AssertionError where it does not hold, and where it is to hold.
 
     `smallest` bounds all sizes from below, `smallest_items` the product of the leading ones;
-    `empty` is for kernels only that take empty inputs. The name is that of the check where none is
+    `empty` is for kernels only that take empty inputs, `only_products` for scores that are dot
+    products. The name is that of the check where none is
     given. Each of `faults` is a kernel that breaks the law.
     """
 
     check: Callable[[Kernel, Situation], None]
     name: str = ""
-    conditions: tuple[str, ...] = CONDITIONS
+    conditions: tuple[str, ...] = tuple(CONDITIONS)
     smallest: int = 1
     smallest_items: int = 0
     empty: bool = False
+    only_products: bool = False
     needs: frozenset[Feature] = frozenset()
     faults: Mapping[str, Kernel]
 
@@ -182,7 +193,9 @@ class Law:
 
     def concerns(self, implementation: Implementation) -> bool:
         able = takes_empty(implementation) or not self.empty
-        return able and self.needs <= implementation.supports
+        able &= implementation.oracle is softmax_attention or not self.only_products
+        masked = any(CONDITIONS[one] <= implementation.supports for one in self.conditions)
+        return able and masked and self.needs <= implementation.supports
 
     def situations(self, implementation: Implementation) -> st.SearchStrategy[Situation]:
         return situations(implementation, self.conditions, self.smallest, self.smallest_items)
@@ -202,12 +215,13 @@ def takes_empty(implementation: Implementation) -> bool:
 def situations(
     draw: st.DrawFn,
     implementation: Implementation,
-    conditions: tuple[str, ...] = CONDITIONS,
+    conditions: tuple[str, ...] = tuple(CONDITIONS),
     smallest: int = 0,
     smallest_items: int = 0,
 ) -> Situation:
     """Situations that the implementation supports."""
     supports = implementation.supports
+    able = [one for one in conditions if CONDITIONS[one] <= supports]
     fewest, most = (0, 3) if Feature.LEADING_DIMS in supports else (2, 2)
     leading = st.lists(st.integers(smallest, 3), min_size=fewest, max_size=most)
     head_dim = draw(st.integers(1, 16))
@@ -218,10 +232,11 @@ def situations(
         head_dim=head_dim,
         value_dim=draw(st.integers(1, 16)) if Feature.VALUE_DIM in supports else head_dim,
         dtype=draw(st.sampled_from(("float32", "float64", "bfloat16"))),
-        condition=draw(st.sampled_from(conditions)),
+        condition=draw(st.sampled_from(able)),
         mask_per_head=draw(st.booleans()),
         scale=draw(st.sampled_from((None, 0.3, 1.7))) if Feature.SCALE in supports else None,
         seed=draw(st.integers(0, 2**16)),
+        oracle=implementation.oracle,
     )
     assume(implementation.unsupported(situation.case()) is None)
     return situation
@@ -232,9 +247,9 @@ def judge(call: Call, upstream: Tensor | None = None) -> tuple[dict[str, Tensor]
     if upstream is None:
         upstream = torch.ones(call.output_shape, dtype=call.query.dtype)
     inputs = (call.query, call.key, call.value)
-    exact = reference(*inputs, **call.keywords, grad_output=upstream)
+    exact = reference(*inputs, **call.keywords, grad_output=upstream, oracle=call.oracle)
     scale = resolve_scale(call.query, call.scale)
-    baseline = evaluate(softmax_attention, *inputs, call.mask, scale, upstream)
+    baseline = evaluate(call.oracle, *inputs, call.mask, scale, upstream)
     step = torch.finfo(call.query.dtype).eps
     terms = sum(call.query.shape[-2:]) + sum(call.value.shape[-2:])
     allowed = {}

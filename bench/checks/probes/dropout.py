@@ -24,8 +24,8 @@ from bench.checks.probes.trial import (
 )
 from bench.checks.results import CheckResult
 from bench.timing.inputs import Inputs
-from implementations.masking import apply_mask, resolve_scale, safe_softmax
-from implementations.oracle import full_mask
+from implementations.masking import resolve_scale
+from implementations.oracle import by_scores, full_mask
 
 # Of a right kernel: once in 20 million runs for the rate, in a few hundred thousand for the
 # scatter, whose squares have a longer tail; the seed is fixed, so that a kernel passes or does not.
@@ -122,7 +122,8 @@ def _gradients(trial: Trial, inputs: Inputs, allowed: Mapping[str, float]) -> It
     q, k, v = (t.detach().cpu().double().requires_grad_() for t in leaves)
     hidden = None if inputs.attn_mask is None else inputs.attn_mask.cpu()
     mask = full_mask(q, k, hidden, case.is_causal, case.window)
-    weights = safe_softmax(apply_mask(q @ k.mT * resolve_scale(q, trial.case.scale), mask))
+    scale = resolve_scale(q, trial.case.scale)
+    weights = by_scores(trial.implementation.oracle).weights(q, k, mask, scale)
     kept = output.detach().cpu().double().abs() > weights / 2
     remaining = 1.0 - trial.case.dropout_p
     exact = torch.where(kept, weights / remaining, 0.0) @ v

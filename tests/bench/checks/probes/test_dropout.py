@@ -16,6 +16,7 @@ from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.run_situation import verify_case
 from bench.checks.situations import check_cases
+from implementations.catalogue import suite
 from implementations.interface import UnsupportedCaseError
 from implementations.specs import from_function
 from tests.daily import daily
@@ -43,6 +44,15 @@ def bad(results: list[CheckResult]) -> dict[str, str | None]:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_the_formula_passes_every_check(name, dtype):
     results = judged(plain, name, dtype=dtype)
+
+    expected = ["zero_rate", "weights", "rate", *GRADIENTS, "seed"]
+    assert [(one.check, one.status) for one in results] == [(check, "pass") for check in expected]
+
+
+def test_scores_other_than_scaled_products_are_those_of_the_oracle():
+    with torch.random.fork_rng(devices=[]):
+        trial = Trial(implementation=suite()["unscaled"], case=CASES["dropout"], seed=0)
+        results = list(check_dropout(trial))
 
     expected = ["zero_rate", "weights", "rate", *GRADIENTS, "seed"]
     assert [(one.check, one.status) for one in results] == [(check, "pass") for check in expected]

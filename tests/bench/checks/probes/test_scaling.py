@@ -13,6 +13,7 @@ from bench.checks.probes.trial import Trial
 from bench.checks.results import CheckResult
 from bench.checks.situations import check_cases
 from implementations.case import DTYPES
+from implementations.catalogue import suite
 from implementations.specs import from_function
 from tests.daily import daily
 from tests.planted.magnitudes import PLANTED
@@ -41,6 +42,22 @@ def test_the_formula_keeps_every_law(name, dtype):
 
     expected = [*CHECKS, "small_inputs"] if dtype in SMALL else CHECKS
     assert [(one.check, one.status) for one in results] == [(check, "pass") for check in expected]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize(
+    ("name", "keeps_scores"),
+    [("matmul", True), ("unscaled", True), ("additive", False), ("linear", False)],
+)
+def test_only_scores_that_are_dot_products_are_asked_to_keep_them(name, keeps_scores, dtype):
+    case = CASES["scaling"].under(dtype=dtype)
+
+    results = list(check_scaling(Trial(implementation=suite()[name], case=case, seed=0)))
+
+    assert {one.status for one in results} == {"pass"}
+    asked = {one.check for one in results}
+    assert asked >= {"values_scaled", "upstream_scaled"}
+    assert ("scores_kept" in asked) == keeps_scores
 
 
 @pytest.mark.parametrize("seed", daily([1, 2, 3, 5, 7]))
