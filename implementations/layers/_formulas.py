@@ -1,0 +1,50 @@
+"""What the oracles of layers have in common: linear maps and heads, by their definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from implementations.masking import causal_mask
+from implementations.oracle import Oracle, softmax_attention
+
+
+def linear_map(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+    """x Wᵀ + b of the map `name`: (..., inputs) -> (..., outputs)."""
+    product = torch.einsum("...i,oi->...o", x, parameters[f"{name}.weight"])
+    return product + parameters[f"{name}.bias"]
+
+
+def attend_by_heads(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None,
+    num_heads: int,
+    attend: Oracle = softmax_attention,
+) -> Tensor:
+    """Concat(head_1, …, head_h) of Vaswani et al. 2017, section 3.2.2, one head after the other.
+
+    query (batch, query_len, num_heads · qk_dim), key (batch, key_len, num_heads · qk_dim), value
+    (batch, key_len, num_heads · value_dim) -> (batch, query_len, num_heads · value_dim). The mask
+    broadcasts to (batch, num_heads, query_len, key_len).
+    """
+    shape = (query.shape[0], num_heads, query.shape[1], key.shape[1])
+    masks = None if attn_mask is None else attn_mask.expand(shape)
+    scale = 1.0 / math.sqrt(query.shape[-1] // num_heads)
+    parts = (tensor.chunk(num_heads, dim=-1) for tensor in (query, key, value))
+    return torch.cat(
+        [
+            attend(*of_head, None if masks is None else masks[:, head], scale)
+            for head, of_head in enumerate(zip(*parts, strict=True))
+        ],
+        dim=-1,
+    )
+
+
+def with_triangle(attn_mask: Tensor | None, x: Tensor, is_causal: bool) -> Tensor | None:
+    """The mask, or the causal one of x (batch, seq_len, d_model)."""
+    return causal_mask(x.shape[1], x.shape[1], device=x.device) if is_causal else attn_mask

@@ -1,0 +1,120 @@
+"""torch's own multi-head layer, `torch.nn.MultiheadAttention`, behind our keywords.
+
+Vaswani et al. 2017, section 3.2.2. torch's boolean masks mean the opposite of ours: True hides a
+key. Its masks have 2 dimensions, or 3 with batch and heads as one. It takes `is_causal` only beside
+a mask that says the same.
+
+torch has two ways. In training, or where gradients are wanted, it calls SDPA on the heads, which on
+a CPU keeps no scores. In evaluation without gradients and with an even number of heads, it takes
+its "fast path", which keeps the scores of all heads in memory on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from implementations.case import Case
+from implementations.interface import Feature, Implementation
+from implementations.layers._formulas import attend_by_heads, linear_map, with_triangle
+from implementations.masking import causal_mask
+from implementations.parameters import seeded
+
+
+class TorchMultiHead(nn.Module):
+    """`nn.MultiheadAttention` as a map of x, with batches first and without the weights."""
+
+    def __init__(self, d_model: int, num_heads: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(d_model, num_heads, batch_first=True)
+
+    def forward(
+        self, x: Tensor, *, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> Tensor:
+        """Map x (batch, seq_len, d_model) to the same shape.
+
+        A mask broadcasts to (batch, num_heads, seq_len, seq_len).
+
+        Raises:
+            ValueError: `attn_mask` with `is_causal`.
+
+        """
+        if attn_mask is not None and is_causal:
+            raise ValueError("attn_mask and is_causal exclude each other; merge the triangle")
+        batch, seq_len, _ = x.shape
+        if is_causal:
+            attn_mask = causal_mask(seq_len, seq_len, device=x.device)
+        if attn_mask is not None:
+            hidden = ~attn_mask if attn_mask.dtype == torch.bool else attn_mask
+            if hidden.dim() > 2:
+                heads = (batch, self.attention.num_heads, seq_len, seq_len)
+                hidden = hidden.expand(heads).flatten(0, 1)
+            attn_mask = hidden.expand(*hidden.shape[:-2], seq_len, seq_len)
+        output, _ = self.attention(
+            x, x, x, attn_mask=attn_mask, is_causal=is_causal, need_weights=False
+        )
+        return output
+
+
+@seeded
+def build(case: Case) -> nn.Module:
+    """The layer at the sizes of a case, in training, of which it has no dropout."""
+    return TorchMultiHead(case.d_model, case.num_heads)
+
+
+def build_fast_path(case: Case) -> nn.Module:
+    """The same layer for inference: its parameters take no gradient, as the fast path asks."""
+    return build(case).eval().requires_grad_(False)
+
+
+def needs_even_heads(case: Case) -> str | None:
+    """Why torch would take its other way."""
+    if case.num_heads % 2 == 0:
+        return None
+    return f"torch's fast path takes an even number of heads, got num_heads={case.num_heads}"
+
+
+def torch_multi_head_oracle(
+    parameters: Mapping[str, Tensor],
+    x: Tensor,
+    memory: Tensor | None,
+    attn_mask: Tensor | None,
+    case: Case,
+) -> Tensor:
+    """Concat(head_1, …, head_h) W^O, the three projections in the order query, key, value."""
+    weight, bias = (parameters[f"attention.in_proj_{name}"] for name in ("weight", "bias"))
+    projected = torch.einsum("bnd,td->bnt", x, weight) + bias
+    mask = with_triangle(attn_mask, x, case.is_causal)
+    heads = attend_by_heads(*projected.chunk(3, dim=-1), mask, case.num_heads)
+    return linear_map(parameters, "attention.out_proj", heads)
+
+
+IMPLEMENTATION = Implementation(
+    name="torch_multi_head",
+    title="torch.nn.MultiheadAttention",
+    source="Vaswani et al. 2017, section 3.2.2",
+    kind="layer",
+    build=build,
+    layer_oracle=torch_multi_head_oracle,
+    time_law="n*d^2 + n^2*d",
+    workspace_law="n*d",
+    supports=frozenset(
+        {Feature.BACKWARD, Feature.CAUSAL, Feature.BOOLEAN_MASK, Feature.FLOAT_MASK}
+    ),
+)
+
+VARIANTS = (
+    replace(
+        IMPLEMENTATION,
+        name="torch_multi_head_fast_path",
+        title="torch.nn.MultiheadAttention in inference",
+        build=build_fast_path,
+        workspace_law="n*d + n^2*d",
+        # A row whose keys are all hidden gives NaN there; a float mask is refused.
+        supports=frozenset({Feature.CAUSAL}),
+        declines=needs_even_heads,
+    ),
+)
