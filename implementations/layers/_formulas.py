@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from implementations.masking import causal_mask
 from implementations.oracle import Oracle, softmax_attention
 
 
@@ -43,8 +42,3 @@ def attend_by_heads(
         ],
         dim=-1,
     )
-
-
-def with_triangle(attn_mask: Tensor | None, x: Tensor, is_causal: bool) -> Tensor | None:
-    """The mask, or the causal one of x (batch, seq_len, d_model)."""
-    return causal_mask(x.shape[1], x.shape[1], device=x.device) if is_causal else attn_mask

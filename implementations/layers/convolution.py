@@ -35,7 +35,8 @@ class Convolution(nn.Module):
     def forward(self, x: Tensor, *, is_causal: bool = False) -> Tensor:
         """Map x (batch, seq_len, d_model) to the same shape."""
         before = self.reach if is_causal else self.reach // 2
-        return self.taps(F.pad(x.mT, (before, self.reach - before))).mT
+        output: Tensor = self.taps(F.pad(x.mT, (before, self.reach - before)))
+        return output.mT
 
 
 def dilated(dilation: int) -> Build:
@@ -68,11 +69,6 @@ def convolution_oracle(
     return y
 
 
-def needs_a_position(case: Case) -> str | None:
-    """Why torch refuses a case."""
-    return None if case.seq_len else "torch's layer needs at least one position, got seq_len=0"
-
-
 IMPLEMENTATION = Implementation(
     name="convolution",
     title="Convolution over 3 neighbouring positions",
@@ -82,7 +78,6 @@ IMPLEMENTATION = Implementation(
     layer_oracle=convolution_oracle,
     time_law="n*d^2",
     workspace_law="n*d + d^2",
-    declines=needs_a_position,
     supports=frozenset({Feature.BACKWARD, Feature.CAUSAL}),
 )
 

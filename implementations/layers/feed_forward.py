@@ -27,7 +27,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (batch, seq_len, d_model) to the same shape."""
-        return self.narrow(self.widen(x).relu())
+        output: Tensor = self.narrow(self.widen(x).relu())
+        return output
 
 
 @seeded

@@ -18,8 +18,8 @@ from implementations.attention.online_softmax import online_softmax
 from implementations.attention.sdpa import sdpa
 from implementations.case import Case
 from implementations.interface import AttentionFunction, Feature, Implementation, Options
-from implementations.layers._formulas import attend_by_heads, linear_map, with_triangle
-from implementations.oracle import Oracle, softmax_attention
+from implementations.layers._formulas import attend_by_heads, linear_map
+from implementations.oracle import Oracle, full_mask, softmax_attention
 from implementations.parameters import Build, seeded
 
 
@@ -56,13 +56,15 @@ class MultiHead(nn.Module):
         """
         seen = x if memory is None else memory
         query, key, value = self.query(x), self.key(seen), self.value(seen)
-        heads = self.core(*(self._split(one) for one in (query, key, value)), **options)
-        return self.output(heads.transpose(1, 2).flatten(2))
+        heads = self.core(self._split(query), self._split(key), self._split(value), **options)
+        output: Tensor = self.output(heads.transpose(1, 2).flatten(2))
+        return output
 
     def _split(self, projected: Tensor) -> Tensor:
         """A view: (batch, rows, num_heads · columns) -> (batch, num_heads, rows, columns)."""
-        columns = projected.shape[-1] // self.num_heads
-        return projected.unflatten(-1, (self.num_heads, columns)).transpose(1, 2)
+        batch, rows, columns = projected.shape
+        heads = projected.view(batch, rows, self.num_heads, columns // self.num_heads)
+        return heads.transpose(1, 2)
 
 
 def around(core: AttentionFunction) -> Build:
@@ -95,7 +97,7 @@ def multi_head_oracle(
         linear_map(parameters, "query", x),
         linear_map(parameters, "key", seen),
         linear_map(parameters, "value", seen),
-        with_triangle(attn_mask, x, case.is_causal),
+        full_mask(x, seen, attn_mask, case.is_causal, case.window),
         case.num_heads,
         attend,
     )

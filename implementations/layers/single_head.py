@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from implementations.attention.matmul import matmul
 from implementations.case import Case
 from implementations.interface import Feature, Implementation
-from implementations.layers._formulas import attend_by_heads, linear_map, with_triangle
+from implementations.layers._formulas import attend_by_heads, linear_map
+from implementations.oracle import full_mask
 from implementations.parameters import seeded
 
 DROPOUT_P = 0.1  # of Vaswani et al. 2017, section 5.4
@@ -53,8 +54,8 @@ class SingleHead(nn.Module):
 
 @seeded
 def build(case: Case) -> nn.Module:
-    """The layer at the sizes of a case, without dropout until `train()`."""
-    return SingleHead(case.d_model).eval()
+    """The layer at the sizes of a case, without dropout, which no call would repeat."""
+    return SingleHead(case.d_model, dropout_p=0.0)
 
 
 def single_head_oracle(
@@ -66,7 +67,7 @@ def single_head_oracle(
 ) -> Tensor:
     """softmax(Q Kᵀ / √d + mask) V."""
     query, key, value = (linear_map(parameters, name, x) for name in ("query", "key", "value"))
-    mask = with_triangle(attn_mask, x, case.is_causal)
+    mask = full_mask(x, x, attn_mask, case.is_causal, case.window)
     return attend_by_heads(query, key, value, mask, num_heads=1)
 
 

@@ -6,30 +6,41 @@ a mask that says the same.
 
 torch has two ways. In training, or where gradients are wanted, it calls SDPA on the heads, which on
 a CPU keeps no scores. In evaluation without gradients and with an even number of heads, it takes
-its "fast path", which keeps the scores of all heads in memory on a CPU.
+its "fast path", which keeps the scores of all heads in memory on a CPU. Each has a name of its own
+here: neither becomes the other in `eval()` or `train()`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from implementations.case import Case
 from implementations.interface import Feature, Implementation
-from implementations.layers._formulas import attend_by_heads, linear_map, with_triangle
-from implementations.masking import causal_mask
+from implementations.layers._formulas import attend_by_heads, linear_map
+from implementations.masking import causal_mask, check_arguments
+from implementations.oracle import full_mask
 from implementations.parameters import seeded
 
 
 class TorchMultiHead(nn.Module):
     """`nn.MultiheadAttention` as a map of x, with batches first and without the weights."""
 
-    def __init__(self, d_model: int, num_heads: int) -> None:
+    def __init__(self, d_model: int, num_heads: int, *, fast_path: bool) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(d_model, num_heads, batch_first=True)
+        self.fast_path = fast_path
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Keep torch's layer in the mode that its way needs: there is no dropout to switch."""
+        super().train(mode)
+        self.attention.train(not self.fast_path)
+        return self
 
     def forward(
         self, x: Tensor, *, attn_mask: Tensor | None = None, is_causal: bool = False
@@ -39,11 +50,10 @@ class TorchMultiHead(nn.Module):
         A mask broadcasts to (batch, num_heads, seq_len, seq_len).
 
         Raises:
-            ValueError: `attn_mask` with `is_causal`.
+            ValueError: `attn_mask` with `is_causal`, or a mask of another dtype.
 
         """
-        if attn_mask is not None and is_causal:
-            raise ValueError("attn_mask and is_causal exclude each other; merge the triangle")
+        check_arguments(x, x, x, attn_mask, is_causal)
         batch, seq_len, _ = x.shape
         if is_causal:
             attn_mask = causal_mask(seq_len, seq_len, device=x.device)
@@ -53,21 +63,22 @@ class TorchMultiHead(nn.Module):
                 heads = (batch, self.attention.num_heads, seq_len, seq_len)
                 hidden = hidden.expand(heads).flatten(0, 1)
             attn_mask = hidden.expand(*hidden.shape[:-2], seq_len, seq_len)
-        output, _ = self.attention(
+        output: Tensor = self.attention(
             x, x, x, attn_mask=attn_mask, is_causal=is_causal, need_weights=False
-        )
+        )[0]
         return output
 
 
 @seeded
 def build(case: Case) -> nn.Module:
-    """The layer at the sizes of a case, in training, of which it has no dropout."""
-    return TorchMultiHead(case.d_model, case.num_heads)
+    """The layer at the sizes of a case, by SDPA."""
+    return TorchMultiHead(case.d_model, case.num_heads, fast_path=False)
 
 
+@seeded
 def build_fast_path(case: Case) -> nn.Module:
-    """The same layer for inference: its parameters take no gradient, as the fast path asks."""
-    return build(case).eval().requires_grad_(False)
+    """The layer for inference: its parameters take no gradient, as the fast path asks."""
+    return TorchMultiHead(case.d_model, case.num_heads, fast_path=True).requires_grad_(False)
 
 
 def needs_even_heads(case: Case) -> str | None:
@@ -86,9 +97,9 @@ def torch_multi_head_oracle(
 ) -> Tensor:
     """Concat(head_1, …, head_h) W^O, the three projections in the order query, key, value."""
     weight, bias = (parameters[f"attention.in_proj_{name}"] for name in ("weight", "bias"))
-    projected = torch.einsum("bnd,td->bnt", x, weight) + bias
-    mask = with_triangle(attn_mask, x, case.is_causal)
-    heads = attend_by_heads(*projected.chunk(3, dim=-1), mask, case.num_heads)
+    query, key, value = (torch.einsum("bnd,td->bnt", x, weight) + bias).chunk(3, dim=-1)
+    mask = full_mask(x, x, attn_mask, case.is_causal, case.window)
+    heads = attend_by_heads(query, key, value, mask, case.num_heads)
     return linear_map(parameters, "attention.out_proj", heads)
 
 

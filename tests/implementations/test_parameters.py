@@ -21,7 +21,7 @@ def test_a_core_has_no_parameters_to_count():
 
 def test_parameters_are_as_large_as_torch_draws_them_and_differ_from_one_another():
     layer = seeded(lambda case: torch.nn.Linear(case.d_model, case.d_model))
-    weight = layer(Case(seq_len=1, num_heads=1, head_dim=101)).weight
+    weight = layer(Case(seq_len=1, num_heads=1, head_dim=101)).weight.detach()
 
     assert float(weight.abs().max()) == pytest.approx(101**-0.5, rel=1e-2)
     assert float(weight.abs().max()) <= 101**-0.5

@@ -34,10 +34,3 @@ def test_a_position_reads_as_many_as_the_kernel_has_taps(name, is_causal, positi
     module = suite()[name].build(case).double()
 
     assert positions_read(module, case, position, is_causal=is_causal) == expected
-
-
-@pytest.mark.parametrize("name", BOTH)
-def test_no_positions_are_declined_before_torch_refuses_them(name):
-    reason = suite()[name].unsupported(small_case(seq_len=0))
-
-    assert "at least one position, got seq_len=0" in reason

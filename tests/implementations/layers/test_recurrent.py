@@ -37,8 +37,3 @@ def test_a_recurrence_goes_on_from_a_state_that_it_has_reached(name):
     rest, _ = steps(x[:, 2:], reached)
 
     assert torch.allclose(whole[:, 2:], rest, rtol=0.0, atol=1e-15)
-
-
-@pytest.mark.parametrize("name", GATES)
-def test_no_steps_are_declined_before_torch_refuses_them(name):
-    assert "at least one step, got seq_len=0" in suite()[name].unsupported(small_case(seq_len=0))

@@ -28,12 +28,21 @@ def test_single_head_has_3_times_d_squared_plus_d_parameters(num_heads, head_dim
 
 def test_single_head_is_random_in_training_and_not_in_evaluation():
     case = small_case()
-    module = suite()["single_head"].build(case).double()
+    module = SingleHead(case.d_model).double()
     x = draw_x(case)
 
+    module.eval()
     assert torch.equal(module(x), module(x))
     module.train()
     assert not torch.equal(module(x), module(x))
+
+
+def test_the_layer_that_is_measured_repeats_its_answers_in_training():
+    case = small_case()
+    module = suite()["single_head"].build(case).double().train()
+    x = draw_x(case)
+
+    assert torch.equal(module(x), module(x))
 
 
 def test_dropout_leaves_the_mean_of_the_output_as_it_is():
