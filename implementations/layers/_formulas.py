@@ -34,11 +34,9 @@ def attend_by_heads(
     shape = (query.shape[0], num_heads, query.shape[1], key.shape[1])
     masks = None if attn_mask is None else attn_mask.expand(shape)
     scale = 1.0 / math.sqrt(query.shape[-1] // num_heads)
-    parts = (tensor.chunk(num_heads, dim=-1) for tensor in (query, key, value))
-    return torch.cat(
-        [
-            attend(*of_head, None if masks is None else masks[:, head], scale)
-            for head, of_head in enumerate(zip(*parts, strict=True))
-        ],
-        dim=-1,
-    )
+    parts = zip(*(one.chunk(num_heads, dim=-1) for one in (query, key, value)), strict=True)
+    heads = [
+        attend(q, k, v, None if masks is None else masks[:, head], scale)
+        for head, (q, k, v) in enumerate(parts)
+    ]
+    return torch.cat(heads, dim=-1)
