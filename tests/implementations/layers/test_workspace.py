@@ -13,7 +13,7 @@ LAYERS = [one for one in suite().values() if one.kind == "layer"]
 
 def forward_bytes(layer: Implementation, seq_len: int, num_heads: int = 2) -> int:
     window = 32 if Feature.WINDOW in layer.supports else None
-    case = small_case(batch=1, seq_len=seq_len, num_heads=num_heads, head_dim=2, window=window)
+    case = small_case(batch=1, seq_len=seq_len, num_heads=num_heads, head_dim=4, window=window)
     module, x = layer.build(case), draw_x(case).float()
     inputs = (x, draw_memory(case).float()) if layer.needs_memory else (x,)
     with torch.no_grad():
@@ -22,11 +22,11 @@ def forward_bytes(layer: Implementation, seq_len: int, num_heads: int = 2) -> in
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
 def test_the_workspace_doubles_or_quadruples_with_the_length_as_the_law_says(layer):
-    growth = forward_bytes(layer, 2048) / forward_bytes(layer, 1024)
-
     if "n^2" in layer.workspace_law:
+        growth = forward_bytes(layer, 1024) / forward_bytes(layer, 512)
         assert growth == pytest.approx(4.0, rel=0.05)
-    else:
+    else:  # torch's SDPA takes larger blocks from some 768 queries on
+        growth = forward_bytes(layer, 2048) / forward_bytes(layer, 1024)
         assert growth <= 2.05
 
 
