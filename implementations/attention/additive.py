@@ -69,7 +69,10 @@ def additive_attention(
     """
     check_arguments(query, key, value, attn_mask, is_causal)
     mask = full_mask(query, key, expand_mask(attn_mask, query, key), is_causal)
-    scores = _tanhs(query, key) @ weight
+    # One v for each query: the gradient of a single one would be one long sum over all pairs, which
+    # loses ten times as many digits.
+    weights = weight.expand(*query.shape[:-1], -1)[..., None]
+    scores = (_tanhs(query, key) @ weights)[..., 0]
     return safe_softmax(apply_mask(scores, mask)) @ value
 
 
