@@ -59,10 +59,11 @@ class TorchMultiHead(nn.Module):
             attn_mask = causal_mask(seq_len, seq_len, device=x.device)
         if attn_mask is not None:
             hidden = ~attn_mask if attn_mask.dtype == torch.bool else attn_mask
-            if hidden.dim() > 2:
-                heads = (batch, self.attention.num_heads, seq_len, seq_len)
-                hidden = hidden.expand(heads).flatten(0, 1)
-            attn_mask = hidden.expand(*hidden.shape[:-2], seq_len, seq_len)
+            pairs = (seq_len, seq_len)
+            if hidden.dim() <= 2:
+                attn_mask = hidden.expand(pairs)
+            else:
+                attn_mask = hidden.expand(batch, self.attention.num_heads, *pairs).flatten(0, 1)
         output: Tensor = self.attention(
             x, x, x, attn_mask=attn_mask, is_causal=is_causal, need_weights=False
         )[0]
