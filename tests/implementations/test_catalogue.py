@@ -319,12 +319,12 @@ def test_devices_and_dtypes_that_are_not_declared_are_unsupported():
     assert only.unsupported(Case(seq_len=5, dtype="bfloat16")) is None
 
 
-def test_every_declared_law_names_only_n_d_h_and_b_and_parses():
+def test_every_declared_law_names_only_sizes_of_a_case_and_parses():
     from reports.laws.grammar import parse
 
     for implementation in suite().values():
         for law in (implementation.time_law, implementation.workspace_law):
-            assert set(parse(law).names) <= {"n", "d", "h", "b"}, implementation.name
+            assert set(parse(law).names) <= {"n", "m", "w", "d", "h", "b"}, implementation.name
 
 
 def test_a_module_supports_what_its_forward_takes():
