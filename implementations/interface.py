@@ -127,6 +127,8 @@ class Implementation:
             return f"{self.name} runs on {' and '.join(self.devices)} only"
         if case.dtype not in self.dtypes:
             return f"{self.name} does not take {case.dtype}"
+        if self.kind == "layer" and not self.needs_memory and case.key_len != case.seq_len:
+            return f"{self.name} takes no memory of another length"
         needed = {
             Feature.BACKWARD: case.is_backward,
             Feature.CAUSAL: case.is_causal,
@@ -165,11 +167,13 @@ class Implementation:
 
         A kernel that knows no masks can then be checked and timed without one.
         """
-        given = {
-            name: one for name, one in keywords.items() if one is not None and one is not False
-        }
-        return partial(self.fn, query, key, value, **given)
+        return partial(self.fn, query, key, value, **given(keywords))
 
     def call(self, query: Tensor, key: Tensor, value: Tensor, **keywords: Any) -> Tensor:
         """Call `fn` as `bound` does."""
         return self.bound(query, key, value, **keywords)()
+
+
+def given(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords but those that are None or False, their defaults."""
+    return {name: one for name, one in keywords.items() if one is not None and one is not False}

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast, get_args
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from implementations.interface import (
     ALL_FEATURES,
@@ -54,12 +54,40 @@ def load_kernel(text: str) -> Implementation:
     module = _load_file(text, target) if target.endswith(".py") else _load_module(text, target)
     found = getattr(module, spec.attribute, None)
     if isinstance(found, Implementation):
+        _check_layer(text, found, spec.layout)
         named = replace(found, name=spec.name or found.name, spec=text)
+    elif isinstance(found, type) and issubclass(found, nn.Module):
+        raise CatalogueError(
+            f"--impl {text}: {spec.attribute} is a class of modules, which has no oracle; name an "
+            'Implementation(kind="layer", build=…, layer_oracle=…) in its place'
+        )
     elif callable(found):
         named = from_function(found, name=spec.name or spec.attribute, spec=text)
     else:
         raise CatalogueError(f"--impl {text}: {target} has no function {spec.attribute!r}")
     return in_layout(named, spec.layout)
+
+
+def _check_layer(text: str, declared: Implementation, layout: Layout) -> None:
+    """Whether what calls for a layer is there, and nothing that is for cores only.
+
+    Raises:
+        CatalogueError: it is not.
+
+    """
+    if declared.kind == "core":
+        return
+    for name in ("build", "layer_oracle"):
+        if getattr(declared, name) is None:
+            raise CatalogueError(
+                f'--impl {text}: expected {name}=… beside kind="layer", got none; it is described '
+                "in docs/contracts.md"
+            )
+    if layout != LAYOUTS[0]:
+        raise CatalogueError(
+            f"--impl {text}: a layer takes (batch, seq_len, d_model), and has no layout; leave "
+            f"{layout} out"
+        )
 
 
 def parse_spec(text: str) -> Spec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 
@@ -12,7 +12,7 @@ from bench.checks import tables
 from bench.checks.results import LOST, CheckResult, summary
 from bench.checks.run_in_worker import CASE_LIMIT_S, Checker
 from bench.checks.situation import CheckCase
-from bench.checks.situations import check_cases, first_of_each
+from bench.checks.situations import asked_of, check_cases, first_of_each
 from bench.checks.snippet import snippet
 from bench.machine.environment import usable_cores
 from bench.plan.plan import PlanError
@@ -20,7 +20,7 @@ from bench.plan.request import check_device
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
 from implementations.case import DTYPES, PASSES
-from implementations.interface import Implementation
+from implementations.interface import Implementation, Kind
 from implementations.specs import in_layout, in_this_layout
 
 
@@ -103,7 +103,8 @@ class Verification:
             raise PlanError(f"--time-limit: expected seconds above 0, got {self.time_limit_s}")
         device = check_device(self.device or "cpu")
         dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
-        cases = check_cases(dtypes, device=device, passes=[self.pass_])  # type: ignore[list-item]  # checked above
+        asked: dict[str, Any] = {"device": device, "passes": [self.pass_], "asked": get_args(Kind)}
+        cases = check_cases(dtypes, **asked)
         kernels = kernels or Kernels(Worker(threads=usable_cores()))
         with kernels.worker as worker:
             chosen = kernels.chosen(self.names, self.specs, self.layout)
@@ -129,9 +130,10 @@ def _hint(
 ) -> str | None:
     """That a kernel was asked little, or that one which is wrong is right in another layout."""
     if implementation.compiles:
+        own = asked_of(implementation, cases)
         return (
             f"{implementation.name} compiles anew in every situation, and was asked "
-            f"{len(first_of_each(cases))} of {len(cases)}; the code that is timed is checked where "
+            f"{len(first_of_each(own))} of {len(own)}; the code that is timed is checked where "
             "it is timed"
         )
     bad = [one for one in results if one.bad and one.implementation == implementation.name]

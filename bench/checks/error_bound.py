@@ -14,8 +14,9 @@ plus the largest score.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -71,13 +72,8 @@ def expect(
         return Expected(values=exact.values, allowed=allowed)
     sums = torch.finfo(torch.float32).eps * (math.sqrt(terms) + exact.score_magnitude)
     mask = full_mask(inputs.query, inputs.key, inputs.attn_mask, is_causal, window)
-    precision = torch.get_float32_matmul_precision()
-    # No TF32, whatever a kernel's module has set: it would excuse errors of three digits.
-    torch.set_float32_matmul_precision("highest")
-    try:
+    with in_full_precision():
         baseline = evaluate(oracle, inputs.query, inputs.key, inputs.value, mask, factor, upstream)
-    finally:
-        torch.set_float32_matmul_precision(precision)
     allowed = {}
     for name, value in exact.values.items():
         error = largest_error(baseline[name], value)
@@ -86,3 +82,14 @@ def expect(
         rounding = step * (exact.magnitudes[name] + exact.sensitivities[name])
         allowed[name] = excused + rounding + sums * exact.magnitudes[name]
     return Expected(values=exact.values, allowed=allowed)
+
+
+@contextlib.contextmanager
+def in_full_precision() -> Iterator[None]:
+    """No TF32, whatever a kernel's module has set: it would excuse errors of three digits."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)

@@ -10,6 +10,7 @@ from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases, kind_of
 from implementations.case import Case
+from implementations.interface import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,10 @@ class Gate:
         return Admission(status="pass", max_error=worst.error, allowed_error=worst.allowed)
 
 
-def cases_for(cells: Sequence[Case]) -> list[CheckCase]:
-    """The checks that a set of cells needs: their dtypes, devices, passes, masks and windows.
+def cases_for(cells: Sequence[Case], asked: Kind = "core") -> list[CheckCase]:
+    """The checks that cells need: their dtypes, devices, passes, masks and windows.
+
+    `asked` is the kind of implementation that the cells are of.
 
     Dropout is never timed, and whether it is right does not matter to what is.
     """
@@ -58,7 +61,7 @@ def cases_for(cells: Sequence[Case]) -> list[CheckCase]:
     kinds = {(dtype, c.device, c.pass_) for c in cells for dtype in {c.dtype, _sharp(c.dtype)}}
     seen = {kind_of(c) for c in cells}
     found = chain.from_iterable(
-        check_cases([dtype], device=device, passes=[pass_], kinds=seen)
+        check_cases([dtype], device=device, passes=[pass_], kinds=seen, asked=[asked])
         for dtype, device, pass_ in sorted(kinds)
     )
     return [case for case in found if case.area != "dropout"]

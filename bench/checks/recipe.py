@@ -13,34 +13,30 @@ import torch
 
 from bench.checks.situation import CheckCase
 from bench.checks.situations.parts import BATCH_ROWS_HEADS, EVERY_ROW_KEEPS_A_KEY
-from bench.timing.inputs import KEPT_FRACTION, Inputs
+from bench.timing.inputs import KEPT_FRACTION, Inputs, LayerInputs
 from implementations.interface import Layout
 
 
 def source(case: CheckCase, *, seed: int, layout: Layout = "bhsd") -> list[str]:
     """Statements that leave query, key, value, grad_output and attn_mask behind; torch is known.
 
-    With layout `bshd` the tensors keep their shapes, and lie in memory as (batch, rows, heads,
-    features).
+    Those of a layer's situation leave x, memory, grad_output and attn_mask. With layout `bshd` a
+    core's tensors keep their shapes, and lie in memory as (batch, rows, heads, features).
     """
     one = case.case
     # Drawn in float32, a tensor would hide that somebody rounds it to float32.
     exact = ", dtype=torch.float64" if one.dtype == "float64" else ""
-
-    def draw(name: str, leading: tuple[int, ...], *sizes: int) -> str:
-        shape = ", ".join(map(str, (*leading, *sizes)))
-        return f"{name} = torch.randn({shape}, generator=generator{exact})"
-
+    shapes = _shapes(case)
     lines = [
         f"generator = torch.Generator().manual_seed({seed})",
-        draw("query", case.leading, one.seq_len, one.head_dim),
-        draw("key", case.leading_of_keys, one.key_len, one.head_dim),
-        draw("value", case.leading_of_keys, one.key_len, one.value_dim),
-        draw("grad_output", case.leading, one.seq_len, one.value_dim),
+        *(
+            f"{name} = torch.randn({shape}, generator=generator{exact})"
+            for name, shape in shapes.items()
+        ),
         *_mask(case, exact),
         *case.prepare,
     ]
-    names = "query, key, value, grad_output"
+    names = ", ".join(shapes)
     if one.dtype in ("bfloat16", "float16"):
         lines.append(f"{names} = (t.to(torch.{one.dtype}) for t in ({names}))")
     if one.mask == "float" and one.dtype != "float32":
@@ -56,10 +52,38 @@ def source(case: CheckCase, *, seed: int, layout: Layout = "bhsd") -> list[str]:
 
 def build(case: CheckCase, *, seed: int, layout: Layout = "bhsd") -> Inputs:
     """The tensors that the recipe leaves behind, new ones at each call."""
+    return Inputs(**_left_behind(case, seed, layout))
+
+
+def build_for_layer(case: CheckCase, *, seed: int, needs_memory: bool) -> LayerInputs:
+    """The same for a layer's situation; a layer that needs no memory gets none."""
+    tensors = _left_behind(case, seed, "bhsd")
+    return LayerInputs(**{**tensors, "memory": tensors["memory"] if needs_memory else None})
+
+
+def _left_behind(case: CheckCase, seed: int, layout: Layout) -> dict[str, Any]:
     found: dict[str, Any] = {"torch": torch, "attn_mask": None}
     exec(_compiled(case, seed, layout), found)
-    tensors = {name: found[name] for name in ("query", "key", "value", "grad_output")}
-    return Inputs(**tensors, attn_mask=found["attn_mask"])
+    return {name: found[name] for name in (*_shapes(case), "attn_mask")}
+
+
+def _shapes(case: CheckCase) -> dict[str, str]:
+    """By name, the shapes of what is drawn, in this order."""
+    one = case.case
+    if case.kind == "layer":
+        x = f"{one.batch}, {one.seq_len}, {one.d_model}"
+        memory = f"{one.batch}, {one.key_len}, {one.d_model}"
+        return {"x": x, "memory": memory, "grad_output": x}
+
+    def shape(leading: tuple[int, ...], *sizes: int) -> str:
+        return ", ".join(map(str, (*leading, *sizes)))
+
+    return {
+        "query": shape(case.leading, one.seq_len, one.head_dim),
+        "key": shape(case.leading_of_keys, one.key_len, one.head_dim),
+        "value": shape(case.leading_of_keys, one.key_len, one.value_dim),
+        "grad_output": shape(case.leading, one.seq_len, one.value_dim),
+    }
 
 
 @lru_cache(maxsize=1024)

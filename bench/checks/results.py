@@ -14,7 +14,7 @@ Status = Literal["pass", "fail", "unsupported", "error"]
 LOST, UNCHECKED = "process", "not_checked"
 BAD: frozenset[Status] = frozenset({"fail", "error"})
 # What is checked in every situation but belongs to another column than the situation's own.
-ASK_FOR_GRADIENTS = ("values", "rows", "mask_gradient")
+ASK_FOR_GRADIENTS = ("values", "rows", "mask_gradient", "layer")
 STATE_CHECKS = (
     *("inputs_unmodified", "repeatable", "own_memory", "fresh_answer"),
     *("global_state", "import", "stdout"),

@@ -13,7 +13,7 @@ from bench.checks.results import LOST, UNCHECKED, CheckResult, Status
 from bench.checks.run_situation import unsupported_reason, verify_case
 from bench.checks.shrink import LIMIT_S
 from bench.checks.situation import CheckCase
-from bench.checks.situations import agreement_cases, first_of_each
+from bench.checks.situations import agreement_cases, asked_of, first_of_each
 from bench.process.answers import POISONED
 from bench.process.described import Described
 from bench.process.supervisor import IMPORT_LIMIT_S, Worker, WorkerLost, succeeded, try_ask
@@ -49,7 +49,7 @@ class Checker:
         cases: Sequence[CheckCase],
         on_progress: Callable[[str], None] = lambda name: None,
     ) -> Iterator[CheckResult]:
-        """Check every implementation over all cases, one case a request.
+        """Check every implementation over all cases for its kind, one case a request.
 
         One that compiles in the first call of every size is asked `first_of_each` kind only: what
         it is timed with is compiled anew, and is checked there.
@@ -64,7 +64,8 @@ class Checker:
                 yield _result(implementation, cases[0], LOST, "error", reason)
                 continue
             checking = _Checking(implementation, self)
-            asked = first_of_each(cases) if implementation.compiles else cases
+            asked = asked_of(implementation, cases)
+            asked = first_of_each(asked) if implementation.compiles else asked
             found: list[CheckResult] = []
             for number, case in enumerate(asked, start=1):
                 if implementation.compiles:
@@ -89,10 +90,10 @@ class Checker:
         dtypes: Iterable[str],
         device: str = "cpu",
     ) -> Iterator[CheckResult]:
-        """Compare with each other all implementations that no check has found wrong."""
+        """Compare with each other all cores that no check has found wrong."""
         wrong = {one.implementation for one in results if one.bad}
         right = {one.implementation for one in results if one.status == "pass"} - wrong
-        chosen = [one for one in implementations if one.name in right]
+        chosen = [one for one in implementations if one.kind == "core" and one.name in right]
         if len(chosen) < 2:
             return
         limit_s = self.case_limit_s * len(chosen) + compiling_s(chosen)

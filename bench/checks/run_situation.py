@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench.checks.probes.asking import check_asking
 from bench.checks.probes.dropout import check_dropout
+from bench.checks.probes.layer import check_layer
 from bench.checks.probes.mask_gradient import check_mask_gradient
 from bench.checks.probes.properties import check_properties
 from bench.checks.probes.rows import check_output_rows, check_rows
@@ -20,6 +21,7 @@ from bench.checks.probes.trial import Trial
 from bench.checks.probes.values import check_output, check_values
 from bench.checks.results import CheckResult
 from bench.checks.situation import CheckCase
+from bench.checks.situations import asked_of
 from bench.process.answers import one_line
 from bench.process.global_state import RANDOM, restored_state
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
@@ -36,6 +38,7 @@ PROBES: dict[str, Callable[[Trial], Iterator[CheckResult]]] = {
     "dropout": check_dropout,
     "properties": check_properties,
     "scaling": check_scaling,
+    "layer": check_layer,
 }
 # How torch says that a kernel has no variant for a dtype or a device.
 NOT_THERE = "not implemented for"
@@ -44,8 +47,11 @@ NOT_THERE = "not implemented for"
 def verify(
     implementation: Implementation, cases: Sequence[CheckCase], *, seed: int = 0
 ) -> Iterator[CheckResult]:
-    """Check one implementation case by case; a failing or raising case does not end the others."""
-    for case in cases:
+    """Check one implementation case by case; a failing or raising case does not end the others.
+
+    Cases for the other kind of implementations are left out.
+    """
+    for case in asked_of(implementation, cases):
         yield from verify_case(implementation, case, seed=seed)
 
 

@@ -6,13 +6,16 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Unpack
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.checks.results import CheckResult
 from bench.checks.run_situation import verify_case
 from bench.checks.situation import CheckCase, Probe
+from bench.timing.built_module import parameters_of
+from implementations.case import Case
 from implementations.interface import Implementation, Options
 from implementations.masking import resolve_scale
 from implementations.oracle import answer, full_mask
@@ -59,6 +62,8 @@ def shrink(
 
 def _right(implementation: Implementation) -> Implementation:
     """The formula itself as a kernel, for what the implementation claims to compute."""
+    if implementation.kind == "layer":
+        return replace(implementation, build=partial(_formula_module, implementation))
 
     def formula(
         query: Tensor,
@@ -74,6 +79,29 @@ def _right(implementation: Implementation) -> Implementation:
         return answer(implementation.oracle, query, key, value, mask, scale)
 
     return replace(implementation, fn=formula)
+
+
+def _formula_module(implementation: Implementation, case: Case) -> nn.Module:
+    """The layer's module with its oracle in place of what it computes."""
+    build, oracle = implementation.build, implementation.layer_oracle
+    assert build is not None
+    assert oracle is not None
+    module = build(case)
+
+    def forward(
+        x: Tensor,
+        memory: Tensor | None = None,
+        *,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        # A window that came as a mask is in the mask.
+        window = case.window if attn_mask is None else None
+        asked = replace(case, is_causal=is_causal, window=window)
+        return oracle(parameters_of(module), x, memory, attn_mask, asked)
+
+    module.forward = forward
+    return module
 
 
 def _is_sound(right: Implementation, case: CheckCase, seed: int) -> bool:

@@ -16,7 +16,7 @@ Area = Literal[
 ]
 Probe = Literal[
     "values", "output", "rows", "output_rows", "asking", "mask_gradient",
-    "state", "dropout", "properties", "scaling", "agreement",
+    "state", "dropout", "properties", "scaling", "agreement", "layer",
 ]
 # fmt: on
 AREAS: tuple[Area, ...] = get_args(Area)
@@ -26,9 +26,9 @@ AREAS: tuple[Area, ...] = get_args(Area)
 class CheckCase:
     """A named situation; `leading` are the dimensions before (seq_len, head_dim).
 
-    `prepare` are statements on query, key, value, grad_output and attn_mask in float32, before they
-    are rounded to the case's dtype; `arrange` are statements on them afterwards, as they lie in
-    memory. `dropout_p` is the rate that the dropout probe asks for.
+    `prepare` are statements on query, key, value (of a layer: x and memory), grad_output and
+    attn_mask in float32, before they are rounded to the case's dtype; `arrange` are statements on
+    them afterwards, as they lie in memory. `dropout_p` is the rate that the dropout probe asks for.
     """
 
     name: str
@@ -59,6 +59,11 @@ class CheckCase:
             "scale": self.scale,
             "dropout_p": self.dropout_p,
         }
+
+    @property
+    def kind(self) -> str:
+        """Which kind of implementation is asked: `core` or `layer`."""
+        return "layer" if self.probe == "layer" else "core"
 
     @property
     def size(self) -> int:

@@ -12,9 +12,16 @@ from typing import Any
 
 from bench.counting.direct import count
 from bench.counting.lattice import Fitted, fitted
-from bench.counting.polynomials import Point
-from bench.counting.result import EXECUTED, CountedOn, Counts, Quantity, nothing_but_useful
-from implementations.case import Case, useful_flops
+from bench.counting.polynomials import Point, Polynomial
+from bench.counting.result import (
+    EXECUTED,
+    CountedOn,
+    Counts,
+    Quantity,
+    nothing_but_useful,
+    useful,
+)
+from implementations.case import Case
 from implementations.interface import Implementation
 
 FEW_OPERATORS = 1500
@@ -30,14 +37,16 @@ FEWEST_OPERATORS = 300
 """In a search, a size beyond LONGEST of more is not followed."""
 MOST_LAUNCHES_IN_ALL = 150_000
 """A search ends there."""
+NONE_USEFUL = "what a layer has to compute is not declared; its matrix products are counted"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Formula:
     """One quantity as a polynomial; `fitted` is None where none was found, `reason` says why.
 
-    `is_unknown` means that no size gave a number. `is_by_formula` and `is_lower_bound` are as in
-    `Counts`.
+    The letter d of `fitted` is head_dim. `is_layer` says that the quantity is one of a layer, whose
+    own `polynomial` is one in d_model. `is_unknown` means that no size gave a number.
+    `is_by_formula` and `is_lower_bound` are as in `Counts`.
     """
 
     fitted: Fitted | None
@@ -45,6 +54,15 @@ class Formula:
     is_by_formula: bool
     is_lower_bound: bool
     reason: str | None
+    is_layer: bool = False
+
+    @property
+    def polynomial(self) -> Polynomial | None:
+        """The polynomial: its d is the head_dim of a core, and the d_model of a layer."""
+        if self.fitted is None:
+            return None
+        found = self.fitted.polynomial
+        return found.in_d_model() if self.is_layer else found
 
     def value(self, point: Point) -> int | None:
         """What the polynomial gives; None where there is none, or it does not hold."""
@@ -133,7 +151,7 @@ class Search:
                 reasons[quantity] = why
         formulas = self._formulas.items()
         return Counts(
-            useful_flops=useful_flops(case),
+            useful_flops=useful(self._implementation, case),
             **values,
             counted_on=self.counted_on[0] if self.counted_on else None,
             by_formula=frozenset(("useful_flops", *(q for q, f in formulas if f.is_by_formula))),
@@ -145,10 +163,11 @@ class Search:
     def _searched(self, quantity: Quantity) -> Formula:
         def value(point: Point) -> int | None:
             if quantity == "useful_flops":
-                return useful_flops(self.case_at(point))
+                return useful(self._implementation, self.case_at(point))
             return self._count_at(point).value(quantity)
 
-        found = fitted(value, self._far)
+        is_layer = self._implementation.kind == "layer"
+        found = fitted(value, self._far, in_d_model=is_layer)
         known = [c for c in self._counts.values() if c.value(quantity) is not None]
         reason = None
         if found is None:
@@ -156,12 +175,15 @@ class Search:
             reason = "no polynomial of degree 2 in n and d, 1 or 2 in h, was found"
             if reasons and not known:
                 reason = reasons[0]
+            if quantity == "useful_flops" and is_layer:
+                reason = NONE_USEFUL
         return Formula(
             fitted=found,
             is_unknown=not known,
             is_by_formula=any(quantity in c.by_formula for c in known),
             is_lower_bound=any(quantity in c.lower_bounds for c in known),
             reason=reason,
+            is_layer=is_layer,
         )
 
     @cached_property
@@ -178,7 +200,9 @@ class Search:
         if point not in self._counts:
             case = self.case_at(point)
             if self._launches > MOST_LAUNCHES_IN_ALL:
-                return nothing_but_useful(case, "the search for a polynomial took too many steps")
+                return nothing_but_useful(
+                    self._implementation, case, "the search for a polynomial took too many steps"
+                )
             most = FEWEST_OPERATORS if point.n > LONGEST else MOST_OPERATORS
             counts = count(self._implementation, case, most_operators=most)
             self._launches += counts.launches or 0

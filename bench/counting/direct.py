@@ -19,9 +19,10 @@ from bench.counting.result import (
     Counts,
     Quantity,
     nothing_but_useful,
+    useful,
 )
 from bench.process.answers import named, one_line
-from bench.timing.inputs import make_inputs
+from bench.timing.inputs import inputs_of
 from bench.timing.prepared_call import prepare
 from implementations.attention.loop import loop
 from implementations.case import Case, useful_flops
@@ -46,7 +47,7 @@ def count(
     """
     unsupported = implementation.unsupported(case)
     if unsupported is not None:
-        return nothing_but_useful(case, unsupported)
+        return nothing_but_useful(implementation, case, unsupported)
     if implementation.fn is loop:
         return _loop_counts(case)
     on_meta = _attempted(implementation, case, "meta", most_operators)
@@ -54,14 +55,14 @@ def count(
         return on_meta
     obstacle = f"not countable on meta tensors ({on_meta})"
     if "cpu" not in implementation.devices:
-        return nothing_but_useful(case, obstacle)
+        return nothing_but_useful(implementation, case, obstacle)
     if _all_pairs(case) > MOST_PAIRS_ON_CPU:
         large = f"for a real call on the CPU it has more than {MOST_PAIRS_ON_CPU} scores"
-        return nothing_but_useful(case, f"{obstacle}, and {large}")
+        return nothing_but_useful(implementation, case, f"{obstacle}, and {large}")
     on_cpu = _attempted(implementation, case, "cpu", most_operators)
     if isinstance(on_cpu, Counts):
         return on_cpu
-    return nothing_but_useful(case, f"{on_cpu}; on meta tensors: {on_meta}")
+    return nothing_but_useful(implementation, case, f"{on_cpu}; on meta tensors: {on_meta}")
 
 
 def _attempted(
@@ -71,10 +72,10 @@ def _attempted(
     try:
         return _followed(implementation, case, counted_on, most_operators)
     except UnsupportedCaseError as problem:
-        return nothing_but_useful(case, one_line(problem))
+        return nothing_but_useful(implementation, case, one_line(problem))
     except TooManyOperatorsError:
         reason = f"it has more than {most_operators} operators, too many to follow"
-        return nothing_but_useful(case, reason, is_cut_short=True)
+        return nothing_but_useful(implementation, case, reason, is_cut_short=True)
     except (Exception, SystemExit) as problem:
         return named(problem)
 
@@ -105,26 +106,29 @@ def _loop_counts(case: Case) -> Counts:
 def _followed(
     implementation: Implementation, case: Case, counted_on: CountedOn, most_operators: int | None
 ) -> Counts:
-    inputs = make_inputs(replace(case, device=counted_on), layout=implementation.layout)
+    there = replace(case, device=counted_on)
+    inputs = inputs_of(implementation, there)
     follower = Follower(case.device_type, most_operators=most_operators)
     attending = Attending(case.device_type, follower.paused)
     # What a kernel prints must not get into a document on stdout.
-    with (
-        contextlib.redirect_stdout(sys.stderr),
-        _eager(),
-        torch.device(counted_on),
-        attending,
-        follower,
-    ):
-        outputs = prepare(implementation, inputs, case).run()
+    with contextlib.redirect_stdout(sys.stderr), _eager(), torch.device(counted_on):
+        prepared = prepare(implementation, inputs, there)
+        with attending, follower:
+            outputs = prepared.run()
     if attending.taken_out:
         ways = " and ".join(sorted(attending.taken_out))
-        return nothing_but_useful(case, f"{OUTSIDE} ({ways}), where no operator shows what they do")
-    return _summed(case, follower, outputs, counted_on)
+        return nothing_but_useful(
+            implementation, case, f"{OUTSIDE} ({ways}), where no operator shows what they do"
+        )
+    return _summed(implementation, case, follower, outputs, counted_on)
 
 
 def _summed(
-    case: Case, follower: Follower, outputs: Sequence[Tensor], counted_on: CountedOn
+    implementation: Implementation,
+    case: Case,
+    follower: Follower,
+    outputs: Sequence[Tensor],
+    counted_on: CountedOn,
 ) -> Counts:
     hidden_memory = "; ".join(sorted(follower.hidden_memory))
     unseen = [f"operator {name} has no rule" for name in sorted(follower.unknown)]
@@ -135,7 +139,7 @@ def _summed(
         lower_bounds.add("workspace_bytes")
         unseen.append("products in half precision take memory of their own on a CPU")
     return Counts(
-        useful_flops=useful_flops(case),
+        useful_flops=useful(implementation, case),
         executed_flops=follower.products + follower.others,
         matmul_flops=follower.products,
         transcendentals=follower.transcendentals,

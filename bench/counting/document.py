@@ -4,8 +4,9 @@
      "conventions": "…",
      "sizes": {"b": 1, "h": 8, "n": 1048576, "d": 64},
      "counts": [
-       {"implementation": "matmul", "pass": "forward", "dtype": "float32", "is_causal": false,
-        "device": "cpu", "counted_on": ["meta"], "unseen": [],
+       {"implementation": "matmul", "kind": "core", "pass": "forward", "dtype": "float32",
+        "is_causal": false, "device": "cpu", "counted_on": ["meta"], "unseen": [],
+        "sizes": {"b": 1, "h": 8, "n": 1048576, "d": 64},
         "quantities": {
           "matmul_flops": {
             "polynomial": "4·b·h·n²·d",
@@ -16,8 +17,10 @@
             "value": 2251799813685248, "reason": null}, …}}, …]}
 
 Each quantity is one of `bench.counting.result.QUANTITIES`; `Counts` says what they are. `value` is
-for `sizes`. `basis` is `counted`, `formula` where the number holds parts that the program does not
-show, or null. `reason` says why a polynomial, a value or both are missing.
+for the `sizes` of its entry. The letter d of a layer is d_model: in its polynomials, in its `sizes`
+and where a size is asked for; what they hold for (`valid`) speaks of `d/h`. `basis` is `counted`,
+`formula` where the number holds parts that the program does not show, or null. `reason` says why a
+polynomial, a value or both are missing.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from bench.counting.result import EXECUTED, QUANTITIES, Quantity
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker, WorkerLost, succeeded
 from implementations.case import Case, CaseError, Pass
-from implementations.interface import Implementation
+from implementations.interface import Implementation, Kind
 from implementations.specs import CatalogueError
 
 LIMIT_S = 60.0
@@ -41,7 +44,7 @@ MEANING = {
     "b": "batch",
     "h": "num_heads",
     "n": "seq_len, of queries and of keys",
-    "d": "head_dim, of queries, keys and values; d_model is h·d",
+    "d": "head_dim, of queries, keys and values; d_model is h·d; of a layer, d is d_model",
 }
 CONVENTIONS = (
     "A multiply-add is two operations, other arithmetic one an element; evaluations of exp, log "
@@ -51,11 +54,11 @@ CONVENTIONS = (
 )
 
 
-def sizes_of(at: Mapping[str, int]) -> Point:
-    """The sizes to evaluate at.
+def sizes_of(at: Mapping[str, int], kind: Kind = "core") -> Point:
+    """The sizes to evaluate at, with head_dim as d; the d that is given for a layer is d_model.
 
     Raises:
-        CaseError: a letter that is no size, or a size below 1.
+        CaseError: a letter that is no size, a size below 1, or a d_model that no head divides.
 
     """
     for letter, size in at.items():
@@ -63,7 +66,14 @@ def sizes_of(at: Mapping[str, int]) -> Point:
             raise CaseError(f"sizes are {', '.join(LETTERS)}; got {letter!r}")
         if size < 1:
             raise CaseError(f"{letter} must be at least 1, got {size}")
-    return SIZES._replace(**at)
+    sizes = SIZES._replace(**at)
+    if kind == "core" or "d" not in at:
+        return sizes
+    if sizes.d % sizes.h:
+        raise CaseError(
+            f"d of a layer is d_model, a multiple of h; got d = {sizes.d} and h = {sizes.h}"
+        )
+    return sizes._replace(d=sizes.d // sizes.h)
 
 
 def document(
@@ -106,19 +116,22 @@ def _entry(implementation: Implementation, like: Case) -> dict[str, Any]:
     quantities = {quantity: _quantity(quantity, counter, case) for quantity in QUANTITIES}
     return {
         "implementation": implementation.name,
+        "kind": implementation.kind,
         "pass": case.pass_,
         "dtype": case.dtype,
         "is_causal": case.is_causal,
         "device": device,
         "counted_on": list(search.counted_on),
         "unseen": list(search.unseen),
+        "sizes": _in_letters_of(implementation.kind, point_of(case)),
         "quantities": quantities,
     }
 
 
 def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any]:
     formula = counter.search(case).formula(quantity)
-    found = formula.fitted
+    found, polynomial, kind = formula.fitted, formula.polynomial, counter.implementation.kind
+    width = "d" if kind == "core" else "d/h"
     value, reason = formula.value(point_of(case)), formula.reason
     if value is None and not formula.is_unknown:
         counts = counter.at(case)
@@ -127,15 +140,20 @@ def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any
     is_known = found is not None or value is not None
     basis = "formula" if formula.is_by_formula else "counted"
     return {
-        "polynomial": None if found is None else str(found.polynomial),
-        "terms": None if found is None else found.polynomial.to_plain(),
-        "valid": None if found is None else found.lattice.to_plain(),
-        "checked_at": [] if found is None else [one._asdict() for one in found.checked_at],
+        "polynomial": None if polynomial is None else str(polynomial),
+        "terms": None if polynomial is None else polynomial.to_plain(),
+        "valid": None if found is None else found.lattice.to_plain(width),
+        "checked_at": [_in_letters_of(kind, one) for one in found.checked_at] if found else [],
         "basis": basis if is_known else None,
         "is_lower_bound": formula.is_lower_bound,
         "value": value,
         "reason": reason,
     }
+
+
+def _in_letters_of(kind: Kind, point: Point) -> dict[str, int]:
+    """The sizes with the d of this kind of implementation."""
+    return (point if kind == "core" else point._replace(d=point.h * point.d))._asdict()
 
 
 def counts_in_worker(
@@ -166,6 +184,7 @@ def counts_in_worker(
     }
     found: dict[str, Any] = {"counts": []}
     for implementation in Kernels(worker).chosen(names, specs, layout):
+        sizes_of(at, implementation.kind)
         try:
             answer = worker.ask("counts", limit_s=LIMIT_S, spec=implementation.spec, **request)
         except WorkerLost as lost:

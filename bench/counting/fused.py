@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from bench.counting.operators import Bound, tensor_of
 
+_FUSED = F.scaled_dot_product_attention
 MATH = 0
 FORWARD = "_scaled_dot_product_flash_attention_for_cpu"
 BACKWARD = f"{FORWARD}_backward"
@@ -61,15 +63,22 @@ class Attending(TorchFunctionMode):
     ) -> Any:
         """Run one function of torch, attention in its fused form."""
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention and args[0].is_meta:
+        if func is _FUSED and args[0].is_meta:
             output = self._attention(_asked(*args, **kwargs))
             return func(*args, **kwargs) if output is None else output
+        if func is F.multi_head_attention_forward:
+            # Within a function that has come here, torch asks no mode: attention inside is its own.
+            with mock.patch.object(F, "scaled_dot_product_attention", self._in_this_mode):
+                return func(*args, **kwargs)
         if func in TAKEN_OUT and args[0].is_floating_point() and args[0].numel() > 1:
             if args[0].is_meta:
                 # An address of no memory would end the process in a kernel that follows it.
                 raise NotImplementedError(f"{TAKEN_OUT[func]} of a tensor without data")
             self.taken_out.add(TAKEN_OUT[func])
         return func(*args, **kwargs)
+
+    def _in_this_mode(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__torch_function__(_FUSED, (), args, kwargs)
 
     def _attention(self, asked: SimpleNamespace) -> Tensor | None:
         """The output of the fused kernel that torch takes; None where it takes none."""

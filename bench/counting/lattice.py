@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-from bench.counting.polynomials import Point, Polynomial, interpolated
+from bench.counting.polynomials import H, Point, Polynomial, interpolated
 
 Value = Callable[[Point], int | None]
 """The count at a point; None where it cannot be had."""
@@ -46,16 +46,21 @@ class Steps:
 
 @dataclass(frozen=True, kw_only=True)
 class Lattice:
-    """Sizes: any b, multiples of steps in h, n and d, and n at least `n_over_d` times d."""
+    """Sizes: any b, multiples of steps in h, n and d, and n at least `n_over_d` times d.
+
+    `is_single`: b = 1 only. Of one item, heads that are taken out of wider rows are moved by other
+    operators than of several.
+    """
 
     h: Steps
     n: Steps
     d: Steps
     n_over_d: int = 0
+    is_single: bool = False
 
     def __contains__(self, point: Point) -> bool:
         return (
-            point.b >= 1
+            (point.b == 1 if self.is_single else point.b >= 1)
             and point.h in self.h
             and point.n in self.n
             and point.d in self.d
@@ -64,18 +69,24 @@ class Lattice:
 
     def __str__(self) -> str:
         """For people: `n a multiple of 512; h a multiple of 2`, or `all sizes`."""
-        limits = [self.n.describe("n"), self.h.describe("h"), self.d.describe("d")]
+        return self.describe("d")
+
+    def describe(self, width: str) -> str:
+        """For people, with another name for head_dim, such as `d/h` where d is d_model."""
+        limits = [self.n.describe("n"), self.h.describe("h"), self.d.describe(width)]
         if self.n_over_d:
-            limits.append(f"n at least {self.n_over_d}·d" if self.n_over_d > 1 else "n at least d")
+            factor = f"{self.n_over_d}·" if self.n_over_d > 1 else ""
+            limits.append(f"n at least {factor}{width}")
+        limits.append("b = 1" if self.is_single else None)
         return "; ".join(filter(None, limits)) or "all sizes"
 
-    def to_plain(self) -> dict[str, object]:
-        """For programs."""
+    def to_plain(self, width: str = "d") -> dict[str, object]:
+        """For programs; `width` is as in `describe`."""
         rows: dict[str, object] = {
             letter: {"multiple_of": steps.step, "at_least": steps.start}
-            for letter, steps in (("h", self.h), ("n", self.n), ("d", self.d))
+            for letter, steps in (("h", self.h), ("n", self.n), (width, self.d))
         }
-        return {"text": str(self), **rows, "n_at_least_times_d": self.n_over_d}
+        return {"text": self.describe(width), **rows, "n_at_least_times_d": self.n_over_d}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,18 +116,25 @@ WIDEST = 64
 DEGREE_IN_N = 2
 DEGREES = (1, 2)
 FEWEST_CHECKS = 3
+SOMEWHERE = Point(b=1, h=2, n=5, d=3)
 VERY_FAR = Point(b=1, h=8, n=2**20, d=64)
 
 
-def fitted(value: Value, far: int) -> Fitted | None:
+def fitted(value: Value, far: int, *, in_d_model: bool = False) -> Fitted | None:
     """The polynomial on the finest lattice found on which it holds; None if there is none.
 
-    Lengths up to `far` are looked at, and beyond where a count is at hand.
+    Lengths up to `far` are looked at, and beyond where a count is at hand. With `in_d_model` it is
+    one that has heads once at most, or is over h, where d_model takes the place of head_dim: of a
+    layer, others are kinks that a few sizes do not show.
     """
     points = (Point(b=1, h=2, n=far, d=width) for width in WIDTHS)
     at = next((point for point in points if value(point) is not None), None)
     if at is None:
         return None
+    # Tried once: a search for a line in b where there is none would try every lattice in vain.
+    counts = [value(SOMEWHERE._replace(b=b)) for b in (1, 2, 3)]
+    known = [count for count in counts if count is not None]
+    is_single = len(known) == len(counts) and known[2] != _extrapolated(known[:2], 2)
     for lengths in LENGTHS:
         last = (far - lengths.start) // lengths.step
         if not _foretells(lengths, _along(value, "n", at), DEGREE_IN_N, (3, 5, last - 1, last)):
@@ -125,14 +143,18 @@ def fitted(value: Value, far: int) -> Fitted | None:
         if heads is None:
             continue
         for ratio in LENGTHS_OVER_FEATURES:
-            found = _fitted_on(value, far, lengths, heads, ratio)
-            if found is not None:
+            found = _fitted_on(value, far, lengths, heads, ratio, is_single)
+            if found is not None and (not in_d_model or _has_few_heads(found.polynomial)):
                 return found
     return None
 
 
+def _has_few_heads(polynomial: Polynomial) -> bool:
+    return all(abs(powers[H]) <= 1 for powers, _ in polynomial.in_d_model().terms)
+
+
 def _fitted_on(
-    value: Value, far: int, lengths: Steps, heads: tuple[Steps, int], ratio: int
+    value: Value, far: int, lengths: Steps, heads: tuple[Steps, int], ratio: int, is_single: bool
 ) -> Fitted | None:
     """The polynomial for these lengths and heads, and the finest widths on which it holds."""
     steps, degree_in_h = heads
@@ -142,10 +164,10 @@ def _fitted_on(
     if widths is None:
         return None
     features, degree_in_d = widths
-    lattice = Lattice(h=steps, n=lengths, d=features, n_over_d=ratio)
+    lattice = Lattice(h=steps, n=lengths, d=features, n_over_d=ratio, is_single=is_single)
     least = lengths.from_(ratio * features.node(degree_in_d))
     nodes = (
-        (1, 2),
+        (1,) if is_single else (1, 2),
         [steps.node(index) for index in range(degree_in_h + 1)],
         [least + index * lengths.step for index in range(DEGREE_IN_N + 1)],
         [features.node(index) for index in range(degree_in_d + 1)],

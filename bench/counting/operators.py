@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -174,6 +174,21 @@ def _product(left: str) -> Rule:
     return rule
 
 
+def _convolution(arguments: Bound, written: Sequence[Tensor]) -> Cost:
+    """Each output: a product with a kernel of (in_channels / groups, …), and the bias."""
+    weight, outputs = tensor_of(arguments, "weight"), _numel(written)
+    has_bias = arguments.get("bias") is not None
+    return Cost(products=2 * weight[0].numel() * outputs, others=has_bias * outputs)
+
+
+def _convolution_backward(arguments: Bound, _: Sequence[Tensor]) -> Cost:
+    """As many products for the gradient of the input, and for that of the kernel; a bias's sum."""
+    upstream, weight = tensor_of(arguments, "grad_output"), tensor_of(arguments, "weight")
+    of_input, of_weight, of_bias = cast(Sequence[bool], arguments["output_mask"])
+    each = 2 * weight[0].numel() * upstream.numel()
+    return Cost(products=(of_input + of_weight) * each, others=of_bias * upstream.numel())
+
+
 def _attention(*, products: tuple[int, int], steps: int, row_steps: int) -> Rule:
     """A fused pass: products along head_dim and value_dim, and steps for every pair and output.
 
@@ -252,6 +267,8 @@ RULES: dict[str, Rule] = {
     "addmm": _product("mat1"),
     "addmv": _product("mat"),
     "baddbmm": _product("batch1"),
+    "convolution": _convolution,
+    "convolution_backward": _convolution_backward,
     **dict.fromkeys(("softmax", "_softmax", "_log_softmax"), SOFTMAX),
     # Each score is compared with -inf too.
     "_safe_softmax": _each("self", others=5, transcendentals=1),

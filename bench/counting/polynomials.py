@@ -25,6 +25,7 @@ class Point(NamedTuple):
 
 LETTERS = Point._fields
 Powers = tuple[int, ...]
+H, D = LETTERS.index("h"), LETTERS.index("d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class Polynomial:
 
     def __call__(self, point: Point) -> Fraction:
         """Its value."""
-        monomials = (c * math.prod(map(pow, point, powers)) for powers, c in self.terms)
+        sizes = tuple(map(Fraction, point))
+        monomials = (c * math.prod(map(pow, sizes, powers)) for powers, c in self.terms)
         return sum(monomials, start=Fraction(0))
 
     def __str__(self) -> str:
@@ -52,6 +54,16 @@ class Polynomial:
         for powers, coefficient in other.terms:
             total[powers] = total.get(powers, Fraction(0)) + factor * coefficient
         return Polynomial.of(total)
+
+    def in_d_model(self) -> Polynomial:
+        """The same with d_model, which is h·d, as d; what has more of d than of h is over h."""
+
+        def rewritten(powers: Powers) -> Powers:
+            changed = list(powers)
+            changed[H] -= powers[D]
+            return tuple(changed)
+
+        return Polynomial.of({rewritten(powers): c for powers, c in self.terms})
 
     @classmethod
     def of(cls, coefficients: Mapping[Powers, Fraction]) -> Polynomial:
@@ -106,17 +118,20 @@ def _lagrange(nodes: Sequence[int]) -> np.ndarray[Any, Any]:
     for node in nodes:
         others = [other for other in nodes if other != node]
         scale = math.prod(node - other for other in others)
-        rising = np.poly(np.array(others, dtype=object))[::-1]  # integers, and so exact
+        rising = np.poly(np.array(others, dtype=object))[::-1] if others else [1]  # integers: exact
         columns.append([Fraction(int(coefficient), scale) for coefficient in rising])
     return np.array(columns, dtype=object).T
 
 
 def _monomial(coefficient: Fraction, powers: Powers) -> str:
-    parts = [
-        letter + (SUPERSCRIPTS.get(power, f"^{power}") if power > 1 else "")
-        for letter, power in zip(LETTERS, powers, strict=True)
-        if power
-    ]
+    def factors(sign: int) -> list[str]:
+        return [
+            letter + (SUPERSCRIPTS.get(power, f"^{power}") if power > 1 else "")
+            for letter, power in zip(LETTERS, (sign * power for power in powers), strict=True)
+            if power > 0
+        ]
+
+    parts = factors(1)
     if coefficient != 1 or not parts:
         parts.insert(0, str(coefficient))
-    return "·".join(parts)
+    return "/".join(["·".join(parts), *factors(-1)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from implementations.case import Case, useful_flops
+from implementations.interface import Implementation
 
 CountedOn = Literal["meta", "cpu", "formula"]
 Quantity = Literal[
@@ -35,7 +36,7 @@ QUANTITIES: tuple[Quantity, ...] = ("useful_flops", *EXECUTED)
 class Counts:
     """What one call does; None where it is not known, with the reason in `reasons`.
 
-    `useful_flops`: operations that the formula needs, pairs counted exactly (`useful_flops`).
+    `useful_flops`: operations that a core's formula needs, pairs counted exactly (`useful_flops`).
     `executed_flops`: floating-point operations that the program executes: those of matrix products
     (`matmul_flops`) and one for each element of any other arithmetic. A multiply-add is two
     operations. Copies, fills and selections are none.
@@ -74,10 +75,17 @@ class Counts:
         return found
 
 
-def nothing_but_useful(case: Case, reason: str, *, is_cut_short: bool = False) -> Counts:
+def useful(implementation: Implementation, case: Case) -> int | None:
+    """Operations that a core's formula needs; None of a layer, which declares no such number."""
+    return useful_flops(case) if implementation.kind == "core" else None
+
+
+def nothing_but_useful(
+    implementation: Implementation, case: Case, reason: str, *, is_cut_short: bool = False
+) -> Counts:
     """The counts of a call that could not be followed."""
     return Counts(
-        useful_flops=useful_flops(case),
+        useful_flops=useful(implementation, case),
         reasons=dict.fromkeys(EXECUTED, reason),
         is_cut_short=is_cut_short,
     )

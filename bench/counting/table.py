@@ -23,7 +23,7 @@ ROWS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
 
 def table(document: Mapping[str, Any]) -> Table:
     """A block for each implementation: polynomials, where they hold, and values at the sizes."""
-    sizes = ", ".join(f"{letter} = {document['sizes'][letter]}" for letter in LETTERS)
+    sizes = _sizes(document)
     shown = Table(
         title=_title(document),
         caption=_legend(document, sizes),
@@ -43,6 +43,17 @@ def table(document: Mapping[str, Any]) -> Table:
             shown.add_row(name, heading, escape(polynomial), value)
         shown.add_row("", "", "", "")
     return shown
+
+
+def _sizes(document: Mapping[str, Any]) -> str:
+    """What values are at, of cores and of layers."""
+    found = {
+        entry["kind"]: ", ".join(f"{letter} = {entry['sizes'][letter]}" for letter in LETTERS)
+        for entry in document["counts"]
+    }
+    if len(found) < 2:
+        return "".join(found.values())
+    return "; ".join(f"{sizes} of a {kind}" for kind, sizes in sorted(found.items()))
 
 
 def _title(document: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ class Schema:
     """What an operator's schema says of its tensors, worked out once an operator.
 
     `defaults` are its arguments in order with their default values. `is_view` means that it only
-    returns aliases of its arguments, `is_inplace` that it changes its first one and returns it.
+    returns aliases of its arguments, or looks at one of them in another way from then on,
+    `is_inplace` that it changes its first one and returns it.
     """
 
     defaults: tuple[tuple[str, object], ...]
@@ -52,8 +53,8 @@ class Schema:
             defaults=tuple((one.name, one.default_value) for one in declared.arguments),
             written=frozenset(written),
             unread=frozenset(unread),
-            is_view=bool(aliases)
-            and all(alias is not None and not alias.is_write for alias in aliases),
+            is_view=(torch.Tag.inplace_view in operator.tags and name not in ALLOCATING)
+            or (bool(aliases) and all(one is not None and not one.is_write for one in aliases)),
             is_inplace=declared.name.endswith("_")
             and written == {"self"}
             and len(writes) == len(aliases) == 1

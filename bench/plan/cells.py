@@ -102,7 +102,8 @@ def unmeasured_record(cell: Cell) -> Record:
         kv_heads=cell.kv_heads if case.is_grouped else None,
         d_model=case.d_model,
         status="skipped",
-        flops=useful_flops(case),
+        # Those of a layer are counted.
+        flops=useful_flops(case) if implementation.kind == "core" else None,
         claim=_law_of(cell, implementation.time_law),
         workspace_claim=_law_of(cell, implementation.workspace_law),
         expected_kernel=implementation.expected_kernel,

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor
 
@@ -22,7 +22,7 @@ from implementations.specs import parse_spec
 # What is told as it is.
 PLAIN = (
     *("name", "title", "source", "time_law", "workspace_law", "kind", "unmeasured_workspace"),
-    *("spec", "layout", "declared", "expected_kernel"),
+    *("spec", "layout", "declared", "expected_kernel", "needs_memory"),
 )
 
 
@@ -57,7 +57,7 @@ def from_description(told: Mapping[str, Any]) -> Described:
     """The implementation that a description is of."""
     return Described(
         **{name: told[name] for name in PLAIN},
-        fn=_elsewhere,
+        **_stand_ins(told["kind"]),
         supports=frozenset(map(Feature, told["supports"])),
         dtypes=tuple(told["dtypes"]),
         devices=tuple(told["devices"]),
@@ -89,13 +89,23 @@ def source_sha256(implementation: Implementation) -> str | None:
     if isinstance(implementation, Described):
         return implementation.source_sha256
     try:
-        file = inspect.getsourcefile(inspect.unwrap(implementation.fn))
+        made_by = implementation.build or implementation.fn
+        file = inspect.getsourcefile(inspect.unwrap(made_by))
         return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
     except (TypeError, OSError):
         return None
 
 
-def _elsewhere(query: Tensor, key: Tensor, value: Tensor, **_: object) -> Tensor:
+def _stand_ins(kind: str) -> dict[str, Any]:
+    """What stands for the functions of an implementation of this kind."""
+    return (
+        {"fn": _elsewhere}
+        if kind == "core"
+        else dict.fromkeys(("build", "layer_oracle"), _elsewhere)
+    )
+
+
+def _elsewhere(*_: object, **__: object) -> NoReturn:
     raise RuntimeError("a kernel of the user's is called in measuring processes only")
 
 

@@ -10,6 +10,8 @@ from functools import cache
 from typing import Any
 
 from bench.plan.cells import Cell
+from bench.process.described import Described
+from bench.timing.built_module import call_bytes
 from implementations.case import Case
 from implementations.interface import Implementation
 
@@ -40,6 +42,7 @@ class Forecast:
 
     def __init__(self, law_value: LawValue) -> None:
         self._law_value = cache(law_value)
+        self._held: dict[tuple[str, Case], int] = {}
         self._all: dict[tuple[str, Case], _Series] = defaultdict(_Series)
 
     def _series(self, implementation: str, case: Case) -> _Series:
@@ -74,7 +77,7 @@ class Forecast:
         """Inputs, outputs and workspace of one call; None before a workspace was seen."""
         workspaces = self._series(implementation.name, case).workspaces
         workspace = self._predicted(implementation.workspace_law, case, workspaces)
-        return None if workspace is None else case.tensor_bytes + workspace
+        return None if workspace is None else self._held_bytes(implementation, case) + workspace
 
     def objection(
         self,
@@ -89,7 +92,8 @@ class Forecast:
             is_smaller = all(getattr(smaller, size) <= getattr(case, size) for size in SIZES)
             if smaller != case and is_smaller:
                 return f"a smaller cell, {smaller}, ended with {status}"
-        memory = self.memory_bytes(implementation, case) or case.tensor_bytes
+        held = self._held_bytes(implementation, case)
+        memory = self.memory_bytes(implementation, case) or held
         if memory > MEMORY_SHARE * available_bytes:
             return (
                 f"predicted to need {_gib(memory)}, more than {MEMORY_SHARE:.0%} "
@@ -99,6 +103,17 @@ class Forecast:
         if seconds is not None and seconds > call_limit_s:
             return f"predicted {seconds:.2g} s a call, over the limit of {call_limit_s:g} s"
         return None
+
+    def _held_bytes(self, implementation: Implementation, case: Case) -> int:
+        """What a call is given and gives back; a user's layer is taken for one without parameters.
+
+        It is built in measuring processes only.
+        """
+        key = implementation.name, case
+        if key not in self._held:
+            is_known = not isinstance(implementation, Described)
+            self._held[key] = call_bytes(implementation, case) if is_known else case.tensor_bytes
+        return self._held[key]
 
     def _predicted(self, law: str, case: Case, seen: Mapping[Case, float]) -> float | None:
         """The lowest of what the nearest cases that were seen predict by the law."""

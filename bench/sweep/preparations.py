@@ -83,7 +83,7 @@ class Preparations:
         checker = Checker(worker=worker, seed=self.plan.seed)
         results: list[CheckResult] = []
         for implementation, own in by_implementation(cells):
-            cases = cases_for([cell.case for cell in own])
+            cases = cases_for([cell.case for cell in own], implementation.kind)
             results += checker.check(
                 [implementation], cases, lambda name: self.observer.phase(f"verifying {name}")
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from bench.machine.environment import available_bytes
 from bench.machine.nvml import Unavailable
+from bench.timing.built_module import bound_module, build_module, call_bytes, parameters_of
+from bench.timing.changing_contents import ChangingInputs, Pool
 from bench.timing.cuda import Captured, CudaStopwatch, capture
-from bench.timing.inputs import ChangingInputs, Inputs, Pool, differentiate, make_inputs
+from bench.timing.inputs import CallInputs, LayerInputs, differentiate, inputs_of
 from bench.timing.stopwatch import Call, CpuStopwatch, Stopwatch
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -30,11 +32,12 @@ class Prepared:
     """A cell ready to be timed.
 
     `call` is what the stopwatch loops over: as little as possible beside the kernel itself. It has
-    to run under `conditions()`.
+    to run under `conditions()`. `parameters` are those of a layer's module, by name.
     """
 
     call: Call
     is_backward: bool
+    parameters: Mapping[str, Tensor] = field(default_factory=dict)
 
     def conditions(self) -> torch.set_grad_enabled:
         """Gradients on or off, once around all calls and not in each of them: for `with`."""
@@ -55,15 +58,25 @@ class Prepared:
             return self.outputs(self.call())
 
 
-def prepare(implementation: Implementation, inputs: Inputs, case: Case) -> Prepared:
-    """The call that is timed, its keywords and tensors bound beforehand."""
-    tensors = (inputs.query, inputs.key, inputs.value)
+def prepare(implementation: Implementation, inputs: CallInputs, case: Case) -> Prepared:
+    """The call that is timed, its keywords and tensors bound beforehand.
+
+    A backward pass gives the gradients of all inputs and, of a layer, of all parameters too.
+    """
+    tensors = tuple(inputs.tensors.values())
+    parameters: Mapping[str, Tensor] = {}
     # What stands for a window where only masks are taken is made here, before anything is timed.
-    asked = implementation.keywords(case, inputs.query, inputs.key, inputs.attn_mask)
+    if isinstance(inputs, LayerInputs):
+        module = build_module(implementation, case)
+        parameters = parameters_of(module)
+        forward = bound_module(implementation, module, inputs, case)
+    else:
+        query, key, _ = tensors
+        asked = implementation.keywords(case, query, key, inputs.attn_mask)
+        forward = implementation.bound(*tensors, **asked)
     if not case.is_backward:
-        return Prepared(call=implementation.bound(*tensors, **asked), is_backward=False)
-    leaves = tuple(tensor.requires_grad_() for tensor in tensors)
-    forward = implementation.bound(*leaves, **asked)
+        return Prepared(call=forward, is_backward=False, parameters=parameters)
+    leaves = (*(tensor.requires_grad_() for tensor in tensors), *parameters.values())
     grad_output = inputs.grad_output
 
     def forward_backward() -> Sequence[Tensor]:
@@ -71,7 +84,7 @@ def prepare(implementation: Implementation, inputs: Inputs, case: Case) -> Prepa
         gradients = differentiate(output, leaves, grad_output)
         return (output.detach(), *(one for one in gradients if one is not None))
 
-    return Prepared(call=forward_backward, is_backward=True)
+    return Prepared(call=forward_backward, is_backward=True, parameters=parameters)
 
 
 @cache
@@ -128,11 +141,12 @@ class ReadyCells:
     def get(self, implementation: Implementation, case: Case, seed: int) -> ReadyCell:
         """The cell, ready to be called."""
         # Gradients are switched on in the tensors themselves: passes do not share them.
-        key = (case, implementation.layout, seed)
+        kind = (implementation.kind, implementation.layout, implementation.needs_memory)
+        key = (case, kind, seed)
         if key not in self._shared:
-            held = case.tensor_bytes
+            held = call_bytes(implementation, case)
             self._make_room(held)
-            inputs = make_inputs(case, seed=seed, layout=implementation.layout)
+            inputs = inputs_of(implementation, case, seed=seed)
             changing = ChangingInputs(inputs, self._pool)
             self._shared[key] = _Shared(changing=changing, held_bytes=held)
         self._shared.move_to_end(key)

@@ -166,7 +166,10 @@ def count(spec: str, cases: Sequence[dict[str, Any]]) -> Answer:
     counted = []
     for case in cases:
         try:
-            counted.append(_fields(counter.at(Case(**case))))
+            counts = counter.at(Case(**case))
+            # What a layer has to compute at least is not declared: its products stand for it.
+            own = {"flops": counts.matmul_flops} if counter.implementation.kind == "layer" else {}
+            counted.append({**_fields(counts), **own})
         except Exception:  # a kernel that fails at one size is counted at the others
             counted.append({})
     return {"counts": counted}
@@ -198,8 +201,9 @@ def workspace_law(spec: str, case: dict[str, Any]) -> Answer:
 
 def counts(spec: str, dtype: str, pass_: Pass, is_causal: bool, at: dict[str, int]) -> Answer:
     """The document of `attnscale counts` for one implementation."""
-    one, sizes = [_implementation(spec)], sizes_of(at)
-    counted = document(one, dtype=dtype, pass_=pass_, is_causal=is_causal, sizes=sizes)
+    one = _implementation(spec)
+    sizes = sizes_of(at, one.kind)
+    counted = document([one], dtype=dtype, pass_=pass_, is_causal=is_causal, sizes=sizes)
     return {"document": counted}
 
 

@@ -74,9 +74,9 @@ def visit(
 ) -> dict[str, Any]:
     """One reading of a cell, and on a GPU one of its replay.
 
-    With `check`, rows of what the last timed call gave are compared with the reference: if they are
-    wrong the answer says so, and tells no time; so it does if they lie in the memory of `earlier`
-    outputs. `checking_s` is what contents and check took.
+    With `check`, what the last timed call gave is compared with the reference (see
+    `bench.checks.timed`): if it is wrong the answer says so, and tells no time; so it does if it
+    lies in the memory of `earlier` outputs. `checking_s` is what contents and check took.
     """
     cells = ready_cells(case.device)
     cell = cells.get(implementation, case, seed)
@@ -85,7 +85,7 @@ def visit(
     sample = draw_sample(case, Random())
     cell.changing.rewrite()
     # In all visits: nothing tells a kernel which of them will be checked.
-    if case.is_backward:
+    if case.is_backward and implementation.kind == "core":
         thin_upstream(cell.changing.grad_output, sample)
     besides_s = _clock() - began
     results: list[object] = []
@@ -100,10 +100,11 @@ def visit(
     if check:
         wrong = objection(
             cell.prepared.outputs(results.pop()),
+            implementation,
             cell.changing.inputs,
             sample,
             case,
-            implementation.oracle,
+            cell.prepared.parameters,
             earlier,
         )
         if wrong is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,17 +23,20 @@ class Planted:
     """A kernel whose right answer is known: `what` says its fault, or what is unusual about it.
 
     `killed_by` names the check that must fail, as `area: check`; None marks a right kernel, which
-    must pass them all.
+    must pass them all. With a `layer`, `fn` builds a module in place of the one of that layer.
     """
 
     name: str
     what: str
-    fn: Callable[..., Tensor]
+    fn: Callable[..., Any]
     killed_by: str | None
+    layer: Implementation | None = None
 
     @property
     def implementation(self) -> Implementation:
         """The kernel as if a user had named it."""
+        if self.layer is not None:
+            return replace(self.layer, name=self.name, build=self.fn)
         return from_function(self.fn, name=self.name)
 
 

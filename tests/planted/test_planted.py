@@ -7,6 +7,7 @@ import copy
 import importlib
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
@@ -15,6 +16,7 @@ from bench.checks.run_situation import verify
 from bench.checks.situation import AREAS
 from bench.checks.situations import check_cases
 from implementations.case import DTYPES
+from implementations.interface import Kind
 from tests.planted.planted import Planted, modules, planted_kernels
 
 # Some kernels remember what they were called with, and other tests call them: take them as new.
@@ -22,7 +24,9 @@ KERNELS = copy.deepcopy(planted_kernels())
 FAULTY = [one for one in KERNELS if one.killed_by is not None]
 RIGHT = [one for one in KERNELS if one.killed_by is None]
 # float32 first: most faults show there, and what rounding hides or makes shows in the others.
-SITUATIONS = check_cases(("float32", *(dtype for dtype in DTYPES if dtype != "float32")))
+SITUATIONS = check_cases(
+    ("float32", *(dtype for dtype in DTYPES if dtype != "float32")), asked=get_args(Kind)
+)
 MODERATE = 5_000
 DEFAULT_DTYPES = [
     pytest.param(dtype, marks=() if dtype == "float32" else pytest.mark.slow) for dtype in DTYPES

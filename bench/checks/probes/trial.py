@@ -17,7 +17,7 @@ from bench.checks.recipe import build
 from bench.checks.results import CheckResult, Status
 from bench.checks.situation import CheckCase
 from bench.process.answers import one_line
-from bench.timing.inputs import Inputs, differentiate
+from bench.timing.inputs import CallInputs, Inputs, differentiate
 from implementations.interface import Feature, Implementation, Layout, UnsupportedCaseError
 from implementations.oracle import QUANTITIES, Oracle, largest_error
 
@@ -62,7 +62,7 @@ class Trial:
     def call(self, inputs: Inputs, leaves: Leaves | None = None, **keywords: Any) -> Tensor:
         """The output for the inputs, or for `leaves` in place of their query, key and value."""
         query, key, value = leaves or (inputs.query, inputs.key, inputs.value)
-        with _of_the_kernel():
+        with of_the_kernel():
             asked = self.implementation.keywords(self.case.case, query, key, inputs.attn_mask)
             return self.implementation.call(
                 query, key, value, scale=self.case.scale, **asked, **keywords
@@ -74,7 +74,7 @@ class Trial:
             return self.call(inputs, **keywords)
 
     def formed(
-        self, output: Tensor, inputs: Inputs, check: str = "output", why: str = ""
+        self, output: Tensor, inputs: CallInputs, check: str = "output", why: str = ""
     ) -> Tensor:
         """The output, if it has the right form.
 
@@ -92,19 +92,19 @@ class Trial:
         """Whether the situation asks for gradients and the implementation promises them."""
         return self.case.case.is_backward and Feature.BACKWARD in self.implementation.supports
 
-    def objection(self, output: object, inputs: Inputs) -> str | None:
+    def objection(self, output: object, inputs: CallInputs) -> str | None:
         """What is wrong with an output before its values are looked at."""
         kind = type(output).__name__
         if not isinstance(output, Tensor):
             return f"expected a tensor, got {kind}"
         if type(output) is not Tensor:
             return f"expected a plain torch.Tensor, got {kind}, which may compute when it is read"
-        query, expected = inputs.query, inputs.grad_output.shape
-        if output.shape != expected:
-            return f"expected shape {tuple(expected)}, got {tuple(output.shape)}"
-        if output.dtype != query.dtype or output.device != query.device:
+        upstream = inputs.grad_output
+        if output.shape != upstream.shape:
+            return f"expected shape {tuple(upstream.shape)}, got {tuple(output.shape)}"
+        if output.dtype != upstream.dtype or output.device != upstream.device:
             got = f"{output.dtype} on {output.device}"
-            return f"expected {query.dtype} on {query.device}, got {got}"
+            return f"expected {upstream.dtype} on {upstream.device}, got {got}"
         return None
 
     def result(self, check: str, status: Status, **values: Any) -> CheckResult:
@@ -176,7 +176,7 @@ class Trial:
         return [self.raised("grad_query", problem, WHERE_ASKED)]
 
     def gradients(
-        self, output: Tensor, leaves: Leaves, inputs: Inputs, check: str = "grad_query"
+        self, output: Tensor, leaves: Leaves, inputs: CallInputs, check: str = "grad_query"
     ) -> tuple[Tensor | None, ...]:
         """The gradients of `leaves`; None where none arrives.
 
@@ -191,7 +191,7 @@ class Trial:
 
 
 @contextlib.contextmanager
-def _of_the_kernel() -> Iterator[None]:
+def of_the_kernel() -> Iterator[None]:
     """What a kernel raises is an error, though it raises an exception of ours."""
     try:
         yield
@@ -235,12 +235,12 @@ def leaves_of(inputs: Inputs, asked: Collection[str] = GRADIENTS) -> Leaves:
 
 
 def gradients_of(
-    output: Tensor, leaves: Leaves, inputs: Inputs, retain_graph: bool = False
+    output: Tensor, leaves: Leaves, inputs: CallInputs, retain_graph: bool = False
 ) -> tuple[Tensor | None, ...]:
     """The gradients of `leaves`; None where none arrives."""
     if not output.requires_grad:
         return (None,) * len(leaves)
-    with _of_the_kernel():
+    with of_the_kernel():
         return differentiate(output, leaves, inputs.grad_output, retain_graph=retain_graph)
 
 
@@ -249,17 +249,18 @@ def no_gradient(name: str) -> str:
     return f"no gradient reaches {name.removeprefix('grad_')}"
 
 
-def tensors_of(inputs: Inputs) -> dict[str, Tensor]:
+def tensors_of(inputs: CallInputs) -> dict[str, Tensor]:
     """Everything that a kernel is given, its upstream gradient included, by name."""
-    return {name: tensor for name, tensor in vars(inputs).items() if tensor is not None}
+    mask = {} if inputs.attn_mask is None else {"attn_mask": inputs.attn_mask}
+    return {**inputs.tensors, "grad_output": inputs.grad_output, **mask}
 
 
-def snapshot(inputs: Inputs) -> dict[str, Tensor]:
+def snapshot(inputs: CallInputs) -> dict[str, Tensor]:
     """The bytes of every input, those around a slice included."""
     return {name: _bytes(tensor).clone() for name, tensor in tensors_of(inputs).items()}
 
 
-def changed_since(before: Mapping[str, Tensor], inputs: Inputs) -> list[str]:
+def changed_since(before: Mapping[str, Tensor], inputs: CallInputs) -> list[str]:
     """The names of the inputs whose memory is not what it was."""
     now = tensors_of(inputs)
     return [name for name, content in before.items() if not torch.equal(content, _bytes(now[name]))]
@@ -274,7 +275,7 @@ def same(left: Tensor, right: Tensor) -> bool:
     return bool(((left == right) | (left.isnan() & right.isnan())).all())
 
 
-def shared_memory(output: Tensor, inputs: Inputs) -> str | None:
+def shared_memory(output: Tensor, inputs: CallInputs) -> str | None:
     """That the output lies in the memory of inputs; None if it does not."""
     place = output.untyped_storage().data_ptr()
     given = tensors_of(inputs).items()

@@ -14,11 +14,13 @@ from typing import Any, TypeAlias
 from bench.checks.situation import CheckCase
 from bench.checks.situations.formula import causal, large, scores, shapes
 from bench.checks.situations.grouped import grouped
+from bench.checks.situations.layers import layers
 from bench.checks.situations.masks import boolean_masks, float_masks, mask_gradients
 from bench.checks.situations.parts import lengths, situation
 from bench.checks.situations.procedures import gradients, memory, procedures
 from bench.checks.situations.round_sizes import round_sizes
 from bench.checks.situations.windows import windows
+from implementations import interface
 from implementations.case import DTYPES, Case, Pass
 
 Kind: TypeAlias = tuple[str, bool, bool, bool]
@@ -38,8 +40,11 @@ def check_cases(
     device: str = "cpu",
     passes: Iterable[Pass] = ("forward_backward",),
     kinds: Iterable[Kind] | None = None,
+    asked: Iterable[interface.Kind] = ("core",),
 ) -> list[CheckCase]:
     """The situations to check; `kinds`, as `kind_of` gives them, narrows them.
+
+    `asked` are the kinds of implementations that they are for.
 
     Most sizes are distinct primes, so that a transposed axis cannot pass, and the lengths below, at
     and above those that blocks are made of (powers of two from 16 to 2048 and 65536); round ones,
@@ -48,8 +53,8 @@ def check_cases(
     allowed = None if kinds is None else set(kinds)
     return [
         one.under(dtype=dtype, device=device, pass_=pass_)
-        for dtype, pass_ in product(dtypes, passes)
-        for one in _situations(dtype, device)
+        for kind, dtype, pass_ in product(asked, dtypes, passes)
+        for one in (layers() if kind == "layer" else _situations(dtype, device))
         if allowed is None or kind_of(one.case) in allowed
     ]
 
@@ -65,10 +70,30 @@ def first_of_each(cases: Iterable[CheckCase]) -> list[CheckCase]:
     found: dict[object, CheckCase] = {}
     for one in sorted(cases, key=is_short):
         case = one.case
-        if one.probe in ("values", "rows") and 0 not in (*one.leading, case.seq_len, case.key_len):
+        is_whole = one.probe in ("values", "rows", "layer")
+        if is_whole and 0 not in (*one.leading, case.seq_len, case.key_len):
             kind = (case.dtype, case.device, case.pass_, kind_of(case))
             found.setdefault((one.probe, *kind), one)
     return list(found.values())
+
+
+def asked_of(
+    implementation: interface.Implementation, cases: Iterable[CheckCase]
+) -> list[CheckCase]:
+    """Those of the situations that are for this kind of implementation.
+
+    A layer without a memory is asked none in which the memory has a length of its own.
+    """
+    return [
+        one
+        for one in cases
+        if one.kind == implementation.kind
+        and (
+            implementation.kind == "core"
+            or implementation.needs_memory
+            or one.case.key_len == one.case.seq_len
+        )
+    ]
 
 
 def agreement_cases(dtypes: Iterable[str] = DTYPES, *, device: str = "cpu") -> list[CheckCase]:

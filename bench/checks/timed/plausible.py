@@ -22,7 +22,10 @@ LEAST_EXECUTED = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a cell can be held to: `exact`, it computes softmax attention, every pair of it.
+    """What a cell can be held to: `exact`, no less than its record's `flops` gives its answer.
+
+    So it is for softmax attention, which is computed of every pair, and for a layer, whose `flops`
+    are the matrix products that were counted in it.
 
     `peak_flops_per_s` is the best rate of products that was seen on the device; None: not measured.
     """

@@ -39,16 +39,17 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowError:
-    """The largest error of one quantity (`output`, `grad_query`, …) in the sampled rows.
+class QuantityError:
+    """The largest error of one quantity (`output`, `grad_query`, …) where it was looked at.
 
-    `place` is the first row that is off by more than `allowed`, else the one that is off most.
+    `place` is the first row that is off by more than `allowed`, else the one that is off most; it
+    is empty where the whole was looked at.
     """
 
     quantity: str
     error: float
     allowed: float
-    place: str
+    place: str = ""
 
     @property
     def bad(self) -> bool:
@@ -56,10 +57,10 @@ class RowError:
         return not self.error <= self.allowed
 
     def __str__(self) -> str:
-        """One line: `output of batch 0, head 3, row 17 is off by 0.63, allowed 2e-06`."""
-        name = self.quantity.replace("_", " of ").replace("grad", "gradient")
+        """One line: `output at batch 0, head 3, row 17 is off by 0.63, allowed 2e-06`."""
+        name = self.quantity.replace("grad_", "gradient of ", 1)
         off = f"off by {self.error:.3g}, allowed {self.allowed:.3g}"
-        return f"{name} at {self.place} is {off}"
+        return f"{name} at {self.place} is {off}" if self.place else f"{name} is {off}"
 
 
 def draw_sample(case: Case, chance: random.Random) -> Sample:
@@ -89,7 +90,7 @@ def row_errors(
     window: int | None = None,
     scale: float | None = None,
     oracle: Oracle = softmax_attention,
-) -> Iterator[RowError]:
+) -> Iterator[QuantityError]:
     """Compare the output, and the gradients if they are there, with the reference.
 
     `outputs` are (output, grad_query, grad_key, grad_value), or the output alone; inputs are
@@ -115,7 +116,7 @@ def row_errors(
 
 def _judged(
     quantity: str, errors: Tensor, allowed: float, sample: Sample, by_query: bool
-) -> RowError:
+) -> QuantityError:
     beyond = (~(errors <= allowed)).nonzero()
     if len(beyond):
         item, member, row = beyond[0].tolist()
@@ -129,7 +130,7 @@ def _judged(
     worst = float(errors[item, member, row]) if errors.numel() else 0.0
     kind = "row" if by_query else "key"
     place = f"batch {batch}, head {head}, {kind} {number}"
-    return RowError(quantity=quantity, error=worst, allowed=allowed, place=place)
+    return QuantityError(quantity=quantity, error=worst, allowed=allowed, place=place)
 
 
 def _items(tensor: Tensor, sample: Sample, group: int = 1, rows: Tensor | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from implementations.catalogue import load
 from implementations.interface import Implementation
 from implementations.oracle import softmax_attention
 from implementations.specs import from_function
+from tests.bench.some_layers import ATTENTION, Attention
 from tests.planted.planted import planted_kernels
 
 CASES = {one.name: one for one in check_cases(["float32"])}
@@ -270,3 +271,21 @@ def test_the_same_seed_finds_the_same_situation():
 
     assert first is not None
     assert first == second
+
+
+def test_a_layer_that_fails_is_made_smaller():
+    class Larger(Attention):
+        def mixed(self, query, key, value, mask):
+            return super().mixed(query, key, value, mask) * 1.01
+
+    layer = replace(ATTENTION, build=Larger)
+    (case,) = [
+        one for one in check_cases(["float64"], asked=["layer"]) if one.name == "layer_float_mask"
+    ]
+
+    smallest = shrink(layer, case, "output", clock=lambda: 0.0)
+
+    assert smallest is not None
+    assert smallest.case.case.dtype == "float32"
+    assert smallest.case.case.mask == "none"
+    assert smallest.case.size < case.size / 20

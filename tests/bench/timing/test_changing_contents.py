@@ -5,7 +5,8 @@ import random
 import pytest
 import torch
 
-from bench.timing.inputs import ChangingInputs, Pool, make_inputs
+from bench.timing.changing_contents import ChangingInputs, Pool
+from bench.timing.inputs import make_inputs
 from implementations.case import DTYPES, Case
 
 NAMES = ("query", "key", "value", "grad_output")
