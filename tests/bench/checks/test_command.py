@@ -95,7 +95,9 @@ def test_without_a_choice_all_that_does_not_compile_is_checked_in_every_dtype(wo
         "bfloat16",
         "float16",
     }
-    assert {one.implementation for one in found.results} == set(expected)
+    # The situations that stand in for all are of cores.
+    cores = {name for name in expected if suite()[name].kind == "core"}
+    assert {one.implementation for one in found.results} == cores
 
 
 def test_kernels_of_ones_own_are_checked_alone_and_beside_those_that_are_named(kernel, workers):

@@ -355,6 +355,8 @@ def test_keywords_that_a_kernel_does_not_take_are_unsupported_and_the_rest_is_ch
         and (
             one.case.is_causal
             or one.case.mask != "none"
+            or one.case.window is not None
+            or one.case.is_grouped
             or one.scale is not None
             or one.probe == "dropout"
         )

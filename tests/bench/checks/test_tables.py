@@ -26,7 +26,18 @@ from bench.checks.tables import (
 from implementations.catalogue import suite
 
 CASES = {one.name: one for one in check_cases(["float32"])}
-HEADS = ["shapes", "scores", "causal", "masks", "memory", "grads", "state", "dropout", "properties"]
+HEADS = [
+    "shapes",
+    "scores",
+    "causal",
+    "masks",
+    "windows",
+    "memory",
+    "grads",
+    "state",
+    "dropout",
+    "properties",
+]
 
 
 def result(name: str, status: str, case: str = "plain", **values: Any) -> CheckResult:

@@ -31,6 +31,7 @@ def up(size, block):
         (lambda p: max(p.n, 2 * p.d) * p.b, "b·n", "n at least 16; n at least 2·d"),
         (lambda p: p.n * up(p.d, 16), "1/16·n·d", "d a multiple of 16"),
         (lambda p: p.n if p.d > 1 else 0, "n", "d at least 2"),
+        (lambda p: p.b**2 * p.n, "n", "b = 1"),
     ],
 )
 def test_the_lattice_is_found_and_said(value, polynomial, valid):
@@ -45,7 +46,6 @@ def test_the_lattice_is_found_and_said(value, polynomial, valid):
         lambda p: math.isqrt(p.n) * p.d,
         lambda p: p.n * (p.n - 1).bit_length(),
         lambda p: p.n**3,
-        lambda p: p.b**2,
         lambda p: max(p.n, 4096 * p.h),
     ],
 )
