@@ -146,6 +146,7 @@ def _summed(
         bytes_read=follower.bytes_read,
         bytes_written=follower.bytes_written,
         launches=follower.launches,
+        sequential_operations=follower.chains.longest,
         workspace_bytes=None if hidden_memory else follower.workspace_bytes(outputs),
         counted_on=counted_on,
         by_formula=frozenset(("useful_flops", *follower.by_formula)),

@@ -49,8 +49,9 @@ MEANING = {
 CONVENTIONS = (
     "A multiply-add is two operations, other arithmetic one an element; evaluations of exp, log "
     "and the like are transcendentals and no operations. Bytes are what operators touch, each "
-    "distinct element of an operand once. Launches are operators other than views. Workspace is "
-    "the peak beyond inputs and outputs; scalars of a few bytes are left out."
+    "distinct element of an operand once. Launches are operators other than views; sequential "
+    "operations are the longest chain of those that have to wait for one another. Workspace is the "
+    "peak beyond inputs and outputs; scalars of a few bytes are left out."
 )
 
 

@@ -1,4 +1,4 @@
-"""Follows a call operator by operator: arithmetic, traffic, launches and live memory."""
+"""Follows a call operator by operator: arithmetic, traffic, launches, order and live memory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch.autograd.graph
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.counting.chains import Chains
 from bench.counting.fused import kernel_buffers
 from bench.counting.operators import Bound, Cost, Rule, base_name, rule_of
 from bench.counting.result import Quantity
@@ -88,8 +89,9 @@ class Follower(_PlainMode):  # type: ignore[no-untyped-call]  # as above
     """While it is entered, every operator is counted; what made the inputs lies outside.
 
     `device` is where the program is meant to run: fused kernels have memory of their own there.
-    `unknown` names operators without a rule, `hidden_memory` says what took memory of unknown
-    size, `by_formula` names the quantities that formulas had a part in.
+    `chains` knows which operators wait for which. `unknown` names operators without a rule,
+    `hidden_memory` says what took memory of unknown size, `by_formula` names the quantities that
+    formulas had a part in.
     """
 
     def __init__(self, device: str, *, most_operators: int | None = None) -> None:
@@ -101,6 +103,7 @@ class Follower(_PlainMode):  # type: ignore[no-untyped-call]  # as above
         self.hidden_memory: set[str] = set()
         self.by_formula: set[Quantity] = set()
         self.has_half_products = False
+        self.chains = Chains()
         self._exclusive = _holders_of_exclusive()
         self._device = device
         self._most_operators = most_operators
@@ -154,11 +157,13 @@ class Follower(_PlainMode):  # type: ignore[no-untyped-call]  # as above
             self._watch(one.untyped_storage())
         is_alias = bool(returned) and not fresh and not schema.written
         if not schema.is_allocation and not is_alias:
-            read, written = schema.operands(bound)
+            read, overwritten = schema.operands(bound)
+            written = [*overwritten, *fresh]
             self.launches += 1
             self.bytes_read += touched_bytes(read)
-            self.bytes_written += touched_bytes([*written, *fresh])
-            cost = rule(bound, [*written, *fresh])
+            self.bytes_written += touched_bytes(written)
+            self.chains.add(read, written)
+            cost = rule(bound, written)
             self._add(func, cost)
             self.has_half_products |= cost.products > 0 and any(x.dtype in HALF for x in operands)
             self._hold(func, bound)
@@ -238,6 +243,7 @@ class Follower(_PlainMode):  # type: ignore[no-untyped-call]  # as above
             self._events.append(Allocation(address=address, size=-size))
             del self._addresses[place]
             del self._watched[place]
+            self.chains.forget(place)
 
         self._addresses[place] = address
         self._watched[place] = weakref.ref(storage, gone)

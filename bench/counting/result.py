@@ -18,6 +18,7 @@ Quantity = Literal[
     "bytes_read",
     "bytes_written",
     "launches",
+    "sequential_operations",
     "workspace_bytes",
 ]
 
@@ -27,6 +28,7 @@ EXECUTED: tuple[Quantity, ...] = (
     "bytes_read",
     "bytes_written",
     "launches",
+    "sequential_operations",
     "workspace_bytes",
 )
 QUANTITIES: tuple[Quantity, ...] = ("useful_flops", *EXECUTED)
@@ -43,6 +45,7 @@ class Counts:
     `transcendentals`: evaluations of exp, log, tanh and the like, which are no flops here.
     `bytes_read`, `bytes_written`: what operators touch, each distinct element of an operand once.
     `launches`: operators that compute or move something; views are none.
+    `sequential_operations`: the launches that have to wait for one another (`Chains`).
     `workspace_bytes`: peak live bytes of the call beyond its inputs and outputs, as in
     `bench.machine.workspace`, but for the few bytes of Python numbers that become scalars, and on
     CUDA for the allocator's rounding of each block.
@@ -61,6 +64,7 @@ class Counts:
     bytes_read: int | None = None
     bytes_written: int | None = None
     launches: int | None = None
+    sequential_operations: int | None = None
     workspace_bytes: int | None = None
     counted_on: CountedOn | None = None
     by_formula: frozenset[Quantity] = frozenset({"useful_flops"})

@@ -16,6 +16,7 @@ ROWS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
     ("transcendentals", (("transcendentals", 1),)),
     ("bytes moved", (("bytes_read", 1), ("bytes_written", 1))),
     ("launches", (("launches", 1),)),
+    ("sequential operations", (("sequential_operations", 1),)),
     ("workspace bytes", (("workspace_bytes", 1),)),
 )
 """Headings, and the quantities that each is a sum of."""
