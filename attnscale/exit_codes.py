@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ def code_of(fits: Sequence[Fit], joint: Together | None = None) -> int:
         # What groups have too few sizes to say, they say together.
         verdicts = {str(fit.verdict) for fit in fits if "too_few_sizes" not in fit.reasons}
         verdicts.add(str(joint.verdict))
+    return code_of_verdicts(verdicts)
+
+
+def code_of_verdicts(verdicts: Collection[str]) -> int:
+    """The code for these answers: `confirmed`, `refuted` and `inconclusive`."""
     if "refuted" in verdicts:
         return FAILED
-    return DONE if verdicts == {"confirmed"} else INCONCLUSIVE
+    return DONE if set(verdicts) == {"confirmed"} else INCONCLUSIVE

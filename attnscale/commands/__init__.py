@@ -12,5 +12,6 @@ COMMANDS = {
     "fit": "Judge claimed laws on any table of sizes and costs.",
     "report": "Write figures, tables, HTML and Markdown from records or any table alone.",
     "crossovers": "Say from which length on one implementation is slower than another.",
+    "table1": "Show Table 1 of Vaswani et al. 2017: published, counted and measured.",
     "run": "Verify, sweep, fit and report in one go.",
 }

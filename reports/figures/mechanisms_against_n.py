@@ -1,7 +1,7 @@
 """What each mechanism costs, how long it waits and how far it sees, against sequence length.
 
-The three columns of Table 1 of Vaswani et al. 2017, side by side: the time of a call as it was
-measured, sequential operations and path length as they were counted.
+The three columns of Table 1 of Vaswani et al. 2017, side by side: the time of one sequence
+as it was measured, sequential operations and path length in operators as they were counted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from reports.figures import canvas
 from reports.figures.view import looks_for
 
 PANELS: Mapping[str, str] = {
-    "time_s": "time of a call, measured",
-    "sequential": "sequential operations, counted",
-    "path": "path length in operators, counted",
+    "time_s": "time of a sequence (measured)",
+    "sequential": "sequential operations (counted)",
+    "path": "path length (counted)",
 }
 """The headings, by the quantity."""
 
@@ -50,5 +51,6 @@ def mechanisms_against_n(table: pd.DataFrame, *, title: str, subtitle: str) -> F
                 canvas.seconds_axis(one, list(rows["value"]))
             else:
                 one.set_yscale("log")
+                one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                one.yaxis.set_minor_locator(NullLocator())
     return figure
-

@@ -24,8 +24,8 @@ def figure_data(
 ) -> pd.DataFrame:
     """One point a line: `quantity`, `layer` (as the legend has it), `n`, `d` and `value`.
 
-    Times are those of the d_model at which most mechanisms were measured. What was counted depends
-    on no d.
+    Times are those of one sequence of a batch, at the d_model at which most mechanisms were
+    measured. What was counted depends on no d.
     """
     labels = {
         row.published.row: label_with_exponent(row.published.title, "n", row.fit) for row in rows
@@ -41,7 +41,8 @@ def figure_data(
             (cells["implementation"] == row.published.measured) & (cells["d_model"] == width)
         ]
         for cell in own.sort_values("seq_len").to_dict("records"):
-            points.append(_point("time_s", label, cell["seq_len"], cell["time_s"], width))
+            of_one = cell["time_s"] / cell.get("batch", 1)
+            points.append(_point("time_s", label, cell["seq_len"], of_one, width))
         same = {**found["paths"][0]["sizes"], "n": 0}  # of several windows the first
         for path in found["paths"]:
             n = path["sizes"]["n"]

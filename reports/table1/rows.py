@@ -21,7 +21,7 @@ SIZES = {"n": "seq_len", "d": "d_model"}
 class Row:
     """One mechanism.
 
-    `subject` is the implementation that was counted. `fit` is the time of `published.measured`
+    `subject` is the implementation that was counted, `window` that of what was timed. `fit` is the time of `published.measured`
     judged under the published law, `control` the same under n^2*d; None where it was not measured.
     """
 
@@ -32,6 +32,7 @@ class Row:
     path: Counted
     fit: Fit | None
     control: Fit | None
+    window: int | None
 
     @property
     def counts_hold(self) -> bool:
@@ -67,6 +68,7 @@ def table_rows(
                 path=counted_path(found["paths"], one.path),
                 fit=_judged(records, info, one, str(law_of(one.time).only(SIZES))),
                 control=_judged(records, info, one, CONTROL),
+                window=_window(records, one),
             )
         )
     if all(row.fit is None for row in rows):
@@ -94,3 +96,10 @@ def _judged(
         own.dropna(axis=1, how="all"), sizes=SIZES, by=["implementation"], claim=claim, info=info
     )
     return fit
+
+
+def _window(records: pd.DataFrame, published: Published) -> int | None:
+    if "window" not in records:
+        return None
+    windows = records.loc[records["implementation"] == published.measured, "window"].dropna()
+    return int(windows.iloc[0]) if len(windows) else None

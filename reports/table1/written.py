@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
@@ -49,17 +49,21 @@ _IN_LATEX = {
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """What the table counts, on whom, and what its letters are."""
-    measured = [
-        f"{row.published.title} counts {row.subject} and times {row.published.measured}"
+    who = [
+        row.subject
+        if row.subject == row.published.measured
+        else f"{row.subject}, timed as {row.published.measured}"
         for row in rows
     ]
+    windows = [row.window for row in rows if row.window is not None]
+    timed = f", {2 * windows[0] - 1} in what was timed" if windows else ""
     return [
-        "n: sequence length; d: model width; k: kernel size, 3 in what was counted; r: positions "
-        "that restricted attention sees. One sequence, one head, forward.",
+        "n: sequence length; d: model width; k: kernel size, 3 here; r: positions that restricted "
+        f"attention sees{timed}. Counted for one sequence, one head, forward.",
         "Operations: a multiply-add is two. Sequential: the longest chain of operators of a layer "
         "that wait for one another, each one step whatever its size. Path: operators from the "
         "first input to the last output in the smallest stack of layers that connects them.",
-        f"{'; '.join(measured)}.",
+        f"Counted, from top to bottom: {'; '.join(who)}.",
         "Convolutions are stacked causally; the dilated ones have taps k^layer positions apart. "
         f"Sources: {'; '.join(dict.fromkeys(row.published.source for row in rows))}.",
     ]
@@ -164,15 +168,6 @@ def latex_text(rows: Sequence[Row]) -> str:
     lines += [r"\hline", r"\end{tabular}"]
     lines += [f"% {note}" for note in notes(rows)]
     return "\n".join(lines) + "\n"
-
-
-WRITERS: Mapping[str, Callable[[Sequence[Row]], str]] = {
-    "csv": csv_text,
-    "json": json_text,
-    "markdown": markdown_text,
-    "latex": latex_text,
-}
-SUFFIXES = {"csv": "csv", "json": "json", "markdown": "md", "latex": "tex"}
 
 
 def latex(text: str) -> str:

@@ -1,0 +1,56 @@
+"""`attnscale table1`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attnscale.commands.options import Device, Out
+from attnscale.exit_codes import FAILED, code_of_verdicts
+from attnscale.measuring import measure
+from attnscale.terminal import RequestError, console, say, warnings_as_lines
+
+
+def command(
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="a run to show again, not measured anew")
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="text, csv, markdown, latex or json")
+    ] = "text",
+    device: Device = None,
+    threads: Annotated[
+        str | None, typer.Option("--threads", metavar="N|all", help="that a call may use")
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", metavar="210s", help="of the measuring")
+    ] = None,
+    out: Out = None,
+) -> int:
+    """Show Table 1 of Vaswani et al. 2017: published, counted and measured."""
+    from reports.table1.files import FORMATS, printed, write_files
+    from reports.table1.rows import table_rows, verdicts_that_count
+    from reports.tables.read import read_tables
+
+    if format_ not in FORMATS:
+        raise RequestError(f"--format: expected {', '.join(FORMATS)}, got {format_}")
+    failed = False
+    if run is None:
+        run, code = measure(
+            preset="table1", device=device, threads=threads, time_budget=time_budget, out=out
+        )
+        failed, out = code == FAILED, None
+    elif any(option is not None for option in (device, threads, time_budget)):
+        raise RequestError("RUN is shown as it is; give no --device, --threads or --time-budget")
+    with warnings_as_lines():
+        table = read_tables([run])
+        from bench.counting.mechanisms import mechanisms
+
+        counted = mechanisms()
+        rows = table_rows(counted, table.frame, table.shared_info)
+        folder = write_files(rows, counted, table.frame, run / "table1" if out is None else out)
+        printed(rows, format_, console())
+    say(f"table: {folder}")
+    return FAILED if failed else code_of_verdicts(verdicts_that_count(rows))
