@@ -124,11 +124,11 @@ def drawable_label(text: str) -> str:
     return wording.shortened(_drawable(text), most=_LONGEST_LABEL)
 
 
-def size_axis(axes: Axes, values: Sequence[float], label: str) -> None:
-    """A logarithmic x axis over sizes, ticked at sizes that were measured."""
+def size_axis(axes: Axes, values: Sequence[float], label: str, *, most: int = 8) -> None:
+    """A logarithmic x axis over sizes, ticked at sizes that were measured, at `most` about."""
     axes.set_xscale("log", base=2)
     known = sorted({float(value) for value in values if value > 0})
-    axes.xaxis.set_major_locator(FixedLocator(_thinned(known)))
+    axes.xaxis.set_major_locator(FixedLocator(_thinned(known, most)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     margin = (known[-1] / known[0]) ** 0.04 if len(known) > 1 else 1.5
@@ -169,7 +169,7 @@ def _log_limits(values: Sequence[float]) -> tuple[float, float]:
     return low / margin, high * margin
 
 
-def _thinned(values: Sequence[float], most: int = 8) -> list[float]:
+def _thinned(values: Sequence[float], most: int) -> list[float]:
     """At most about `most` of the values, no two closer than the axis can label."""
     if len(values) < 2:
         return list(values)

@@ -22,12 +22,13 @@ PANELS: Mapping[str, str] = {
     "path": "path length (counted)",
 }
 """The headings, by the quantity."""
+MOST_TICKS = 5  # a panel is a third of a page wide
 
 
 def mechanisms_against_n(table: pd.DataFrame, *, title: str, subtitle: str) -> Figure:
     """A panel for each quantity, a line for each mechanism.
 
-    `table` has the columns `quantity` (of `PANELS`), `layer`, `n` and `value`; of `time_s`, seconds.
+    `table` has the columns `quantity` (of `PANELS`), `layer`, `n` and `value`, times in seconds.
     """
     layers = list(dict.fromkeys(table["layer"]))
     looks = looks_for(layers)
@@ -46,7 +47,7 @@ def mechanisms_against_n(table: pd.DataFrame, *, title: str, subtitle: str) -> F
             rows = table[table["quantity"] == quantity]
             for layer, points in rows.groupby("layer", sort=False):
                 one.plot(points["n"], points["value"], **looks[str(layer)].style, zorder=3)
-            canvas.size_axis(one, list(rows["n"]), "sequence length, n")
+            canvas.size_axis(one, list(rows["n"]), "sequence length, n", most=MOST_TICKS)
             if quantity == "time_s":
                 canvas.seconds_axis(one, list(rows["value"]))
             else:

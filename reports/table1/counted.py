@@ -5,13 +5,12 @@ The counts come as the document of `bench.counting.mechanisms`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from reports.laws.monomials import Law, Monomial
+from reports.laws.counted_terms import Terms, law_of_terms, polynomial_text
 from reports.table1.published import law_of
 
 MOST_SPREAD = 1.4
@@ -19,10 +18,7 @@ MOST_SPREAD = 1.4
 
 Between 8 and 128 positions the logarithm grows by 2.3, and n by 16.
 """
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_ORDER = "rnd"
-Terms = Sequence[Mapping[str, Any]]
 Sizes = Mapping[str, int]
 
 
@@ -39,7 +35,7 @@ def counted_polynomial(terms: Terms, published: str) -> Counted:
 
     A size that the polynomial does not have as a letter, such as k, was a constant of the program.
     """
-    law = Law.of(Monomial.of(term["powers"]) for term in terms)
+    law = law_of_terms(terms)
     letters = {"n", "d", *law.names}
     holds = set(law.leading) == set(law_of(published).only(letters).leading)
     return Counted(text=polynomial_text(terms), holds=holds)
@@ -56,33 +52,6 @@ def counted_path(paths: Sequence[Mapping[str, Any]], published: str) -> Counted:
     ]
     holds = max(shares) <= MOST_SPREAD * min(shares)
     return Counted(text=_exact_text(sizes, lengths), holds=holds)
-
-
-def value_of(terms: Terms, sizes: Mapping[str, int]) -> Fraction:
-    """The polynomial at these sizes."""
-    return sum(
-        (
-            Fraction(term["coefficient"])
-            * math.prod(Fraction(sizes[name]) ** power for name, power in term["powers"].items())
-            for term in terms
-        ),
-        start=Fraction(0),
-    )
-
-
-def polynomial_text(terms: Terms) -> str:
-    """For people: `4·n²·d + 5·n²`."""
-    text = ""
-    for term in terms:
-        coefficient = Fraction(term["coefficient"])
-        sign = "−" if coefficient < 0 else "+"
-        parts = [str(abs(coefficient))] if abs(coefficient) != 1 or not term["powers"] else []
-        for name in sorted(term["powers"], key=_ORDER.index):
-            power = term["powers"][name]
-            parts.append(name + (str(power).translate(_SUPERSCRIPTS) if power > 1 else ""))
-        text += f" {sign} " if text else sign.strip("+")
-        text += "·".join(parts)
-    return text or "0"
 
 
 def _exact_text(sizes: Sequence[Sizes], lengths: Sequence[int]) -> str:

@@ -12,9 +12,8 @@ import pandas as pd
 from reports.cells.cell_table import cell_table
 from reports.figures.canvas import label_with_exponent, save
 from reports.figures.mechanisms_against_n import mechanisms_against_n
-from reports.table1.counted import value_of
+from reports.laws.counted_terms import value_of
 from reports.table1.rows import Row
-from reports.text import wording
 
 STEM = "table1"
 

@@ -14,6 +14,7 @@ from reports.laws.monomials import Law
 TABLE_1 = "Vaswani et al. 2017, table 1"
 SECTION_4 = "Vaswani et al. 2017, section 4"
 LINEAR = "Katharopoulos et al. 2020, section 3.2"
+ATTENTION = "self_attention"
 CONTROL = "n^2*d"
 """Every row is judged under this law too: it has to hold for self-attention and for no other."""
 
@@ -33,7 +34,7 @@ class Published:
 
 ROWS = (
     Published(
-        row="self_attention",
+        row=ATTENTION,
         title="Self-attention",
         source=TABLE_1,
         measured="sdpa",

@@ -10,8 +10,9 @@ import pandas as pd
 
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit, Verdict
+from reports.laws.counted_terms import leading_crossing
 from reports.table1.counted import Counted, counted_path, counted_polynomial
-from reports.table1.published import CONTROL, ROWS, Published, law_of
+from reports.table1.published import ATTENTION, CONTROL, ROWS, Published, law_of
 from reports.tables.columns import TableError
 
 SIZES = {"n": "seq_len", "d": "d_model"}
@@ -21,8 +22,10 @@ SIZES = {"n": "seq_len", "d": "d_model"}
 class Row:
     """One mechanism.
 
-    `subject` is the implementation that was counted, `window` that of what was timed. `fit` is the time of `published.measured`
-    judged under the published law, `control` the same under n^2*d; None where it was not measured.
+    `subject` is the implementation that was counted. `overtaken` says from which n on
+    self-attention does more operations, by the leading terms: `3/2·d`; None for itself. `fit` is
+    the time of `published.measured` judged under the published law, `control` the same under
+    n^2*d; None where it was not measured. `window` is that of what was timed.
     """
 
     published: Published
@@ -30,6 +33,7 @@ class Row:
     flops: Counted
     sequential: Counted
     path: Counted
+    overtaken: str | None
     fit: Fit | None
     control: Fit | None
     window: int | None
@@ -66,6 +70,7 @@ def table_rows(
                     found["sequential_operations"]["terms"], one.sequential
                 ),
                 path=counted_path(found["paths"], one.path),
+                overtaken=None if one.row == ATTENTION else _overtaken(mechanisms, one.row),
                 fit=_judged(records, info, one, str(law_of(one.time).only(SIZES))),
                 control=_judged(records, info, one, CONTROL),
                 window=_window(records, one),
@@ -84,6 +89,12 @@ def verdicts_that_count(rows: Sequence[Row]) -> list[Verdict]:
     counts = [Verdict.CONFIRMED if row.counts_hold else Verdict.REFUTED for row in rows]
     times = [Verdict.INCONCLUSIVE if row.fit is None else row.fit.verdict for row in rows]
     return [*counts, *times]
+
+
+def _overtaken(mechanisms: Mapping[str, Any], row: str) -> str:
+    attention, other = (mechanisms["rows"][name]["flops"]["terms"] for name in (ATTENTION, row))
+    factor, size = leading_crossing(attention, other)
+    return size.unicode() if factor == 1 else f"{factor}·{size.unicode()}"
 
 
 def _judged(

@@ -57,6 +57,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     ]
     windows = [row.window for row in rows if row.window is not None]
     timed = f", {2 * windows[0] - 1} in what was timed" if windows else ""
+    beyond = [f"{r.overtaken} ({r.published.title})" for r in rows if r.overtaken is not None]
     return [
         "n: sequence length; d: model width; k: kernel size, 3 here; r: positions that restricted "
         f"attention sees{timed}. Counted for one sequence, one head, forward.",
@@ -64,6 +65,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         "that wait for one another, each one step whatever its size. Path: operators from the "
         "first input to the last output in the smallest stack of layers that connects them.",
         f"Counted, from top to bottom: {'; '.join(who)}.",
+        f"By the leading terms self-attention does more operations from n = {'; '.join(beyond)}.",
         "Convolutions are stacked causally; the dilated ones have taps k^layer positions apart. "
         f"Sources: {'; '.join(dict.fromkeys(row.published.source for row in rows))}.",
     ]
@@ -127,7 +129,8 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
         ):
             line |= {name: published, f"{name}_counted": counted.text}
             line[f"{name}_holds"] = counted.holds
-        line |= {"counted": row.subject, "measured": one.measured}
+        line |= {"overtaken_from_n": row.overtaken, "counted": row.subject}
+        line |= {"measured": one.measured, "window": row.window}
         for letter in ("n", "d"):
             found = None if row.fit is None else row.fit.exponents.get(letter)
             line[f"{letter}_exponent"] = found.estimate if found else None

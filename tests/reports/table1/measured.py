@@ -1,0 +1,31 @@
+"""Times of all mechanisms, of known laws, as a run records them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tests.reports.conftest import make_sweep
+
+LAWS = {
+    "sdpa": (1, "n^2*d"),
+    "rnn": (2, "n*d^2"),
+    "convolution": (3, "n*d^2"),
+    "convolution_dilated": (3.3, "n*d^2"),
+    "sliding_window": (101, "n*d"),
+    "linear": (1.1, "n*d^2"),
+}
+
+
+def times(**laws: tuple[float, str]) -> pd.DataFrame:
+    """Rows of `LAWS`, with `laws` in their place."""
+    sweeps = [
+        make_sweep(
+            [law],
+            seed=seed,
+            overhead=0.001,
+            implementation=name,
+            **({"window": 64} if name == "sliding_window" else {}),
+        )
+        for seed, (name, law) in enumerate((LAWS | laws).items())
+    ]
+    return pd.concat(sweeps, ignore_index=True)
