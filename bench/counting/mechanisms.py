@@ -97,8 +97,9 @@ def mechanisms(rows: Mapping[str, Mechanism] = MECHANISMS) -> dict[str, Any]:
 
 def _counted(mechanism: Mechanism) -> dict[str, Any]:
     implementation = suite()[mechanism.counted]
+    counter = Counter(implementation)
     flops, rounds = (
-        _polynomial(implementation, quantity, mechanism)
+        _polynomial(counter, quantity, mechanism)
         for quantity in ("executed_flops", "sequential_operations")
     )
     return {
@@ -110,17 +111,15 @@ def _counted(mechanism: Mechanism) -> dict[str, Any]:
     }
 
 
-def _polynomial(
-    implementation: Implementation, quantity: Quantity, mechanism: Mechanism
-) -> dict[str, Any]:
+def _polynomial(counter: Counter, quantity: Quantity, mechanism: Mechanism) -> dict[str, Any]:
     """The terms in n and d, and in r where there is a window, and where they hold."""
     if not mechanism.is_windowed:
-        polynomial, valid = _of_one_head(implementation, quantity, None)
+        polynomial, valid = _of_one_head(counter, quantity, None)
         return {
             "terms": _plain({(*powers, 0): c for powers, c in polynomial.terms}),
             "valid": valid,
         }
-    found = [_of_one_head(implementation, quantity, window) for window in WINDOWS]
+    found = [_of_one_head(counter, quantity, window) for window in WINDOWS]
     first, second, third = (dict(polynomial.terms) for polynomial, _ in found)
     low, high, further = (2 * window - 1 for window in WINDOWS)
     lines: dict[Powers, Fraction] = {}
@@ -130,21 +129,22 @@ def _polynomial(
         )
         slope = (at_high - at_low) / (high - low)
         if at_further != at_low + slope * (further - low):
-            raise MechanismError(f"{implementation.name}: {quantity} is no straight line in r")
+            raise MechanismError(
+                f"{counter.implementation.name}: {quantity} is no straight line in r"
+            )
         lines |= {(*powers, 1): slope, (*powers, 0): at_low - slope * low}
     valid = f"{found[1][1]}, at window {WINDOWS[1]}"
     return {"terms": _plain(lines), "valid": valid}
 
 
 def _of_one_head(
-    implementation: Implementation, quantity: Quantity, window: int | None
+    counter: Counter, quantity: Quantity, window: int | None
 ) -> tuple[Polynomial, str]:
     """The polynomial for a batch of one and one head, and where it holds."""
-    search = Counter(implementation).search(Case(seq_len=1, window=window))
-    formula = search.formula(quantity)
+    formula = counter.search(Case(seq_len=1, window=window)).formula(quantity)
     if formula.fitted is None or 1 not in formula.fitted.lattice.h:
         reason = formula.reason or "its polynomial does not hold for one head"
-        raise MechanismError(f"{implementation.name}: {quantity}: {reason}")
+        raise MechanismError(f"{counter.implementation.name}: {quantity}: {reason}")
     terms: dict[Powers, Fraction] = {}
     for powers, coefficient in formula.fitted.polynomial.terms:
         in_n_and_d = tuple(

@@ -45,7 +45,7 @@ MECHANISMS: dict[str, Any] = {
         "recurrent": row(
             "rnn",
             [term(4, n=1, d=2), term(3, n=1, d=1)],
-            [term(3, n=1), term(3)],
+            [term(3, n=1), term(2)],
             paths(lambda n: 3 * n + 1),
         ),
         "convolutional": row(
