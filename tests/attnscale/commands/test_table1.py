@@ -1,0 +1,112 @@
+"""The command `table1`: from a run, or from a measurement of its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from attnscale.commands import table1
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
+from bench.counting import mechanisms
+from bench.records import RECORDS_FILE, RUN_FILE
+from tests.reports.table1.counts import MECHANISMS
+from tests.reports.table1.measured import times
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch):
+    """What is counted has tests of its own."""
+    monkeypatch.setattr(mechanisms, "mechanisms", lambda: MECHANISMS)
+
+
+def write_run(folder: Path, **laws: tuple[float, str]) -> Path:
+    folder.mkdir()
+    (folder / RUN_FILE).write_text(json.dumps({"schema": 2}))
+    case = {
+        "schema": 2,
+        "kind": "core",
+        "pass": "forward",
+        "device": "cpu",
+        "dtype": "float32",
+        "batch": 1,
+        "num_heads": 1,
+        "is_causal": False,
+        "mask": "none",
+    }
+    rows = times(**laws)
+    with (folder / RECORDS_FILE).open("w") as file:
+        for row in rows.to_dict("records"):
+            sizes = {"key_len": row["seq_len"], "head_dim": row["d_model"]}
+            known = {name: value for name, value in row.items() if value == value}
+            file.write(json.dumps({**case, **sizes, **known}) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return write_run(tmp_path_factory.mktemp("table1") / "run")
+
+
+def test_a_run_is_shown_with_every_verdict(attnscale_, run):
+    outcome = attnscale_("table1", run)
+
+    assert outcome.code == DONE
+    assert "3·n + 1 ✓" in outcome.out
+    assert outcome.out.count("✓ confirmed") >= 6
+    assert f"table: {run / 'table1'}" in outcome.err
+    assert (run / "table1" / "table1.png").stat().st_size > 10_000
+
+
+def test_the_table_goes_where_it_is_wanted_in_the_format_that_is_wanted(attnscale_, run, tmp_path):
+    outcome = attnscale_("table1", run, "--format", "json", "--out", tmp_path / "there")
+
+    assert outcome.code == DONE
+    document = json.loads(outcome.out)
+    assert [row["verdict"] for row in document["rows"]] == ["confirmed"] * 6
+    assert json.loads((tmp_path / "there" / "table1.json").read_text()) == document
+
+
+def test_a_law_that_does_not_hold_fails(attnscale_, tmp_path):
+    full = write_run(tmp_path / "run", sliding_window=(1, "n^2*d"))
+
+    outcome = attnscale_("table1", full)
+
+    assert outcome.code == FAILED
+    assert "✗ refuted" in outcome.out
+
+
+def test_without_a_run_it_measures_the_preset(attnscale_, run, monkeypatch):
+    asked = []
+
+    def measure(**options):
+        asked.append(options)
+        return run, INCONCLUSIVE
+
+    monkeypatch.setattr(table1, "measure", measure)
+
+    outcome = attnscale_("table1", "--threads", "all", "--time-budget", "90s", "--out", run)
+
+    assert outcome.code == DONE
+    assert asked == [
+        {"preset": "table1", "device": None, "threads": "all", "time_budget": "90s", "out": run}
+    ]
+    assert f"table: {run / 'table1'}" in outcome.err
+
+
+def test_a_failed_check_fails_whatever_the_verdicts(attnscale_, run, monkeypatch):
+    monkeypatch.setattr(table1, "measure", lambda **_: (run, FAILED))
+
+    assert attnscale_("table1").code == FAILED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format", "word"], ["--format: expected text, csv, markdown, latex, json, got word"]),
+        (["no_such_run"], ["no_such_run"]),
+        (["no_such_run", "--threads", "1"], ["RUN is shown as it is", "--threads"]),
+        (["--time-budget", "soon"], ["--time-budget", "no duration"]),
+    ],
+)
+def test_a_wrong_request_is_one_line(attnscale_, arguments, words):
+    attnscale_("table1", *arguments).assert_refused(*words)
