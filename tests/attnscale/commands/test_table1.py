@@ -38,6 +38,7 @@ def write_run(folder: Path, **laws: tuple[float, str]) -> Path:
         for row in rows.to_dict("records"):
             sizes = {"key_len": row["seq_len"], "head_dim": row["d_model"]}
             known = {name: value for name, value in row.items() if value == value}
+            known |= {"window": int(known["window"])} if "window" in known else {}
             file.write(json.dumps({**case, **sizes, **known}) + "\n")
     return folder
 
