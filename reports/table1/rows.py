@@ -104,7 +104,12 @@ def _judged(
     if own.empty or "time_s" not in own or own["time_s"].isna().all():
         return None
     (fit,) = fit_groups(
-        own.dropna(axis=1, how="all"), sizes=SIZES, by=["implementation"], claim=claim, info=info
+        own.dropna(axis=1, how="all"),
+        sizes=SIZES,
+        by=["implementation"],
+        claim=claim,
+        info=info,
+        compare=False,
     )
     return fit
 

@@ -9,6 +9,8 @@ from attnscale.commands import table1
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
 from bench.counting import mechanisms
 from bench.records import RECORDS_FILE, RUN_FILE
+from reports.table1 import rows
+from reports.table1.rows import table_rows
 from tests.reports.table1.counts import MECHANISMS
 from tests.reports.table1.measured import times
 
@@ -33,9 +35,8 @@ def write_run(folder: Path, **laws: tuple[float, str]) -> Path:
         "is_causal": False,
         "mask": "none",
     }
-    rows = times(**laws)
     with (folder / RECORDS_FILE).open("w") as file:
-        for row in rows.to_dict("records"):
+        for row in times(**laws).to_dict("records"):
             sizes = {"key_len": row["seq_len"], "head_dim": row["d_model"]}
             known = {name: value for name, value in row.items() if value == value}
             known |= {"window": int(known["window"])} if "window" in known else {}
@@ -48,6 +49,17 @@ def run(tmp_path_factory) -> Path:
     return write_run(tmp_path_factory.mktemp("table1") / "run")
 
 
+@pytest.fixture(scope="module")
+def judged_rows():
+    return table_rows(MECHANISMS, times(), {})
+
+
+@pytest.fixture
+def judged(judged_rows, monkeypatch):
+    """For tests that are not about verdicts."""
+    monkeypatch.setattr(rows, "table_rows", lambda *_: judged_rows)
+
+
 def test_a_run_is_shown_with_every_verdict(attnscale_, run):
     outcome = attnscale_("table1", run)
 
@@ -58,7 +70,9 @@ def test_a_run_is_shown_with_every_verdict(attnscale_, run):
     assert (run / "table1" / "table1.png").stat().st_size > 10_000
 
 
-def test_the_table_goes_where_it_is_wanted_in_the_format_that_is_wanted(attnscale_, run, tmp_path):
+def test_the_table_goes_where_it_is_wanted_in_the_format_that_is_wanted(
+    attnscale_, run, tmp_path, judged
+):
     outcome = attnscale_("table1", run, "--format", "json", "--out", tmp_path / "there")
 
     assert outcome.code == DONE
@@ -76,7 +90,7 @@ def test_a_law_that_does_not_hold_fails(attnscale_, tmp_path):
     assert "✗ refuted" in outcome.out
 
 
-def test_without_a_run_it_measures_the_preset(attnscale_, run, monkeypatch):
+def test_without_a_run_it_measures_the_preset(attnscale_, run, monkeypatch, judged):
     asked = []
 
     def measure(**options):
@@ -94,7 +108,7 @@ def test_without_a_run_it_measures_the_preset(attnscale_, run, monkeypatch):
     assert f"table: {run / 'table1'}" in outcome.err
 
 
-def test_a_failed_check_fails_whatever_the_verdicts(attnscale_, run, monkeypatch):
+def test_a_failed_check_fails_whatever_the_verdicts(attnscale_, run, monkeypatch, judged):
     monkeypatch.setattr(table1, "measure", lambda **_: (run, FAILED))
 
     assert attnscale_("table1").code == FAILED
