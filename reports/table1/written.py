@@ -7,18 +7,18 @@ import re
 from collections.abc import Sequence
 
 import pandas as pd
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.judge.result import Fit
+from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import parse
 from reports.table1.counted import Counted
 from reports.table1.published import CONTROL
 from reports.table1.rows import Row
 from reports.text import wording
 from reports.verdicts.table import SIGNS
+from reports.verdicts.verdict_rows import causes, verdict_rows
 
 HEADINGS = (
     "layer",
@@ -33,6 +33,7 @@ HEADINGS = (
     f"under {parse(CONTROL).unicode()}",
 )
 _HOLDS = {True: "✓", False: "✗"}
+_WIDTHS = (14, 16, 10, 17, 19)  # with a space between them, 80 columns
 _LETTERS = ("n", "d", "k", "r")
 _IN_LATEX = {
     "·": r" \cdot ",
@@ -82,36 +83,44 @@ def cells(row: Row) -> list[str]:
         _with_sign(row.sequential),
         one.path,
         _with_sign(row.path),
-        exponents(row.fit),
+        ", ".join(exponents(row.fit)),
         _verdict(row.fit),
         _verdict(row.control),
     ]
 
 
-def exponents(fit: Fit | None) -> str:
-    """`n 2.00 [1.98, 2.02], d 1.00 [0.97, 1.03]`."""
+def exponents(fit: Fit | None) -> list[str]:
+    """`n 2.00 [1.98, 2.02]` for each size; the reason where there is none."""
     if fit is None:
-        return "not measured"
-    return ", ".join(f"{name} {wording.interval(one)}" for name, one in fit.exponents.items())
+        return ["not measured"]
+    return [f"{name} {wording.interval(one)}" for name, one in fit.exponents.items()]
 
 
 def print_rows(rows: Sequence[Row], console: Console) -> None:
-    """Draw the table; what was counted stands below what was published."""
-    table = Table(title="Table 1: published, counted, measured", box=box.SIMPLE, show_lines=True)
-    for heading in ("layer", "operations a layer", "sequential", "path", "time, measured"):
-        table.add_column(heading, overflow="fold")
+    """Draw the table in 80 columns; what was counted stands below what was published.
+
+    Why a published law was not confirmed comes below.
+    """
+    table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bold")
+    headings = ("layer", "operations", "sequential", "path", "time, measured")
+    for heading, width in zip(headings, _WIDTHS, strict=True):
+        table.add_column(heading, overflow="fold", width=width)
     for row in rows:
-        title, time, flops, sequential, rounds, path, length, *measured = cells(row)
-        power, verdict, control = measured
-        under = f"{HEADINGS[-1]}: {control}"
+        title, time, flops, sequential, rounds, path, length, _, verdict, control = cells(row)
+        measured = [verdict, *exponents(row.fit), f"{HEADINGS[-1]}:", control]
+        measured = measured if row.fit is not None else [verdict]
         table.add_row(
             Text(title),
-            Text(f"{time}\n{flops}"),
-            Text(f"{sequential}\n{rounds}"),
-            Text(f"{path}\n{length}"),
-            Text(f"{verdict}\n{power.replace(', d', f'{chr(10)}d')}\n{under}"),
+            *(
+                Text("\n".join(lines))
+                for lines in ((time, flops), (sequential, rounds), (path, length), measured)
+            ),
         )
     console.print(table)
+    fits = [row.fit for row in rows if row.fit and row.fit.verdict is not Verdict.CONFIRMED]
+    for cause in causes(verdict_rows(fits)):
+        words = " ".join(filter(None, (cause.sentence, cause.next_step)))
+        console.print(Text.assemble((cause.code, "bold"), f" ({cause.who}): {words}"))
     for note in notes(rows):
         console.print(Text(note, style="dim"))
 
@@ -193,7 +202,7 @@ def _markdown_line(texts: Sequence[str]) -> str:
 
 
 def _with_sign(counted: Counted) -> str:
-    return f"{counted.text} {_HOLDS[counted.holds]}"
+    return f"{counted.text}\N{NO-BREAK SPACE}{_HOLDS[counted.holds]}"
 
 
 def _verdict(fit: Fit | None) -> str:

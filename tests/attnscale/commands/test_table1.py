@@ -70,9 +70,7 @@ def test_a_run_is_shown_with_every_verdict(attnscale_, run):
     assert (run / "table1" / "table1.png").stat().st_size > 10_000
 
 
-def test_place_and_format_of_the_table_are_as_asked(
-    attnscale_, run, tmp_path, judged
-):
+def test_place_and_format_of_the_table_are_as_asked(attnscale_, run, tmp_path, judged):
     outcome = attnscale_("table1", run, "--format", "json", "--out", tmp_path / "there")
 
     assert outcome.code == DONE
