@@ -53,7 +53,7 @@ ROWS = (
     ),
     Published(
         row="convolutional",
-        title="Convolutional, dilated",
+        title="Convolutional (dilated)",
         source=TABLE_1,
         measured="convolution_dilated",
         time="O(k·n·d²)",
@@ -62,7 +62,7 @@ ROWS = (
     ),
     Published(
         row="convolutional_contiguous",
-        title="Convolutional, contiguous",
+        title="Convolutional (contiguous)",
         source=SECTION_4,
         measured="convolution",
         time="O(k·n·d²)",
@@ -71,7 +71,7 @@ ROWS = (
     ),
     Published(
         row="restricted",
-        title="Self-attention, restricted",
+        title="Self-attention (restricted)",
         source=TABLE_1,
         measured="sliding_window",
         time="O(r·n·d)",

@@ -58,7 +58,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     ]
     windows = [row.window for row in rows if row.window is not None]
     timed = f", {2 * windows[0] - 1} in what was timed" if windows else ""
-    beyond = [f"{r.overtaken} ({r.published.title})" for r in rows if r.overtaken is not None]
+    beyond = [f"{r.overtaken} for {r.published.title}" for r in rows if r.overtaken is not None]
     return [
         "n: sequence length; d: model width; k: kernel size, 3 here; r: positions that restricted "
         f"attention sees{timed}. Counted for one sequence, one head, forward.",
@@ -188,7 +188,7 @@ def latex(text: str) -> str:
 
 
 def _is_word(text: str) -> bool:
-    return text not in _LETTERS and re.fullmatch(r"[A-Za-z][a-z-]*,?", text) is not None
+    return text not in _LETTERS and re.fullmatch(r"\(?[A-Za-z][a-z-]*\)?,?", text) is not None
 
 
 def _formula(text: str) -> str:

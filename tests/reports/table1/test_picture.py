@@ -22,7 +22,7 @@ def points(table, quantity, title):
 
 def test_counts_are_drawn_at_the_lengths_that_were_counted(table):
     assert points(table, "sequential", "Recurrent") == {n: 3 * n + 2 for n in LENGTHS}
-    assert points(table, "path", "Self-attention,") == {8: 2, 16: 4, 32: 8, 64: 16, 128: 32}
+    assert points(table, "path", "Self-attention (") == {8: 2, 16: 4, 32: 8, 64: 16, 128: 32}
 
 
 def test_times_are_drawn_at_one_width_that_all_share(table):

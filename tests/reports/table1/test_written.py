@@ -33,7 +33,7 @@ def text(rows, name):
 
 
 def test_the_terminal_shows_what_was_published_counted_and_measured(rows):
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = Console(width=80, record=True, file=io.StringIO())
 
     printed(rows, "text", console)
 
@@ -85,7 +85,7 @@ def test_latex_is_plain_ascii_with_a_column_for_each_heading(rows):
         ("O(n²·d)", r"$O(n^2 \cdot d)$"),
         ("2·⌈log₃ n⌉ ✓", r"$2 \cdot \lceil \log_3$ $n\rceil$ $\checkmark$"),
         ("O(log_k(n))", r"$O(\log_k(n))$"),
-        ("Convolutional, dilated", "Convolutional, dilated"),
+        ("Convolutional (dilated)", "Convolutional (dilated)"),
         ("under n²·d", r"under $n^2 \cdot d$"),
     ],
 )
