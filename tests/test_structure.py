@@ -22,11 +22,7 @@ ROOMS = {
     ),
     "reports": (
         *("text", "laws", "tables", "cells", "conditions", "judge", "predict", "verdicts"),
-<<<<<<< HEAD
-        *("figures", "overtaking", "page", "claims_in_pytest"),
-=======
-        *("figures", "table1", "page", "claims_in_pytest"),
->>>>>>> f9aee64 (Measure and show Table 1 in one command)
+        *("figures", "overtaking", "table1", "page", "claims_in_pytest"),
     ),
 }
 MOST_MODULES, MOST_LINES = 16, 350

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from reports.laws.grammar import parse_monomial
 from reports.laws.monomials import Law, Monomial
 
 Terms: TypeAlias = Sequence[Mapping[str, Any]]
@@ -24,10 +23,9 @@ def law_of_terms(terms: Terms) -> Law:
     return Law.of(Monomial.of(term["powers"]) for term in terms)
 
 
-def coefficient(terms: Terms, monomial: str | Monomial) -> Fraction:
-    """That of a monomial such as `n^2*d`; 0 where the polynomial does not have it."""
-    wanted = parse_monomial(monomial) if isinstance(monomial, str) else monomial
-    found = (Fraction(t["coefficient"]) for t in terms if Monomial.of(t["powers"]) == wanted)
+def coefficient(terms: Terms, monomial: Monomial) -> Fraction:
+    """That of a monomial; 0 where the polynomial does not have it."""
+    found = (Fraction(t["coefficient"]) for t in terms if Monomial.of(t["powers"]) == monomial)
     return sum(found, start=Fraction(0))
 
 
@@ -58,18 +56,6 @@ def polynomial_text(terms: Terms) -> str:
     return text or "0"
 
 
-def overtaking(terms: Terms, fast: str, slow: str) -> tuple[Fraction, Monomial]:
-    """From where on one term of a polynomial is larger than another, as a factor and a size.
-
-    In 6·n·d² + 4·n²·d the term n^2*d overtakes n*d^2 from n = 3/2 · d on.
-
-    Raises:
-        ValueError: a term is missing, or `fast` does not have one power of n more than `slow`.
-
-    """
-    return _crossing(terms, parse_monomial(fast), terms, parse_monomial(slow))
-
-
 def leading_crossing(first: Terms, second: Terms) -> tuple[Fraction, Monomial]:
     """From where on the first polynomial is larger, by the leading term of each.
 
@@ -84,17 +70,7 @@ def leading_crossing(first: Terms, second: Terms) -> tuple[Fraction, Monomial]:
     if any(len(found) != 1 for found in leading):
         raise ValueError("expected one leading term in each polynomial, got several")
     (fast,), (slow,) = leading
-    return _crossing(first, fast, second, slow)
-
-
-def _crossing(
-    first: Terms, fast: Monomial, second: Terms, slow: Monomial
-) -> tuple[Fraction, Monomial]:
-    high, low = coefficient(first, fast), coefficient(second, slow)
-    if not high or not low or fast.power("n") != slow.power("n") + 1:
-        raise ValueError(
-            f"expected {fast} and {slow} with positive coefficients, the first with one power of n "
-            f"more, got {high} and {low}"
-        )
+    if fast.power("n") != slow.power("n") + 1:
+        raise ValueError(f"expected one power of n more in {fast} than in {slow}")
     size = slow.times(fast.raised(Fraction(-1))).times(Monomial.of({"n": 1}))
-    return low / high, size
+    return coefficient(second, slow) / coefficient(first, fast), size
