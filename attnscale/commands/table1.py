@@ -30,7 +30,7 @@ def command(
     out: Out = None,
 ) -> int:
     """Show Table 1 of Vaswani et al. 2017: published, counted and measured."""
-    from reports.table1.files import FORMATS, printed, write_files
+    from reports.table1.outputs import FORMATS, printed, write_files
     from reports.table1.rows import table_rows, verdicts_that_count
     from reports.tables.read import read_tables
 
