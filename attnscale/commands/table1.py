@@ -30,8 +30,8 @@ def command(
     out: Out = None,
 ) -> int:
     """Show Table 1 of Vaswani et al. 2017: published, counted and measured."""
+    from reports.table1.mechanism_rows import table_rows, verdicts_that_count
     from reports.table1.outputs import FORMATS, printed, write_files
-    from reports.table1.rows import table_rows, verdicts_that_count
     from reports.tables.read import read_tables
 
     if format_ not in FORMATS:

@@ -20,7 +20,6 @@ from fractions import Fraction
 from typing import Any
 
 import torch
-from implementations.layers.convolution import KERNEL_SIZE, dilated
 from torch import Tensor, nn
 
 from bench.counting.counter import Counter
@@ -30,6 +29,7 @@ from bench.counting.result import Quantity
 from implementations.case import Case
 from implementations.catalogue import suite
 from implementations.interface import Implementation
+from implementations.layers.convolution import KERNEL_SIZE, dilated
 
 WINDOWS = (32, 64, 128)
 """A count that is a straight line in the window through two of them has to go through the third."""

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from reports.table1.mechanism_rows import Row
 from reports.table1.picture import write_figure
-from reports.table1.rows import Row
 from reports.table1.written import csv_text, json_text, latex_text, markdown_text, print_rows
 from reports.tables.columns import TableError
 

@@ -13,7 +13,7 @@ from reports.cells.cell_table import cell_table
 from reports.figures.canvas import label_with_exponent, save
 from reports.figures.mechanisms_against_n import mechanisms_against_n
 from reports.laws.counted_terms import value_of
-from reports.table1.rows import Row
+from reports.table1.mechanism_rows import Row
 
 STEM = "table1"
 

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import parse
-from reports.table1.counted import Counted
+from reports.table1.against_published import Counted
+from reports.table1.mechanism_rows import Row
 from reports.table1.published import CONTROL
-from reports.table1.rows import Row
 from reports.text import wording
 from reports.verdicts.table import SIGNS
 from reports.verdicts.verdict_rows import causes, verdict_rows

@@ -9,8 +9,8 @@ from attnscale.commands import table1
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
 from bench.counting import mechanisms
 from bench.records import RECORDS_FILE, RUN_FILE
-from reports.table1 import rows
-from reports.table1.rows import table_rows
+from reports.table1 import mechanism_rows
+from reports.table1.mechanism_rows import table_rows
 from tests.reports.table1.counts import MECHANISMS
 from tests.reports.table1.measured import times
 
@@ -57,7 +57,7 @@ def judged_rows():
 @pytest.fixture
 def judged(judged_rows, monkeypatch):
     """For tests that are not about verdicts."""
-    monkeypatch.setattr(rows, "table_rows", lambda *_: judged_rows)
+    monkeypatch.setattr(mechanism_rows, "table_rows", lambda *_: judged_rows)
 
 
 def test_a_run_is_shown_with_every_verdict(attnscale_, run):

@@ -3,8 +3,8 @@
 import pytest
 
 from reports.figures.mechanisms_against_n import PANELS, mechanisms_against_n
+from reports.table1.mechanism_rows import table_rows
 from reports.table1.picture import figure_data, finding
-from reports.table1.rows import table_rows
 from tests.reports.table1.counts import LENGTHS, MECHANISMS
 from tests.reports.table1.measured import LAWS, times
 

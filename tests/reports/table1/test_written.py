@@ -8,9 +8,9 @@ import re
 import pytest
 from rich.console import Console
 
+from reports.table1.mechanism_rows import table_rows
 from reports.table1.outputs import FORMATS, WRITERS, printed, write_files
 from reports.table1.published import ROWS
-from reports.table1.rows import table_rows
 from reports.table1.written import HEADINGS, latex
 from reports.tables.columns import TableError
 from tests.reports.table1.counts import MECHANISMS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.table1.counted import counted_path, counted_polynomial
+from reports.table1.against_published import counted_path, counted_polynomial
 from reports.table1.published import ROWS, law_of
 from tests.reports.table1.counts import MECHANISMS, log3, paths, term
 

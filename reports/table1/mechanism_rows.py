@@ -11,7 +11,7 @@ import pandas as pd
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit, Verdict
 from reports.laws.counted_terms import leading_crossing
-from reports.table1.counted import Counted, counted_path, counted_polynomial
+from reports.table1.against_published import Counted, counted_path, counted_polynomial
 from reports.table1.published import ATTENTION, CONTROL, ROWS, Published, law_of
 from reports.tables.columns import TableError
 

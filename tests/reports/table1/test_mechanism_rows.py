@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
+from reports.table1.mechanism_rows import table_rows, verdicts_that_count
 from reports.table1.published import ROWS
-from reports.table1.rows import table_rows, verdicts_that_count
 from reports.tables.columns import TableError
 from tests.reports.table1.counts import MECHANISMS, term
 from tests.reports.table1.measured import times
