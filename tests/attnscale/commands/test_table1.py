@@ -64,7 +64,7 @@ def test_a_run_is_shown_with_every_verdict(attnscale_, run):
     outcome = attnscale_("table1", run)
 
     assert outcome.code == DONE
-    assert "3·n + 1 ✓" in outcome.out
+    assert "3·n + 1\N{NO-BREAK SPACE}✓" in outcome.out
     assert outcome.out.count("✓ confirmed") >= 6
     assert f"table: {run / 'table1'}" in outcome.err
     assert (run / "table1" / "table1.png").stat().st_size > 10_000
