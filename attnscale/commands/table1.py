@@ -25,7 +25,7 @@ def command(
         str | None, typer.Option("--threads", metavar="N|all", help="that a call may use")
     ] = None,
     time_budget: Annotated[
-        str | None, typer.Option("--time-budget", metavar="200s", help="of the measuring")
+        str | None, typer.Option("--time-budget", metavar="220s", help="of the measuring")
     ] = None,
     out: Out = None,
 ) -> int:
