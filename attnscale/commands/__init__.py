@@ -12,5 +12,7 @@ COMMANDS = {
     "fit": "Judge claimed laws on any table of sizes and costs.",
     "report": "Write figures, tables, HTML and Markdown from records or any table alone.",
     "crossovers": "Say from which length on one implementation is slower than another.",
+    "explain": "Work out small examples of attention step by step: scores, weights, output.",
+    "claims": "Decide every claim of the source articles by running something.",
     "run": "Verify, sweep, fit and report in one go.",
 }
