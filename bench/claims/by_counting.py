@@ -8,7 +8,7 @@ from bench.claims.claim import Decision, Ruling, Value, all_hold
 from bench.claims.counted import coefficient, core_at, law, layer_at, layer_law
 from bench.claims.reach import ROUNDING, normal
 from bench.counting.polynomials import Polynomial
-from implementations.attention.additive import additive
+from implementations.attention.additive import IMPLEMENTATION as ADDITIVE
 from implementations.attention.matmul import matmul
 from implementations.case import Case
 from implementations.interface import AttentionFunction, Implementation
@@ -16,9 +16,12 @@ from implementations.layers import recurrent
 from implementations.layers.multi_head import IMPLEMENTATION as MULTI_HEAD
 from implementations.layers.multi_head import around
 from implementations.layers.single_head import build as single_head
+from implementations.masking import resolve_scale
 from implementations.oracle import largest_error
 from implementations.parameters import Build, parameter_count
 
+# Products as they are written, no fused kernel whose inside only a formula knows.
+multi_head = around(matmul)
 RECURRENT = (recurrent.IMPLEMENTATION, *recurrent.VARIANTS)
 HEADS, D_MODEL, ROWS = (1, 2, 4, 8), 24, 7
 WIDTHS = (8, 16, 24, 40)
@@ -46,11 +49,11 @@ def complexity(core: AttentionFunction = matmul, layer: Build = single_head) -> 
     )
 
 
-def additive_attention(core: AttentionFunction = additive) -> Decision:
+def additive_attention(core: AttentionFunction = ADDITIVE.fn) -> Decision:
     """Does the core compute vᵀtanh(W₁q + W₂k), and how often does it evaluate tanh?"""
     query, key, value = (normal(1, 1, 7, 5, seed=seed) for seed in range(3))
-    scores = (query[..., :, None, :] + key[..., None, :, :]).tanh().sum(-1) / 5**0.5
-    error = largest_error(core(query, key, value), scores.softmax(-1) @ value)
+    expected = ADDITIVE.oracle(query, key, value, None, resolve_scale(query, None))
+    error = largest_error(core(query, key, value), expected)
     evaluations = law(lambda n, d: core_at(core, n, d).transcendentals)
     tanhs = coefficient(evaluations, n=2, d=1)
     return all_hold(
@@ -63,7 +66,7 @@ def additive_attention(core: AttentionFunction = additive) -> Decision:
     )
 
 
-def heads_cost(layer: Build = around(matmul)) -> Decision:
+def heads_cost(layer: Build = multi_head) -> Decision:
     """Does multi-head attention cost more than one head of the same d_model?"""
     found = [
         layer_at(layer, Case(seq_len=ROWS, num_heads=heads, head_dim=D_MODEL // heads))

@@ -12,7 +12,7 @@ from bench.claims.articles.weights_per_head import WeightsPerHead
 from bench.claims.articles.wrapped_multi_head import WrappedMultiHead, WrappedMultiHeadMended
 from bench.claims.by_counting import parameter_law
 from bench.claims.claim import Decision, all_hold
-from bench.claims.counted import coefficient, in_float64, layer_at, layer_law
+from bench.claims.counted import build_of, coefficient, in_float64, layer_at, layer_law
 from bench.claims.reach import ROUNDING, items_seen, normal, reached, refusal, tokens_seen
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -35,13 +35,14 @@ def _error(
 ) -> float:
     """How far the layer is from its plain formula."""
     parameters = dict(module.named_parameters())
-    expected = layer.layer_oracle(parameters, x, *(memory or (None,)), None, case)
+    assert layer.layer_oracle is not None
+    expected = layer.layer_oracle(parameters, x, memory[0] if memory else None, None, case)
     return largest_error(module(x, *memory), expected.detach())
 
 
 def single_head_layer(layer: Implementation = single_head.IMPLEMENTATION) -> Decision:
     """Does the layer compute attention of its projections, and drop weights in training only?"""
-    module, x = in_float64(layer.build, ONE_HEAD), _input(ONE_HEAD)
+    module, x = in_float64(build_of(layer), ONE_HEAD), _input(ONE_HEAD)
     error = _error(layer, module, x, ONE_HEAD)
     projections = str(parameter_law(layer))
     module.train()
@@ -91,7 +92,7 @@ def multi_head_code(
 
 def encoder_decoder(layer: Implementation = cross_attention.IMPLEMENTATION) -> Decision:
     """Do the queries of a decoder see every row of an encoder, of another length, and no other?"""
-    module, x = in_float64(layer.build, CROSS), _input(CROSS)
+    module, x = in_float64(build_of(layer), CROSS), _input(CROSS)
     memory = normal(CROSS.batch, CROSS.key_len, CROSS.d_model, seed=1)
     shape = tuple(module(x, memory).shape)
     error = _error(layer, module, x, CROSS, memory)
@@ -179,13 +180,13 @@ def shaped_weights(
 
 
 def _two_convolutions(case: Case) -> nn.Module:
-    build = convolution.IMPLEMENTATION.build
+    build = build_of(convolution.IMPLEMENTATION)
     return nn.Sequential(build(case), build(case))
 
 
 RECEPTIVE: Mapping[str, Build] = {
-    **{one.name: one.build for one in (recurrent.IMPLEMENTATION, *recurrent.VARIANTS)},
-    **{one.name: one.build for one in (convolution.IMPLEMENTATION, *convolution.VARIANTS)},
+    **{one.name: build_of(one) for one in (recurrent.IMPLEMENTATION, *recurrent.VARIANTS)},
+    **{one.name: build_of(one) for one in (convolution.IMPLEMENTATION, *convolution.VARIANTS)},
     "two convolutions": _two_convolutions,
 }
 

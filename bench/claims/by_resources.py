@@ -7,7 +7,7 @@ from functools import partial
 
 from bench.claims.by_counting import listed
 from bench.claims.claim import Decision, Ruling, Value
-from bench.claims.counted import layer_at, layer_law
+from bench.claims.counted import build_of, layer_at, layer_law
 from bench.counting.direct import count
 from bench.counting.polynomials import Point
 from bench.machine.energy import EnergyReading, energy_per_call, find_meter, idle_power
@@ -21,6 +21,7 @@ from implementations.layers.recurrent import IMPLEMENTATION as RNN
 from implementations.layers.single_head import build as single_head
 from implementations.parameters import Build
 
+rnn = build_of(RNN)
 SHORT, LONG, WIDTH = 5, 20, 7
 DOUBLED = (1024, 2048)
 """Sequence lengths between which memory and work are compared, at d = D."""
@@ -29,7 +30,7 @@ QUADRATIC = 3.0
 """What grows by more as n doubles: 4 times would be n², 2 times n."""
 
 
-def parallel(layer: Build = single_head, recurrent_layer: Build = RNN.build) -> Decision:
+def parallel(layer: Build = single_head, recurrent_layer: Build = rnn) -> Decision:
     """Do longer sequences take the same time, since all positions are computed in parallel?"""
     own, turns = (
         [layer_at(build, Case(seq_len=n, head_dim=WIDTH)).chains.longest for n in (SHORT, LONG)]
@@ -95,9 +96,12 @@ def memory_and_energy(
         values |= {f"workspace_bytes_{core.name}_n{DOUBLED[1]}": long}
         sizes.append(f"{core.name} {short / 2**20:.3g} and {long / 2**20:.3g} MiB")
         energy = energy_of(core)
-        measured = isinstance(energy, EnergyReading)
-        values |= {f"energy_j_{core.name}": energy.energy_j if measured else None}
-        joules.append(f"{core.name} {energy.energy_j:.3g} J" if measured else energy.reason)
+        if isinstance(energy, Unavailable):
+            values |= {f"energy_j_{core.name}": None}
+            joules.append(energy.reason)
+        else:
+            values |= {f"energy_j_{core.name}": energy.energy_j}
+            joules.append(f"{core.name} {energy.energy_j:.3g} J")
     evidence = (
         f"workspace at n = {listed(DOUBLED)}, d = {D}: {'; '.join(sizes)}; energy of a call at "
         f"n = {DOUBLED[1]}: {'; '.join(dict.fromkeys(joules))}"

@@ -11,7 +11,7 @@ from bench.claims.reach import normal
 from bench.counting.following import Follower
 from bench.counting.polynomials import Point, Polynomial, interpolated
 from implementations.case import Case
-from implementations.interface import AttentionFunction
+from implementations.interface import AttentionFunction, Implementation
 from implementations.parameters import Build
 
 SIZES = (2, 3, 5, 7)
@@ -29,7 +29,8 @@ def followed(call: Callable[[], object]) -> Follower:
         UncountableError: an operator of the call has no rule.
 
     """
-    with Follower("cpu") as follower:
+    follower = Follower("cpu")
+    with follower:
         call()
     if follower.unknown:
         raise UncountableError(f"no rule for {', '.join(sorted(follower.unknown))}")
@@ -78,6 +79,12 @@ def layer_law(build: Build, num_heads: int = 1) -> Polynomial:
         return layer_at(build, Case(seq_len=n, num_heads=num_heads, head_dim=d)).products // 2
 
     return law(counted)
+
+
+def build_of(layer: Implementation) -> Build:
+    """What builds the module of a layer."""
+    assert layer.build is not None, f"{layer.name} is a core"
+    return layer.build
 
 
 def in_float64(build: Build, case: Case) -> nn.Module:

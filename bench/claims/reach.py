@@ -1,4 +1,4 @@
-"""Which inputs does an output depend on? Read off gradients, which are exactly 0 where none does."""
+"""Which inputs does an output depend on? Gradients tell: they are exactly 0 where it does not."""
 
 from __future__ import annotations
 

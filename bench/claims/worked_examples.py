@@ -16,8 +16,8 @@ from bench.checks.error_bound import expect
 from bench.timing.inputs import Inputs
 from implementations.attention.matmul import matmul
 from implementations.interface import AttentionFunction
-from implementations.masking import apply_mask, causal_mask, resolve_scale
-from implementations.oracle import largest_error, softmax_attention
+from implementations.masking import apply_mask, resolve_scale
+from implementations.oracle import full_mask, largest_error, softmax_attention
 
 
 class ExampleError(ValueError):
@@ -113,9 +113,8 @@ def worked(
     """
     key = value = torch.tensor(example.embeddings, dtype=torch.float64)
     query = example.queries(key)
-    scores = query @ key.mT * resolve_scale(query, None)
-    if is_causal:
-        scores = apply_mask(scores, causal_mask(*scores.shape, device=scores.device))
+    scores = softmax_attention.scores(query, key, resolve_scale(query, None))
+    scores = apply_mask(scores, full_mask(query, key, None, is_causal))
     found, differences, limits = [], [], []
     for values in (torch.eye(len(value), dtype=torch.float64), value):
         inputs = Inputs(query=query, key=key, value=values, grad_output=values, attn_mask=None)

@@ -37,4 +37,5 @@ class TokenHeadsMended(TokenHeads):
 
     def root(self) -> float:
         """√head_dim."""
-        return float(self.head_dim) ** 0.5
+        found: float = self.head_dim**0.5
+        return found

@@ -24,4 +24,5 @@ class WeightsPerHead(nn.Module):
         """Map x (batch, seq_len, num_heads) to (batch, seq_len, head_dim)."""
         query, key, value = x @ self.query, x @ self.key, x @ self.value
         scores = query @ key.transpose(-2, -1) / self.head_dim**0.5
-        return scores.softmax(-1) @ value
+        output: Tensor = scores.softmax(-1) @ value
+        return output
