@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +41,15 @@ def _error(
     return largest_error(module(x, *memory), expected.detach())
 
 
-def single_head_layer(layer: Implementation = single_head.IMPLEMENTATION) -> Decision:
+SINGLE_HEAD = replace(
+    single_head.IMPLEMENTATION,
+    build=lambda case: single_head.SingleHead(case.d_model),  # with its dropout
+)
+
+
+def single_head_layer(layer: Implementation = SINGLE_HEAD) -> Decision:
     """Does the layer compute attention of its projections, and drop weights in training only?"""
-    module, x = in_float64(build_of(layer), ONE_HEAD), _input(ONE_HEAD)
+    module, x = in_float64(build_of(layer), ONE_HEAD).eval(), _input(ONE_HEAD)
     error = _error(layer, module, x, ONE_HEAD)
     projections = str(parameter_law(layer))
     module.train()

@@ -36,7 +36,7 @@ def reached(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
                 part, leaf, retain_graph=True, allow_unused=True, materialize_grads=True
             )
             rows.append((gradient != 0).any(-1))
-    return torch.stack(rows).unflatten(0, output.shape[:2])
+    return torch.stack(rows).view(*output.shape[:2], *x.shape[:2])
 
 
 def tokens_seen(seen: Tensor) -> int:

@@ -24,7 +24,7 @@ def lesson(example: Mapping[str, Any]) -> Group:
     last = len(words) - 1  # the one word that sees every word, also under a causal mask
     features = [f"feature {number + 1}" for number in range(d)]
     hidden = " A word does not see the words after it." if example["is_causal"] else ""
-    steps = (
+    steps: tuple[tuple[str | Table | Text, ...], ...] = (
         (
             f"1. Every word becomes a row of {d} numbers. {example['rule']}.",
             _table("query Q", words, features, example["query"]),

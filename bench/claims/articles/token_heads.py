@@ -24,7 +24,8 @@ class TokenHeads(nn.Module):
             for projection in (self.query, self.key, self.value)
         )
         scores = query @ key.transpose(-2, -1) / self.root()
-        return self.output((scores.softmax(-1) @ value).view(x.shape))
+        output: Tensor = self.output((scores.softmax(-1) @ value).view(x.shape))
+        return output
 
     def root(self) -> float:
         """√head_dim."""

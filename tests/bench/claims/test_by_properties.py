@@ -77,7 +77,7 @@ def test_the_layer_with_one_head_is_its_formula_and_drops_weights():
 
 def test_a_layer_that_drops_outputs_or_nothing_is_not_the_one_claimed():
     def of(kind, **options):
-        return replace(SINGLE, build=lambda case: kind(case.d_model, **options).eval())
+        return replace(SINGLE, build=lambda case: kind(case.d_model, **options))
 
     assert single_head_layer(of(SingleHead, dropout_p=0.5)).ruling is Ruling.TRUE
     nothing = single_head_layer(of(SingleHead, dropout_p=0.0))
