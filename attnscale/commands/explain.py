@@ -20,9 +20,12 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Work out small examples of attention step by step: scores, weights, output."""
+    from bench.claims.examples import chosen
+
+    examples = chosen(names or ())
     from bench.claims.worked_examples import document
 
-    found = document(names or (), is_causal=causal)
+    found = document(examples, is_causal=causal)
     if as_json:
         print_json(found)
     else:

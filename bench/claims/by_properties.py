@@ -107,7 +107,10 @@ def encoder_decoder(layer: Implementation = cross_attention.IMPLEMENTATION) -> D
     queries = tokens_seen(reached(lambda seen: module(seen, memory), x))
     return all_hold(
         [
-            (shape == tuple(x.shape), f"{CROSS.seq_len} queries, {CROSS.key_len} keys: {shape}"),
+            (
+                shape == tuple(x.shape),
+                f"output {shape} of {CROSS.seq_len} queries and {CROSS.key_len} keys",
+            ),
             (error <= ROUNDING, f"differs from the formula by {error:.2g}"),
             (rows == CROSS.key_len, f"an output depends on {rows} rows of the encoder"),
             (queries == 1, f"and on {queries} of the decoder"),

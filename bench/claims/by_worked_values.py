@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bench.claims.claim import Decision, Value, all_hold
 from bench.claims.reach import ROUNDING, normal
-from bench.claims.worked_examples import EXAMPLES, Example, worked
+from bench.claims.examples import EXAMPLES, Example
+from bench.claims.worked_examples import worked
 from bench.claims.articles.scores_times_weights import scores_times_weights
 from implementations.attention.matmul import matmul
 from implementations.attention.unscaled import unscaled

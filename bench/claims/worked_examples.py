@@ -1,11 +1,11 @@
-"""The articles' worked examples, small enough to follow by hand: scores, weights and output.
+"""The scores, the weights and the output of the articles' examples, in float64.
 
 Every number is computed: the core `matmul` and the float64 oracle must agree on each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,70 +13,12 @@ import torch
 from torch import Tensor
 
 from bench.checks.error_bound import expect
+from bench.claims.examples import Example
 from bench.timing.inputs import Inputs
 from implementations.attention.matmul import matmul
 from implementations.interface import AttentionFunction
 from implementations.masking import apply_mask, resolve_scale
 from implementations.oracle import full_mask, largest_error, softmax_attention
-
-
-class ExampleError(ValueError):
-    """There is no such example; the message is one line for the user."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """A few words, their embeddings, and the rule by which they become queries, keys and values.
-
-    `embeddings` has a row for each word. `queries` maps the embeddings (n, d) to the queries
-    (n, d), as `rule` says; the keys and the values are the embeddings.
-    """
-
-    name: str
-    title: str
-    source: str
-    words: tuple[str, ...]
-    embeddings: tuple[tuple[float, ...], ...]
-    rule: str
-    queries: Callable[[Tensor], Tensor]
-
-
-def _ones(size: int) -> Tensor:
-    return torch.ones(size, size, dtype=torch.float64)
-
-
-EXAMPLES = {
-    one.name: one
-    for one in (
-        Example(
-            name="three",
-            title="Three words, with inputs that fit each other",
-            source="article 003, made consistent: W_Q works on the features of a word",
-            words=("I", "like", "tea"),
-            embeddings=((1, 0, 1), (0, 1, 0), (1, 1, 1)),
-            rule="Q = X·W_Q with W_Q = ones (3 × 3); K = V = X",
-            queries=lambda x: x @ _ones(x.shape[1]),
-        ),
-        Example(
-            name="literal",
-            title="The same three words with the inputs as the article gives them",
-            source="article 003, literally: W_Q stands on the left and adds up the words",
-            words=("I", "like", "tea"),
-            embeddings=((1, 2), (3, 4), (5, 6)),
-            rule="Q = W_Q·X with W_Q = ones (3 × 3); K = V = X",
-            queries=lambda x: _ones(x.shape[0]) @ x,
-        ),
-        Example(
-            name="five",
-            title="Five words without projections",
-            source="article 004, with softmax over each row and the weights times V",
-            words=("we", "read", "five", "short", "words"),
-            embeddings=((1, 2), (2, 3), (3, 4), (4, 5), (5, 6)),
-            rule="Q = K = V = X",
-            queries=lambda x: x,
-        ),
-    )
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,18 +85,9 @@ def worked(
     )
 
 
-def document(names: Sequence[str], *, is_causal: bool = False) -> dict[str, Any]:
-    """The examples of these names, or all, worked out as JSON data; a hidden score is null.
-
-    Raises:
-        ExampleError: a name that no example has.
-
-    """
-    unknown = [name for name in names if name not in EXAMPLES]
-    if unknown:
-        raise ExampleError(f"examples are {', '.join(EXAMPLES)}; got {unknown[0]!r}")
-    chosen = [EXAMPLES[name] for name in dict.fromkeys(names or EXAMPLES)]
-    return {"examples": [_plain(worked(one, is_causal=is_causal)) for one in chosen]}
+def document(examples: Sequence[Example], *, is_causal: bool = False) -> dict[str, Any]:
+    """The examples worked out, as JSON data; a hidden score is null."""
+    return {"examples": [_plain(worked(one, is_causal=is_causal)) for one in examples]}
 
 
 def _plain(worked: Worked) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from bench.claims.by_worked_values import (
     three_words,
 )
 from bench.claims.claim import Ruling
-from bench.claims.worked_examples import EXAMPLES
+from bench.claims.examples import EXAMPLES
 from implementations.attention.matmul import matmul
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bench.claims.worked_examples import EXAMPLES, ExampleError, document, worked
+from bench.claims.examples import EXAMPLES, ExampleError, chosen
+from bench.claims.worked_examples import document, worked
 from implementations.attention.matmul import matmul
 from implementations.attention.online_softmax import online_softmax
 
@@ -75,7 +76,7 @@ def test_a_core_that_disagrees_with_the_oracle_gives_no_example():
 
 
 def test_the_document_names_every_matrix_and_has_null_for_hidden_scores():
-    (entry,) = document(["three"], is_causal=True)["examples"]
+    (entry,) = document(chosen(["three"]), is_causal=True)["examples"]
 
     assert list(entry) == [
         *("name", "title", "source", "rule", "words", "is_causal", "head_dim"),
@@ -85,11 +86,11 @@ def test_the_document_names_every_matrix_and_has_null_for_hidden_scores():
     assert entry["head_dim"] == 3
 
 
-def test_without_a_name_the_document_has_every_example_once():
-    assert [one["name"] for one in document([])["examples"]] == ["three", "literal", "five"]
-    assert [one["name"] for one in document(["five", "five"])["examples"]] == ["five"]
+def test_without_a_name_every_example_is_chosen_once():
+    assert [one.name for one in chosen([])] == ["three", "literal", "five"]
+    assert [one.name for one in chosen(["five", "five"])] == ["five"]
 
 
 def test_an_unknown_example_is_refused_with_those_there_are():
     with pytest.raises(ExampleError, match=r"^examples are three, literal, five; got 'six'$"):
-        document(["six"])
+        chosen(["six"])
