@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.claims.claim import Decision, Value, all_hold
-from bench.claims.reach import ROUNDING, normal
-from bench.claims.examples import EXAMPLES, Example
-from bench.claims.worked_examples import worked
 from bench.claims.articles.scores_times_weights import scores_times_weights
+from bench.claims.claim import Decision, Value, all_hold
+from bench.claims.examples import EXAMPLES, Example
+from bench.claims.reach import ROUNDING, normal
+from bench.claims.worked_examples import worked
 from implementations.attention.matmul import matmul
 from implementations.attention.unscaled import unscaled
 from implementations.interface import AttentionFunction
