@@ -2,9 +2,10 @@
 
 from torch import nn
 
-from bench.claims.by_resources import memory_and_energy, parallel
+from bench.claims import by_resources
+from bench.claims.by_resources import cpu_energy, memory_and_energy, parallel
 from bench.claims.claim import Ruling
-from bench.machine.energy import EnergyReading
+from bench.machine.energy import EnergyReading, Idle
 from bench.machine.nvml import Unavailable
 from implementations.attention.matmul import IMPLEMENTATION as MATMUL
 from implementations.attention.online_softmax import IMPLEMENTATION as ONLINE_SOFTMAX
@@ -67,3 +68,31 @@ def test_energy_is_told_where_there_is_a_counter():
 
     assert decision.values["energy_j_matmul"] == 0.25
     assert "matmul 0.25 J" in decision.evidence
+
+
+def test_the_energy_is_that_of_a_call_at_the_larger_length(monkeypatch):
+    reading = EnergyReading(energy_j=0.5, energy_resolution_j=0.01)
+    shapes = []
+
+    def energy_per_call(call, meter, *, idle, synchronize):
+        assert (meter, idle.power_w) == ("a meter", 7.0)
+        shapes.append(tuple(call().shape))
+        return reading
+
+    idle = Idle(power_w=7.0, step_s=0.001)
+    monkeypatch.setattr(by_resources, "find_meter", lambda device: "a meter")
+    monkeypatch.setattr(by_resources, "idle_power", lambda meter, **_: idle)
+    monkeypatch.setattr(by_resources, "energy_per_call", energy_per_call)
+
+    assert cpu_energy(MATMUL) == reading
+    assert shapes == [(1, 1, 2048, 64)]
+
+
+def test_without_a_counter_or_an_idle_reading_no_energy_is_told(monkeypatch):
+    monkeypatch.setattr(by_resources, "find_meter", lambda device: NO_COUNTER)
+    assert cpu_energy(MATMUL) == NO_COUNTER
+
+    stuck = Unavailable("the counter stands still")
+    monkeypatch.setattr(by_resources, "find_meter", lambda device: "a meter")
+    monkeypatch.setattr(by_resources, "idle_power", lambda meter, **_: stuck)
+    assert cpu_energy(MATMUL) == stuck
