@@ -73,20 +73,20 @@ def heads_cost(layer: Build = multi_head) -> Decision:
         for heads in HEADS
     ]
     counts = {
-        "multiply_adds": [one.products // 2 for one in found],
+        "multiply-adds": [one.products // 2 for one in found],
         "exponentials": [one.transcendentals for one in found],
-        "bytes_moved": [one.bytes_read + one.bytes_written for one in found],
+        "bytes moved": [one.bytes_read + one.bytes_written for one in found],
     }
-    told = "; ".join(f"{name.replace('_', ' ')} {listed(row)}" for name, row in counts.items())
+    told = "; ".join(f"{name} {listed(row)}" for name, row in counts.items())
     values: dict[str, Value] = {
-        f"{name}_h{heads}": count
+        f"{name.replace('-', '_').replace(' ', '_')}_h{heads}": count
         for name, row in counts.items()
         for heads, count in zip(HEADS, row, strict=True)
     }
     evidence = f"d_model = {D_MODEL}, n = {ROWS}, num_heads = {listed(HEADS)}: {told}"
     grows = {name: row[-1] > row[0] for name, row in counts.items()}
-    if grows["multiply_adds"] or not any(grows.values()):
-        ruling = Ruling.TRUE if grows["multiply_adds"] else Ruling.FALSE
+    if grows["multiply-adds"] or not any(grows.values()):
+        ruling = Ruling.TRUE if grows["multiply-adds"] else Ruling.FALSE
         return Decision(ruling=ruling, evidence=evidence, values=values)
     return Decision(
         ruling=Ruling.CONDITIONAL,

@@ -20,7 +20,7 @@ from implementations.interface import Implementation
 from implementations.layers import convolution, cross_attention, recurrent, single_head
 from implementations.masking import causal_mask
 from implementations.oracle import largest_error
-from implementations.parameters import Build
+from implementations.parameters import Build, seeded
 
 CASE = Case(batch=2, seq_len=5, num_heads=3, head_dim=7)
 ONE_HEAD = Case(batch=2, seq_len=5, head_dim=7)
@@ -43,7 +43,7 @@ def _error(
 
 SINGLE_HEAD = replace(
     single_head.IMPLEMENTATION,
-    build=lambda case: single_head.SingleHead(case.d_model),  # with its dropout
+    build=seeded(lambda case: single_head.SingleHead(case.d_model)),  # with its dropout
 )
 
 
@@ -53,9 +53,10 @@ def single_head_layer(layer: Implementation = SINGLE_HEAD) -> Decision:
     error = _error(layer, module, x, ONE_HEAD)
     projections = str(parameter_law(layer))
     module.train()
-    torch.manual_seed(0)
-    is_random = not torch.equal(module(x), module(x))
-    with torch.no_grad():  # values of 1: an output is the sum of its weights, in every feature
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        is_random = not torch.equal(module(x), module(x))
+        # Values of 1: an output is the sum of its weights, the same in every feature.
         module.get_parameter("value.weight").zero_()
         module.get_parameter("value.bias").fill_(1.0)
         sums = module(x)

@@ -39,10 +39,14 @@ def parallel(layer: Build = single_head, recurrent_layer: Build = rnn) -> Decisi
     work = layer_law(layer)
     few, many = (work(Point(b=1, h=1, n=n, d=D)) for n in DOUBLED)
     ratio = float(many / few)
+    told = "; ".join(
+        f"{name}, {' and '.join(map(str, depths))}"
+        for name, depths in (("layer", own), ("RNN", turns))
+    )
     evidence = (
-        f"operations that wait for one another at n = {SHORT} and {LONG}: {listed(own)} in the "
-        f"layer, {listed(turns)} in an RNN; multiply-adds of the layer {work}: {ratio:.2f} times "
-        f"as many at n = {DOUBLED[1]} as at {DOUBLED[0]} (d = {D})"
+        f"operations that wait for one another at n = {SHORT} and {LONG}: {told}; multiply-adds of "
+        f"the layer {work}: {ratio:.2f} times as many at n = {DOUBLED[1]} as at {DOUBLED[0]} "
+        f"(d = {D})"
     )
     values: dict[str, Value] = {"work": str(work), "work_ratio": ratio}
     for name, depths in (("layer", own), ("rnn", turns)):

@@ -104,6 +104,12 @@ def _rows(matrix: Tensor) -> str:
     return " ".join(rows) + (" in every row" if len(rows) == 1 < len(matrix) else "")
 
 
+def _span(sums: Tensor) -> str:
+    """The least and the greatest of some numbers, or the one number that they are."""
+    low, high = (f"{float(end):.4g}" for end in (sums.min(), sums.max()))
+    return low if low == high else f"{low} to {high}"
+
+
 def columns_sum_to_one(
     toy: Callable[[Tensor], tuple[Tensor, Tensor]] = scores_times_weights,
 ) -> Decision:
@@ -111,7 +117,7 @@ def columns_sum_to_one(
     right = worked(EXAMPLES["five"])
     weights, product = toy(right.value)
     sums = {"columns": weights.sum(0), "rows": weights.sum(1), "product": product.sum(1)}
-    told = {name: f"{float(one.min()):.4g} to {float(one.max()):.4g}" for name, one in sums.items()}
+    told = {name: _span(one) for name, one in sums.items()}
     is_output = product.shape == right.output.shape and (
         largest_error(product, right.output) <= ROUNDING
     )
@@ -119,11 +125,11 @@ def columns_sum_to_one(
         [
             (
                 bool(((sums["columns"] - 1.0).abs() <= ROUNDING).all()),
-                f"columns sum to {told['columns']}, rows to {told['rows']}",
+                f"sums of columns: {told['columns']}; of rows: {told['rows']}",
             ),
             (
                 is_output,
-                f"rows of the product sum to {told['product']}; the rows of scaled attention run "
+                f"sums of the rows of the product: {told['product']}; scaled attention gives rows "
                 f"from {_rows(right.output[:1])} to {_rows(right.output[-1:])}",
             ),
         ],
