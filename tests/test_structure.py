@@ -22,8 +22,7 @@ ROOMS = {
     ),
     "reports": (
         *("text", "laws", "tables", "cells", "conditions", "judge", "predict", "verdicts"),
-        *("figures", "overtaking", "page", "claims_in_pytest"),
-        *("figures", "page", "articles", "claims_in_pytest"),
+        *("figures", "overtaking", "page", "articles", "claims_in_pytest"),
     ),
 }
 MOST_MODULES, MOST_LINES = 16, 350
