@@ -119,7 +119,6 @@ def _lagrange(nodes: Sequence[int]) -> np.ndarray[Any, Any]:
         others = [other for other in nodes if other != node]
         scale = math.prod(node - other for other in others)
         rising = np.poly(np.array(others, dtype=object))[::-1] if others else [1]  # integers: exact
-        rising = np.atleast_1d(np.poly(np.array(others, dtype=object)))[::-1]  # exact: integers
         columns.append([Fraction(int(coefficient), scale) for coefficient in rising])
     return np.array(columns, dtype=object).T
 
