@@ -15,7 +15,7 @@ from textwrap import wrap
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = Path(__file__).with_suffix(".svg")
 FLOORS = {"attnscale": "#a46", "reports": "#46a", "bench": "#385", "implementations": "#862"}
-WIDTH, BOX, LINE, GAP = 900, 264, 15, 32
+WIDTH, BOX, LINE, GAP, BESIDE = 900, 264, 15, 32, 3
 HEAD = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} %d"
  font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#333">
 <title>The rooms of attnscale: four floors, and the imports between the rooms of each</title>
@@ -67,10 +67,13 @@ def rooms(package: str) -> tuple[dict[str, list[Path]], Graph]:
 
 
 def levels(graph: Graph) -> list[list[str]]:
-    """The boxes from the lowest level to the highest: each stands above all that it imports."""
+    """The boxes from the lowest level to the highest: each stands above all that it imports.
+
+    A level has room for `BESIDE` boxes; the others stand higher than they need to.
+    """
     rows: list[list[str]] = []
     while pending := graph.keys() - {box for row in rows for box in row}:
-        rows.append(sorted(box for box in pending if not graph[box] & pending))
+        rows.append(sorted(box for box in pending if not graph[box] & pending)[:BESIDE])
     return rows
 
 

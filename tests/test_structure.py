@@ -18,11 +18,11 @@ BELOW = {"implementations": (), "bench": ("implementations",), "reports": ("benc
 ROOMS = {
     "bench": (
         *("records", "machine", "process", "timing", "plan", "checks", "counting", "doctor"),
-        *("sweep", "worker", "benchmarks"),
+        *("claims", "sweep", "worker", "benchmarks"),
     ),
     "reports": (
         *("text", "laws", "tables", "cells", "conditions", "judge", "predict", "verdicts"),
-        *("figures", "overtaking", "table1", "page", "claims_in_pytest"),
+        *("figures", "overtaking", "table1", "page", "articles", "claims_in_pytest"),
     ),
 }
 MOST_MODULES, MOST_LINES = 16, 350

@@ -13,5 +13,7 @@ COMMANDS = {
     "report": "Write figures, tables, HTML and Markdown from records or any table alone.",
     "crossovers": "Say from which length on one implementation is slower than another.",
     "table1": "Show Table 1 of Vaswani et al. 2017: published, counted and measured.",
+    "explain": "Work out small examples of attention step by step: scores, weights, output.",
+    "claims": "Decide every claim of the source articles by running something.",
     "run": "Verify, sweep, fit and report in one go.",
 }

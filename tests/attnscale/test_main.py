@@ -139,6 +139,7 @@ def test_a_command_says_that_it_loads_torch_before_it_does(command):
         ["sweep", "--resume"],
         ["sweep", "--resume", "--out", "no_such_run", "--preset", "smoke"],
         ["counts", "--at", "n"],
+        ["explain", "six"],
         ["verify", "--no-such-option"],
     ],
 )

@@ -1,0 +1,1 @@
+"""How are the articles' claims and examples told?"""
