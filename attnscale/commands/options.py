@@ -55,7 +55,7 @@ _MEASURING: Mapping[str, Any] = {
     "names": Names,
     "impl": Impl,
     "layout": LayoutName,
-    "preset": _option("--preset", "NAME", "quick, full, decode, window, cuda or smoke"),
+    "preset": _option("--preset", "NAME", "quick, full, decode, window, heads, layers, cuda, …"),
     "config": _option("--config", "FILE", "a plan in a TOML file", Path),
     "seq_lens": _option("--seq-lens", "SIZES", "128:8192, 128:8192/2, a,b"),
     "d_models": _option("--d-models", "SIZES", "64:1024, a,b"),
