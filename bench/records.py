@@ -163,11 +163,12 @@ class Run:
     records: tuple[Record, ...] = field(repr=False)
 
 
-_CELL = (
-    *("implementation", "pass_", "device", "dtype", "batch", "num_heads", "seq_len", "key_len"),
-    *("head_dim", "is_causal", "mask", "growth", "threads"),
-    *("query_len", "num_kv_heads", "window"),
+CELL = (
+    *("implementation", "kind", "pass", "device", "dtype", "batch", "is_causal", "mask"),
+    *("threads", "growth", "num_heads", "seq_len", "key_len", "head_dim", "d_model"),
+    *("query_len", "num_kv_heads", "kv_heads", "window"),
 )
+"""What tells the cells of a run apart, as the file names it."""
 _READ = (
     *("time_s", "time_min_s", "samples_s", "calls_per_sample", "cpu_time_s", "minor_faults"),
     *("workspace_bytes", "energy_j", "energy_resolution_j", "graph_time_s", "compile_s"),
@@ -250,7 +251,7 @@ def read_records(file: Path) -> list[Record]:
 
 
 def _cell(record: Record) -> tuple[object, ...]:
-    return tuple(getattr(record, name) for name in _CELL)
+    return tuple(getattr(record, "pass_" if name == "pass" else name) for name in CELL)
 
 
 def _lines(file: Path) -> Iterator[Record]:

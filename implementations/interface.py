@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from torch import Tensor, nn
 
-from implementations.case import DTYPES, Case
+from implementations.case import DTYPES, Case, useful_flops
 from implementations.oracle import Oracle, full_mask, softmax_attention
 
 Kind = Literal["core", "layer"]
@@ -92,6 +92,7 @@ class Implementation:
     d_model) to the same shape, as `module(x, attn_mask=…, is_causal=…)` with the keywords that it
     supports, and as `module(x, memory)` with memory (batch, key_len, d_model) where it
     `needs_memory`. Its parameters are the same at every build. `layer_oracle` is its reference.
+    `scores_pairs`: the formula needs a score of every query and key, as linear attention does not.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Implementation:
     build: Callable[[Case], nn.Module] | None = None
     layer_oracle: LayerOracle | None = None
     needs_memory: bool = False
+    scores_pairs: bool = True
 
     @property
     def compiles(self) -> bool:
@@ -143,6 +145,10 @@ class Implementation:
             if is_needed and feature not in self.supports:
                 return f"{self.name} does not support {feature}"
         return self.declines(case) if self.declines else None
+
+    def useful_flops(self, case: Case) -> int | None:
+        """The operations that the formula needs; None of a layer, and where no pair has a score."""
+        return useful_flops(case) if self.kind == "core" and self.scores_pairs else None
 
     @property
     def takes_window_as_mask(self) -> bool:

@@ -37,7 +37,8 @@ def _stands_alone(implementation: Implementation, result: CheckResult) -> bool:
     plain = result.check in (*QUANTITIES, "repeatable", LOST, UNCHECKED)
     unmodified = result.check == "inputs_unmodified" and not result.case.arrange
     compared = result.case.probe in ("values", "output", "agreement")
-    return own_formula and (plain or unmodified) and compared
+    whole = result.case.case.window is None  # a band is more than a line of a formula
+    return own_formula and (plain or unmodified) and compared and whole
 
 
 def _imports(implementation: Implementation) -> list[str]:

@@ -115,6 +115,7 @@ FEATURES: tuple[Kind, ...] = (
     _when("scale", lambda one: one.scale is not None),
     _when("dropout_p", lambda one: one.probe == "dropout"),
     _when("enable_gqa", lambda one: one.case.is_grouped),
+    _when("window", lambda one: one.case.window is not None),
 )
 PROMISED: tuple[Kind, ...] = (*FEATURES, _zero_scale)
 # What a failure may depend on.

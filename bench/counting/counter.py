@@ -19,7 +19,6 @@ from bench.counting.result import (
     Counts,
     Quantity,
     nothing_but_useful,
-    useful,
 )
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -151,7 +150,7 @@ class Search:
                 reasons[quantity] = why
         formulas = self._formulas.items()
         return Counts(
-            useful_flops=useful(self._implementation, case),
+            useful_flops=self._implementation.useful_flops(case),
             **values,
             counted_on=self.counted_on[0] if self.counted_on else None,
             by_formula=frozenset(("useful_flops", *(q for q, f in formulas if f.is_by_formula))),
@@ -163,7 +162,7 @@ class Search:
     def _searched(self, quantity: Quantity) -> Formula:
         def value(point: Point) -> int | None:
             if quantity == "useful_flops":
-                return useful(self._implementation, self.case_at(point))
+                return self._implementation.useful_flops(self.case_at(point))
             return self._count_at(point).value(quantity)
 
         is_layer = self._implementation.kind == "layer"

@@ -19,7 +19,6 @@ from bench.counting.result import (
     Counts,
     Quantity,
     nothing_but_useful,
-    useful,
 )
 from bench.process.answers import named, one_line
 from bench.timing.inputs import inputs_of
@@ -139,7 +138,7 @@ def _summed(
         lower_bounds.add("workspace_bytes")
         unseen.append("products in half precision take memory of their own on a CPU")
     return Counts(
-        useful_flops=useful(implementation, case),
+        useful_flops=implementation.useful_flops(case),
         executed_flops=follower.products + follower.others,
         matmul_flops=follower.products,
         transcendentals=follower.transcendentals,

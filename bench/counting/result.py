@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from implementations.case import Case, useful_flops
+from implementations.case import Case
 from implementations.interface import Implementation
 
 CountedOn = Literal["meta", "cpu", "formula"]
@@ -79,17 +79,12 @@ class Counts:
         return found
 
 
-def useful(implementation: Implementation, case: Case) -> int | None:
-    """Operations that a core's formula needs; None of a layer, which declares no such number."""
-    return useful_flops(case) if implementation.kind == "core" else None
-
-
 def nothing_but_useful(
     implementation: Implementation, case: Case, reason: str, *, is_cut_short: bool = False
 ) -> Counts:
     """The counts of a call that could not be followed."""
     return Counts(
-        useful_flops=useful(implementation, case),
+        useful_flops=implementation.useful_flops(case),
         reasons=dict.fromkeys(EXECUTED, reason),
         is_cut_short=is_cut_short,
     )

@@ -6,11 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bench.plan.plan import Plan
 from bench.records import Record
-from implementations.case import Case, useful_flops
+from implementations.case import Case
 from implementations.catalogue import load, load_all
 from implementations.interface import Implementation
 from implementations.specs import CatalogueError
@@ -103,20 +103,22 @@ def unmeasured_record(cell: Cell) -> Record:
         d_model=case.d_model,
         status="skipped",
         # Those of a layer are counted.
-        flops=useful_flops(case) if implementation.kind == "core" else None,
-        claim=_law_of(cell, implementation.time_law),
-        workspace_claim=_law_of(cell, implementation.workspace_law),
+        flops=implementation.useful_flops(case),
+        **_laws_of(cell),
         expected_kernel=implementation.expected_kernel,
     )
 
 
-def _law_of(cell: Cell, law: str) -> str:
-    """The law that is claimed of a cell: where queries do not grow, m keys are left of n^2.
+def _laws_of(cell: Cell) -> dict[str, Any]:
+    """The laws that are claimed of a cell: where queries do not grow, m keys are left of n^2.
 
-    Scores of a block of queries, O(n), grow with the keys; what else is O(n) lies by queries.
+    Time that grows as n alone goes into keys, each of which is read. Whether a workspace does is
+    not told by a law.
     """
+    time, workspace = cell.implementation.time_law, cell.implementation.workspace_law
     if not cell.has_fixed_queries:
-        return law
-    if law == "n":
-        return "m"
-    return law.replace("n^2", "m") if "n^2" in law else re.sub(r"\bn\*", "", law)
+        return {"claim": time, "workspace_claim": workspace}
+    of_keys = workspace.replace("n^2", "m") if "n^2" in workspace else None
+    # There is no window beside fixed queries: as many keys are seen as there are.
+    of_time = re.sub(r"\bn(\^2)?", "m", time.replace("n*w", "n"))
+    return {"claim": of_time, "workspace_claim": of_keys}

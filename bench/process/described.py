@@ -22,7 +22,7 @@ from implementations.specs import parse_spec
 # What is told as it is.
 PLAIN = (
     *("name", "title", "source", "time_law", "workspace_law", "kind", "unmeasured_workspace"),
-    *("spec", "layout", "declared", "expected_kernel", "needs_memory"),
+    *("spec", "layout", "declared", "expected_kernel", "needs_memory", "scores_pairs"),
 )
 
 

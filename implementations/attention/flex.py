@@ -129,7 +129,7 @@ _KERNEL = compiled(
         title="torch flex_attention, compiled, blocks of 128",
         source="Dong et al. 2024; torch.nn.attention.flex_attention",
         fn=_attend,
-        time_law="n^2*d",
+        time_law="n*w*d",
         workspace_law="n*d",
         supports=frozenset(
             (

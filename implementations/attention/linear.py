@@ -90,6 +90,7 @@ IMPLEMENTATION = Implementation(
     source="Katharopoulos et al. 2020, equations 5 to 7; Yang et al. 2024, section 2.2",
     fn=linear,
     time_law="n*d^2/h",
+    scores_pairs=False,
     workspace_law="n*d",
     supports=frozenset(
         {

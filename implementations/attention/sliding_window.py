@@ -27,6 +27,7 @@ from implementations.blocks import (
     summing_dtype,
     working_dtype,
 )
+from implementations.case import Case
 from implementations.interface import ALL_FEATURES, Feature, Implementation
 from implementations.masking import (
     check_arguments,
@@ -168,6 +169,11 @@ class _Recomputing(torch.autograd.Function):
         return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype), None
 
 
+def needs_window(case: Case) -> str | None:
+    """Why a case is declined: without a window nothing is left of the band."""
+    return "without a window there is no band; give one" if case.window is None else None
+
+
 IMPLEMENTATION = Implementation(
     name="sliding_window",
     title="Sliding window as an exact band, O(1) workspace",
@@ -177,4 +183,5 @@ IMPLEMENTATION = Implementation(
     workspace_law="1",
     supports=(ALL_FEATURES | {Feature.WINDOW})
     - {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT},
+    declines=needs_window,
 )

@@ -12,7 +12,7 @@ from functools import partial
 
 from torch import nn
 
-from implementations.attention.sliding_window import sliding_window
+from implementations.attention.sliding_window import needs_window, sliding_window
 from implementations.case import Case
 from implementations.interface import Feature
 from implementations.layers.multi_head import IMPLEMENTATION as MULTI_HEAD
@@ -32,4 +32,5 @@ IMPLEMENTATION = replace(
     build=build,
     time_law="n*d^2 + n*w*d",
     supports=frozenset({Feature.BACKWARD, Feature.CAUSAL, Feature.WINDOW}),
+    declines=needs_window,
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from bench.records import CELL
+
 SPECIAL = ("query_len", "kv_heads", "window")
 """Conditions that most cells lack, for which a missing value is one of its own."""
 CONDITIONS = (
@@ -13,11 +15,7 @@ CONDITIONS = (
 )
 """Columns that split groups when they vary; sizes never do."""
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
-CASE_COLUMNS = (
-    *("run", "implementation", "kind", "pass", "device", "dtype", "batch", "is_causal", "mask"),
-    *("threads", "growth", "num_heads", "seq_len", "key_len", "head_dim", "d_model"),
-    *("query_len", "num_kv_heads", "kv_heads", "window", "claim", "workspace_claim"),
-)
+CASE_COLUMNS = ("run", *CELL, "claim", "workspace_claim")
 """All that tells cells apart; a table may have any of these columns, or none."""
 SIZES: Mapping[str, str] = MappingProxyType({"n": "seq_len", "d": "d_model"})
 """The default letters of laws and the columns they stand for."""

@@ -106,12 +106,14 @@ class SizeChart(Chart[View, Panel]):
     `reading` is the column of the cells that must be there, `y` the column of the data table that
     is drawn, and `worded` says an amount of the reading. `has` and `too_few` are what is said of
     series that have no such reading at enough sizes, `spoken` begins the figure in words; it and
-    `y_label` may have `{0.name}` and `{0.letter}` of the size.
+    `y_label` may have `{0.name}` and `{0.letter}` of the size. Where `is_usual` is False, few runs
+    have what the figure shows, and the page does not say that it is left out.
     """
 
     along = "seq_len"
     fixed = "d_model"
     reading = "time_s"
+    is_usual = True
     y: str
     worded: Callable[[float], str] = staticmethod(wording.seconds)
     has: str

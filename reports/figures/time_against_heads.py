@@ -11,6 +11,8 @@ from reports.text import wording
 class TimeAgainstHeads(TimeAgainst):
     """Time against num_heads, in panels of seq_len; where d_model stays as it is."""
 
+    is_usual = False
+
     def __init__(self) -> None:
         super().__init__("time_against_heads", along=HEADS.column, fixed="seq_len")
 

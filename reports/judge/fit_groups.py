@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cells.case_columns import SIZES
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS, SIZES
 from reports.cells.cells import cells_of
 from reports.cells.groups import group_columns, groups, with_cost
 from reports.cells.readings import ENOUGH_READINGS
-from reports.judge.declared_law import declared_law
+from reports.judge.declared_law import declared_law, in_swept_sizes
 from reports.judge.fit import CLAIM, fit
 from reports.judge.result import Fit, Verdict
-from reports.laws.grammar import LawError
+from reports.laws.grammar import LawError, parse
 from reports.tables.columns import TableError, no_column
 from reports.tables.units import unit_of
 from reports.text.wording import listed, one_line
@@ -82,6 +82,10 @@ def fit_groups(
     keep = None if by is None else list(by)
     given = present_sizes(table) if sizes is None else sizes
     taken = set((given or SIZES).values())
+    claimed = None
+    if claim is not None and "schema" in table.columns:  # a run: its columns are known
+        claimed = parse(claim, names={*given, *KNOWN_SIZES, *SIZE_COLUMNS})
+        taken |= {KNOWN_SIZES[name] for name in claimed.names if name in KNOWN_SIZES}
     fits = []
     if keep is None and average:
         keep = [one for one in group_columns(table, taken) if one not in average]
@@ -95,6 +99,8 @@ def fit_groups(
     for group, rows in parts:
         declared = _declared(rows, cost) if claim is None else None
         law, columns = CLAIM if claim is None else claim, given
+        if claimed is not None:
+            law, columns = in_swept_sizes(rows, claimed, given)
         if declared is not None:
             try:
                 law, columns = declared_law(rows, declared, given)
@@ -129,7 +135,8 @@ def fit_groups(
             info=info or {},
         )
         _tell_repeated(found, group)
-        fits.append(found if declared is None else replace(found, claim=declared))
+        written = declared or (claimed and str(claimed))
+        fits.append(replace(found, claim=written) if written else found)
     return fits
 
 

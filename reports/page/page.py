@@ -120,7 +120,10 @@ def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
         return fits
     for value in ALSO_JUDGED:
         if value in table.frame and table.frame[value].notna().any():
-            grown = fit_groups(table.frame, value=value, info=table.shared_info)
+            frame = table.frame
+            if value == "workspace_bytes" and "workspace_claim" in frame:
+                frame = frame[frame["workspace_claim"].notna()]
+            grown = fit_groups(frame, value=value, info=table.shared_info)
             fits += [fit for fit in grown if fit.cells]
     return fits
 

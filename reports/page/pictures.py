@@ -66,7 +66,7 @@ def absences(seen: Sequence[View]) -> list[str]:
     if not seen:
         return ["All figures: no cell has a time."]
     found = []
-    for chart in CHARTS:
+    for chart in (one for one in CHARTS if one.is_usual):
         missing = ((chart.missing(view), view.name) for view in seen)
         where = wording.by_text((reason, name) for reason, name in missing if reason)
         for reason, names in where.items():

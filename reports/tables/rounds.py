@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.records import CELL
 from reports.tables.columns import measured_rows
 
 READINGS = "readings"
@@ -22,10 +23,7 @@ DRAWN = 5
 ROUNDS_SCHEMA = 2
 """Since this schema of `bench.records` a record holds the readings of a round of passes."""
 
-_CELL = (
-    *("implementation", "kind", "pass", "device", "dtype", "batch", "num_heads", "seq_len"),
-    *("key_len", "head_dim", "d_model", "is_causal", "mask", "threads", "growth", "worker"),
-)
+_OF_A_PROCESS = (*CELL, "worker")
 
 
 def quiet_end(readings: npt.ArrayLike, drawn: int = DRAWN) -> float:
@@ -53,10 +51,14 @@ def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
     rows = frame[wanted]
     if rows.empty or not rows["samples_s"].map(lambda one: isinstance(one, list | tuple)).all():
         return frame
-    grouped = rows.groupby([name for name in _CELL if name in rows], dropna=False, sort=False)
+    grouped = rows.groupby(
+        [name for name in _OF_A_PROCESS if name in rows], dropna=False, sort=False
+    )
     together = rows["samples_s"].map(list).groupby(grouped.ngroup()).sum()
     # All as a whole rather than row by row: `first` is the first value that is known.
-    quiet = grouped.agg({name: _HOW.get(str(name), "first") for name in rows if name not in _CELL})
+    quiet = grouped.agg(
+        {name: _HOW.get(str(name), "first") for name in rows if name not in _OF_A_PROCESS}
+    )
     quiet = quiet.reset_index()
     quiet["time_s"] = together.map(quiet_end).to_numpy()
     quiet[TYPICAL] = together.map(np.median).to_numpy()

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.records import WRONG
-from reports.cells.case_columns import SIZE_COLUMNS
+from bench.records import CELL, WRONG
 from reports.conditions.checks import check_table, failed
 from reports.judge.result import Fit
 from reports.tables.read import Table
@@ -25,7 +24,7 @@ from reports.text import wording
 MARK = " †"
 MEANING = "† was wrong in a check or in a timed call, see “Is it right?”"
 _MOST_AREAS = 4
-_CASE = ("pass", "device", "dtype", "is_causal", "mask", *SIZE_COLUMNS)
+_CASE = tuple(name for name in CELL if name not in ("implementation", "kind"))
 T = TypeVar("T")
 
 

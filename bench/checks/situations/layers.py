@@ -20,6 +20,8 @@ def layers() -> Iterator[CheckCase]:
     yield _layer("shapes", "layer_one_head", leading=(2, 1), head_dim=11)
     yield _layer("shapes", "layer_131", leading=(1, 2), seq_len=131, key_len=131, head_dim=8)
     yield _layer("shapes", "layer_64x64", leading=(2, 4), seq_len=64, key_len=64, head_dim=16)
+    # Narrow, so that the oracle of any layer can be had at a length that blocks are counted by.
+    yield _layer("shapes", "layer_1031", leading=(1, 1), seq_len=1031, key_len=1031, head_dim=4)
     yield _layer("scores", "layer_large", f"x *= {LARGE}", f"memory *= {LARGE}")
     yield _layer("scores", "layer_small", "x *= 2.0**-10", "memory *= 2.0**-10")
     yield _layer("gradients", "layer_upstream_large", "grad_output *= 100")

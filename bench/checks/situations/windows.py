@@ -44,6 +44,8 @@ def windows() -> Iterator[CheckCase]:
         yield windowed("128_of_1031", 128, HEAVY_TAIL, **rows, **lengths(1031, 1031))
         yield windowed("47_of_2048", 47, **rows, **lengths(2048, 2048, 32))
         longer: dict[str, Any] = {"leading": (2, 2), **kind, **lengths(67, 67, 8)}
+        # Two heads of keys for six of queries, in a window.
+        yield windowed("grouped", 5, leading=(2, 6), num_kv_heads=2, **kind, **lengths(67, 67, 16))
         yield windowed("calls_in_turn", 9, probe="state", **longer)
         yield windowed("properties", 9, probe="properties", **longer)
         yield windowed("scaling", 9, probe="scaling", **longer)

@@ -20,7 +20,7 @@ def kernels(write) -> Callable[[str], str]:
         def right(query, key, value):
             return matmul(query, key, value)
 
-        def unscaled(query, key, value):
+        def without_scale(query, key, value):
             return matmul(query, key, value, scale=1.0)
 
         def chatty(query, key, value):
@@ -68,18 +68,20 @@ def test_verify_as_json_is_one_document_with_exactly_the_keys_of_the_contract(at
 def test_verify_fails_for_a_wrong_kernel_and_names_it_the_case_and_the_error(
     attnscale_, checking, kernels
 ):
-    shown = attnscale_("verify", "--impl", kernels("unscaled"), "--dtype", "float32")
+    shown = attnscale_("verify", "--impl", kernels("without_scale"), "--dtype", "float32")
 
     assert shown.code == FAILED
     (line,) = [line for line in shown.out.splitlines() if line.startswith("fail: ")]
-    assert line.startswith("fail: shapes: unscaled: output in case more_keys (n=5 key_len=7 d=33")
+    assert line.startswith(
+        "fail: shapes: without_scale: output in case more_keys (n=5 key_len=7 d=33"
+    )
     assert ": error " in line
-    assert "unsupported: unscaled does not support causal" in shown.out
-    assert "from kernels_of_ones_own import unscaled as kernel" in shown.out
-    assert "verifying unscaled" in shown.err
+    assert "unsupported: without_scale does not support causal" in shown.out
+    assert "from kernels_of_ones_own import without_scale as kernel" in shown.out
+    assert "verifying without_scale" in shown.err
 
 
-@pytest.mark.parametrize(("name", "code"), [("unscaled", FAILED), ("right", DONE)])
+@pytest.mark.parametrize(("name", "code"), [("without_scale", FAILED), ("right", DONE)])
 def test_with_json_verify_writes_one_document_and_everything_else_to_stderr(
     attnscale_, checking, kernels, name, code
 ):
@@ -127,7 +129,7 @@ def test_verify_is_inconclusive_where_nothing_at_all_could_be_checked(
     assert "needs another machine" in shown.out
     both = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("right"))
     assert both.code == DONE
-    wrong = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("unscaled"))
+    wrong = attnscale_(*given, "--impl", kernels("declining"), "--impl", kernels("without_scale"))
     assert wrong.code == FAILED
 
 

@@ -117,3 +117,21 @@ def test_a_record_of_self_attention_names_neither_queries_nor_heads_of_keys():
 
     assert (record.query_len, record.num_kv_heads, record.kv_heads) == (None, None, None)
     assert case_of(record) == cell.case
+
+
+@pytest.mark.parametrize(
+    ("laws", "expected"),
+    [
+        (("n^2*d", "n^2*d"), ("m*d", "m*d")),
+        (("n^2*d", "n"), ("m*d", None)),
+        (("n*d^2/h", "n*d"), ("m*d^2/h", None)),
+    ],
+)
+def test_where_queries_are_fixed_laws_are_those_of_keys(laws, expected):
+    (cell, *_) = cells_of(plan(replace(SERIES, query_len=1)))
+    time_law, workspace_law = laws
+    one = replace(cell.implementation, time_law=time_law, workspace_law=workspace_law)
+
+    record = unmeasured_record(replace(cell, implementation=one))
+
+    assert (record.claim, record.workspace_claim) == expected

@@ -222,7 +222,7 @@ def test_a_workspace_law_stands_with_the_conditions_it_was_counted_under(ground)
     found = ground.workspace_laws(CELLS, Answering(answer))
 
     conditions = {"pass": "forward", "device": "cpu", "dtype": "float32"}
-    conditions |= {"is_causal": False, "mask": "none"}
+    conditions |= {"is_causal": False, "mask": "none", "window": None}
     assert found == [{"implementation": name, **conditions, **LAW} for name in ("matmul", "sdpa")]
     assert [operation for operation, _ in asked] == ["workspace_law"] * 2  # once, not once a cell
 

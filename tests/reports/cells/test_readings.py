@@ -95,6 +95,9 @@ def test_cells_and_conditions_stay_apart_and_what_was_not_measured_stays(rounds,
             rounds((0, [5.0]), (1, [4.0])),
             rounds((0, [3.0]), seq_len=257),
             rounds((0, [2.0]), dtype="bfloat16"),
+            rounds((0, [7.0]), window=16),
+            rounds((0, [8.0]), query_len=1),
+            rounds((0, [9.0]), kv_heads="h/4", num_kv_heads=1),
             pd.DataFrame([record(schema=2, seq_len=509, status="skipped", time_s=None)]),
         ],
         ignore_index=True,
@@ -102,8 +105,8 @@ def test_cells_and_conditions_stay_apart_and_what_was_not_measured_stays(rounds,
 
     found = of_processes(frame)
 
-    assert sorted(found["time_s"].dropna()) == [2.0, 3.0, 4.0, 5.0]
-    assert list(found["status"]) == ["measured"] * 4 + ["skipped"]
+    assert sorted(found["time_s"].dropna()) == [2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 9.0]
+    assert list(found["status"]) == ["measured"] * 7 + ["skipped"]
     assert of_processes(found) is found
 
 

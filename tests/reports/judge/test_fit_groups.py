@@ -9,7 +9,6 @@ import pytest
 
 from reports.judge.fit_groups import ClaimWarning, fit_groups
 from reports.judge.result import Verdict
-from reports.laws.grammar import LawError
 from reports.tables.columns import TableError
 
 Sweep = Callable[..., pd.DataFrame]
@@ -90,8 +89,45 @@ def test_a_constant_in_a_declared_claim_is_no_size(sweep: Sweep) -> None:
     assert [f.claim for f in found] == ["n*w*d", "n^2*d"]
     assert {f.verdict for f in found} == {Verdict.CONFIRMED}
     assert set(found[0].exponents) == {"n", "d"}
-    with pytest.raises(LawError, match='unknown size "w"'):
+    with pytest.raises(TableError, match='needs w, but there is no column "window"'):
         fit_groups(table, claim="n*w*d")
+
+
+def run_of(sweep: Sweep, *windows: int, **conditions: object) -> pd.DataFrame:
+    """Records of ours: a band of so many keys."""
+    parts = []
+    for window in windows:
+        part = sweep([(float(window), "n*d")], implementation="band", window=window, **conditions)
+        parts.append(part.assign(key_len=part["seq_len"], schema=2))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_cells_that_differ_in_the_window_alone_are_judged_apart(sweep: Sweep) -> None:
+    found = fit_groups(run_of(sweep, 16, 64, claim="n*w*d"))
+
+    assert [one.group for one in found] == [
+        {"implementation": "band", "window": 16},
+        {"implementation": "band", "window": 64},
+    ]
+    assert {one.verdict for one in found} == {Verdict.CONFIRMED}
+    assert {one.claim for one in found} == {"n*w*d"}
+
+
+def test_a_window_that_stands_still_is_held_in_a_claim_on_a_run(sweep: Sweep) -> None:
+    squared = sweep(SDPA, implementation="masked", window=64)
+    masked = squared.assign(key_len=squared["seq_len"], schema=2)
+
+    (band,), (full,) = (fit_groups(rows, claim="n*w*d") for rows in (run_of(sweep, 64), masked))
+
+    assert (band.claim, band.verdict) == ("n*d*w", Verdict.CONFIRMED)
+    assert (full.claim, full.verdict) == ("n*d*w", Verdict.REFUTED)
+
+
+def test_windows_that_vary_are_a_size_of_the_claim_that_names_them(sweep: Sweep) -> None:
+    (fit,) = fit_groups(run_of(sweep, 16, 32, 64, 128, 256), claim="n*w*d")
+
+    assert fit.verdict is Verdict.CONFIRMED
+    assert set(fit.exponents) == {"n", "d", "w"}
 
 
 @pytest.mark.parametrize(
