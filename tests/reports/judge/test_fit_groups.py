@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from reports.judge.fit_groups import ClaimWarning, fit_groups
+from reports.judge.proposals import proposed
 from reports.judge.result import Verdict
 from reports.tables.columns import TableError
 
@@ -121,6 +122,7 @@ def test_a_window_that_stands_still_is_held_in_a_claim_on_a_run(sweep: Sweep) ->
 
     assert (band.claim, band.verdict) == ("n*d*w", Verdict.CONFIRMED)
     assert (full.claim, full.verdict) == ("n*d*w", Verdict.REFUTED)
+    assert str(proposed(full)) == "Claim n^2*d: these cells confirm it."
 
 
 def test_windows_that_vary_are_a_size_of_the_claim_that_names_them(sweep: Sweep) -> None:
