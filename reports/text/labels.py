@@ -9,6 +9,8 @@ from reports.text.wording import one_line
 
 _CALLED = {"query_len": "queries", "kv_heads": "key heads", "window": "window", "batch": "batch"}
 
+_UNLESS_TOLD = {"query_len": "as many as keys", "kv_heads": "h", "window": "none"}
+
 
 def label_of(values: Mapping[str, object]) -> str:
     """The name of a group in tables and legends: `sdpa`, or `sdpa [float64, forward]`."""
@@ -24,7 +26,7 @@ def worded(name: str, value: object) -> str:
     if name == "growth":
         return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
     if name in _CALLED:
-        return f"{_CALLED[name]} {text_of(value)}" if text_of(value) else f"no {_CALLED[name]}"
+        return f"{_CALLED[name]} {text_of(value) or _UNLESS_TOLD.get(name, 'unknown')}"
     if name in ("run", "is_causal", "mask") or isinstance(value, numbers.Number):
         return f"{name} {text_of(value)}"
     return text_of(value).replace("_", " + ") if name == "pass" else text_of(value)
