@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.process.kernels import Kernels
     from bench.records import Record
     from implementations.case import Case
+    from reports.tables.read import Table
 
 # An interrupted sweep has ended so many seconds later, whatever became of the interrupt.
 LATEST_END_S = 5
@@ -52,6 +53,27 @@ def measure(**options: Any) -> tuple[Path, int]:
     say(f"{_tally(records)}\nrun: {folder}")
     measured = any(record.status == "measured" for record in records)
     return folder, FAILED if failed else DONE if measured else INCONCLUSIVE
+
+
+def table_of(run: Path, code: int) -> Table | None:
+    """The records of a run; None, after a line that says why, where it measured nothing.
+
+    `code` is that of `measure`; DONE for a run that the user gave.
+
+    Raises:
+        TableError: the run that the user gave cannot be read, or has no measured row.
+
+    """
+    from reports.tables.columns import TableError
+    from reports.tables.read import read_tables
+
+    try:
+        return read_tables([run])
+    except TableError as problem:
+        if code == DONE:
+            raise
+        say(f"nothing to show: {problem}")
+        return None
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from attnscale.commands.options import Device, Json, Out
-from attnscale.exit_codes import DONE, FAILED
-from attnscale.measuring import measure
+from attnscale.exit_codes import DONE
+from attnscale.measuring import measure, table_of
 from attnscale.terminal import RequestError, console, print_json, say, warnings_as_lines
 
 
@@ -33,10 +33,11 @@ def command(
         raise RequestError("RUN is read as it is; give no --device and no --time-budget")
     from reports.overtaking.answer import overtaking_in, print_overtaking
     from reports.overtaking.files import write_overtaking
-    from reports.tables.read import read_tables
 
     with warnings_as_lines():
-        table = read_tables([run])
+        table = table_of(run, code)
+        if table is None:
+            return code
         found = overtaking_in(table.frame, table.shared_info)
         folder = write_overtaking(found, run / "crossovers" if out is None else out)
     if as_json:
@@ -44,4 +45,4 @@ def command(
     else:
         print_overtaking(found, console())
     say(f"crossovers: {folder}")
-    return FAILED if code == FAILED else DONE
+    return code

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from attnscale.commands.options import Device, Out
-from attnscale.exit_codes import FAILED, code_of_verdicts
-from attnscale.measuring import measure
+from attnscale.exit_codes import DONE, FAILED, code_of_verdicts
+from attnscale.measuring import measure, table_of
 from attnscale.terminal import RequestError, console, say, warnings_as_lines
 
 
@@ -32,20 +32,21 @@ def command(
     """Show Table 1 of Vaswani et al. 2017: published, counted and measured."""
     from reports.table1.mechanism_rows import table_rows, verdicts_that_count
     from reports.table1.outputs import FORMATS, printed, write_files
-    from reports.tables.read import read_tables
 
     if format_ not in FORMATS:
         raise RequestError(f"--format: expected {', '.join(FORMATS)}, got {format_}")
-    failed = False
+    code = DONE
     if run is None:
         run, code = measure(
             preset="table1", device=device, threads=threads, time_budget=time_budget, out=out
         )
-        failed, out = code == FAILED, None
+        out = None
     elif any(option is not None for option in (device, threads, time_budget)):
         raise RequestError("RUN is shown as it is; give no --device, --threads or --time-budget")
     with warnings_as_lines():
-        table = read_tables([run])
+        table = table_of(run, code)
+        if table is None:
+            return code
         from bench.counting.mechanisms import mechanisms
 
         counted = mechanisms()
@@ -53,4 +54,4 @@ def command(
         folder = write_files(rows, counted, table.frame, run / "table1" if out is None else out)
         printed(rows, format_, console())
     say(f"table: {folder}")
-    return FAILED if failed else code_of_verdicts(verdicts_that_count(rows))
+    return FAILED if code == FAILED else code_of_verdicts(verdicts_that_count(rows))

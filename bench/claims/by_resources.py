@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 
 from bench.claims.by_counting import listed
 from bench.claims.claim import Decision, Ruling, Value
-from bench.claims.counted import build_of, layer_at, layer_law
+from bench.claims.counted import UncountableError, build_of, layer_at, layer_law
 from bench.counting.direct import count
 from bench.counting.polynomials import Point
 from bench.machine.energy import EnergyReading, energy_per_call, find_meter, idle_power
@@ -24,7 +25,7 @@ from implementations.parameters import Build
 rnn = build_of(RNN)
 SHORT, LONG, WIDTH = 5, 20, 7
 DOUBLED = (1024, 2048)
-"""Sequence lengths between which memory and work are compared, at d = D."""
+"""Sequence lengths between which memory, energy and work are compared, at d = D."""
 D = 64
 QUADRATIC = 3.0
 """What grows by more as n doubles: 4 times would be n², 2 times n."""
@@ -65,15 +66,15 @@ def parallel(layer: Build = single_head, recurrent_layer: Build = rnn) -> Decisi
     )
 
 
-def cpu_energy(core: Implementation) -> EnergyReading | Unavailable:
-    """Joules of one call at the larger length on this machine's processors."""
+def cpu_energy(core: Implementation, seq_len: int) -> EnergyReading | Unavailable:
+    """Joules of one call on this machine's processors."""
     meter = find_meter("cpu")
     if isinstance(meter, Unavailable):
         return meter
     idle = idle_power(meter, synchronize=_nothing)
     if isinstance(idle, Unavailable):
         return idle
-    made = make_inputs(_case(DOUBLED[1]))
+    made = make_inputs(_case(seq_len))
     call = partial(core.call, made.query, made.key, made.value)
     return energy_per_call(call, meter, idle=idle, synchronize=_nothing)
 
@@ -88,35 +89,75 @@ def _case(seq_len: int) -> Case:
 
 def memory_and_energy(
     cores: Sequence[Implementation] = (MATMUL, ONLINE_SOFTMAX),
-    energy_of: Callable[[Implementation], EnergyReading | Unavailable] = cpu_energy,
+    energy_of: Callable[[Implementation, int], EnergyReading | Unavailable] = cpu_energy,
 ) -> Decision:
-    """Are memory and energy open problems? Memory is counted; energy needs a counter."""
+    """Are memory and energy open problems: do both grow like n²?
+
+    Memory is counted. Energy needs a counter; without one it is left undecided, and says so.
+
+    Raises:
+        UncountableError: the workspace of a core is not known.
+
+    """
+    names = [core.name for core in cores]
+    memory = {core.name: [_workspace(core, n) for n in DOUBLED] for core in cores}
+    energy = {core.name: _joules([energy_of(core, n) for n in DOUBLED]) for core in cores}
     values: dict[str, Value] = {}
-    sizes, joules, quadratic = [], [], []
-    for core in cores:
-        short, long = (count(core, _case(n)).workspace_bytes or 0 for n in DOUBLED)
-        quadratic.append(long > QUADRATIC * short)
-        values |= {f"workspace_bytes_{core.name}_n{DOUBLED[0]}": short}
-        values |= {f"workspace_bytes_{core.name}_n{DOUBLED[1]}": long}
-        sizes.append(f"{core.name} {short / 2**20:.3g} and {long / 2**20:.3g} MiB")
-        energy = energy_of(core)
-        if isinstance(energy, Unavailable):
-            values |= {f"energy_j_{core.name}": None}
-            joules.append(energy.reason)
-        else:
-            values |= {f"energy_j_{core.name}": energy.energy_j}
-            joules.append(f"{core.name} {energy.energy_j:.3g} J")
+    for name, (at, n) in product(names, enumerate(DOUBLED)):
+        joules = energy[name]
+        values |= {
+            f"workspace_bytes_{name}_n{n}": memory[name][at],
+            f"energy_j_{name}_n{n}": None if isinstance(joules, str) else joules[at],
+        }
+    hungry = [name for name, row in memory.items() if _is_quadratic(row)]
+    known = {name: row for name, row in energy.items() if not isinstance(row, str)}
+    costly = [name for name, row in known.items() if _is_quadratic(row)]
+    is_decided = len(known) == len(names)
+    mebibytes = {name: [size / 2**20 for size in row] for name, row in memory.items()}
+    reasons = dict.fromkeys(row for row in energy.values() if isinstance(row, str))
+    told = _told(known, "J") if is_decided else f"not decided: {'; '.join(reasons)}"
     evidence = (
-        f"workspace at n = {listed(DOUBLED)}, d = {D}: {'; '.join(sizes)}; energy of a call at "
-        f"n = {DOUBLED[1]}: {'; '.join(dict.fromkeys(joules))}"
+        f"workspace at n = {listed(DOUBLED)}, d = {D}: {_told(mebibytes, 'MiB')}; energy of a "
+        f"call: {told}"
     )
-    if all(quadratic) or not any(quadratic):
-        ruling = Ruling.TRUE if all(quadratic) else Ruling.FALSE
-        return Decision(ruling=ruling, evidence=evidence, values=values)
-    names = listed(core.name for core, grows in zip(cores, quadratic, strict=True) if grows)
+    if not hungry or (is_decided and not costly):
+        return Decision(ruling=Ruling.FALSE, evidence=evidence, values=values)
+    if is_decided and hungry == costly == names:
+        return Decision(ruling=Ruling.TRUE, evidence=evidence, values=values)
+    of_energy = _for_which(costly, names) if is_decided else "not decided"
     return Decision(
         ruling=Ruling.CONDITIONAL,
         evidence=evidence,
         values=values,
-        condition=f"memory: only for a core that holds all scores ({names})",
+        condition=f"memory: {_for_which(hungry, names)}; energy: {of_energy}",
     )
+
+
+def _joules(readings: Sequence[EnergyReading | Unavailable]) -> list[float] | str:
+    """The energies, or why there are none."""
+    for one in readings:
+        if isinstance(one, Unavailable):
+            return one.reason
+    return [one.energy_j for one in readings if isinstance(one, EnergyReading)]
+
+
+def _workspace(core: Implementation, seq_len: int) -> int:
+    counts = count(core, _case(seq_len))
+    if counts.workspace_bytes is None:
+        reason = counts.reasons.get("workspace_bytes", "it was not counted")
+        raise UncountableError(f"the workspace of {core.name} is not known: {reason}")
+    return counts.workspace_bytes
+
+
+def _is_quadratic(costs: Sequence[float]) -> bool:
+    short, long = costs
+    return long > QUADRATIC * short
+
+
+def _told(costs: Mapping[str, Sequence[float]], unit: str) -> str:
+    rows = (f"{name} {' and '.join(f'{one:.3g}' for one in row)}" for name, row in costs.items())
+    return f"{'; '.join(rows)} {unit}"
+
+
+def _for_which(some: Sequence[str], every: Sequence[str]) -> str:
+    return "for every core" if some == every else f"only for {listed(some)}"

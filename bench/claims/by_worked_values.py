@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.claims.articles.scores_times_weights import scores_times_weights
-from bench.claims.claim import Decision, Value, all_hold
+from bench.claims.claim import Decision, Ruling, Value, all_hold
 from bench.claims.examples import EXAMPLES, Example
 from bench.claims.reach import ROUNDING, normal
 from bench.claims.worked_examples import worked
@@ -82,19 +82,14 @@ def three_words(example: Example = EXAMPLES["literal"]) -> Decision:
     """
     found, mended = worked(example), worked(EXAMPLES["three"])
     spread = float((found.weights.amax(0) - found.weights.amin(0)).max())
-    return all_hold(
-        [
-            (
-                spread > ROUNDING,
-                f"as they stand: scores {_rows(found.scores)}, outputs {_rows(found.output)}",
-            ),
-            (
-                True,
-                f"with inputs that fit: weights {_rows(mended.weights)}, "
-                f"outputs {_rows(mended.output)}",
-            ),
-        ],
-        spread_of_weights=spread,
+    evidence = (
+        f"as they stand: scores {_rows(found.scores)}, outputs {_rows(found.output)}; with inputs "
+        f"that fit: weights {_rows(mended.weights)}, outputs {_rows(mended.output)}"
+    )
+    return Decision(
+        ruling=Ruling.TRUE if spread > ROUNDING else Ruling.FALSE,
+        evidence=evidence,
+        values={"spread_of_weights": spread},
     )
 
 

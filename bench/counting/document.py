@@ -11,14 +11,15 @@
           "matmul_flops": {
             "polynomial": "4·b·h·n²·d",
             "terms": [{"coefficient": 4, "powers": {"b": 1, "h": 1, "n": 2, "d": 1}}],
-            "valid": {"text": "all sizes", "h": {"multiple_of": 1, "at_least": 1}, …},
+            "valid": {"text": "all sizes", "h": {"multiple_of": 1, "at_least": 1}, …,
+                      "n_at_least_times_d": 0, "is_single": false},
             "checked_at": [{"b": 1, "h": 1, "n": 1, "d": 64}, …],
             "basis": "counted", "is_lower_bound": false,
             "value": 2251799813685248, "reason": null}, …}}, …]}
 
 Each quantity is one of `bench.counting.result.QUANTITIES`; `Counts` says what they are. `value` is
 for the `sizes` of its entry. The letter d of a layer is d_model: in its polynomials, in its `sizes`
-and where a size is asked for; what they hold for (`valid`) speaks of `d/h`. `basis` is `counted`,
+and where a size is asked for; what they hold for (`valid`) speaks of `d/h`. With `is_single` it holds for b = 1 only. `basis` is `counted`,
 `formula` where the number holds parts that the program does not show, or null. `reason` says why a
 polynomial, a value or both are missing.
 """

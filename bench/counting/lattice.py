@@ -86,7 +86,12 @@ class Lattice:
             letter: {"multiple_of": steps.step, "at_least": steps.start}
             for letter, steps in (("h", self.h), ("n", self.n), (width, self.d))
         }
-        return {"text": self.describe(width), **rows, "n_at_least_times_d": self.n_over_d}
+        return {
+            "text": self.describe(width),
+            **rows,
+            "n_at_least_times_d": self.n_over_d,
+            "is_single": self.is_single,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from bench.counting.polynomials import LETTERS, Polynomial, Powers
 from bench.counting.result import Quantity
 from implementations.case import Case
 from implementations.catalogue import suite
-from implementations.interface import Implementation
+from implementations.interface import Implementation, no_core
 from implementations.layers.convolution import KERNEL_SIZE, dilated
 
 WINDOWS = (32, 64, 128)
@@ -88,7 +88,7 @@ def mechanisms(rows: Mapping[str, Mechanism] = MECHANISMS) -> dict[str, Any]:
     """The document that the module's docstring shows.
 
     Raises:
-        MechanismError: a count is no polynomial.
+        MechanismError: a count is no polynomial, or there is nothing to stack.
         PathError: a path whose length cannot be told.
 
     """
@@ -191,7 +191,8 @@ def _stacks(
     """What builds a stack of so many layers."""
     if implementation.build is None:
         core = implementation.fn
-        assert core is not None
+        if core is no_core:
+            raise MechanismError(f"{implementation.name}: neither a core nor a layer to stack")
 
         def attend(x: Tensor) -> Tensor:
             heads = x[:, None]  # one head, as wide as the model

@@ -13,6 +13,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from reports.tables.target import made
 from reports.text import wording
 
 Claims: TypeAlias = Sequence[Mapping[str, Any]]
@@ -80,10 +81,16 @@ def rulings_markdown(claims: Claims) -> str:
 
 
 def write_rulings(claims: Claims, folder: Path) -> tuple[Path, Path]:
-    """Write claims.md and claims.csv into the folder, made if it is missing; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write claims.md and claims.csv into the folder, made if it is missing; their paths.
+
+    Raises:
+        TableError: the folder cannot be written.
+
+    """
     page, table = folder / "claims.md", folder / "claims.csv"
-    page.write_text(f"# Claims of the articles\n\n{rulings_markdown(claims)}", encoding="utf-8")
     names = ["article", "claim", "ruling", "condition", "test", "evidence"]
-    pd.DataFrame(list(claims), columns=names).to_csv(table, index=False, lineterminator="\n")
+    text = f"# Claims of the articles\n\n{rulings_markdown(claims)}"
+    with made(folder, "the claims"):
+        page.write_text(text, encoding="utf-8")
+        pd.DataFrame(list(claims), columns=names).to_csv(table, index=False, lineterminator="\n")
     return page, table

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from reports.figures import canvas
 from reports.figures.chart import Chart
+from reports.tables.target import made
 from reports.text import wording
 
 Example: TypeAlias = Mapping[str, Any]
@@ -126,9 +127,14 @@ def _square(column: int, row: int) -> Rectangle:
 
 
 def write(example: Example, folder: Path) -> Path:
-    """Write the heat map as PNG and SVG and its table as CSV into the folder; the PNG's path."""
+    """Write the heat map as PNG and SVG and its table as CSV into the folder; the PNG's path.
+
+    Raises:
+        TableError: the folder cannot be written.
+
+    """
     chart = AttentionWeights()
-    folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{chart.stem}.{example['name']}"
-    chart.data(example).to_csv(f"{stem}.csv", index=False, lineterminator="\n")
-    return canvas.save(chart.draw(example), stem)[0]
+    with made(folder, "the heat map"):
+        chart.data(example).to_csv(f"{stem}.csv", index=False, lineterminator="\n")
+        return canvas.save(chart.draw(example), stem)[0]

@@ -13,7 +13,7 @@ from rich.table import Table
 from reports.cells.cell_table import cell_table, measured
 from reports.judge.fit_groups import fit_groups
 from reports.laws.grammar import parse
-from reports.overtaking.crossings import Crossing, every_crossing
+from reports.overtaking.crossings import Crossing, every_crossing, in_words
 from reports.tables.columns import TableError
 from reports.tables.units import NO_UNIT, show
 from reports.text.interval import Interval
@@ -27,10 +27,12 @@ class TermCrossing:
     """From where on one claimed term of an implementation costs more than another.
 
     `measured` is the factor of `size` = factor · `of`, and its interval; `counted` the same factor
-    for the operations, None where they were not counted.
+    for the operations, None where they were not counted. `conditions` says for which cells it
+    holds, where the implementation has several sorts: `batch 32`.
     """
 
     implementation: str
+    conditions: str
     faster: str
     slower: str
     size: str
@@ -77,19 +79,22 @@ def overtaking_in(frame: pd.DataFrame, info: Mapping[str, Any]) -> Overtaking:
 
 def _of_terms(frame: pd.DataFrame, info: Mapping[str, Any]) -> list[TermCrossing]:
     found = []
-    timed = {str(fit.group.get("implementation")): fit for fit in fit_groups(frame, info=info)}
     counts = frame[frame[COUNTED].notna()] if COUNTED in frame else frame.iloc[:0]
-    for name, fit in timed.items():
+    for fit in fit_groups(frame, info=info):
         claimed = set(map(str, parse(fit.claim)))
-        own = counts[counts["implementation"] == name]
+        own = counts
+        for column, value in fit.group.items():
+            own = own[own[column].isna() if value is None else own[column] == value]
         exact = {} if own.empty or len(claimed) < 2 else _coefficients(own, fit.claim)
+        conditions = {k: value for k, value in fit.group.items() if k != "implementation"}
         for one in fit.crossovers:
             if not {one.faster, one.slower} <= claimed:
                 continue
             fast, slow = exact.get(one.faster, 0.0), exact.get(one.slower, 0.0)
             found.append(
                 TermCrossing(
-                    implementation=name,
+                    implementation=str(fit.group["implementation"]),
+                    conditions=in_words(conditions),
                     faster=one.faster,
                     slower=one.slower,
                     size=one.size,
@@ -119,7 +124,8 @@ def print_overtaking(found: Overtaking, console: Console) -> None:
 
 def _terms_table(terms: Sequence[TermCrossing]) -> Table:
     table = Table(title="Within a law", title_justify="left", box=None)
-    for heading in ("implementation", "term", "overtakes", "measured", "by operations"):
+    headings = ("implementation", "term", "overtakes", "measured", "by operations", "where")
+    for heading in headings:
         table.add_column(heading)
     for one in terms:
         counted = NOTHING if one.counted is None else f"{_number(one.counted)}·{one.of}"
@@ -129,13 +135,23 @@ def _terms_table(terms: Sequence[TermCrossing]) -> Table:
             one.slower,
             f"{one.size} = {_interval(one.measured, one.of)}",
             counted,
+            one.conditions,
         )
     return table
 
 
 def _implementations_table(crossings: Sequence[Crossing]) -> Table:
     table = Table(title="Between implementations", title_justify="left", box=None)
-    for heading in ("from this n on", "is slower than", "d", "measured", "by operations", "at n"):
+    headings = (
+        "from this n on",
+        "is slower than",
+        "d",
+        "measured",
+        "by operations",
+        "at n",
+        "where",
+    )
+    for heading in headings:
         table.add_column(heading)
     for one in crossings:
         low = "below" if one.low is None else _number(one.low)
@@ -148,6 +164,7 @@ def _implementations_table(crossings: Sequence[Crossing]) -> Table:
             f"{estimate} [{low}, {high}]",
             NOTHING if one.predicted is None else _number(one.predicted),
             f"{_number(one.ratio)} times as long at {_number(one.last)}",
+            one.conditions,
         )
     return table
 

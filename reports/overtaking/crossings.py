@@ -1,6 +1,7 @@
 """From which length on does one implementation cost more than another? Read off the cells.
 
-At each shared size the quickest and the slowest round say whether one is surely the slower. The
+Only cells of the same conditions are compared: forward passes with forward passes, one batch with
+the same batch. At each shared size the quickest and the slowest round say whether one is surely the slower. The
 crossing lies between the largest size below which all cells are surely quicker, and the smallest
 from which on all are surely slower: no law is assumed. The estimate is where the logarithm of the
 ratio, straight between neighbours, is zero.
@@ -9,16 +10,21 @@ ratio, straight between neighbours, is zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reports.cells.case_columns import CONDITIONS
+from reports.cells.groups import group_columns
 from reports.laws.monomials import Floats
 
-ALONG = "seq_len"
+ALONG, WIDTH = "seq_len", "d_model"
+OWN = frozenset({"run", "kind", "growth", "kv_heads", "window"})
+"""Conditions of one mechanism alone: two without a common value of such a one may be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +34,12 @@ class Crossing:
     `estimate`, `low` and `high` are lengths; None where the ratio does not cross 1 among the cells,
     or not surely so on that side. `predicted` is the estimate for the operations that were counted.
     `first` and `last` are the lengths that were compared, and `ratio` is that of the times at the
-    last.
+    last. `conditions` says for which cells it holds, where there are several sorts: `batch 32`.
     """
 
     slower: str
     quicker: str
+    conditions: str
     d_model: float
     estimate: float | None
     low: float | None
@@ -47,26 +54,60 @@ def compared(cells: pd.DataFrame, slower: str, quicker: str) -> pd.DataFrame:
     """The cells that two implementations share: seq_len, d_model, `ratio`, its `low` and `high`.
 
     `counted` is the ratio of the operations that were counted, NaN where they were not.
+    `conditions` tells cells of the same sizes apart, in words; empty where all are of one sort.
 
     `cells` are measured ones, as `reports.cells.cell_table` gives them.
     """
-    keys = [ALONG, "d_model"]
-    times = ["time_s", "time_low_s", "time_high_s", "flops_executed"]
-    one, other = (
-        cells[cells["implementation"] == name][[*keys, *times]] for name in (slower, quicker)
+    both = cells[cells["implementation"].isin((slower, quicker))]
+    one, other = (both[both["implementation"] == name] for name in (slower, quicker))
+    present = [name for name in CONDITIONS if name in cells]
+    keys = [ALONG, WIDTH, *(n for n in present if n not in OWN or _is_shared(n, one, other))]
+    varying = [name for name in group_columns(both, {ALONG, WIDTH}) if name in present]
+    if "num_heads" in cells and both.duplicated(["implementation", ALONG, WIDTH, *present]).any():
+        keys.append("num_heads")  # one width in several numbers of heads
+        varying.append("num_heads")
+    pairs = one.merge(other, on=keys, suffixes=("", "_other"))
+    told = [name for name in varying if name in keys]
+    own = {name: name for name in told}
+    for name in varying:
+        if name not in keys:
+            own |= {name: f"{slower} {name}", f"{name}_other": f"{quicker} {name}"}
+    words = [
+        in_words({own[name]: row[name] for name in own})
+        for row in pairs[list(own)].to_dict("records")
+    ]
+    return (
+        pairs[[ALONG, WIDTH]]
+        .assign(
+            conditions=pd.Series(words, index=pairs.index, dtype=object),
+            ratio=pairs["time_s"] / pairs["time_s_other"],
+            low=pairs["time_low_s"] / pairs["time_high_s_other"],
+            high=pairs["time_high_s"] / pairs["time_low_s_other"],
+            counted=pairs["flops_executed"] / pairs["flops_executed_other"],
+        )
+        .sort_values([WIDTH, ALONG], kind="stable")
     )
-    both = one.merge(other, on=keys, suffixes=("", "_other")).sort_values(keys)
-    return both[keys].assign(
-        ratio=both["time_s"] / both["time_s_other"],
-        low=both["time_low_s"] / both["time_high_s_other"],
-        high=both["time_high_s"] / both["time_low_s_other"],
-        counted=both["flops_executed"] / both["flops_executed_other"],
+
+
+def _is_shared(name: str, one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether a condition has the same value in some cell of both."""
+    return not one[[name]].drop_duplicates().merge(other[[name]].drop_duplicates()).empty
+
+
+def in_words(conditions: Mapping[str, Any]) -> str:
+    """Conditions on one line, those without a value left out: `pass forward, batch 32`."""
+    known = {name: value for name, value in conditions.items() if not pd.isna(value)}
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in known.items()
     )
 
 
 def crossings(cells: pd.DataFrame, slower: str, quicker: str) -> Iterator[Crossing]:
-    """The crossing at each width at which three lengths or more were measured of both."""
-    for d_model, rows in compared(cells, slower, quicker).groupby("d_model"):
+    """The crossing of each width and condition of which both have three lengths or more."""
+    for (conditions, d_model), rows in compared(cells, slower, quicker).groupby(
+        ["conditions", WIDTH], sort=False
+    ):
         if len(rows) < 3:
             continue
         lengths, ratio, low, high, counted = (
@@ -78,6 +119,7 @@ def crossings(cells: pd.DataFrame, slower: str, quicker: str) -> Iterator[Crossi
         yield Crossing(
             slower=slower,
             quicker=quicker,
+            conditions=str(conditions),
             d_model=float(str(d_model)),
             estimate=_zero(np.log(lengths), np.log(ratio)),
             low=float(lengths[sure_below][-1]) if sure_below.any() else None,

@@ -11,20 +11,30 @@ from reports.figures.canvas import save
 from reports.figures.ratio_against_n import ratio_against_n
 from reports.overtaking.answer import Overtaking
 from reports.overtaking.crossings import compared
-from reports.tables.columns import TableError
+from reports.tables.target import made
 from reports.text import wording
 
 STEM = "crossovers"
 
 
 def points_of(found: Overtaking) -> pd.DataFrame:
-    """One point a line: `pair`, `d_model`, `seq_len`, `ratio`, `low`, `high`, `counted`."""
-    pairs = dict.fromkeys((one.slower, one.quicker) for one in found.implementations)
-    parts = [
-        compared(found.cells, slower, quicker).assign(pair=f"{slower} / {quicker}")
-        for slower, quicker in pairs
-    ]
+    """One point a line: `pair`, `d_model`, `seq_len`, `ratio`, `low`, `high`, `counted`.
+
+    The pair of points says under which conditions, where there are several: `lstm / rnn (batch 32)`.
+    """
+    pairs = dict.fromkeys(
+        (one.slower, one.quicker, one.conditions) for one in found.implementations
+    )
+    parts = []
+    for slower, quicker, conditions in pairs:
+        points = compared(found.cells, slower, quicker)
+        points = points[points["conditions"] == conditions].drop(columns="conditions")
+        parts.append(points.assign(pair=_pair(slower, quicker, conditions, " / ")))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _pair(slower: str, quicker: str, conditions: str, between: str) -> str:
+    return f"{slower}{between}{quicker}" + (f" ({conditions})" if conditions else "")
 
 
 def title_of(found: Overtaking) -> str:
@@ -32,7 +42,8 @@ def title_of(found: Overtaking) -> str:
     widths = sorted({one.d_model for one in found.implementations})
     middle = widths[len(widths) // 2]
     said = [
-        f"{one.slower} overtakes {one.quicker} at n = {wording.rounded(one.estimate):g}"
+        f"{_pair(one.slower, one.quicker, one.conditions, ' overtakes ')} at n = "
+        f"{wording.rounded(one.estimate):g}"
         for one in found.implementations
         if one.d_model == middle and one.estimate is not None
     ]
@@ -46,8 +57,7 @@ def write_overtaking(found: Overtaking, out: Path) -> Path:
         TableError: the directory cannot be written.
 
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with made(out, "the crossovers"):
         text = json.dumps(found.to_dict(), indent=1) + "\n"
         (out / f"{STEM}.json").write_text(text, encoding="utf-8")
         points = points_of(found)
@@ -55,9 +65,4 @@ def write_overtaking(found: Overtaking, out: Path) -> Path:
             points.to_csv(out / f"{STEM}.csv", index=False, lineterminator="\n")
             words = "above 1 the first takes longer; bands span the rounds"
             save(ratio_against_n(points, title=title_of(found), subtitle=words), out / STEM)
-    except OSError as problem:
-        raise TableError(
-            f"cannot write the crossovers to {out}: {problem.strerror or problem}; choose another "
-            "directory with --out"
-        ) from None
     return out

@@ -31,6 +31,7 @@ from reports.page.headline import findings
 from reports.page.pictures import absences, draw_groups, write_csv
 from reports.page.restated import EVERYTHING, Question, Restated, restated
 from reports.tables.read import Table, read_tables
+from reports.tables.target import made
 from reports.text import wording
 from reports.verdicts.doubts import MEANING, marked_table
 from reports.verdicts.table import MOST_COLUMNS, SIGNS, verdict_frame
@@ -39,10 +40,6 @@ from reports.verdicts.verdict_rows import VerdictRow, causes, sections, verdict_
 _TEMPLATES = Path(__file__).with_name("templates")
 ALSO_JUDGED = ("graph_time_s", "workspace_bytes")
 _MOST_UNTIMED = 40  # rows on the page; the CSV has them all
-
-
-class ReportError(ValueError):
-    """A report that cannot be written; the message is one line for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +84,8 @@ def report(
             raise
         fits, unjudged = [], str(problem)  # the figures still say something
     target = out if out is not None else default_directory(Path(paths[0]))
-    try:
+    with made(target, "the report"):
         return write_report(replace(shown, table=table), fits, target, unjudged=unjudged)
-    except OSError as problem:
-        raise ReportError(
-            f"cannot write the report to {target}: {problem.strerror or problem}; "
-            "choose another directory with --out"
-        ) from None
 
 
 def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:

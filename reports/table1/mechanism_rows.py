@@ -13,7 +13,7 @@ from reports.judge.result import Fit, Verdict
 from reports.laws.counted_terms import leading_crossing
 from reports.table1.against_published import Counted, counted_path, counted_polynomial
 from reports.table1.published import ATTENTION, CONTROL, ROWS, Published, law_of
-from reports.tables.columns import TableError
+from reports.tables.columns import TableError, no_column
 
 SIZES = {"n": "seq_len", "d": "d_model"}
 
@@ -55,9 +55,11 @@ def table_rows(
     `info` is the run's own description.
 
     Raises:
-        TableError: the run has measured none of the mechanisms.
+        TableError: the run has measured none of the mechanisms, or is no run of ours.
 
     """
+    if "implementation" not in records:
+        raise no_column(records, "implementation")
     rows = []
     for one in published:
         found = mechanisms["rows"][one.row]

@@ -13,7 +13,7 @@ from rich.console import Console
 from reports.table1.mechanism_rows import Row
 from reports.table1.picture import write_figure
 from reports.table1.written import csv_text, json_text, latex_text, markdown_text, print_rows
-from reports.tables.columns import TableError
+from reports.tables.target import made
 
 WRITERS: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "csv": ("table1.csv", csv_text),
@@ -41,15 +41,9 @@ def write_files(
         TableError: the directory cannot be written.
 
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with made(out, "the table"):
         for file, text in WRITERS.values():
             (out / file).write_bytes(text(rows).encode("utf-8"))
         (out / "counts.json").write_text(json.dumps(mechanisms, indent=1) + "\n", encoding="utf-8")
         write_figure(rows, mechanisms, records, out)
-    except OSError as problem:
-        raise TableError(
-            f"cannot write the table to {out}: {problem.strerror or problem}; choose another "
-            "directory with --out"
-        ) from None
     return out

@@ -97,6 +97,8 @@ def _letters(
 
 def _inside(valid: Mapping[str, Any], sizes: Mapping[str, Floats]) -> Mask:
     inside = sizes["n"] >= valid["n_at_least_times_d"] * sizes["d"]
+    if valid.get("is_single"):  # older runs do not say
+        inside &= sizes["b"] == 1
     for letter in "hnd":
         steps = valid[letter]
         inside &= sizes[letter] >= steps["at_least"]

@@ -1,14 +1,17 @@
 """Claims on turns, memory and energy: the ruling on each, and another on another subject."""
 
+from dataclasses import replace
+
 from torch import nn
 
 from bench.claims import by_resources
 from bench.claims.by_resources import cpu_energy, memory_and_energy, parallel
-from bench.claims.claim import Ruling
+from bench.claims.claim import Claim, Ruling
 from bench.machine.energy import EnergyReading, Idle
 from bench.machine.nvml import Unavailable
 from implementations.attention.matmul import IMPLEMENTATION as MATMUL
 from implementations.attention.online_softmax import IMPLEMENTATION as ONLINE_SOFTMAX
+from implementations.interface import UnsupportedCaseError
 from implementations.layers.recurrent import IMPLEMENTATION as RNN
 
 NO_COUNTER = Unavailable("no counter here")
@@ -21,8 +24,17 @@ class OneRowOnly(nn.Module):
         return x[:, :1].mT @ x[:, :1]
 
 
-def without_counter(core):
+def without_counter(core, seq_len):
     return NO_COUNTER
+
+
+def refuses(query, key, value, **options):
+    raise UnsupportedCaseError("not today")
+
+
+def joules(power):
+    """A counter by which a call takes seq_len to this power."""
+    return lambda core, seq_len: EnergyReading(energy_j=seq_len**power, energy_resolution_j=0.01)
 
 
 def test_self_attention_waits_no_longer_and_works_more():
@@ -44,33 +56,49 @@ def test_what_does_not_work_more_takes_the_same_time():
 
 
 def test_memory_is_a_problem_of_cores_that_hold_all_scores():
-    decision = memory_and_energy(energy_of=without_counter)
+    decision = memory_and_energy(energy_of=joules(2))
 
     assert decision.ruling is Ruling.CONDITIONAL
-    assert decision.condition == "memory: only for a core that holds all scores (matmul)"
+    assert decision.condition == "memory: only for matmul; energy: for every core"
     # Two score matrices of float32.
     assert decision.values["workspace_bytes_matmul_n2048"] == 8 * 2048**2
-    assert decision.values["energy_j_matmul"] is None
-    assert "no counter here" in decision.evidence
+    assert decision.values["energy_j_matmul_n1024"] == 1024**2
+    assert "online_softmax 1.05e+06 and 4.19e+06 J" in decision.evidence
 
 
-def test_memory_is_open_where_every_core_holds_all_scores_and_closed_where_none_does():
-    every = memory_and_energy(cores=(MATMUL,), energy_of=without_counter)
-    none = memory_and_energy(cores=(ONLINE_SOFTMAX,), energy_of=without_counter)
+def test_the_ruling_follows_memory_and_energy():
+    def ruling(core, power):
+        return memory_and_energy(cores=(core,), energy_of=joules(power)).ruling
 
-    assert (every.ruling, none.ruling) == (Ruling.TRUE, Ruling.FALSE)
-
-
-def test_energy_is_told_where_there_is_a_counter():
-    reading = EnergyReading(energy_j=0.25, energy_resolution_j=0.01)
-
-    decision = memory_and_energy(cores=(MATMUL,), energy_of=lambda core: reading)
-
-    assert decision.values["energy_j_matmul"] == 0.25
-    assert "matmul 0.25 J" in decision.evidence
+    assert ruling(MATMUL, 2) is Ruling.TRUE
+    assert ruling(MATMUL, 1) is Ruling.FALSE
+    assert ruling(ONLINE_SOFTMAX, 2) is Ruling.FALSE
 
 
-def test_the_energy_is_that_of_a_call_at_the_larger_length(monkeypatch):
+def test_without_a_counter_energy_is_said_not_to_be_decided():
+    decision = memory_and_energy(cores=(MATMUL,), energy_of=without_counter)
+
+    assert decision.ruling is Ruling.CONDITIONAL
+    assert decision.condition == "memory: for every core; energy: not decided"
+    assert decision.values["energy_j_matmul_n2048"] is None
+    assert "not decided: no counter here" in decision.evidence
+
+
+def test_a_workspace_that_is_not_known_leaves_the_claim_undecided():
+    hidden = replace(MATMUL, fn=refuses)
+    claim = Claim(
+        article="003",
+        text="memory",
+        how="counted",
+        test=lambda: memory_and_energy(cores=(hidden,), energy_of=joules(2)),
+    )
+
+    decision = claim.decide()
+    assert decision.ruling is Ruling.UNDECIDED
+    assert "the workspace of matmul is not known: not today" in decision.evidence
+
+
+def test_the_energy_is_that_of_a_call_at_the_length_asked(monkeypatch):
     reading = EnergyReading(energy_j=0.5, energy_resolution_j=0.01)
     shapes = []
 
@@ -84,15 +112,15 @@ def test_the_energy_is_that_of_a_call_at_the_larger_length(monkeypatch):
     monkeypatch.setattr(by_resources, "idle_power", lambda meter, **_: idle)
     monkeypatch.setattr(by_resources, "energy_per_call", energy_per_call)
 
-    assert cpu_energy(MATMUL) == reading
-    assert shapes == [(1, 1, 2048, 64)]
+    assert cpu_energy(MATMUL, 131) == reading
+    assert shapes == [(1, 1, 131, 64)]
 
 
 def test_without_a_counter_or_an_idle_reading_no_energy_is_told(monkeypatch):
     monkeypatch.setattr(by_resources, "find_meter", lambda device: NO_COUNTER)
-    assert cpu_energy(MATMUL) == NO_COUNTER
+    assert cpu_energy(MATMUL, 131) == NO_COUNTER
 
     stuck = Unavailable("the counter stands still")
     monkeypatch.setattr(by_resources, "find_meter", lambda device: "a meter")
     monkeypatch.setattr(by_resources, "idle_power", lambda meter, **_: stuck)
-    assert cpu_energy(MATMUL) == stuck
+    assert cpu_energy(MATMUL, 131) == stuck

@@ -14,8 +14,9 @@ import pytest
 from reports.conditions.environment import environment
 from reports.judge.fit_groups import ClaimWarning
 from reports.judge.result import Verdict
-from reports.page.page import Report, ReportError, default_directory, report, write_report
+from reports.page.page import Report, default_directory, report, write_report
 from reports.page.restated import Restated
+from reports.tables.columns import TableError
 from reports.tables.read import Table, read_table
 from tests.reports.page.some_run import HOSTILE, INFO, MARKED, Page, rows, write_run
 
@@ -277,7 +278,7 @@ def test_any_part_of_the_run_description_may_be_missing_or_odd(
 
 def test_a_directory_that_cannot_be_written_is_one_clear_line(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ReportError, match="cannot write the report to") as caught:
+    with pytest.raises(TableError, match="cannot write the report to") as caught:
         report([run], tmp_path / "file" / "out")
     assert "--out" in str(caught.value)
     assert "\n" not in str(caught.value)
