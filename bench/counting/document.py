@@ -19,9 +19,9 @@
 
 Each quantity is one of `bench.counting.result.QUANTITIES`; `Counts` says what they are. `value` is
 for the `sizes` of its entry. The letter d of a layer is d_model: in its polynomials, in its `sizes`
-and where a size is asked for; what they hold for (`valid`) speaks of `d/h`. With `is_single` it holds for b = 1 only. `basis` is `counted`,
-`formula` where the number holds parts that the program does not show, or null. `reason` says why a
-polynomial, a value or both are missing.
+and where a size is asked for; what they hold for (`valid`) speaks of `d/h`. With `is_single` they
+hold for b = 1 only. `basis` is `counted`, `formula` where the number holds parts that the program
+does not show, or null. `reason` says why a polynomial, a value or both are missing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """From which length on does one implementation cost more than another? Read off the cells.
 
 Only cells of the same conditions are compared: forward passes with forward passes, one batch with
-the same batch. At each shared size the quickest and the slowest round say whether one is surely the slower. The
-crossing lies between the largest size below which all cells are surely quicker, and the smallest
-from which on all are surely slower: no law is assumed. The estimate is where the logarithm of the
-ratio, straight between neighbours, is zero.
+the same batch. At each shared size the quickest and the slowest round say whether one is surely the
+slower. The crossing lies between the largest size below which all cells are surely quicker, and the
+smallest from which on all are surely slower: no law is assumed. The estimate is where the logarithm
+of the ratio, straight between neighbours, is zero.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ STEM = "crossovers"
 def points_of(found: Overtaking) -> pd.DataFrame:
     """One point a line: `pair`, `d_model`, `seq_len`, `ratio`, `low`, `high`, `counted`.
 
-    The pair of points says under which conditions, where there are several: `lstm / rnn (batch 32)`.
+    A pair has its conditions with it where there are several: `lstm / rnn (batch 32)`.
     """
     pairs = dict.fromkeys(
         (one.slower, one.quicker, one.conditions) for one in found.implementations

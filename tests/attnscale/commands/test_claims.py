@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from attnscale.exit_codes import DONE, INCONCLUSIVE
+from attnscale.exit_codes import DONE, INCONCLUSIVE, WRONG_REQUEST
 from bench.claims import article_claims, by_resources
 from bench.claims.claim import Claim, Decision, Ruling
 from bench.machine.nvml import Unavailable
@@ -61,6 +61,15 @@ def test_out_writes_the_page_and_the_table(attnscale_, few, tmp_path):
 
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"claims.md", "claims.csv"}
     assert f"claims: {tmp_path / 'new' / 'claims.md'}" in shown.err
+
+
+def test_a_place_that_cannot_be_written_is_one_line(attnscale_, few, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    shown = attnscale_("claims", "--out", tmp_path / "file" / "out")
+
+    assert shown.code == WRONG_REQUEST
+    assert "cannot write the claims" in shown.err.splitlines()[-1]
 
 
 def test_a_claim_that_could_not_be_decided_makes_the_answer_inconclusive(attnscale_, monkeypatch):

@@ -2,7 +2,7 @@
 
 import json
 
-from attnscale.exit_codes import DONE
+from attnscale.exit_codes import DONE, WRONG_REQUEST
 
 
 def test_an_example_is_explained_step_by_step(attnscale_):
@@ -46,6 +46,16 @@ def test_out_writes_a_heat_map_of_each_example(attnscale_, tmp_path):
         for kind in ("png", "svg", "csv")
     }
     assert f"heat map: {tmp_path / 'attention_weights.three.png'}" in shown.err
+
+
+def test_a_place_that_cannot_be_written_is_one_line(attnscale_, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    shown = attnscale_("explain", "three", "--json", "--out", tmp_path / "file" / "out")
+
+    assert shown.code == WRONG_REQUEST
+    (line,) = shown.err.splitlines()
+    assert "cannot write the heat map" in line
 
 
 def test_an_unknown_example_is_one_line(attnscale_):

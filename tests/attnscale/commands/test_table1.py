@@ -93,7 +93,7 @@ def test_without_a_run_it_measures_the_preset(attnscale_, run, monkeypatch, judg
 
     def measure(**options):
         asked.append(options)
-        return run, INCONCLUSIVE
+        return run, DONE
 
     monkeypatch.setattr(table1, "measure", measure)
 
@@ -110,6 +110,26 @@ def test_a_failed_check_fails_whatever_the_verdicts(attnscale_, run, monkeypatch
     monkeypatch.setattr(table1, "measure", lambda **_: (run, FAILED))
 
     assert attnscale_("table1").code == FAILED
+
+
+@pytest.mark.parametrize("code", [FAILED, INCONCLUSIVE])
+def test_a_measurement_of_nothing_keeps_its_code(attnscale_, tmp_path, monkeypatch, code):
+    nothing = write_run(tmp_path / "run")
+    records = (nothing / RECORDS_FILE).read_text().replace('"measured"', '"timeout"')
+    (nothing / RECORDS_FILE).write_text(records)
+    monkeypatch.setattr(table1, "measure", lambda **_: (nothing, code))
+
+    outcome = attnscale_("table1")
+
+    assert outcome.code == code
+    assert "nothing to show" in outcome.err
+    attnscale_("table1", nothing).assert_refused("has no measured row")
+
+
+def test_a_table_of_something_else_is_one_line(attnscale_, tmp_path):
+    (tmp_path / "foo.csv").write_text("n,time_s\n128,0.5\n256,1.5\n512,4.5\n")
+
+    attnscale_("table1", tmp_path / "foo.csv").assert_refused('no column "implementation"')
 
 
 @pytest.mark.parametrize(

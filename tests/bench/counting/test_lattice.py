@@ -41,6 +41,13 @@ def test_the_lattice_is_found_and_said(value, polynomial, valid):
 
 
 @pytest.mark.parametrize(
+    ("value", "is_single"), [(lambda p: p.b**2 * p.n, True), (lambda p: p.n, False)]
+)
+def test_programs_are_told_of_a_law_for_one_item_only(value, is_single):
+    assert fitted(value, FAR).lattice.to_plain()["is_single"] is is_single
+
+
+@pytest.mark.parametrize(
     "value",
     [
         lambda p: math.isqrt(p.n) * p.d,

@@ -1,8 +1,13 @@
 """What Table 1 states, counted from the programs of the suite."""
 
+from dataclasses import replace
+
 import pytest
 
+from bench.counting import mechanisms as counting
 from bench.counting.mechanisms import MECHANISMS, Mechanism, MechanismError, mechanisms
+from implementations.catalogue import suite
+from implementations.interface import no_core
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,15 @@ def test_a_recurrent_path_is_as_long_as_the_sequence_inside_one_layer(rows):
 def test_a_row_without_a_polynomial_is_an_error():
     with pytest.raises(MechanismError, match="loop: sequential_operations"):
         mechanisms({"loop": Mechanism(counted="loop")})
+
+
+def test_what_is_neither_a_core_nor_a_layer_cannot_be_stacked(monkeypatch):
+    hollow = replace(suite()["matmul"], fn=no_core)
+    monkeypatch.setattr(counting, "suite", lambda: {"matmul": hollow})
+    monkeypatch.setattr(counting, "_polynomial", lambda *_: {})
+
+    with pytest.raises(MechanismError, match="matmul: neither a core nor a layer"):
+        mechanisms({"hollow": Mechanism(counted="matmul")})
 
 
 def test_every_row_counts_an_implementation_of_the_suite(rows):

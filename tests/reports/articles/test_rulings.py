@@ -12,6 +12,7 @@ from reports.articles.rulings import (
     tally,
     write_rulings,
 )
+from reports.tables.columns import TableError
 
 
 def claim(ruling: str, condition: str | None = None, **changed: object) -> dict[str, object]:
@@ -73,6 +74,13 @@ def test_files_hold_the_page_and_the_table(tmp_path):
     assert [row["ruling"] for row in rows] == [one["ruling"] for one in FOUR]
     assert list(rows[0]) == ["article", "claim", "ruling", "condition", "test", "evidence"]
     assert rows[2]["condition"] == "n > 3"
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(TableError, match=r"cannot write the claims to .*file.*--out"):
+        write_rulings(FOUR, tmp_path / "file" / "out")
 
 
 @pytest.mark.parametrize("one", FOUR, ids=lambda one: str(one["ruling"]))

@@ -81,3 +81,84 @@ def test_of_two_implementations_only_the_one_that_grows_faster_overtakes():
 
     assert {(one.slower, one.quicker) for one in every_crossing(frame)} == {("square", "line")}
     assert len(every_crossing(frame)) == 2
+
+
+def test_cells_are_compared_under_equal_conditions_only():
+    frame = pd.concat(
+        [
+            cells(square=square, line=line).assign(batch=1, **{"pass": "forward"}),
+            cells(square=square, line=lambda n, d: 2 * line(n, d)).assign(
+                batch=32, **{"pass": "forward"}
+            ),
+        ],
+        ignore_index=True,
+    )
+
+    crossed = {(one.conditions, one.d_model): one.estimate for one in found(frame)}
+
+    assert crossed == {
+        ("batch 1", 32): pytest.approx(5 * 32),
+        ("batch 1", 48): pytest.approx(5 * 48),
+        ("batch 32", 32): pytest.approx(10 * 32),
+        ("batch 32", 48): pytest.approx(10 * 48),
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "one", "other"),
+    [
+        ("batch", 32, 1),
+        ("pass", "forward", "forward+backward"),
+        ("dtype", "float32", "bfloat16"),
+        ("device", "cpu", "cuda"),
+        ("threads", 1, 2),
+        ("is_causal", True, False),
+        ("mask", "none", "boolean"),
+        ("query_len", 1, None),
+    ],
+)
+def test_unequal_conditions_are_never_compared(column, one, other):
+    frame = cells(square=square, line=line)
+    is_square = frame["implementation"] == "square"
+    frame[column] = pd.Series([one if own else other for own in is_square], dtype=object)
+
+    assert found(frame) == []
+
+
+def test_a_condition_of_one_mechanism_alone_may_differ():
+    frame = cells(square=square, line=line)
+    wide = frame[frame["implementation"] == "square"]
+    windows = pd.concat([frame.assign(window=None), wide.assign(window=64)], ignore_index=True)
+    windows = windows[(windows["implementation"] == "line") | windows["window"].notna()]
+
+    assert [one.conditions for one in found(windows)] == ["", ""]
+
+
+def test_several_windows_of_one_mechanism_are_told_apart():
+    frame = cells(square=square, line=line)
+    is_square = frame["implementation"] == "square"
+    windows = pd.concat(
+        [frame[~is_square], *(frame[is_square].assign(window=w) for w in (64.0, 128.0))],
+        ignore_index=True,
+    )
+
+    assert [(one.conditions, one.estimate) for one in found(windows)] == [
+        (f"square window {window}", pytest.approx(5 * width))
+        for width in (32, 48)
+        for window in (64, 128)
+    ]
+
+
+def test_a_batch_that_falls_as_the_sequence_grows_is_no_condition():
+    frame = cells(square=square, line=line)
+    frame["batch"] = max(LENGTHS) // frame["seq_len"]
+
+    assert [one.conditions for one in found(frame)] == ["", ""]
+
+
+def test_several_numbers_of_heads_of_one_width_are_told_apart():
+    frame = cells(square=square, line=line)
+    heads = pd.concat([frame.assign(num_heads=h) for h in (1, 2)], ignore_index=True)
+
+    assert {one.conditions for one in found(heads)} == {"num_heads 1", "num_heads 2"}
+    assert all(one.estimate == pytest.approx(5 * one.d_model) for one in found(heads))

@@ -133,6 +133,15 @@ def test_a_law_for_long_sequences_only_holds_for_those(rows) -> None:
     assert found.cells == sum(n >= max(768, 32 * w // HEADS) for n in LENGTHS for w in WIDTHS)
 
 
+@pytest.mark.parametrize("batch", [1, BATCH])
+def test_a_law_of_one_item_says_nothing_of_several(rows, batch: int) -> None:
+    table = rows()
+    table["workspace_bytes"] = 4 * batch * table["num_heads"] * table["seq_len"] + 1_183_744
+    single = {**SDPA, "valid": {**SDPA["valid"], "is_single": True}}
+    found = judged(table.assign(batch=batch), "n*d", [single])
+    assert ("n at least 768" in (found.counted or "")) == (batch == 1)
+
+
 def test_a_fraction_is_read_as_one(rows) -> None:
     third = law_of(("14/3", {"b": 1, "h": 1, "n": 1}), (2048, {"d": 1}), (1_052_672, {}))
     table = rows()
