@@ -8,9 +8,9 @@ import pandas as pd
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048)
 WIDTHS = (32, 48, 80)
-LAWS: dict[str, tuple[str, dict[tuple[int, int], float]]] = {
-    "square": ("n^2*d + n*d^2", {(2, 1): 2.0, (1, 2): 6.0}),
-    "line": ("n*d^2", {(1, 2): 10.0}),
+LAWS: dict[str, tuple[str, dict[tuple[int, int], int]]] = {
+    "square": ("n^2*d + n*d^2", {(2, 1): 2, (1, 2): 6}),
+    "line": ("n*d^2", {(1, 2): 10}),
 }
 """The claim, and the operations: square overtakes line at n = 2·d, by operations."""
 
