@@ -67,15 +67,12 @@ def compared(cells: pd.DataFrame, slower: str, quicker: str) -> pd.DataFrame:
         keys.append("num_heads")  # one width in several numbers of heads
         varying.append("num_heads")
     pairs = one.merge(other, on=keys, suffixes=("", "_other"))
-    told = [name for name in varying if name in keys]
-    own = {name: name for name in told}
+    called: dict[str, str] = {}
     for name in varying:
-        if name not in keys:
-            own |= {name: f"{slower} {name}", f"{name}_other": f"{quicker} {name}"}
-    words = [
-        in_words({own[name]: row[name] for name in own})
-        for row in pairs[list(own)].to_dict("records")
-    ]
+        own = {name: f"{slower} {name}", f"{name}_other": f"{quicker} {name}"}
+        called |= {name: name} if name in keys else own
+    sorts = pairs[list(called)].rename(columns=called).to_dict("records")
+    words = [in_words({str(name): value for name, value in one.items()}) for one in sorts]
     return (
         pairs[[ALONG, WIDTH]]
         .assign(
