@@ -123,49 +123,51 @@ def print_overtaking(found: Overtaking, console: Console) -> None:
 
 
 def _terms_table(terms: Sequence[TermCrossing]) -> Table:
-    table = Table(title="Within a law", title_justify="left", box=None)
-    headings = ("implementation", "term", "overtakes", "measured", "by operations", "where")
-    for heading in headings:
-        table.add_column(heading)
-    for one in terms:
-        counted = NOTHING if one.counted is None else f"{_number(one.counted)}·{one.of}"
-        table.add_row(
+    headings = ("implementation", "term", "overtakes", "measured", "by operations")
+    rows = [
+        (
             one.implementation,
             one.faster,
             one.slower,
             f"{one.size} = {_interval(one.measured, one.of)}",
-            counted,
-            one.conditions,
+            NOTHING if one.counted is None else f"{_number(one.counted)}·{one.of}",
         )
-    return table
+        for one in terms
+    ]
+    return _table("Within a law", headings, rows, [one.conditions for one in terms])
 
 
 def _implementations_table(crossings: Sequence[Crossing]) -> Table:
-    table = Table(title="Between implementations", title_justify="left", box=None)
-    headings = (
-        "from this n on",
-        "is slower than",
-        "d",
-        "measured",
-        "by operations",
-        "at n",
-        "where",
-    )
-    for heading in headings:
-        table.add_column(heading)
+    headings = ("from this n on", "is slower than", "d", "measured", "by operations", "at n")
+    rows = []
     for one in crossings:
         low = "below" if one.low is None else _number(one.low)
         high = "beyond" if one.high is None else _number(one.high)
         estimate = NOTHING if one.estimate is None else _number(one.estimate)
-        table.add_row(
+        row = (
             one.slower,
             one.quicker,
             _number(one.d_model),
             f"{estimate} [{low}, {high}]",
             NOTHING if one.predicted is None else _number(one.predicted),
             f"{_number(one.ratio)} times as long at {_number(one.last)}",
-            one.conditions,
         )
+        rows.append(row)
+    return _table("Between implementations", headings, rows, [one.conditions for one in crossings])
+
+
+def _table(
+    title: str,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    conditions: Sequence[str],
+) -> Table:
+    """The rows, each with its conditions behind it where there are any."""
+    table = Table(*headings, title=title, title_justify="left", box=None)
+    if any(conditions):
+        table.add_column("where")
+    for row, where in zip(rows, conditions, strict=True):
+        table.add_row(*row, *((where,) if any(conditions) else ()))
     return table
 
 

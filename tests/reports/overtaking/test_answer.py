@@ -64,15 +64,21 @@ def test_a_table_without_our_columns_or_without_times_is_one_line():
         overtaking_in(records().assign(status="timeout", time_s=None), {})
 
 
-def test_the_tables_say_where_a_crossing_holds(of_two_passes):
+def printed(found: Overtaking) -> str:
     console = Console(width=200)
     with console.capture() as shown:
-        print_overtaking(of_two_passes, console)
+        print_overtaking(found, console)
+    return shown.get()
 
-    text = shown.get()
+
+def test_the_tables_say_where_a_crossing_holds_if_there_are_several_sorts(of_two_passes):
+    text = printed(of_two_passes)
+
     assert "Within a law" in text
     assert "Between implementations" in text
+    assert text.count("where") == 2
     assert "pass forward+backward" in text
+    assert "where" not in printed(found_in(records()))
 
 
 def test_the_document_holds_every_field(of_two_passes):
