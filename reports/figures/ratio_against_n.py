@@ -48,7 +48,7 @@ def ratio_against_n(table: pd.DataFrame, *, title: str, subtitle: str) -> Figure
                 one.fill_between(n, points["low"], points["high"], color=look.colour, alpha=0.15)
             one.axhline(1.0, color="#444444", linewidth=0.8, zorder=1)
             canvas.size_axis(one, list(rows["seq_len"]), "sequence length, n = seq_len")
-            one.set_yscale("log")
+            one.set_yscale("log", base=2)
             one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             one.yaxis.set_minor_locator(NullLocator())
         axes[0].set_ylabel("times as long")

@@ -131,15 +131,23 @@ def crossings(cells: pd.DataFrame, slower: str, quicker: str) -> Iterator[Crossi
 def every_crossing(cells: pd.DataFrame) -> list[Crossing]:
     """The crossings of every two implementations, of which the times or the counts do cross.
 
-    The one that grows faster is told by the cells: the other way round nothing rises through 1.
+    The one that grows faster is told by the cells: the other way round nothing rises through 1. Two
+    whose times cross are not told again for a crossing of their counts the other way.
     """
     names = list(dict.fromkeys(cells["implementation"]))
-    found = (
+    found = [
         crossing
         for slower, quicker in permutations(names, 2)
         for crossing in crossings(cells, slower, quicker)
-    )
-    return [one for one in found if one.estimate is not None or one.predicted is not None]
+    ]
+    timed = {_which(one) for one in found if one.estimate is not None}
+    counted = [one for one in found if one.predicted is not None and _which(one) not in timed]
+    return [one for one in found if one.estimate is not None or one in counted]
+
+
+def _which(one: Crossing) -> tuple[frozenset[str], str, float]:
+    """What a crossing shares with that of the same two the other way round."""
+    return frozenset((one.slower, one.quicker)), one.conditions, one.d_model
 
 
 def _zero(logs: Floats, values: Floats) -> float | None:

@@ -76,6 +76,14 @@ def test_two_shared_lengths_are_too_few():
     assert found(few) == []
 
 
+def test_counts_that_cross_the_other_way_are_not_told_beside_times_that_cross():
+    frame = cells(line=line, square=square)
+    squares = frame["implementation"] == "square"
+    frame.loc[squares, "flops_executed"] = 3 * 48**2 * 2e6 / frame["seq_len"]
+
+    assert {(one.slower, one.quicker) for one in every_crossing(frame)} == {("square", "line")}
+
+
 def test_of_two_implementations_only_the_one_that_grows_faster_overtakes():
     frame = cells(line=line, square=square)
 
