@@ -160,7 +160,8 @@ class Implementation:
     ) -> dict[str, Any]:
         """The keywords that ask for the case; a window becomes a mask where only that is taken."""
         if case.window is not None and self.takes_window_as_mask:
-            return {"attn_mask": full_mask(query, key, None, case.is_causal, case.window)}
+            band = full_mask(query, key, None, case.is_causal, case.window)
+            return {"attn_mask": band, "enable_gqa": case.is_grouped}
         return {
             "attn_mask": attn_mask,
             "is_causal": case.is_causal,
