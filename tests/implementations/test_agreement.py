@@ -14,13 +14,15 @@ from implementations.catalogue import suite
 from implementations.interface import Feature, Implementation, UnsupportedCaseError
 from tests.daily import daily
 
-NATIVE = [
+CORES = [
     one
     for one in suite().values()
     if one.kind == "core" and "cpu" in one.devices and "float32" in one.dtypes and not one.compiles
 ]
+NATIVE = [one for one in CORES if one.unsupported(Case(seq_len=5)) is None]
 LOOPS = ("loop", "row_loop")
-ADDITIVE = ("additive", "additive_chunked")
+# Slow, and `unscaled` is `matmul` at another scale.
+SLOW = ("additive", "additive_chunked", "unscaled")
 # The small run of tox asks these, and `loop`, the same situations.
 ASKED = ("matmul", "sdpa", "online_softmax")
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
@@ -63,10 +65,10 @@ def test_the_cores_and_their_variants_are_in_the_catalogue():
     [
         pytest.param(
             one,
-            marks=pytest.mark.slow if one.name in (*ASKED, *LOOPS, *ADDITIVE) else (),
+            marks=pytest.mark.slow if one.name in (*ASKED, *LOOPS, *SLOW) else (),
             id=one.name,
         )
-        for one in NATIVE
+        for one in CORES
     ],
 )
 def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
@@ -75,6 +77,9 @@ def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
     assert [str(r) for r in results if r.status in ("fail", "error")] == []
     passed = {r.case.name for r in results if r.status == "pass"}
     expected = {"plain", "causal_more_keys"}
+    if implementation not in NATIVE:
+        assert passed >= {"window_of_three", "window_causal_128_of_1031"}
+        return
     masked = {"masked_rows_boolean", "first_keys_masked"}
     if implementation.name != "loop":  # which declines what would take it minutes
         expected |= {"beyond_blocks", "long_causal"}
@@ -82,7 +87,7 @@ def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
     assert passed >= (expected | masked if implementation in MASKED else expected)
 
 
-@pytest.mark.parametrize("name", ["row_loop", *ADDITIVE])
+@pytest.mark.parametrize("name", ["row_loop", *SLOW])
 def test_the_slow_agree_with_the_oracle_in_every_situation_of_moderate_size(name):
     moderate = [one for one in check_cases(["float32"]) if one.size < 5_000]
 
@@ -95,7 +100,7 @@ def test_the_slow_agree_with_the_oracle_in_every_situation_of_moderate_size(name
 @every
 @pytest.mark.parametrize("dtype", daily(["bfloat16", "float64"]))
 def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, dtype):
-    most = 2_000 if implementation.name in (*LOOPS, *ADDITIVE) else 200_000
+    most = 2_000 if implementation.name in (*LOOPS, *SLOW) else 200_000
     small = [one for one in check_cases([dtype]) if one.case.key_len < 200 and one.size < most]
 
     results = list(verify(implementation, small))
