@@ -7,6 +7,9 @@ import pytest
 
 from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS, PlantedSweep, sweep_planted
 
+# A sweep of its own, beside that of test_harmful_kernels; tests of bench/process ask each import.
+pytestmark = pytest.mark.slow
+
 ROUNDS = 3
 CELLS = 3
 

@@ -14,6 +14,7 @@ from tests.calibration.tally import margin, tally
 LOGARITHMS = "logarithms beside as much without"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda one: one.name)
 def test_a_few_tables_of_each_family_are_judged_right(family: Family) -> None:
     asked = [one for one in foreign_trials(2, first_seed=80) if one.family == family.name]

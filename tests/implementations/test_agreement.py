@@ -22,7 +22,7 @@ CORES = [
 NATIVE = [one for one in CORES if one.unsupported(Case(seq_len=5)) is None]
 LOOPS = ("loop", "row_loop")
 # Slow, and `unscaled` is `matmul` at another scale.
-SLOW = ("additive", "additive_chunked", "unscaled")
+SLOW = ("additive", "additive_chunked", "unscaled", "sdpa_math", "sdpa_flash")
 # The small run of tox asks these, and `loop`, the same situations.
 ASKED = ("matmul", "sdpa", "online_softmax")
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]

@@ -209,7 +209,15 @@ LAWS = (
 
 @pytest.mark.parametrize(
     ("law", "implementation"),
-    [(law, one) for law in LAWS for one in NATIVE if law.concerns(one)],
+    [
+        # `unscaled` and `additive` share what is tried with `matmul` and the chunked one.
+        pytest.param(
+            law, one, marks=pytest.mark.slow if one.name in ("unscaled", "additive") else ()
+        )
+        for law in LAWS
+        for one in NATIVE
+        if law.concerns(one)
+    ],
     ids=lambda one: one.name,
 )
 @EXAMPLES

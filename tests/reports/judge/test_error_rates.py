@@ -15,6 +15,8 @@ from tests.calibration.scenarios import CACHED, GRIDS, NOISES
 from tests.calibration.tally import trials, tried
 from tests.daily import daily
 
+# The rates of docs/calibration.md are those of thousands of such sweeps.
+pytestmark = pytest.mark.slow
 Sweep = Callable[..., pd.DataFrame]
 
 FULL = [(n, d) for n in (128, 256, 512, 1024, 2048, 4096, 8192) for d in (64, 128, 256, 512, 1024)]

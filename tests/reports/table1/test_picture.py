@@ -10,9 +10,13 @@ from tests.reports.table1.measured import LAWS, times
 
 
 @pytest.fixture(scope="module")
-def table():
-    records = times()
-    return figure_data(table_rows(MECHANISMS, records, {}), MECHANISMS, records)
+def rows():
+    return table_rows(MECHANISMS, times(), {})
+
+
+@pytest.fixture(scope="module")
+def table(rows):
+    return figure_data(rows, MECHANISMS, times())
 
 
 def points(table, quantity, title):
@@ -32,24 +36,20 @@ def test_times_are_drawn_at_one_width_that_all_share(table):
     assert timed["layer"].nunique() == len(LAWS)
 
 
-def test_times_are_those_of_one_sequence_of_a_batch():
+def test_times_are_those_of_one_sequence_of_a_batch(rows, table):
     records = times()
     batched = records["implementation"] == "rnn"
     many = records.assign(batch=batched.map({True: 32, False: 1}))
 
     one, other = (
-        points(
-            figure_data(table_rows(MECHANISMS, frame, {}), MECHANISMS, frame), "time_s", "Recurrent"
-        )
-        for frame in (records, many)
+        points(drawn, "time_s", "Recurrent")
+        for drawn in (table, figure_data(rows, MECHANISMS, many))
     )
 
     assert other == pytest.approx({n: value / 32 for n, value in one.items()})
 
 
-def test_the_title_is_what_was_found():
-    rows = table_rows(MECHANISMS, times(), {})
-
+def test_the_title_is_what_was_found(rows):
     assert finding(rows).startswith("Any position is 1 operator away in self-attention")
     assert "3·n + 1" in finding(rows)
 
