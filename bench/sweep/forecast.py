@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from bench.plan.cells import Cell
-from bench.process.described import Described
 from bench.timing.built_module import call_bytes
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -111,8 +110,7 @@ class Forecast:
         """
         key = implementation.name, case
         if key not in self._held:
-            is_known = not isinstance(implementation, Described)
-            self._held[key] = call_bytes(implementation, case) if is_known else case.tensor_bytes
+            self._held[key] = call_bytes(implementation, case)
         return self._held[key]
 
     def _predicted(self, law: str, case: Case, seen: Mapping[Case, float]) -> float | None:

@@ -78,13 +78,18 @@ def parameters_of(module: nn.Module) -> Mapping[str, Tensor]:
 def call_bytes(implementation: Implementation, case: Case) -> int:
     """Bytes that a call is given and gives back; of a layer with its parameters.
 
+    A window is a mask of n² bytes to those who take it so.
+
     With a backward pass, the gradients of all of them too.
     """
+    is_mask = case.window is not None and implementation.takes_window_as_mask
+    band = is_mask * case.seq_len * case.key_len
     if implementation.build is None:
-        return case.tensor_bytes
+        return case.tensor_bytes + band
     element: Tensor = torch.empty(0, dtype=getattr(torch, case.dtype))
     rows = 2 * case.seq_len + (case.key_len if implementation.needs_memory else 0)
     numbers = case.batch * rows * case.d_model + parameter_count(implementation, case)
     mask = {"none": 0, "boolean": 1, "float": element.element_size()}[case.mask]
     gradients = 2 if case.is_backward else 1
-    return gradients * numbers * element.element_size() + mask * case.seq_len * case.key_len
+    pairs = case.seq_len * case.key_len
+    return gradients * numbers * element.element_size() + mask * pairs + band

@@ -90,3 +90,12 @@ def test_a_call_holds_parameters_and_with_a_backward_pass_all_gradients():
     trained = replace(CASE, pass_="forward_backward", key_len=11)
     assert call_bytes(CROSS, trained) == 2 * 4 * (2 * (2 * 5 + 11) * width + parameters)
     assert call_bytes(suite()["matmul"], CASE) == CASE.tensor_bytes
+
+
+def test_a_window_that_is_a_mask_takes_a_byte_for_each_pair():
+    plain, band = Case(seq_len=7, head_dim=5), Case(seq_len=7, head_dim=5, window=3)
+
+    masked, native = suite()["matmul"], suite()["sliding_window"]
+
+    assert call_bytes(masked, band) - call_bytes(masked, plain) == 7 * 7
+    assert call_bytes(native, band) == band.tensor_bytes
