@@ -24,6 +24,7 @@ from reports.cells.readings import (
     with_statistic,
 )
 from reports.cells.scatter import Numbers, Scatter, deviations, scatter_of
+from reports.cells.working_set import held_by_caches
 from reports.laws.monomials import Floats
 from reports.tables.columns import (
     FARTHEST,
@@ -154,6 +155,8 @@ def cells_of(
     frame = _by(frame, sizes, value, statistic)
     measured = frame[measured_rows(frame)]
     rows = measured[_usable(measured, sizes, value)]
+    if value != "workspace_bytes":  # of which it is the sum
+        rows = rows.assign(working_set_bytes=held_by_caches(rows))
     number = _numbered(rows, list(sizes.values()))
     chosen = chosen_readings(rows, value, number)
     disturbed = marked_noisy(rows, value) | ~chosen

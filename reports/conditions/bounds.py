@@ -35,6 +35,7 @@ import pandas as pd
 
 from reports.cells.case_columns import CASE_COLUMNS
 from reports.cells.cell_table import measured
+from reports.cells.working_set import working_set
 from reports.tables.json_values import an_object, is_positive
 from reports.text import wording
 
@@ -45,7 +46,6 @@ below that, what no ceiling tells of (a slow kernel, waiting threads) takes more
 MOST_OF_IT = 0.5
 ABOVE = 1.1  # times a ceiling: nearer to it, either of the two may have been disturbed
 NONE, UNTOLD = "none of these", "cannot be told"
-_ELEMENT_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
 class Bound(NamedTuple):
@@ -151,7 +151,7 @@ def bounds(
         found[one.seconds] = least.mask(timed[one.counted] == 0, 0.0)  # whatever one would cost
     found["launch_cost_s"] = time - timed["graph_time_s"]
     found["launches_s"] = found["launch_cost_s"].clip(lower=0.0).fillna(found["launches_s"])
-    found["working_set_bytes"] = timed["workspace_bytes"] + _tensor_bytes(timed)
+    found["working_set_bytes"] = working_set(timed)
     fits = found["working_set_bytes"] <= best["cache_bytes"]
     cached = fits | (found["memory_s"] > ABOVE * time)
     unknown = (found["working_set_bytes"] + best["cache_bytes"]).isna()
@@ -187,25 +187,6 @@ def _ceilings(
     rows = [known(*key) for key in keys.itertuples(index=False, name=None)]
     names = [*(one.ceiling for one in BOUNDS), "cache_bytes"]
     return pd.DataFrame(rows, columns=names, index=timed.index, dtype=float)
-
-
-def _tensor_bytes(timed: pd.DataFrame) -> pd.Series:
-    """Bytes of what a call is given and gives back: query, key, value and output of a core.
-
-    A layer has its hidden states and four matrices of weights. A backward pass has as much again
-    in gradients.
-    """
-    wanted = ("batch", "num_heads", "seq_len", "key_len", "head_dim", "d_model", "dtype")
-    if not set(wanted) <= set(timed.columns):
-        return pd.Series(np.nan, index=timed.index)
-    rows = timed["seq_len"] + timed["key_len"]
-    elements = 2 * timed["batch"] * timed["num_heads"] * rows * timed["head_dim"]
-    if "kind" in timed:
-        layer = timed["batch"] * rows * timed["d_model"] + 4 * timed["d_model"] ** 2
-        elements = elements.mask(timed["kind"] == "layer", layer)
-    if "pass" in timed:
-        elements = elements * np.where(timed["pass"] == "forward_backward", 2, 1)
-    return elements * timed["dtype"].map(_ELEMENT_BYTES).astype(float)
 
 
 def _untold(timed: pd.DataFrame, best: pd.DataFrame) -> list[str]:

@@ -1,7 +1,7 @@
 """Names the regimes of a fit, each by the evidence for it.
 
 A break is placed where it explains the costs best; its cause is what was recorded to change there:
-page faults begin, or the workspace outgrows a cache.
+page faults begin, or what a call touches outgrows a cache.
 """
 
 from __future__ import annotations
@@ -102,20 +102,20 @@ def _faults_begin(cells: Cells, found: Break) -> str:
 
 
 def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
-    """The cache that the workspace outgrows with the second regime, in words; nothing if none."""
-    workspace = cells.covariates.get("workspace_bytes")
-    if workspace is None:
+    """The cache that a call outgrows with the second regime, in words; nothing if none."""
+    touched = cells.covariates.get("working_set_bytes")
+    if touched is None:
         return ""
-    before, after = _sides(workspace, found)
+    before, after = _sides(touched, found)
     if not (before.size and after.size):
         return ""
     # Data are shared with other lines: the drop shows from half a cache to twice it. What sets in
-    # by degrees has begun there, since others use a part of the cache. A workspace of twice the
+    # by degrees has begun there, since others use a part of the cache. A working set of twice the
     # cache has some bytes more for what is small.
     least = 1 / (2 if found.gradual is None else 8)
     for name, size in caches_of(info, info.get("device", "cpu")).items():
         if before.max() <= (2 + SMALL_PART) * size and after.min() >= least * size:
-            return f"the workspace outgrows the {name} cache of {byte_size(size)}"
+            return f"the working set outgrows the {name} cache of {byte_size(size)}"
     return ""
 
 

@@ -108,7 +108,7 @@ _CHANGES: Mapping[str, Reason] = MappingProxyType(
             "docs/measuring.md.",
         ),
         MEMORY_BOUND: Reason(
-            sentence="Within the range the workspace outgrows a cache, and memory is slower than "
+            sentence="Within the range the working set outgrows a cache, and memory is slower than "
             "the cache. So the cost rises there, which is not growth.",
             next_step="Measure more sizes beyond the cache; the verdict is that of the last "
             "regime.",

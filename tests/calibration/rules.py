@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.judge.models.breaks import WORKSPACE
+from reports.judge.models.breaks import WORKING_SET
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import choose
 from reports.judge.models.outgrowing import best_rival
@@ -174,7 +174,7 @@ RULES = (
     _rule(
         "breaks at a workspace",
         f"{M}.breaks._quantities",
-        to=lambda answer, *_: [one for one in answer if one[1] != WORKSPACE],
+        to=lambda answer, *_: [one for one in answer if one[1] != WORKING_SET],
     ),
     _rule("PHYSICAL_BONUS", f"{M}.explanations._bonus", to=0.0),
     _constant("PRICE", f"{M}.fitted.PRICE", 0.0),

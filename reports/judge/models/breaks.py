@@ -1,7 +1,7 @@
 """Where costs may jump: thresholds that divide the cells in two.
 
 Caches and page faults multiply what a term costs; they leave its exponents alone. A break is placed
-by what was recorded first (page faults a call, workspace), and by sizes and their products.
+by what was recorded first (page faults a call, bytes in use), and by sizes and their products.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGE_BYTES = 4096
 MINOR_PART = 0.5
 """Of the workspace: page faults of so many bytes a call tell memory that is taken anew in each."""
 FAULTS = "minor faults a call"
-WORKSPACE = "workspace bytes"
+WORKING_SET = "working-set bytes"
 MOST_LEVELS = 200  # of one quantity: thresholds between all of a hundred thousand would fill memory
 
 
@@ -45,7 +45,7 @@ class Break:
     @property
     def physical(self) -> bool:
         """Whether the cause was recorded, not inferred from sizes."""
-        return self.cause in (FAULTS, WORKSPACE)
+        return self.cause in (FAULTS, WORKING_SET)
 
     @property
     def rise(self) -> Floats:
@@ -68,9 +68,9 @@ def candidates(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break
 def spills(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
     """What outgrows a cache of C bytes by degrees: the part 1 - C/W of W misses it.
 
-    The workspace, whose misses make all work dearer, and what is read and written once, as n·d for
-    inputs and output, which makes that lower-order term dearer. C is sought at every value in the
-    cells, and half-way between two.
+    The working set, whose misses make all work dearer, and what is read and written once, as n·d
+    for inputs and output, which makes that lower-order term dearer. C is sought at every value in
+    the cells, and half-way between two.
     """
     found = [
         one
@@ -78,9 +78,9 @@ def spills(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
         if len(term.names) > 1
         for one in _by_degrees(term.evaluate(cells.sizes), term.unicode(), fewest, term)
     ]
-    workspace = _recorded(cells, "workspace_bytes")
-    if workspace is not None:
-        found += _by_degrees(workspace, WORKSPACE, fewest, None)
+    touched = _recorded(cells, "working_set_bytes")
+    if touched is not None:
+        found += _by_degrees(touched, WORKING_SET, fewest, None)
     return found
 
 
@@ -139,13 +139,13 @@ def _by_thresholds(cells: Cells, law: Law) -> Iterator[Break]:
 
 
 def _quantities(cells: Cells, law: Law) -> Iterator[tuple[Floats, str]]:
-    """What may pass a threshold, with its name: the workspace, sizes and their products.
+    """What may pass a threshold, with its name: the working set, sizes and their products.
 
     n, d, n·d, n²·d, …: working sets are such products, whatever the law is.
     """
-    workspace = _recorded(cells, "workspace_bytes")
-    if workspace is not None:
-        yield workspace, WORKSPACE
+    touched = _recorded(cells, "working_set_bytes")
+    if touched is not None:
+        yield touched, WORKING_SET
     names = [name for name in cells.sizes if cells.distinct(name).size > 1]
     terms = {
         Monomial.of(dict(zip(names, powers, strict=True)))

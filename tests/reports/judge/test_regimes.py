@@ -95,7 +95,7 @@ def test_a_jump_in_sizes_where_the_workspace_leaves_a_cache_is_put_down_to_it(
     info = {"machine": {"caches_bytes": {"L1d": 49152, "L2": MIB, "L3": 32 * MIB}}}
     found = fit(table, info=info)
     assert names(found) == ["in-cache", "memory-bound"]
-    assert "where the workspace outgrows the L3 cache of 32 MiB; the cost is" in evidence(found)
+    assert "where the working set outgrows the L3 cache of 32 MiB; the cost is" in evidence(found)
 
 
 def test_a_jump_where_faults_begin_is_called_page_fault(sweep: Sweep) -> None:
@@ -127,7 +127,7 @@ def test_a_workspace_of_twice_a_cache_and_some_bytes_outgrows_that_cache(sweep: 
     table["workspace_bytes"] = scores_bytes(table) + 16
     info = {"machine": {"caches_bytes": {"L1d": 49152, "L2": MIB, "L3": 32 * MIB}}}
     found = fit(table, info=info)
-    assert "where the workspace outgrows the L2 cache of 1 MiB" in evidence(found)
+    assert "where the working set outgrows the L2 cache of 1 MiB" in evidence(found)
 
 
 def test_a_jump_without_recorded_cause_is_only_numbered(sweep: Sweep) -> None:

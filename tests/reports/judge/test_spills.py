@@ -1,5 +1,6 @@
 """A workspace that outgrows a cache by degrees, and other drifts that are no other law."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_a_cache_that_is_left_by_degrees_moves_no_exponent(
     assert found.exponents["n"].estimate == pytest.approx(2, abs=0.04)
     assert [one.name for one in found.regimes[-2:]] == ["in-cache", "memory-bound"]
     evidence = str(found.regimes[-1].evidence)
-    assert "where the workspace outgrows the L3 cache of 32 MiB" in evidence
+    assert "where the working set outgrows the L3 cache of 32 MiB" in evidence
     assert "the cost rises by degrees to 1." in evidence
     # Without the workspace the same readings look like a larger exponent.
     blind = fit(table.drop(columns="workspace_bytes"))
@@ -129,3 +130,34 @@ def test_overhead_that_is_no_constant_disturbs_no_verdict(sweep: Sweep, seed: in
     found = fit(table)
     assert found.verdict is Verdict.CONFIRMED
     assert found.exponents["n"].estimate == pytest.approx(2, abs=0.03)
+
+
+def decoded(threshold: float, seed: int) -> pd.DataFrame:
+    """A query against m keys: keys and values that a cache does not hold cost 2.5 times as much."""
+    rng = np.random.default_rng(seed)
+    swept = [(round(1024 * 2 ** (k / 2)), 1024) for k in range(11)]
+    swept += [(8192, d) for d in (256, 384, 512, 768, 1536, 2048, 3072, 4096)]
+    rows = []
+    for m, d in swept * 3:
+        heads = d // 64
+        missed = max(0.0, 1 - threshold / (8 * 64 * (heads + heads // 4 * m)))
+        shapes = {"seq_len": m, "key_len": m, "query_len": 1, "d_model": d, "head_dim": 64}
+        shapes |= {"num_heads": heads, "num_kv_heads": heads // 4, "batch": 1}
+        time = (3e-6 + 2e-11 * m * d * (1 + 1.5 * missed)) * math.exp(rng.normal(0, 0.01))
+        rows.append(
+            {**shapes, "dtype": "float32", "workspace_bytes": 4 * m * heads, "time_s": time}
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("seed", daily(range(3)))
+@pytest.mark.parametrize("threshold", [MIB / 2, 4 * MIB, 8 * MIB, 20 * MIB])
+def test_keys_that_outgrow_a_cache_do_not_refute_the_law_of_decoding(
+    threshold: float, seed: int
+) -> None:
+    found = fit(
+        decoded(threshold, seed), sizes={"m": "key_len", "d": "d_model"}, claim="m*d", info=INFO
+    )
+    assert found.verdict is not Verdict.REFUTED
+    other = fit(decoded(threshold, seed), sizes={"n": "key_len", "d": "d_model"}, claim="n^2*d")
+    assert other.verdict is Verdict.REFUTED

@@ -141,7 +141,7 @@ def test_a_dispute_between_statistics_is_told_last(statistic: str, other: str) -
     ("name", "sentence", "step"),
     [
         ("page-fault", "page faults begin", "--allocator pinned, which keeps the memory; see docs"),
-        ("memory-bound", "the workspace outgrows a cache", "beyond the cache"),
+        ("memory-bound", "the working set outgrows a cache", "beyond the cache"),
         ("regime 2", "coefficients jump within the range", "Measure more sizes"),
     ],
 )

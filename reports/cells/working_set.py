@@ -1,0 +1,50 @@
+"""What a call touches: its workspace, and the tensors that it is given and gives back.
+
+A cache has to hold all of it. A step of decoding needs hardly any workspace, and reads all keys.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from reports.tables.columns import numbers_or_nan
+
+_SHAPE = ("batch", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
+_ELEMENT_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+
+
+def working_set(rows: pd.DataFrame) -> pd.Series:
+    """Bytes that one call touches; NaN in a table without the shapes.
+
+    A core has query and output of (batch, num_heads, query_len, head_dim), key and value of
+    (batch, num_kv_heads, key_len, head_dim). A layer has its hidden states and four matrices of
+    weights. A backward pass has as much again in gradients.
+    """
+    if not {*_SHAPE, "dtype"} <= set(rows.columns):
+        return pd.Series(np.nan, index=rows.index)
+    of = {name: numbers_or_nan(rows, name) for name in (*_SHAPE, "query_len", "num_kv_heads")}
+    queries = of["query_len"].fillna(of["seq_len"])
+    kv_heads = of["num_kv_heads"].fillna(of["num_heads"])
+    vectors = of["num_heads"] * queries + kv_heads * of["key_len"]
+    elements = 2 * of["batch"] * vectors * of["head_dim"]
+    if "kind" in rows:
+        states = of["batch"] * (queries + of["key_len"]) * of["d_model"]
+        elements = elements.mask(rows["kind"] == "layer", states + 4 * of["d_model"] ** 2)
+    if "pass" in rows:
+        elements = elements * np.where(rows["pass"] == "forward_backward", 2, 1)
+    tensors = elements * rows["dtype"].map(_ELEMENT_BYTES).astype(float)
+    return tensors + numbers_or_nan(rows, "workspace_bytes")
+
+
+def held_by_caches(rows: pd.DataFrame) -> pd.Series:
+    """The bytes of the working set that a cache can hold from one call to the next.
+
+    On a CPU these are all. A GPU's cache is overwritten before every call, so that only the
+    workspace, which the call itself writes, can be found there.
+    """
+    workspace = numbers_or_nan(rows, "workspace_bytes")
+    found = working_set(rows).fillna(workspace)
+    if "device" in rows:
+        found = found.where(rows["device"].astype(str).str.startswith("cpu"), workspace)
+    return found
