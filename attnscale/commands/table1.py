@@ -31,11 +31,12 @@ def command(
 ) -> int:
     """Show Table 1 of Vaswani et al. 2017: published, counted and measured."""
     from reports.table1.mechanism_rows import table_rows, verdicts_that_count
-    from reports.table1.outputs import FORMATS, printed, write_files
+    from reports.table1.outputs import FOLDER, FORMATS, printed, write_files
 
     if format_ not in FORMATS:
         raise RequestError(f"--format: expected {', '.join(FORMATS)}, got {format_}")
     code = DONE
+    is_new = run is None
     if run is None:
         run, code = measure(
             preset="table1", device=device, threads=threads, time_budget=time_budget, out=out
@@ -51,7 +52,11 @@ def command(
 
         counted = mechanisms()
         rows = table_rows(counted, table.frame, table.shared_info)
-        folder = write_files(rows, counted, table.frame, run / "table1" if out is None else out)
+        folder = write_files(rows, counted, table.frame, run / FOLDER if out is None else out)
         printed(rows, format_, console())
-    say(f"table: {folder}")
+        say(f"table: {folder}")
+        if is_new:
+            from reports.page.page import report
+
+            say(f"report: {report([run]).index}")
     return FAILED if code == FAILED else code_of_verdicts(verdicts_that_count(rows))

@@ -29,6 +29,7 @@ from reports.page.bound_table import ROOFLINE, bound_table
 from reports.page.correctness import ALLOWED, correctness
 from reports.page.headline import findings
 from reports.page.pictures import absences, draw_groups, write_csv
+from reports.page.published_table import table1_section
 from reports.page.restated import EVERYTHING, Question, Restated, restated
 from reports.tables.read import Table, read_tables
 from reports.tables.target import made
@@ -160,6 +161,8 @@ def write_report(
     groups = draw_groups(seen, out)
     pictures = [run.picture for run in checked if run.picture is not None]
     pictures += [picture for group in groups for picture in group.figures]
+    table1 = table1_section(table, out)
+    pictures += [] if table1 is None else [table1.picture]
     tables += [picture.table for picture in pictures]
     found = findings(rows, seen)
     if any(run.doubts for run in checked):
@@ -171,6 +174,7 @@ def write_report(
         "title": f"How {subject}: {wording.listed([wording.one_line(n) for n in infos])}",
         "findings": found,
         "checked": checked,
+        "table1": table1,
         "allowed": ALLOWED,
         "bounds": bound_table(bounded),
         "roofline": ROOFLINE,

@@ -6,8 +6,10 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from bench.records import Record
 from reports.figures import CHARTS
@@ -22,6 +24,14 @@ _COUNTS = {
     *("seq_len_from", "seq_len_to", "readings"),
 }
 """Columns of whole numbers, written without a decimal point even where some are missing."""
+
+
+class Words(NamedTuple):
+    """What is said of a figure: its finding, what is plotted, and the figure in words."""
+
+    title: str
+    caption: str
+    alt: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +92,28 @@ def absence(stem: str, reason: str, where: Sequence[str] = ()) -> str:
 
 def draw_picture(chart: Chart[Shown, Part], shown: Shown, suffix: str, out: Path) -> Picture:
     """Draw one figure into `figures/` and its data into `tables/`, both below `out`."""
-    stem = f"{chart.stem}.{suffix}" if suffix else chart.stem
-    figure = chart.draw(shown)
+    return picture(
+        chart.draw(shown),
+        chart.data(shown),
+        f"{chart.stem}.{suffix}" if suffix else chart.stem,
+        out,
+        Words(chart.title(shown), chart.caption(shown), chart.alt(shown)),
+    )
+
+
+def picture(figure: Figure, data: pd.DataFrame, stem: str, out: Path, words: Words) -> Picture:
+    """Write a drawn figure into `figures/` and its data into `tables/`, both below `out`."""
     files = save(figure, out / "figures" / stem)
     width, height = figure.get_size_inches()
     coded = base64.b64encode(files[1].read_bytes()).decode("ascii")
     return Picture(
         stem=stem,
-        title=chart.title(shown),
-        caption=chart.caption(shown),
-        alt=chart.alt(shown),
+        **words._asdict(),
         image=f"data:image/svg+xml;base64,{coded}",
         width=round(width * _CSS_PIXELS_PER_INCH),
         height=round(height * _CSS_PIXELS_PER_INCH),
         files=files,
-        table=write_csv(chart.data(shown), out / "tables" / f"{stem}.csv"),
+        table=write_csv(data, out / "tables" / f"{stem}.csv"),
     )
 
 

@@ -15,6 +15,8 @@ from reports.table1.picture import write_figure
 from reports.table1.written import csv_text, json_text, latex_text, markdown_text, print_rows
 from reports.tables.target import made
 
+FOLDER, COUNTS = "table1", "counts.json"
+"""Beside the records of a run: where the table lies, and what was counted for it."""
 WRITERS: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "csv": ("table1.csv", csv_text),
     "markdown": ("table1.md", markdown_text),
@@ -44,6 +46,6 @@ def write_files(
     with made(out, "the table"):
         for file, text in WRITERS.values():
             (out / file).write_bytes(text(rows).encode("utf-8"))
-        (out / "counts.json").write_text(json.dumps(mechanisms, indent=1) + "\n", encoding="utf-8")
+        (out / COUNTS).write_text(json.dumps(mechanisms, indent=1) + "\n", encoding="utf-8")
         write_figure(rows, mechanisms, records, out)
     return out

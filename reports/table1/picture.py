@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from reports.cells.cell_table import cell_table
 from reports.figures.canvas import label_with_exponent, save
@@ -52,10 +53,10 @@ def figure_data(
     return pd.DataFrame(points)
 
 
-def write_figure(
-    rows: Sequence[Row], mechanisms: Mapping[str, Any], records: pd.DataFrame, out: Path
-) -> list[Path]:
-    """Write table1.png, table1.svg and the points, table1_figure.csv."""
+def draw(
+    rows: Sequence[Row], mechanisms: Mapping[str, Any], records: pd.DataFrame
+) -> tuple[Figure, pd.DataFrame]:
+    """The figure, and its points."""
     table = figure_data(rows, mechanisms, records)
     widths = table["d"].dropna().unique()
     measured = f"Times at d = {widths[0]:g}. " if len(widths) else ""
@@ -65,6 +66,14 @@ def write_figure(
         subtitle=f"{measured}Paths of restricted attention for r = "
         f"{mechanisms['rows']['restricted']['paths'][0]['sizes']['r']}.",
     )
+    return figure, table
+
+
+def write_figure(
+    rows: Sequence[Row], mechanisms: Mapping[str, Any], records: pd.DataFrame, out: Path
+) -> list[Path]:
+    """Write table1.png, table1.svg and the points, table1_figure.csv."""
+    figure, table = draw(rows, mechanisms, records)
     points = out / f"{STEM}_figure.csv"
     table.to_csv(points, index=False, lineterminator="\n")
     return [*save(figure, out / STEM), points]

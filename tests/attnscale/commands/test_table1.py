@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from attnscale.commands import table1
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
 from bench.counting import mechanisms
 from bench.records import RECORDS_FILE, RUN_FILE
+from reports.page import page
 from reports.table1 import mechanism_rows
 from reports.table1.mechanism_rows import table_rows
 from tests.reports.table1.counts import MECHANISMS
@@ -96,6 +98,7 @@ def test_without_a_run_it_measures_the_preset(attnscale_, run, monkeypatch, judg
         return run, DONE
 
     monkeypatch.setattr(table1, "measure", measure)
+    monkeypatch.setattr(page, "report", lambda runs: SimpleNamespace(index=runs[0] / "page"))
 
     outcome = attnscale_("table1", "--threads", "all", "--time-budget", "90s", "--out", run)
 
@@ -103,11 +106,12 @@ def test_without_a_run_it_measures_the_preset(attnscale_, run, monkeypatch, judg
     assert asked == [
         {"preset": "table1", "device": None, "threads": "all", "time_budget": "90s", "out": run}
     ]
-    assert f"table: {run / 'table1'}" in outcome.err
+    assert f"table: {run / 'table1'}\nreport: {run / 'page'}" in outcome.err
 
 
 def test_a_failed_check_fails_whatever_the_verdicts(attnscale_, run, monkeypatch, judged):
     monkeypatch.setattr(table1, "measure", lambda **_: (run, FAILED))
+    monkeypatch.setattr(page, "report", lambda runs: SimpleNamespace(index=runs[0]))
 
     assert attnscale_("table1").code == FAILED
 
