@@ -36,6 +36,7 @@ AS_GOOD = 2.0
 (Kass & Raftery 1995)."""
 LEAST_LOGARITHM = 0.2
 """The part of some cell that n·log n has at least beside as much n."""
+STREAMING = 4.0  # operations a byte: with fewer, no processor of today waits for arithmetic
 LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4, caches less; neither makes a cost fall
 _LOG_FACTORS = np.linspace(0.0, math.log(LARGEST_FACTOR), 9)
 _REFINED = 3
@@ -53,6 +54,7 @@ def refutation(setting: Setting, chosen: Fitted, findings: Findings) -> tuple[Ve
         _too_few_beside_a_jump(setting, chosen, findings)
         or (chosen.rival and rests_on_largest(setting, chosen.rival))
         or (findings.outside and _rests_on_ramp(setting, chosen, findings))
+        or _is_price_of_bytes(setting, chosen, findings)
         or is_saved(setting, chosen, findings.absent)
     ):
         return Verdict.INCONCLUSIVE, ["models_undecided"]
@@ -102,6 +104,28 @@ def _rests_on_ramp(setting: Setting, chosen: Fitted, findings: Findings) -> bool
         if above or all(high is not None and high < least for high in highs):
             return False
     return True
+
+
+def _is_price_of_bytes(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
+    """Whether all that speaks against the claim is that each byte costs more at larger sizes.
+
+    What computes little with each byte costs what its bytes cost. They cost more with each cache
+    that they outgrow, for one head and for all.
+    """
+    cells = setting.cells
+    flops, touched = (cells.covariates.get(name) for name in ("flops", "working_set_bytes"))
+    if flops is None or touched is None or chosen.rival or findings.absent:
+        return False
+    if not (flops < STREAMING * touched).all():
+        return False
+    for name in findings.outside:
+        v = setting.names.index(name)
+        low, most = chosen.intervals[v][0], findings.allowed[v][1]
+        sizes = cells.sizes[name]
+        steps = math.log(float(sizes.max() / sizes.min()))
+        if low is None or low <= most or (low - most) * steps > math.log(LARGEST_FACTOR):
+            return False
+    return bool(findings.outside)
 
 
 def is_saved(setting: Setting, chosen: Fitted, absent: Sequence[int]) -> bool:

@@ -21,6 +21,7 @@ LARGEST_COUNT_MISFIT = 0.02  # alignment and blocks that do not fill; counts hav
 MISFIT_IN_ERRORS = 2.5  # visits share their cell's error, so their spread understates it
 TIME_FLOOR = 0.01  # no clock on a shared machine is truer than a per cent
 COUNT_FLOOR = 0.001
+BY_LUCK = 0.7  # of a cell's standard error: residuals of a fit are hardly smaller
 ERROR_FLOOR = 0.005  # of a cell's error: several readings of a per cent have a median this good
 
 
@@ -85,24 +86,25 @@ class Setting:
         quantile = float(fdtri(parameters, max(free, 1), self.confidence))
         return self.error(sse, free) ** 2 * parameters * quantile
 
-    def criterion(self, sse: float, parameters: int) -> float:
-        """Bayesian information criterion (Schwarz 1978) of relative residuals, smaller is better.
+    @property
+    def least_square(self) -> float:
+        """The squared residual below which none is told from rounding, drift or luck.
 
-        Below the floor no residual is told from rounding or drift.
+        Residuals smaller than the scatter between a cell's own readings are luck.
         """
+        return self.floor**2 + (BY_LUCK * (self.cells.median_error or 0.0)) ** 2
+
+    def criterion(self, sse: float, parameters: int) -> float:
+        """Bayesian information criterion (Schwarz 1978) of relative residuals: less is better."""
         count = len(self.cells)
-        return count * math.log(sse / count + self.floor**2) + parameters * math.log(count)
+        return count * math.log(sse / count + self.least_square) + parameters * math.log(count)
 
     def squares_below(self, score: float, parameters: int) -> float:
         """The sum of squares below which `criterion` is less than a score; 0 or less if none is."""
         count = len(self.cells)
         room = (score - parameters * math.log(count)) / count
-        return count * (math.exp(min(room, 700.0)) - self.floor**2)
+        return count * (math.exp(min(room, 700.0)) - self.least_square)
 
     def best_criterion(self, parameters: int) -> float:
-        """The least that a model with so many parameters and one term could reach.
-
-        No residuals are smaller than the scatter between a cell's own readings, but by luck.
-        """
-        least = len(self.cells) * (0.7 * (self.cells.median_error or 0.0)) ** 2
-        return self.criterion(least, parameters + 1)
+        """The least that a model with so many parameters and one term could reach."""
+        return self.criterion(0.0, parameters + 1)

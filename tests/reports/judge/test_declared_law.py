@@ -56,5 +56,30 @@ def test_a_cost_of_heads_is_judged_however_the_width_grows(growth):
     (right,) = fit_groups(rows.assign(claim="n*d^2/h"), by=["claim"])
     (wrong,) = fit_groups(rows.assign(claim="n^2*d"), by=["claim"])
 
-    assert (right.verdict, right.claim) == (Verdict.CONFIRMED, "n*d^2/h")
+    assert right.verdict is Verdict.CONFIRMED
     assert wrong.verdict is Verdict.REFUTED
+
+
+def decoding(cost=lambda m, d: m * d):
+    """Records of one query against m keys."""
+    rows = swept(cost=lambda n, d, _: cost(n, d))
+    return rows.assign(query_len=1, schema=2)
+
+
+def test_where_queries_do_not_grow_the_size_is_called_m():
+    (declared,) = fit_groups(decoding().assign(claim="m*d"), by=["claim"])
+    (asked,) = fit_groups(decoding(), by=["growth"], claim="m*d")
+    (other,) = fit_groups(decoding(), by=["growth"], claim="n^2*d")
+
+    for found in (declared, asked):
+        assert found.verdict is Verdict.CONFIRMED
+        assert {**found.sizes} == {"m": "key_len", "d": "d_model"}
+        assert set(found.exponents) == {"m", "d"}
+    assert other.verdict is Verdict.REFUTED
+    assert set(other.exponents) == {"n", "d"}
+
+
+def test_a_claim_is_shown_as_judged_where_a_size_stands_for_another():
+    (found,) = fit_groups(swept("heads").assign(claim="n*d^2/h"), by=["claim"])
+
+    assert found.claim == "n*d"

@@ -161,3 +161,24 @@ def test_keys_that_outgrow_a_cache_do_not_refute_the_law_of_decoding(
     assert found.verdict is not Verdict.REFUTED
     other = fit(decoded(threshold, seed), sizes={"n": "key_len", "d": "d_model"}, claim="n^2*d")
     assert other.verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("growth", "flops_a_byte", "verdict"),
+    [
+        # As the keys of all heads outgrow one cache, and those of one head another.
+        (1.35, 2, Verdict.INCONCLUSIVE),
+        # With more operations a byte the work grows, and no price of a byte grows so much.
+        (1.35, 200, Verdict.REFUTED),
+        (2.0, 2, Verdict.REFUTED),
+        (0.65, 2, Verdict.REFUTED),
+    ],
+)
+def test_a_price_of_bytes_that_rises_refutes_nothing_where_little_is_computed(
+    growth: float, flops_a_byte: float, verdict: Verdict
+) -> None:
+    table = decoded(math.inf, seed=0)
+    table["time_s"] *= (table["key_len"] / 1024) ** (growth - 1)
+    table["flops"] = flops_a_byte * 2.0 * table["key_len"] * table["d_model"]
+    found = fit(table, sizes={"m": "key_len", "d": "d_model"}, claim="m*d")
+    assert found.verdict is verdict
