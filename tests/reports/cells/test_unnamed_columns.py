@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,14 @@ def judged(table: pd.DataFrame, claim: str = "n^2", **options: Any) -> Fit:
     return fit(table, sizes=options.pop("sizes", SIZES), claim=claim, **options)
 
 
+@cache
+def plain_fit(seed: int = 0) -> Fit:
+    return judged(plain_rows(seed))
+
+
 @EACH
-@pytest.mark.parametrize("seed", [None, 0, 1])
-@pytest.mark.parametrize("claim", ["n", "n^2", "n^3"])
+@pytest.mark.parametrize("seed", daily([0, None, 1]))
+@pytest.mark.parametrize("claim", daily(["n^2", "n^3", "n"], most=2))
 def test_a_setting_that_changes_the_cost_leaves_every_claim_open(
     column: str, seed: int | None, claim: str
 ) -> None:
@@ -93,7 +99,7 @@ def test_a_factor_of_thousands_is_told_in_digits() -> None:
 
 
 @EACH
-@pytest.mark.parametrize("seed", [None, 0, 1])
+@pytest.mark.parametrize("seed", daily([0, None, 1]))
 def test_averaged_over_on_request_the_true_claim_is_confirmed_and_a_false_one_refuted(
     column: str, seed: int | None
 ) -> None:
@@ -183,14 +189,12 @@ def test_two_settings_are_both_named_and_both_to_be_decided() -> None:
 
 
 @pytest.mark.parametrize("name", ["rep", "seed", "iteration", "trial_id", "fold"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", daily(range(2)))
 def test_a_column_that_numbers_readings_is_no_setting(name: str, seed: int) -> None:
-    table = plain_rows(seed)
-    numbered = table.assign(**{name: np.tile([1, 2, 3], len(LENGTHS))})
+    found = judged(plain_rows(seed).assign(**{name: np.tile([1, 2, 3], len(LENGTHS))}))
 
-    found, plain = judged(numbered), judged(table)
     assert (found.mixed, found.moving) == ((), ())
-    assert (found.verdict, found.exponents) == (Verdict.CONFIRMED, plain.exponents)
+    assert (found.verdict, found.exponents) == (Verdict.CONFIRMED, plain_fit(seed).exponents)
 
 
 def test_a_first_reading_that_is_dearer_every_time_is_no_setting() -> None:
@@ -215,12 +219,10 @@ def test_a_column_that_is_measured_itself_is_no_setting(name: str) -> None:
 def test_a_column_without_an_effect_leaves_the_verdict_alone(
     values: Sequence[Any], seed: int
 ) -> None:
-    table = plain_rows(seed)
-    more = table.assign(colour=list(values) * len(LENGTHS))
+    found = judged(plain_rows(seed).assign(colour=list(values) * len(LENGTHS)))
 
-    found, plain = judged(more), judged(table)
     assert (found.verdict, found.reasons) == (Verdict.CONFIRMED, ())
-    assert found.exponents == plain.exponents
+    assert found.exponents == plain_fit(seed).exponents
     assert [one.factor for one in found.mixed] == [1.0]
 
 
@@ -263,9 +265,10 @@ def constant_tokens(
 
 
 TWO = {"n": "n", "d": "d"}
+FEW_WIDTHS = (64, 256)  # where what is told of the batch does not depend on the verdict
 
 
-@pytest.mark.parametrize("seed", [None, 0, 1, 2])
+@pytest.mark.parametrize("seed", daily([0, None, 1, 2]))
 @pytest.mark.parametrize("claim", ["n^2*d", "n*d", "n^3*d"])
 def test_a_batch_that_falls_as_n_rises_is_told_and_decides_nothing(
     seed: int | None, claim: str
@@ -281,14 +284,16 @@ def test_a_batch_that_falls_as_n_rises_is_told_and_decides_nothing(
 
 
 def test_each_term_of_a_claim_is_given_the_moving_size() -> None:
-    told = advice(judged(constant_tokens(), "n^2*d + n*d^2", sizes=TWO), "sizes_collinear")
+    told = advice(
+        judged(constant_tokens(widths=FEW_WIDTHS), "n^2*d + n*d^2", sizes=TWO), "sizes_collinear"
+    )
 
     assert told is not None
     assert '--claim "b*n^2*d + b*n*d^2"' in told
 
 
 def test_each_term_of_a_declared_claim_is_given_the_moving_size_however_it_is_written() -> None:
-    table = constant_tokens().assign(claim="O(n^2*d+n*d^2)")
+    table = constant_tokens(widths=FEW_WIDTHS).assign(claim="O(n^2*d+n*d^2)")
     (found,) = fit_groups(table, sizes=TWO)
 
     assert found.claim == "O(n^2*d+n*d^2)"
@@ -299,8 +304,8 @@ def test_each_term_of_a_declared_claim_is_given_the_moving_size_however_it_is_wr
     ("column", "letter"), [("état", "t"), ("größe", "g"), ("大小", "x"), ("nd", "x"), ("µ_b", "b")]
 )
 def test_the_letter_of_a_moving_size_is_one_that_a_claim_may_have(column: str, letter: str) -> None:
-    table = constant_tokens().rename(columns={"batch": column})
-    told = advice(judged(table, "n^2*d", sizes=TWO), "sizes_collinear") or ""
+    table = constant_tokens(widths=(64,)).rename(columns={"batch": column})
+    told = advice(judged(table, "n^2", sizes=TWO), "sizes_collinear") or ""
     (claim,) = re.findall('--claim "(.*)"', told)
 
     assert f"--size {letter}={column} " in told
@@ -308,7 +313,7 @@ def test_the_letter_of_a_moving_size_is_one_that_a_claim_may_have(column: str, l
     assert (named.verdict, named.claim) == (Verdict.CONFIRMED, str(parse(claim)))
 
 
-@pytest.mark.parametrize("seed", [None, 0, 1, 2])
+@pytest.mark.parametrize("seed", daily([0, None, 1, 2]))
 def test_judged_with_the_batch_the_true_law_is_confirmed_and_a_false_one_refuted(
     seed: int | None,
 ) -> None:
@@ -329,10 +334,10 @@ def test_one_width_is_enough_for_a_claim_without_it() -> None:
 
 @pytest.mark.parametrize("sizes", [TWO, None])
 def test_a_moving_batch_makes_no_groups_of_single_cells(sizes: Mapping[str, str] | None) -> None:
-    (found,) = fit_groups(constant_tokens(), sizes=sizes, claim="n^2*d")
+    (found,) = fit_groups(constant_tokens(widths=FEW_WIDTHS), sizes=sizes, claim="n^2*d")
 
     assert [one.column for one in found.moving] == ["batch"]
-    assert found.cells == 40
+    assert found.cells == 16
 
 
 def test_a_size_that_rises_with_n_moves_nothing() -> None:
@@ -400,7 +405,7 @@ def test_a_size_may_fall_with_one_size_while_others_stand_still() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "number", "falling"])
-def test_a_thousand_columns_are_grouped_no_more_often_than_ten(
+def test_hundreds_of_columns_are_grouped_no_more_often_than_ten(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     makers: dict[str, Callable[[], Sequence[Any]]] = {
@@ -424,9 +429,9 @@ def test_a_thousand_columns_are_grouped_no_more_often_than_ten(
 
     judged_with(10)
     few = len(counted)
-    found = judged_with(1_000)
+    found = judged_with(300)
 
     assert len(counted) <= few
     assert sum(width > 100 for width in counted) <= 3
-    assert len(found.moving) == (1_000 if kind == "falling" else 0)
-    assert len(found.mixed) == (1_000 if kind == "text" else 0)
+    assert len(found.moving) == (300 if kind == "falling" else 0)
+    assert len(found.mixed) == (300 if kind == "text" else 0)

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from reports.judge.findings import allowed_exponents
-from reports.judge.fit import fit
 from reports.judge.models.explanations import choose
 from reports.judge.result import Verdict
 from reports.laws.monomials import Floats
 from reports.verdicts.exponents import outside_claim, reaching_beyond_claim
 from tests.daily import daily
+from tests.reports.judge.once import fit
 
 Sweep = Callable[..., pd.DataFrame]
 N = 2.0 ** np.arange(7, 13)

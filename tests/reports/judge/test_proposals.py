@@ -33,7 +33,7 @@ def test_a_cost_that_grows_seventeenfold_excludes_a_constant() -> None:
 
 
 @pytest.mark.parametrize("seed", daily(range(3)))
-@pytest.mark.parametrize("overhead", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("overhead", daily([3.0, 0.0, 1.0], most=2))
 @pytest.mark.parametrize("law", ["1", "n", "n*log(n)", "n^2", "n^3"])
 def test_the_true_law_is_never_excluded(law: str, overhead: float, seed: int) -> None:
     n = np.array(SIZES)

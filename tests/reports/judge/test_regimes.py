@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.judge.fit import fit
 from reports.judge.result import Verdict
+from tests.daily import daily
+from tests.reports.judge.once import fit
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -145,11 +146,11 @@ def test_a_cache_far_from_the_jump_lends_it_no_name(sweep: Sweep) -> None:
     assert names(found) == ["regime 1", "regime 2"]
 
 
-def test_a_smooth_law_has_no_break(sweep: Sweep) -> None:
-    for seed in range(5):
-        found = fit(sweep(LAW, seed=seed, overhead=0.0))
-        assert names(found) == ["regime 1"]
-        assert "regime_change" not in found.reasons
+@pytest.mark.parametrize("seed", daily(range(5)))
+def test_a_smooth_law_has_no_break(sweep: Sweep, seed: int) -> None:
+    found = fit(sweep(LAW, seed=seed, overhead=0.0))
+    assert names(found) == ["regime 1"]
+    assert "regime_change" not in found.reasons
 
 
 def test_sizes_that_are_mostly_overhead_are_marked(sweep: Sweep) -> None:

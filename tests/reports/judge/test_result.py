@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.judge.fit import fit
+from reports.judge.fit import fit as fit_by_both
 from reports.judge.result import Fit, Regime, Term, Verdict
 from reports.text.interval import Interval
 from reports.verdicts.reasons import explain
 from tests.daily import daily
+from tests.reports.judge.once import fit
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -148,7 +149,7 @@ def test_readings_whose_minimum_tells_another_story_are_a_dispute() -> None:
         for visit in range(9)
     ]
     table = pd.concat([pd.DataFrame({"seq_len": n, "d_model": d, "time_s": t}) for t in readings])
-    usual, quick = fit(table), fit(table, statistic="min")
+    usual, quick = fit_by_both(table), fit_by_both(table, statistic="min")
     # What medians refute and minima confirm is left open.
     assert (usual.statistic, usual.verdict) == ("median", Verdict.INCONCLUSIVE)
     assert (quick.statistic, quick.verdict) == ("min", Verdict.CONFIRMED)
@@ -157,11 +158,12 @@ def test_readings_whose_minimum_tells_another_story_are_a_dispute() -> None:
     assert explain(quick).endswith("By the median of readings it would be refuted.")
     assert document_of(usual)["other_verdict"] == "confirmed"
     assert fit(table, other=False).other_verdict is Verdict.CONFIRMED  # asked before refuting
-    assert fit(table.groupby(["seq_len", "d_model"], as_index=False).min()).other_verdict is None
+    single = table.groupby(["seq_len", "d_model"], as_index=False).min()
+    assert fit_by_both(single).other_verdict is None
 
 
 def test_readings_that_agree_are_no_dispute(sweep: Sweep) -> None:
-    found = fit(sweep(SDPA))
+    found = fit_by_both(sweep(SDPA, cells=CELLS))
     assert found.other_verdict is None
     assert "readings" not in explain(found)
 
@@ -184,7 +186,7 @@ def test_terms_add_up_to_the_fitted_cost_and_to_one(sweep: Sweep) -> None:
 
 
 def test_the_unit_of_the_cost_changes_no_verdict(sweep: Sweep) -> None:
-    table = sweep(SDPA)
+    table = sweep(SDPA, cells=CELLS)
     found = fit(table)
     scaled = fit(table.assign(time_s=table["time_s"] * 1e9))
     assert scaled.verdict is found.verdict

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from reports.cells.cells import cells_of
-from reports.judge.fit import fit
 from reports.judge.models.breaks import spills
 from reports.judge.result import Verdict
 from reports.laws.grammar import parse
 from tests.daily import daily
+from tests.reports.judge.once import fit
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -40,7 +40,7 @@ def swept(sweep: Sweep, *args: Any, **options: Any) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("seed", daily(range(3)))
-@pytest.mark.parametrize("capacity", [6 * MIB, 16 * MIB, 25 * MIB])
+@pytest.mark.parametrize("capacity", daily([16 * MIB, 6 * MIB, 25 * MIB], most=2))
 def test_a_cache_that_is_left_by_degrees_moves_no_exponent(
     sweep: Sweep, capacity: float, seed: int
 ) -> None:
@@ -60,7 +60,7 @@ def test_a_cache_that_is_left_by_degrees_moves_no_exponent(
 
 
 @pytest.mark.parametrize("seed", daily(range(4)))
-@pytest.mark.parametrize("law", ["n^2.2*d", "n^2*log(n)*d", "n^3*d"])
+@pytest.mark.parametrize("law", daily(["n^2.2*d", "n^2*log(n)*d", "n^3*d"], most=2))
 def test_no_other_law_is_put_down_to_a_cache(sweep: Sweep, law: str, seed: int) -> None:
     table = swept(sweep, [(1.0, law)], seed=seed)
     assert fit(table, claim="n^2*d", info=INFO).verdict is not Verdict.CONFIRMED

@@ -14,6 +14,7 @@ from reports.laws.grammar import parse, parse_monomial
 from reports.predict.prediction import largest, open_size, predict
 from reports.predict.questions import PredictionError, parse_budget, parse_sizes
 from reports.tables.units import unit_of
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 TERMS = [(1.0, "n^2*d"), (300.0, "n*d"), (2e7, "1")]
@@ -42,12 +43,13 @@ def ensemble(sweep: Sweep) -> Ensemble:
     return ensemble_of(sweep(TERMS, overhead=0, seed=3))
 
 
-def test_new_cells_far_outside_cost_what_was_predicted(sweep: Sweep) -> None:
+@pytest.mark.parametrize("sweeps", daily([24, 60]))
+def test_new_cells_far_outside_cost_what_was_predicted(sweep: Sweep, sweeps: int) -> None:
     places = [(8192, 1024), (16384, 512), (32768, 64), (4096, 4096)]
     cells = [(n, d) for n in (128, 256, 512, 1024, 2048, 4096) for d in (64, 128, 256, 512)]
     rng = np.random.default_rng(11)
     held, off = [], []
-    for seed in range(60):
+    for seed in range(sweeps):
         claim = list(LAWS)[seed % 3]
         table = sweep(LAWS[claim], cells=cells, overhead=0, shared=0.02, seed=seed)
         found = ensemble_of(table, claim)

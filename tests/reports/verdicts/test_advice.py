@@ -16,6 +16,7 @@ from reports.laws.grammar import parse_monomial
 from reports.text.interval import Interval
 from reports.verdicts.advice import advice
 from reports.verdicts.reasons import REASONS
+from tests.daily import daily
 
 Sweep = Callable[..., pd.DataFrame]
 
@@ -88,7 +89,7 @@ def test_no_size_is_named_where_none_is_far_enough_or_the_largest_is(
     )
 
 
-@pytest.mark.parametrize("overhead", [400.0, 1000.0])
+@pytest.mark.parametrize("overhead", daily([400.0, 1000.0]))
 def test_a_real_fit_is_told_how_far_to_go_however_vague_its_exponents(
     sweep: Sweep, overhead: float
 ) -> None:
@@ -154,7 +155,10 @@ LAWS: dict[str, Callable[[float, float], float]] = {
 }
 
 
-@pytest.mark.parametrize("claim", LAWS)
+@pytest.mark.parametrize(
+    "claim",
+    daily(["n^2", "n*log(n)", "n^2*d", "n^2*d + n*d^2", "n", "n^1.5", "n^3"], most=4),
+)
 def test_who_measures_as_many_cells_as_was_said_is_not_told_again_that_they_are_too_few(
     claim: str,
 ) -> None:

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
@@ -37,6 +37,7 @@ def random_problem(seed: int, changing: int) -> tuple[Floats, Floats, Floats]:
     return fixed, moving, rng.normal(0.5, 1.0, ROWS)
 
 
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     changing=st.integers(1, 3),
@@ -57,6 +58,7 @@ def test_the_least_squares_are_those_of_scipy_over_all_allowed_sets(
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), changing=st.integers(1, 3))
 def test_each_subset_has_the_squares_of_its_columns_or_none(seed: int, changing: int) -> None:
     fixed, moving, target = random_problem(seed, changing)
