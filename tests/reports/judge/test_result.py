@@ -163,7 +163,7 @@ def test_readings_whose_minimum_tells_another_story_are_a_dispute() -> None:
 
 
 def test_readings_that_agree_are_no_dispute(sweep: Sweep) -> None:
-    found = fit_by_both(sweep(SDPA, cells=CELLS))
+    found = fit_by_both(sweep(SDPA))
     assert found.other_verdict is None
     assert "readings" not in explain(found)
 

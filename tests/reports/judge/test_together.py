@@ -219,7 +219,7 @@ def test_the_sentence_and_the_document_say_the_same() -> None:
 def test_a_cache_that_all_groups_leave_at_one_size_refutes_no_true_law() -> None:
     rng = np.random.default_rng(11)
     rows = []
-    for group in range(6):
+    for group in range(4):
         first, second = rng.uniform(0.5, 2, 2)
         for n in 512 * 2 ** np.arange(5):
             cost = (0.02 * first + second * n**2 * 1e-7) * (1.6 if n >= 4096 else 1.0)

@@ -88,7 +88,7 @@ def many(examples: int, batch: int) -> Callable[[Any], Any]:
     return lambda test: seed(batch)(chosen(test))
 
 
-@many(30, batch=0)
+@many(25, batch=0)
 @given(inputs(), st.booleans())
 def test_any_file_gets_a_verdict_or_one_line(
     bounded: Run, tmp_path: Path, given_: Input, as_json: bool
