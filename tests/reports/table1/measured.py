@@ -1,10 +1,14 @@
-"""Times of all mechanisms, of known laws, as a run records them."""
+"""Times of all mechanisms, of known laws, as a run records them, and what they say."""
 
 from __future__ import annotations
 
+from functools import cache
+
 import pandas as pd
 
+from reports.table1.mechanism_rows import Row, table_rows
 from tests.reports.conftest import make_sweep
+from tests.reports.table1.counts import MECHANISMS
 
 LAWS = {
     "sdpa": (1, "n^2*d"),
@@ -29,3 +33,9 @@ def times(**laws: tuple[float, str]) -> pd.DataFrame:
         for seed, (name, law) in enumerate((LAWS | laws).items())
     ]
     return pd.concat(sweeps, ignore_index=True)
+
+
+@cache
+def judged_rows() -> tuple[Row, ...]:
+    """The rows of `times`, judged once for all tests of a process."""
+    return tuple(table_rows(MECHANISMS, times(), {}))
