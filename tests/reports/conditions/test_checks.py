@@ -114,7 +114,7 @@ def test_names_lose_their_control_characters():
     assert row["implementation"] == "a [31m b"
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

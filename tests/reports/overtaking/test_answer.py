@@ -57,7 +57,7 @@ def test_what_shares_no_condition_is_not_compared():
 
     few = LENGTHS[:3]
     assert compared() > 0
-    assert compared(batch=32) == compared(threads=2) == 0
+    assert compared(batch=32) == 0
 
 
 def test_a_table_without_our_columns_or_without_times_is_one_line():

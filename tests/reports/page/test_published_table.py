@@ -14,10 +14,13 @@ from tests.reports.conftest import make_sweep
 from tests.reports.page.some_run import INFO, plain_rows, write_run
 from tests.reports.table1.counts import MECHANISMS
 
+FAILED = {"implementation": "sdpa", "dtype": "float32", "area": "masks", "fail": 1}
+"""Its name is marked on the page, and it has its row in the table all the same."""
+
 
 def counted_run(folder: Path, text: str | None) -> Path:
     """A run, and what stands in the file of its counts."""
-    write_run(folder, plain_rows("sdpa", "matmul"), INFO)
+    write_run(folder, plain_rows("sdpa"), INFO | {"verification": {"matrix": [FAILED]}})
     if text is not None:
         (folder / FOLDER).mkdir()
         (folder / FOLDER / COUNTS).write_text(text)
@@ -31,7 +34,10 @@ def test_the_page_of_a_run_with_counts_has_the_table_and_its_figure(tmp_path: Pa
     assert '<a href="#table1">' in html
     assert '<section id="table1">' in html
     assert "| " + " | ".join(HEADINGS) + " |" in summary
-    assert "n²·d" in summary
+    (line,) = (line for line in summary.splitlines() if line.startswith("| Self-attention |"))
+    assert "n²·d" in line
+    assert "not measured" not in line
+    assert "sdpa †" in html
     assert {made.path / "figures" / f"table1.{kind}" for kind in ("png", "svg")} <= set(
         made.figures
     )

@@ -18,6 +18,7 @@ LAWS = {
     "sliding_window": (101, "n*d"),
     "linear": (1.1, "n*d^2"),
 }
+CELLS = tuple((n, d) for n in (128, 256, 512, 1024, 2048) for d in (64, 128, 256, 512))
 
 
 def times(**laws: tuple[float, str]) -> pd.DataFrame:
@@ -26,6 +27,7 @@ def times(**laws: tuple[float, str]) -> pd.DataFrame:
         make_sweep(
             [law],
             seed=seed,
+            cells=CELLS,
             overhead=0.001,
             implementation=name,
             **({"window": 64} if name == "sliding_window" else {}),
