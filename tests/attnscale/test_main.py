@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,24 +36,48 @@ def fresh(
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["sweep", "--help"], ["fit", "-h"]])
-def test_help_loads_nothing_heavy(arguments):
-    program = (
-        "import sys\n"
-        "from attnscale.__main__ import main\n"
-        "try:\n"
-        f"    main({arguments!r})\n"
-        "except SystemExit as end:\n"
-        "    heavy = {'torch', 'pandas', 'numpy', 'matplotlib', 'scipy', 'pyarrow', 'jinja2'}\n"
-        "    print(end.code, sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
-    )
+def each_alone(requests: Sequence[Sequence[str]], without_torch: bool) -> list[dict[str, Any]]:
+    """Run requests one after another in one process that has loaded nothing before.
 
+    Of each, what it gave back, and the heavy packages that are loaded by then. Without torch,
+    importing it raises.
+    """
+    program = """
+import contextlib, io, json, sys, traceback
+if sys.argv[2] == "True":
+    sys.modules["torch"] = None
+from attnscale.__main__ import main
+HEAVY = {"torch", "pandas", "numpy", "matplotlib", "scipy", "pyarrow", "jinja2"}
+found = []
+for arguments in json.loads(sys.argv[1]):
+    out, err, code = io.StringIO(), io.StringIO(), None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            code = end.code
+        except Exception:
+            traceback.print_exc()
+    loaded = sorted(HEAVY & {name for name, module in sys.modules.items() if module})
+    found.append(dict(code=code, out=out.getvalue(), err=err.getvalue(), loaded=loaded))
+print(json.dumps(found))
+"""
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, json.dumps(requests), str(without_torch)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    assert len(found) == len(requests)
+    return found
 
-    assert done.stderr == "0 []\n"
-    assert "Usage: attnscale" in done.stdout
+
+def test_help_loads_nothing_heavy():
+    for shown in each_alone([["--help"], ["sweep", "--help"], ["fit", "-h"]], without_torch=False):
+        assert (shown["code"], shown["err"], shown["loaded"]) == (DONE, "", [])
+        assert "Usage: attnscale" in shown["out"]
 
 
 def test_help_says_of_every_command_what_the_command_says_of_itself(attnscale_):
@@ -110,52 +135,36 @@ def test_no_command_at_all_shows_the_help(attnscale_):
     )
 
 
-@pytest.mark.parametrize("command", ["verify", "run", "sweep"])
-def test_a_command_says_that_it_loads_torch_before_it_does(command):
-    program = (
-        "import sys; sys.modules['torch'] = None\n"  # importing it raises
-        f"from attnscale.__main__ import main; main([{command!r}])"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-
-    assert done.stderr.splitlines()[0] == STARTING
-    assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: import of torch halted")
+def test_a_command_says_that_it_loads_torch_before_it_does():
+    for shown in each_alone([["verify"], ["run"], ["sweep"]], without_torch=True):
+        lines = shown["err"].splitlines()
+        assert lines[0] == STARTING
+        assert lines[-1].startswith("ModuleNotFoundError: import of torch halted")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["sweep", "--seq-lens", "12x"],
-        ["run", "--d-models", "8:4"],
-        ["sweep", "--time-budget", "soon"],
-        ["run", "--preset", "quik"],
-        ["sweep", "--preset", "quick", "--config", "x.toml"],
-        ["run", "--config", "no_such_plan.toml"],
-        ["sweep", "--threads", "0"],
-        ["run", "--precision", "7"],
-        ["sweep", "--resume"],
-        ["sweep", "--resume", "--out", "no_such_run", "--preset", "smoke"],
-        ["counts", "--at", "n"],
-        ["explain", "six"],
-        ["verify", "--no-such-option"],
-    ],
-)
-def test_a_wrong_flag_is_refused_before_torch_is_loaded(arguments):
-    program = (
-        "import sys; sys.modules['torch'] = None\n"  # importing it raises
-        f"from attnscale.__main__ import main; main({arguments!r})"
-    )
+WRONG_FLAGS = [
+    ["sweep", "--seq-lens", "12x"],
+    ["run", "--d-models", "8:4"],
+    ["sweep", "--time-budget", "soon"],
+    ["run", "--preset", "quik"],
+    ["sweep", "--preset", "quick", "--config", "x.toml"],
+    ["run", "--config", "no_such_plan.toml"],
+    ["sweep", "--threads", "0"],
+    ["run", "--precision", "7"],
+    ["sweep", "--resume"],
+    ["sweep", "--resume", "--out", "no_such_run", "--preset", "smoke"],
+    ["counts", "--at", "n"],
+    ["explain", "six"],
+    ["verify", "--no-such-option"],
+]
 
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
 
-    assert done.returncode == WRONG_REQUEST, done.stderr
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("attnscale: ")
+def test_a_wrong_flag_is_refused_before_torch_is_loaded():
+    answers = each_alone(WRONG_FLAGS, without_torch=True)
+    for flags, refused in zip(WRONG_FLAGS, answers, strict=True):
+        assert refused["code"] == WRONG_REQUEST, (flags, refused["err"])
+        (line,) = refused["err"].splitlines()
+        assert line.startswith("attnscale: ")
 
 
 def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
@@ -194,7 +203,9 @@ def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
         (["--d-models", "100"], ["100"]),
     ],
 )
-def test_a_wrong_request_to_measure_is_one_line(attnscale_, tmp_path, command, arguments, words):
+def test_a_wrong_request_to_measure_is_one_line(
+    attnscale_, direct_workers, tmp_path, command, arguments, words
+):
     out = [] if "--resume" in arguments else ["--out", tmp_path / "new"]
     if arguments == ["--d-models", "100"]:
         arguments = [*arguments, "--d-models", "64,100"]
@@ -220,12 +231,12 @@ def test_a_package_that_hides_ours_is_one_line_that_says_where_it_is(write, tmp_
 
 
 def test_a_folder_that_is_no_package_hides_nothing(write, tmp_path):
-    write("reports/notes.txt", "")
+    write("bench/notes.txt", "")
 
-    done = fresh("fit", "no_such_run", cwd=tmp_path)
+    done = fresh("sweep", "--preset", "quik", cwd=tmp_path)
 
     assert done.returncode == WRONG_REQUEST
-    assert "no_such_run" in done.stderr
+    assert "there is no preset 'quik'" in done.stderr
 
 
 def test_packages_whose_files_are_links_hide_nothing(tmp_path):

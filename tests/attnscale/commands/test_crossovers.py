@@ -8,7 +8,9 @@ import pytest
 from attnscale.commands import crossovers
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
 from bench.records import RECORDS_FILE, RUN_FILE
-from tests.reports.overtaking.some_run import records
+from reports.overtaking import answer
+from tests.daily import daily
+from tests.reports.overtaking.some_run import answered, records
 
 
 def write_run(folder: Path, **changes) -> Path:
@@ -24,6 +26,12 @@ def run(tmp_path) -> Path:
     return write_run(tmp_path / "run")
 
 
+@pytest.fixture
+def found(monkeypatch):
+    """For tests that are not about what is found."""
+    monkeypatch.setattr(answer, "overtaking_in", lambda *_: answered())
+
+
 def test_a_run_is_answered_in_two_tables_and_files(attnscale_, run):
     outcome = attnscale_("crossovers", run)
 
@@ -34,7 +42,7 @@ def test_a_run_is_answered_in_two_tables_and_files(attnscale_, run):
     assert (run / "crossovers" / "crossovers.png").stat().st_size > 10_000
 
 
-def test_json_is_the_document_that_is_written(attnscale_, run, tmp_path):
+def test_json_is_the_document_that_is_written(attnscale_, run, tmp_path, found):
     outcome = attnscale_("crossovers", run, "--json", "--out", tmp_path / "there")
 
     assert outcome.code == DONE
@@ -43,9 +51,9 @@ def test_json_is_the_document_that_is_written(attnscale_, run, tmp_path):
     assert json.loads((tmp_path / "there" / "crossovers.json").read_text()) == document
 
 
-@pytest.mark.parametrize("code", [DONE, FAILED])
+@pytest.mark.parametrize("code", daily([FAILED, DONE]))
 def test_without_a_run_it_measures_the_preset_and_keeps_its_code(
-    attnscale_, run, monkeypatch, code
+    attnscale_, run, monkeypatch, found, code
 ):
     asked = []
 

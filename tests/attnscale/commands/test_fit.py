@@ -1,75 +1,14 @@
 """The command `fit` as its users meet it: tables in files, text or one document out."""
 
 import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from attnscale.__main__ import main
-from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, WRONG_REQUEST
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-Grid = Callable[..., Path]
-
-
-@pytest.fixture
-def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `attnscale fit` in this process, on a terminal so wide that no line is broken."""
-    monkeypatch.setenv("COLUMNS", "1000")
-
-    def run(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            main(["fit", *(str(argument) for argument in arguments)])
-        shown = capsys.readouterr()
-        assert isinstance(exit_.value.code, int)
-        return Outcome(code=exit_.value.code, out=shown.out, err=shown.err)
-
-    return run
-
-
-@pytest.fixture
-def grid(tmp_path: Path) -> Grid:
-    """A CSV file of n^exponent·d nanoseconds, a millisecond, and 4 n² + 64 bytes of workspace."""
-
-    def write(name: str = "grid.csv", *, exponent: float = 2, header: str = "seq_len,d_model"):
-        path = tmp_path / name
-        sizes = [(n, d) for n in (64, 128, 256, 512, 1024, 2048) for d in (32, 64, 128, 256, 512)]
-        rows = [f"{n},{d},{1e-9 * n**exponent * d + 1e-3},{4 * n * n + 64}" for n, d in sizes]
-        path.write_text("\n".join([f"{header},time_s,workspace_bytes", *rows, ""]))
-        return path
-
-    return write
-
-
-def refused(outcome: Outcome) -> str:
-    """The one line on stderr of a wrong request, with nothing on stdout."""
-    assert outcome.code == WRONG_REQUEST, outcome
-    assert outcome.out == ""
-    (line,) = outcome.err.splitlines()
-    assert line.startswith("attnscale: ")
-    return line.removeprefix("attnscale: ")
-
-
-def document_of(outcome: Outcome) -> dict:
-    """The only fit of `--json`, which is all that stands on stdout."""
-    document = json.loads(outcome.out, parse_constant=lambda name: pytest.fail(name))
-    assert list(document) == ["fits"]
-    (found,) = document["fits"]
-    return found
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
+from tests.attnscale.commands.some_fits import Grid, Run, document_of, refused
 
 
 @pytest.mark.parametrize(
@@ -85,126 +24,6 @@ def test_the_exit_code_is_the_verdict(fit: Run, grid: Grid, exponent: float, cod
 def test_three_cells_judge_nothing(fit: Run, write) -> None:
     short = write("short.csv", "seq_len,d_model,time_s\n64,32,1e-3\n128,32,4e-3\n64,64,2e-3\n")
     assert fit(short).code == INCONCLUSIVE
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--confidence", "1.5"], "--confidence: expected between 0.5 and 1.0, got 1.5"),
-        (["--confidence", "2"], "--confidence: expected between 0.5 and 1.0, got 2.0"),
-        (["--confidence", "nan"], "--confidence: expected between 0.5 and 1.0, got nan"),
-        (["--tolerance", "0"], "--tolerance: expected between 0.0 and 0.5, got 0.0"),
-        (["--statistic", "mean"], "--statistic: expected quiet, median or min, got mean"),
-        (["--size", "n"], "--size: expected letter=column such as n=seq_len, got 'n'"),
-        (["--size", "n=seq_len", "--size", "n=d_model"], "--size: n is given twice"),
-        (["--size", "n=nosuch"], 'there is no column "nosuch"; the table has seq_len, d_model'),
-        (["--value", "nosuch"], 'there is no column "nosuch"; the table has seq_len, d_model'),
-        (["--value", ""], 'there is no column ""; the table has seq_len, d_model'),
-        (["--by", "nosuch"], 'there is no column "nosuch"; the table has seq_len, d_model'),
-        (["--claim", "n^2*h"], 'the claim n^2*h needs h, but there is no column "num_heads"'),
-        (["--claim", ""], 'expected a law, got ""; laws look like n^2*d + n*d^2'),
-        (["--predict", "n="], "n must be a number such as 65536 or 64K, got ''"),
-        (["--predict", ""], "expected sizes such as n=65536,d=1024, got ''"),
-        (["--predict", "65536"], "expected sizes such as n=65536,d=1024, got '65536'"),
-        (["--predict", "q=3"], "'q' is no size of this fit; its sizes are n, d, h, b, m"),
-        (["--predict", "n=-1"], "n must be positive and at most 2^60, got -1"),
-        (["--predict", "n=0"], "n must be positive and at most 2^60, got 0"),
-        (["--predict", "n=1e999,d=1"], "n must be positive and at most 2^60, got inf"),
-        (["--predict", "n=nan"], "n must be a number such as 65536 or 64K, got 'nan'"),
-        (["--predict", "n=3,n=5"], "n is given twice in 'n=3,n=5'; give each size once"),
-        (["--budget", "3parsecs"], "'3parsecs' has an unknown unit 'parsecs'; expected one of"),
-        (["--budget", "-3s"], "expected a positive number with a unit such as 24GiB"),
-        (["--budget", "0GiB"], "expected a positive, finite amount such as 24GiB"),
-        (["--budget", "2s,d=x"], "d must be a number such as 65536 or 64K, got 'x'"),
-    ],
-)
-def test_a_wrong_request_is_one_line(
-    fit: Run, grid: Grid, arguments: list[str], words: str
-) -> None:
-    assert words in refused(fit(grid(), *arguments))
-
-
-@pytest.mark.parametrize(
-    "question", [["--predict", "n=65536"], ["--predict", "h=3,n=5,d=7"], ["--budget", "2s,n=5,d=7"]]
-)
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_question_that_does_not_suit_the_table_is_refused_before_anything_is_shown(
-    fit: Run, grid: Grid, question: list[str], form: list[str]
-) -> None:
-    assert re.search("give d=|'h' is no size|leave one out", refused(fit(grid(), *question, *form)))
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--budget", "24GiB", "--value", "time_s"], ["--budget", "24GiB,n=5", "--budget", "2s"]],
-)
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_budget_of_another_kind_than_the_cost_is_refused_before_anything_is_shown(
-    fit: Run, grid: Grid, arguments: list[str], form: list[str]
-) -> None:
-    line = refused(fit(grid(), *arguments, *form))
-    assert "states a" in line
-    assert "but the column holds a" in line
-
-
-@pytest.mark.parametrize(
-    ("claim", "wrong", "column"),
-    [
-        ("n^2@d", "@", 4),
-        ("__import__('os').system('x')", "'", 12),
-        ("__import__(os)", "__import__", 1),
-        ("n*exec(d)", "exec", 3),
-        ("n.__class__", ".", 2),
-        ("lambda: n", ":", 7),
-        ("[n for n in d]", "[", 1),
-        ("n if d else 1", "if", 3),
-        ("{n}", "{", 1),
-        ("n; import os", ";", 2),
-        ("$(touch made)", "$", 1),
-        ("`touch made`", "`", 1),
-        ("n^(9**9**9)", "**", 5),
-        ("n^99999999", "12", 3),
-        ("n**n", "n", 4),
-        ("n^-", "end", 4),
-        ("-n", "-", 1),
-        ("n\x1b[31m", "�", 2),
-        ("n\u202ed", "�", 2),
-        ("n*\x00", "�", 3),
-    ],
-)
-def test_a_hostile_claim_is_refused_with_its_place_and_not_executed(
-    fit: Run,
-    grid: Grid,
-    monkeypatch: pytest.MonkeyPatch,
-    claim: str,
-    wrong: str,
-    column: int,
-) -> None:
-    path = grid()
-    monkeypatch.chdir(path.parent)
-    called: list[object] = []
-    monkeypatch.setattr("os.system", called.append)
-    line = refused(fit(path, "--claim", claim))
-    assert wrong in line.split(" at column ")[0]
-    assert f" at column {column} of " in line
-    assert line.isprintable()
-    assert called == []
-    assert [file.name for file in path.parent.iterdir()] == ["grid.csv"]
-
-
-def test_a_claim_of_any_length_is_refused_in_a_short_line(fit: Run, grid: Grid) -> None:
-    line = refused(fit(grid(), "--claim", "n+" * 50_000 + "n"))
-    assert line.startswith("a law has at most 200 characters, got 100001;")
-    assert len(line) < 200
-
-
-def test_a_hostile_claim_inside_a_table_leaves_its_group_unjudged(fit: Run, write) -> None:
-    rows = [f"{n},{d},1e-3,__import__('os').system('x')" for n in (64, 128) for d in (32, 64)]
-    shown = fit(write("odd.csv", "\n".join(["seq_len,d_model,time_s,claim", *rows])))
-    assert shown.code == INCONCLUSIVE
-    (line,) = shown.err.splitlines()
-    assert line.startswith("warning: this table is not judged on time_s: unexpected")
-    assert "at column 12" in line
 
 
 def test_predictions_and_budgets_are_lines_below_the_verdicts(fit: Run, grid: Grid) -> None:
@@ -304,20 +123,6 @@ def test_the_minimum_of_readings_is_taken_where_it_is_asked_for(fit: Run, write)
     assert usual["terms"][0]["coefficient"] == pytest.approx(1.025e-9, rel=1e-6)
 
 
-def test_a_size_that_a_benchmark_states_is_asked_for_by_name(fit: Run, write) -> None:
-    benchmarks = [
-        {"name": f"BM_x/{n}/{k}", "run_type": "iteration", "iterations": 9, "real_time": n * k}
-        | {"cpu_time": n * k, "time_unit": "ns"}
-        for n in (64, 128, 256, 512, 1024, 2048)
-        for k in (3, 5, 7)
-    ]
-    path = write("google.json", json.dumps({"context": {}, "benchmarks": benchmarks}))
-    names = ["--size", "n=arg0", "--claim", "n"]
-    line = refused(fit(path, *names))
-    assert "varies among rows of" in line
-    assert "--size LETTER=" in line
-
-
 def test_rows_are_chosen_and_lost_ones_are_said(fit: Run, write) -> None:
     rows = [
         f"{n},{heads},{cost},{status}"
@@ -363,12 +168,6 @@ def test_a_budget_is_asked_in_the_unit_of_another_column(fit: Run, write) -> Non
     assert largest["estimate"] == pytest.approx(2000, rel=0.01)
 
 
-def test_a_rate_is_refused_and_its_name_cannot_break_the_line(fit: Run, write) -> None:
-    path = write("rate.csv", '"n","big\nTFLOPS"\n3,5\n7,11\n')
-    line = refused(fit(path, "--size", "n=n", "--value", "big\nTFLOPS", "--claim", "n"))
-    assert line.startswith('column "big TFLOPS" is a rate, which is no cost')
-
-
 def test_readings_of_two_kinds_are_judged_once_the_kind_is_averaged_over(fit: Run, write) -> None:
     rows = [f"{2**k},{h},{0.02 + 4**k * h * 1e-7}" for k in range(8, 16) for h in (4, 16)]
     path = write("mixed.csv", "\n".join(["n,heads,time_s", *rows]))
@@ -405,50 +204,40 @@ def test_several_columns_are_averaged_over_by_commas_or_by_repeating(fit: Run, w
     assert once.out == twice.out
 
 
-def test_a_column_to_average_over_that_is_not_there_is_one_line(fit: Run, grid: Grid) -> None:
-    line = refused(fit(grid(), "--average", "nosuch"))
-    assert 'there is no column "nosuch"; the table has seq_len, d_model' in line
-
-
 @pytest.fixture
-def shapes(write) -> Callable[..., Path]:
-    """Eighteen shapes of five sizes: a published table with three digits and some noise."""
-
-    def make(power: float = 2) -> Path:
-        rng = np.random.default_rng(3)
-        rows = []
-        for shape in range(18):
-            scale = 10 ** rng.uniform(-9, -7)
-            for n in (512, 1024, 2048, 4096, 8192):
-                cost = scale * n**power * np.exp(rng.normal(0, 0.015))
-                rows.append(f"s{shape},{n},{cost:.3g}")
-        return write("shapes.csv", "\n".join(["shape,n,time_s", *rows]))
-
-    return make
+def shapes(write) -> Path:
+    """Seven shapes of five sizes: a published table with three digits and some noise."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for shape in range(7):
+        scale = 10 ** rng.uniform(-9, -7)
+        for n in (512, 1024, 2048, 4096, 8192):
+            cost = scale * n**2 * np.exp(rng.normal(0, 0.015))
+            rows.append(f"s{shape},{n},{cost:.3g}")
+    return write("shapes.csv", "\n".join(["shape,n,time_s", *rows]))
 
 
-@pytest.mark.parametrize(
-    ("claim", "verdict", "code"),
-    [("n^2", "confirmed", DONE), ("n^3", "refuted", FAILED)],
-)
-def test_thin_groups_give_one_verdict_together(
-    fit: Run, shapes, claim: str, verdict: str, code: int
-) -> None:
-    arguments = [shapes(), "--size", "n=n", "--by", "shape", "--claim", claim]
-    shown, told = fit(*arguments, "--json"), fit(*arguments)
+def test_thin_groups_are_confirmed_together(fit: Run, shapes: Path) -> None:
+    shown = fit(shapes, "--size", "n=n", "--by", "shape", "--claim", "n^2", "--json")
     document = json.loads(shown.out)
 
-    assert (shown.code, told.code) == (code, code)
-    assert len(document["fits"]) == 18
+    assert shown.code == DONE
+    assert {one["verdict"] for one in document["fits"]} == {"inconclusive"}
+    assert len(document["fits"]) == 7
     assert {key: document["together"][key] for key in ("claim", "groups", "cells", "verdict")} == {
-        "claim": claim,
-        "groups": 18,
-        "cells": 90,
-        "verdict": verdict,
+        "claim": "n^2",
+        "groups": 7,
+        "cells": 35,
+        "verdict": "confirmed",
     }
-    assert "All 18 groups together: " in told.out
-    words = {"confirmed": "confirms", "refuted": "refutes"}
-    assert f"which {words[verdict]} the claim {claim}." in told.out
+
+
+def test_thin_groups_are_refuted_together(fit: Run, shapes: Path) -> None:
+    shown = fit(shapes, "--size", "n=n", "--by", "shape", "--claim", "n^3")
+
+    assert shown.code == FAILED
+    assert "All 7 groups together: " in shown.out
+    assert "which refutes the claim n^3." in shown.out
 
 
 def test_groups_that_need_no_others_are_not_judged_together(fit: Run, write) -> None:
@@ -459,14 +248,6 @@ def test_groups_that_need_no_others_are_not_judged_together(fit: Run, write) -> 
     shown = fit(*arguments, "--json")
     assert (list(json.loads(shown.out)), shown.code) == (["fits"], DONE)
     assert "together" not in fit(*arguments).out
-
-
-def test_a_claim_without_sizes_on_an_unknown_column_is_one_line(fit: Run, write) -> None:
-    path = write("three.csv", "size,time_s\n1,1\n2,1\n4,1\n")
-
-    assert "name it with --size n=COLUMN" in refused(fit(path, "--claim", "1"))
-    named = fit(path, "--claim", "1", "--size", "n=size", "--json")
-    assert (named.code, document_of(named)["verdict"]) == (INCONCLUSIVE, "inconclusive")
 
 
 def test_what_thin_cells_are_consistent_with_stands_in_the_document(fit: Run, write) -> None:

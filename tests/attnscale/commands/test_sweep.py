@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
 from bench.process.supervisor import WorkerLost
 from bench.records import RECORDS_FILE, read_run
+from reports.page import page
+from tests.daily import daily
 
 PLAN = """
     rounds = 2
@@ -30,11 +33,20 @@ def plan(write) -> Path:
     return write("plan.toml", PLAN)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """Where the first test that needs a run leaves a copy for the others."""
+    return tmp_path_factory.mktemp("kept") / "run"
+
+
 @pytest.fixture
-def a_run(plan, tmp_path, attnscale_, checking) -> Path:
+def a_run(plan, tmp_path, attnscale_, checking, kept) -> Path:
     folder = tmp_path / "run"
-    assert attnscale_("sweep", "--config", plan, "--out", folder).code == DONE
-    return folder
+    if not kept.exists():
+        assert attnscale_("sweep", "--config", plan, "--out", folder).code == DONE
+        shutil.copytree(folder, kept)
+        return folder
+    return Path(shutil.copytree(kept, folder))
 
 
 def test_a_directory_that_holds_a_run_is_refused(attnscale_, a_run, plan):
@@ -237,7 +249,7 @@ def test_more_time_does_not_lengthen_a_run_whose_rounds_were_all_made(attnscale_
     assert read_run(a_run).info["config"]["time_budget_s"] == 300.0
 
 
-@pytest.mark.parametrize("status", ["timeout", "out_of_memory", "crashed"])
+@pytest.mark.parametrize("status", daily(["crashed", "timeout", "out_of_memory"], most=2))
 def test_a_sweep_that_measured_nothing_is_inconclusive_unless_a_kernel_crashed(
     attnscale_, plan, tmp_path, checking, status
 ):
@@ -292,16 +304,24 @@ def test_report_writes_a_page_from_records_alone(attnscale_, a_run, tmp_path):
     assert shown.err.splitlines()[-1] == f"report: {tmp_path / 'page' / 'index.html'}"
 
 
-def test_run_does_it_all_and_prints_verdicts_and_the_path(attnscale_, plan, tmp_path, checking):
-    folder = tmp_path / "all"
+def test_run_does_it_all_and_prints_verdicts_and_the_path(
+    attnscale_, plan, tmp_path, checking, monkeypatch
+):
+    folder, made, report = tmp_path / "all", [], page.report
+
+    def once(runs: list[Path]) -> page.Report:
+        made.extend([] if made else [report(runs)])
+        return made[0]
+
+    monkeypatch.setattr(page, "report", once)
 
     shown = attnscale_("run", "--config", plan, "--out", folder, "--exit-zero")
 
     assert shown.code == DONE
     assert "matmul" in shown.out
-    report = shown.out.splitlines()[-1]
-    assert report.startswith("report: ")
-    assert Path(report.removeprefix("report: ")).is_file()
+    said = shown.out.splitlines()[-1]
+    assert said.startswith("report: ")
+    assert Path(said.removeprefix("report: ")).is_file()
     # Two lengths judge nothing, and that is what the exit code says without --exit-zero.
     again = attnscale_("run", "--out", folder, "--resume")
     assert again.code == INCONCLUSIVE

@@ -137,8 +137,10 @@ def test_verify_is_inconclusive_where_nothing_at_all_could_be_checked(
     ("ending", "said"),
     [
         ("os._exit(3)", "the worker exited with 3"),
-        ("os.abort()", "the worker died of SIGABRT"),
-        ("os.kill(os.getpid(), 9)", "SIGKILL ended the worker 3 times"),
+        pytest.param("os.abort()", "the worker died of SIGABRT", marks=pytest.mark.slow),
+        pytest.param(
+            "os.kill(os.getpid(), 9)", "SIGKILL ended the worker 3 times", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_an_import_that_takes_the_process_down_is_one_line(attnscale_, write, ending, said):

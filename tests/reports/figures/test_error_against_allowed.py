@@ -92,9 +92,13 @@ CROWDED = [
 ]
 
 
-@pytest.mark.parametrize("entries", CROWDED)
-def test_no_text_lies_on_another_or_leaves_the_figure(entries: list[dict[str, Any]]):
-    figure, canvas = drawn(shown(*entries))
+@pytest.fixture(scope="module", params=CROWDED)
+def crowded(request: pytest.FixtureRequest) -> tuple[Figure, FigureCanvasAgg]:
+    return drawn(shown(*request.param))
+
+
+def test_no_text_lies_on_another_or_leaves_the_figure(crowded: tuple[Figure, FigureCanvasAgg]):
+    figure, canvas = crowded
     renderer = canvas.get_renderer()
     texts = [*figure.texts, *(axes._left_title for axes in figure.axes)]
     texts += [axes.xaxis.label for axes in figure.axes]
@@ -113,9 +117,10 @@ def test_no_text_lies_on_another_or_leaves_the_figure(entries: list[dict[str, An
         assert not any(box.overlaps(other) for other in boxes[index + 1 :])
 
 
-@pytest.mark.parametrize("entries", CROWDED)
-def test_no_point_lies_on_the_word_fails_or_outside_its_panel(entries: list[dict[str, Any]]):
-    figure, canvas = drawn(shown(*entries))
+def test_no_point_lies_on_the_word_fails_or_outside_its_panel(
+    crowded: tuple[Figure, FigureCanvasAgg],
+):
+    figure, canvas = crowded
     renderer = canvas.get_renderer()
     for axes in figure.axes:
         (word,) = axes.texts
@@ -326,6 +331,6 @@ def test_equal_checks_give_equal_files(tmp_path: Path):
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         with styled():
-            figure = CHART.draw(shown(*many("a", "b")))
+            figure = CHART.draw(shown(*many("a", "b", dtypes=("float32",)), FAILING))
         made.append([path.read_bytes() for path in save(figure, tmp_path / folder / "picture")])
     assert made[0] == made[1]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +21,7 @@ from reports.figures.chart import SizeChart
 from reports.figures.peak_share import PeakShare
 from reports.figures.view import View
 from reports.judge.result import Regime, Verdict
+from tests.daily import daily
 from tests.reports.figures.some_cells import (
     OVERHEAD_S,
     SPEEDS,
@@ -30,7 +35,20 @@ from tests.reports.figures.some_cells import (
 time_against_n, time_against_d, local_slope, workspace_against_n, peak_share = ALWAYS
 
 
-@pytest.fixture
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A chart drawn once for all that is asked of it; matplotlib's settings before and after."""
+
+    figure: Figure
+    canvas: FigureCanvasAgg
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+
+
+Draw = Callable[[SizeChart], Drawing]
+
+
+@pytest.fixture(scope="module")
 def view() -> View:
     return view_of(records(), fit_of("fast"), fit_of("slow", verdict=Verdict.INCONCLUSIVE))
 
@@ -45,16 +63,30 @@ def chart(request: pytest.FixtureRequest) -> SizeChart:
     return found
 
 
-def drawn(chart: SizeChart, view: View) -> tuple[Figure, FigureCanvasAgg]:
+def drawn(chart: SizeChart, view: View) -> Drawing:
+    before = dict(mpl.rcParams)
     with styled():
         figure = chart.draw(view)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-    return figure, canvas
+    return Drawing(figure=figure, canvas=canvas, before=before, after=dict(mpl.rcParams))
 
 
-def test_every_chart_has_title_labelled_axes_and_alt_text(chart: SizeChart, view: View) -> None:
-    figure, _ = drawn(chart, view)
+@pytest.fixture(scope="module")
+def drawing_of(view: View) -> Draw:
+    """The figure of `view`; nobody may change it."""
+    return cache(lambda chart: drawn(chart, view))
+
+
+@pytest.fixture
+def drawing(chart: SizeChart, drawing_of: Draw) -> Drawing:
+    return drawing_of(chart)
+
+
+def test_every_chart_has_title_labelled_axes_and_alt_text(
+    chart: SizeChart, view: View, drawing: Drawing
+) -> None:
+    figure = drawing.figure
     said = " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
     assert chart.title(view) in said
     assert view.described() in said
@@ -64,17 +96,14 @@ def test_every_chart_has_title_labelled_axes_and_alt_text(chart: SizeChart, view
     assert "cpu, float32, forward" in chart.caption(view)
 
 
-def test_units_stand_on_the_axes(chart: SizeChart, view: View) -> None:
-    figure, _ = drawn(chart, view)
+def test_units_stand_on_the_axes(drawing: Drawing) -> None:
+    figure = drawing.figure
     labels = [figure.axes[0].get_ylabel(), *(axes.get_xlabel() for axes in figure.axes)]
     assert all("(" in label for label in labels)
 
 
-def test_the_legend_lies_outside_the_axes_and_inside_the_figure(
-    chart: SizeChart, view: View
-) -> None:
-    figure, canvas = drawn(chart, view)
-    renderer = canvas.get_renderer()
+def test_the_legend_lies_outside_the_axes_and_inside_the_figure(drawing: Drawing) -> None:
+    figure, renderer = drawing.figure, drawing.canvas.get_renderer()
     (legend,) = figure.legends
     box = legend.get_window_extent(renderer)
     assert box.x0 >= 0
@@ -86,9 +115,8 @@ def test_the_legend_lies_outside_the_axes_and_inside_the_figure(
         assert not box.overlaps(tight)
 
 
-def test_no_text_overlaps_another_or_leaves_the_figure(chart: SizeChart, view: View) -> None:
-    figure, canvas = drawn(chart, view)
-    renderer = canvas.get_renderer()
+def test_no_text_overlaps_another_or_leaves_the_figure(drawing: Drawing) -> None:
+    figure, renderer = drawing.figure, drawing.canvas.get_renderer()
     texts = [*figure.texts, *(axes._left_title for axes in figure.axes)]
     boxes = [text.get_window_extent(renderer) for text in texts if text.get_text()]
     for index, box in enumerate(boxes):
@@ -103,10 +131,9 @@ def test_no_text_overlaps_another_or_leaves_the_figure(chart: SizeChart, view: V
         assert not any(a.overlaps(b) for a, b in pairwise(inside))
 
 
-def test_every_axis_carries_data(chart: SizeChart, view: View) -> None:
-    figure, _ = drawn(chart, view)
-    assert figure.axes
-    assert all(axes.has_data() for axes in figure.axes)
+def test_every_axis_carries_data(drawing: Drawing) -> None:
+    assert drawing.figure.axes
+    assert all(axes.has_data() for axes in drawing.figure.axes)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +148,9 @@ def test_every_axis_carries_data(chart: SizeChart, view: View) -> None:
     ids=lambda value: getattr(value, "stem", value),
 )
 def test_the_table_holds_exactly_the_points_that_are_drawn(
-    chart: SizeChart, x: str, y: str, view: View
+    chart: SizeChart, x: str, y: str, view: View, drawing_of: Draw
 ) -> None:
-    figure, _ = drawn(chart, view)
+    figure = drawing_of(chart).figure
     marked = {
         (round(float(a), 9), round(float(b), 9))
         for axes in figure.axes
@@ -144,9 +171,8 @@ def test_the_table_holds_exactly_the_points_that_are_drawn(
     assert {a for a, _ in caps_and_points} <= {a for a, _ in expected}
 
 
-def test_no_error_bar_covers_another_of_the_same_sizes(view: View) -> None:
-    figure, _ = drawn(local_slope, view)
-    for axes in figure.axes:
+def test_no_error_bar_covers_another_of_the_same_sizes(drawing_of: Draw) -> None:
+    for axes in drawing_of(local_slope).figure.axes:
         bars = [
             (round(float(path.vertices[0][0]), 6), float(path.vertices[0][1]))
             for bar in axes.collections
@@ -155,9 +181,9 @@ def test_no_error_bar_covers_another_of_the_same_sizes(view: View) -> None:
         assert len({at for at, _ in bars}) == len(bars) >= 3
 
 
-def test_panels_stand_in_the_order_of_their_sizes_and_no_marker_is_cut(view: View) -> None:
+def test_panels_stand_in_the_order_of_their_sizes_and_no_marker_is_cut(drawing_of: Draw) -> None:
     for chart in ALWAYS:
-        figure, _ = drawn(chart, view)
+        figure = drawing_of(chart).figure
         values = [axes.get_title(loc="left").split()[-1] for axes in figure.axes]
         assert values == sorted(values, key=float)
     assert all(axes.get_ylim()[0] < 0 for axes in figure.axes)  # of the share of the peak
@@ -233,7 +259,7 @@ def test_points_before_the_last_regime_are_hollow_and_the_legend_says_so() -> No
     rows = table[table["series"] == "fast"].sort_values("seq_len")
     assert list(rows["settled"]) == [False, False, True, True, True]
     assert rows["regime"].iloc[0] == "overhead"
-    figure, _ = drawn(time_against_n, view)
+    figure = drawn(time_against_n, view).figure
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "hollow: of an earlier regime" in labels
     faces = [line.get_markerfacecolor() for axes in figure.axes for line in axes.lines]
@@ -343,16 +369,18 @@ def test_hostile_names_are_drawn_as_text_without_a_warning(chart: SizeChart) -> 
         [record(name, n, d) for name in HOSTILE for n in (128, 256, 512) for d in (64, 128, 256)]
     )
     view = view_of(frame)
-    figure, _ = drawn(chart, view)
+    figure = drawn(chart, view).figure
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert any(label.startswith("_hidden") for label in labels)
     assert any(label.startswith("$\\nosuch{$ a|b") for label in labels)
     assert all(len(label) < 100 for label in labels)
 
 
+@pytest.mark.parametrize("chart", daily(ALWAYS), ids=named)
 def test_equal_data_gives_equal_files(
     chart: SizeChart, view: View, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """Every day those of all charts are compared in the pages of one run."""
     made: list[tuple[bytes, ...]] = []
     for _ in range(2):
         with styled():
@@ -363,9 +391,5 @@ def test_equal_data_gives_equal_files(
     assert b"<svg" in made[0][1]
 
 
-def test_drawing_leaves_matplotlibs_settings_alone(chart: SizeChart, view: View) -> None:
-    import matplotlib as mpl
-
-    before = dict(mpl.rcParams)
-    drawn(chart, view)
-    assert dict(mpl.rcParams) == before
+def test_drawing_leaves_matplotlibs_settings_alone(drawing: Drawing) -> None:
+    assert drawing.after == drawing.before

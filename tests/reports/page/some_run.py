@@ -107,6 +107,17 @@ def rows(*names: str) -> list[dict[str, Any]]:
     return made
 
 
+def plain_rows(*names: str) -> list[dict[str, Any]]:
+    """One round of `rows`, and only its times."""
+    absent = {"workspace_bytes": None, "workspace_claim": None, "flops": None}
+    return [row | absent for row in rows(*names) if row["round"] == 0]
+
+
+def few_rows(*names: str) -> list[dict[str, Any]]:
+    """Those of one width: for tests that judge nothing."""
+    return [row for row in plain_rows(*names) if row["d_model"] == 64]
+
+
 def write_run(folder: Path, made: list[dict[str, Any]], info: dict[str, Any]) -> Path:
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(info))

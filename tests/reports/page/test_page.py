@@ -18,7 +18,16 @@ from reports.page.page import Report, default_directory, report, write_report
 from reports.page.restated import Restated
 from reports.tables.columns import TableError
 from reports.tables.read import Table, read_table
-from tests.reports.page.some_run import HOSTILE, INFO, MARKED, Page, rows, write_run
+from tests.reports.page.some_run import (
+    HOSTILE,
+    INFO,
+    MARKED,
+    Page,
+    few_rows,
+    plain_rows,
+    rows,
+    write_run,
+)
 
 
 def test_a_report_has_page_summary_figures_in_two_formats_and_tables(
@@ -149,7 +158,7 @@ def test_tables_hold_the_cells_and_the_verdicts_as_numbers(made: Report) -> None
 
 
 def test_the_work_of_a_gpu_is_judged_without_its_launches(tmp_path: Path) -> None:
-    called = rows("alpha")
+    called = [row | {"flops": None} for row in rows("alpha")]
     for row in called:
         if row["status"] == "measured" and row["round"] == 0:  # once a cell
             row["graph_time_s"] = 1e-12 * row["seq_len"] * row["d_model"] ** 2
@@ -211,7 +220,7 @@ def test_a_table_that_cannot_be_judged_is_shown_without_verdicts(tmp_path: Path)
 
 
 def test_one_claim_that_cannot_be_read_is_told_and_takes_no_other_verdict(tmp_path: Path) -> None:
-    frame = pd.DataFrame(rows("alpha", "odd")).query("status == 'measured'")
+    frame = pd.DataFrame(plain_rows("alpha", "odd")).query("status == 'measured'")
     frame.loc[frame["implementation"] == "odd", ["claim", "workspace_claim"]] = ["n^^2", "n"]
     frame.to_csv(tmp_path / "mine.csv", index=False)
     with pytest.warns(ClaimWarning, match="implementation odd is not judged on time_s"):
@@ -228,9 +237,10 @@ def test_a_table_without_sizes_or_times_is_an_error_in_one_line(tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
-def test_several_runs_are_told_apart(run: Path, tmp_path: Path) -> None:
-    other = write_run(tmp_path / "other", rows("alpha"), INFO | {"git": None, "caveats": []})
-    found = report([run, other], tmp_path / "out")
+def test_several_runs_are_told_apart(tmp_path: Path) -> None:
+    one = write_run(tmp_path / "some-run", few_rows("alpha", HOSTILE), INFO)
+    other = write_run(tmp_path / "other", few_rows("alpha"), INFO | {"git": None, "caveats": []})
+    found = report([one, other], tmp_path / "out")
     names = {path.name for path in found.figures}
     assert {"time_against_n.some-run.png", "time_against_n.other.png"} <= names
     text = Page(found.index.read_text(encoding="utf-8")).words
@@ -242,11 +252,11 @@ def test_several_runs_are_told_apart(run: Path, tmp_path: Path) -> None:
     assert set(pd.read_csv(found.path / "tables" / "checks.csv")["run"]) == {"some-run", "other"}
 
 
-def test_runs_of_one_name_keep_their_files_apart(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "else").mkdir()
-    twin = write_run(tmp_path / "else" / "some_run", rows("alpha"), INFO)
-    other = write_run(tmp_path / "else" / "some run", rows("alpha"), INFO)
-    third = write_run(tmp_path / "else" / "some-run", rows("alpha"), INFO)
+def test_runs_of_one_name_keep_their_files_apart(tmp_path: Path) -> None:
+    made_of = few_rows("alpha")[:2]
+    twin = write_run(tmp_path / "some_run", made_of, INFO)
+    other = write_run(tmp_path / "some run", made_of, INFO)
+    third = write_run(tmp_path / "some-run", made_of, INFO)
     found = report([twin, other, third], tmp_path / "out")
     made = [path.name for path in found.figures if path.name.startswith("error_against")]
     assert len(set(made)) == len(made) == 6
@@ -269,7 +279,7 @@ def test_runs_of_one_name_keep_their_files_apart(run: Path, tmp_path: Path) -> N
 def test_any_part_of_the_run_description_may_be_missing_or_odd(
     info: dict[str, Any], tmp_path: Path
 ) -> None:
-    frame = pd.DataFrame(rows("alpha"))
+    frame = pd.DataFrame([row | {"flops": 7} for row in few_rows("alpha")[:3]])
     table = Table(frame=frame, info=info, path=tmp_path / "r", runs={"r": info})
     found = write_report(Restated(table=table), [], tmp_path / "out")
     assert any("peak of this machine was not measured" in line for line in found.left_out)
@@ -291,7 +301,7 @@ def test_a_journal_is_reported_beside_itself(tmp_path: Path) -> None:
 
 
 def test_no_measured_cell_leaves_no_figure_and_says_so(tmp_path: Path) -> None:
-    frame = pd.DataFrame(rows("alpha"))
+    frame = pd.DataFrame(few_rows("alpha"))
     frame["status"], frame["time_s"] = "crashed", None
     table = Table(frame=frame, info={}, path=tmp_path / "r", runs={"r": {}})
     found = write_report(Restated(table=table), [], tmp_path / "out")

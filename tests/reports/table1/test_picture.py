@@ -3,15 +3,14 @@
 import pytest
 
 from reports.figures.mechanisms_against_n import PANELS, mechanisms_against_n
-from reports.table1.mechanism_rows import table_rows
 from reports.table1.picture import figure_data, finding
 from tests.reports.table1.counts import LENGTHS, MECHANISMS
-from tests.reports.table1.measured import LAWS, times
+from tests.reports.table1.measured import LAWS, judged_rows, times
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return table_rows(MECHANISMS, times(), {})
+    return judged_rows()
 
 
 @pytest.fixture(scope="module")
