@@ -11,6 +11,7 @@ from reports.table1.mechanism_rows import table_rows
 from reports.table1.outputs import COUNTS, FOLDER
 from reports.table1.picture import STEM, draw, finding
 from reports.table1.written import HEADINGS, cells, notes
+from reports.tables.columns import TableError
 from reports.tables.json_values import parsed
 from reports.tables.read import Table
 from reports.verdicts.doubts import MARK
@@ -29,7 +30,8 @@ class Section:
 def table1_section(table: Table, out: Path) -> Section | None:
     """The table of a single run, its figure drawn into `out`.
 
-    None where `attnscale table1` has not counted the mechanisms beside the records.
+    None where `attnscale table1` has not counted the mechanisms beside the records, or none of them
+    was measured.
     """
     folder = table.path if table.path.is_dir() else table.path.parent
     counts = folder / FOLDER / COUNTS
@@ -39,7 +41,10 @@ def table1_section(table: Table, out: Path) -> Section | None:
         return None
     names = table.frame["implementation"].astype(str).str.removesuffix(MARK)
     frame = table.frame.assign(implementation=names)
-    rows = table_rows(counted, frame, table.info)
+    try:
+        rows = table_rows(counted, frame, table.info)
+    except (TableError, KeyError):  # none was measured, or somebody else wrote the counts
+        return None
     figure, points = draw(rows, counted, frame)
     alt = "; ".join(f"{name}: {', '.join(told)}" for name, *told in map(cells, rows))
     words = Words(finding(rows), "What is timed and counted is told in the notes above.", alt)
