@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.checks.run_situation import verify
+from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from implementations.case import Case
 from implementations.catalogue import suite
@@ -25,6 +26,9 @@ LOOPS = ("loop", "row_loop")
 SLOW = ("additive", "additive_chunked", "unscaled", "sdpa_math", "sdpa_flash")
 # The small run of tox asks these, and `loop`, the same situations.
 ASKED = ("matmul", "sdpa", "online_softmax")
+# Sizes of situations: those of default lengths, and those beyond one or two blocks.
+MODERATE, LARGER = 5_000, 200_000
+BEYOND = ("block_129x127", "causal_129x127", "boolean_mask_65x131", "float_mask_65x131")
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
 
 MASKED = [one for one in NATIVE if Feature.BOOLEAN_MASK in one.supports]
@@ -97,11 +101,22 @@ def test_the_slow_agree_with_the_oracle_in_every_situation_of_moderate_size(name
     assert sum(r.status == "pass" for r in results) > len(moderate) / 2
 
 
+def up_to(size: int, dtype: str) -> list[CheckCase]:
+    """Situations of at most that size; the moderate ones, and some beyond blocks of 64 and 128."""
+    return [
+        one
+        for one in check_cases([dtype])
+        if one.case.key_len < 200 and (one.size < size or (size == MODERATE and one.name in BEYOND))
+    ]
+
+
 @every
-@pytest.mark.parametrize("dtype", daily(["bfloat16", "float64"]))
-def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, dtype):
-    most = 2_000 if implementation.name in (*LOOPS, *SLOW) else 200_000
-    small = [one for one in check_cases([dtype]) if one.case.key_len < 200 and one.size < most]
+@pytest.mark.parametrize(
+    ("dtype", "most"),
+    daily([("bfloat16", MODERATE), ("bfloat16", LARGER), ("float64", LARGER)]),
+)
+def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, dtype, most):
+    small = up_to(2_000 if implementation.name in (*LOOPS, *SLOW) else most, dtype)
 
     results = list(verify(implementation, small))
 
@@ -109,9 +124,10 @@ def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, d
     assert any(r.status == "pass" for r in results)
 
 
+@pytest.mark.parametrize("most", daily([MODERATE, LARGER]))
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_widened_products_agree_with_the_oracle_in_half_precision(dtype):
-    small = [one for one in check_cases([dtype]) if one.case.key_len < 100]
+def test_widened_products_agree_with_the_oracle_in_half_precision(dtype, most):
+    small = up_to(most, dtype)
 
     results = list(verify(suite()["matmul_widened"], small))
 
