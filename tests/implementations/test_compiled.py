@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -46,11 +47,12 @@ def core(traced) -> Implementation:
 
 
 @pytest.fixture
-def low_limit(monkeypatch) -> None:
+def low_limit() -> Iterator[None]:
     """Torch would compile two kinds of calls to a function, and run further ones as they are."""
     import torch._dynamo.config
 
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
+    with torch._dynamo.config.patch(recompile_limit=2):
+        yield
 
 
 @pytest.fixture(autouse=True)

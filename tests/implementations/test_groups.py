@@ -62,12 +62,11 @@ def keywords(condition: str, query_len: int) -> dict[str, object]:
 @pytest.mark.parametrize("name", WITH_GRADIENTS)
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize(
-    ("query_len", "num_kv_heads", "layout"),
+    "shared",
     daily([(13, 1, "rows_first"), (1, 3, "plain"), (13, 3, "plain"), (1, 1, "rows_first")], most=2),
 )
-def test_output_and_gradients_are_those_of_repeated_keys(
-    name, query_len, condition, num_kv_heads, layout
-):
+def test_output_and_gradients_are_those_of_repeated_keys(name, condition, shared):
+    query_len, num_kv_heads, layout = shared
     asked = keywords(condition, query_len)
     upstream = LAYOUTS["columns_first"](torch.randn(2, 6, query_len, 11, dtype=torch.float64))
     inputs = [one.requires_grad_() for one in drawn(query_len, num_kv_heads, layout)]
@@ -155,13 +154,14 @@ def most_bytes(query_len: int) -> float:
 
 @pytest.mark.parametrize("name", ["matmul", "row_loop", "sdpa", *CHUNKED])
 @pytest.mark.parametrize(
-    ("query_len", "pass_"),
+    "call",
     daily(
         [(7, "forward_backward"), (1, "forward"), (1, "forward_backward"), (7, "forward")], most=2
     ),
 )
 @pytest.mark.parametrize("condition", [{}, {"is_causal": True}, {"mask": "boolean"}])
-def test_twice_the_heads_in_a_group_need_no_memory_for_keys(name, query_len, pass_, condition):
+def test_twice_the_heads_in_a_group_need_no_memory_for_keys(name, call, condition):
+    query_len, pass_ = call
     sizes = {"seq_len": query_len, "pass_": pass_, **condition}
 
     assert growth_bytes(suite()[name], **sizes) < most_bytes(query_len)

@@ -101,7 +101,7 @@ def test_every_declared_check_has_an_area():
 @pytest.mark.parametrize(
     "planted",
     [
-        # What shows from 1024 rows on takes large situations; of the others a third are asked daily.
+        # What shows from 1024 rows on takes large situations; of the others every third is daily.
         pytest.param(
             one, marks=pytest.mark.slow if number % 3 or re.search("1024|2048", one.name) else ()
         )
