@@ -116,6 +116,27 @@ def _leave_modes(before: tuple[int, int]) -> None:
         torch.utils._python_dispatch._pop_mode()
 
 
+def _function_modes() -> tuple[list[Any], ...]:
+    """Those modes themselves, and what torch notes of a default device, which is one of them."""
+    stack: list[Any] = []
+    if torch._C._len_torch_function_stack():
+        stack = torch.overrides._get_current_function_mode_stack()  # type: ignore[no-untyped-call]  # as above
+    noted = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return stack, [noted, torch.utils._device.CURRENT_DEVICE]
+
+
+def _set_function_modes(before: tuple[list[Any], ...]) -> None:
+    if _function_modes() == before:
+        return
+    stack, (noted, device) = before
+    for _ in range(torch._C._len_torch_function_stack()):
+        torch.overrides._pop_mode()  # type: ignore[no-untyped-call]  # as above
+    for mode in stack:
+        torch.overrides._push_mode(mode)  # type: ignore[no-untyped-call]  # as above
+    torch._GLOBAL_DEVICE_CONTEXT.device_context = noted
+    torch.utils._device.CURRENT_DEVICE = device
+
+
 _DENORMAL = torch.tensor(1e-310, dtype=torch.float64)
 _BACK_ENDS: tuple[Any, ...] = (
     torch.backends,
@@ -146,12 +167,16 @@ GLOBAL_STATE: dict[str, tuple[Callable[[], object], Callable[..., object]]] = {
 }
 
 
-Snapshot = dict[str, object]
+Snapshot = dict[str, Any]
+# Put back without a word: to set the default device, even to the CPU that it was, leaves a mode on,
+# under which torch takes longer and keeps off its fast paths.
+_FUNCTION_MODES = "the modes themselves"
 
 
 def snapshot() -> Snapshot:
     """The state now; the state of random numbers is no part of it."""
-    return {name: read() for name, (read, _) in GLOBAL_STATE.items()}
+    now = {name: read() for name, (read, _) in GLOBAL_STATE.items()}
+    return {**now, _FUNCTION_MODES: _function_modes()}
 
 
 def put_back(before: Snapshot) -> list[str]:
@@ -161,6 +186,7 @@ def put_back(before: Snapshot) -> list[str]:
         if read() != before[name]:
             changes.append(name)
             restore(before[name])
+    _set_function_modes(before[_FUNCTION_MODES])
     return changes
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.checks.run_situation import verify
+from bench.checks.situation import CheckCase
 from bench.checks.situations import check_cases
 from implementations.case import Case
 from implementations.catalogue import suite
@@ -25,6 +26,12 @@ LOOPS = ("loop", "row_loop")
 SLOW = ("additive", "additive_chunked", "unscaled", "sdpa_math", "sdpa_flash")
 # The small run of tox asks these, and `loop`, the same situations.
 ASKED = ("matmul", "sdpa", "online_softmax")
+LEFT_OUT = {*LOOPS, *SLOW} - {"additive_chunked"}
+# Sizes of situations: of default lengths, beyond one or two blocks, and beyond many.
+MODERATE, LARGER, LARGE = 5_000, 200_000, 1_000_000
+# Asked daily though they are larger.
+LONGEST = ("long_causal", "window_causal_128_of_1031")
+BEYOND = ("block_129x127", "causal_129x127", "boolean_mask_65x131", "float_mask_65x131")
 DIFFERENTIABLE = [one for one in NATIVE if Feature.BACKWARD in one.supports]
 
 MASKED = [one for one in NATIVE if Feature.BOOLEAN_MASK in one.supports]
@@ -71,8 +78,11 @@ def test_the_cores_and_their_variants_are_in_the_catalogue():
         for one in CORES
     ],
 )
-def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
-    results = list(verify(implementation, check_cases(["float32"])))
+@pytest.mark.parametrize("most", daily([LARGE, math.inf]))
+def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation, most):
+    asked = [one for one in check_cases(["float32"]) if one.size < most or one.name in LONGEST]
+
+    results = list(verify(implementation, asked))
 
     assert [str(r) for r in results if r.status in ("fail", "error")] == []
     passed = {r.case.name for r in results if r.status == "pass"}
@@ -89,7 +99,7 @@ def test_agrees_with_the_oracle_in_every_situation_of_the_gate(implementation):
 
 @pytest.mark.parametrize("name", ["row_loop", *SLOW])
 def test_the_slow_agree_with_the_oracle_in_every_situation_of_moderate_size(name):
-    moderate = [one for one in check_cases(["float32"]) if one.size < 5_000]
+    moderate = [one for one in check_cases(["float32"]) if one.size < 2_000]
 
     results = list(verify(suite()[name], moderate))
 
@@ -97,11 +107,30 @@ def test_the_slow_agree_with_the_oracle_in_every_situation_of_moderate_size(name
     assert sum(r.status == "pass" for r in results) > len(moderate) / 2
 
 
-@every
-@pytest.mark.parametrize("dtype", daily(["bfloat16", "float64"]))
-def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, dtype):
-    most = 2_000 if implementation.name in (*LOOPS, *SLOW) else 200_000
-    small = [one for one in check_cases([dtype]) if one.case.key_len < 200 and one.size < most]
+def up_to(size: int, dtype: str) -> list[CheckCase]:
+    """Situations of at most that size; the moderate ones, and some beyond blocks of 64 and 128."""
+    return [
+        one
+        for one in check_cases([dtype])
+        if one.case.key_len < 200 and (one.size < size or (size == MODERATE and one.name in BEYOND))
+    ]
+
+
+@pytest.mark.parametrize(
+    "implementation",
+    [
+        # What draws situations (test_properties) draws half precision for all of them.
+        pytest.param(one, marks=pytest.mark.slow if one.name in LEFT_OUT else (), id=one.name)
+        for one in NATIVE
+    ],
+)
+@pytest.mark.parametrize(
+    "asked",
+    daily([("bfloat16", MODERATE), ("bfloat16", LARGER), ("float64", LARGER)]),
+)
+def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, asked):
+    dtype, most = asked
+    small = up_to(2_000 if implementation.name in (*LOOPS, *SLOW) else most, dtype)
 
     results = list(verify(implementation, small))
 
@@ -109,9 +138,10 @@ def test_agrees_with_the_oracle_at_small_sizes_in_other_dtypes(implementation, d
     assert any(r.status == "pass" for r in results)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_widened_products_agree_with_the_oracle_in_half_precision(dtype):
-    small = [one for one in check_cases([dtype]) if one.case.key_len < 100]
+@pytest.mark.parametrize("most", daily([MODERATE, LARGER]))
+@pytest.mark.parametrize("dtype", daily(["bfloat16", "float16"]))
+def test_widened_products_agree_with_the_oracle_in_half_precision(dtype, most):
+    small = up_to(most, dtype)
 
     results = list(verify(suite()["matmul_widened"], small))
 

@@ -17,6 +17,7 @@ from implementations.groups import Grouping, product
 from implementations.interface import Feature, Implementation
 from implementations.masking import check_arguments
 from implementations.specs import from_function
+from tests.daily import daily
 from tests.planted.grouped import grouped_repeated
 
 CHUNKED = ("query_chunked", "online_softmax")
@@ -59,12 +60,13 @@ def keywords(condition: str, query_len: int) -> dict[str, object]:
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("name", WITH_GRADIENTS)
-@pytest.mark.parametrize("query_len", [1, 13])
 @pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize(("num_kv_heads", "layout"), [(3, "plain"), (1, "rows_first")])
-def test_output_and_gradients_are_those_of_repeated_keys(
-    name, query_len, condition, num_kv_heads, layout
-):
+@pytest.mark.parametrize(
+    "shared",
+    daily([(13, 1, "rows_first"), (1, 3, "plain"), (13, 3, "plain"), (1, 1, "rows_first")], most=2),
+)
+def test_output_and_gradients_are_those_of_repeated_keys(name, condition, shared):
+    query_len, num_kv_heads, layout = shared
     asked = keywords(condition, query_len)
     upstream = LAYOUTS["columns_first"](torch.randn(2, 6, query_len, 11, dtype=torch.float64))
     inputs = [one.requires_grad_() for one in drawn(query_len, num_kv_heads, layout)]
@@ -151,10 +153,15 @@ def most_bytes(query_len: int) -> float:
 
 
 @pytest.mark.parametrize("name", ["matmul", "row_loop", "sdpa", *CHUNKED])
-@pytest.mark.parametrize("query_len", [1, 7])
-@pytest.mark.parametrize("pass_", ["forward", "forward_backward"])
+@pytest.mark.parametrize(
+    "call",
+    daily(
+        [(7, "forward_backward"), (1, "forward"), (1, "forward_backward"), (7, "forward")], most=2
+    ),
+)
 @pytest.mark.parametrize("condition", [{}, {"is_causal": True}, {"mask": "boolean"}])
-def test_twice_the_heads_in_a_group_need_no_memory_for_keys(name, query_len, pass_, condition):
+def test_twice_the_heads_in_a_group_need_no_memory_for_keys(name, call, condition):
+    query_len, pass_ = call
     sizes = {"seq_len": query_len, "pass_": pass_, **condition}
 
     assert growth_bytes(suite()[name], **sizes) < most_bytes(query_len)

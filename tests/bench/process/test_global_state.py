@@ -114,3 +114,33 @@ def test_a_mode_that_is_left_on_is_left(kind: type) -> None:
 
     assert changes == ["the modes of torch"]
     assert (torch.ones(3) + 1.0).sum() == 6.0
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda: torch.set_default_device("meta"), ["the default device"]),
+        (lambda: torch.device("meta").__enter__(), ["the default device"]),
+        (lambda: torch.set_default_device(torch.get_default_device()), []),
+    ],
+)
+def test_no_default_device_is_left_where_none_was_set_nor_the_mode_that_it_is(
+    change: Callable[[], object], expected: list[str]
+) -> None:
+    with restored_state() as changes:
+        change()
+
+    assert changes == expected
+    assert torch.get_default_device() == torch.device("cpu")
+    assert torch._C._len_torch_function_stack() == 0
+
+
+def test_a_default_device_that_was_set_before_is_put_back_with_its_mode() -> None:
+    with torch.device("meta"):
+        with restored_state() as changes:
+            torch.set_default_device("cpu")
+        assert changes == ["the default device"]
+        assert torch.ones(3).is_meta
+
+    assert not torch.ones(3).is_meta
+    assert torch._C._len_torch_function_stack() == 0
