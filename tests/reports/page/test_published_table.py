@@ -45,7 +45,7 @@ def test_the_page_of_a_run_with_counts_has_the_table_and_its_figure(tmp_path: Pa
 
 
 def test_a_run_without_counts_or_with_broken_ones_has_no_such_section(tmp_path: Path) -> None:
-    for name, text in (("without", None), ("torn", "{"), ("odd", "[]")):
+    for name, text in (("without", None), ("torn", "{"), ("odd", "[]"), ("other", '{"rows": {}}')):
         table = read_table(counted_run(tmp_path / name, text))
         assert table1_section(table, tmp_path / "out") is None
 
