@@ -155,15 +155,17 @@ KERNELS = '''
 '''
 
 # What becomes of the planted cell: a status, and what its reason says.
+# Each that takes its process down costs the start of another one: one of them daily.
 FEW = {
-    "segfaults": ("crashed", "the worker died of SIGSEGV"),
     "raises": ("crashed", "RuntimeError: the first line"),
     "takes_100_gib": ("out_of_memory", "allocate 107374182400 bytes"),
-    "gives_nan": ("incorrect", "not finite"),
     "forks_and_exits": ("crashed", "the worker exited with 7"),
-    "always_segfaults": ("incorrect", "the worker died of SIGSEGV"),
+    "always_nan": ("incorrect", "not finite"),
 }
 MANY = {
+    "segfaults": ("crashed", "the worker died of SIGSEGV"),
+    "always_segfaults": ("incorrect", "the worker died of SIGSEGV"),
+    "gives_nan": ("incorrect", "not finite"),
     "exits": ("crashed", "the worker exited with 7"),
     "aborts": ("crashed", "the worker died of SIGABRT"),
     "leaves": ("crashed", "SystemExit: 4"),
@@ -180,7 +182,6 @@ MANY = {
     "patches_the_clock": ("incorrect", "changed functions of torch, of the clock or of the checks"),
     "comes_back_twice": ("measured", ""),
     "always_loops": ("incorrect", "no answer within 2 s"),
-    "always_nan": ("incorrect", "not finite"),
 }
 
 

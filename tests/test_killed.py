@@ -165,6 +165,9 @@ def hang(sweep: Sweep) -> list[psutil.Process]:
     """Start the sweep and wait until its measuring process hangs in a kernel."""
     kernel = sweep.folder / "hanging_kernel.py"
     kernel.write_text(textwrap.dedent(HANGING))
+    (sweep.folder / "plan.toml").write_text(
+        textwrap.dedent(PLAN).replace('"matmul", "sdpa"', '"hanging"')
+    )
     sweep.options += ("--impl", f"{kernel}:hanging")
     sweep.start()
     assert sweep.until((sweep.folder / "hangs").exists), sweep.said()
@@ -173,6 +176,7 @@ def hang(sweep: Sweep) -> list[psutil.Process]:
     return workers
 
 
+@pytest.mark.slow
 def test_a_worker_that_holds_the_interpreter_dies_with_its_killed_parent(sweep):
     workers = hang(sweep)
 

@@ -19,6 +19,7 @@ import pytest
 from bench import records as records_module
 from bench.records import RECORDS_FILE, RUN_FILE, Record, read_info, read_run
 from bench.sweep.journal import PART_FILE, Journal
+from tests.daily import daily
 
 ROUNDS = 3
 CELLS = 2 * 2 * 2
@@ -233,32 +234,32 @@ def test_a_second_sweep_into_the_same_directory_is_refused(sweep, tmp_path):
     sweep(tmp_path / "run").assert_refused("already holds a run", "--resume")
 
 
-@pytest.mark.parametrize(
-    ("keys", "there"),
-    [
-        (("machine", "cpu"), "Other CPU 9000"),
-        (("machine", "gpu"), "Other GPU 9000"),
-        (("versions", "torch"), "1.0.0"),
-        (("threads",), 97),
-    ],
-)
-def test_a_run_of_another_machine_is_not_continued(sweep, tmp_path, keys, there):
+OTHERS = [
+    (("machine", "cpu"), "Other CPU 9000"),
+    (("machine", "gpu"), "Other GPU 9000"),
+    (("versions", "torch"), "1.0.0"),
+    (("threads",), 97),
+]
+
+
+def test_a_run_of_another_machine_is_not_continued(sweep, tmp_path):
     assert sweep(tmp_path / "run").code == 0
     journal = tmp_path / "run" / RECORDS_FILE
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:5]))
     before = journal.read_bytes()
-    info = read_info(tmp_path / "run")
-    place = info
-    for name in keys[:-1]:
-        place = place[name]
-    place[keys[-1]] = there
-    (tmp_path / "run" / RUN_FILE).write_text(json.dumps(info))
+    here = json.dumps(read_info(tmp_path / "run"))
+    for keys, there in OTHERS:
+        info = place = json.loads(here)
+        for name in keys[:-1]:
+            place = place[name]
+        place[keys[-1]] = there
+        (tmp_path / "run" / RUN_FILE).write_text(json.dumps(info))
 
-    outcome = sweep(tmp_path / "run", "--resume")
+        outcome = sweep(tmp_path / "run", "--resume")
 
-    assert_ended(outcome, f"was measured with {keys[-1]} {there}, here it is ", "another --out")
-    assert journal.read_bytes() == before
-    assert read_info(tmp_path / "run") == info
+        assert_ended(outcome, f"was measured with {keys[-1]} {there}, here it is ", "another --out")
+        assert journal.read_bytes() == before
+        assert read_info(tmp_path / "run") == info
 
 
 def test_a_run_of_another_plan_is_not_continued_and_what_differs_is_said(sweep, tmp_path):
@@ -271,7 +272,7 @@ def test_a_run_of_another_plan_is_not_continued_and_what_differs_is_said(sweep, 
     assert (tmp_path / "run" / RECORDS_FILE).read_bytes() == before
 
 
-@pytest.mark.parametrize("step_s", [-DAY_S, DAY_S])
+@pytest.mark.parametrize("step_s", daily([-DAY_S, DAY_S]))
 def test_a_clock_that_is_set_by_a_day_at_every_look_changes_nothing(
     sweep, tmp_path, monkeypatch, step_s
 ):

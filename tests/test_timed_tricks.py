@@ -12,7 +12,7 @@ from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS, PlantedSweep, sweep_pla
 
 PLAN = """
     time_budget_s = 150
-    rounds = 4
+    rounds = {rounds}
     turn_s = {turn_s}
     threads = 1
 
@@ -22,6 +22,8 @@ PLAN = """
     d_models = [64, 128]
     head_dim = 64
 """
+# Who grows tired has to be called often; the others are found in their first turns.
+SHORT, LONG = {"rounds": 3, "turn_s": 0.3}, {"rounds": 4, "turn_s": 3}
 # Nothing is counted, by which some would be found before they are called.
 SETTINGS = """
     from bench.sweep import preparations
@@ -204,7 +206,7 @@ class Swept(NamedTuple):
 def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Swept:
     sweep = sweep_planted(
         tmp_path_factory.mktemp("tricks"),
-        plan=PLAN.format(turn_s=1 if request.param is FEW else 3),
+        plan=PLAN.format(**(SHORT if request.param is FEW else LONG)),
         files={"tricks.py": TRICKS},
         specs=[f"tricks.py:{name}" for name in request.param],
         settings=(FEW_CHECKS + NO_CEILINGS) * (request.param is FEW) + SETTINGS,

@@ -1,4 +1,4 @@
-"""A GPU for those who have none, and a system of small files."""
+"""A measuring process for all, a GPU for those who have none, and a system of small files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from bench.process.supervisor import Worker
+
+
+@pytest.fixture(scope="session")
+def real() -> Iterator[Worker]:
+    """A worker with a real process, which takes seconds to start; tests may make it lose that."""
+    with Worker(threads=1) as worker:
+        yield worker
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Refused kinds of cases are unsupported where nothing was declared; what is wrong stays wrong."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -76,8 +76,21 @@ FEATURES: dict[str, tuple[Refusal, str]] = {
 }
 
 
-@pytest.mark.parametrize(("refuses", "words"), KINDS.values(), ids=list(KINDS))
-@pytest.mark.parametrize("said", [SAID, BROKEN])
+def in_turn(cases: Mapping[str, tuple[Any, ...]], *others: Any) -> list[Any]:
+    """Each case with one of the others, these in turn; with the rest of them in slow tests."""
+    return [
+        pytest.param(
+            *case,
+            other,
+            id=f"{name}-{number}",
+            marks=pytest.mark.slow if (place + number) % len(others) else (),
+        )
+        for place, (name, case) in enumerate(cases.items())
+        for number, other in enumerate(others)
+    ]
+
+
+@pytest.mark.parametrize(("refuses", "words", "said"), in_turn(KINDS, SAID, BROKEN))
 def test_raising_in_every_case_of_a_kind_is_unsupported_and_says_which_and_how(
     refuses, words, said
 ):
@@ -88,8 +101,10 @@ def test_raising_in_every_case_of_a_kind_is_unsupported_and_says_which_and_how(
         assert one.status == ("unsupported" if refuses(one.case) else "pass")
 
 
-@pytest.mark.parametrize(("refuses", "words"), FEATURES.values(), ids=list(FEATURES))
-@pytest.mark.parametrize("said", [SAID, "raised AssertionError: no", "raised AssertionError"])
+@pytest.mark.parametrize(
+    ("refuses", "words", "said"),
+    in_turn(FEATURES, SAID, "raised AssertionError: no", "raised AssertionError"),
+)
 def test_a_keyword_may_be_taken_back_on_purpose_and_in_every_case(refuses, words, said):
     found = mark_refusals_unsupported(MINE, answers(refuses, reason=said))
 
@@ -98,8 +113,10 @@ def test_a_keyword_may_be_taken_back_on_purpose_and_in_every_case(refuses, words
         assert one.status == ("unsupported" if refuses(one.case) else "pass")
 
 
-@pytest.mark.parametrize(("refuses", "words"), FEATURES.values(), ids=list(FEATURES))
-@pytest.mark.parametrize("said", [BROKEN, "raised IndexError: 7", "raised KeyError", "ValueError"])
+@pytest.mark.parametrize(
+    ("refuses", "words", "said"),
+    in_turn(FEATURES, BROKEN, "raised IndexError: 7", "raised KeyError", "ValueError"),
+)
 def test_any_other_exception_for_a_keyword_is_an_error_in_every_case(refuses, words, said):
     found = answers(refuses, reason=said)
 
@@ -172,8 +189,7 @@ WIDE: dict[str, tuple[Refusal, tuple[str, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize(("refuses", "names", "words"), WIDE.values(), ids=list(WIDE))
-@pytest.mark.parametrize("said", [SAID, BROKEN])
+@pytest.mark.parametrize(("refuses", "names", "words", "said"), in_turn(WIDE, SAID, BROKEN))
 def test_raising_in_every_case_of_a_wide_kind_is_unsupported(refuses, names, words, said):
     found = mark_refusals_unsupported(MINE, answers(refuses, reason=said))
 
@@ -339,16 +355,14 @@ def test_who_declares_what_it_supports_is_never_excused(refuses, words):
     assert mark_refusals_unsupported(DECLARED, found) == found
 
 
-@pytest.mark.parametrize(("refuses", "words"), KINDS.values(), ids=list(KINDS))
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"status": "fail", "error": 2.0, "allowed": 1.0, "reason": None},
-        {"status": "fail", "reason": "expected shape (2, 3), got (3, 2)"},
-        {"check": LOST, "reason": "the worker exited with 3"},
-    ],
-    ids=["wrong numbers", "wrong shape", "lost processes"],
+WRONG = (
+    {"status": "fail", "error": 2.0, "allowed": 1.0, "reason": None},
+    {"status": "fail", "reason": "expected shape (2, 3), got (3, 2)"},
+    {"check": LOST, "reason": "the worker exited with 3"},
 )
+
+
+@pytest.mark.parametrize(("refuses", "words", "values"), in_turn(KINDS, *WRONG))
 def test_what_is_wrong_or_takes_the_process_down_is_never_excused(refuses, words, values):
     found = answers(refuses, **values)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -28,17 +28,26 @@ SEED = 3
 DRIVER = """
 import contextlib, io, json, sys, warnings
 warnings.simplefilter("error")
+alone, root, with_us, last = json.load(sys.stdin)
 outcomes = {}
-for name, code in json.load(sys.stdin).items():
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said):
-            exec(compile(code, name, "exec"), {"__name__": name})
-        outcomes[name] = ["nothing", "", said.getvalue()]
-    except BaseException as problem:
-        outcomes[name] = [type(problem).__name__, str(problem), said.getvalue()]
+
+def run(snippets):
+    for name, code in snippets.items():
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said):
+                exec(compile(code, name, "exec"), {"__name__": name})
+            outcomes[name] = ["nothing", "", said.getvalue()]
+        except BaseException as problem:
+            outcomes[name] = [type(problem).__name__, str(problem), said.getvalue()]
+
+run(alone)
 ours = sorted({"bench", "implementations", "attnscale", "reports"} & set(sys.modules))
-json.dump({"outcomes": outcomes, "ours": ours}, sys.stdout)
+sys.path.insert(0, root)
+run(with_us)
+json.dump([outcomes, ours], sys.stdout)
+sys.stdout.flush()
+exec(compile(last, "last", "exec"), {"__name__": "last"})
 """
 
 
@@ -203,39 +212,39 @@ def code_of(folder: Path) -> Callable[..., str]:
     return code
 
 
-def pasted(folder: Path, snippets: dict[str, str], path: str) -> tuple[Outcomes, list[str]]:
-    """How each snippet ended in one new process, and which of our packages that one loaded."""
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+class Pasted(NamedTuple):
+    """How the snippets ended, each in turn, in one new process, and how that one ended.
+
+    `ours` are those of our packages that had been loaded when the last snippet had run that needs
+    none of them.
+    """
+
+    outcomes: Outcomes
+    ours: list[str]
+    code: int
+
+
+@pytest.fixture(scope="module")
+def pasted(folder: Path, code_of: Callable[..., str]) -> Pasted:
+    alone = {f"alone {name}": code_of(one) for name, one in ALONE.items()}
+    alone |= {f"right {name}": code_of(one, as_if=True) for name, one in RIGHT.items()}
+    with_us = {name: code_of(one) for name, one in THROUGH_THE_GATE.items()}
+    with_us |= {f"{name} in place": code_of(one) for name, one in IN_PLACE.items()}
+    with_us |= {name: code_of(one, as_if=True) for name, one in NATIVE.items()}
+    with_us["declared"] = code_of(fault("declared.py:MINE"))
+    last = snippet(load(f"{folder / 'kernels.py'}:exiting"), lost("exiting", LOST))
     done = subprocess.run(
         [sys.executable, "-c", DRIVER],
-        input=json.dumps(snippets),
+        input=json.dumps([alone, str(ROOT), with_us, last]),
         cwd=folder / "empty",
-        env=environment,
+        env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    return answer["outcomes"], answer["ours"]
-
-
-@pytest.fixture(scope="module")
-def alone(folder: Path, code_of: Callable[..., str]) -> Outcomes:
-    snippets = {name: code_of(one) for name, one in ALONE.items()}
-    snippets |= {f"right {name}": code_of(one, as_if=True) for name, one in RIGHT.items()}
-    found, ours = pasted(folder, snippets, "")
-    assert ours == []
-    return found
-
-
-@pytest.fixture(scope="module")
-def with_us(folder: Path, code_of: Callable[..., str]) -> Outcomes:
-    snippets = {name: code_of(one) for name, one in THROUGH_THE_GATE.items()}
-    snippets |= {f"{name} in place": code_of(one) for name, one in IN_PLACE.items()}
-    snippets |= {name: code_of(one, as_if=True) for name, one in NATIVE.items()}
-    snippets["declared"] = code_of(fault("declared.py:MINE"))
-    return pasted(folder, snippets, str(ROOT))[0]
+    assert done.stdout, done.stderr
+    outcomes, ours = json.loads(done.stdout)
+    return Pasted(outcomes, ours, done.returncode)
 
 
 def assert_ended_as(one: Fault, outcome: list[str]) -> None:
@@ -246,47 +255,37 @@ def assert_ended_as(one: Fault, outcome: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_a_failure_pasted_where_only_torch_is_fails_there_too(alone, name):
-    assert_ended_as(ALONE[name], alone[name])
+def test_a_failure_pasted_where_only_torch_is_fails_there_too(pasted, name):
+    assert_ended_as(ALONE[name], pasted.outcomes[f"alone {name}"])
+    assert pasted.ours == []
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_the_same_lines_find_nothing_against_a_right_kernel(alone, name):
-    assert alone[f"right {name}"][:2] == ["nothing", ""]
+def test_the_same_lines_find_nothing_against_a_right_kernel(pasted, name):
+    assert pasted.outcomes[f"right {name}"][:2] == ["nothing", ""]
 
 
 @pytest.mark.parametrize("name", THROUGH_THE_GATE)
-def test_a_failure_that_only_the_gate_can_see_is_shown_by_it(with_us, name):
+def test_a_failure_that_only_the_gate_can_see_is_shown_by_it(pasted, name):
     one = THROUGH_THE_GATE[name]
-    assert_ended_as(one, with_us[name])
+    assert_ended_as(one, pasted.outcomes[name])
     if not one.prints:
-        assert f"{one.check} in case {one.case.name}" in with_us[name][2]
+        assert f"{one.check} in case {one.case.name}" in pasted.outcomes[name][2]
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
-def test_whatever_was_changed_in_place_is_seen_to_change(with_us, name):
-    assert_ended_as(IN_PLACE[name], with_us[f"{name} in place"])
+def test_whatever_was_changed_in_place_is_seen_to_change(pasted, name):
+    assert_ended_as(IN_PLACE[name], pasted.outcomes[f"{name} in place"])
 
 
 @pytest.mark.parametrize("name", NATIVE)
-def test_an_implementation_of_the_suite_is_found_by_its_name(with_us, name):
-    assert with_us[name][:2] == ["nothing", ""]
+def test_an_implementation_of_the_suite_is_found_by_its_name(pasted, name):
+    assert pasted.outcomes[name][:2] == ["nothing", ""]
 
 
-def test_a_declared_implementation_is_called_through_its_function(with_us):
-    assert with_us["declared"][0] == "AssertionError"
-    assert with_us["declared"][2].startswith("error ")
-
-
-def run_alone(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder / "empty",
-        env={**os.environ, "PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_declared_implementation_is_called_through_its_function(pasted):
+    assert pasted.outcomes["declared"][0] == "AssertionError"
+    assert pasted.outcomes["declared"][2].startswith("error ")
 
 
 def lost(kernel: str, check: str) -> CheckResult:
@@ -299,12 +298,8 @@ def lost(kernel: str, check: str) -> CheckResult:
     )
 
 
-def test_a_kernel_that_takes_its_process_down_does_so_again(folder):
-    kernel = load(f"{folder / 'kernels.py'}:exiting")
-
-    done = run_alone(folder, snippet(kernel, lost("exiting", LOST)))
-
-    assert done.returncode == 3, done.stderr
+def test_a_kernel_that_takes_its_process_down_does_so_again(pasted):
+    assert pasted.code == 3
 
 
 def test_what_was_not_checked_is_a_call_and_nothing_more(folder):

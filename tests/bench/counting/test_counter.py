@@ -17,6 +17,7 @@ from bench.counting.result import EXECUTED, QUANTITIES
 from implementations.case import Case
 from implementations.catalogue import suite
 from implementations.specs import from_function
+from tests.daily import daily
 
 
 @cache
@@ -52,7 +53,7 @@ def agrees(name, case):
     return spoken
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(SMALL, st.sampled_from(["forward", "forward_backward"]), st.booleans())
 @pytest.mark.parametrize("name", ["matmul", "sdpa", "sdpa_math"])
 def test_polynomials_foretell_calls_at_any_size(name, case, pass_, is_causal):
@@ -76,9 +77,10 @@ def test_polynomials_of_the_workspace_hold_at_the_corners(name, pass_, is_causal
     assert foretold or name == "sdpa"  # whose polynomial begins at its kernel's blocks
 
 
+@pytest.mark.parametrize("is_causal", daily([False, True]))
 @settings(max_examples=4)
-@given(BLOCKS, st.booleans())
-def test_polynomials_foretell_a_program_of_blocks_on_its_lattice(case, is_causal):
+@given(BLOCKS)
+def test_polynomials_foretell_a_program_of_blocks_on_its_lattice(is_causal, case):
     spoken = agrees("query_chunked", replace(case, is_causal=is_causal))
 
     assert "launches" in spoken
@@ -130,10 +132,13 @@ def test_the_kernel_that_is_too_long_to_follow_is_answered_by_its_polynomial():
     assert all(found.value(quantity) is not None for quantity in QUANTITIES)
 
 
-def test_a_long_case_off_the_lattice_keeps_what_is_known_and_says_why():
+def test_a_long_case_off_the_lattice_keeps_what_is_known_and_says_why(monkeypatch):
     case = Case(num_heads=64, seq_len=2**17 + 1, head_dim=64)
+    counter = Counter(suite()["query_chunked"])
+    assert not counter.search(case).is_complete(case)
+    monkeypatch.setattr(counter_module, "MOST_OPERATORS", 2000)  # more are no use, and take time
 
-    found = Counter(suite()["query_chunked"]).at(case)
+    found = counter.at(case)
 
     assert found.matmul_flops == 4 * 64 * (2**17 + 1) ** 2 * 64
     assert found.launches is None

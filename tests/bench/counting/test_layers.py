@@ -70,7 +70,7 @@ def products(layer, pass_="forward"):
     [
         (ATTENTION, "4·b·n²·d + 8·b·n·d²"),
         (CROSS, "4·b·n²·d + 8·b·n·d²"),
-        (recurrent(nn.RNN), "4·b·n·d²"),
+        (RECURRENCE, "4·b·n·d²"),  # torch's RNN
         pytest.param(recurrent(nn.GRU), "12·b·n·d²", marks=pytest.mark.slow, id="GRU"),
         pytest.param(recurrent(nn.LSTM), "16·b·n·d²", marks=pytest.mark.slow, id="LSTM"),
         (CONVOLUTION, "6·b·n·d²"),
@@ -87,7 +87,7 @@ def test_the_products_of_a_layer_are_a_polynomial_in_d_model(layer, expected):
     [
         (ATTENTION, "12·b·n²·d + 24·b·n·d²"),
         # The first state is zero, and has no gradient.
-        pytest.param(recurrent(nn.RNN), "12·b·n·d² − 2·b·d²", marks=pytest.mark.slow, id="RNN"),
+        pytest.param(RECURRENCE, "12·b·n·d² − 2·b·d²", marks=pytest.mark.slow, id="RNN"),
         (CONVOLUTION, "18·b·n·d²"),
         # The fused backward pass computes the scores again.
         (TORCH, "14·b·n²·d + 24·b·n·d²"),

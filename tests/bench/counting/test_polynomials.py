@@ -24,6 +24,7 @@ def test_any_polynomial_is_recovered_exactly_from_any_grid(polynomial, grid):
     assert interpolated(grid, polynomial) == polynomial
 
 
+@settings(max_examples=30)
 @given(POLYNOMIALS)
 def test_a_polynomial_survives_json(polynomial):
     rows = json.loads(json.dumps(polynomial.to_plain()))
@@ -31,6 +32,7 @@ def test_a_polynomial_survives_json(polynomial):
     assert Polynomial.from_plain(rows) == polynomial
 
 
+@settings(max_examples=30)
 @given(POLYNOMIALS, POLYNOMIALS)
 def test_sums_are_sums_of_values(left, right):
     point = Point(b=2, h=3, n=5, d=7)

@@ -22,9 +22,3 @@ def light(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setattr(measuring_process.subprocess, "Popen", start)
     with Worker(threads=3) as worker:
         yield worker
-
-
-@pytest.fixture(scope="module")
-def real() -> Iterator[Worker]:
-    with Worker(threads=1) as worker:
-        yield worker

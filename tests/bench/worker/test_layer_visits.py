@@ -1,6 +1,5 @@
 """Visits to layers: a reading, their workspace, and what a wrong answer at the timed size costs."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,14 +14,6 @@ from tests.bench.some_layers import ATTENTION, CROSS, LAYERS, RECURRENCE, Attent
 SMALL = Case(batch=2, seq_len=7, num_heads=3, head_dim=5)
 TRAINED = replace(SMALL, pass_="forward_backward")
 LONG = Case(seq_len=1031, head_dim=5)
-
-
-@pytest.fixture(autouse=True)
-def nothing_ready() -> Iterator[None]:
-    """No cells of another test."""
-    visiting.ready_cells.cache_clear()
-    yield
-    visiting.ready_cells.cache_clear()
 
 
 def first(build, case=SMALL, layer=ATTENTION):

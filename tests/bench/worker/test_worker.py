@@ -1,6 +1,5 @@
 """What a worker answers, asked in this process."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,25 +15,14 @@ from bench.checks.situations import agreement_cases, check_cases
 from bench.process.described import Described, from_description, source_sha256
 from bench.process.global_state import state_at_start
 from bench.process.measuring_process import MOST_PRINTED_BYTES
-from bench.process.supervisor import Worker
 from bench.timing.stopwatch import CpuStopwatch
 from bench.worker import operations
 from bench.worker.__main__ import _answer
-from bench.worker.operations import OPERATIONS
 from implementations.case import Case
 from implementations.catalogue import load
+from tests.bench.worker.asking import SMALL, ask, trial
 
 CASES = {one.name: one for one in check_cases(["float32"])}
-SMALL = Case(seq_len=7, head_dim=5)
-
-
-def ask(operation: str, **request: Any) -> dict[str, Any]:
-    sent = json.loads(json.dumps(request))
-    return json.loads(json.dumps(_answer(OPERATIONS[operation], sent), allow_nan=False))
-
-
-def trial(spec: str, case: Case = SMALL) -> dict[str, Any]:
-    return ask("trial", spec=spec, case=asdict(case), seed=0)
 
 
 def test_ceilings_are_measured_with_the_stopwatch_of_the_device(monkeypatch):
@@ -276,14 +264,10 @@ SAYING = """
 """
 
 
-@pytest.fixture(scope="module")
-def real() -> Iterator[Worker]:
-    with Worker(threads=1) as worker:
-        yield worker
-
-
 def test_what_is_printed_comes_with_the_answer_and_only_once(real, write):
     path = write("saying.py", SAYING)
+    real.begin()
+    started = real.started
 
     def check(name: str) -> dict[str, Any]:
         case = asdict(CASES["plain"])
@@ -301,7 +285,7 @@ def test_what_is_printed_comes_with_the_answer_and_only_once(real, write):
     assert raw["printed"].startswith('{"status": "done"}\n\N{REPLACEMENT CHARACTER}')
     assert raw["results"][0]["reason"] == "raised ValueError: no more"
     assert "printed" not in check("matmul")
-    assert real.started == 1
+    assert real.started == started
 
 
 FORKING = """
@@ -325,6 +309,7 @@ def test_a_kernel_whose_forked_child_comes_back_shifts_no_answer(real, write):
     cell = {"spec": f"{path}:forking", "case": asdict(SMALL), "seed": 0}
     names = ["matmul", "sdpa", "query_chunked", "online_softmax"]
     loads = [{"op": "load", "spec": name} for name in names]
+    real.begin()
     started = real.started
 
     batches = [[loads[0], {"op": "visit", **cell}, loads[1]], loads[2:]]

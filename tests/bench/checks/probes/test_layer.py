@@ -1,6 +1,7 @@
 """Layers against their oracles: right ones pass in every dtype, faults of any kind are found."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from implementations.case import DTYPES
 from implementations.interface import Feature
 from implementations.specs import from_function
 from tests.bench.some_layers import ATTENTION, CROSS, LAYERS, RECURRENCE, Attention, Recurrence
+from tests.daily import daily
 
 CASES = {one.name: one for one in check_cases(["float32"], asked=["layer"])}
 
@@ -23,9 +25,17 @@ def found(build, *names, layer=ATTENTION):
     return {f"{one.area}: {one.check}" for one in results if one.bad}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda one: one.name)
-def test_a_right_layer_passes_every_situation(layer, dtype):
+# Every layer and every dtype once, then the other pairs.
+FIRST = (ATTENTION, "float32"), (CROSS, "float64"), (RECURRENCE, "bfloat16"), (CROSS, "float16")
+PAIRS = dict.fromkeys([*FIRST, *product(LAYERS, DTYPES)])
+
+
+@pytest.mark.parametrize(
+    "pair", daily(PAIRS, most=len(FIRST)), ids=lambda one: f"{one[0].name}-{one[1]}"
+)
+def test_a_right_layer_passes_every_situation(pair):
+    layer, dtype = pair
+
     results = list(verify(layer, check_cases([dtype], asked=["layer"]), seed=1))
 
     assert [str(one) for one in results if one.bad] == []
