@@ -72,7 +72,7 @@ def sweep_planted(
         finally:
             sweep.kill()
             sweep.wait()
-            left = _marked(folder)
+            left = marked(folder)
             for pid in left:
                 psutil.Process(pid).kill()
     return PlantedSweep(
@@ -83,7 +83,7 @@ def sweep_planted(
     )
 
 
-def _marked(folder: Path) -> list[int]:
+def marked(folder: Path) -> list[int]:
     """The processes that have the folder in their environment, whoever started them."""
     found = []
     for process in psutil.process_iter():

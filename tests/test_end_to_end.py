@@ -16,14 +16,14 @@ import pytest
 
 from bench.records import RECORDS_FILE, read_run
 from bench.sweep.journal import PART_FILE
-from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS
+from tests.planted_sweep import FEW_CHECKS, MARK, NO_CEILINGS, marked
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2
 CELLS = 2 * 3 * 2
 # Every first call is kept in a line, and every pass.
 ENOUGH = CELLS + 1
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 PLAN = """
     rounds = 2
@@ -38,12 +38,14 @@ PLAN = """
 """
 
 KERNEL = """
-    import os
+    import os, time
     from implementations.attention.matmul import matmul
 
     def fragile(query, key, value):
-        '''Right, but the death of its process where a case has six queries and two heads.'''
+        '''Right, but where a case has six queries and two heads: it forks, and its process ends.'''
         if query.shape == (1, 2, 6, 11) and not query.is_meta:
+            while os.fork() == 0:
+                time.sleep(600)
             os.write(2, b"no more" + bytes([10]))
             os._exit(3)
         return matmul(query, key, value)
@@ -61,6 +63,7 @@ class Killed:
     journal_before: bytes
     kept_before: dict[tuple[object, ...], tuple[float, ...]]
     worker_pids: tuple[int, ...]
+    left_behind: tuple[int, ...]
     resumed: subprocess.CompletedProcess[str]
 
 
@@ -78,12 +81,14 @@ def killed(tmp_path_factory: pytest.TempPathFactory, kept_readings: Any) -> Kill
     plan, kernel, run = folder / "plan.toml", folder / "fragile_kernel.py", folder / "run"
     plan.write_text(textwrap.dedent(PLAN))
     kernel.write_text(textwrap.dedent(KERNEL))
+    environment = {**os.environ, MARK: str(folder)}
     with (folder / "log").open("w") as log:
         sweep = subprocess.Popen(
             command("sweep", "--config", plan, "--impl", f"{kernel}:fragile", "--out", run),
             cwd=ROOT,
             stdout=log,
             stderr=log,
+            env=environment,
         )
         polls = 0
         while lines(run / PART_FILE) < ENOUGH and polls * 0.01 < PATIENCE_S:
@@ -104,12 +109,17 @@ def killed(tmp_path_factory: pytest.TempPathFactory, kept_readings: Any) -> Kill
         capture_output=True,
         text=True,
         check=False,
+        env=environment,
     )
+    left = tuple(marked(folder))
+    for pid in left:
+        psutil.Process(pid).kill()
     return Killed(
         folder=run,
         journal_before=journal,
         kept_before=kept,
         worker_pids=workers,
+        left_behind=left,
         resumed=resumed,
     )
 
@@ -132,6 +142,8 @@ def test_nothing_that_was_read_before_is_lost_or_doubled(killed):
 def test_resuming_makes_as_many_whole_rounds_as_were_asked_for_and_a_crash_is_a_failure(killed):
     assert killed.resumed.returncode == 1, killed.resumed.stderr
     assert "measuring: round 2, " in killed.resumed.stderr
+    assert "Traceback" not in killed.resumed.stderr
+    assert killed.resumed.stderr.splitlines()[-2].startswith("cells: ")
     assert killed.resumed.stdout == ""
     records = [one for one in read_run(killed.folder).records if one.status == "measured"]
     rounds = Counter(one.round for one in records)
@@ -154,6 +166,10 @@ def test_the_workers_of_a_killed_sweep_end_by_themselves(killed):
         [psutil.Process(pid) for pid in killed.worker_pids if psutil.pid_exists(pid)], timeout=30
     )
     assert alive == []
+
+
+def test_what_a_kernel_forked_ends_with_its_process(killed):
+    assert killed.left_behind == ()
 
 
 def test_three_processes_took_turns(killed):

@@ -1,12 +1,14 @@
 """Kernels that crash, hang, eat memory or lie at one size; a real sweep goes on around them."""
 
 import re
-from typing import NamedTuple
 
 import pytest
 
 from bench.records import Record
-from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS, PlantedSweep, sweep_planted
+from tests.planted_sweep import NO_CEILINGS, PlantedSweep, sweep_planted
+
+# A sweep of its own, beside that of test_end_to_end, where a kernel forks and exits.
+pytestmark = pytest.mark.slow
 
 ROUNDS = 2
 SEQ_LENS, HEADS = (6, 9, 12), (1, 2)
@@ -155,17 +157,13 @@ KERNELS = '''
 '''
 
 # What becomes of the planted cell: a status, and what its reason says.
-# Each that takes its process down costs the start of another one: one of them daily.
-FEW = {
+EXPECTED = {
+    "segfaults": ("crashed", "the worker died of SIGSEGV"),
     "raises": ("crashed", "RuntimeError: the first line"),
     "takes_100_gib": ("out_of_memory", "allocate 107374182400 bytes"),
-    "forks_and_exits": ("crashed", "the worker exited with 7"),
-    "always_nan": ("incorrect", "not finite"),
-}
-MANY = {
-    "segfaults": ("crashed", "the worker died of SIGSEGV"),
-    "always_segfaults": ("incorrect", "the worker died of SIGSEGV"),
     "gives_nan": ("incorrect", "not finite"),
+    "forks_and_exits": ("crashed", "the worker exited with 7"),
+    "always_segfaults": ("incorrect", "the worker died of SIGSEGV"),
     "exits": ("crashed", "the worker exited with 7"),
     "aborts": ("crashed", "the worker died of SIGABRT"),
     "leaves": ("crashed", "SystemExit: 4"),
@@ -182,41 +180,31 @@ MANY = {
     "patches_the_clock": ("incorrect", "changed functions of torch, of the clock or of the checks"),
     "comes_back_twice": ("measured", ""),
     "always_loops": ("incorrect", "no answer within 2 s"),
+    "always_nan": ("incorrect", "not finite"),
 }
 
 
-class Planted(NamedTuple):
-    """A sweep that ended, beside what was to become of each kernel's planted cell."""
-
-    expected: dict[str, tuple[str, str]]
-    sweep: PlantedSweep
-
-    def of(self, name: str, cell: tuple[int, int]) -> list[Record]:
-        """The records of a cell, by round."""
-        own = [one for one in self.sweep.of(name) if (one.seq_len, one.num_heads) == cell]
-        return sorted(own, key=lambda one: one.round or 0)
-
-
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)],
-)
-def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    expected: dict[str, tuple[str, str]] = request.param
-    sweep = sweep_planted(
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedSweep:
+    return sweep_planted(
         tmp_path_factory.mktemp("planted"),
         plan=PLAN,
         files={"planted_kernels.py": KERNELS},
-        specs=[f"planted_kernels.py:{name}" for name in expected],
-        settings=FEW_CHECKS * (request.param is FEW) + NO_CEILINGS + SETTINGS,
+        specs=[f"planted_kernels.py:{name}" for name in EXPECTED],
+        settings=NO_CEILINGS + SETTINGS,
     )
-    return Planted(expected, sweep)
+
+
+def records(sweep: PlantedSweep, name: str, cell: tuple[int, int]) -> list[Record]:
+    """Those of a cell, by round."""
+    own = [one for one in sweep.of(name) if (one.seq_len, one.num_heads) == cell]
+    return sorted(own, key=lambda one: one.round or 0)
 
 
 def test_every_cell_has_one_record_a_round_or_a_single_one_that_says_why_not(planted):
-    for name in ("matmul", *planted.expected):
+    for name in ("matmul", *EXPECTED):
         for cell in CELLS:
-            own = [(one.status, one.round) for one in planted.of(name, cell)]
+            own = [(one.status, one.round) for one in records(planted, name, cell)]
             if own[0][0] == "measured":
                 assert own == [("measured", number) for number in range(ROUNDS)], (name, cell)
             else:
@@ -224,8 +212,8 @@ def test_every_cell_has_one_record_a_round_or_a_single_one_that_says_why_not(pla
 
 
 def test_each_planted_cell_has_its_status_and_the_reason_on_one_line(planted):
-    for name, (status, reason) in planted.expected.items():
-        for record in planted.of(name, PLANTED):
+    for name, (status, reason) in EXPECTED.items():
+        for record in records(planted, name, PLANTED):
             assert record.status == status, (name, record.status, record.reason)
             if status != "measured":
                 assert record.reason, name
@@ -234,14 +222,14 @@ def test_each_planted_cell_has_its_status_and_the_reason_on_one_line(planted):
 
 
 def test_all_else_is_measured_in_every_round(planted):
-    for name in ("matmul", *planted.expected):
+    for name in ("matmul", *EXPECTED):
         if name.startswith("always"):
             continue
-        takes_larger = planted.expected.get(name, ("measured",))[0] in ("timeout", "out_of_memory")
+        takes_larger = EXPECTED.get(name, ("measured",))[0] in ("timeout", "out_of_memory")
         for cell in CELLS:
             if cell == PLANTED and name != "matmul":
                 continue
-            for record in planted.of(name, cell):
+            for record in records(planted, name, cell):
                 if cell == LARGER and takes_larger:
                     assert record.status == "skipped", name
                     assert "a smaller cell" in (record.reason or "")
@@ -250,20 +238,20 @@ def test_all_else_is_measured_in_every_round(planted):
 
 
 def test_what_never_works_is_refused_by_the_checks_at_every_size(planted):
-    for name in planted.expected:
+    for name in EXPECTED:
         if name.startswith("always"):
-            found = {r.status for cell in CELLS for r in planted.of(name, cell)}
+            found = {r.status for cell in CELLS for r in records(planted, name, cell)}
             assert found == {"incorrect"}
-            assert f"check failed: {name}" in planted.sweep.stderr or (
-                re.search(f"check failed: .*{name}:", planted.sweep.stderr)
+            assert f"check failed: {name}" in planted.stderr or (
+                re.search(f"check failed: .*{name}:", planted.stderr)
             )
 
 
 def test_the_sweep_ends_with_code_1_for_what_failed_its_checks_and_without_a_traceback(planted):
-    assert planted.sweep.code == 1, planted.sweep.stderr
-    assert "Traceback" not in planted.sweep.stderr
-    assert planted.sweep.stderr.splitlines()[-2].startswith("cells: ")
+    assert planted.code == 1, planted.stderr
+    assert "Traceback" not in planted.stderr
+    assert planted.stderr.splitlines()[-2].startswith("cells: ")
 
 
 def test_nothing_that_a_kernel_started_is_left_behind(planted):
-    assert planted.sweep.left_behind == []
+    assert planted.left_behind == []

@@ -4,16 +4,17 @@ Each plays its trick at sizes that a sweep times and the gate never asks. A real
 every one of them, and lose nothing of the implementation beside them.
 """
 
-from typing import NamedTuple
-
 import pytest
 
-from tests.planted_sweep import FEW_CHECKS, NO_CEILINGS, PlantedSweep, sweep_planted
+from tests.planted_sweep import PlantedSweep, sweep_planted
+
+# Tests of bench/worker and bench/sweep play tricks of each kind in this process.
+pytestmark = pytest.mark.slow
 
 PLAN = """
     time_budget_s = 150
-    rounds = {rounds}
-    turn_s = {turn_s}
+    rounds = 4
+    turn_s = 3
     threads = 1
 
     [[series]]
@@ -22,8 +23,6 @@ PLAN = """
     d_models = [64, 128]
     head_dim = 64
 """
-# Who grows tired has to be called often; the others are found in their first turns.
-SHORT, LONG = {"rounds": 3, "turn_s": 0.3}, {"rounds": 4, "turn_s": 3}
 # Nothing is counted, by which some would be found before they are called.
 SETTINGS = """
     from bench.sweep import preparations
@@ -181,62 +180,51 @@ WRONG = {
     "zeros": "incorrect",
     "nan_in_one_row": "incorrect",
 }
-FEW = ("wrong_last_block", "kept_by_version", "computes_when_read")
 
 
-class Swept(NamedTuple):
-    """A sweep that ended, beside what is to become of the cells at the sizes of the tricks."""
-
-    expected: dict[str, str]
-    sweep: PlantedSweep
-
-    def statuses(self, name: str, seq_lens: tuple[int, ...]) -> dict[tuple[int, int], str]:
-        """What became of an implementation's cells, by (seq_len, d_model)."""
-        own = self.sweep.of(name)
-        return {(one.seq_len, one.d_model): one.status for one in own if one.seq_len in seq_lens}
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(FEW, id="few"),
-        pytest.param(tuple(WRONG), id="all", marks=pytest.mark.slow),
-    ],
-)
-def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Swept:
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> PlantedSweep:
     sweep = sweep_planted(
         tmp_path_factory.mktemp("tricks"),
-        plan=PLAN.format(**(SHORT if request.param is FEW else LONG)),
+        plan=PLAN,
         files={"tricks.py": TRICKS},
-        specs=[f"tricks.py:{name}" for name in request.param],
-        settings=(FEW_CHECKS + NO_CEILINGS) * (request.param is FEW) + SETTINGS,
+        specs=[f"tricks.py:{name}" for name in WRONG],
+        settings=SETTINGS,
     )
     assert sweep.code == 1, sweep.stderr
-    return Swept({name: WRONG[name] for name in request.param}, sweep)
+    return sweep
+
+
+def statuses(
+    sweep: PlantedSweep, name: str, seq_lens: tuple[int, ...]
+) -> dict[tuple[int, int], str]:
+    """What became of an implementation's cells, by (seq_len, d_model)."""
+    own = sweep.of(name)
+    return {(one.seq_len, one.d_model): one.status for one in own if one.seq_len in seq_lens}
 
 
 def test_every_trick_is_found_where_it_is_played(swept):
-    found = {name: set(swept.statuses(name, (384, 640)).values()) for name in swept.expected}
+    found = {name: set(statuses(swept, name, (384, 640)).values()) for name in WRONG}
 
     # A call may be too dear to be made often enough for who grows tired.
     patient = {name: statuses - {"measured"} for name, statuses in found.items()}
-    assert patient == {name: {status} for name, status in swept.expected.items()}
+    assert patient == {name: {status} for name, status in WRONG.items()}
 
 
 def test_no_time_is_left_of_a_cell_that_is_wrong(swept):
-    wrong = [one for one in swept.sweep.records if one.status in ("incorrect", "implausible")]
+    wrong = [one for one in swept.records if one.status in ("incorrect", "implausible")]
     assert wrong
     assert all(one.time_s is None and one.samples_s is None for one in wrong)
     assert all(one.reason for one in wrong)
 
 
 def test_where_a_kernel_is_right_it_is_timed_and_marked(swept):
-    for name in swept.expected:
-        assert set(swept.statuses(name, (320,)).values()) == {"measured"}, name
-        assert f"{name} † passed the checks before timing, but" in swept.sweep.stderr
+    for name in WRONG:
+        assert set(statuses(swept, name, (320,)).values()) == {"measured"}, name
+        assert f"{name} † passed the checks before timing, but" in swept.stderr
 
 
 def test_the_implementation_beside_them_is_whole(swept):
-    assert {one.reason for one in swept.sweep.of("sdpa")} == {None}
-    assert set(swept.statuses("sdpa", (320, 384, 640)).values()) == {"measured"}
-    assert "sdpa †" not in swept.sweep.stderr
+    assert {one.reason for one in swept.of("sdpa")} == {None}
+    assert set(statuses(swept, "sdpa", (320, 384, 640)).values()) == {"measured"}
+    assert "sdpa †" not in swept.stderr

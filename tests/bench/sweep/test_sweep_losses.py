@@ -50,6 +50,58 @@ def test_a_wrong_kernel_is_incorrect_everywhere_and_never_timed(tmp_path, kernel
     assert read_info(tmp_path)["verification"]["failures"][0].startswith("wrong: output in case")
 
 
+TRICKS = """
+    import torch
+    import torch.nn.functional as F
+
+    right = F.scaled_dot_product_attention
+    answers = {}
+
+    class Lazy(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            def real(one):
+                return right(*one.given) if isinstance(one, cls) else one
+            return func(*map(real, args), **(kwargs or {}))
+
+    def kept(query, key, value):
+        if query.shape[-2] != 40:
+            return right(query, key, value)
+        if query.shape not in answers:
+            answers[query.shape] = right(query, key, value)
+        return answers[query.shape].clone()
+
+    def lazy(query, key, value):
+        if query.shape[-2] != 40:
+            return right(query, key, value)
+        output = torch.empty_like(query).as_subclass(Lazy)
+        output.given = query, key, value
+        return output
+"""
+
+
+def test_a_kernel_that_cheats_in_timed_calls_only_has_no_time_where_it_does(
+    tmp_path, write, sweeps
+):
+    path = write("tricks.py", TRICKS)
+    sizes = {"seq_lens": (6, 40), "d_models": (22,)}
+    series = replace(sweeps.series, implementations=("kept", "lazy", "matmul"), **sizes)
+
+    sweeps.run(sweeps.plan(series, specs=(f"{path}:kept", f"{path}:lazy")), tmp_path / "run")
+
+    records = read_run(tmp_path / "run").records
+    assert {(r.implementation, r.seq_len, r.status) for r in records} == {
+        *((name, 6, "measured") for name in ("kept", "lazy", "matmul")),
+        ("kept", 40, "incorrect"),
+        ("lazy", 40, "implausible"),
+        ("matmul", 40, "measured"),
+    }
+    for record in records:
+        is_measured = record.status == "measured"
+        assert (record.time_s is not None) == (record.samples_s is not None) == is_measured
+        assert (record.reason is None) == is_measured
+
+
 @pytest.mark.parametrize(
     ("dtype", "status"), [("float32", "unsupported"), ("bfloat16", "measured")]
 )
