@@ -26,6 +26,12 @@ NO_CEILINGS = """
     from bench.sweep import preparations
     preparations.Preparations.ceilings = lambda *_: {}
 """
+# Nothing is counted: torch loads much for it, in seconds.
+NO_COUNTS = """
+    from bench.sweep import preparations
+    preparations.Preparations.count = lambda *_: {}
+    preparations.Preparations.workspace_laws = lambda *_: []
+"""
 # A sweep that takes longer hangs, and is ended.
 PATIENCE_S = 600.0
 

@@ -16,7 +16,7 @@ import pytest
 
 from bench.records import RECORDS_FILE, read_run
 from bench.sweep.journal import PART_FILE
-from tests.planted_sweep import FEW_CHECKS, MARK, NO_CEILINGS, marked
+from tests.planted_sweep import FEW_CHECKS, MARK, NO_CEILINGS, NO_COUNTS, marked
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 2
@@ -43,7 +43,7 @@ KERNEL = """
 
     def fragile(query, key, value):
         '''Right, but where a case has six queries and two heads: it forks, and its process ends.'''
-        if query.shape == (1, 2, 6, 11) and not query.is_meta:
+        if query.shape == (1, 2, 6, 11):
             while os.fork() == 0:
                 time.sleep(600)
             os.write(2, b"no more" + bytes([10]))
@@ -52,7 +52,8 @@ KERNEL = """
 """
 
 
-ATTNSCALE = f"from attnscale.__main__ import main{textwrap.dedent(FEW_CHECKS + NO_CEILINGS)}main()"
+SETTINGS = textwrap.dedent(FEW_CHECKS + NO_CEILINGS + NO_COUNTS)
+ATTNSCALE = f"from attnscale.__main__ import main{SETTINGS}main()"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ every one of them, and lose nothing of the implementation beside them.
 
 import pytest
 
-from tests.planted_sweep import PlantedSweep, sweep_planted
+from tests.planted_sweep import NO_COUNTS, PlantedSweep, sweep_planted
 
 # Tests of bench/worker and bench/sweep play tricks of each kind in this process.
 pytestmark = pytest.mark.slow
@@ -22,12 +22,6 @@ PLAN = """
     seq_lens = [320, 384, 640]
     d_models = [64, 128]
     head_dim = 64
-"""
-# Nothing is counted, by which some would be found before they are called.
-SETTINGS = """
-    from bench.sweep import preparations
-    preparations.Preparations.count = lambda *_: {}
-    preparations.Preparations.workspace_laws = lambda *_: []
 """
 TRICKS = '''
     import functools, math, threading, weakref
@@ -189,7 +183,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> PlantedSweep:
         plan=PLAN,
         files={"tricks.py": TRICKS},
         specs=[f"tricks.py:{name}" for name in WRONG],
-        settings=SETTINGS,
+        settings=NO_COUNTS,  # by which some would be found before they are called
     )
     assert sweep.code == 1, sweep.stderr
     return sweep

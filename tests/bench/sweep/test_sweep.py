@@ -9,6 +9,18 @@ from bench.plan.plan import read_plan
 from bench.process.supervisor import WorkerLost
 from bench.records import RECORDS_FILE, RunError, read_info, read_run
 
+USUAL = []
+
+
+@pytest.fixture
+def usual(sweeps, tmp_path_factory):
+    """The folder of a sweep that several tests look at, and the workers that it asked."""
+    if not USUAL:
+        folder = tmp_path_factory.mktemp("usual")
+        sweeps.run(sweeps.plan(), folder)
+        USUAL.extend((folder, sweeps.workers))
+    return USUAL
+
 
 def test_every_cell_has_a_record_a_round_of_a_process_of_its_own(tmp_path, sweeps):
     shown = sweeps.run(sweeps.plan(rounds=4), tmp_path / "run")
@@ -23,10 +35,10 @@ def test_every_cell_has_a_record_a_round_of_a_process_of_its_own(tmp_path, sweep
     assert all(0 < spent_s < at_most_s == 240.0 for _, spent_s, at_most_s in shown.told)
 
 
-def test_a_measured_record_has_everything_that_was_read(tmp_path, sweeps):
-    sweeps.run(sweeps.plan(), tmp_path)
+def test_a_measured_record_has_everything_that_was_read(usual):
+    folder, workers = usual
 
-    for record in read_run(tmp_path).records:
+    for record in read_run(folder).records:
         assert len(record.samples_s) == (2 if record.round == 0 else 1)
         assert 0 < record.time_min_s == min(record.samples_s)
         assert record.time_min_s <= record.time_s <= max(record.samples_s)
@@ -35,17 +47,17 @@ def test_a_measured_record_has_everything_that_was_read(tmp_path, sweeps):
         assert record.minor_faults is None or record.minor_faults >= 0
         assert (record.threads, record.claim, record.reason) == (1, "n^2*d", None)
         assert record.flops == 4 * record.seq_len**2 * record.d_model
-        for name, value in sweeps.workers.COUNTED.items():
+        for name, value in workers.COUNTED.items():
             assert getattr(record, name) == value
 
 
-def test_workspaces_and_counts_are_asked_for_once(tmp_path, sweeps):
-    sweeps.run(sweeps.plan(), tmp_path)
+def test_workspaces_and_counts_are_asked_for_once(usual, sweeps):
+    folder, workers = usual
 
-    known = [r for r in read_run(tmp_path).records if r.workspace_bytes is not None]
+    known = [r for r in read_run(folder).records if r.workspace_bytes is not None]
     assert (len(known), {r.round for r in known}) == (sweeps.cells, {0})
-    assert len(sweeps.workers.operations("trial")) == sweeps.cells
-    assert [r["spec"] for r in sweeps.workers.operations("count")] == ["matmul", "sdpa"]
+    assert len(workers.operations("trial")) == sweeps.cells
+    assert [r["spec"] for r in workers.operations("count")] == ["matmul", "sdpa"]
 
 
 def test_workspace_laws_stand_in_run_json_and_a_lost_worker_loses_only_its_own(tmp_path, sweeps):
@@ -69,21 +81,21 @@ def test_workspace_laws_stand_in_run_json_and_a_lost_worker_loses_only_its_own(t
     assert {record.status for record in records} == {"measured"}
 
 
-def test_a_run_without_any_polynomial_has_no_laws(tmp_path, sweeps):
-    sweeps.run(sweeps.plan(), tmp_path)
+def test_a_run_without_any_polynomial_has_no_laws(usual):
+    folder, workers = usual
 
-    assert read_info(tmp_path)["workspace_laws"] == []
-    assert len(sweeps.workers.operations("workspace_law")) == 2
+    assert read_info(folder)["workspace_laws"] == []
+    assert len(workers.operations("workspace_law")) == 2
 
 
-def test_the_gate_comes_before_every_timing(tmp_path, sweeps):
-    sweeps.run(sweeps.plan(), tmp_path)
+def test_the_gate_comes_before_every_timing(usual, sweeps):
+    _, workers = usual
 
-    operations = [operation for operation, _ in sweeps.workers.asked]
+    operations = [operation for operation, _ in workers.asked]
     assert operations[0] == "describe"
     assert operations.index("check") < operations.index("compare") < operations.index("trial")
     assert "check" not in operations[operations.index("trial") :]
-    checked = [(r["spec"], r["case"]["name"]) for r in sweeps.workers.operations("check")]
+    checked = [(r["spec"], r["case"]["name"]) for r in workers.operations("check")]
     assert checked == [
         (name, case) for name in sweeps.series.implementations for case in sweeps.checked[:2]
     ]
@@ -182,14 +194,14 @@ def test_masks_and_passes_are_measured_as_they_are_asked_for(tmp_path, sweeps):
     assert set(read_info(tmp_path)["ceilings"]) == {"cpu/float32", "cpu/bfloat16"}
 
 
-def test_a_journal_is_plain_json_lines_without_nan_or_null(tmp_path, sweeps):
-    sweeps.run(sweeps.plan(), tmp_path)
+def test_a_journal_is_plain_json_lines_without_nan_or_null(usual):
+    folder, _ = usual
 
-    for line in (tmp_path / RECORDS_FILE).read_text().splitlines():
+    for line in (folder / RECORDS_FILE).read_text().splitlines():
         row = json.loads(line, parse_constant=lambda name: pytest.fail(name))
         assert row["pass"] == "forward"
         assert not any(isinstance(value, dict) or value is None for value in row.values())
-    assert sorted(one.name for one in tmp_path.iterdir()) == [RECORDS_FILE, "run.json"]
+    assert sorted(one.name for one in folder.iterdir()) == [RECORDS_FILE, "run.json"]
 
 
 def test_a_worker_that_does_not_start_is_one_line(tmp_path, sweeps):
