@@ -25,5 +25,7 @@ KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
 """Letters that a claim may use without being told what they stand for."""
 EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
 """Costs that are counted: the same at every call."""
-COVARIATES = ("workspace_bytes", "working_set_bytes", "minor_faults", "flops")
+COVARIATES = ("workspace_bytes", "minor_faults", "flops")
 """Costs beside the one that is judged, which may explain a jump of it."""
+CACHED, INTENSITY = "cached_bytes", "flops_per_byte"
+"""Covariates that are computed: what caches have to hold, and operations for each byte of it."""

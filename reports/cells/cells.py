@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.cells.case_columns import CONDITIONS, COVARIATES, SIZE_COLUMNS
+from reports.cells.case_columns import (
+    CACHED,
+    CONDITIONS,
+    COVARIATES,
+    INTENSITY,
+    SIZE_COLUMNS,
+)
 from reports.cells.readings import (
     ENOUGH_READINGS,
     REPLAYED,
@@ -24,7 +30,7 @@ from reports.cells.readings import (
     with_statistic,
 )
 from reports.cells.scatter import Numbers, Scatter, deviations, scatter_of
-from reports.cells.working_set import held_by_caches
+from reports.cells.working_set import with_bytes_for_caches
 from reports.laws.monomials import Floats
 from reports.tables.columns import (
     FARTHEST,
@@ -58,10 +64,10 @@ class Cells:
     minimum), in the unit of the column; `visits` counts the readings that are used, `aside` those
     that are not (see `reports.cells.readings`). `weights` are 1, and less for a cell whose readings
     disagree WILD times as much as a typical cell's, or are mostly disturbed while most cells' are
-    not. `covariates` are medians of COVARIATES, NaN where one is absent. `noisy` is the fraction of
-    readings set aside or marked noisy, `censored` the number of cells that were wanted and never
-    measured, `unmeasured` the rows that are no measurement. `step` is the last decimal place of the
-    costs, 0 of fractions with more digits than anybody reads.
+    not. `covariates` are medians of COVARIATES, of CACHED and of INTENSITY, NaN where one is
+    absent. `noisy` is the fraction of readings set aside or marked noisy, `censored` the number of
+    cells that were wanted and never measured, `unmeasured` the rows that are no measurement. `step`
+    is the last decimal place of the costs, 0 of fractions with more digits than anybody reads.
     """
 
     sizes: Mapping[str, Floats]
@@ -155,8 +161,6 @@ def cells_of(
     frame = _by(frame, sizes, value, statistic)
     measured = frame[measured_rows(frame)]
     rows = measured[_usable(measured, sizes, value)]
-    if value != "workspace_bytes":  # of which it is the sum
-        rows = rows.assign(working_set_bytes=held_by_caches(rows))
     number = _numbered(rows, list(sizes.values()))
     chosen = chosen_readings(rows, value, number)
     disturbed = marked_noisy(rows, value) | ~chosen
@@ -175,10 +179,12 @@ def cells_of(
     # Where most cells are disturbed, none can be told to be worse.
     if 2 * (~quiet).sum() < quiet.size:
         weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
-    beside = {column: "median" for column in COVARIATES if column in rows and column != value}
+    known = with_bytes_for_caches(rows, is_time=unit_of(value).kind == "time")
+    wanted = (*COVARIATES, CACHED, INTENSITY)
+    beside = {column: "median" for column in wanted if column in known and column != value}
     # What is read once a cell may stand with a reading whose time was set aside.
-    anywhere = values_of_cells(rows, number, beside)
-    covariates = values_of_cells(rows[chosen], number[chosen], beside).fillna(anywhere)
+    anywhere = values_of_cells(known, number, beside)
+    covariates = values_of_cells(known[chosen], number[chosen], beside).fillna(anywhere)
     return Cells(
         sizes={name: medians[name].to_numpy(dtype=np.float64) for name in sizes},
         cost=np.minimum.reduceat(cost, np.unique(cell, return_index=True)[1])

@@ -6,8 +6,10 @@ A cache has to hold all of it. A step of decoding needs hardly any workspace, an
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from reports.cells.case_columns import CACHED, INTENSITY
 from reports.tables.columns import numbers_or_nan
 
 _SHAPE = ("batch", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
@@ -30,21 +32,30 @@ def working_set(rows: pd.DataFrame) -> pd.Series:
     elements = 2 * of["batch"] * vectors * of["head_dim"]
     if "kind" in rows:
         states = of["batch"] * (queries + of["key_len"]) * of["d_model"]
-        elements = elements.mask(rows["kind"] == "layer", states + 4 * of["d_model"] ** 2)
+        elements = elements.mask(_is(rows, "kind", "layer"), states + 4 * of["d_model"] ** 2)
     if "pass" in rows:
-        elements = elements * np.where(rows["pass"] == "forward_backward", 2, 1)
+        elements = elements * np.where(_is(rows, "pass", "forward_backward"), 2, 1)
     tensors = elements * rows["dtype"].map(_ELEMENT_BYTES).astype(float)
     return tensors + numbers_or_nan(rows, "workspace_bytes")
 
 
-def held_by_caches(rows: pd.DataFrame) -> pd.Series:
-    """The bytes of the working set that a cache can hold from one call to the next.
+def with_bytes_for_caches(rows: pd.DataFrame, *, is_time: bool) -> pd.DataFrame:
+    """The rows with CACHED, and, where a time is judged, with INTENSITY.
 
-    On a CPU these are all. A GPU's cache is overwritten before every call, so that only the
-    workspace, which the call itself writes, can be found there.
+    CACHED is what a cache can hold from one call to the next. On a CPU this is the working set, or
+    the workspace in a table without the shapes. A GPU's cache is overwritten before every call, so
+    that only the workspace, which the call itself writes, can be found there. INTENSITY is known
+    where the working set is.
     """
-    workspace = numbers_or_nan(rows, "workspace_bytes")
-    found = working_set(rows).fillna(workspace)
+    workspace, touched = numbers_or_nan(rows, "workspace_bytes"), working_set(rows)
+    cached = touched.fillna(workspace)
     if "device" in rows:
-        found = found.where(rows["device"].astype(str).str.startswith("cpu"), workspace)
-    return found
+        cached = cached.where(_is(rows, "device", "cpu"), workspace)
+    if not is_time:  # a count has no price
+        return rows.assign(**{CACHED: cached})
+    return rows.assign(**{CACHED: cached, INTENSITY: numbers_or_nan(rows, "flops") / touched})
+
+
+def _is(rows: pd.DataFrame, column: str, value: str) -> npt.NDArray[np.bool_]:
+    """The rows with that text; those without any have another."""
+    return rows[column].astype(object).eq(value).to_numpy(dtype=np.bool_)

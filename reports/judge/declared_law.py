@@ -31,10 +31,8 @@ def declared_law(
         for name in law.names
         if name not in known and name in rows.columns and is_numeric_dtype(rows[name])
     }
-    law = law.only({*known, *own})
-    sizes = _as_the_law_calls_them(law, rows, sizes)
     columns = {**sizes, **own}
-    law = _in_swept_sizes(law, rows, sizes)
+    law = _in_swept_sizes(law.only({*known, *own}), rows, sizes)
     # A law that an implementation declares, such as n*w*d, may hold for tables without windows.
     letters = {name for name in law.names if KNOWN_SIZES.get(name) == "window"}
     if letters and "window" not in rows.columns:
@@ -51,24 +49,10 @@ def in_swept_sizes(
 
     The window of a run stands still: n*w*d is put to the test as n*d.
     """
-    sizes = _as_the_law_calls_them(claim, rows, sizes)
-    usual = {*SIZES.values(), "key_len"}
-    swept = {name: column for name, column in sizes.items() if column in usual}
+    swept = {name: column for name, column in sizes.items() if column in SIZES.values()}
     law = _in_swept_sizes(claim, rows, swept)
     used = {name: of for name, of in sizes.items() if name in law.names or name in swept}
     return str(law), used
-
-
-def _as_the_law_calls_them(
-    law: Law, rows: pd.DataFrame, sizes: Mapping[str, str]
-) -> Mapping[str, str]:
-    """The sizes, with m for n where the law knows keys only: one query sees m of them."""
-    n, m = (KNOWN_SIZES[name] for name in "nm")
-    if "n" in law.names or "m" not in law.names or sizes.get("n") != n or not {n, m} <= set(rows):
-        return sizes
-    if not (rows[n] == rows[m]).all():
-        return sizes
-    return {"m" if name == "n" else name: m if name == "n" else of for name, of in sizes.items()}
 
 
 def _in_swept_sizes(law: Law, rows: pd.DataFrame, sizes: Mapping[str, str]) -> Law:

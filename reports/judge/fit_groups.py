@@ -19,7 +19,7 @@ from reports.cells.readings import ENOUGH_READINGS
 from reports.judge.declared_law import declared_law, in_swept_sizes
 from reports.judge.fit import CLAIM, fit
 from reports.judge.result import Fit, Verdict
-from reports.laws.grammar import LawError, parse, parse_declared
+from reports.laws.grammar import LawError, parse
 from reports.tables.columns import TableError, no_column
 from reports.tables.units import unit_of
 from reports.text.wording import listed, one_line
@@ -136,15 +136,8 @@ def fit_groups(
         )
         _tell_repeated(found, group)
         written = declared or (claimed and str(claimed))
-        fits.append(replace(found, claim=written) if written and _says(written, found) else found)
+        fits.append(replace(found, claim=written, judged=found.claim) if written else found)
     return fits
-
-
-def _says(written: str, found: Fit) -> bool:
-    """Whether a claim as written has the exponents that were judged, constants aside."""
-    law = parse_declared(written, {*found.sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
-    judged = parse(found.claim, names=found.sizes)
-    return law.only(judged.names) == judged
 
 
 def _warn(text: str) -> None:

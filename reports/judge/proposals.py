@@ -111,7 +111,7 @@ def verdict_on(law: Law, fit: Fit, basis: Basis) -> Verdict | None:
 def _candidates(fit: Fit, basis: Basis) -> Iterator[Law]:
     """What the fit suggests: the claim with the terms that outgrow it, or its exponents rounded."""
     try:
-        claimed = parse_declared(fit.claim, fit.sizes).only(fit.sizes).leading
+        claimed = parse_declared(fit.law, fit.sizes).only(fit.sizes).leading
     except LawError:
         return
     if basis.fitted.rival:

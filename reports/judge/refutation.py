@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from reports.cells.case_columns import INTENSITY
 from reports.judge.findings import FEWEST_SIZES, VISIBLE_SHARE, Findings, long_enough
 from reports.judge.models.breaks import FEWEST_CELLS, candidates, ramps
 from reports.judge.models.error_scale import MISFIT_IN_ERRORS, STRICT, Setting
@@ -36,7 +37,7 @@ AS_GOOD = 2.0
 (Kass & Raftery 1995)."""
 LEAST_LOGARITHM = 0.2
 """The part of some cell that n·log n has at least beside as much n."""
-STREAMING = 4.0  # operations a byte: with fewer, no processor of today waits for arithmetic
+STREAMING = 4.0  # operations a byte: with fewer, a call waits for memory, not for arithmetic
 LARGEST_FACTOR = 5.0  # page faults cost 2.6 to 4, caches less; neither makes a cost fall
 _LOG_FACTORS = np.linspace(0.0, math.log(LARGEST_FACTOR), 9)
 _REFINED = 3
@@ -107,25 +108,25 @@ def _rests_on_ramp(setting: Setting, chosen: Fitted, findings: Findings) -> bool
 
 
 def _is_price_of_bytes(setting: Setting, chosen: Fitted, findings: Findings) -> bool:
-    """Whether all that speaks against the claim is that each byte costs more at larger sizes.
+    """Whether all that speaks against the claim is that bytes cost more at larger sizes.
 
-    What computes little with each byte costs what its bytes cost. They cost more with each cache
-    that they outgrow, for one head and for all.
+    A call that computes little with each byte costs what its bytes cost. Their price rises with
+    each cache that is outgrown: by the keys of all heads, then by those of one.
     """
-    cells = setting.cells
-    flops, touched = (cells.covariates.get(name) for name in ("flops", "working_set_bytes"))
-    if flops is None or touched is None or chosen.rival or findings.absent:
+    intensity = setting.cells.covariates.get(INTENSITY)
+    if intensity is None or not ((intensity > 0) & (intensity < STREAMING)).all():
         return False
-    if not (flops < STREAMING * touched).all():
+    if chosen.rival or findings.absent:
         return False
+    rise = 0.0  # of the price, beyond the tolerance
     for name in findings.outside:
         v = setting.names.index(name)
         low, most = chosen.intervals[v][0], findings.allowed[v][1]
-        sizes = cells.sizes[name]
-        steps = math.log(float(sizes.max() / sizes.min()))
-        if low is None or low <= most or (low - most) * steps > math.log(LARGEST_FACTOR):
+        if low is None or low <= most:
             return False
-    return bool(findings.outside)
+        sizes = setting.cells.sizes[name]
+        rise += (low - most) * math.log(float(sizes.max() / sizes.min()))
+    return 0 < rise <= math.log(LARGEST_FACTOR)
 
 
 def is_saved(setting: Setting, chosen: Fitted, absent: Sequence[int]) -> bool:

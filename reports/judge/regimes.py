@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.cells.case_columns import CACHED
 from reports.cells.cells import Cells
 from reports.conditions.bounds import caches_of
 from reports.judge.models.breaks import FAULTS, MINOR_PART, PAGE_BYTES, Break
@@ -103,7 +104,7 @@ def _faults_begin(cells: Cells, found: Break) -> str:
 
 def _outgrown_cache(cells: Cells, found: Break, info: Mapping[str, Any]) -> str:
     """The cache that a call outgrows with the second regime, in words; nothing if none."""
-    touched = cells.covariates.get("working_set_bytes")
+    touched = cells.covariates.get(CACHED)
     if touched is None:
         return ""
     before, after = _sides(touched, found)

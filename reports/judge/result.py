@@ -105,11 +105,13 @@ class Fit:
     largest cell. `mixed` are settings that vary among readings of the same sizes, and `moving`
     sizes that the claim does not name and that move as its own rise; `held` names sizes whose
     power was taken as claimed, since others leave them no freedom. `counted` is the polynomial
-    of a cost without noise, and where it holds.
+    of a cost without noise, and where it holds. `judged` is the claim in the sizes that were swept,
+    None where it is the claim itself: m*d of decoding is n*d, as n stands for the keys.
     """
 
     claim: str
     verdict: Verdict
+    judged: str | None = None
     group: Mapping[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     exponents: Mapping[str, Interval] = field(default_factory=dict)
@@ -205,6 +207,11 @@ class Fit:
             term.coefficient * parse_monomial(term.term).evaluate(sizes) for term in self.terms
         ]
         return np.asarray(np.sum(np.broadcast_arrays(*values), axis=0), dtype=np.float64)
+
+    @property
+    def law(self) -> str:
+        """The law whose exponents were put to the test."""
+        return self.claim if self.judged is None else self.judged
 
     def to_dict(self) -> dict[str, Any]:
         """The object of `fit --json`: JSON numbers or null, never NaN."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,6 @@ from reports.table1.mechanism_rows import table_rows
 from reports.table1.outputs import COUNTS, FOLDER
 from reports.table1.picture import STEM, draw, finding
 from reports.table1.written import HEADINGS, cells, notes
-from reports.tables.columns import TableError
-from reports.tables.json_values import parsed
 from reports.tables.read import Table
 from reports.verdicts.doubts import MARK
 
@@ -35,17 +34,16 @@ def table1_section(table: Table, out: Path) -> Section | None:
     """
     folder = table.path if table.path.is_dir() else table.path.parent
     counts = folder / FOLDER / COUNTS
-    counted = parsed(counts.read_text(encoding="utf-8")) if counts.is_file() else None
-    is_ours = len(table.runs) <= 1 and "implementation" in table.frame
-    if not isinstance(counted, dict) or not is_ours:
+    if not counts.is_file() or len(table.runs) > 1 or "implementation" not in table.frame:
         return None
     names = table.frame["implementation"].astype(str).str.removesuffix(MARK)
     frame = table.frame.assign(implementation=names)
     try:
+        counted = json.loads(counts.read_text(encoding="utf-8"))
         rows = table_rows(counted, frame, table.info)
-    except (TableError, KeyError):  # none was measured, or somebody else wrote the counts
+        figure, points = draw(rows, counted, frame)
+    except (ValueError, TypeError, LookupError):  # none was measured, or the file is another's
         return None
-    figure, points = draw(rows, counted, frame)
     alt = "; ".join(f"{name}: {', '.join(told)}" for name, *told in map(cells, rows))
     words = Words(finding(rows), "What is timed and counted is told in the notes above.", alt)
     return Section(

@@ -137,7 +137,7 @@ def _few(fit: Fit) -> str:
     if not fit.cells:
         return ""
     try:
-        claimed = parse_declared(fit.claim, fit.sizes)
+        claimed = parse_declared(fit.law, fit.sizes)
     except LawError:
         return ""
     names = [n for n in dict.fromkeys((*claimed.names, *fit.levels)) if n in fit.levels]
@@ -208,7 +208,7 @@ def _twin(fit: Fit) -> Law | None:
     if setting is None or len(setting.law.terms) > 1:
         return None
     law = _confirmed_law(fit) if all(is_long(setting.cells, n) for n in setting.names) else None
-    return None if law is None or str(law) == fit.claim else law
+    return None if law is None or str(law) == fit.law else law
 
 
 def _misfit(fit: Fit) -> str:

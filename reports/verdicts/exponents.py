@@ -52,7 +52,7 @@ def _allowed(fit: Fit) -> list[tuple[str, float, tuple[float, float]]]:
     None where the claim is no law.
     """
     try:
-        leading = parse_declared(fit.claim, fit.sizes).leading
+        leading = parse_declared(fit.law, fit.sizes).leading
     except LawError:
         return []
     powers = {name: max(float(term.power(name)) for term in leading) for name in fit.exponents}

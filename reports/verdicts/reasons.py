@@ -173,7 +173,7 @@ def explain(fit: Fit) -> str:
     sentences = []
     known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}
     if known and "faster_growing_term" not in fit.reasons:
-        growth = " · ".join(_power(fit.claim, name, i) for name, i in known.items())
+        growth = " · ".join(_power(fit.law, name, i) for name, i in known.items())
         sentences.append(f"{wording.capital(cost)} grows as {growth}{span(fit)}.")
     sentences.append(f"{_verdict(fit, claim)}.")
     sentences.append(remark(fit))

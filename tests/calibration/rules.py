@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.judge.models.breaks import WORKING_SET
+from reports.judge.models.breaks import CACHED_BYTES
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import choose
 from reports.judge.models.outgrowing import best_rival
@@ -172,9 +172,9 @@ RULES = (
     _rule("caches left by degrees", f"{M}.explanations.spills", to=lambda *_: []),
     _rule("page faults", f"{M}.breaks._by_faults", to=lambda *_: []),
     _rule(
-        "breaks at a workspace",
+        "breaks at the bytes for the caches",
         f"{M}.breaks._quantities",
-        to=lambda answer, *_: [one for one in answer if one[1] != WORKING_SET],
+        to=lambda answer, *_: [one for one in answer if one[1] != CACHED_BYTES],
     ),
     _rule("PHYSICAL_BONUS", f"{M}.explanations._bonus", to=0.0),
     _constant("PRICE", f"{M}.fitted.PRICE", 0.0),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.cells.case_columns import CACHED
 from reports.cells.cells import Cells
 from reports.judge.models.non_negative import Mask
 from reports.laws.monomials import Floats, Law, Monomial, lower_terms
@@ -22,7 +23,7 @@ PAGE_BYTES = 4096
 MINOR_PART = 0.5
 """Of the workspace: page faults of so many bytes a call tell memory that is taken anew in each."""
 FAULTS = "minor faults a call"
-WORKING_SET = "working-set bytes"
+CACHED_BYTES = "bytes for the caches"
 MOST_LEVELS = 200  # of one quantity: thresholds between all of a hundred thousand would fill memory
 
 
@@ -45,7 +46,7 @@ class Break:
     @property
     def physical(self) -> bool:
         """Whether the cause was recorded, not inferred from sizes."""
-        return self.cause in (FAULTS, WORKING_SET)
+        return self.cause in (FAULTS, CACHED_BYTES)
 
     @property
     def rise(self) -> Floats:
@@ -78,9 +79,9 @@ def spills(cells: Cells, law: Law, fewest: int = FEWEST_CELLS) -> list[Break]:
         if len(term.names) > 1
         for one in _by_degrees(term.evaluate(cells.sizes), term.unicode(), fewest, term)
     ]
-    touched = _recorded(cells, "working_set_bytes")
+    touched = _recorded(cells, CACHED)
     if touched is not None:
-        found += _by_degrees(touched, WORKING_SET, fewest, None)
+        found += _by_degrees(touched, CACHED_BYTES, fewest, None)
     return found
 
 
@@ -143,9 +144,9 @@ def _quantities(cells: Cells, law: Law) -> Iterator[tuple[Floats, str]]:
 
     n, d, n·d, n²·d, …: working sets are such products, whatever the law is.
     """
-    touched = _recorded(cells, "working_set_bytes")
+    touched = _recorded(cells, CACHED)
     if touched is not None:
-        yield touched, WORKING_SET
+        yield touched, CACHED_BYTES
     names = [name for name in cells.sizes if cells.distinct(name).size > 1]
     terms = {
         Monomial.of(dict(zip(names, powers, strict=True)))

@@ -1,9 +1,12 @@
 """The bytes that a call touches."""
 
+import math
+
 import pandas as pd
 import pytest
 
-from reports.cells.working_set import held_by_caches, working_set
+from reports.cells.case_columns import CACHED, INTENSITY
+from reports.cells.working_set import with_bytes_for_caches, working_set
 
 CORE = {
     "kind": "core",
@@ -42,12 +45,32 @@ def test_what_a_call_is_given_and_gives_back_counts(
     assert touched(**changes) == tensors + 1000
 
 
+def known(rows: pd.DataFrame, *, is_time: bool = True) -> dict[str, list[float]]:
+    found = with_bytes_for_caches(rows, is_time=is_time)
+    return {name: found[name].tolist() for name in (CACHED, INTENSITY) if name in found}
+
+
 def test_a_table_without_shapes_has_its_workspace_only() -> None:
-    rows = pd.DataFrame([CORE]).drop(columns="head_dim")
-    assert working_set(rows).isna().all()
-    assert held_by_caches(rows).tolist() == [1000]
+    rows = pd.DataFrame([CORE | {"flops": 5.0}]).drop(columns="head_dim")
+
+    assert known(rows)[CACHED] == [1000]
+    assert math.isnan(known(rows)[INTENSITY][0])
 
 
 def test_the_caches_of_a_gpu_hold_no_inputs() -> None:
     rows = pd.DataFrame([CORE, CORE | {"device": "cuda:0"}])
-    assert held_by_caches(rows).tolist() == [4 * TENSOR + 1000, 1000]
+
+    assert known(rows)[CACHED] == [4 * TENSOR + 1000, 1000]
+
+
+def test_only_a_time_has_operations_for_each_byte() -> None:
+    rows = pd.DataFrame([CORE | {"flops": 2 * (4 * TENSOR + 1000)}])
+
+    assert known(rows)[INTENSITY] == [2]
+    assert set(known(rows, is_time=False)) == {CACHED}
+
+
+def test_a_missing_word_is_none_of_those_that_are_known() -> None:
+    rows = pd.DataFrame([CORE, CORE | {"pass": None, "kind": None}]).convert_dtypes()
+
+    assert working_set(rows).tolist() == [4 * TENSOR + 1000] * 2

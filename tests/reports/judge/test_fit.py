@@ -191,7 +191,7 @@ def test_a_threefold_jump_at_some_workspace_refutes_nothing_and_moves_no_exponen
     for name, true in (("n", 2), ("d", 1)):
         assert found.exponents[name].estimate == pytest.approx(true, abs=0.05)
     assert "3 times what the first regime's" in found.regimes[-1].evidence
-    assert ("working-set bytes" in found.regimes[-1].evidence) is recorded
+    assert ("bytes for the caches" in found.regimes[-1].evidence) is recorded
 
 
 def test_scatter_beyond_use_is_inconclusive_because_of_noise(sweep: Sweep) -> None:

@@ -164,21 +164,34 @@ def test_keys_that_outgrow_a_cache_do_not_refute_the_law_of_decoding(
 
 
 @pytest.mark.parametrize(
-    ("growth", "flops_a_byte", "verdict"),
+    ("growth", "flops_a_byte", "value", "verdict"),
     [
         # As the keys of all heads outgrow one cache, and those of one head another.
-        (1.35, 2, Verdict.INCONCLUSIVE),
+        ((1.35, 1), 2, "time_s", Verdict.INCONCLUSIVE),
         # With more operations a byte the work grows, and no price of a byte grows so much.
-        (1.35, 200, Verdict.REFUTED),
-        (2.0, 2, Verdict.REFUTED),
-        (0.65, 2, Verdict.REFUTED),
+        ((1.35, 1), 200, "time_s", Verdict.REFUTED),
+        ((2, 1), 2, "time_s", Verdict.REFUTED),
+        ((1.4, 1.4), 2, "time_s", Verdict.REFUTED),
+        ((0.65, 1), 2, "time_s", Verdict.REFUTED),
+        # A count has no price.
+        ((1.35, 1), 2, "minor_faults", Verdict.REFUTED),
     ],
 )
 def test_a_price_of_bytes_that_rises_refutes_nothing_where_little_is_computed(
-    growth: float, flops_a_byte: float, verdict: Verdict
+    growth: tuple[float, float], flops_a_byte: float, value: str, verdict: Verdict
 ) -> None:
     table = decoded(math.inf, seed=0)
-    table["time_s"] *= (table["key_len"] / 1024) ** (growth - 1)
+    for column, power in zip(("key_len", "d_model"), growth, strict=True):
+        table["time_s"] *= (table[column] / 1024) ** (power - 1.0)
     table["flops"] = flops_a_byte * 2.0 * table["key_len"] * table["d_model"]
-    found = fit(table, sizes={"m": "key_len", "d": "d_model"}, claim="m*d")
+    table = table.rename(columns={"time_s": value})
+    found = fit(table, sizes={"m": "key_len", "d": "d_model"}, value=value, claim="m*d")
     assert found.verdict is verdict
+
+
+def test_a_column_of_the_same_name_is_judged_as_it_is() -> None:
+    table = decoded(math.inf, seed=0).drop(columns="time_s")
+    for name in ("cached_bytes", "flops_per_byte"):
+        cost = table.assign(**{name: 7.0 * table["key_len"] * table["d_model"]})
+        asked: dict[str, Any] = {"sizes": {"m": "key_len", "d": "d_model"}, "claim": "m*d"}
+        assert fit(cost, value=name, **asked).verdict is Verdict.CONFIRMED

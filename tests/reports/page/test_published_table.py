@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from reports.page.page import report
 from reports.page.published_table import table1_section
 from reports.table1.outputs import COUNTS, FOLDER
@@ -44,10 +46,17 @@ def test_the_page_of_a_run_with_counts_has_the_table_and_its_figure(tmp_path: Pa
     assert made.path / "tables" / "table1.csv" in made.tables
 
 
-def test_a_run_without_counts_or_with_broken_ones_has_no_such_section(tmp_path: Path) -> None:
-    for name, text in (("without", None), ("torn", "{"), ("odd", "[]"), ("other", '{"rows": {}}')):
-        table = read_table(counted_run(tmp_path / name, text))
-        assert table1_section(table, tmp_path / "out") is None
+NO_PATHS = {"rows": {name: {**row, "paths": []} for name, row in MECHANISMS["rows"].items()}}
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]", '{"rows": {}}', '{"rows": null}', json.dumps(NO_PATHS)]
+)
+def test_a_run_without_counts_or_with_broken_ones_has_no_such_section(
+    tmp_path: Path, text: str | None
+) -> None:
+    table = read_table(counted_run(tmp_path / "run", text))
+    assert table1_section(table, tmp_path / "out") is None
 
 
 def test_two_runs_side_by_side_have_no_such_section(tmp_path: Path) -> None:
