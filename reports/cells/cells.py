@@ -179,7 +179,9 @@ def cells_of(
     # Where most cells are disturbed, none can be told to be worse.
     if 2 * (~quiet).sum() < quiet.size:
         weights = np.where(quiet, weights, np.minimum(weights, DISTURBED_WEIGHT))
-    known = with_bytes_for_caches(rows, is_time=unit_of(value).kind == "time")
+    known = rows
+    if value != "workspace_bytes":  # no cost is explained by itself
+        known = with_bytes_for_caches(rows, is_time=unit_of(value).kind == "time")
     wanted = (*COVARIATES, CACHED, INTENSITY)
     beside = {column: "median" for column in wanted if column in known and column != value}
     # What is read once a cell may stand with a reading whose time was set aside.

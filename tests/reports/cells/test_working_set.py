@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from reports.cells.case_columns import CACHED, INTENSITY
+from reports.cells.cells import cells_of
 from reports.cells.working_set import with_bytes_for_caches, working_set
 
 CORE = {
@@ -68,6 +69,14 @@ def test_only_a_time_has_operations_for_each_byte() -> None:
 
     assert known(rows)[INTENSITY] == [2]
     assert set(known(rows, is_time=False)) == {CACHED}
+
+
+def test_a_workspace_is_not_explained_by_itself() -> None:
+    rows = pd.DataFrame([CORE | {"seq_len": n, "time_s": 1.0} for n in (10, 20)])
+    sizes = {"n": "seq_len"}
+
+    assert CACHED in cells_of(rows, sizes, "time_s").covariates
+    assert CACHED not in cells_of(rows, sizes, "workspace_bytes").covariates
 
 
 def test_a_missing_word_is_none_of_those_that_are_known() -> None:
