@@ -56,7 +56,9 @@ def fit(
     are left out. Repeated readings of a cell become its value by `statistic`: quiet (the default
     where there are enough readings), median (the default else) or min. With `other`, the claim is
     judged by another one too, and the fit says if the verdicts differ. What would be refuted is so
-    always, and left open where the other statistic confirms it.
+    always, and left open where the other statistic confirms it; or, of many readings, does not
+    refute it.
+
     A setting that varies among rows of the same sizes, and changes the cost, leaves the claim open
     until it is a size, makes groups, or is in `average`: its effect is taken out, so that the cost
     is that of its values in the mean. So does a size that falls as a claimed one rises, or a batch
@@ -107,8 +109,12 @@ def fit(
     second = None
     if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
         second = judged(OTHER[statistic])[1].verdict
-    if found.verdict is Verdict.REFUTED and second is Verdict.CONFIRMED:
-        # Medians and minima of the same cells that refute a claim and confirm it do neither.
+    # Of many readings both their quiet end and their median must refute; of few, a median that
+    # refutes and a minimum that confirms do neither.
+    is_saved = (
+        second is not Verdict.REFUTED if statistic == "quiet" else second is Verdict.CONFIRMED
+    )
+    if found.verdict is Verdict.REFUTED and second is not None and is_saved:
         found = _left_open(found, "models_undecided")
     unnamed = [MIXED] * any(one.factor > 1 and not one.averaged for one in mixed)
     unnamed += ["sizes_collinear"] * bool(moving)

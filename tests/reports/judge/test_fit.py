@@ -347,14 +347,26 @@ def test_a_jump_at_the_last_sizes_is_not_taken_for_steep_growth(blocks: dict[int
     assert found.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("statistic", "second", "verdict"),
+    [
+        ("median", Verdict.CONFIRMED, Verdict.INCONCLUSIVE),
+        ("median", Verdict.INCONCLUSIVE, Verdict.REFUTED),
+        ("quiet", Verdict.CONFIRMED, Verdict.INCONCLUSIVE),
+        ("quiet", Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE),
+    ],
+)
 @pytest.mark.parametrize("other", [True, False])
-def test_a_claim_that_medians_refute_and_minima_confirm_is_left_open(
-    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, other: bool
+def test_a_claim_that_one_statistic_refutes_and_another_does_not_is_left_open(
+    sweep: Sweep,
+    monkeypatch: pytest.MonkeyPatch,
+    other: bool,
+    statistic: str,
+    second: Verdict,
+    verdict: Verdict,
 ) -> None:
-    judged = [
-        (Verdict.REFUTED, ("exponent_outside_tolerance", "censored_cells")),
-        (Verdict.CONFIRMED, ()),
-    ]
+    grounds = ("exponent_outside_tolerance", "censored_cells")
+    judged = [(Verdict.REFUTED, grounds), (second, ())]
 
     def judge_in_turn(*cells: Any, **options: Any) -> Any:
         verdict, reasons = judged.pop(0)
@@ -362,10 +374,13 @@ def test_a_claim_that_medians_refute_and_minima_confirm_is_left_open(
 
     monkeypatch.setattr("reports.judge.fit.judge", judge_in_turn)
 
-    found = fit(sweep(SDPA, cells=LENGTHS, reading=0.02), claim="n^2", other=other)
+    table = sweep(SDPA, cells=LENGTHS, reading=0.02)
+    found = fit(table, claim="n^2", other=other, statistic=statistic)
 
-    assert (found.verdict, found.other_verdict) == (Verdict.INCONCLUSIVE, Verdict.CONFIRMED)
-    assert found.reasons == ("models_undecided", "censored_cells")
+    assert found.verdict is verdict
+    assert found.other_verdict == (None if second is verdict else second)
+    left_open = verdict is Verdict.INCONCLUSIVE
+    assert found.reasons == (("models_undecided", "censored_cells") if left_open else grounds)
 
 
 def test_a_claim_that_both_statistics_refute_is_refuted(sweep: Sweep) -> None:
