@@ -14,7 +14,7 @@ import pandas as pd
 from reports.cells.cell_table import UNNAMED, cell_table, measured
 from reports.figures.size_names import HEADS, OUR_SIZES, SizeName
 from reports.judge.result import Fit
-from reports.text.labels import label_of, text_of, worded
+from reports.text.labels import label_of, text_of, unless_told, worded
 
 Line = Literal["-", "--", "-.", ":"]
 
@@ -177,8 +177,9 @@ def views(
             if name not in told and part[name].notna().all()
         }
         conditions |= {name: value for name, value in usual.items() if value}
-        suffix = "-".join(slug(conditions.get(name, "unknown"), "none") for name in apart)
-        name = ", ".join(worded(one, conditions.get(one, "unknown")) for one in apart)
+        told_apart = {one: conditions.get(one) or unless_told(one) for one in apart}
+        suffix = "-".join(slug(value, "none") for value in told_apart.values())
+        name = ", ".join(worded(one, value) for one, value in told_apart.items())
         found.append(
             View(
                 series=series,

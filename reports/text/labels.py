@@ -26,10 +26,15 @@ def worded(name: str, value: object) -> str:
     if name == "growth":
         return {"heads": "more heads", "head_dim": "wider heads"}.get(str(value), str(value))
     if name in _CALLED:
-        return f"{_CALLED[name]} {text_of(value) or _UNLESS_TOLD.get(name, 'unknown')}"
+        return f"{_CALLED[name]} {text_of(value) or unless_told(name)}"
     if name in ("run", "is_causal", "mask") or isinstance(value, numbers.Number):
         return f"{name} {text_of(value)}"
     return text_of(value).replace("_", " + ") if name == "pass" else text_of(value)
+
+
+def unless_told(name: str) -> str:
+    """What a condition is where a record does not tell it."""
+    return _UNLESS_TOLD.get(name, "unknown")
 
 
 def text_of(value: object) -> str:

@@ -14,14 +14,14 @@ from tests.daily import daily
 
 GALLERY = Path(__file__).resolve().parents[2] / "reports" / "gallery"
 RUNS = sorted(file.parent for file in GALLERY.glob("*/run.json"))
-GROUPS = {"cuda": 10, "quick": 6}  # implementations, each pass by itself
+GROUPS = {"cuda": 10, "quick": 6, "table1": 6, "window": 2}  # implementations, each pass by itself
 SHARED = Path(__file__).with_name("shared_machine.csv")
 """A run of schema 1, by visits, on a machine that others used for half of its time."""
 
 
 @pytest.mark.parametrize("run", daily([SHARED, *RUNS], most=2), ids=lambda run: run.name)
 def test_no_claim_of_ours_is_refuted_however_noisy_the_machine_was(run):
-    """Every implementation here costs n^2*d.
+    """Every implementation here costs what it declares.
 
     The medians of `shared_machine` alone refute query_chunked with n^2.32 unless ramps and minima
     are asked.
@@ -31,6 +31,17 @@ def test_no_claim_of_ours_is_refuted_however_noisy_the_machine_was(run):
 
     assert len(fits) == GROUPS.get(run.name, 6)
     assert [one.group["implementation"] for one in fits if one.verdict is Verdict.REFUTED] == []
+
+
+def test_a_band_follows_its_window_and_a_mask_over_all_pairs_does_not():
+    table = read_table(GALLERY / "window")
+
+    fits = fit_groups(table.frame, claim="n*w*d", info=table.shared_info)
+
+    assert {fit.group["implementation"]: fit.verdict for fit in fits} == {
+        "sliding_window": Verdict.CONFIRMED,
+        "sdpa": Verdict.REFUTED,
+    }
 
 
 def test_of_the_gpu_alone_and_of_its_workspace_the_verdicts_are_those_of_the_documents():
