@@ -202,7 +202,7 @@ class Outcome:
         """Exit code 2, one line on stderr beside those of progress, nothing on stdout."""
         assert self.code == 2, self
         assert self.out == ""
-        progress = ("starting: ", "importing ")
+        progress = ("starting: ", "importing ", "counting ")
         (line,) = (one for one in self.err.splitlines() if not one.startswith(progress))
         assert line.startswith("attnscale: ")
         for word in words:

@@ -10,7 +10,7 @@ import typer
 from attnscale.commands.options import Device, Out
 from attnscale.exit_codes import DONE, FAILED, code_of_verdicts
 from attnscale.measuring import measure, table_of
-from attnscale.terminal import RequestError, console, say, warnings_as_lines
+from attnscale.terminal import RequestError, console, progress, say, warnings_as_lines
 
 
 def command(
@@ -50,7 +50,9 @@ def command(
             return code
         from bench.counting.mechanisms import mechanisms
 
-        counted = mechanisms()
+        with progress() as shown:
+            shown.phase("counting six mechanisms, which takes up to a minute")
+            counted = mechanisms()
         rows = table_rows(counted, table.frame, table.shared_info)
         folder = write_files(rows, counted, table.frame, run / FOLDER if out is None else out)
         printed(rows, format_, console())
