@@ -22,7 +22,7 @@ ROOMS = {
     ),
     "reports": (
         *("text", "laws", "tables", "cells", "conditions", "judge", "predict", "verdicts"),
-        *("figures", "overtaking", "table1", "page", "articles", "claims_in_pytest"),
+        *("comparison", "figures", "overtaking", "table1", "page", "articles", "claims_in_pytest"),
     ),
 }
 MOST_MODULES, MOST_LINES = 16, 350

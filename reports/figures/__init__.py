@@ -7,7 +7,7 @@ imports pyplot, and drawing changes no global state.
 
 from __future__ import annotations
 
-from reports.figures.chart import SizeChart
+from reports.figures.drawing.chart import SizeChart
 from reports.figures.error_against_allowed import ErrorAgainstAllowed
 from reports.figures.local_slope import LocalSlope
 from reports.figures.peak_share import PeakShare

@@ -12,8 +12,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from reports.figures import canvas
-from reports.figures.chart import Chart
+from reports.figures.drawing import canvas
+from reports.figures.drawing.chart import Chart
 from reports.tables.target import made
 from reports.text import wording
 

@@ -27,9 +27,9 @@ from reports.conditions.checks import (
     share_words,
     worst_in_words,
 )
-from reports.figures import canvas
-from reports.figures.chart import Chart
-from reports.figures.view import Look, View, looks_for
+from reports.figures.drawing import canvas
+from reports.figures.drawing.chart import Chart
+from reports.figures.drawing.view import Look, View, looks_for
 from reports.text import wording
 
 _MOST_PANELS = 4  # as many dtypes as there are today; narrower panels cannot be labelled

@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports.cells.slopes import local_slopes
-from reports.figures import canvas
-from reports.figures.chart import SizeChart
-from reports.figures.panels import Panel
-from reports.figures.view import Series, View
+from reports.figures.drawing import canvas
+from reports.figures.drawing.chart import SizeChart
+from reports.figures.drawing.panels import Panel
+from reports.figures.drawing.view import Series, View
 from reports.laws.grammar import LawError, parse_declared
 from reports.text import wording
 

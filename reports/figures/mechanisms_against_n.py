@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from reports.figures import canvas
-from reports.figures.view import looks_for
+from reports.figures.drawing import canvas
+from reports.figures.drawing.view import looks_for
 
 PANELS: Mapping[str, str] = {
     "time_s": "time of a sequence (measured)",

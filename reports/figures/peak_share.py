@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports.conditions.bounds import ceilings_of
-from reports.figures import canvas
-from reports.figures.chart import SizeChart
-from reports.figures.panels import Panel
-from reports.figures.view import Series, View
+from reports.figures.drawing import canvas
+from reports.figures.drawing.chart import SizeChart
+from reports.figures.drawing.panels import Panel
+from reports.figures.drawing.view import Series, View
 from reports.text import wording
 
 _FULL = 1.05  # top of the axis where a panel comes near the peak

@@ -9,10 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from reports.figures import canvas
-from reports.figures.chart import SizeChart
-from reports.figures.panels import Panel
-from reports.figures.view import Series, View
+from reports.figures.drawing import canvas
+from reports.figures.drawing.chart import SizeChart
+from reports.figures.drawing.panels import Panel
+from reports.figures.drawing.view import Series, View
 from reports.judge.result import Fit, Verdict
 from reports.text import wording
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reports.figures.size_names import HEADS
+from reports.figures.drawing.size_names import HEADS
+from reports.figures.drawing.view import View
 from reports.figures.time_against import TimeAgainst
-from reports.figures.view import View
 from reports.text import wording
 
 

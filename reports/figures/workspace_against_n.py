@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from reports.figures import canvas
-from reports.figures.chart import SizeChart
-from reports.figures.panels import Panel
-from reports.figures.view import Series, View
+from reports.figures.drawing import canvas
+from reports.figures.drawing.chart import SizeChart
+from reports.figures.drawing.panels import Panel
+from reports.figures.drawing.view import Series, View
 from reports.judge.result import Fit
 from reports.text import wording
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.figures.canvas import save
+from reports.figures.drawing.canvas import save
 from reports.figures.ratio_against_n import ratio_against_n
 from reports.overtaking.answer import Overtaking
 from reports.overtaking.crossings import compared

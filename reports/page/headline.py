@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.figures.view import View
+from reports.figures.drawing.view import View
 from reports.judge.result import Verdict
 from reports.text import wording
 from reports.verdicts.verdict_rows import VerdictRow, sections

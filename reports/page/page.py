@@ -19,8 +19,8 @@ from reports.conditions.bounds import bounds
 from reports.conditions.caveats import UNTIMED, caveats, untimed
 from reports.conditions.checks import check_table
 from reports.conditions.environment import environment
-from reports.figures.size_names import OUR_SIZES
-from reports.figures.view import views
+from reports.figures.drawing.size_names import OUR_SIZES
+from reports.figures.drawing.view import views
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit
 from reports.judge.together import together

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from bench.records import Record
 from reports.figures import CHARTS
-from reports.figures.canvas import save
-from reports.figures.chart import Chart, Part, Shown
-from reports.figures.view import View
+from reports.figures.drawing.canvas import save
+from reports.figures.drawing.chart import Chart, Part, Shown
+from reports.figures.drawing.view import View
 from reports.text import wording
 
 _CSS_PIXELS_PER_INCH = 96

@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.cells.asked import COST, asked
 from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
-from reports.figures.size_names import OUR_SIZES, SizeName
+from reports.figures.drawing.size_names import OUR_SIZES, SizeName
 from reports.judge.fit import columns_of
 from reports.judge.fit_groups import present_sizes
 from reports.laws.grammar import parse

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.cells.cell_table import cell_table
-from reports.figures.canvas import label_with_exponent, save
+from reports.figures.drawing.canvas import label_with_exponent, save
 from reports.figures.mechanisms_against_n import mechanisms_against_n
 from reports.laws.counted_terms import value_of
 from reports.table1.mechanism_rows import Row

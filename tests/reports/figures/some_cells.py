@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.figures.view import View, views
+from reports.figures.drawing.view import View, views
 from reports.judge.result import Fit, Term, Verdict
 from reports.text.interval import Interval
 

@@ -14,9 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from reports.conditions.checks import AREAS, check_table
-from reports.figures.canvas import save, styled
+from reports.figures.drawing.canvas import save, styled
+from reports.figures.drawing.view import views
 from reports.figures.error_against_allowed import Checked, ErrorAgainstAllowed, looks_of
-from reports.figures.view import views
 from tests.reports.conditions.some_checks import entry
 
 CHART = ErrorAgainstAllowed()

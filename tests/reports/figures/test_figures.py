@@ -16,10 +16,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from reports.figures import CHARTS
-from reports.figures.canvas import save, styled
-from reports.figures.chart import SizeChart
+from reports.figures.drawing.canvas import save, styled
+from reports.figures.drawing.chart import SizeChart
+from reports.figures.drawing.view import View
 from reports.figures.peak_share import PeakShare
-from reports.figures.view import View
 from reports.judge.result import Regime, Verdict
 from tests.daily import daily
 from tests.reports.figures.some_cells import (

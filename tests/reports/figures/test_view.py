@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from reports.figures.view import views
+from reports.figures.drawing.view import views
 from tests.reports.figures.some_cells import INFO, fit_of, record, records, view_of
 
 

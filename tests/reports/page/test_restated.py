@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from reports.figures import CHARTS
-from reports.figures.view import views
+from reports.figures.drawing.view import views
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError
 from reports.page.page import Report, report

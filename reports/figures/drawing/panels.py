@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from reports.figures.view import Series
+from reports.figures.drawing.view import Series
 
 MOST_PANELS = 3
 _FEWEST = 3

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from reports.cells.cell_table import UNNAMED, cell_table, measured
-from reports.figures.size_names import HEADS, OUR_SIZES, SizeName
+from reports.figures.drawing.size_names import HEADS, OUR_SIZES, SizeName
 from reports.judge.result import Fit
 from reports.text.labels import label_of, text_of, unless_told, worded
 

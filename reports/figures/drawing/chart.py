@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.figures import canvas
-from reports.figures.panels import Panel, choose_panels, not_shown
-from reports.figures.size_names import SizeName
-from reports.figures.view import Series, View
+from reports.figures.drawing import canvas
+from reports.figures.drawing.panels import Panel, choose_panels, not_shown
+from reports.figures.drawing.size_names import SizeName
+from reports.figures.drawing.view import Series, View
 from reports.judge.result import Fit
 from reports.text import wording
 

@@ -1,0 +1,1 @@
+"""What is faster, and what changed since the run before?"""
