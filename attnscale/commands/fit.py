@@ -45,6 +45,13 @@ def command(
         list[str] | None,
         typer.Option(metavar="24GiB", help="the largest size within time or memory: 2s,d=1024"),
     ] = None,
+    budget_of: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="memory (of a run: inputs, outputs and workspace) or workspace alone",
+        ),
+    ] = "memory",
     as_json: Json = False,
 ) -> int:
     """Judge claimed laws on any table of sizes and costs."""
@@ -56,6 +63,8 @@ def command(
             raise RequestError(f"{option}: expected between {low} and {high}, got {number}")
     if statistic not in (None, "quiet", "median", "min"):
         raise RequestError(f"--statistic: expected quiet, median or min, got {statistic}")
+    if budget_of not in ("memory", "workspace"):
+        raise RequestError(f"--budget-of: expected memory or workspace, got {budget_of}")
     sizes = sizes_of(size)
     from reports.cells.asked import asked
     from reports.judge.fit_groups import fit_groups
@@ -65,7 +74,7 @@ def command(
     from reports.verdicts.doubts import marked_fits
     from reports.verdicts.table import print_verdicts
 
-    questions = Questions.of(predict or (), budget or (), sizes, claim)
+    questions = Questions.of(predict or (), budget or (), sizes, claim, budget_of)
     with warnings_as_lines():
         table = read_tables(files)
         request = asked(

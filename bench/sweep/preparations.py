@@ -174,7 +174,10 @@ def admission(gate: Gate, cell: Cell) -> Admission:
 
 def implementation_info(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
     """What `run.json` says of the implementations by name, the SHA-256 of their files first."""
-    told = ("title", "source", "kind", "layout", "time_law", "workspace_law")
+    told = (
+        *("title", "source", "kind", "layout", "time_law", "workspace_law"),
+        *("needs_memory", "takes_window_as_mask"),
+    )
     return {
         implementation.name: {
             "source_sha256": source_sha256(implementation),

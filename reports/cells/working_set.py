@@ -13,7 +13,28 @@ from reports.cells.case_columns import CACHED, INTENSITY
 from reports.tables.columns import numbers_or_nan
 
 _SHAPE = ("batch", "num_heads", "seq_len", "key_len", "head_dim", "d_model")
-_ELEMENT_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+ELEMENT_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+OF_QUERIES, OF_KEYS = ("batch", "queries", "width"), ("batch", "keys", "key_width")
+"""The shapes of query and output, and of key and value, in the columns of `shapes`."""
+
+
+def shapes(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """The numbers that the tensors of a core have as shapes; None in a table without them.
+
+    Width is num_heads · head_dim, key_width num_kv_heads · head_dim.
+    """
+    if not {*_SHAPE, "dtype"} <= set(rows.columns):
+        return None
+    of = {name: numbers_or_nan(rows, name) for name in (*_SHAPE, "query_len", "num_kv_heads")}
+    return pd.DataFrame(
+        {
+            "batch": of["batch"],
+            "queries": of["query_len"].fillna(of["seq_len"]),
+            "keys": of["key_len"],
+            "width": of["num_heads"] * of["head_dim"],
+            "key_width": of["num_kv_heads"].fillna(of["num_heads"]) * of["head_dim"],
+        }
+    )
 
 
 def working_set(rows: pd.DataFrame) -> pd.Series:
@@ -23,19 +44,19 @@ def working_set(rows: pd.DataFrame) -> pd.Series:
     (batch, num_kv_heads, key_len, head_dim). A layer has its hidden states and four matrices of
     weights. A backward pass has as much again in gradients.
     """
-    if not {*_SHAPE, "dtype"} <= set(rows.columns):
+    of = shapes(rows)
+    if of is None:
         return pd.Series(np.nan, index=rows.index)
-    of = {name: numbers_or_nan(rows, name) for name in (*_SHAPE, "query_len", "num_kv_heads")}
-    queries = of["query_len"].fillna(of["seq_len"])
-    kv_heads = of["num_kv_heads"].fillna(of["num_heads"])
-    vectors = of["num_heads"] * queries + kv_heads * of["key_len"]
-    elements = 2 * of["batch"] * vectors * of["head_dim"]
+    elements = 2 * sum(
+        of[list(shape)].prod(axis=1, skipna=False) for shape in (OF_QUERIES, OF_KEYS)
+    )
     if "kind" in rows:
-        states = of["batch"] * (queries + of["key_len"]) * of["d_model"]
-        elements = elements.mask(_is(rows, "kind", "layer"), states + 4 * of["d_model"] ** 2)
+        d_model = numbers_or_nan(rows, "d_model")
+        states = of["batch"] * (of["queries"] + of["keys"]) * d_model
+        elements = elements.mask(_is(rows, "kind", "layer"), states + 4 * d_model**2)
     if "pass" in rows:
         elements = elements * np.where(_is(rows, "pass", "forward_backward"), 2, 1)
-    tensors = elements * rows["dtype"].map(_ELEMENT_BYTES).astype(float)
+    tensors = elements * rows["dtype"].map(ELEMENT_BYTES).astype(float)
     return tensors + numbers_or_nan(rows, "workspace_bytes")
 
 

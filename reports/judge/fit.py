@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.cells.call_tensors import CallTensors, call_tensors
 from reports.cells.case_columns import CONDITIONS, EXACT, KNOWN_SIZES, SIZE_COLUMNS, SIZES
 from reports.cells.cells import STATISTICS, Cells, cells_of, pages, usual_statistic
 from reports.cells.moving_sizes import moving_sizes
@@ -28,7 +29,7 @@ from reports.tables.columns import TableError, measured_rows, no_column, numbers
 from reports.tables.rounds import TYPICAL, of_processes
 from reports.tables.units import unit_of
 
-CLAIM = "n^2*d"
+CLAIM, WORKSPACE = "n^2*d", "workspace_bytes"
 OTHER: Mapping[str, str] = MappingProxyType({"quiet": "median", "median": "min", "min": "median"})
 """The statistic by which a claim is judged beside each."""
 MIXED = "mixed_readings"
@@ -129,7 +130,24 @@ def fit(
         other_verdict=None if second is found.verdict else second,
         mixed=mixed,
         moving=moving,
+        tensors=_tensors(found, cells, table, columns, info) if value == WORKSPACE else None,
     )
+
+
+def _tensors(
+    found: Fit,
+    cells: Cells,
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    info: Mapping[str, Any],
+) -> CallTensors | None:
+    """Of our records: inputs and outputs in the sizes of the fit that move independently."""
+    if "schema" not in table.columns:
+        return None
+    if found.basis is not None:
+        of_fit = found.basis.setting.names
+        columns = {n: c for n, c in columns.items() if n in of_fit or cells.distinct(n).size == 1}
+    return call_tensors(table, columns, info)
 
 
 def _left_open(fit: Fit, *reasons: str) -> Fit:
@@ -152,7 +170,7 @@ def _by_count(
     scatter = cells.scatter.reading or 0.0
     if not len(cells) or not (value in EXACT or unit_of(value).kind == "memory") or scatter > 0:
         return found
-    polynomial = recorded_law(table, cells, columns, info) if value == "workspace_bytes" else None
+    polynomial = recorded_law(table, cells, columns, info) if value == WORKSPACE else None
     if polynomial is None and value not in EXACT:
         # Whoever reads memory of a process reads pages, whose size hides a law.
         cells = replace(cells, step=max(cells.step, pages(cells.cost)))

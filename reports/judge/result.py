@@ -17,6 +17,7 @@ from reports.laws.grammar import parse_monomial
 from reports.text.interval import Interval
 
 if TYPE_CHECKING:
+    from reports.cells.call_tensors import CallTensors
     from reports.cells.cells import Cells
     from reports.cells.moving_sizes import Moving
     from reports.cells.slopes import Step
@@ -106,7 +107,8 @@ class Fit:
     sizes that the claim does not name and that move as its own rise; `held` names sizes whose
     power was taken as claimed, since others leave them no freedom. `counted` is the polynomial
     of a cost without noise, and where it holds. `judged` is the claim in the sizes that were swept,
-    None where it is the claim itself: m*d of decoding is n*d, as n stands for the keys.
+    None where it is the claim itself: m*d of decoding is n*d, as n stands for the keys. `tensors`
+    are inputs and outputs beside a workspace.
     """
 
     claim: str
@@ -138,6 +140,7 @@ class Fit:
     held: tuple[str, ...] = ()
     counted: str | None = None
     basis: Basis | None = field(default=None, repr=False, compare=False)
+    tensors: CallTensors | None = field(default=None, repr=False, compare=False)
 
     def of(self, cells: Cells) -> Self:
         """The fit with what there is to say of the cells that it was judged on."""

@@ -57,7 +57,8 @@ class Largest:
 
     An end of 0 says that not even 1 does, and None that there is no bound up to 2^60. `estimate` is
     None in both cases, and `reason` says which. `at` holds the other sizes; `beyond` says by how
-    many times each size lies outside the measured range, the estimate included.
+    many times each size lies outside the measured range, the estimate included. `of` says what the
+    budget is for, where that is more than the cost column: inputs, output and workspace.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Largest:
     high: int | None
     confidence: float
     beyond: Mapping[str, float]
+    of: str | None
     reason: str | None
     text: str
 
@@ -122,11 +124,12 @@ def largest(
     *,
     confidence: float,
     unit: Unit = NO_UNIT,
+    of: str | None = None,
 ) -> Largest:
     """Find the largest whole value of the size `name` that stays within a budget, others held `at`.
 
     The inverse of `predict`, with the same limits. The estimate is where half of all new cells
-    would exceed the budget.
+    would exceed the budget. `of` says what costs so much, for the sentence.
 
     Raises:
         PredictionError: a size is missing, unknown or impossible, or the budget is not positive.
@@ -153,9 +156,10 @@ def largest(
     high, best, low = (reached(chance) for chance in _chances(confidence))
     sizes = {**held, name: float(max(best, 1))}
     others, amount = f" at {_named(held)}" if held else "", show(budget, unit)
+    counted = f" ({of})" if of else ""
     reason = {
-        0: f"even {name} = 1{others} exceeds {amount}",
-        LARGEST_SIZE: f"{amount}{others} is enough even for {name} = 2^60",
+        0: f"even {name} = 1{others} exceeds {amount}{counted}",
+        LARGEST_SIZE: f"{amount}{others} is enough even for {name} = 2^60{counted}",
     }.get(best)
     beyond = {} if reason else _beyond(ensemble, sizes)
     most = f"{high:,}" if high < LARGEST_SIZE else "no bound"
@@ -169,9 +173,10 @@ def largest(
         high=None if high == LARGEST_SIZE else high,
         confidence=confidence,
         beyond=beyond,
+        of=of,
         reason=reason,
         text=reason
-        or f"{name} up to {_about(ensemble, f'{best:,}{others} stays within {amount}', ends)}; "
+        or f"{name} up to {_about(ensemble, f'{best:,}{others} stays within {amount}', ends, of)}; "
         f"{_where(ensemble, sizes, beyond)}",
     )
 
@@ -222,8 +227,9 @@ def _chances(confidence: float) -> tuple[float, float, float]:
     return (1 - confidence) / 2, 0.5, (1 + confidence) / 2
 
 
-def _about(ensemble: Ensemble, what: str, ends: str) -> str:
-    return f"{what} (by count)" if ensemble.certain else f"about {what} ({ends})"
+def _about(ensemble: Ensemble, what: str, ends: str, of: str | None = None) -> str:
+    told = f"{of}; " if of else ""
+    return f"{what} ({told}by count)" if ensemble.certain else f"about {what} ({told}{ends})"
 
 
 def _asked(ensemble: Ensemble, sizes: Mapping[str, float]) -> dict[str, float]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
+from reports.judge.compatible.ensemble import Ensemble
 from reports.judge.proposals import compatible
 from reports.judge.result import Fit
 from reports.laws.grammar import parse
+from reports.predict.memory import all_memory
 from reports.predict.prediction import Largest, Prediction, largest, open_size, predict
 from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
 from reports.tables.units import in_unit, unit_of
@@ -24,10 +26,15 @@ MEMORY = "workspace_bytes"
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """What `--predict` and `--budget` ask: sizes, and budgets."""
+    """What `--predict` and `--budget` ask: sizes, and budgets.
+
+    Budgets of memory are for inputs, outputs and workspace together, where their bytes are known;
+    with `of_workspace` for the workspace alone.
+    """
 
     sizes: tuple[Mapping[str, float], ...] = ()
     budgets: tuple[Budget, ...] = ()
+    of_workspace: bool = False
 
     @classmethod
     def of(
@@ -36,6 +43,7 @@ class Questions:
         budget: Sequence[str],
         sizes: Mapping[str, str] | None,
         claim: str | None = None,
+        budget_of: str = "memory",
     ) -> Questions:
         """Read the texts of the options; `sizes` are the letters that `--size` named.
 
@@ -53,6 +61,7 @@ class Questions:
         return cls(
             sizes=tuple(parse_sizes(text, names) for text in predict),
             budgets=tuple(parse_budget(text, names) for text in budget),
+            of_workspace=budget_of == "workspace",
         )
 
     @property
@@ -90,7 +99,7 @@ def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]
         laws = compatible(fit) if "too_few_sizes" in fit.reasons else None
         for key, some in zip(("consistent_with", "excluded"), laws or (), strict=False):
             document[key] = [str(law) for law in some]
-        answers, problems = answers_of(fit, questions.asked)
+        answers, problems = answers_of(fit, questions)
         if problems:
             document["unanswered"] = "; ".join(problems)
         if questions.sizes:
@@ -117,39 +126,64 @@ def print_answers(fits: Sequence[Fit], questions: Questions, console: Console) -
             told = known is None or known.estimate is not None  # a size that is not told tells none
             if crossover.faster in claimed and crossover.where == "inside" and told:
                 said.append((crossover.text, label))
-        answers, problems = answers_of(fit, questions.asked)
+        answers, problems = answers_of(fit, questions)
         said += [(text, label) for text in [*(answer.text for answer in answers), *problems]]
     for text, who in by_text(said).items():
         console.print(Text.assemble((listed(who), "bold"), f": {text}"))
 
 
-def answers_of(
-    fit: Fit, asked: Sequence[Mapping[str, float] | Budget]
-) -> tuple[list[Prediction | Largest], list[str]]:
+def answers_of(fit: Fit, questions: Questions) -> tuple[list[Prediction | Largest], list[str]]:
     """The answers of a fit, and why there are none to the other questions."""
-    if not asked:
-        return [], []
-    ensemble = fit.ensemble
-    if ensemble is None:
-        return [], [
-            f"the part of {listed(list(fit.held))} was taken as claimed, since it moves with "
-            "another size, so that nothing is told of other sizes"
-            if fit.held and fit.terms
-            else "nothing was fitted, so nothing can be predicted"
-        ]
     answers: list[Prediction | Largest] = []
-    problems, confidence, unit = [], fit.confidence, unit_of(fit.value)
-    for one in asked:
+    problems: list[str] = []
+    confidence, unit = fit.confidence, unit_of(fit.value)
+    for one in questions.asked:
         try:
             if isinstance(one, Budget):
+                ensemble, of = _laws_for(fit, questions)
                 name, at = open_size(ensemble, one.at)
                 most = in_unit(one.quantity, unit)
-                answers.append(largest(ensemble, most, at, name, confidence=confidence, unit=unit))
+                answers.append(
+                    largest(ensemble, most, at, name, confidence=confidence, unit=unit, of=of)
+                )
             else:
-                answers.append(predict(ensemble, one, confidence=confidence, unit=unit))
+                answers.append(predict(_laws(fit), one, confidence=confidence, unit=unit))
         except PredictionError as problem:
             problems.append(str(problem))
-    return answers, problems
+    return answers, list(dict.fromkeys(problems))
+
+
+def _laws_for(fit: Fit, questions: Questions) -> tuple[Ensemble, str | None]:
+    """The laws that a budget is compared with, and what they are the cost of.
+
+    Raises:
+        PredictionError: nothing is known of it.
+
+    """
+    if fit.tensors is None:
+        return _laws(fit), None
+    if questions.of_workspace:
+        return _laws(fit), "workspace"
+    return all_memory(fit.ensemble, fit.tensors) or (_laws(fit), None)
+
+
+def _laws(fit: Fit) -> Ensemble:
+    """The laws of the cost that was judged.
+
+    Raises:
+        PredictionError: there are none.
+
+    """
+    if fit.ensemble is not None:
+        return fit.ensemble
+    if fit.tensors is not None and fit.tensors.is_all:
+        raise PredictionError("no measured cell needed any workspace")
+    if fit.held and fit.terms:
+        raise PredictionError(
+            f"the part of {listed(list(fit.held))} was taken as claimed, since it moves with "
+            "another size, so that nothing is told of other sizes"
+        )
+    raise PredictionError("nothing was fitted, so nothing can be predicted")
 
 
 def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:
@@ -160,8 +194,13 @@ def check_answerable(fits: Sequence[Fit], questions: Questions) -> None:
         UnitError: a budget is in another unit than the cost.
 
     """
-    able = [fit for fit in fits if fit.ensemble is not None] if questions.asked else []
+    able = [fit for fit in fits if fit.ensemble is not None]
     for one in questions.asked:
-        found = [answers_of(fit, [one]) for fit in able]
+        alone = replace(
+            questions,
+            sizes=() if isinstance(one, Budget) else (one,),
+            budgets=(one,) if isinstance(one, Budget) else (),
+        )
+        found = [answers_of(fit, alone) for fit in able]
         if found and not any(answers for answers, _ in found):
             raise PredictionError(f"--predict, --budget: {found[0][1][0]}")

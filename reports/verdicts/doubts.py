@@ -125,6 +125,9 @@ def _renamed(info: Mapping[str, Any], marks: Mapping[str, str]) -> dict[str, Any
     checks = info.get("verification")
     if isinstance(checks, Mapping):
         found["verification"] = {**checks, "matrix": _rows(checks.get("matrix"), marks)}
+    told = info.get("implementations")
+    if isinstance(told, Mapping):
+        found["implementations"] = {marks.get(name, name): of for name, of in told.items()}
     if "workspace_laws" in info:
         found["workspace_laws"] = _rows(info["workspace_laws"], marks)
     return found

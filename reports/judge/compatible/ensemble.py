@@ -18,7 +18,8 @@ ones with covariance σ²·(XᵀX)⁻¹, and again while one is negative: the di
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +106,20 @@ class Ensemble:
     def costs(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
         """The cost at these sizes in each draw: (draws, …). Raises what `parts` raises."""
         return np.asarray(self.parts(sizes).sum(axis=-1))
+
+    def plus(self, terms: Mapping[Monomial, float]) -> Self:
+        """The laws with terms whose coefficients are known; they name sizes of the cells only."""
+        rest = tuple(term.only(self.names) for term in terms)
+        known = [c * float(t.only(self.still).evaluate(self.still)) for t, c in terms.items()]
+        draws = len(self.coefficients)
+        powers = np.broadcast_to(_powers(rest, self.names), (draws, len(rest), len(self.names)))
+        coefficients = np.broadcast_to(known, (draws, len(rest)))
+        return replace(
+            self,
+            terms=(*self.terms, *rest),
+            powers=np.concatenate([self.powers, powers], axis=1),
+            coefficients=np.concatenate([self.coefficients, coefficients], axis=1),
+        )
 
 
 class OneLaw(Ensemble):

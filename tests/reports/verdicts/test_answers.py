@@ -65,7 +65,7 @@ def test_a_budget_of_memory_is_about_the_workspace(budgets: list[str], cost: str
 
 def test_answers_are_near_the_truth_and_know_how_far_they_reach(square: Fit) -> None:
     asked = Questions.of(["n=65536,d=1024", "n=1024,d=256"], ["2s,d=128", "90"], None)
-    (far, near, in_two_seconds, in_plain), _ = answers_of(square, asked.asked)
+    (far, near, in_two_seconds, in_plain), _ = answers_of(square, asked)
     for one, cost in ((far, 1e-9 * 65536**2 * 1024), (near, 1e-9 * 1024**2 * 256)):
         assert isinstance(one, Prediction)
         assert one.low < cost < one.high
@@ -84,7 +84,7 @@ def test_answers_are_near_the_truth_and_know_how_far_they_reach(square: Fit) -> 
 
 def test_a_budget_is_turned_into_the_unit_of_the_column(sweep: Sweep) -> None:
     table = sweep([(1.0, "n^2*d")], overhead=0, reading=0.01).rename(columns={"time_s": "t_ms"})
-    asked = Questions.of([], ["2 min,d=64"], None).asked
+    asked = Questions.of([], ["2 min,d=64"], None)
     (largest,), _ = answers_of(fit(table, value="t_ms"), asked)
     assert isinstance(largest, Largest)
     assert largest.budget == 120_000
@@ -172,3 +172,42 @@ def test_what_is_answered_alike_is_said_once_with_whom_it_holds_for() -> None:
     assert lines(many, Questions.of(["n=7"], [], {"n": "n"})) == [
         "k0, k1 and k2: nothing was fitted, so nothing can be predicted"
     ]
+
+
+def workspace_fit(record: Callable[..., dict[str, object]], per_n: int) -> Fit:
+    """The workspace of per_n bytes for each of n positions, beside inputs and outputs of n·d."""
+    cells = [(n, h) for n in (128, 256, 512, 1024, 2048) for h in (1, 2, 4, 8, 16)]
+    rows = [
+        record(
+            **{"batch": 1, "num_heads": h, "head_dim": 64, "d_model": 64 * h},
+            **{"seq_len": n, "key_len": n, "workspace_bytes": per_n * n},
+        )
+        for n, h in cells
+    ]
+    group = {"implementation": "mine"}
+    return fit(pd.DataFrame(rows), value="workspace_bytes", claim="n", group=group)
+
+
+def test_a_budget_of_memory_is_for_inputs_and_output_too_or_for_the_workspace_alone(
+    record: Callable[..., dict[str, object]],
+) -> None:
+    found = workspace_fit(record, 4096)
+    whole, alone = (
+        Questions.of([], ["1GiB,d=256"], None, None, of) for of in ("memory", "workspace")
+    )
+    assert lines([found], whole)[0].startswith(
+        f"mine: n up to {2**30 // (16 * 256 + 4096):,} at d = 256 stays within 1 GiB "
+        "(inputs, output and workspace; by count)"
+    )
+    assert "(workspace; by count)" in lines([found], alone)[0]
+    assert answers_of(found, alone)[0][0].estimate == 2**18  # type: ignore[union-attr]
+
+
+def test_a_kernel_that_needs_no_workspace_has_a_largest_size_all_the_same(
+    record: Callable[..., dict[str, object]],
+) -> None:
+    nothing = workspace_fit(record, 0)
+    (line,) = lines([nothing], Questions.of([], ["1GiB,d=256"], None))
+    assert line.startswith("mine: n up to 262,144 at d = 256 stays within 1 GiB (inputs, output,")
+    (why,) = lines([nothing], Questions.of(["n=4096,d=64"], [], None))
+    assert why == "mine: no measured cell needed any workspace"

@@ -1,0 +1,93 @@
+"""All the memory that a call takes, and the largest size that a machine's memory holds.
+
+A call takes its workspace, its inputs and its output; with a backward pass gradients too. Of the
+last three the bytes are known exactly from the shapes (`reports.cells.call_tensors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.cells.call_tensors import CallTensors, call_tensors
+from reports.cells.case_columns import SIZES
+from reports.judge.compatible.ensemble import Ensemble, OneLaw
+from reports.judge.result import Fit
+from reports.predict.prediction import Largest, largest, open_size
+from reports.predict.questions import PredictionError
+from reports.tables.units import unit_of
+
+_BYTES = "workspace_bytes"
+
+
+def all_memory(workspace: Ensemble | None, tensors: CallTensors) -> tuple[Ensemble, str] | None:
+    """The laws of the bytes of a call, and what these bytes are, in words.
+
+    Exact where the workspace was counted, or where no measured cell needed any. None where some
+    workspace is needed, and nothing is known of it.
+    """
+    if tensors.is_all:
+        cells = np.unique(np.column_stack(list(tensors.sizes.values())), axis=0)
+        none = OneLaw(
+            names=tuple(tensors.sizes),
+            terms=(),
+            powers=np.zeros((1, 0, len(tensors.sizes))),
+            coefficients=np.zeros((1, 0)),
+            cells=cells,
+            last=np.ones(len(cells), np.bool_),
+            error=0.0,
+            free=1,
+        )
+        return none.plus(tensors.terms), f"{tensors.words}, and no workspace"
+    if workspace is None:
+        return None
+    return workspace.plus(tensors.terms), f"{tensors.words} and workspace"
+
+
+def largest_in_memory(
+    cells: pd.DataFrame,
+    fit: Fit | None,
+    info: Mapping[str, Any],
+    *,
+    at: Mapping[str, float] = MappingProxyType({}),
+) -> Largest | None:
+    """The largest seq_len whose call fits into the memory of the machine.
+
+    `at` fixes other sizes, such as {"d": 512}; without it d is the largest that was measured.
+
+    `cells` are records or cells of one implementation under one condition, `fit` is the fit of
+    their workspace_bytes, None where there is none (no workspace is needed, or none is known), and
+    `info` is `run.json` of their run. In the answer `estimate` is n (None without a bound, or where
+    not even n = 1 fits), `at` has d, `budget` is the memory in bytes, `text` the sentence. It is
+    exact where `low == high`.
+
+    None where the memory of the machine, the shapes or the workspace is not known, or `at` has a
+    size that was not measured.
+    """
+    tensors = call_tensors(cells, SIZES, info) if fit is None else fit.tensors
+    memory = None if tensors is None else memory_bytes(info, tensors.device)
+    if tensors is None or memory is None:
+        return None
+    found = all_memory(None if fit is None else fit.ensemble, tensors)
+    if found is None:
+        return None
+    ensemble, includes = found
+    try:
+        name, others = open_size(ensemble, at)
+        confidence = 0.95 if fit is None else fit.confidence
+        return largest(
+            ensemble, memory, others, name, confidence=confidence, unit=unit_of(_BYTES), of=includes
+        )
+    except PredictionError:
+        return None
+
+
+def memory_bytes(info: Mapping[str, Any], device: str = "cpu") -> float | None:
+    """The memory of the machine of a run, or what its GPU had free; None where it is not known."""
+    machine = info.get("machine") or {}
+    found = machine.get("memory_bytes" if device == "cpu" else "gpu_free_bytes")
+    return float(found) if found else None

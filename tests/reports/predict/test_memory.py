@@ -1,0 +1,79 @@
+"""All the memory of a call, and what fits into a machine."""
+
+import pandas as pd
+import pytest
+
+from reports.judge.fit import fit
+from reports.predict.memory import largest_in_memory
+
+GIB = 2**30
+INFO = {"machine": {"memory_bytes": 8 * GIB, "gpu_free_bytes": GIB}}
+LENGTHS, HEADS = (128, 256, 512, 1024, 2048), (1, 2, 4, 8, 16)
+
+
+@pytest.fixture
+def rows(record):
+    """Records of one sequence and heads of 64, with a workspace of so many bytes."""
+
+    def make(workspace=lambda n, h: 0, **changes):
+        return pd.DataFrame(
+            [
+                record(
+                    batch=1,
+                    num_heads=h,
+                    head_dim=64,
+                    d_model=64 * h,
+                    seq_len=n,
+                    key_len=n,
+                    workspace_bytes=workspace(n, h),
+                    **changes,
+                )
+                for n in LENGTHS
+                for h in HEADS
+            ]
+        )
+
+    return make
+
+
+def workspace_fit(table):
+    return fit(table, value="workspace_bytes", claim="n*d")
+
+
+def bytes_at(n, d, workspace=0):
+    return 4 * 4 * n * d + workspace
+
+
+def test_a_kernel_without_workspace_fits_as_far_as_its_inputs_and_output(rows):
+    found = largest_in_memory(rows(), None, INFO)
+
+    assert (found.estimate, found.at) == (8 * GIB // (16 * 1024), {"d": 1024})
+    assert found.low == found.high == found.estimate
+    assert "stays within 8 GiB (inputs, output, and no workspace; by count)" in found.text
+
+
+def test_the_workspace_is_counted_beside_inputs_and_output(rows):
+    table = rows(lambda n, h: 4 * h * n * n + 4096 * n)
+
+    found = largest_in_memory(table, workspace_fit(table), INFO, at={"d": 512})
+
+    n = found.estimate
+    assert found.at == {"d": 512}
+    assert bytes_at(n, 512, 32 * n * n + 4096 * n) <= 8 * GIB
+    assert bytes_at(n + 1, 512, 32 * (n + 1) ** 2 + 4096 * (n + 1)) > 8 * GIB
+    assert "(inputs, output and workspace; by count)" in found.text
+
+
+def test_a_gpu_has_a_memory_of_its_own(rows):
+    found = largest_in_memory(rows(device="cuda"), None, INFO)
+
+    assert found.budget == GIB
+
+
+@pytest.mark.parametrize("info", [{}, {"machine": {}}, {"machine": {"memory_bytes": None}}])
+def test_without_a_known_memory_there_is_no_answer(rows, info):
+    assert largest_in_memory(rows(), None, info) is None
+
+
+def test_without_a_known_workspace_there_is_no_answer(rows):
+    assert largest_in_memory(rows(lambda n, h: None), None, INFO) is None
