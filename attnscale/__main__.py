@@ -68,7 +68,7 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
     for name, line in COMMANDS.items():
         is_named = name in arguments
         command = import_module(f"attnscale.commands.{name}").command if is_named else _not_named
-        app.command(name, help=line, short_help=line)(command)
+        app.command(name, help=None if is_named else line, short_help=line)(command)
     return app
 
 

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from reports.judge.together import Together
 
 DONE, FAILED, WRONG_REQUEST, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
+MEANINGS = {
+    DONE: "done and good",
+    FAILED: "done, and something failed: a check, a crashed cell, a refuted claim",
+    WRONG_REQUEST: "the request was wrong; one line says how",
+    INCONCLUSIVE: "done, but inconclusive, or nothing could be measured",
+    INTERRUPTED: "interrupted; everything measured so far is kept",
+}
 
 
 def code_of(fits: Sequence[Fit], joint: Together | None = None) -> int:

@@ -23,12 +23,17 @@ def command(
     ] = "forward",
     causal: Annotated[bool, typer.Option("--causal", help="with is_causal")] = False,
     at: Annotated[
-        str | None, typer.Option(metavar="n=1048576,d=64", help="sizes to evaluate at")
+        str | None, typer.Option(metavar="n=65536,d=512", help="n, d (d_model), h, head_dim, b")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="8GiB", help="the largest n within this memory, all tensors counted"),
     ] = None,
     as_json: Json = False,
 ) -> int:
     """Count operations, bytes, launches and workspace exactly, without a clock."""
     sizes = _whole_sizes(at)
+    budget_bytes = None if budget is None else _bytes(budget)
     from bench.machine.environment import usable_cores
     from bench.process.supervisor import Worker
 
@@ -45,6 +50,7 @@ def command(
             pass_=pass_,
             is_causal=causal,
             at=sizes,
+            budget_bytes=budget_bytes,
         )
     if as_json:
         print_json(found)
@@ -60,6 +66,24 @@ def _whole_sizes(text: str | None) -> dict[str, int]:
     for part in (text or "").split(",") if text else ():
         letter, _, number = part.strip().partition("=")
         if not (letter.isidentifier() and number.isdigit() and letter not in found):
-            raise RequestError(f"--at: expected sizes such as n=1048576,d=64, got {part.strip()!r}")
+            raise RequestError(
+                f"--at: expected sizes such as n=1048576,d=512, got {part.strip()!r}"
+            )
         found[letter] = int(number)
     return found
+
+
+def _bytes(text: str) -> float:
+    """An amount of memory.
+
+    Raises:
+        RequestError: it is an amount of something else, or states no unit.
+        UnitError: it is no amount.
+
+    """
+    from reports.tables.units import parse_quantity
+
+    amount = parse_quantity(text)
+    if amount.kind != "memory":
+        raise RequestError(f"--budget: expected memory such as 8GiB, got {text!r}")
+    return amount.value

@@ -24,7 +24,13 @@ def command(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Say from which length on one implementation is slower than another."""
+    """Say from which length on one implementation is slower than another.
+
+    It also says from which size on one term of a law is larger than another. Only cells of equal
+    conditions are compared. Without RUN, it measures the preset `crossovers`, and --out is the
+    directory of the new run; with RUN, that of the answer. The answer, a figure and its points go
+    to RUN/crossovers.
+    """
     code = DONE
     if run is None:
         run, code = measure(preset="crossovers", device=device, time_budget=time_budget, out=out)

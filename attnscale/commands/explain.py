@@ -19,7 +19,10 @@ def command(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Work out small examples of attention step by step: scores, weights, output."""
+    """Work out small examples of attention step by step: scores, weights, output.
+
+    --out writes heat maps of the weights and the tables behind them.
+    """
     from bench.claims.examples import chosen
 
     examples = chosen(names or ())

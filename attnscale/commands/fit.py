@@ -54,7 +54,11 @@ def command(
     ] = "memory",
     as_json: Json = False,
 ) -> int:
-    """Judge claimed laws on any table of sizes and costs."""
+    """Judge claimed laws on any table of sizes and costs.
+
+    Of a run, n is seq_len, d is d_model and the cost is time_s. A claim may also use h
+    (num_heads), b (batch), m (key_len) and w (window).
+    """
     for option, number, low, high in (
         ("--confidence", confidence, 0.5, 1.0),
         ("--tolerance", tolerance, 0.0, 0.5),

@@ -20,7 +20,11 @@ def command(
     ] = False,
     **options: Any,
 ) -> int:
-    """Verify, sweep, fit and report in one go."""
+    """Verify, sweep, fit and report in one go.
+
+    The exit code follows the checks and the verdicts on time. Verdicts on the workspace do not
+    count; with --exit-zero no verdict does.
+    """
     folder, code = measure(**options)
     from reports.page.page import report
     from reports.tables.columns import TableError

@@ -29,7 +29,13 @@ def command(
     ] = None,
     out: Out = None,
 ) -> int:
-    """Show Table 1 of Vaswani et al. 2017: published, counted and measured."""
+    """Show Table 1 of Vaswani et al. 2017: published, counted and measured.
+
+    Without RUN, it measures the preset `table1`, and also writes the report of the run; --out is
+    the directory of the new run. With RUN, it shows that run again; --out is the directory of the
+    table. All formats and the figure go to RUN/table1; from then on `report RUN` shows the table
+    too. The exit code is 1 where a count is not as published, or a law is refuted.
+    """
     from reports.table1.mechanism_rows import table_rows, verdicts_that_count
     from reports.table1.outputs import FOLDER, FORMATS, printed, write_files
 

@@ -38,7 +38,7 @@ def parallel(layer: Build = single_head, recurrent_layer: Build = rnn) -> Decisi
         for build in (layer, recurrent_layer)
     )
     work = layer_law(layer)
-    few, many = (work(Point(b=1, h=1, n=n, d=D)) for n in DOUBLED)
+    few, many = (work(Point(b=1, h=1, n=n, head_dim=D)) for n in DOUBLED)
     ratio = float(many / few)
     told = "; ".join(
         f"{name}, {' and '.join(map(str, depths))}"

@@ -46,18 +46,18 @@ def law(count: Callable[[int, int], int], *, widths: Sequence[int] = SIZES) -> P
     """
 
     def value(point: Point) -> int:
-        return count(point.n, point.d)
+        return count(point.n, point.head_dim)
 
     found = interpolated(((1,), (1,), SIZES[:-1], widths[:-1]), value)
-    further = Point(b=1, h=1, n=SIZES[-1], d=widths[-1])
+    further = Point(b=1, h=1, n=SIZES[-1], head_dim=widths[-1])
     if found is None or found(further) != value(further):
         raise UncountableError("expected a polynomial of degree 2 in n and d, got another law")
-    return found
+    return Polynomial.of({(0, d, n, d): c for (_, _, n, d), c in found.terms})  # d, of one head
 
 
 def coefficient(polynomial: Polynomial, *, n: int, d: int) -> Fraction:
     """That of n and d to these powers; 0 where there is no such term."""
-    return dict(polynomial.terms).get((0, 0, n, d), Fraction(0))
+    return dict(polynomial.terms).get((0, d, n, d), Fraction(0))
 
 
 def core_at(core: AttentionFunction, n: int, d: int) -> Follower:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.counting.direct import count
 from bench.counting.lattice import Fitted, fitted
-from bench.counting.polynomials import Point, Polynomial
+from bench.counting.polynomials import Point
 from bench.counting.result import (
     EXECUTED,
     CountedOn,
@@ -43,9 +43,8 @@ NONE_USEFUL = "what a layer has to compute is not declared; its matrix products 
 class Formula:
     """One quantity as a polynomial; `fitted` is None where none was found, `reason` says why.
 
-    The letter d of `fitted` is head_dim. `is_layer` says that the quantity is one of a layer, whose
-    own `polynomial` is one in d_model. `is_unknown` means that no size gave a number.
-    `is_by_formula` and `is_lower_bound` are as in `Counts`.
+    `is_unknown` means that no size gave a number. `is_by_formula` and `is_lower_bound` are as in
+    `Counts`.
     """
 
     fitted: Fitted | None
@@ -53,15 +52,6 @@ class Formula:
     is_by_formula: bool
     is_lower_bound: bool
     reason: str | None
-    is_layer: bool = False
-
-    @property
-    def polynomial(self) -> Polynomial | None:
-        """The polynomial: its d is the head_dim of a core, and the d_model of a layer."""
-        if self.fitted is None:
-            return None
-        found = self.fitted.polynomial
-        return found.in_d_model() if self.is_layer else found
 
     def value(self, point: Point) -> int | None:
         """What the polynomial gives; None where there is none, or it does not hold."""
@@ -87,7 +77,7 @@ def conditions_of(case: Case) -> Case:
 
 def point_of(case: Case) -> Point:
     """The sizes of a case whose lengths and widths are the same for queries, keys and values."""
-    return Point(b=case.batch, h=case.num_heads, n=case.seq_len, d=case.head_dim)
+    return Point(b=case.batch, h=case.num_heads, n=case.seq_len, head_dim=case.head_dim)
 
 
 class Search:
@@ -108,7 +98,7 @@ class Search:
             num_heads=point.h,
             seq_len=point.n,
             key_len=-1,
-            head_dim=point.d,
+            head_dim=point.head_dim,
             value_dim=-1,
         )
 
@@ -166,7 +156,7 @@ class Search:
             return self._count_at(point).value(quantity)
 
         is_layer = self._implementation.kind == "layer"
-        found = fitted(value, self._far, in_d_model=is_layer)
+        found = fitted(value, self._far, is_layer=is_layer)
         known = [c for c in self._counts.values() if c.value(quantity) is not None]
         reason = None
         if found is None:
@@ -182,15 +172,14 @@ class Search:
             is_by_formula=any(quantity in c.by_formula for c in known),
             is_lower_bound=any(quantity in c.lower_bounds for c in known),
             reason=reason,
-            is_layer=is_layer,
         )
 
     @cached_property
     def _far(self) -> int:
-        near = self._count_at(Point(b=1, h=2, n=NEAR, d=2)).launches or 0
+        near = self._count_at(Point(b=1, h=2, n=NEAR, head_dim=2)).launches or 0
         for size in FAR:
             if near * size <= MOST_FAR_LAUNCHES * NEAR:
-                counts = self._count_at(Point(b=1, h=2, n=size, d=2))
+                counts = self._count_at(Point(b=1, h=2, n=size, head_dim=2))
                 if counts.matmul_flops is not None:
                     return size
         return FAR[-1]

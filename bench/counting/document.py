@@ -1,27 +1,29 @@
 """The document of `attnscale counts --json`.
 
-    {"letters": {"b": "batch", "h": "num_heads", "n": "seq_len, …", "d": "head_dim, …"},
+    {"letters": {"b": "batch", "h": "num_heads", "n": "seq_len, …", "d": "d_model, …", …},
      "conventions": "…",
-     "sizes": {"b": 1, "h": 8, "n": 1048576, "d": 64},
+     "sizes": {"b": 1, "h": 8, "n": 1048576, "d": 512, "head_dim": 64},
      "counts": [
        {"implementation": "matmul", "kind": "core", "pass": "forward", "dtype": "float32",
         "is_causal": false, "device": "cpu", "counted_on": ["meta"], "unseen": [],
-        "sizes": {"b": 1, "h": 8, "n": 1048576, "d": 64},
+        "sizes": {"b": 1, "h": 8, "n": 1048576, "d": 512, "head_dim": 64},
+        "longest": null,
         "quantities": {
           "matmul_flops": {
-            "polynomial": "4·b·h·n²·d",
-            "terms": [{"coefficient": 4, "powers": {"b": 1, "h": 1, "n": 2, "d": 1}}],
+            "polynomial": "4·b·n²·d",
+            "terms": [{"coefficient": 4, "powers": {"b": 1, "n": 2, "d": 1}}],
             "valid": {"text": "all sizes", "h": {"multiple_of": 1, "at_least": 1}, …,
-                      "n_at_least_times_d": 0, "is_single": false},
-            "checked_at": [{"b": 1, "h": 1, "n": 1, "d": 64}, …],
+                      "n_at_least_times_head_dim": 0, "is_single": false},
+            "checked_at": [{"b": 1, "h": 1, "n": 1, "d": 64, "head_dim": 64}, …],
             "basis": "counted", "is_lower_bound": false,
             "value": 2251799813685248, "reason": null}, …}}, …]}
 
 Each quantity is one of `bench.counting.result.QUANTITIES`; `Counts` says what they are. `value` is
-for the `sizes` of its entry. The letter d of a layer is d_model: in its polynomials, in its `sizes`
-and where a size is asked for; what they hold for (`valid`) speaks of `d/h`. With `is_single` they
-hold for b = 1 only. `basis` is `counted`, `formula` where the number holds parts that the program
-does not show, or null. `reason` says why a polynomial, a value or both are missing.
+for the `sizes` of its entry. With `is_single` a polynomial holds for b = 1 only. `basis` is
+`counted`, `formula` where the number holds parts that the program does not show, or null. `reason`
+says why a polynomial, a value or both are missing. Where a budget of memory was asked for,
+`longest` is {"budget_bytes": 8589934592, "n": 130552, "bytes": 8589909632, "reason": null}: the
+largest n, and what its call takes, inputs, outputs and workspace together.
 """
 
 from __future__ import annotations
@@ -31,21 +33,23 @@ from dataclasses import replace
 from typing import Any
 
 from bench.counting.counter import Counter, point_of
-from bench.counting.polynomials import LETTERS, Point
+from bench.counting.largest import longest
+from bench.counting.polynomials import Point
 from bench.counting.result import EXECUTED, QUANTITIES, Quantity
+from bench.counting.sizes import SIZES, sizes_of
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker, WorkerLost, succeeded
-from implementations.case import Case, CaseError, Pass
-from implementations.interface import Implementation, Kind
+from implementations.case import Case, Pass
+from implementations.interface import Implementation
 from implementations.specs import CatalogueError
 
 LIMIT_S = 60.0
-SIZES = Point(b=1, h=8, n=2**20, d=64)
 MEANING = {
     "b": "batch",
     "h": "num_heads",
     "n": "seq_len, of queries and of keys",
-    "d": "head_dim, of queries, keys and values; d_model is h·d; of a layer, d is d_model",
+    "d": "d_model, which is h·head_dim",
+    "head_dim": "of queries, keys and values",
 }
 CONVENTIONS = (
     "A multiply-add is two operations, other arithmetic one an element; evaluations of exp, log "
@@ -56,28 +60,6 @@ CONVENTIONS = (
 )
 
 
-def sizes_of(at: Mapping[str, int], kind: Kind = "core") -> Point:
-    """The sizes to evaluate at, with head_dim as d; the d that is given for a layer is d_model.
-
-    Raises:
-        CaseError: a letter that is no size, a size below 1, or a d_model that no head divides.
-
-    """
-    for letter, size in at.items():
-        if letter not in LETTERS:
-            raise CaseError(f"sizes are {', '.join(LETTERS)}; got {letter!r}")
-        if size < 1:
-            raise CaseError(f"{letter} must be at least 1, got {size}")
-    sizes = SIZES._replace(**at)
-    if kind == "core" or "d" not in at:
-        return sizes
-    if sizes.d % sizes.h:
-        raise CaseError(
-            f"d of a layer is d_model, a multiple of h; got d = {sizes.d} and h = {sizes.h}"
-        )
-    return sizes._replace(d=sizes.d // sizes.h)
-
-
 def document(
     implementations: Sequence[Implementation],
     *,
@@ -85,6 +67,7 @@ def document(
     pass_: Pass = "forward",
     is_causal: bool = False,
     sizes: Point = SIZES,
+    budget_bytes: float | None = None,
 ) -> dict[str, Any]:
     """What the implementations cost, as JSON data (the module's docstring shows it).
 
@@ -96,7 +79,7 @@ def document(
         batch=sizes.b,
         num_heads=sizes.h,
         seq_len=sizes.n,
-        head_dim=sizes.d,
+        head_dim=sizes.head_dim,
         dtype=dtype,
         pass_=pass_,
         is_causal=is_causal,
@@ -104,12 +87,14 @@ def document(
     return {
         "letters": MEANING,
         "conventions": CONVENTIONS,
-        "sizes": sizes._asdict(),
-        "counts": [_entry(one, like) for one in implementations],
+        "sizes": sizes.to_plain(),
+        "counts": [_entry(one, like, budget_bytes) for one in implementations],
     }
 
 
-def _entry(implementation: Implementation, like: Case) -> dict[str, Any]:
+def _entry(
+    implementation: Implementation, like: Case, budget_bytes: float | None
+) -> dict[str, Any]:
     # Where it runs decides about fused kernels: the CPU's if there is a choice.
     device = "cpu" if "cpu" in implementation.devices else implementation.devices[0]
     case = replace(like, device=device)
@@ -125,15 +110,26 @@ def _entry(implementation: Implementation, like: Case) -> dict[str, Any]:
         "device": device,
         "counted_on": list(search.counted_on),
         "unseen": list(search.unseen),
-        "sizes": _in_letters_of(implementation.kind, point_of(case)),
+        "sizes": point_of(case).to_plain(),
+        "longest": None if budget_bytes is None else _longest(counter, case, budget_bytes),
         "quantities": quantities,
+    }
+
+
+def _longest(counter: Counter, case: Case, budget_bytes: float) -> dict[str, Any]:
+    workspace = counter.search(case).formula("workspace_bytes")
+    found = longest(counter.implementation, case, workspace, budget_bytes)
+    return {
+        "budget_bytes": budget_bytes,
+        "n": found.seq_len,
+        "bytes": found.bytes,
+        "reason": found.reason,
     }
 
 
 def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any]:
     formula = counter.search(case).formula(quantity)
-    found, polynomial, kind = formula.fitted, formula.polynomial, counter.implementation.kind
-    width = "d" if kind == "core" else "d/h"
+    found = formula.fitted
     value, reason = formula.value(point_of(case)), formula.reason
     if value is None and not formula.is_unknown:
         counts = counter.at(case)
@@ -142,20 +138,15 @@ def _quantity(quantity: Quantity, counter: Counter, case: Case) -> dict[str, Any
     is_known = found is not None or value is not None
     basis = "formula" if formula.is_by_formula else "counted"
     return {
-        "polynomial": None if polynomial is None else str(polynomial),
-        "terms": None if polynomial is None else polynomial.to_plain(),
-        "valid": None if found is None else found.lattice.to_plain(width),
-        "checked_at": [_in_letters_of(kind, one) for one in found.checked_at] if found else [],
+        "polynomial": None if found is None else str(found.polynomial),
+        "terms": None if found is None else found.polynomial.to_plain(),
+        "valid": None if found is None else found.lattice.to_plain(),
+        "checked_at": [one.to_plain() for one in found.checked_at] if found else [],
         "basis": basis if is_known else None,
         "is_lower_bound": formula.is_lower_bound,
         "value": value,
         "reason": reason,
     }
-
-
-def _in_letters_of(kind: Kind, point: Point) -> dict[str, int]:
-    """The sizes with the d of this kind of implementation."""
-    return (point if kind == "core" else point._replace(d=point.h * point.d))._asdict()
 
 
 def counts_in_worker(
@@ -168,6 +159,7 @@ def counts_in_worker(
     pass_: str,
     is_causal: bool,
     at: Mapping[str, int],
+    budget_bytes: float | None = None,
 ) -> dict[str, Any]:
     """The same, one request an implementation: a user's kernel may crash, hang or exit.
 
@@ -183,10 +175,10 @@ def counts_in_worker(
         "pass_": pass_,
         "is_causal": is_causal,
         "at": dict(at),
+        "budget_bytes": budget_bytes,
     }
     found: dict[str, Any] = {"counts": []}
     for implementation in Kernels(worker).chosen(names, specs, layout):
-        sizes_of(at, implementation.kind)
         try:
             answer = worker.ask("counts", limit_s=LIMIT_S, spec=implementation.spec, **request)
         except WorkerLost as lost:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-from bench.counting.polynomials import H, Point, Polynomial, interpolated
+from bench.counting.polynomials import Point, Polynomial, interpolated
 
 Value = Callable[[Point], int | None]
 """The count at a point; None where it cannot be had."""
@@ -46,7 +46,7 @@ class Steps:
 
 @dataclass(frozen=True, kw_only=True)
 class Lattice:
-    """Sizes: any b, multiples of steps in h, n and d, and n at least `n_over_d` times d.
+    """Sizes: any b, steps in h, n and head_dim, and n at least `n_over_head_dim` times head_dim.
 
     `is_single`: b = 1 only. Of one item, heads that are taken out of wider rows are moved by other
     operators than of several.
@@ -54,8 +54,8 @@ class Lattice:
 
     h: Steps
     n: Steps
-    d: Steps
-    n_over_d: int = 0
+    head_dim: Steps
+    n_over_head_dim: int = 0
     is_single: bool = False
 
     def __contains__(self, point: Point) -> bool:
@@ -63,33 +63,33 @@ class Lattice:
             (point.b == 1 if self.is_single else point.b >= 1)
             and point.h in self.h
             and point.n in self.n
-            and point.d in self.d
-            and point.n >= self.n_over_d * point.d
+            and point.head_dim in self.head_dim
+            and point.n >= self.n_over_head_dim * point.head_dim
         )
 
     def __str__(self) -> str:
         """For people: `n a multiple of 512; h a multiple of 2`, or `all sizes`."""
-        return self.describe("d")
-
-    def describe(self, width: str) -> str:
-        """For people, with another name for head_dim, such as `d/h` where d is d_model."""
-        limits = [self.n.describe("n"), self.h.describe("h"), self.d.describe(width)]
-        if self.n_over_d:
-            factor = f"{self.n_over_d}·" if self.n_over_d > 1 else ""
-            limits.append(f"n at least {factor}{width}")
+        limits = [
+            self.n.describe("n"),
+            self.h.describe("h"),
+            self.head_dim.describe("head_dim"),
+        ]
+        if self.n_over_head_dim:
+            factor = f"{self.n_over_head_dim}·" if self.n_over_head_dim > 1 else ""
+            limits.append(f"n at least {factor}head_dim")
         limits.append("b = 1" if self.is_single else None)
         return "; ".join(filter(None, limits)) or "all sizes"
 
-    def to_plain(self, width: str = "d") -> dict[str, object]:
-        """For programs; `width` is as in `describe`."""
+    def to_plain(self) -> dict[str, object]:
+        """For programs."""
         rows: dict[str, object] = {
             letter: {"multiple_of": steps.step, "at_least": steps.start}
-            for letter, steps in (("h", self.h), ("n", self.n), (width, self.d))
+            for letter, steps in (("h", self.h), ("n", self.n), ("head_dim", self.head_dim))
         }
         return {
-            "text": self.describe(width),
+            "text": str(self),
             **rows,
-            "n_at_least_times_d": self.n_over_d,
+            "n_at_least_times_head_dim": self.n_over_head_dim,
             "is_single": self.is_single,
         }
 
@@ -121,18 +121,17 @@ WIDEST = 64
 DEGREE_IN_N = 2
 DEGREES = (1, 2)
 FEWEST_CHECKS = 3
-SOMEWHERE = Point(b=1, h=2, n=5, d=3)
-VERY_FAR = Point(b=1, h=8, n=2**20, d=64)
+SOMEWHERE = Point(b=1, h=2, n=5, head_dim=3)
+VERY_FAR = Point(b=1, h=8, n=2**20, head_dim=64)
 
 
-def fitted(value: Value, far: int, *, in_d_model: bool = False) -> Fitted | None:
+def fitted(value: Value, far: int, *, is_layer: bool = False) -> Fitted | None:
     """The polynomial on the finest lattice found on which it holds; None if there is none.
 
-    Lengths up to `far` are looked at, and beyond where a count is at hand. With `in_d_model` it is
-    one that has heads once at most, or is over h, where d_model takes the place of head_dim: of a
-    layer, others are kinks that a few sizes do not show.
+    Lengths up to `far` are looked at, and beyond where a count is at hand. Of a layer, one that has
+    h or head_dim beside d_model more than once is a kink that a few sizes do not show.
     """
-    points = (Point(b=1, h=2, n=far, d=width) for width in WIDTHS)
+    points = (Point(b=1, h=2, n=far, head_dim=width) for width in WIDTHS)
     at = next((point for point in points if value(point) is not None), None)
     if at is None:
         return None
@@ -149,13 +148,13 @@ def fitted(value: Value, far: int, *, in_d_model: bool = False) -> Fitted | None
             continue
         for ratio in LENGTHS_OVER_FEATURES:
             found = _fitted_on(value, far, lengths, heads, ratio, is_single)
-            if found is not None and (not in_d_model or _has_few_heads(found.polynomial)):
+            if found is not None and (not is_layer or _has_few_heads(found.polynomial)):
                 return found
     return None
 
 
 def _has_few_heads(polynomial: Polynomial) -> bool:
-    return all(abs(powers[H]) <= 1 for powers, _ in polynomial.in_d_model().terms)
+    return all(abs(h - head_dim) <= 1 for (_, h, _, head_dim), _ in polynomial.terms)
 
 
 def _fitted_on(
@@ -163,13 +162,15 @@ def _fitted_on(
 ) -> Fitted | None:
     """The polynomial for these lengths and heads, and the finest widths on which it holds."""
     steps, degree_in_h = heads
-    at = Point(b=1, h=steps.start, n=lengths.from_(ratio * WIDEST), d=WIDEST)
+    at = Point(b=1, h=steps.start, n=lengths.from_(ratio * WIDEST), head_dim=WIDEST)
     further = (3, 5, 16, WIDEST - 1)
-    widths = _first_along(FEATURES, _along(value, "d", at), further, most=WIDEST)
+    widths = _first_along(FEATURES, _along(value, "head_dim", at), further, most=WIDEST)
     if widths is None:
         return None
     features, degree_in_d = widths
-    lattice = Lattice(h=steps, n=lengths, d=features, n_over_d=ratio, is_single=is_single)
+    lattice = Lattice(
+        h=steps, n=lengths, head_dim=features, n_over_head_dim=ratio, is_single=is_single
+    )
     least = lengths.from_(ratio * features.node(degree_in_d))
     nodes = (
         (1,) if is_single else (1, 2),
@@ -252,16 +253,17 @@ def _checked(
 
 def _further_points(lattice: Lattice, far: int) -> Iterator[Point]:
     """Points off the grid that was fitted, and at the edge of the lattice."""
-    heads, lengths, widths = lattice.h.node, lattice.n.node, lattice.d.node
+    heads, lengths, widths = lattice.h.node, lattice.n.node, lattice.head_dim.node
 
-    def at(b: int, h: int, n: int, d: int) -> Point:
-        return Point(b=b, h=h, n=lattice.n.from_(max(n, lattice.n_over_d * d)), d=d)
+    def at(b: int, h: int, n: int, head_dim: int) -> Point:
+        least = lattice.n_over_head_dim * head_dim
+        return Point(b=b, h=h, n=lattice.n.from_(max(n, least)), head_dim=head_dim)
 
     # A peak is the highest of several moments: with few rows of many features, another one. A
     # single row is a case of its own, since it needs no mask.
-    yield at(1, heads(0), lengths(1), lattice.d.from_(WIDEST))
-    yield at(1, heads(0), 1, lattice.d.from_(WIDEST))
-    yield at(1, heads(0), 1, lattice.d.from_(16))
+    yield at(1, heads(0), lengths(1), lattice.head_dim.from_(WIDEST))
+    yield at(1, heads(0), 1, lattice.head_dim.from_(WIDEST))
+    yield at(1, heads(0), 1, lattice.head_dim.from_(16))
     yield at(3, heads(2), lengths(1), widths(4))
     yield at(1, heads(1), lengths(3), widths(6))
     yield at(1, heads(4), 1, widths(10))

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from bench.counting.counter import Counter
 from bench.counting.path import Layer, shortest_path
-from bench.counting.polynomials import LETTERS, Polynomial, Powers
+from bench.counting.polynomials import Polynomial, Powers
 from bench.counting.result import Quantity
 from implementations.case import Case
 from implementations.catalogue import suite
@@ -146,10 +146,8 @@ def _of_one_head(
         reason = formula.reason or "its polynomial does not hold for one head"
         raise MechanismError(f"{counter.implementation.name}: {quantity}: {reason}")
     terms: dict[Powers, Fraction] = {}
-    for powers, coefficient in formula.fitted.polynomial.terms:
-        in_n_and_d = tuple(
-            0 if letter in "bh" else power for letter, power in zip(LETTERS, powers, strict=True)
-        )
+    for (_, _, n, head_dim), coefficient in formula.fitted.polynomial.terms:
+        in_n_and_d = 0, 0, n, head_dim
         terms[in_n_and_d] = terms.get(in_n_and_d, Fraction(0)) + coefficient
     return Polynomial.of(terms), str(formula.fitted.lattice)
 
@@ -164,7 +162,7 @@ def _plain(terms: Mapping[Powers, Fraction]) -> list[dict[str, object]]:
     return [
         {
             "coefficient": int(c) if c.denominator == 1 else str(c),
-            "powers": {name: p for name, p in zip((*LETTERS, "r"), powers, strict=True) if p},
+            "powers": {name: p for name, p in zip("bhndr", powers, strict=True) if p},
         }
         for powers, c in ordered
     ]

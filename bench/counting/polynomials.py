@@ -1,4 +1,8 @@
-"""Polynomials in b, h, n, d with exact rational coefficients, recovered from values on a grid."""
+"""Polynomials in sizes with exact rational coefficients, recovered from values on a grid.
+
+A program has batch, num_heads, seq_len and head_dim. People and documents speak of d = d_model too,
+which is h·head_dim: 4·b·h·n²·head_dim is written 4·b·n²·d, and 1024·head_dim keeps its name.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +24,26 @@ class Point(NamedTuple):
     b: int
     h: int
     n: int
-    d: int
+    head_dim: int
+
+    @property
+    def d(self) -> int:
+        """d_model."""
+        return self.h * self.head_dim
+
+    def to_plain(self) -> dict[str, int]:
+        """By letter."""
+        return dict(zip(LETTERS, (self.b, self.h, self.n, self.d, self.head_dim), strict=True))
 
 
-LETTERS = Point._fields
+LETTERS = ("b", "h", "n", "d", "head_dim")
+"""What people and documents name: batch, num_heads, seq_len, d_model and head_dim."""
 Powers = tuple[int, ...]
-H, D = LETTERS.index("h"), LETTERS.index("d")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Polynomial:
-    """A sum of monomials: `terms` has the coefficient of each, by the powers of b, h, n and d."""
+    """A sum of monomials: `terms` has the coefficient of each, by the powers of a `Point`."""
 
     terms: tuple[tuple[Powers, Fraction], ...]
 
@@ -41,9 +54,9 @@ class Polynomial:
         return sum(monomials, start=Fraction(0))
 
     def __str__(self) -> str:
-        """For people: `4·b·h·n²·d + 2·n`."""
+        """For people: `4·b·n²·d + 2·n`."""
         text = ""
-        for powers, coefficient in self.terms:
+        for powers, coefficient in self._lettered():
             text += (" − " if coefficient < 0 else " + ") if text else ("−" * (coefficient < 0))
             text += _monomial(abs(coefficient), powers)
         return text or "0"
@@ -55,30 +68,27 @@ class Polynomial:
             total[powers] = total.get(powers, Fraction(0)) + factor * coefficient
         return Polynomial.of(total)
 
-    def in_d_model(self) -> Polynomial:
-        """The same with d_model, which is h·d, as d; what has more of d than of h is over h."""
-
-        def rewritten(powers: Powers) -> Powers:
-            changed = list(powers)
-            changed[H] -= powers[D]
-            return tuple(changed)
-
-        return Polynomial.of({rewritten(powers): c for powers, c in self.terms})
+    def _lettered(self) -> list[tuple[Powers, Fraction]]:
+        """The terms by the powers of LETTERS: every h beside a head_dim becomes a d."""
+        found = []
+        for (b, h, n, head_dim), coefficient in self.terms:
+            d = min(h, head_dim)
+            found.append(((b, h - d, n, d, head_dim - d), coefficient))
+        return _ordered(found)
 
     @classmethod
     def of(cls, coefficients: Mapping[Powers, Fraction]) -> Polynomial:
         """The terms that are not zero, those that grow fastest first, among equals those in n."""
-        found = [(powers, c) for powers, c in coefficients.items() if c]
-        found.sort(key=lambda term: (sum(term[0]), term[0][2], term[0][3], term[0]), reverse=True)
-        return cls(terms=tuple(found))
+        return cls(terms=tuple(_ordered([(powers, c) for powers, c in coefficients.items() if c])))
 
     @classmethod
     def from_plain(cls, rows: Sequence[Mapping[str, Any]]) -> Polynomial:
         """The inverse of `to_plain`."""
         total: dict[Powers, Fraction] = {}
         for row in rows:
-            powers = tuple(row["powers"].get(letter, 0) for letter in LETTERS)
-            total[powers] = Fraction(row["coefficient"])
+            b, h, n, d, head_dim = (row["powers"].get(letter, 0) for letter in LETTERS)
+            powers = b, h + d, n, head_dim + d
+            total[powers] = total.get(powers, Fraction(0)) + Fraction(row["coefficient"])
         return cls.of(total)
 
     def to_plain(self) -> list[dict[str, object]]:
@@ -88,8 +98,13 @@ class Polynomial:
                 "coefficient": int(c) if c.denominator == 1 else str(c),
                 "powers": {letter: p for letter, p in zip(LETTERS, powers, strict=True) if p},
             }
-            for powers, c in self.terms
+            for powers, c in self._lettered()
         ]
+
+
+def _ordered(terms: list[tuple[Powers, Fraction]]) -> list[tuple[Powers, Fraction]]:
+    """Those that grow fastest first, among equals those in n."""
+    return sorted(terms, key=lambda one: (sum(one[0]), one[0][2], one[0][3], one[0]), reverse=True)
 
 
 def interpolated(
@@ -97,11 +112,11 @@ def interpolated(
 ) -> Polynomial | None:
     """The polynomial through the values on a grid; None where a value cannot be had.
 
-    `nodes` are the sizes of b, h, n and d. The degree in each letter is below its number of nodes.
+    `nodes` are the sizes of a `Point`. The degree in each letter is below its number of nodes.
     """
     values: list[Fraction] = []
-    for b, h, n, d in product(*nodes):
-        known = value(Point(b=b, h=h, n=n, d=d))
+    for sizes in product(*nodes):
+        known = value(Point(*sizes))
         if known is None:
             return None
         values.append(Fraction(known))
@@ -124,14 +139,11 @@ def _lagrange(nodes: Sequence[int]) -> np.ndarray[Any, Any]:
 
 
 def _monomial(coefficient: Fraction, powers: Powers) -> str:
-    def factors(sign: int) -> list[str]:
-        return [
-            letter + (SUPERSCRIPTS.get(power, f"^{power}") if power > 1 else "")
-            for letter, power in zip(LETTERS, (sign * power for power in powers), strict=True)
-            if power > 0
-        ]
-
-    parts = factors(1)
+    parts = [
+        letter + (SUPERSCRIPTS.get(power, f"^{power}") if power > 1 else "")
+        for letter, power in zip(LETTERS, powers, strict=True)
+        if power
+    ]
     if coefficient != 1 or not parts:
         parts.insert(0, str(coefficient))
-    return "/".join(["·".join(parts), *factors(-1)])
+    return "·".join(parts)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from bench.counting.polynomials import LETTERS, Polynomial
+from bench.counting.polynomials import Polynomial
 
 ROWS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
     ("products", (("matmul_flops", 1),)),
@@ -24,7 +24,7 @@ ROWS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
 
 def table(document: Mapping[str, Any]) -> Table:
     """A block for each implementation: polynomials, where they hold, and values at the sizes."""
-    sizes = _sizes(document)
+    sizes = ", ".join(f"{letter} = {size}" for letter, size in document["sizes"].items())
     shown = Table(
         title=_title(document),
         caption=_legend(document, sizes),
@@ -39,6 +39,8 @@ def table(document: Mapping[str, Any]) -> Table:
     for entry in document["counts"]:
         lines = [(heading, *_cell(entry["quantities"], parts)) for heading, parts in ROWS]
         known = [line for line in lines if line[1] or line[2]]
+        if entry["longest"] and entry["longest"]["n"]:
+            known.append(_largest(entry))
         for number, (heading, polynomial, value) in enumerate(known or [("", "not counted", "")]):
             name = escape(entry["implementation"]) if not number else ""
             shown.add_row(name, heading, escape(polynomial), value)
@@ -46,15 +48,12 @@ def table(document: Mapping[str, Any]) -> Table:
     return shown
 
 
-def _sizes(document: Mapping[str, Any]) -> str:
-    """What values are at, of cores and of layers."""
-    found = {
-        entry["kind"]: ", ".join(f"{letter} = {entry['sizes'][letter]}" for letter in LETTERS)
-        for entry in document["counts"]
-    }
-    if len(found) < 2:
-        return "".join(found.values())
-    return "; ".join(f"{sizes} of a {kind}" for kind, sizes in sorted(found.items()))
+def _largest(entry: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The longest sequence within the budget; a lower bound of the workspace bounds it above."""
+    found, is_bound = entry["longest"], entry["quantities"]["workspace_bytes"]["is_lower_bound"]
+    tensors = "parameters, workspace" if entry["kind"] == "layer" else "workspace"
+    within = f"within {found['budget_bytes'] / 2**30:.4g} GiB (inputs, outputs, {tensors})"
+    return "largest n", within, f"{'≤ ' if is_bound else ''}{found['n']:,}"
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -90,6 +89,8 @@ def _legend(document: Mapping[str, Any], sizes: str) -> str:
     notes: dict[str, list[str]] = {}
     for entry in document["counts"]:
         reasons = [one["reason"] for one in entry["quantities"].values() if one["reason"]]
+        if entry["longest"] and entry["longest"]["reason"]:
+            reasons.append(f"no largest n: {entry['longest']['reason']}")
         for note in dict.fromkeys([*reasons, *entry["unseen"]]):
             notes.setdefault(note, []).append(entry["implementation"])
     formula = "†: by formula, in part at least, since an operator or Python hides it"

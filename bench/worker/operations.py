@@ -18,8 +18,9 @@ from bench.checks.shrink import shrink
 from bench.checks.situation import CheckCase
 from bench.counting.counter import Counter
 from bench.counting.direct import OUTSIDE
-from bench.counting.document import document, sizes_of
+from bench.counting.document import document
 from bench.counting.result import Counts
+from bench.counting.sizes import sizes_of
 from bench.machine.environment import missing_instruments
 from bench.machine.os_counters import read_usage
 from bench.process.described import describe as described
@@ -199,11 +200,23 @@ def workspace_law(spec: str, case: dict[str, Any]) -> Answer:
     return {"law": {**polynomial, "valid": fitted.lattice.to_plain()}}
 
 
-def counts(spec: str, dtype: str, pass_: Pass, is_causal: bool, at: dict[str, int]) -> Answer:
+def counts(
+    spec: str,
+    dtype: str,
+    pass_: Pass,
+    is_causal: bool,
+    at: dict[str, int],
+    budget_bytes: float | None,
+) -> Answer:
     """The document of `attnscale counts` for one implementation."""
-    one = _implementation(spec)
-    sizes = sizes_of(at, one.kind)
-    counted = document([one], dtype=dtype, pass_=pass_, is_causal=is_causal, sizes=sizes)
+    counted = document(
+        [_implementation(spec)],
+        dtype=dtype,
+        pass_=pass_,
+        is_causal=is_causal,
+        sizes=sizes_of(at),
+        budget_bytes=budget_bytes,
+    )
     return {"document": counted}
 
 

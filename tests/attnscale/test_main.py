@@ -85,7 +85,7 @@ def test_help_says_of_every_command_what_the_command_says_of_itself(attnscale_):
 
     assert shown.code == DONE
     for name, line in COMMANDS.items():
-        assert import_module(f"attnscale.commands.{name}").command.__doc__ == line
+        assert import_module(f"attnscale.commands.{name}").command.__doc__.splitlines()[0] == line
         assert re.search(rf"^  {name} +{line[:20]}", shown.out, re.MULTILINE)
 
 

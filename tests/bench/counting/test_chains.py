@@ -114,4 +114,4 @@ def test_cores_say_how_their_sequential_operations_grow(name, polynomial):
 def test_a_backward_pass_lengthens_the_chain():
     search = Counter(suite()["matmul"]).search(Case(seq_len=1, pass_="forward_backward"))
 
-    assert search.formula("sequential_operations").value(Point(b=1, h=2, n=64, d=16)) > 4
+    assert search.formula("sequential_operations").value(Point(b=1, h=2, n=64, head_dim=16)) > 4

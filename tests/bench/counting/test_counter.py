@@ -69,7 +69,7 @@ def test_polynomials_of_the_workspace_hold_at_the_corners(name, pass_, is_causal
     fitted = found.formula("workspace_bytes").fitted
 
     points = product((1, 2), (1, 2, 3, 5, 17), (1, 2, 8, 33, 128))
-    cases = [Point(b=1, h=h, n=n, d=d) for h, n, d in points]
+    cases = [Point(b=1, h=h, n=n, head_dim=d) for h, n, d in points]
     foretold = {at: fitted.polynomial(at) for at in cases if at in fitted.lattice}
     followed = {at: count(suite()[name], found.case_at(at)).workspace_bytes for at in foretold}
 
@@ -93,7 +93,7 @@ def formula(name, quantity, **condition):
 
 
 def test_matmul_is_4bhn2d_products_and_two_score_matrices():
-    assert formula("matmul", "matmul_flops") == ("4·b·h·n²·d", "all sizes")
+    assert formula("matmul", "matmul_flops") == ("4·b·n²·d", "all sizes")
     assert formula("matmul", "workspace_bytes") == ("8·b·h·n²", "all sizes")
     assert not search("matmul").formula("matmul_flops").is_by_formula
 
@@ -118,7 +118,7 @@ def test_online_softmax_needs_the_same_memory_at_any_length():
 
 def test_useful_operations_under_a_causal_mask_are_those_of_the_triangle():
     assert formula("matmul", "useful_flops", is_causal=True)[0] == "2·b·h·n²·d + 2·b·h·n·d"
-    assert formula("matmul", "matmul_flops", is_causal=True)[0] == "4·b·h·n²·d"
+    assert formula("matmul", "matmul_flops", is_causal=True)[0] == "4·b·n²·d"
     assert formula("sdpa", "matmul_flops", is_causal=True)[0] == "2·b·h·n²·d + 2·b·h·n·d"
 
 
@@ -192,7 +192,7 @@ def test_no_polynomial_is_claimed_where_there_is_none():
     launches = found.formula("launches")
     assert launches.fitted is None
     assert "no polynomial" in launches.reason
-    assert str(found.formula("matmul_flops").fitted.polynomial) == "4·b·h·n²·d"
+    assert str(found.formula("matmul_flops").fitted.polynomial) == "4·b·n²·d"
 
 
 def test_a_search_that_takes_too_many_steps_ends(monkeypatch):
@@ -209,7 +209,7 @@ def test_what_never_gives_a_number_says_why():
     launches = found.formula("launches")
     assert launches.is_unknown
     assert "Python floats" in launches.reason
-    assert str(found.formula("executed_flops").fitted.polynomial) == "4·b·h·n²·d + 5·b·h·n²"
+    assert str(found.formula("executed_flops").fitted.polynomial) == "4·b·n²·d + 5·b·h·n²"
 
 
 @pytest.mark.parametrize("mask", ["boolean", "float"])

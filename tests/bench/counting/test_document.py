@@ -5,10 +5,10 @@ import json
 import pytest
 from rich.console import Console
 
-from bench.counting.document import SIZES, sizes_of
 from bench.counting.document import document as document_of
-from bench.counting.polynomials import Point, Polynomial
+from bench.counting.polynomials import Polynomial
 from bench.counting.result import QUANTITIES
+from bench.counting.sizes import SIZES, sizes_of
 from bench.counting.table import table
 from implementations.case import CaseError
 from implementations.catalogue import load_all
@@ -59,11 +59,11 @@ def test_counts_of_matmul_are_exact_and_need_no_search_by_the_reader():
         "forward",
         ["meta"],
     )
-    assert products["polynomial"] == "4·b·h·n²·d"
-    assert products["terms"] == [{"coefficient": 4, "powers": {"b": 1, "h": 1, "n": 2, "d": 1}}]
+    assert products["polynomial"] == "4·b·n²·d"
+    assert products["terms"] == [{"coefficient": 4, "powers": {"b": 1, "n": 2, "d": 1}}]
     assert products["valid"]["text"] == "all sizes"
     assert products["basis"] == "counted"
-    assert {"b": 1, "h": 8, "n": 2**20, "d": 64} in products["checked_at"]
+    assert {"b": 1, "h": 8, "n": 2**20, "d": 512, "head_dim": 64} in products["checked_at"]
     assert products["value"] == 4 * 8 * 2**40 * 64
     assert workspace["polynomial"] == "8·b·h·n²"
     assert workspace["value"] == 8 * 8 * 2**40
@@ -97,7 +97,7 @@ def test_backward_and_dtype_are_as_asked():
 
     entry = document["counts"][0]
     assert (entry["dtype"], entry["pass"]) == ("bfloat16", "forward_backward")
-    assert entry["quantities"]["matmul_flops"]["polynomial"] == "12·b·h·n²·d"
+    assert entry["quantities"]["matmul_flops"]["polynomial"] == "12·b·n²·d"
     # Three matrices of 2 bytes an element.
     assert entry["quantities"]["workspace_bytes"]["polynomial"] == "6·b·h·n²"
 
@@ -107,7 +107,7 @@ def test_a_kernel_of_the_users_is_counted(kernels):
 
     assert [one["implementation"] for one in document["counts"]] == ["plain"]
     products = document["counts"][0]["quantities"]["matmul_flops"]
-    assert products["polynomial"] == "4·b·h·n²·d"
+    assert products["polynomial"] == "4·b·n²·d"
 
 
 def test_the_layout_of_the_users_kernel_is_heeded(write):
@@ -118,14 +118,14 @@ def test_the_layout_of_the_users_kernel_is_heeded(write):
     ]
 
     # Rows and heads in the other order: each token attends over its own heads.
-    assert products["polynomial"] == "4·b·h²·n·d"
+    assert products["polynomial"] == "4·b·h·n·d"
 
 
 def test_one_broken_kernel_keeps_nothing_from_being_counted(kernels):
     document = counted(["matmul"], [f"{kernels}:broken", f"{kernels}:listed"])
 
     found = {one["implementation"]: one["quantities"]["matmul_flops"] for one in document["counts"]}
-    assert found["matmul"]["polynomial"] == "4·b·h·n²·d"
+    assert found["matmul"]["polynomial"] == "4·b·n²·d"
     assert "RuntimeError: out of order" in found["broken"]["reason"]
     assert "tolist" in found["listed"]["reason"]
     assert found["broken"]["value"] is None
@@ -136,7 +136,7 @@ def test_a_kernel_that_needs_data_has_polynomials_of_small_calls(kernels):
 
     products = entry["quantities"]["matmul_flops"]
     assert entry["counted_on"] == ["cpu"]
-    assert products["polynomial"] == "4·b·h·n²·d"
+    assert products["polynomial"] == "4·b·n²·d"
     assert products["valid"]["text"] == "n a multiple of 2"
     assert max(point["n"] for point in products["checked_at"]) < 2048
 
@@ -145,7 +145,7 @@ def test_values_are_for_the_sizes_asked_for():
     document = counted(["query_chunked"], at={"n": 2**17, "h": 2})
 
     quantities = document["counts"][0]["quantities"]
-    assert document["sizes"] == {"b": 1, "h": 2, "n": 2**17, "d": 64}
+    assert document["sizes"] == {"b": 1, "h": 2, "n": 2**17, "d": 128, "head_dim": 64}
     assert quantities["launches"]["value"] == 2 * 2**17 * 8 // 256
 
 
@@ -158,7 +158,10 @@ def test_a_value_off_the_lattice_is_followed_if_it_can_be():
 
 @pytest.mark.parametrize(
     ("at", "message"),
-    [({"m": 5}, "sizes are b, h, n, d; got 'm'"), ({"n": 0}, "n must be at least 1, got 0")],
+    [
+        ({"m": 5}, "sizes are b, h, n, d, head_dim; got 'm'"),
+        ({"n": 0}, "n must be at least 1, got 0"),
+    ],
 )
 def test_sizes_that_do_not_exist_are_refused_in_one_line(at, message):
     with pytest.raises(CaseError, match=message):
@@ -167,6 +170,52 @@ def test_sizes_that_do_not_exist_are_refused_in_one_line(at, message):
 
 def test_sizes_left_out_have_defaults():
     assert sizes_of({"n": 5}) == SIZES._replace(n=5)
+
+
+@pytest.mark.parametrize(
+    ("at", "h", "head_dim"),
+    [
+        ({"d": 1024}, 16, 64),
+        ({"d": 32}, 1, 32),
+        ({"d": 33, "h": 3}, 3, 11),
+        ({"d": 33, "head_dim": 11}, 3, 11),
+        ({"h": 3, "head_dim": 11}, 3, 11),
+        ({"head_dim": 128}, 8, 128),
+        ({"h": 2, "d": 22, "head_dim": 11}, 2, 11),
+    ],
+)
+def test_d_is_d_model_and_two_of_three_sizes_give_the_third(at, h, head_dim):
+    sizes = sizes_of(at)
+
+    assert (sizes.h, sizes.head_dim, sizes.d) == (h, head_dim, h * head_dim)
+
+
+@pytest.mark.parametrize("at", [{"d": 100}, {"d": 35, "h": 3}, {"h": 3, "head_dim": 5, "d": 16}])
+def test_a_d_that_heads_do_not_divide_is_refused(at):
+    with pytest.raises(CaseError, match=r"d is d_model, h·head_dim; got d = \d+ with h = "):
+        sizes_of(at)
+
+
+def test_the_longest_sequence_within_memory_counts_all_tensors():
+    (entry,) = counted(["matmul"], at={"h": 2}, budget_bytes=2**30)["counts"]
+
+    found, n = entry["longest"], entry["longest"]["n"]
+    needed = lambda n: 4 * 4 * n * 128 + 2 * 8 * n * n  # noqa: E731  # four tensors, two scores
+    assert found["bytes"] == needed(n) <= 2**30 < needed(n + 1)
+    assert "within 1 GiB (inputs, outputs, workspace)" in printed(
+        counted(["matmul"], at={"h": 2}, budget_bytes=2**30)
+    )
+
+
+def test_a_longest_sequence_lies_where_its_polynomial_holds_or_is_told_to_be_missing():
+    chunked, loop = counted(["query_chunked", "loop"], budget_bytes=2**30)["counts"]
+
+    assert chunked["longest"]["n"] % 512 == 0
+    assert chunked["longest"]["bytes"] <= 2**30
+    assert loop["longest"]["n"] is None
+    assert "Python floats" in loop["longest"]["reason"]
+    (nothing,) = counted(["matmul"], budget_bytes=100)["counts"]
+    assert "even n = 1 takes" in nothing["longest"]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -181,12 +230,12 @@ def test_a_wrong_request_is_refused(options, error):
 def test_people_see_products_apart_from_other_operations():
     text = printed(counted(["matmul", "query_chunked"]))
 
-    for expected in ("4·b·h·n²·d", "5·b·h·n²", "24·b·h·n² + 16·b·h·n·d", "8·b·h·n²"):
+    for expected in ("4·b·n²·d", "5·b·h·n²", "24·b·h·n² + 16·b·n·d", "8·b·h·n²"):
         assert expected in text
     assert "n a multiple of 512" in text
     assert "5·b·h·n² †" in text
     assert "†: by formula" in text
-    assert "4·b·h·n²·d †" not in text
+    assert "4·b·n²·d †" not in text
 
 
 def test_people_see_why_a_number_is_missing(kernels):
@@ -198,7 +247,7 @@ def test_people_see_why_a_number_is_missing(kernels):
 
 def test_terms_evaluate_to_the_value():
     document = counted(["matmul"])
-    sizes = Point(**document["sizes"])
+    sizes = sizes_of(document["sizes"])
 
     for quantity in document["counts"][0]["quantities"].values():
         assert Polynomial.from_plain(quantity["terms"])(sizes) == quantity["value"]

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from bench.counting.counter import Counter
 from bench.counting.direct import count
-from bench.counting.document import document, sizes_of
+from bench.counting.document import document
 from bench.counting.polynomials import Point, Polynomial
+from bench.counting.sizes import sizes_of
 from bench.counting.table import table
-from implementations.case import Case, CaseError
+from implementations.case import Case
 from implementations.catalogue import suite
 from tests.bench.counting.test_document import printed
 from tests.bench.some_layers import ATTENTION, CROSS, RECURRENCE
@@ -62,7 +63,7 @@ TORCH = replace(ATTENTION, name="torch", build=MultiheadAttention)
 
 def products(layer, pass_="forward"):
     search = Counter(layer).search(Case(seq_len=1, pass_=pass_))
-    return str(search.formula("matmul_flops").polynomial)
+    return str(search.formula("matmul_flops").fitted.polynomial)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_a_polynomial_of_one_item_or_of_several_is_what_a_call_gives(layer):
         case = Case(batch=batch, seq_len=37, num_heads=3, head_dim=11)
         followed = count(layer, case)
         for quantity in ("matmul_flops", "executed_flops", "bytes_read", "workspace_bytes"):
-            told = search.formula(quantity).value(Point(b=batch, h=3, n=37, d=11))
+            told = search.formula(quantity).value(Point(b=batch, h=3, n=37, head_dim=11))
             assert told in (None, followed.value(quantity))
             assert told is not None or batch == 3
 
@@ -127,29 +128,23 @@ def test_a_layer_declares_no_useful_operations():
 
 
 def test_a_document_of_a_layer_speaks_of_d_model():
-    found = json.loads(json.dumps(document([ATTENTION], sizes=sizes_of({"n": 64}, "layer"))))
+    found = json.loads(json.dumps(document([ATTENTION], sizes=sizes_of({"n": 64}))))
     (entry,) = found["counts"]
     counted = entry["quantities"]["matmul_flops"]
 
-    assert entry["sizes"] == {"b": 1, "h": 8, "n": 64, "d": 512}
-    assert Polynomial.from_plain(counted["terms"])(Point(b=1, h=8, n=64, d=512)) == counted["value"]
+    assert entry["sizes"] == {"b": 1, "h": 8, "n": 64, "d": 512, "head_dim": 64}
+    assert (
+        Polynomial.from_plain(counted["terms"])(Point(b=1, h=8, n=64, head_dim=64))
+        == counted["value"]
+    )
     assert counted["value"] == 4 * 64**2 * 512 + 8 * 64 * 512**2
     assert entry["quantities"]["useful_flops"]["value"] is None
     assert "not declared" in entry["quantities"]["useful_flops"]["reason"]
 
 
-def test_a_table_of_both_kinds_tells_the_sizes_of_each():
+def test_a_table_of_both_kinds_tells_the_sizes():
     found = document([suite()["matmul"], RECURRENCE], sizes=sizes_of({"n": 64}))
 
     shown = " ".join(printed(found).split())
-    assert (
-        "b = 1, h = 8, n = 64, d = 64 of a core; b = 1, h = 8, n = 64, d = 512 of a layer" in shown
-    )
+    assert "values at b = 1, h = 8, n = 64, d = 512, head_dim = 64" in shown
     assert table(found).title == "Counts of one call: float32 forward"
-
-
-def test_the_d_that_is_asked_of_a_layer_is_d_model():
-    assert sizes_of({"h": 3, "d": 33}, "layer").d == 11
-
-    with pytest.raises(CaseError, match="a multiple of h; got d = 35 and h = 3"):
-        sizes_of({"h": 3, "d": 35}, "layer")

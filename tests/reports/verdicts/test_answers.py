@@ -179,8 +179,13 @@ def workspace_fit(record: Callable[..., dict[str, object]], per_n: int) -> Fit:
     cells = [(n, h) for n in (128, 256, 512, 1024, 2048) for h in (1, 2, 4, 8, 16)]
     rows = [
         record(
-            **{"batch": 1, "num_heads": h, "head_dim": 64, "d_model": 64 * h},
-            **{"seq_len": n, "key_len": n, "workspace_bytes": per_n * n},
+            batch=1,
+            num_heads=h,
+            head_dim=64,
+            d_model=64 * h,
+            seq_len=n,
+            key_len=n,
+            workspace_bytes=per_n * n,
         )
         for n, h in cells
     ]
