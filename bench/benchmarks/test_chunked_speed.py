@@ -2,7 +2,7 @@
 
 `extra_info` holds the speed relative to SDPA: of the quickest readings, and as median and quartiles
 over the turns. The times of the benchmark's own table are whole comparisons; only the ratios mean
-something on a shared machine. README's table is made of such a record.
+something on a shared machine. The table of docs/chunked_cores.md is made of such a record.
 """
 
 from __future__ import annotations
