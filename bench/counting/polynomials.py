@@ -7,7 +7,7 @@ which is h·head_dim: 4·b·h·n²·head_dim is written 4·b·n²·d, and 1024·
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -102,7 +102,7 @@ class Polynomial:
         ]
 
 
-def _ordered(terms: list[tuple[Powers, Fraction]]) -> list[tuple[Powers, Fraction]]:
+def _ordered(terms: Iterable[tuple[Powers, Fraction]]) -> list[tuple[Powers, Fraction]]:
     """Those that grow fastest first, among equals those in n."""
     return sorted(terms, key=lambda one: (sum(one[0]), one[0][2], one[0][3], one[0]), reverse=True)
 

@@ -65,7 +65,7 @@ def call_tensors(
     is_layer, is_backward = first.get("kind") == "layer", first.get("pass") == "forward_backward"
     told = (info.get("implementations") or {}).get(first["implementation"]) or {}
     number = element * (2 if is_backward else 1)
-    parts = [(2 * number, OF_QUERIES)]
+    parts: list[tuple[int, tuple[str, ...]]] = [(2 * number, OF_QUERIES)]
     if not is_layer:
         parts += [(2 * number, OF_KEYS)]
     elif told.get("needs_memory"):

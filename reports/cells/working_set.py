@@ -47,9 +47,8 @@ def working_set(rows: pd.DataFrame) -> pd.Series:
     of = shapes(rows)
     if of is None:
         return pd.Series(np.nan, index=rows.index)
-    elements = 2 * sum(
-        of[list(shape)].prod(axis=1, skipna=False) for shape in (OF_QUERIES, OF_KEYS)
-    )
+    queries, keys = (of[list(one)].prod(axis=1, skipna=False) for one in (OF_QUERIES, OF_KEYS))
+    elements = 2 * (queries + keys)
     if "kind" in rows:
         d_model = numbers_or_nan(rows, "d_model")
         states = of["batch"] * (of["queries"] + of["keys"]) * d_model

@@ -74,7 +74,7 @@ def _same(recorded: Any, here: Any) -> bool:
     return bool((recorded is None and pd.isna(here)) or recorded == here)
 
 
-def _named(valid: Mapping[str, Any], of: Mapping[str, int]) -> dict[str, int]:
+def _named(valid: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:
     """What stands by letter, with the letters of today: d was head_dim in older runs."""
     today = "head_dim" in valid
     return {"head_dim" if name == "d" and not today else name: v for name, v in of.items()}

@@ -117,9 +117,9 @@ def test_online_softmax_needs_the_same_memory_at_any_length():
 
 
 def test_useful_operations_under_a_causal_mask_are_those_of_the_triangle():
-    assert formula("matmul", "useful_flops", is_causal=True)[0] == "2·b·h·n²·d + 2·b·h·n·d"
+    assert formula("matmul", "useful_flops", is_causal=True)[0] == "2·b·n²·d + 2·b·n·d"
     assert formula("matmul", "matmul_flops", is_causal=True)[0] == "4·b·n²·d"
-    assert formula("sdpa", "matmul_flops", is_causal=True)[0] == "2·b·h·n²·d + 2·b·h·n·d"
+    assert formula("sdpa", "matmul_flops", is_causal=True)[0] == "2·b·n²·d + 2·b·n·d"
 
 
 def test_the_kernel_that_is_too_long_to_follow_is_answered_by_its_polynomial():

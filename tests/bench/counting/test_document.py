@@ -207,15 +207,12 @@ def test_the_longest_sequence_within_memory_counts_all_tensors():
     )
 
 
-def test_a_longest_sequence_lies_where_its_polynomial_holds_or_is_told_to_be_missing():
-    chunked, loop = counted(["query_chunked", "loop"], budget_bytes=2**30)["counts"]
+def test_a_missing_longest_sequence_has_a_reason():
+    loop, matmul = counted(["loop", "matmul"], budget_bytes=100)["counts"]
 
-    assert chunked["longest"]["n"] % 512 == 0
-    assert chunked["longest"]["bytes"] <= 2**30
     assert loop["longest"]["n"] is None
     assert "Python floats" in loop["longest"]["reason"]
-    (nothing,) = counted(["matmul"], budget_bytes=100)["counts"]
-    assert "even n = 1 takes" in nothing["longest"]["reason"]
+    assert "even n = 1 takes" in matmul["longest"]["reason"]
 
 
 @pytest.mark.parametrize(
