@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import math
 import os
+import shlex
 import signal
 import time
 import warnings
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
-from attnscale.terminal import STARTING, progress, say, warnings_as_lines
+from attnscale.terminal import STARTING, console, progress, say, warnings_as_lines
 
 if TYPE_CHECKING:
     from bench.plan.plan import Plan
@@ -29,8 +30,11 @@ LATEST_END_S = 5
 WRONG = ("incorrect", "implausible", "crashed")
 
 
-def measure(**options: Any) -> tuple[Path, int]:
-    """Run the sweep that the options ask for: its directory, and the exit code."""
+def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
+    """Run the sweep that the options ask for: its directory, and the exit code.
+
+    `command` is the one that continues it after an interrupt.
+    """
     from bench.plan.request import Request
     from bench.process.supervisor import Worker
 
@@ -46,7 +50,8 @@ def measure(**options: Any) -> tuple[Path, int]:
 
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
             plan = request.plan(kernels.load)
-        with interruptible(f"sweep --resume --out {folder} continues it"):
+        how = f"attnscale {command} --resume --out {shlex.quote(str(folder))} continues it"
+        with interruptible(how):
             records, failed = sweep_into(
                 folder, plan, request.resume, request.name, kernels, _seconds_since_start()
             )
@@ -74,6 +79,26 @@ def table_of(run: Path, code: int) -> Table | None:
             raise
         say(f"nothing to show: {problem}")
         return None
+
+
+def answer(run: Path, code: int, named: Sequence[str]) -> None:
+    """Print who is fastest where, and the verdicts; `code` is that of `measure`."""
+    with warnings_as_lines():
+        table = table_of(run, code)
+        if table is None:
+            return
+        from reports.judge.every_cost import fit_every_cost
+        from reports.ranking.printed import print_answer
+        from reports.verdicts.doubts import marked_table
+
+        table = marked_table(table)
+        try:
+            fits = fit_every_cost(table)
+        except ValueError as problem:
+            say(f"not judged: {problem}")
+            fits = []
+    how = f"attnscale fit {run} --explain"
+    print_answer(table, fits, console(), named=named, how=how)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,16 @@ ROOMS = {
     ),
     "reports": (
         *("text", "laws", "tables", "cells", "conditions", "judge", "predict", "verdicts"),
-        *("comparison", "figures", "overtaking", "table1", "page", "articles", "claims_in_pytest"),
+        *(
+            "comparison",
+            "ranking",
+            "figures",
+            "overtaking",
+            "table1",
+            "page",
+            "articles",
+            "claims_in_pytest",
+        ),
     ),
 }
 MOST_MODULES, MOST_LINES = 16, 350

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from attnscale.commands.options import (
     By,
     Claim,
+    Explain,
     Json,
     Sizes,
     Values,
@@ -17,7 +19,7 @@ from attnscale.commands.options import (
     columns_of,
     sizes_of,
 )
-from attnscale.exit_codes import code_of
+from attnscale.exit_codes import DONE, code_of
 from attnscale.terminal import RequestError, console, print_json, warnings_as_lines
 
 
@@ -52,6 +54,11 @@ def command(
             help="memory (of a run: inputs, outputs and workspace) or workspace alone",
         ),
     ] = "memory",
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="n=4096,d=512", help="rank implementations there, or predict them"),
+    ] = None,
+    explain: Explain = False,
     as_json: Json = False,
 ) -> int:
     """Judge claimed laws on any table of sizes and costs.
@@ -73,9 +80,12 @@ def command(
     from reports.cells.asked import asked
     from reports.judge.fit_groups import fit_groups
     from reports.judge.together import together
+    from reports.ranking.at_sizes import rankings_at
+    from reports.ranking.printed import print_rankings
     from reports.tables.read import read_tables
     from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
-    from reports.verdicts.doubts import marked_fits
+    from reports.verdicts.brief import print_briefly, print_laws, tells_no_law
+    from reports.verdicts.doubts import marked_fits, marked_table
     from reports.verdicts.table import print_verdicts
 
     questions = Questions.of(predict or (), budget or (), sizes, claim, budget_of)
@@ -85,7 +95,7 @@ def command(
             table.frame,
             sizes=sizes,
             values=value or [questions.cost or "time_s"],
-            by=columns_of(by),
+            by=table.groups_by(columns_of(by)),
             where=where or (),
             claim=claim,
         )
@@ -104,14 +114,24 @@ def command(
             info=table.shared_info,
         )
         joint = together(fits)
+        table = replace(table, frame=request.frame)
         if as_json:
-            more = {} if joint is None else {"together": joint.to_dict()}
+            more: dict[str, Any] = {} if joint is None else {"together": joint.to_dict()}
+            if at is not None:
+                more["rankings"] = [one.to_dict() for one in rankings_at(table, fits, at)]
             print_json({"fits": documents(fits, questions), **more})
-        else:
-            check_answerable(fits, questions)
-            fits = marked_fits(fits, table)
+            return code_of(fits, joint)
+        check_answerable(fits, questions)
+        fits = marked_fits(fits, table)
+        if at is not None:
+            print_rankings(rankings_at(marked_table(table), fits, at), console())
+            print_laws(fits, console())
+        if explain:
             print_verdicts(fits, console())
-            if joint is not None:
-                console().print(joint.text)
+        elif at is None:
+            print_briefly(fits, console())
+        if joint is not None:
+            console().print(joint.text)
+        if at is None or explain or questions.asked:
             print_answers(fits, questions, console())
-    return code_of(fits, joint)
+    return DONE if at is not None and tells_no_law(fits) else code_of(fits, joint)

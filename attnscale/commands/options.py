@@ -43,6 +43,9 @@ By = Annotated[
     list[str] | None,
     typer.Option("--by", metavar="COLUMN", help="one group per value of this column"),
 ]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="every reason of the verdicts, with its numbers")
+]
 Claim = Annotated[str | None, typer.Option("--claim", metavar="LAW", help="a law such as n^2*d")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="the directory to write")]
 
@@ -68,6 +71,7 @@ _MEASURING: Mapping[str, Any] = {
     "allocator": _option("--allocator", "NAME", "pinned, or default: page faults as users have"),
     "threads": _option("--threads", "N|all", "that a call may use; quick has 1"),
     "time_budget": _option("--time-budget", "90s", "90s, 5min; checks count, and may take longer"),
+    "call_limit": _option("--call-limit", "2s", "longer calls are not measured"),
     "precision": _option("--precision", "0.03", "stop once exponents are known to so much", float),
     "energy": Annotated[
         bool, typer.Option("--energy", help="joules a call too; seconds a cell more")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from attnscale.commands.options import takes_measuring_options
+from attnscale.commands.options import Explain, takes_measuring_options
 from attnscale.exit_codes import DONE, FAILED, code_of
 from attnscale.measuring import measure
 from attnscale.terminal import console, say, warnings_as_lines
@@ -18,6 +18,7 @@ def command(
     exit_zero: Annotated[
         bool, typer.Option("--exit-zero", help="exit 0 whatever the verdicts; failed checks give 1")
     ] = False,
+    explain: Explain = False,
     **options: Any,
 ) -> int:
     """Verify, sweep, fit and report in one go.
@@ -25,22 +26,30 @@ def command(
     The exit code follows the checks and the verdicts on time. Verdicts on the workspace do not
     count; with --exit-zero no verdict does.
     """
-    folder, code = measure(**options)
+    folder, code = measure(command="run", **options)
     from reports.page.page import report
+    from reports.ranking.printed import print_answer
     from reports.tables.columns import TableError
+    from reports.tables.read import read_tables
+    from reports.verdicts.brief import tells_no_law
     from reports.verdicts.table import print_verdicts
 
     try:
         with warnings_as_lines():
+            table = read_tables([folder])
             written = report([folder])
     except TableError as problem:
         if code == DONE:
             raise
         say(f"no report: {problem}")  # nothing was timed
         return code
-    print_verdicts(written.fits, console())
+    how = f"attnscale fit {folder} --explain"
+    print_answer(table, written.fits, console(), named=options["names"] or (), how=how)
+    if explain:
+        print_verdicts(written.fits, console())
     print(f"report: {written.index}")
     if code == FAILED:
         return FAILED
     times = [fit for fit in written.fits if fit.value == "time_s"]
-    return DONE if exit_zero else code_of(times)
+    # One size was asked for: no law was put to the test, and all that was asked is answered.
+    return DONE if exit_zero or tells_no_law(times) else code_of(times)

@@ -259,7 +259,7 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
     return tuple(sorted(sizes))
 
 
-def parse_duration(text: str, option: str) -> float:
+def parse_duration(text: str, option: str, shortest_s: float = SHORTEST_BUDGET_S) -> float:
     """Seconds of a duration such as `90s`, `5min`, `1.5h` or `90`.
 
     Raises:
@@ -270,8 +270,8 @@ def parse_duration(text: str, option: str) -> float:
     if match is None:
         raise PlanError(f"{option}: {text!r} is no duration; durations look like 90s, 5min or 1h")
     seconds = float(match[1]) * {"s": 1, "min": 60, "m": 60, "h": 3600}[match[2] or "s"]
-    if seconds < SHORTEST_BUDGET_S:
-        raise PlanError(f"{option}: expected at least {SHORTEST_BUDGET_S:.0f}s, got {text.strip()}")
+    if seconds < shortest_s:
+        raise PlanError(f"{option}: expected at least {shortest_s:g}s, got {text.strip()}")
     return seconds
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from implementations.interface import Implementation
 
 DEFAULT_PRESET = "quick"
+SHORTEST_CALL_LIMIT_S = 1e-3
+# A call may take this part of the time budget where sizes are named, and no limit is.
+CALL_SHARE = 0.01
 
 
 class HeadDimWarning(UserWarning):
@@ -62,6 +65,7 @@ class Request:
     allocator: str | None = None
     threads: str | None = None
     time_budget: str | None = None
+    call_limit: str | None = None
     precision: float | None = None
     energy: bool = False
     out: Path | None = None
@@ -150,6 +154,16 @@ class Request:
             settings["precision"] = self.precision
         if self.energy:
             settings["energy"] = True
+        if self.call_limit is not None:
+            settings["call_limit_s"] = parse_duration(
+                self.call_limit, "--call-limit", SHORTEST_CALL_LIMIT_S
+            )
+        elif self._sizes and self.config is None:
+            # The preset's limit is for its own sizes. A single size may take all the time.
+            budget_s = settings.get("time_budget_s", self._base.time_budget_s)
+            is_one = [len(sizes) for sizes in self._sizes.values()] == [1, 1]
+            longest_s = budget_s if is_one else CALL_SHARE * budget_s
+            settings["call_limit_s"] = max(self._base.call_limit_s, longest_s)
         return settings
 
     @cached_property

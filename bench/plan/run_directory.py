@@ -12,7 +12,7 @@ from bench.plan.plan import Plan, PlanError, read_plan
 from bench.records import RECORDS_FILE, RUN_FILE, SCHEMA, RunError, read_info, write_info
 
 # These may be others when a run is resumed.
-TIMES = frozenset({"time_budget_s", "precision"})
+TIMES = frozenset({"time_budget_s", "precision", "call_limit_s"})
 LONGEST_VALUE = 60
 MOST_DIFFERENCES = 3
 SAME_VERSIONS = ("torch", "numpy", "python", "attnscale")

@@ -16,6 +16,8 @@ from implementations.interface import Implementation
 
 MEMORY_SHARE = 0.8
 NEAREST = 3
+# Of a time that is predicted: what a limit has to be for the call to stay below.
+AMPLE = 1.5
 SIZES = ("batch", "num_heads", "seq_len", "key_len", "head_dim", "value_dim")
 
 LawValue = Callable[[str, Case], float]
@@ -87,20 +89,23 @@ class Forecast:
         available_bytes: float,
     ) -> str | None:
         """Why the cell should not be run, or None."""
-        for smaller, status in self._series(implementation.name, case).losses.items():
-            is_smaller = all(getattr(smaller, size) <= getattr(case, size) for size in SIZES)
-            if smaller != case and is_smaller:
-                return f"a smaller cell, {smaller}, ended with {status}"
         held = self._held_bytes(implementation, case)
         memory = self.memory_bytes(implementation, case) or held
         if memory > MEMORY_SHARE * available_bytes:
             return (
-                f"predicted to need {_gib(memory)}, more than {MEMORY_SHARE:.0%} "
-                f"of the {_gib(available_bytes)} that a process may take"
+                f"predicted to need {_in_words(memory)}, more than {MEMORY_SHARE:.0%} "
+                f"of the {_in_words(available_bytes)} that a process may take"
             )
+        for smaller, status in self._series(implementation.name, case).losses.items():
+            is_smaller = all(getattr(smaller, size) <= getattr(case, size) for size in SIZES)
+            if smaller != case and is_smaller:
+                return f"a smaller cell, {smaller}, ended with {status}"
         seconds = self.time_s(implementation, case)
         if seconds is not None and seconds > call_limit_s:
-            return f"predicted {seconds:.2g} s a call, over the limit of {call_limit_s:g} s"
+            return (
+                f"predicted {seconds:.2g} s a call, over the limit of {call_limit_s:g} s; "
+                f"--call-limit {_ample(seconds):g}s measures it"
+            )
         return None
 
     def _held_bytes(self, implementation: Implementation, case: Case) -> int:
@@ -124,5 +129,13 @@ class Forecast:
         return min((seen[other] * ratio for other, ratio in ratios.items()), default=None)
 
 
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.2g} GiB"
+def _in_words(size: float) -> str:
+    """Bytes in the largest unit of which there is one, GiB at least."""
+    power = min(max(int(math.log(max(size, 1.0), 1024)), 3), 5)
+    return f"{size / 1024**power:.2g} {'GTP'[power - 3]}iB"
+
+
+def _ample(seconds: float) -> float:
+    """A limit above what is predicted, in one figure."""
+    step = 10.0 ** math.floor(math.log10(seconds))
+    return step * math.ceil(AMPLE * seconds / step)

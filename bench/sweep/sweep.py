@@ -136,7 +136,7 @@ class Sweep:
             self.observer.phase(f"nothing is left to measure: {ended}")
         else:
             self._note_schedule(number, turns, ended=ended)
-        turns.leave_out(f"the sweep took {self._spent_s:.0f} s; give it more")
+        turns.leave_out(f"the sweep took {self._spent_s:.0f} s; a larger --time-budget measures it")
         return gate
 
     def _measure(

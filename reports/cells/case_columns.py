@@ -14,6 +14,8 @@ CONDITIONS = (
     *("threads", *SPECIAL),
 )
 """Columns that split groups when they vary; sizes never do."""
+APART = ("run", "device", "dtype", "pass", "is_causal", "mask", "query_len", "window")
+"""Conditions that cells must share to stand in one figure, or in one ranking."""
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 CASE_COLUMNS = ("run", *CELL, "claim", "workspace_claim")
 """All that tells cells apart; a table may have any of these columns, or none."""

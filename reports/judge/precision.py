@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records import read_run
+from reports.judge.findings import FEWEST_SIZES
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit
 from reports.tables.read import frame_of
@@ -51,10 +52,13 @@ def _fits(frame: pd.DataFrame, info: Mapping[str, Any]) -> dict[tuple[str, ...],
 
 
 def _half_width(fit: Fit) -> float:
-    """Half the widest interval among the sizes that vary; infinite where one has none."""
+    """Half the widest interval among the sizes that vary; infinite where one has none.
+
+    More time brings no exponent of a size that takes too few values, nor is it waited for.
+    """
     widths = [
         float("inf") if one.low is None or one.high is None else (one.high - one.low) / 2
         for name, one in fit.exponents.items()
-        if fit.levels.get(name, 0) > 1
+        if fit.levels.get(name, 0) >= FEWEST_SIZES
     ]
-    return max(widths, default=float("inf"))
+    return max(widths, default=0.0)

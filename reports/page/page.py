@@ -21,6 +21,7 @@ from reports.conditions.checks import check_table
 from reports.conditions.environment import environment
 from reports.figures.drawing.size_names import OUR_SIZES
 from reports.figures.drawing.view import views
+from reports.judge.every_cost import fit_every_cost
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit
 from reports.judge.together import together
@@ -39,7 +40,6 @@ from reports.verdicts.table import MOST_COLUMNS, SIGNS, verdict_frame
 from reports.verdicts.verdict_rows import VerdictRow, causes, sections, verdict_rows
 
 _TEMPLATES = Path(__file__).with_name("templates")
-ALSO_JUDGED = ("graph_time_s", "workspace_bytes")
 _MOST_UNTIMED = 40  # rows on the page; the CSV has them all
 
 
@@ -92,15 +92,13 @@ def report(
 def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
     """Every group of a table judged on the cost in question, or on all that was recorded.
 
-    Those are the time, then whatever there is of ALSO_JUDGED.
-
-    Groups that have no value of it, as those that need no workspace at all, are left out there.
-
     Raises:
         ValueError: a claim or a column cannot be read; the message is one line for the user.
 
     """
-    fits = fit_groups(
+    if question == EVERYTHING:
+        return fit_every_cost(table)
+    return fit_groups(
         table.frame,
         sizes=question.sizes,
         value=question.values[0] if question.values else None,
@@ -109,16 +107,6 @@ def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
         parameters=table.parameters,
         info=table.shared_info,
     )
-    if question != EVERYTHING:
-        return fits
-    for value in ALSO_JUDGED:
-        if value in table.frame and table.frame[value].notna().any():
-            frame = table.frame
-            if value == "workspace_bytes" and "workspace_claim" in frame:
-                frame = frame[frame["workspace_claim"].notna()]
-            grown = fit_groups(frame, value=value, info=table.shared_info)
-            fits += [fit for fit in grown if fit.cells]
-    return fits
 
 
 def default_directory(source: Path) -> Path:

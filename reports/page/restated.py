@@ -59,7 +59,7 @@ def restated(table: Table, question: Question) -> Restated:
         table.frame,
         sizes=question.sizes,
         values=question.values or (COST,),
-        by=question.by,
+        by=table.groups_by(question.by),
         where=question.where,
         claim=question.claim,
     )

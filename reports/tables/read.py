@@ -77,6 +77,12 @@ class Table:
         """
         return self.info if len(self.runs) < 2 else {}
 
+    def groups_by(self, columns: Sequence[str] | None) -> Sequence[str] | None:
+        """The columns that make groups: of several runs the `run` too, lest two become one."""
+        if columns is None or len(self.runs) < 2 or "run" in columns:
+            return columns
+        return [*columns, "run"]
+
 
 def read_table(path: str | os.PathLike[str]) -> Table:
     """Read a run directory, a journal, a table, or what a benchmark program wrote.

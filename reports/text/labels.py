@@ -32,6 +32,22 @@ def worded(name: str, value: object) -> str:
     return text_of(value).replace("_", " + ") if name == "pass" else text_of(value)
 
 
+def conditions_in_words(shown: Mapping[str, str]) -> list[str]:
+    """What cells share, but for the run and how they grow: `cpu`, `float32`, `causal`."""
+    words = [shown[name] for name in ("device", "dtype") if name in shown]
+    if "pass" in shown:
+        words.append(worded("pass", shown["pass"]))
+    if shown.get("is_causal") == "True":
+        words.append("causal")
+    if shown.get("mask", "none").lower() not in ("none", ""):
+        words.append(f"mask {shown['mask']}")
+    for name in ("query_len", "window", "kv_heads", "batch"):
+        words += [worded(name, shown[name])] if shown.get(name) else []
+    if "threads" in shown:
+        words.append(f"{shown['threads']} thread{'' if shown['threads'] == '1' else 's'}")
+    return words
+
+
 def unless_told(name: str) -> str:
     """What a condition is where a record does not tell it."""
     return _UNLESS_TOLD.get(name, "unknown")

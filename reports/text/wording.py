@@ -45,6 +45,13 @@ def seconds(value: float | None) -> str:
     return in_scale(value, _SECONDS)
 
 
+def seconds_between(value: float, low: float, high: float) -> str:
+    """Seconds with their interval in one unit: `411 ms [398, 425]`."""
+    scale = next((one for one, _ in _SECONDS if abs(rounded(value / one)) >= 1), _SECONDS[-1][0])
+    ends = ", ".join(f"{rounded(end / scale):,.10g}" for end in (low, high))
+    return f"{seconds(value)} [{ends}]"
+
+
 def byte_size(value: float | None) -> str:
     """Bytes in binary units with three figures: `1048576` is `1 MiB`."""
     return NOTHING if value is None or not math.isfinite(value) else in_scale(value, _BYTES)

@@ -27,7 +27,7 @@ MOST_COLUMNS = 2
 """Columns of exponents that a table has room for; more letters are listed in one column."""
 MOST_SAID = 6
 """Texts that differ in their numbers, below one reason."""
-_COLOURS = {Verdict.CONFIRMED: "green", Verdict.REFUTED: "red", Verdict.INCONCLUSIVE: "yellow"}
+COLOURS = {Verdict.CONFIRMED: "green", Verdict.REFUTED: "red", Verdict.INCONCLUSIVE: "yellow"}
 
 
 def verdict_frame(fits: Sequence[Fit]) -> pd.DataFrame:
@@ -65,19 +65,12 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
     Fits 80 columns: what belongs together is stacked, and reasons come below the tables, each once.
     `subject` is what the groups are: by default the column that names them.
     """
-    keys = dict.fromkeys(key for fit in fits for key in fit.group)
-    if subject is None:
-        subject = "implementation" if "implementation" in keys else ", ".join(keys) or "table"
     rows = verdict_rows(fits)
-    judged = sections(rows)
-    for section in judged:
-        spans = {row.span for row in section.rows}
-        shared = spans.pop() if len(spans) == 1 else ""
-        console.print(Text.assemble((section.title, "bold"), shared))
-        console.print(_drawn(section, subject))
+    print_tables(rows, console, subject=subject)
+    costs = len(sections(rows))
     for text, own in by_text((row.remark, row) for row in rows).items():
         if text:
-            who = concerned(own, of_costs=len(judged))
+            who = concerned(own, of_costs=costs)
             console.print(Text.assemble((who, "bold"), f": {text}"))
     for cause in causes(rows, told=_told):
         words = " ".join(filter(None, (cause.sentence, cause.shared, cause.next_step)))
@@ -86,6 +79,20 @@ def print_verdicts(fits: Sequence[Fit], console: Console, *, subject: str | None
             console.print(Text.assemble("  ", (one.who, "bold"), f": {one.text}"))
         if len(cause.several) > MOST_SAID:
             console.print(f"  and {len(cause.several) - MOST_SAID} more such; --json has them all")
+
+
+def print_tables(
+    rows: Sequence[VerdictRow], console: Console, *, subject: str | None = None
+) -> None:
+    """Draw a table for each cost."""
+    keys = dict.fromkeys(key for row in rows for key in row.fit.group)
+    if subject is None:
+        subject = "implementation" if "implementation" in keys else ", ".join(keys) or "table"
+    for section in sections(rows):
+        spans = {row.span for row in section.rows}
+        shared = spans.pop() if len(spans) == 1 else ""
+        console.print(Text.assemble((section.title, "bold"), shared))
+        console.print(_drawn(section, subject))
 
 
 def _told(row: VerdictRow) -> bool:
@@ -111,7 +118,7 @@ def _drawn(section: Section, subject: str) -> Table:
     for row in section.rows:
         table.add_row(
             Text.assemble(row.label, "\n", (row.fit.claim, "dim")),
-            Text(f"{SIGNS[row.fit.verdict]} {row.fit.verdict}", style=_COLOURS[row.fit.verdict]),
+            Text(f"{SIGNS[row.fit.verdict]} {row.fit.verdict}", style=COLOURS[row.fit.verdict]),
             *_exponent_cells(row, section, wide=wide),
             wording.percent(row.fit.rms_residual),
             str(row.fit.cells),

@@ -94,7 +94,8 @@ def test_both_commands_that_measure_take_the_same_options(attnscale_, monkeypatc
     monkeypatch.setenv("COLUMNS", "200")
     options = (
         *("--impl", "--layout", "--preset", "--config", "--seq-lens", "--d-models", "--device"),
-        *("--dtype", "--pass", "--allocator", "--time-budget", "--energy", "--out", "--resume"),
+        *("--dtype", "--pass", "--allocator", "--time-budget", "--call-limit", "--energy", "--out"),
+        *("--resume",),
     )
 
     shown = attnscale_(command, "--help").out

@@ -11,18 +11,17 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from reports.cells.case_columns import APART
 from reports.cells.cell_table import UNNAMED, cell_table, measured
 from reports.figures.drawing.size_names import HEADS, OUR_SIZES, SizeName
 from reports.judge.result import Fit
-from reports.text.labels import label_of, text_of, unless_told, worded
+from reports.text.labels import conditions_in_words, label_of, text_of, unless_told, worded
 
 Line = Literal["-", "--", "-.", ":"]
 
-# Cells that differ in one of these never share a figure.
-_ALWAYS_APART = ("run", "device", "dtype", "pass", "is_causal", "mask", "query_len", "window")
 # These make figures apart only where one implementation has several; else they go in the label.
 _APART_WITHIN = ("growth", "batch", "threads", "kind", "kv_heads")
-_CONDITIONS = (*_ALWAYS_APART, *_APART_WITHIN)
+_CONDITIONS = (*APART, *_APART_WITHIN)
 
 # Okabe & Ito (2008), without the yellow that vanishes on white; ordered so that neighbours also
 # differ in lightness, since a printed page is grey.
@@ -91,17 +90,7 @@ class View:
     def described(self) -> str:
         """The conditions in one line, for the subtitle of a figure."""
         shown = self.conditions
-        words = [shown[name] for name in ("device", "dtype") if name in shown]
-        if "pass" in shown:
-            words.append(shown["pass"].replace("_", " + "))
-        if shown.get("is_causal") == "True":
-            words.append("causal")
-        if shown.get("mask", "none").lower() not in ("none", ""):
-            words.append(f"mask {shown['mask']}")
-        for name in ("query_len", "window", "kv_heads", "batch"):
-            words += [worded(name, shown[name])] if shown.get(name) else []
-        if "threads" in shown:
-            words.append(f"{shown['threads']} thread{'' if shown['threads'] == '1' else 's'}")
+        words = conditions_in_words(shown)
         words.append(self._growth())
         if "run" in shown:
             words.append(f"run {shown['run']}")
@@ -152,7 +141,7 @@ def views(
     apart = [
         name
         for name in varying
-        if name in _ALWAYS_APART
+        if name in APART
         or any(rows[name].nunique(dropna=False) > 1 for rows in _keyed_parts(timed, names).values())
     ]
     told = [name for name in varying if name not in apart]

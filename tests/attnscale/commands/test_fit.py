@@ -180,7 +180,7 @@ def test_readings_of_two_kinds_are_judged_once_the_kind_is_averaged_over(fit: Ru
     assert (setting["column"], setting["values"]) == ("heads", ["4", "16"])
     assert "--average heads" in fit(*arguments).out
 
-    averaged = fit(*arguments, "--average", "heads")
+    averaged = fit(*arguments, "--average", "heads", "--explain")
     assert averaged.code == DONE
     assert "mean over heads" in averaged.out
     named = ["--size", "h=heads", "--by", "heads", "--claim", "n^2"]
@@ -262,3 +262,28 @@ def test_what_thin_cells_are_consistent_with_stands_in_the_document(fit: Run, wr
     assert {"1", "n", "n^3"} <= set(document["excluded"])
     assert "consistent with n²" in fit(*arguments, "n^2").out
     assert fit(*arguments, "n").code == FAILED
+
+
+def test_reasons_are_one_line_each_until_they_are_asked_for(fit: Run, grid: Grid) -> None:
+    brief, whole = fit(grid(exponent=3)), fit(grid(exponent=3), "--explain")
+
+    assert brief.code == whole.code == FAILED
+    (line,) = [one for one in brief.out.splitlines() if "exponent outside tolerance. " in one]
+    assert line.startswith("✗ all rows: ")
+    assert line.endswith("(why: --explain)")
+    assert "exponent_outside_tolerance (all rows): " in whole.out
+    assert "These cells confirm the claim n³d" not in brief.out
+
+
+def test_two_runs_stay_apart_whatever_makes_groups(fit: Run, write) -> None:
+    paths = [
+        write(
+            f"{name}.csv", "\n".join(["n,kind,time_s", *(f"{2**k},a,{cost(k)}" for k in range(9))])
+        )
+        for name, cost in (("one", lambda k: 1e-3 * 4**k), ("two", lambda k: 1e-3 * 8**k))
+    ]
+
+    shown = fit(*paths, "--size", "n=n", "--claim", "n^2", "--by", "kind", "--json")
+
+    fits = {one["group"]["run"]: one["verdict"] for one in json.loads(shown.out)["fits"]}
+    assert fits == {"one": "confirmed", "two": "refuted"}

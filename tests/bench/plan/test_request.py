@@ -64,6 +64,28 @@ def test_time_alone_is_used_up_and_a_precision_may_end_it_earlier():
     assert both == replace(base, time_budget_s=300.0, precision=0.07)
 
 
+def test_sizes_that_are_named_are_not_skipped_for_the_limit_of_the_preset():
+    base = load_preset("quick")
+
+    named = Request(seq_lens="512:4096", d_models="512").plan(load)
+    one = Request(seq_lens="4096", d_models="512", time_budget="3min").plan(load)
+
+    assert base.call_limit_s == 0.1
+    assert named.call_limit_s == pytest.approx(base.time_budget_s / 100)
+    assert one.call_limit_s == 180.0
+
+
+def test_a_limit_that_somebody_set_stays(write):
+    text = 'call_limit_s = 0.3\n[[series]]\nimplementations = ["sdpa"]\nseq_lens = [5]\n'
+    plan = write("plan.toml", f"{text}d_models = [64]")
+
+    assert Request(config=plan, seq_lens="7", d_models="64").plan(load).call_limit_s == 0.3
+    assert Request(seq_lens="7", d_models="64", call_limit="2s").plan(load).call_limit_s == 2.0
+    assert Request(call_limit="0.5").plan(load) == replace(load_preset("quick"), call_limit_s=0.5)
+    assert "--call-limit: expected at least 0.001s, got 0s" in refused(PlanError, call_limit="0s")
+    assert "--call-limit: 'long' is no duration" in refused(PlanError, call_limit="long")
+
+
 def test_threads_are_a_number_or_all(monkeypatch):
     monkeypatch.setattr("bench.plan.request.usable_cores", lambda: 4)
 

@@ -122,7 +122,7 @@ def test_long_values_are_cut(folder):
 @pytest.mark.parametrize(("before", "now"), [(0.03, None), (None, 0.03), (0.03, 0.01)])
 def test_time_and_precision_may_be_others_and_are_what_counts_from_then_on(tmp_path, before, now):
     prepare(replace(PLAN, precision=before), tmp_path, resume=False, preset=None)
-    longer = replace(PLAN, time_budget_s=300.0, precision=now)
+    longer = replace(PLAN, time_budget_s=300.0, precision=now, call_limit_s=7.0)
 
     info = prepare(longer, tmp_path, resume=True, preset=None)
 

@@ -58,7 +58,9 @@ def test_a_cell_over_the_time_limit_is_skipped_with_the_prediction_as_reason(for
     see(forecast, 256, 0.1)
 
     assert objection(forecast, case(512)) is None
-    assert objection(forecast, case(1024)) == "predicted 1.6 s a call, over the limit of 1 s"
+    assert objection(forecast, case(1024)) == (
+        "predicted 1.6 s a call, over the limit of 1 s; --call-limit 3s measures it"
+    )
 
 
 def test_one_disturbed_observation_does_not_cost_a_cell(forecast):
@@ -144,6 +146,16 @@ def test_of_several_readings_of_a_cell_the_quickest_counts(forecast):
     see(forecast, 1024, 0.03)
 
     assert forecast.time_s(MATMUL, case(1024)) == 0.01
+
+
+def test_what_needs_too_much_memory_is_said_to_even_after_a_smaller_cell_timed_out(forecast):
+    see(forecast, 1024, 0.01, workspace_bytes=2**23)
+    forecast.observe_loss("matmul", case(2048), "timeout")
+
+    refused = objection(forecast, case(2**24), available=2.0**44)
+
+    assert refused == "predicted to need 2 PiB, more than 80% of the 16 TiB that a process may take"
+    assert "ended with timeout" in objection(forecast, case(4096), available=2.0**44)
 
 
 def test_a_loss_takes_larger_cells_with_it_and_no_others(forecast):

@@ -99,7 +99,8 @@ def test_a_cell_that_takes_too_long_is_skipped_with_the_prediction_as_reason(mak
 
     reasons = {one.seq_len: one.reason for one in made.records() if one.status == "skipped"}
     assert reasons == {
-        n: f"predicted {s} s a call, over the limit of 0.2 s" for n, s in ((71, 0.66), (109, 1.5))
+        n: f"predicted {s} s a call, over the limit of 0.2 s; --call-limit {more} measures it"
+        for n, s, more in ((71, 0.66, "1s"), (109, 1.5, "3s"))
     }
 
 
