@@ -96,12 +96,13 @@ def test_sweep_measures_and_says_where(attnscale_, a_run):
     assert {record.status for record in run.records} == {"measured"}
 
 
-def test_sweep_keeps_stdout_clean_and_tells_progress_on_stderr(
+def test_sweep_answers_on_stdout_and_tells_progress_on_stderr(
     attnscale_, plan, tmp_path, checking
 ):
     shown = attnscale_("sweep", "--config", plan, "--out", tmp_path / "new")
 
-    assert shown.out == ""
+    assert shown.out.startswith("fastest at n = 7, d = 22: ")
+    assert "? matmul and sdpa: too few sizes. " in shown.out
     assert "verifying matmul" in shown.err
     left = r"^measuring: round 1, \d+ s spent, at most \d+ min left$"
     assert re.search(left, shown.err, re.MULTILINE)
