@@ -96,9 +96,7 @@ def test_sweep_measures_and_says_where(attnscale_, a_run):
     assert {record.status for record in run.records} == {"measured"}
 
 
-def test_sweep_answers_on_stdout_and_tells_progress_on_stderr(
-    attnscale_, plan, tmp_path, checking
-):
+def test_sweep_answers_on_stdout_and_tells_progress_on_stderr(attnscale_, plan, tmp_path, checking):
     shown = attnscale_("sweep", "--config", plan, "--out", tmp_path / "new")
 
     assert shown.out.startswith("fastest at n = 7, d = 22: ")
