@@ -12,6 +12,7 @@ COMMANDS = {
     "fit": "Judge claimed laws on any table of sizes and costs.",
     "report": "Write figures, tables, HTML and Markdown from records or any table alone.",
     "crossovers": "Say from which length on one implementation is slower than another.",
+    "compare": "Say what is faster or slower: between two runs, or within one.",
     "table1": "Show Table 1 of Vaswani et al. 2017: published, counted and measured.",
     "explain": "Work out small examples of attention step by step: scores, weights, output.",
     "claims": "Decide every claim of the source articles by running something.",

@@ -48,6 +48,12 @@ Explain = Annotated[
 ]
 Claim = Annotated[str | None, typer.Option("--claim", metavar="LAW", help="a law such as n^2*d")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="the directory to write")]
+FailOnRegression = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-on-regression", metavar="5%", help="exit 1 if surely slower by more than this"
+    ),
+]
 
 
 def _option(flag: str, metavar: str, told: str, kind: Any = str) -> Any:
@@ -124,3 +130,22 @@ def sizes_of(texts: list[str] | None) -> dict[str, str] | None:
 def columns_of(texts: list[str] | None) -> list[str] | None:
     """The columns of a repeatable option, each use of which may list several."""
     return [name for text in texts for name in text.split(",")] if texts else None
+
+
+def share_of(percentage: str) -> float:
+    """The part of one that `--fail-on-regression` gives: `5%` is 0.05.
+
+    Raises:
+        RequestError: it is no percentage from 0 to 1000.
+
+    """
+    number, sign, _ = percentage.strip().partition("%")
+    try:
+        share = float(number) / 100 if sign else -1.0
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 10 or not percentage.strip().endswith("%"):
+        raise RequestError(
+            f"--fail-on-regression: expected a percentage such as 5%, got {percentage!r}"
+        )
+    return share

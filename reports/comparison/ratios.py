@@ -51,13 +51,20 @@ class Ratio:
     finding: Finding
 
 
-def ratio_of(estimate: float, error: float, freedom: float, confidence: float = 0.95) -> Ratio:
+def ratio_of(
+    estimate: float,
+    error: float,
+    freedom: float,
+    confidence: float = 0.95,
+    same_within: float = SAME_WITHIN,
+) -> Ratio:
     """The ratio from its logarithm and the standard error of that; NaN where none is known."""
     if not (math.isfinite(error) and freedom > 0):
         return Ratio(estimate=math.exp(estimate), low=None, high=None, finding=Finding.UNTOLD)
     away = error * float(stats.t.ppf(0.5 + confidence / 2, freedom))
     low, high = math.exp(estimate - away), math.exp(estimate + away)
-    return Ratio(estimate=math.exp(estimate), low=low, high=high, finding=finding_of(low, high))
+    finding = finding_of(low, high, same_within)
+    return Ratio(estimate=math.exp(estimate), low=low, high=high, finding=finding)
 
 
 def finding_of(low: float, high: float, same_within: float = SAME_WITHIN) -> Finding:

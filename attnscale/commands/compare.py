@@ -1,0 +1,68 @@
+"""`attnscale compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attnscale.commands.options import FailOnRegression, columns_of, share_of
+from attnscale.exit_codes import DONE, FAILED
+from attnscale.terminal import RequestError, console, say, warnings_as_lines
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="base and new, or one run")],
+    implementations: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--implementations", metavar="a,b", help="of one run, base first; default: --against"
+        ),
+    ] = None,
+    across_machines: Annotated[
+        bool,
+        typer.Option("--across-machines", help="of runs that were not measured alike: ratios"),
+    ] = False,
+    fail_on_regression: FailOnRegression = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="text, markdown or json")
+    ] = "text",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="the file to write")
+    ] = None,
+) -> int:
+    """Say what is faster or slower: in a new run than in a base, or in one run than another."""
+    if len(runs) > 2:
+        raise RequestError(f"expected a base and a new run, or one run, got {len(runs)}")
+    if len(runs) == 2 and implementations:
+        raise RequestError("--implementations is for one run; two compare equal names")
+    limit = None if fail_on_regression is None else share_of(fail_on_regression)
+    if limit is not None and across_machines:
+        raise RequestError("--across-machines calls nothing slower; give no --fail-on-regression")
+    from reports.comparison.answer_texts import FORMATS, print_comparison, written
+    from reports.comparison.compared import compare_runs, compare_within
+    from reports.comparison.ratios import SAME_WITHIN
+    from reports.tables.target import made
+
+    if format_ not in FORMATS:
+        raise RequestError(f"--format: expected {', '.join(FORMATS)}, got {format_}")
+    same_within = SAME_WITHIN if limit is None else min(limit, SAME_WITHIN)
+    with warnings_as_lines():
+        if len(runs) == 2:
+            found = compare_runs(*runs, across_machines=across_machines, same_within=same_within)
+        else:
+            names = columns_of(implementations) or ()
+            found = compare_within(runs[0], names, same_within=same_within)
+    if out is not None:
+        with made(out.parent, "the comparison"):
+            out.write_text(written(found, format_), encoding="utf-8")
+        say(f"comparison: {out}")
+    elif format_ == "text":
+        print_comparison(found, console())
+    else:
+        print(written(found, format_), end="")
+    slower = [] if limit is None else found.slower_than(limit)
+    for name in slower:
+        say(f"slower by more than {fail_on_regression}: {name}")
+    return FAILED if slower else DONE

@@ -1,0 +1,226 @@
+"""A comparison in words: for the terminal, and as Markdown for the comment on a pull request."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reports.cells.case_columns import SIZES
+from reports.comparison.changes import CONFIDENCE, SeriesChange
+from reports.comparison.compared import REVISION, Comparison
+from reports.comparison.ratios import Finding, Ratio
+from reports.text.labels import label_of
+from reports.text.wording import (
+    NOTHING,
+    capital,
+    count,
+    exponent,
+    listed,
+    markdown,
+    one_line,
+    percent,
+    seconds,
+)
+
+FORMATS = ("text", "markdown", "json")
+MOST_CELLS, WIDTH = 12, 80
+_HEADINGS = ("implementation", "times as long", "finding", "also")
+_CELL_HEADINGS = ("implementation", *SIZES, "base", "new", "times as long", "finding")
+_COLOURS = {Finding.FASTER: "green", Finding.SLOWER: "red"}
+Rows = list[tuple[str, ...]]
+
+
+def headline(found: Comparison) -> str:
+    """The answer in one sentence or two: who is slower, who is faster, whose law changed."""
+    told = []
+    for finding in (Finding.SLOWER, Finding.FASTER):
+        names = [
+            f"{_label(one, base)} ({times(one.ratio.estimate)} times as long)"
+            for one, base in _series(found)
+            if one.ratio.finding is finding and found.is_judged
+        ]
+        if names:
+            told.append(f"{capital(finding)}: {listed(names)}.")
+    for one, base in _series(found):
+        if one.other_law and found.is_judged:
+            told.append(f"Another law: {_label(one, base)}, {_law(found, one, base)}.")
+    if told:
+        return " ".join(told)
+    if not found.is_judged:
+        return "Two machines are compared: ratios and exponents only."
+    if all(one.ratio.finding is Finding.SAME for one, _ in _series(found)):
+        return "All series are the same."
+    return "No series is faster or slower beyond doubt."
+
+
+def notes(found: Comparison) -> list[str]:
+    """What a reader must know of how it was compared, a sentence or two each."""
+    told = []
+    if not found.is_judged:
+        told.append(f"Not measured alike: {listed(found.other_conditions)}.")
+    elif found.changes.controls:
+        told.append(
+            f"For all cells alike the machine took {times(found.changes.pace)} times as long in "
+            f"{found.new}, by {listed(list(found.changes.controls))}. This is taken out."
+        )
+    elif found.is_of_two_runs:
+        told.append(
+            "Nothing tells how the pace of the machine changed between the runs, so the intervals "
+            "are wide. Measure an implementation that does not change, such as sdpa, in both."
+        )
+    missing = [
+        f"{count(number, 'cell')} only in {run}"
+        for number, run in ((found.only_base, found.base), (found.only_new, found.new))
+        if number
+    ]
+    if missing:
+        told.append(f"Not compared: {listed(missing)}, or with too few readings there.")
+    told.append(f"All intervals hold together, with {percent(CONFIDENCE)}.")
+    return told
+
+
+def print_comparison(found: Comparison, console: Console) -> None:
+    """The answer, a line a series, the cells that differ from their series, and notes."""
+    console.print(Text(one_line(headline(found))), soft_wrap=False)
+    console.print(_table(_HEADINGS, _series_rows(found), found))
+    cells, more = _cell_rows(found)
+    if cells:
+        console.print("Cells that differ from their series:")
+        console.print(_table(_CELL_HEADINGS, cells, found))
+    if more:
+        console.print(f"and {count(more, 'cell')} more, which --format json has")
+    for note in notes(found):
+        console.print(Text(one_line(note)))
+
+
+def markdown_text(found: Comparison) -> str:
+    """The same as Markdown; no name acts as markup."""
+    lines = [f"**{markdown(headline(found))}**", "", *_markdown(_HEADINGS, _series_rows(found))]
+    cells, more = _cell_rows(found)
+    if cells:
+        lines += ["", "Cells that differ from their series:", ""]
+        lines += _markdown(_CELL_HEADINGS, cells)
+    if more:
+        lines += ["", f"and {count(more, 'cell')} more"]
+    for note in notes(found):
+        lines += ["", markdown(note)]
+    return "\n".join(lines) + "\n"
+
+
+def written(found: Comparison, name: str) -> str:
+    """The answer in one of FORMATS, as it is written to a file."""
+    if name == "json":
+        return json.dumps(found.to_dict(), allow_nan=False, indent=2) + "\n"
+    if name == "markdown":
+        return markdown_text(found)
+    file = io.StringIO()
+    print_comparison(found, Console(file=file, width=WIDTH, color_system=None))
+    return file.getvalue()
+
+
+def times(value: float) -> str:
+    """A ratio with two decimals, or three figures where it is large or small."""
+    return f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.3g}"
+
+
+def _series(found: Comparison) -> list[tuple[SeriesChange, str]]:
+    return list(zip(found.changes.series, found.bases, strict=True))
+
+
+def _label(one: SeriesChange, base: str) -> str:
+    name = label_of(one.series.group)
+    is_named = base == one.series.name or base.startswith(one.series.name + REVISION)
+    return name if is_named else f"{name} against {base}"
+
+
+def _series_rows(found: Comparison) -> Rows:
+    return [
+        (_label(one, base), _ratio(one.ratio), _finding(found, one.ratio), _also(found, one, base))
+        for one, base in _series(found)
+    ]
+
+
+def _also(found: Comparison, one: SeriesChange, base: str) -> str:
+    """What else changed in a series."""
+    told = [_law(found, one, base)] if one.other_law else []
+    if one.fixed is not None:
+        more = "more" if one.fixed.seconds > 0 else "less"
+        told.append(f"a fixed cost of {seconds(abs(one.fixed.seconds))} a call {more}")
+    if one.workspace is not None and one.workspace != (1.0, 1.0):
+        low, high = (times(bound) for bound in one.workspace)
+        told.append(f"{low if low == high else f'{low} to {high}'} times the workspace")
+    if one.series.name in found.changed:
+        told.append("its source changed")
+    return "; ".join(told)
+
+
+def _law(found: Comparison, one: SeriesChange, base: str) -> str:
+    """How the law changed: `n^2.00 became n^2.21`."""
+    exponents = found.exponents[[change is one for change in found.changes.series].index(True)]
+    became = "became" if _label(one, base) == label_of(one.series.group) else "against"
+    told = []
+    for size in one.other_law:
+        power, before = one.growth[size].estimate, exponents.get(size)
+        told.append(
+            f"{size}^{exponent(power)} more"
+            if before is None
+            else f"{size}^{exponent(before)} {became} {size}^{exponent(before + power)}"
+        )
+    return listed(told)
+
+
+def _cell_rows(found: Comparison) -> tuple[Rows, int]:
+    """The cells that differ from their series, and how many more there are."""
+    rows: Rows = []
+    for one, base in _series(found):
+        for place in one.series.rows:
+            ratio = found.changes.cells[place]
+            is_called = ratio.finding in _COLOURS and ratio.finding is not one.ratio.finding
+            if not (found.changes.contrary[place] or (is_called and found.is_judged)):
+                continue
+            cell = found.differences.cells.iloc[place]
+            rows.append(
+                (
+                    _label(one, base),
+                    *(f"{cell[column]:g}" for column in SIZES.values()),
+                    *(seconds(float(cell[name])) for name in ("base_s", "new_s")),
+                    _ratio(ratio),
+                    _finding(found, ratio),
+                )
+            )
+    return rows[:MOST_CELLS], max(len(rows) - MOST_CELLS, 0)
+
+
+def _ratio(ratio: Ratio) -> str:
+    bounds = (ratio.low, ratio.high)
+    if ratio.low is None or ratio.high is None:
+        return times(ratio.estimate)
+    low, high = (times(bound) for bound in bounds if bound is not None)
+    return f"{times(ratio.estimate)} [{low}, {high}]"
+
+
+def _finding(found: Comparison, ratio: Ratio) -> str:
+    return str(ratio.finding) if found.is_judged else NOTHING
+
+
+def _table(headings: Sequence[str], rows: Rows, found: Comparison) -> Table:
+    table = Table(*headings, box=None, pad_edge=False)
+    for row in rows:
+        cells = [Text(one_line(one)) for one in row]
+        place = headings.index("finding")
+        cells[place].stylize(_COLOURS.get(Finding(row[place]), "") if found.is_judged else "")
+        table.add_row(*cells)
+    return table
+
+
+def _markdown(headings: Sequence[str], rows: Rows) -> list[str]:
+    return [
+        f"| {' | '.join(headings)} |",
+        f"|{'---|' * len(headings)}",
+        *(f"| {' | '.join(markdown(one) for one in row)} |" for row in rows),
+    ]

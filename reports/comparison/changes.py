@@ -1,0 +1,218 @@
+"""What changed: of each series and each cell the ratio, its interval, and what that says.
+
+All intervals of a comparison hold together, with its confidence: a third of the risk goes to the
+levels of the series, a third to their growth, a third to the cells, each in equal parts
+(Bonferroni). So a comparison of two equal runs names anything in one case of twenty at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from reports.cells.case_columns import SIZES
+from reports.comparison.contrasts import (
+    FEWEST_CONTROLS,
+    LEAST_APART,
+    RUNS_APART,
+    Pace,
+    Series,
+    controls_among,
+    pace_for,
+    series_of,
+)
+from reports.comparison.differences import Differences
+from reports.comparison.law_change import FixedCost, Growth, fixed_cost
+from reports.comparison.moderated import moderated
+from reports.comparison.ratios import SAME_WITHIN, Finding, Ratio, ratio_of
+from reports.laws.monomials import Floats
+from reports.tables.columns import numbers
+
+CONFIDENCE = 0.95
+QUESTIONS = 3
+RISK = (1 - CONFIDENCE) / QUESTIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesChange:
+    """What changed in one series: the mean ratio of its cells, and how the ratio grows.
+
+    `growth` has the power of each size by which the ratio grows. `fixed` is the fixed cost of a
+    call that explains what looks like another law. `workspace` is the smallest and the largest
+    ratio of the workspaces.
+    """
+
+    series: Series
+    ratio: Ratio
+    growth: Mapping[str, Growth]
+    fixed: FixedCost | None
+    workspace: tuple[float, float] | None
+
+    @property
+    def other_law(self) -> tuple[str, ...]:
+        """The sizes in which the law changed."""
+        if self.fixed is not None:
+            return ()
+        return tuple(size for size, one in self.growth.items() if one.is_another_law)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What changed in all series and cells; `pace` is what the machine did to all alike.
+
+    `controls` are the series by which the pace is told. `cells` are in the order of the
+    differences, and `contrary` tells which of them are surely apart from their series.
+    """
+
+    series: tuple[SeriesChange, ...]
+    cells: tuple[Ratio, ...]
+    contrary: tuple[bool, ...]
+    pace: float
+    controls: tuple[str, ...]
+
+
+def changes_in(
+    differences: Differences,
+    *,
+    changed: Collection[str] = (),
+    unknown_pace: float | None = None,
+    same_within: float = SAME_WITHIN,
+) -> Changes:
+    """The changes of all series and cells.
+
+    `changed` are the implementations whose source is known to have changed. `unknown_pace` is the
+    error of the machine's pace where no series tells it; None if base and new have one pace, as
+    within one run. Ratios within 1 ± `same_within` are the same.
+    """
+    series = series_of(differences.cells)
+    judge = _Judge(differences=differences, same_within=same_within, one_pace=unknown_pace is None)
+    controls = [] if unknown_pace is None else controls_among(series, changed)
+    while True:
+        paces = [pace_for(one, controls, unknown_pace) for one in series]
+        levels = judge.ratios([one.level for one in series], paces)
+        moved = [
+            (abs(math.log(ratio.estimate)), place)
+            for place, (one, ratio) in enumerate(zip(series, levels, strict=True))
+            if one in controls and ratio.finding in (Finding.FASTER, Finding.SLOWER)
+        ]
+        if not moved or len(controls) < FEWEST_CONTROLS:
+            break
+        controls.remove(series[max(moved)[1]])  # what has changed is no control
+    owner = np.empty(len(differences), dtype=np.int64)
+    for place, one in enumerate(series):
+        owner[one.rows] = place
+    cells = judge.ratios(np.eye(len(differences)), [paces[place] for place in owner], moderate=True)
+    growths = judge.growths(series)
+    told = tuple(
+        _change(differences, one, ratio, growth)
+        for one, ratio, growth in zip(series, levels, growths, strict=True)
+    )
+    weights = np.mean([one.level for one in controls], axis=0) if controls else 0 * owner
+    return Changes(
+        series=told,
+        cells=tuple(cells),
+        contrary=tuple(
+            _is_contrary(differences.cells, place, ratio, told[owner[place]])
+            for place, ratio in enumerate(cells)
+        ),
+        pace=math.exp(float(weights @ differences.logs)),
+        controls=tuple(one.name for one in controls),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judge:
+    """Intervals for sums of the cells' log ratios."""
+
+    differences: Differences
+    same_within: float
+    one_pace: bool
+
+    def ratios(
+        self, weights: Sequence[Floats] | Floats, paces: Sequence[Pace], *, moderate: bool = False
+    ) -> list[Ratio]:
+        """The ratio of each row of weights, less the machine's pace."""
+        rows = np.asarray(weights) - np.array([pace.weights for pace in paces])
+        extra = np.array([pace.error for pace in paces])
+        errors, freedom = self._errors(rows, extra, moderate=moderate)
+        found = [
+            ratio_of(log, error, free, 1 - RISK / len(rows), self.same_within)
+            for log, error, free in zip(rows @ self.differences.logs, errors, freedom, strict=True)
+        ]
+        return [
+            replace(ratio, finding=Finding.UNTOLD) if pace.is_own else ratio
+            for ratio, pace in zip(found, paces, strict=True)
+        ]
+
+    def growths(self, series: Sequence[Series]) -> list[dict[str, Growth]]:
+        """The growth of each series with each of its sizes; the pace has none."""
+        asked = [(place, size) for place, one in enumerate(series) for size in one.slopes]
+        found: list[dict[str, Growth]] = [{} for _ in series]
+        if not asked:
+            return found
+        rows = np.array([series[place].slopes[size] for place, size in asked])
+        apart = LEAST_APART if self.one_pace else RUNS_APART
+        spreads = np.array([series[place].spreads[size] for place, size in asked])
+        errors, freedom = self._errors(rows, apart / spreads)
+        times = stats.t.ppf(1 - RISK / len(asked) / 2, np.maximum(freedom, 1e-9))
+        for (place, size), power, away in zip(
+            asked, rows @ self.differences.logs, times * errors, strict=True
+        ):
+            known = math.isfinite(away)
+            found[place][size] = Growth(
+                estimate=float(power),
+                low=float(power - away) if known else None,
+                high=float(power + away) if known else None,
+            )
+        return found
+
+    def _errors(
+        self, rows: Floats, extra: Floats, *, moderate: bool = False
+    ) -> tuple[Floats, Floats]:
+        """The standard errors, and their degrees of freedom (Satterthwaite 1946)."""
+        variances = self.differences.variances(rows)
+        freedom = np.full(len(rows), float(self.differences.freedom))
+        if moderate:
+            variances, freedom = moderated(variances, freedom)
+        total = variances + extra**2
+        return np.sqrt(total), freedom * (total / np.maximum(variances, 1e-300)) ** 2
+
+
+def _change(
+    differences: Differences, series: Series, ratio: Ratio, growth: Mapping[str, Growth]
+) -> SeriesChange:
+    cells = differences.cells.iloc[series.rows]
+    workspaces = (cells["new_bytes"] / cells["base_bytes"].where(lambda one: one > 0)).dropna()
+    change = SeriesChange(
+        series=series,
+        ratio=ratio,
+        growth=growth,
+        fixed=None,
+        workspace=(workspaces.min(), workspaces.max()) if len(workspaces) else None,
+    )
+    if not change.other_law:
+        return change
+    sizes = {letter: numbers(cells, column) for letter, column in SIZES.items()}
+    moving = {letter: values for letter, values in sizes.items() if np.ptp(values) > 0}
+    fixed = fixed_cost(
+        cells["base_s"].to_numpy(dtype=np.float64), differences.logs[series.rows], moving
+    )
+    return replace(change, fixed=fixed)
+
+
+def _is_contrary(cells: pd.DataFrame, place: int, ratio: Ratio, change: SeriesChange) -> bool:
+    """Whether a cell is surely apart from what its series says of its size."""
+    expected = math.log(change.ratio.estimate)
+    own = cells.iloc[change.series.rows]
+    for size in change.other_law:
+        logs = np.log(numbers(own, SIZES[size]))
+        at = math.log(float(cells[SIZES[size]].iloc[place]))
+        expected += change.growth[size].estimate * (at - float(logs.mean()))
+    if ratio.low is None or ratio.high is None:
+        return False
+    return not ratio.low <= math.exp(expected) <= ratio.high

@@ -1,0 +1,294 @@
+"""Two runs, or implementations within one run, compared: what the command `compare` answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import pandas as pd
+
+from bench.records import CELL, Run, read_run
+from reports.cells.case_columns import SIZES
+from reports.comparison.changes import CONFIDENCE, Changes, SeriesChange, changes_in
+from reports.comparison.contrasts import unknown_pace
+from reports.comparison.differences import Differences, between_runs, within_run
+from reports.comparison.ratios import SAME_WITHIN, Ratio
+from reports.comparison.same_conditions import other_conditions
+from reports.comparison.turns import Case, case_of, readings_of
+from reports.judge.fit_groups import fit_groups
+from reports.tables.columns import TableError
+from reports.tables.read import frame_of
+from reports.text.wording import listed
+
+REVISION = "@"
+"""Between the name of an implementation and the revision that `run --against` measured it at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What changed from `base` to `new`, two runs or the two sides of one run.
+
+    `bases` has the name of the implementation that each series is compared with; `changed` the
+    implementations whose source changed, `other_conditions` how the machines differ where runs of
+    two are compared. `exponents` has those of the base of each series of which the law changed, as
+    the judge finds them. `only_base` and `only_new` count the measured cells that the other run lacks,
+    or has too few readings of.
+    """
+
+    base: str
+    new: str
+    bases: tuple[str, ...]
+    differences: Differences = field(repr=False)
+    changes: Changes
+    changed: frozenset[str] = frozenset()
+    other_conditions: tuple[str, ...] = ()
+    only_base: int = 0
+    only_new: int = 0
+    is_of_two_runs: bool = True
+    exponents: tuple[Mapping[str, float], ...] = ()
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether faster and slower are said: not of two machines."""
+        return not self.other_conditions
+
+    def slower_than(self, limit: float) -> list[str]:
+        """The series and cells that take more than 1 + `limit` times as long, beyond doubt."""
+        if not self.is_judged:
+            return []
+        found = [one.series.name for one in self.changes.series if _low(one.ratio) > 1 + limit]
+        for place, ratio in enumerate(self.changes.cells):
+            if _low(ratio) > 1 + limit:
+                cell = self.differences.cells.iloc[place]
+                sizes = ", ".join(f"{letter} = {cell[name]}" for letter, name in SIZES.items())
+                found.append(f"{cell['implementation']} at {sizes}")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data: see docs/contracts.md."""
+        cells = self.differences.cells
+        return {
+            "base": self.base,
+            "new": self.new,
+            "confidence": CONFIDENCE,
+            "pace": {"ratio": self.changes.pace, "controls": list(self.changes.controls)},
+            "other_conditions": list(self.other_conditions),
+            "only_base": self.only_base,
+            "only_new": self.only_new,
+            "series": [
+                self._series(one, base, exponents)
+                for one, base, exponents in zip(
+                    self.changes.series, self.bases, self.exponents, strict=True
+                )
+            ],
+            "cells": [
+                {
+                    **{name: _plain(cell[name]) for name in CELL},
+                    "base_s": float(cell["base_s"]),
+                    "new_s": float(cell["new_s"]),
+                    **self._ratio(ratio),
+                    "apart_from_series": apart,
+                }
+                for (_, cell), ratio, apart in zip(
+                    cells.iterrows(), self.changes.cells, self.changes.contrary, strict=True
+                )
+            ],
+        }
+
+    def _series(
+        self, one: SeriesChange, base: str, exponents: Mapping[str, float]
+    ) -> dict[str, Any]:
+        return {
+            "group": {name: _plain(value) for name, value in one.series.group.items()},
+            "base_implementation": base,
+            "cells": len(one.series.rows),
+            **self._ratio(one.ratio),
+            "growth": {
+                size: {
+                    "power": growth.estimate,
+                    "low": growth.low,
+                    "high": growth.high,
+                    "base_exponent": exponents.get(size),
+                    "law_changed": size in one.other_law,
+                }
+                for size, growth in one.growth.items()
+            },
+            "fixed_cost_s": None if one.fixed is None else one.fixed.seconds,
+            "workspace_ratio": None
+            if one.workspace is None
+            else {"low": float(one.workspace[0]), "high": float(one.workspace[1])},
+            "source_changed": one.series.name in self.changed,
+        }
+
+    def _ratio(self, ratio: Ratio) -> dict[str, Any]:
+        return {
+            "ratio": ratio.estimate,
+            "low": ratio.low,
+            "high": ratio.high,
+            "finding": str(ratio.finding) if self.is_judged else None,
+        }
+
+
+def compare_runs(
+    base: str | os.PathLike[str],
+    new: str | os.PathLike[str],
+    *,
+    across_machines: bool = False,
+    same_within: float = SAME_WITHIN,
+) -> Comparison:
+    """Compare two runs, cell by cell of equal cases.
+
+    Raises:
+        RunError: one of them is no run.
+        TableError: both are the same run, share no cell, or were measured under other conditions
+            and `across_machines` is not set.
+
+    """
+    one, other = read_run(base), read_run(new)
+    if one.path.resolve() == other.path.resolve():
+        raise TableError(
+            f"{base} and {new} are the same run; give two runs, or implementations of one with "
+            "--implementations sdpa,matmul"
+        )
+    unlike = other_conditions(one.info, other.info)
+    if unlike and not across_machines:
+        raise TableError(
+            f"{base} and {new} were not measured alike: {listed(unlike, most=3)}; measure both on "
+            "one machine, or give --across-machines to see ratios and exponents alone"
+        )
+    before, after = readings_of(one.records), readings_of(other.records)
+    differences = between_runs(before, after)
+    if not len(differences):
+        raise TableError(f"{base} and {new} share no cell that {_ENOUGH}")
+    changed = _changed_sources(one, other)
+    changes = changes_in(
+        differences,
+        changed=changed,
+        unknown_pace=None if unlike else unknown_pace(one.info, other.info),
+        same_within=same_within,
+    )
+    bases = tuple(series.series.name for series in changes.series)
+    shared = before.keys() & after.keys()
+    return Comparison(
+        base=str(base),
+        new=str(new),
+        bases=bases,
+        differences=differences,
+        changes=changes,
+        changed=changed,
+        other_conditions=tuple(unlike),
+        only_base=len(_measured(one) - shared),
+        only_new=len(_measured(other) - shared),
+        exponents=_exponents(one, changes, bases),
+    )
+
+
+_ENOUGH = (
+    "was measured in two turns of a process or more; measure the same sizes with a larger "
+    "--time-budget"
+)
+
+
+def compare_within(
+    run: str | os.PathLike[str],
+    implementations: Sequence[str] = (),
+    *,
+    same_within: float = SAME_WITHIN,
+) -> Comparison:
+    """Compare implementations of one run with the first of them.
+
+    Without any, each that `run --against` measured is compared with itself at that revision.
+
+    Raises:
+        RunError: it is no run.
+        TableError: an implementation is not in the run, there is nothing to compare, or no cell
+            is shared.
+
+    """
+    measured = read_run(run)
+    readings = readings_of(measured.records)
+    names = list(dict.fromkeys(str(case[CELL.index("implementation")]) for case in readings))
+    if not names:
+        raise TableError(f"{run} has no cell that {_ENOUGH}")
+    pairs = _pairs(str(run), names, implementations)
+    differences = within_run(readings, pairs)
+    if not len(differences):
+        raise TableError(f"{listed([*dict.fromkeys(sum(pairs, ()))])} share no cell in {run}")
+    changes = changes_in(differences, same_within=same_within)
+    base_of = {new: base for base, new in pairs}
+    bases = tuple(base_of[series.series.name] for series in changes.series)
+    return Comparison(
+        base=listed([*dict.fromkeys(bases)]),
+        new=listed([*dict.fromkeys(one.series.name for one in changes.series)]),
+        bases=bases,
+        differences=differences,
+        changes=changes,
+        is_of_two_runs=False,
+        exponents=_exponents(measured, changes, bases),
+    )
+
+
+def _pairs(run: str, names: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, str]]:
+    """Base and new of each pair that is asked for."""
+    if not wanted:
+        found = [(base, new) for new in names for base in names if base.startswith(new + REVISION)]
+        if not found:
+            raise TableError(
+                f"{run} measured no implementation at two revisions; give a second run, or "
+                f"--implementations with two or more of {listed(names)}"
+            )
+        return found
+    for name in wanted:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            guess = f'did you mean "{near[0]}"? ' if near else ""
+            raise TableError(f'{run} has no "{name}"; {guess}it has {listed(names)}')
+    base, *others = dict.fromkeys(wanted)
+    if not others:
+        raise TableError(f"--implementations: expected two or more, got {base}")
+    return [(base, new) for new in others]
+
+
+def _measured(run: Run) -> set[Case]:
+    return {case_of(record) for record in run.records if record.status == "measured"}
+
+
+def _changed_sources(base: Run, new: Run) -> frozenset[str]:
+    """The implementations whose source is known of both runs, and not the same."""
+    before, after = (run.info.get("implementations") or {} for run in (base, new))
+    digests = {
+        name: (before[name].get("source_sha256"), after[name].get("source_sha256"))
+        for name in before.keys() & after.keys()
+    }
+    return frozenset(name for name, (old, now) in digests.items() if old and now and old != now)
+
+
+def _exponents(run: Run, changes: Changes, bases: Sequence[str]) -> tuple[dict[str, float], ...]:
+    """The exponents that the judge finds in the base of each series of which the law changed."""
+    found: list[dict[str, float]] = [{} for _ in bases]
+    for place, (one, base) in enumerate(zip(changes.series, bases, strict=True)):
+        if not one.other_law:
+            continue
+        rows = frame_of(run.records)
+        for name, value in (one.series.group | {"implementation": base}).items():
+            rows = rows[rows[name].isna() if pd.isna(value) else rows[name] == value]
+        for fit in fit_groups(rows, info=run.info):
+            for size, exponent in fit.exponents.items():
+                if exponent.estimate is not None:
+                    found[place][size] = exponent.estimate
+    return tuple(found)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a cell as JSON holds it."""
+    if value is None or pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _low(ratio: Ratio) -> float:
+    """The least that the ratio may be; 0 where nothing is known."""
+    return ratio.low or 0.0

@@ -1,0 +1,105 @@
+"""Cells that are compared, and the error of whatever is computed from their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench.records import CELL
+from reports.comparison.turns import Case, CellReadings, costs_without
+from reports.laws.monomials import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences:
+    """Cells that were measured twice, as base and as new.
+
+    `cells` has a row for each: the case (its `implementation` is the new one's), `base_s` and
+    `new_s` in seconds, the workspaces `base_bytes` and `new_bytes`, and `claim`. `logs` are the
+    logarithms of new / base. `without` has a matrix for each run: a row a cell, and for each turn
+    of that run the same logarithm without the turn.
+    """
+
+    cells: pd.DataFrame
+    logs: Floats
+    without: tuple[Floats, ...]
+
+    def __len__(self) -> int:
+        return int(self.logs.size)
+
+    @property
+    def freedom(self) -> int:
+        """The degrees of freedom of a variance."""
+        return sum(one.shape[1] - 1 for one in self.without)
+
+    def variances(self, weights: Floats) -> Floats:
+        """The variance of each row of `weights` times `logs`, by the jackknife over turns."""
+        found = np.zeros(len(weights))
+        for one in self.without:
+            replicates, turns = weights @ one, one.shape[1]
+            found += (turns - 1) * replicates.var(axis=1)
+        return found
+
+
+def between_runs(
+    base: Mapping[Case, CellReadings], new: Mapping[Case, CellReadings]
+) -> Differences:
+    """The cells that both runs have; their turns have nothing in common."""
+    shared = [case for case in base if case in new]
+    sides = []
+    drawn = [min(base[case].drawn, new[case].drawn) for case in shared]
+    for run in (base, new):
+        turns = turns_of(run)
+        pairs = [costs_without(run[c], turns, k) for c, k in zip(shared, drawn, strict=True)]
+        sides.append((np.array([one for one, _ in pairs]), np.array([rest for _, rest in pairs])))
+    (old, old_parts), (now, now_parts) = sides
+    return Differences(
+        cells=_table([(case, base[case], new[case]) for case in shared], old, now),
+        logs=now - old,
+        without=(now[:, None] - old_parts, now_parts - old[:, None]),
+    )
+
+
+def within_run(run: Mapping[Case, CellReadings], pairs: Sequence[tuple[str, str]]) -> Differences:
+    """The cells of pairs of implementations (base first) that one run has of both."""
+    turns, name = turns_of(run), CELL.index("implementation")
+    both: list[tuple[Case, Case]] = [
+        (base, new)
+        for old_name, new_name in pairs
+        for new in run
+        if new[name] == new_name and (base := (*new[:name], old_name, *new[name + 1 :])) in run
+    ]
+    drawn = [min(run[base].drawn, run[new].drawn) for base, new in both]
+    found = [
+        (costs_without(run[base], turns, k), costs_without(run[new], turns, k))
+        for (base, new), k in zip(both, drawn, strict=True)
+    ]
+    old = np.array([one for (one, _), _ in found])
+    now = np.array([one for _, (one, _) in found])
+    parts = np.array([rest - before for (_, before), (_, rest) in found])
+    return Differences(
+        cells=_table([(new, run[base], run[new]) for base, new in both], old, now),
+        logs=now - old,
+        without=(parts,),
+    )
+
+
+def turns_of(run: Mapping[Case, CellReadings]) -> list[int]:
+    """The turns of a run, in order."""
+    return sorted({turn for cell in run.values() for turn in cell.of_turns})
+
+
+def _table(
+    rows: Sequence[tuple[Case, CellReadings, CellReadings]], old: Floats, now: Floats
+) -> pd.DataFrame:
+    cells = pd.DataFrame([case for case, _, _ in rows], columns=list(CELL))
+    return cells.assign(
+        claim=[new.claim for _, _, new in rows],
+        base_s=np.exp(old),
+        new_s=np.exp(now),
+        base_bytes=[base.workspace_bytes for _, base, _ in rows],
+        new_bytes=[new.workspace_bytes for _, _, new in rows],
+    )

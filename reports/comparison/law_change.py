@@ -1,0 +1,71 @@
+"""Did the law change, or only its constant? And is it a fixed cost of each call instead?
+
+A factor that grows with a size is another law: the logarithm of the ratio then rises with that of
+the size. A fixed cost that was added to each call weighs less at larger sizes, and looks like a
+smaller exponent; so a law has changed only if it explains the cells better than a fixed cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from reports.cells.cells import LEAST_SCATTER
+from reports.laws.monomials import Floats
+
+LAW_TOLERANCE = 0.1
+"""An exponent that moved by less has not changed: so much is a claim allowed to be off, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """By which power of a size the ratio grows, with its interval (None where it is unknown)."""
+
+    estimate: float
+    low: float | None
+    high: float | None
+
+    @property
+    def is_another_law(self) -> bool:
+        """Whether the exponent moved beyond doubt, and by more than the tolerance."""
+        if self.low is None or self.high is None or abs(self.estimate) < LAW_TOLERANCE:
+            return False
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedCost:
+    """new = `factor` · base + `seconds`: what each call takes more, whatever its size."""
+
+    factor: float
+    seconds: float
+
+
+def fixed_cost(base_s: Floats, logs: Floats, sizes: Mapping[str, Floats]) -> FixedCost | None:
+    """The fixed cost that explains the log ratios at least as well as powers of `sizes` do.
+
+    None if powers explain them better, by the Bayesian information criterion.
+    """
+    design = np.column_stack([np.ones_like(logs), *(np.log(values) for values in sizes.values())])
+    rest = logs - design @ np.linalg.lstsq(design, logs, rcond=None)[0]
+    scale = float(base_s.min())
+
+    def apart(parameters: Floats) -> Floats:
+        factor, cost = parameters
+        return np.asarray(np.log(np.maximum(factor + cost * scale / base_s, 1e-3)) - logs)
+
+    found = least_squares(apart, np.array([math.exp(float(logs.mean())), 0.0]))
+    if _criterion(found.fun, 2) > _criterion(rest, design.shape[1]):
+        return None
+    factor, cost = found.x
+    return FixedCost(factor=float(factor), seconds=float(cost) * scale)
+
+
+def _criterion(residuals: Floats, parameters: int) -> float:
+    count = residuals.size
+    scatter = max(float(residuals @ residuals) / count, LEAST_SCATTER**2)
+    return count * math.log(scatter) + parameters * math.log(count)
