@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -136,16 +137,12 @@ def share_of(percentage: str) -> float:
     """The part of one that `--fail-on-regression` gives: `5%` is 0.05.
 
     Raises:
-        RequestError: it is no percentage from 0 to 1000.
+        RequestError: it is no percentage below 1000.
 
     """
-    number, sign, _ = percentage.strip().partition("%")
-    try:
-        share = float(number) / 100 if sign else -1.0
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 10 or not percentage.strip().endswith("%"):
+    number = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", percentage.strip())
+    if number is None:
         raise RequestError(
             f"--fail-on-regression: expected a percentage such as 5%, got {percentage!r}"
         )
-    return share
+    return float(number[1]) / 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -28,7 +29,7 @@ from reports.text.wording import (
 )
 
 FORMATS = ("text", "markdown", "json")
-MOST_CELLS, WIDTH = 12, 80
+MOST_CELLS, WIDTH = 8, 80
 _HEADINGS = ("implementation", "times as long", "finding", "also")
 _CELL_HEADINGS = ("implementation", *SIZES, "base", "new", "times as long", "finding")
 _COLOURS = {Finding.FASTER: "green", Finding.SLOWER: "red"}
@@ -175,25 +176,23 @@ def _law(found: Comparison, one: SeriesChange, base: str) -> str:
 
 
 def _cell_rows(found: Comparison) -> tuple[Rows, int]:
-    """The cells that differ from their series, and how many more there are."""
+    """The cells that differ most from their series, and how many more do."""
+    farthest = sorted(found.apart, key=lambda place: -abs(math.log(found.apart[place])))
+    shown = set(farthest[:MOST_CELLS])
     rows: Rows = []
     for one, base in _series(found):
-        for place in one.series.rows:
-            ratio = found.changes.cells[place]
-            is_called = ratio.finding in _COLOURS and ratio.finding is not one.ratio.finding
-            if not (found.changes.contrary[place] or (is_called and found.is_judged)):
-                continue
+        for place in sorted(shown.intersection(one.series.rows)):
             cell = found.differences.cells.iloc[place]
             rows.append(
                 (
                     _label(one, base),
                     *(f"{cell[column]:g}" for column in SIZES.values()),
                     *(seconds(float(cell[name])) for name in ("base_s", "new_s")),
-                    _ratio(ratio),
-                    _finding(found, ratio),
+                    _ratio(found.changes.cells[place]),
+                    _finding(found, found.changes.cells[place]),
                 )
             )
-    return rows[:MOST_CELLS], max(len(rows) - MOST_CELLS, 0)
+    return rows, len(farthest) - len(shown)
 
 
 def _ratio(ratio: Ratio) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from reports.cells.case_columns import SIZES
@@ -44,7 +43,7 @@ class SeriesChange:
 
     `growth` has the power of each size by which the ratio grows. `fixed` is the fixed cost of a
     call that explains what looks like another law. `workspace` is the smallest and the largest
-    ratio of the workspaces.
+    ratio of the workspaces. `expected` has the ratio of each cell by that of the series.
     """
 
     series: Series
@@ -52,6 +51,7 @@ class SeriesChange:
     growth: Mapping[str, Growth]
     fixed: FixedCost | None
     workspace: tuple[float, float] | None
+    expected: Floats
 
     @property
     def other_law(self) -> tuple[str, ...]:
@@ -66,12 +66,11 @@ class Changes:
     """What changed in all series and cells; `pace` is what the machine did to all alike.
 
     `controls` are the series by which the pace is told. `cells` are in the order of the
-    differences, and `contrary` tells which of them are surely apart from their series.
+    differences.
     """
 
     series: tuple[SeriesChange, ...]
     cells: tuple[Ratio, ...]
-    contrary: tuple[bool, ...]
     pace: float
     controls: tuple[str, ...]
 
@@ -108,18 +107,13 @@ def changes_in(
         owner[one.rows] = place
     cells = judge.ratios(np.eye(len(differences)), [paces[place] for place in owner], moderate=True)
     growths = judge.growths(series)
-    told = tuple(
-        _change(differences, one, ratio, growth)
-        for one, ratio, growth in zip(series, levels, growths, strict=True)
-    )
     weights = np.mean([one.level for one in controls], axis=0) if controls else 0 * owner
     return Changes(
-        series=told,
-        cells=tuple(cells),
-        contrary=tuple(
-            _is_contrary(differences.cells, place, ratio, told[owner[place]])
-            for place, ratio in enumerate(cells)
+        series=tuple(
+            _change(differences, one, ratio, growth)
+            for one, ratio, growth in zip(series, levels, growths, strict=True)
         ),
+        cells=tuple(cells),
         pace=math.exp(float(weights @ differences.logs)),
         controls=tuple(one.name for one in controls),
     )
@@ -186,7 +180,8 @@ class _Judge:
 def _change(
     differences: Differences, series: Series, ratio: Ratio, growth: Mapping[str, Growth]
 ) -> SeriesChange:
-    cells = differences.cells.iloc[series.rows]
+    cells, own = differences.cells.iloc[series.rows], differences.logs[series.rows]
+    logs = own - own.mean() + math.log(ratio.estimate)  # the pace is out of the ratio
     workspaces = (cells["new_bytes"] / cells["base_bytes"].where(lambda one: one > 0)).dropna()
     change = SeriesChange(
         series=series,
@@ -194,25 +189,17 @@ def _change(
         growth=growth,
         fixed=None,
         workspace=(workspaces.min(), workspaces.max()) if len(workspaces) else None,
+        expected=np.full(len(cells), math.exp(float(np.median(logs)))),
     )
     if not change.other_law:
         return change
-    sizes = {letter: numbers(cells, column) for letter, column in SIZES.items()}
-    moving = {letter: values for letter, values in sizes.items() if np.ptp(values) > 0}
-    fixed = fixed_cost(
-        cells["base_s"].to_numpy(dtype=np.float64), differences.logs[series.rows], moving
+    base_s = cells["base_s"].to_numpy(dtype=np.float64)
+    sizes = {letter: np.log(numbers(cells, column)) for letter, column in SIZES.items()}
+    moving = [values for values in sizes.values() if np.ptp(values) > 0]
+    fixed = fixed_cost(base_s, logs, moving)
+    if fixed is not None:
+        return replace(change, fixed=fixed, expected=fixed.factor + fixed.seconds / base_s)
+    expected = float(logs.mean()) + sum(
+        growth[size].estimate * (sizes[size] - sizes[size].mean()) for size in change.other_law
     )
-    return replace(change, fixed=fixed)
-
-
-def _is_contrary(cells: pd.DataFrame, place: int, ratio: Ratio, change: SeriesChange) -> bool:
-    """Whether a cell is surely apart from what its series says of its size."""
-    expected = math.log(change.ratio.estimate)
-    own = cells.iloc[change.series.rows]
-    for size in change.other_law:
-        logs = np.log(numbers(own, SIZES[size]))
-        at = math.log(float(cells[SIZES[size]].iloc[place]))
-        expected += change.growth[size].estimate * (at - float(logs.mean()))
-    if ratio.low is None or ratio.high is None:
-        return False
-    return not ratio.low <= math.exp(expected) <= ratio.high
+    return replace(change, expected=np.exp(expected))

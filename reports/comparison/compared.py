@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -34,8 +35,8 @@ class Comparison:
     `bases` has the name of the implementation that each series is compared with; `changed` the
     implementations whose source changed, `other_conditions` how the machines differ where runs of
     two are compared. `exponents` has those of the base of each series of which the law changed, as
-    the judge finds them. `only_base` and `only_new` count the measured cells that the other run lacks,
-    or has too few readings of.
+    the judge finds them. `only_base` and `only_new` count the measured cells that the other run
+    lacks, or has too few readings of.
     """
 
     base: str
@@ -54,6 +55,17 @@ class Comparison:
     def is_judged(self) -> bool:
         """Whether faster and slower are said: not of two machines."""
         return not self.other_conditions
+
+    @cached_property
+    def apart(self) -> Mapping[int, float]:
+        """The cells that surely differ from their series: by which factor."""
+        found = {}
+        for one in self.changes.series:
+            for place, expected in zip(one.series.rows, one.expected, strict=True):
+                ratio = self.changes.cells[place]
+                if ratio.excludes(expected):
+                    found[place] = ratio.estimate / expected
+        return found
 
     def slower_than(self, limit: float) -> list[str]:
         """The series and cells that take more than 1 + `limit` times as long, beyond doubt."""
@@ -90,10 +102,10 @@ class Comparison:
                     "base_s": float(cell["base_s"]),
                     "new_s": float(cell["new_s"]),
                     **self._ratio(ratio),
-                    "apart_from_series": apart,
+                    "differs_from_series": place in self.apart,
                 }
-                for (_, cell), ratio, apart in zip(
-                    cells.iterrows(), self.changes.cells, self.changes.contrary, strict=True
+                for place, (cell, ratio) in enumerate(
+                    zip(cells.to_dict("records"), self.changes.cells, strict=True)
                 )
             ],
         }
@@ -273,7 +285,7 @@ def _exponents(run: Run, changes: Changes, bases: Sequence[str]) -> tuple[dict[s
         if not one.other_law:
             continue
         rows = frame_of(run.records)
-        for name, value in (one.series.group | {"implementation": base}).items():
+        for name, value in {**one.series.group, "implementation": base}.items():
             rows = rows[rows[name].isna() if pd.isna(value) else rows[name] == value]
         for fit in fit_groups(rows, info=run.info):
             for size, exponent in fit.exponents.items():

@@ -39,7 +39,7 @@ class Series:
     """
 
     group: Mapping[str, Any]
-    rows: Sequence[int]
+    rows: list[int]
     level: Floats
     slopes: Mapping[str, Floats]
     spreads: Mapping[str, float]

@@ -18,8 +18,8 @@ class Differences:
     """Cells that were measured twice, as base and as new.
 
     `cells` has a row for each: the case (its `implementation` is the new one's), `base_s` and
-    `new_s` in seconds, the workspaces `base_bytes` and `new_bytes`, and `claim`. `logs` are the
-    logarithms of new / base. `without` has a matrix for each run: a row a cell, and for each turn
+    `new_s` in seconds, and the workspaces `base_bytes` and `new_bytes`. `logs` are the logarithms
+    of new / base. `without` has a matrix for each run: a row a cell, and for each turn
     of that run the same logarithm without the turn.
     """
 
@@ -97,9 +97,8 @@ def _table(
 ) -> pd.DataFrame:
     cells = pd.DataFrame([case for case, _, _ in rows], columns=list(CELL))
     return cells.assign(
-        claim=[new.claim for _, _, new in rows],
         base_s=np.exp(old),
         new_s=np.exp(now),
-        base_bytes=[base.workspace_bytes for _, base, _ in rows],
-        new_bytes=[new.workspace_bytes for _, _, new in rows],
+        base_bytes=np.array([base.workspace_bytes for _, base, _ in rows], dtype=np.float64),
+        new_bytes=np.array([new.workspace_bytes for _, _, new in rows], dtype=np.float64),
     )

@@ -8,7 +8,7 @@ smaller exponent; so a law has changed only if it explains the cells better than
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +45,13 @@ class FixedCost:
     seconds: float
 
 
-def fixed_cost(base_s: Floats, logs: Floats, sizes: Mapping[str, Floats]) -> FixedCost | None:
-    """The fixed cost that explains the log ratios at least as well as powers of `sizes` do.
+def fixed_cost(base_s: Floats, logs: Floats, sizes: Sequence[Floats]) -> FixedCost | None:
+    """The fixed cost that explains the log ratios at least as well as powers of the sizes do.
 
-    None if powers explain them better, by the Bayesian information criterion.
+    `sizes` are logarithms. None if powers explain them better, by the Bayesian information
+    criterion.
     """
-    design = np.column_stack([np.ones_like(logs), *(np.log(values) for values in sizes.values())])
+    design = np.column_stack([np.ones_like(logs), *sizes])
     rest = logs - design @ np.linalg.lstsq(design, logs, rcond=None)[0]
     scale = float(base_s.min())
 

@@ -50,6 +50,10 @@ class Ratio:
     high: float | None
     finding: Finding
 
+    def excludes(self, value: float) -> bool:
+        """Whether the ratio is surely another one."""
+        return self.low is not None and self.high is not None and not self.low <= value <= self.high
+
 
 def ratio_of(
     estimate: float,

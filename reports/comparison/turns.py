@@ -28,7 +28,6 @@ class CellReadings:
     """The readings of one cell in seconds, by the turn in which they were taken."""
 
     of_turns: Mapping[int, tuple[float, ...]]
-    claim: str | None
     workspace_bytes: int | None
 
     @property
@@ -54,7 +53,6 @@ def readings_of(records: Sequence[Record]) -> dict[Case, CellReadings]:
             workspaces = [one.workspace_bytes for one in own if one.workspace_bytes is not None]
             found[case] = CellReadings(
                 of_turns=of_turns,
-                claim=own[0].claim,
                 workspace_bytes=int(np.median(workspaces)) if workspaces else None,
             )
     return found
