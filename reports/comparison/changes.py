@@ -18,6 +18,7 @@ from reports.cells.case_columns import SIZES
 from reports.comparison.contrasts import (
     FEWEST_CONTROLS,
     LEAST_APART,
+    PACE_FELT,
     RUNS_APART,
     Pace,
     Series,
@@ -102,18 +103,16 @@ def changes_in(
         if not moved or len(controls) < FEWEST_CONTROLS:
             break
         controls.remove(series[max(moved)[1]])  # what has changed is no control
-    owner = np.empty(len(differences), dtype=np.int64)
-    for place, one in enumerate(series):
-        owner[one.rows] = place
-    cells = judge.ratios(np.eye(len(differences)), [paces[place] for place in owner], moderate=True)
     growths = judge.growths(series)
-    weights = np.mean([one.level for one in controls], axis=0) if controls else 0 * owner
+    weights = (
+        np.mean([one.level for one in controls], axis=0) if controls else np.zeros(len(differences))
+    )
     return Changes(
         series=tuple(
             _change(differences, one, ratio, growth)
             for one, ratio, growth in zip(series, levels, growths, strict=True)
         ),
-        cells=tuple(cells),
+        cells=tuple(judge.cells(series, paces)),
         pace=math.exp(float(weights @ differences.logs)),
         controls=tuple(one.name for one in controls),
     )
@@ -128,12 +127,17 @@ class _Judge:
     one_pace: bool
 
     def ratios(
-        self, weights: Sequence[Floats] | Floats, paces: Sequence[Pace], *, moderate: bool = False
+        self, weights: Sequence[Floats] | Floats, paces: Sequence[Pace], scatter: Floats | float = 0
     ) -> list[Ratio]:
-        """The ratio of each row of weights, less the machine's pace."""
-        rows = np.asarray(weights) - np.array([pace.weights for pace in paces])
-        extra = np.array([pace.error for pace in paces])
-        errors, freedom = self._errors(rows, extra, moderate=moderate)
+        """The ratio of each row of weights, less the machine's pace.
+
+        `scatter` is the least standard error of each, whatever the turns say.
+        """
+        of_pace = np.array([pace.weights for pace in paces])
+        rows = np.asarray(weights) - of_pace
+        unlike = PACE_FELT * (of_pace @ self.differences.logs)
+        extra = np.hypot(unlike, [pace.error for pace in paces])
+        errors, freedom = self._errors(rows, extra, scatter)
         found = [
             ratio_of(log, error, free, 1 - RISK / len(rows), self.same_within)
             for log, error, free in zip(rows @ self.differences.logs, errors, freedom, strict=True)
@@ -142,6 +146,22 @@ class _Judge:
             replace(ratio, finding=Finding.UNTOLD) if pace.is_own else ratio
             for ratio, pace in zip(found, paces, strict=True)
         ]
+
+    def cells(self, series: Sequence[Series], paces: Sequence[Pace]) -> list[Ratio]:
+        """The ratio of each cell, less the machine's pace.
+
+        Six turns say little of the error of one cell: it is no less than the usual one, and than
+        the usual distance of a cell from the law of its series.
+        """
+        count = len(self.differences)
+        owner, scatter = np.empty(count, dtype=np.int64), np.empty(count)
+        for place, one in enumerate(series):
+            owner[one.rows] = place
+            scatter[one.rows] = one.scatter(self.differences.logs)
+        variances = self.differences.variances(np.eye(count))
+        usual, _ = moderated(variances, np.full(count, float(self.differences.freedom)))
+        least = np.maximum(scatter, np.sqrt(usual))
+        return self.ratios(np.eye(count), [paces[place] for place in owner.tolist()], least)
 
     def growths(self, series: Sequence[Series]) -> list[dict[str, Growth]]:
         """The growth of each series with each of its sizes; the pace has none."""
@@ -166,15 +186,13 @@ class _Judge:
         return found
 
     def _errors(
-        self, rows: Floats, extra: Floats, *, moderate: bool = False
+        self, rows: Floats, extra: Floats, scatter: Floats | float = 0
     ) -> tuple[Floats, Floats]:
         """The standard errors, and their degrees of freedom (Satterthwaite 1946)."""
-        variances = self.differences.variances(rows)
-        freedom = np.full(len(rows), float(self.differences.freedom))
-        if moderate:
-            variances, freedom = moderated(variances, freedom)
+        variances = np.maximum(self.differences.variances(rows), np.square(scatter))
         total = variances + extra**2
-        return np.sqrt(total), freedom * (total / np.maximum(variances, 1e-300)) ** 2
+        freedom = self.differences.freedom * (total / np.maximum(variances, 1e-300)) ** 2
+        return np.sqrt(total), freedom
 
 
 def _change(

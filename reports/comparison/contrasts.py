@@ -21,10 +21,13 @@ from reports.laws.monomials import Floats
 from reports.tables.columns import numbers
 
 RUNS_APART = 0.01
-"""What two runs differ by beyond the scatter of their turns: a slow spell hits one harder."""
+"""What two runs differ by beyond the scatter of their turns."""
+PACE_FELT = 0.25
+"""A slow machine slows one implementation so much more than another: memory, caches, the core."""
 LEAST_APART = 0.005
 """Within one run: no two programs are told apart more closely than by this."""
 FEWEST_SIZES = 3
+MAD_TO_DEVIATION = 1.4826
 FEWEST_CONTROLS = 3
 """As many series show which of them moved, where any of them may have."""
 
@@ -33,13 +36,15 @@ FEWEST_CONTROLS = 3
 class Series:
     """The cells of one implementation under equal conditions.
 
-    `group` tells the implementation and its conditions, `rows` the places of its cells. `level`
-    has the weights of its mean log ratio, `slopes` those of its slope against the logarithm of
-    each size; `spreads` are the standard deviations of these logarithms.
+    `group` tells the implementation and its conditions, `rows` the places of its cells, and
+    `design` has a column of ones and the logarithm of each size that moves. `level` has the weights
+    of the mean log ratio, `slopes` those of its slope against the logarithm of each size; `spreads`
+    are the standard deviations of these logarithms.
     """
 
     group: Mapping[str, Any]
     rows: list[int]
+    design: Floats
     level: Floats
     slopes: Mapping[str, Floats]
     spreads: Mapping[str, float]
@@ -48,6 +53,14 @@ class Series:
     def name(self) -> str:
         """The implementation."""
         return str(self.group["implementation"])
+
+    def scatter(self, logs: Floats) -> float:
+        """The usual distance of a cell from the law of the series, as a standard deviation."""
+        own, free = logs[self.rows], len(self.rows) - self.design.shape[1]
+        if free < 1:
+            return 0.0
+        rest = own - self.design @ np.linalg.lstsq(self.design, own, rcond=None)[0]
+        return float(MAD_TO_DEVIATION * np.median(abs(rest)) * math.sqrt(own.size / free))
 
 
 def series_of(cells: pd.DataFrame) -> list[Series]:
@@ -76,6 +89,7 @@ def _series(group: Mapping[str, Any], rows: pd.DataFrame, count: int) -> Series:
     return Series(
         group=group,
         rows=places.tolist(),
+        design=design,
         level=level,
         slopes=slopes,
         spreads={letter: float(moving[letter].std()) for letter in slopes},
