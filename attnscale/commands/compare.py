@@ -32,7 +32,12 @@ def command(
         Path | None, typer.Option("--out", metavar="FILE", help="the file to write")
     ] = None,
 ) -> int:
-    """Say what is faster or slower: in a new run than in a base, or in one run than another."""
+    """Say what is faster or slower: between two runs, or within one.
+
+    Two runs, base and new, are compared implementation by implementation, and what the machine did
+    to all of them is taken out. Of one run, --implementations are compared with the first of them;
+    without that, what `run --against` measured with its revision. docs/comparing.md has the method.
+    """
     if len(runs) > 2:
         raise RequestError(f"expected a base and a new run, or one run, got {len(runs)}")
     if len(runs) == 2 and implementations:
