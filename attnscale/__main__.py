@@ -20,7 +20,7 @@ from attnscale.terminal import RequestError, printable, say
 # By name, so that none of their modules is imported for the sake of a line of text.
 USER_ERRORS = (
     *("CaseError", "CatalogueError", "ExampleError", "LawError", "PlanError", "PredictionError"),
-    *("RequestError", "RunError", "TableError", "UnitError"),
+    *("RequestError", "RevisionError", "RunError", "TableError", "UnitError"),
 )
 HOME = Path(__file__).absolute().parents[1]
 BESIDE = ("implementations", "bench", "reports")

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from attnscale.terminal import STARTING, console, progress, say, warnings_as_lin
 
 if TYPE_CHECKING:
     from bench.plan.plan import Plan
+    from bench.process.checkout import Checkout
     from bench.process.kernels import Kernels
     from bench.records import Record
     from implementations.case import Case
@@ -36,12 +38,14 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
     `command` is the one that continues it after an interrupt.
     """
     from bench.plan.request import Request
+    from bench.process.side_by_side import worker_for
     from bench.process.supervisor import Worker
 
     given = {name: value for name, value in options.items() if value is not None}
     request = Request(specs=given.pop("impl", ()), **given)
     folder = request.folder
-    with Worker(threads=1) as worker:  # where the user's files are imported
+    # The user's files are imported in this worker.
+    with request.checkout() as checkout, worker_for(checkout, partial(Worker, threads=1)) as worker:
         with progress() as shown, warnings_as_lines():
             shown.phase(STARTING)
             if request.specs:
@@ -49,11 +53,17 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
             from bench.process.kernels import Kernels
 
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
-            plan = request.plan(kernels.load)
+            plan = request.plan(kernels.load, checkout)
         how = f"attnscale {command} --resume --out {shlex.quote(str(folder))} continues it"
         with interruptible(how):
             records, failed = sweep_into(
-                folder, plan, request.resume, request.name, kernels, _seconds_since_start()
+                folder,
+                plan,
+                request.resume,
+                request.name,
+                kernels,
+                _seconds_since_start(),
+                checkout,
             )
     say(f"{_tally(records)}\nrun: {folder}")
     measured = any(record.status == "measured" for record in records)
@@ -147,6 +157,7 @@ def sweep_into(
     preset: str | None,
     kernels: Kernels | None = None,
     head_start_s: float = 0.0,
+    checkout: Checkout | None = None,
 ) -> tuple[Sequence[Record], bool]:
     """Measure the plan into the folder: its records, and whether a check failed or a kernel did."""
     import pandas as pd
@@ -179,6 +190,7 @@ def sweep_into(
             preset=preset,
             kernels=kernels,
             head_start_s=head_start_s,
+            checkout=checkout,
         ).run(resume=resume)
     with warnings.catch_warnings(action="ignore"):  # the sweep has told of broken lines
         records = read_records(folder / RECORDS_FILE)

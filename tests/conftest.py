@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import subprocess
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,17 +63,20 @@ class DirectWorkers:
         self.opened = 0
         self.fault: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda *_: None
 
-    def __call__(self, *, threads: int, allocator: str = "pinned") -> DirectWorker:
+    def __call__(
+        self, *, threads: int, allocator: str = "pinned", checkout: Any = None
+    ) -> DirectWorker:
         self.opened += 1
-        return DirectWorker(self)
+        return DirectWorker(self, checkout)
 
     def operations(self, name: str) -> list[dict[str, Any]]:
         return [request for operation, request in self.asked if operation == name]
 
 
 class DirectWorker:
-    def __init__(self, workers: DirectWorkers) -> None:
+    def __init__(self, workers: DirectWorkers, checkout: Any = None) -> None:
         self.started = 0
+        self._checkout = checkout
         self._workers = workers
         self._lost = True
 
@@ -87,7 +91,7 @@ class DirectWorker:
         return answer
 
     def answers(
-        self, requests: Sequence[Mapping[str, Any]], *, limit_s: float
+        self, requests: Sequence[Mapping[str, Any]], *, limit_s: float, patience: float = 1.0
     ) -> Iterator[dict[str, Any]]:
         self.begin()
         for one in requests:
@@ -111,7 +115,13 @@ class DirectWorker:
             return {"status": "done", "law": None}
         if op == "ceiling":
             return {"status": "done", **self._workers.CEILINGS}
-        return _answer(OPERATIONS[op], dict(request))
+        asked = dict(request)
+        if self._checkout is not None and "spec" in request:  # where its process would stand
+            asked["spec"] = request["spec"].replace("=", f"={self._checkout.place}/", 1)
+        answer = _answer(OPERATIONS[op], asked)
+        if "kernel" in answer:
+            answer["kernel"]["spec"] = request["spec"]
+        return answer
 
     def stop(self) -> None:
         self._lost = True
@@ -158,6 +168,38 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
         return path
 
     return file
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Commit files to a git repository in `tmp_path / "repository"`, the current folder; its id."""
+    for name in ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL"):
+        monkeypatch.setenv(f"GIT_{name}", "somebody")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-c", "protocol.file.allow=always", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    git("init", "--quiet", "--initial-branch", "main")
+
+    def commit(**files: str) -> str:
+        for name, text in files.items():
+            write(f"repository/{name}.py", text)
+        git("add", ".")
+        git("commit", "--quiet", "--message", "a change")
+        return git("rev-parse", "HEAD")
+
+    return commit
 
 
 Readings = dict[tuple[object, ...], tuple[float, ...]]

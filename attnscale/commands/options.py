@@ -83,6 +83,7 @@ _MEASURING: Mapping[str, Any] = {
     "energy": Annotated[
         bool, typer.Option("--energy", help="joules a call too; seconds a cell more")
     ],
+    "against": _option("--against", "REV", "measure --impl as it is at this git revision too"),
     "out": Out,
     "resume": Annotated[bool, typer.Option("--resume", help="continue the run in --out")],
 }

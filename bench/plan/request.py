@@ -5,8 +5,10 @@ Torch is loaded after all that can be refused without it.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -24,7 +26,8 @@ from bench.plan.plan import (
     parse_sizes,
     read_plan,
 )
-from bench.plan.run_directory import resumable_plan
+from bench.plan.run_directory import begun_against, resumable_plan
+from bench.process.checkout import Checkout, checked_out
 
 if TYPE_CHECKING:
     from implementations.interface import Implementation
@@ -68,6 +71,7 @@ class Request:
     call_limit: str | None = None
     precision: float | None = None
     energy: bool = False
+    against: str | None = None
     out: Path | None = None
     resume: bool = False
 
@@ -76,6 +80,11 @@ class Request:
             raise PlanError("--resume needs --out, the directory of the run to continue")
         if self.preset is not None and self.config is not None:
             raise PlanError("--preset and --config exclude each other; give one of them")
+        if self.against is not None and not self.specs and not self.resume:
+            raise PlanError(
+                "--against needs --impl, your kernel in a git repository: "
+                f"attnscale run --impl mine.py:mine --against {self.against}"
+            )
         _ = self._sizes, self._settings, self._base  # which raise
 
     @property
@@ -92,11 +101,26 @@ class Request:
             return self.out
         return Path("results") / f"{datetime.now():%Y%m%d-%H%M%S}-{self.name or 'plan'}"
 
-    def plan(self, load: Callable[[str], Implementation]) -> Plan:
+    def checkout(self) -> AbstractContextManager[Checkout | None]:
+        """The revision of `--against`, or of the run to be resumed: its commit when that began.
+
+        Raises:
+            RevisionError: it cannot be checked out.
+
+        """
+        begun = begun_against(self.out) if self.resume and self.out is not None else None
+        if begun is not None and self.against in (None, begun["rev"]):
+            return checked_out(begun["rev"], begun["commit"])
+        return contextlib.nullcontext() if self.against is None else checked_out(self.against)
+
+    def plan(self, load: Callable[[str], Implementation], checkout: Checkout | None = None) -> Plan:
         """The plan that the options describe; `load` loads the implementations that they name.
+
+        With a `checkout`, each kernel of `--impl` is measured as it is there too.
 
         Raises:
             PlanError: a plan that cannot be run.
+            RevisionError: a kernel that the checkout does not have.
             CatalogueError: an implementation that cannot be found or loaded.
 
         """
@@ -107,10 +131,13 @@ class Request:
 
         load_all(self.names, (), load)
         specs = in_this_layout(self.specs, self.layout)
+        own = load_all((), specs, load)
+        if checkout is not None:
+            own += load_all((), [checkout.spec_of(one) for one in own], load)
         plan = narrow(
             self._base,
             names=self.names,
-            specs=[(one.name, one.spec) for one in load_all((), specs, load)],
+            specs=[(one.name, one.spec) for one in own],
             **self._conditions,
             settings=self._settings,
             **self._sizes,

@@ -18,8 +18,17 @@ MOST_DIFFERENCES = 3
 SAME_VERSIONS = ("torch", "numpy", "python", "attnscale")
 
 
-def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> dict[str, Any]:
+def prepare(
+    plan: Plan,
+    folder: Path,
+    *,
+    resume: bool,
+    preset: str | None,
+    against: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Make the directory ready and return what `run.json` holds.
+
+    `against` is the revision that the plan measures too, with its commit.
 
     Raises:
         PlanError: the run to be resumed has another plan, or one that cannot be read.
@@ -29,6 +38,12 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
     if resume:
         stored, info = _stored(folder)
         _refuse_another_plan(stored, plan, folder)
+        if info.get("against") != against:
+            before, now = ((one or {}).get("rev") for one in (info.get("against"), against))
+            raise PlanError(
+                f"{folder} was begun --against {before or 'nothing'}, not {now or 'nothing'}; "
+                f"attnscale sweep --resume --out {folder} continues it, or choose another --out"
+            )
         return {**info, "config": plan.to_dict()}
     if _holds_run(folder):
         raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
@@ -36,6 +51,7 @@ def prepare(plan: Plan, folder: Path, *, resume: bool, preset: str | None) -> di
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "preset": preset,
+        "against": against,
         "seed": plan.seed,
         "config": plan.to_dict(),
         "allocator": plan.allocator,
@@ -97,6 +113,18 @@ def check_sources(
             raise PlanError(
                 f"the file of {name} has changed since {folder} was begun; choose another --out"
             )
+
+
+def begun_against(folder: Path) -> Mapping[str, str] | None:
+    """The revision that the run in a directory measures too, with its commit; None without one.
+
+    Raises:
+        RunError: there is no run.
+        PlanError: it was written by an earlier version.
+
+    """
+    against: Mapping[str, str] | None = _stored(folder)[1].get("against")
+    return against
 
 
 def resumable_plan(folder: Path) -> Plan:

@@ -18,6 +18,7 @@ from typing import IO
 import psutil
 
 from bench.machine.environment import worker_environment
+from bench.process.checkout import Checkout
 
 # What is kept of what a kernel prints in a request, and of what the process says to stderr.
 MOST_PRINTED_BYTES = 300
@@ -42,27 +43,34 @@ class MeasuringProcess:
     Requests go to its standard input and answers come through a pipe of their own. Standard output
     and standard error are the kernel's: they are read all the time, and little of them is kept.
     Where a process cannot be given a pipe (Windows) answers come through standard output, and what
-    a kernel prints goes to standard error.
+    a kernel prints goes to standard error. With a `checkout` the process stands in it, and imports
+    from it what belongs to the user's repository.
 
     Raises:
         OSError: it cannot be started.
 
     """
 
-    def __init__(self, *, threads: int, allocator: str) -> None:
+    def __init__(self, *, threads: int, allocator: str, checkout: Checkout | None = None) -> None:
         self._mark = new_mark()
         environment = worker_environment(threads, allocator) | {self._mark: "1"}
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, (str(ROOT), environment.get("PYTHONPATH")))
         )
+        revision: tuple[str, ...] = ()
+        if checkout is not None:
+            revision = str(checkout.folder), str(checkout.repository)
+            # torch builds extensions by name, in one folder for all versions.
+            environment["TORCH_EXTENSIONS_DIR"] = str(checkout.folder.parent / "torch_extensions")
         source, sink = os.pipe() if PASSES_PIPES else (None, STDOUT)
         try:
             self._process = subprocess.Popen(
                 # -P: a folder named bench where the user stands must not be taken for ours.
                 [
                     *(sys.executable, "-P", "-m", "bench.worker"),
-                    *(str(threads), str(sink), str(os.getpid())),
+                    *(str(threads), str(sink), str(os.getpid()), *revision),
                 ],
+                cwd=None if checkout is None else checkout.place,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

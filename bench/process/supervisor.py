@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from bench.machine.os_counters import oom_kills
 from bench.process.answers import POISONED, checked_answer
+from bench.process.checkout import Checkout
 from bench.process.measuring_process import MeasuringProcess
 
 START_LIMIT_S = 120.0
@@ -51,10 +52,14 @@ class Worker:
     """One measuring process with pinned threads and allocator; started on first use, or by `begin`.
 
     It runs in a session of its own, so that Ctrl-C reaches the parent only, which then ends it.
+    With a `checkout` its kernels are those of a revision.
     """
 
-    def __init__(self, *, threads: int, allocator: str = "pinned") -> None:
-        self.started = 0
+    def __init__(
+        self, *, threads: int, allocator: str = "pinned", checkout: Checkout | None = None
+    ) -> None:
+        self._started = 0
+        self._checkout = checkout
         self._batch = 0
         self._kills: int | None = None  # for memory, before the batch
         self._threads = threads
@@ -62,6 +67,11 @@ class Worker:
         self._process: MeasuringProcess | None = None
         self._is_ready = False
         self._lost_imports: dict[str, tuple[str, str]] = {}  # status and reason, by spec
+
+    @property
+    def started(self) -> int:
+        """How many processes were started."""
+        return self._started
 
     def begin(self) -> None:
         """Start the process now, while this one has something else to do.
@@ -239,10 +249,12 @@ class Worker:
             return self._process
         self.stop()
         try:
-            self._process = MeasuringProcess(threads=self._threads, allocator=self._allocator)
+            self._process = MeasuringProcess(
+                threads=self._threads, allocator=self._allocator, checkout=self._checkout
+            )
         except OSError as problem:
             raise WorkerLost("crashed", f"no measuring process: {problem.strerror}") from None
-        self.started += 1
+        self._started += 1
         return self._process
 
 

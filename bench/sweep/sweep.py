@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from bench.machine import environment
 from bench.plan.cells import Cell, cells_of
 from bench.plan.plan import Plan
 from bench.plan.run_directory import check_sources, prepare
+from bench.process.checkout import Checkout
 from bench.process.kernels import Kernels
+from bench.process.side_by_side import SideBySide, worker_for
 from bench.process.supervisor import Worker
 from bench.records import RECORDS_FILE, RunError, read_records, write_info
 from bench.sweep.forecast import Forecast, LawValue
@@ -45,7 +48,8 @@ class Sweep:
     """A sweep in progress in one directory.
 
     `kernels` holds what was loaded before, so that nothing is imported twice to be described.
-    `is_known` is asked whether the plan's precision is reached; `head_start_s` is what the command
+    With a `checkout` its kernels are measured in turn with those of the working tree. `is_known` is
+    asked whether the plan's precision is reached; `head_start_s` is what the command
     took before the sweep began: a time budget includes it.
 
     Raises (from `run`):
@@ -59,6 +63,7 @@ class Sweep:
     law_value: LawValue
     observer: Observer
     kernels: Kernels | None = None
+    checkout: Checkout | None = None
     is_known: IsKnown = lambda folder, precision: False
     preset: str | None = None
     head_start_s: float = 0.0
@@ -80,7 +85,13 @@ class Sweep:
             kernels = self.kernels or Kernels(checking, keep_lost=True, tell=self.observer.phase)
             cells = cells_of(self.plan, kernels.load)
             kernels.hand_over(checking)
-            self._info = prepare(self.plan, self.folder, resume=resume, preset=self.preset)
+            self._info = prepare(
+                self.plan,
+                self.folder,
+                resume=resume,
+                preset=self.preset,
+                against=self.checkout.told if self.checkout else None,
+            )
             self._began -= float(self._schedule.get("spent_s") or 0.0)
             with Journal(self.folder) as journal, contextlib.ExitStack() as stack:
                 workers = [stack.enter_context(self._worker()) for _ in range(PROCESSES)]
@@ -112,7 +123,7 @@ class Sweep:
             turns = Turns(
                 plan=self.plan,
                 ledger=ledger,
-                available_bytes=lambda case: available_bytes(case, self._info) / PROCESSES,
+                available_bytes=lambda case: available_bytes(case, self._info) / self._processes,
                 deadline=self._deadline,
                 clock=self.clock,
                 on_pass=self._show,
@@ -223,4 +234,10 @@ class Sweep:
         self.observer.measuring(number, self._spent_s, self.plan.time_budget_s)
 
     def _worker(self) -> Worker:
-        return Worker(threads=self._threads, allocator=self.plan.allocator)
+        make = partial(Worker, threads=self._threads, allocator=self.plan.allocator)
+        return worker_for(self.checkout, make)
+
+    @property
+    def _processes(self) -> int:
+        """How many processes are alive at a time, each with what its calls have taken."""
+        return PROCESSES * (1 if self.checkout is None else SideBySide.PROCESSES)

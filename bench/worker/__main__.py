@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from os import getpid
+from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -28,6 +29,7 @@ from bench.process.confinement import die_with, limit_memory, offer_as_victim
 from bench.process.global_state import put_back, state_at_start
 from bench.timing.stopwatch import harness_costs
 from bench.worker.operations import OPERATIONS, imported, is_imported
+from bench.worker.revision_imports import import_from
 from implementations.interface import UnsupportedCaseError
 
 STDOUT, STDERR = 1, 2
@@ -46,9 +48,11 @@ def main() -> None:
     """Serve requests from standard input until it closes.
 
     Arguments: the number of threads, the descriptor for answers, and the process that this one may
-    not outlive.
+    not outlive; for kernels of a revision, its folder and the repository.
     """
     threads, descriptor, parent = map(int, sys.argv[1:4])
+    if revision := sys.argv[4:]:
+        import_from(*map(Path, revision))
     torch.set_num_threads(threads)
     die_with(parent)
     offer_as_victim()

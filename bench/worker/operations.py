@@ -29,6 +29,7 @@ from bench.timing.ceilings import large_block_faults, measure_ceilings
 from bench.timing.cuda import gpu_caches, gpu_harness_costs
 from bench.timing.prepared_call import stopwatch
 from bench.timing.stopwatch import harness_costs
+from bench.worker.revision_imports import refuse_outside
 from bench.worker.visit import first_visit
 from bench.worker.visit import visit as visit_cell
 from implementations.case import Case, Pass
@@ -55,6 +56,7 @@ def imported(spec: str) -> tuple[Implementation, Sequence[str]]:
     if spec not in _imported:
         with restored_state() as changes:
             implementation = load_implementation(spec)
+        refuse_outside(spec)
         # A seed that is set at import is everybody's habit, and harms nobody.
         _imported[spec] = implementation, [change for change in changes if change != RANDOM]
     return _imported[spec]

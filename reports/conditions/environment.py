@@ -52,6 +52,7 @@ def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Seed", _text(info.get("seed"))),
         ("Versions", _versions(info)),
         ("Commit", _commit(git)),
+        ("Measured against", _text(info.get("against"))),
         ("Measured", _text(info.get("created"))),
     ]
     return [(name, value) for name, value in rows if value]

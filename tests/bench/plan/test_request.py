@@ -132,6 +132,7 @@ def test_a_config_takes_the_place_of_the_preset(write):
         (PlanError, {"preset": "quik"}, "there is no preset 'quik'"),
         (PlanError, {"preset": "quick", "config": "x.toml"}, "exclude each other; give one"),
         (PlanError, {"resume": True}, "--resume needs --out"),
+        (PlanError, {"against": "main"}, "--against needs --impl, your kernel in a git repository"),
         (PlanError, {"seq_lens": "12x"}, "--seq-lens: '12x' is not a size"),
         (PlanError, {"d_models": "8:4"}, "--d-models: '8:4' must lie"),
         (PlanError, {"dtype": "int8"}, "dtype must be one of"),
