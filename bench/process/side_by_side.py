@@ -30,7 +30,7 @@ class SideBySide(Worker):
     PROCESSES = 3
 
     def __init__(self, checkout: Checkout, make: Callable[..., Worker]) -> None:
-        self._checkout = checkout
+        self._owns = checkout.owns
         self._suite, self._tree, self._revision = make(), make(), make(checkout=checkout)
 
     @property
@@ -54,10 +54,12 @@ class SideBySide(Worker):
         if operation not in ("usage", "rest"):
             return super().ask(operation, limit_s=limit_s, patience=patience, **request)
         told = [one.ask(operation, limit_s=limit_s, **request) for one in self._all]
-        failed = [one for one in told if not succeeded(one)]
-        own = {name: [one.get(name) for one in told] for name in OWN_USAGE if name in told[0]}
-        sums = {name: None if None in values else sum(values) for name, values in own.items()}
-        return failed[0] if failed else told[-1] | sums
+        whole = next((one for one in told if not succeeded(one)), told[-1])
+        for name in OWN_USAGE:
+            if whole.get(name) is not None:
+                values = [one.get(name) for one in told]
+                whole[name] = None if None in values else sum(values)
+        return whole
 
     def answers(
         self, requests: Sequence[Mapping[str, Any]], *, limit_s: float, patience: float = 1.0
@@ -81,17 +83,14 @@ class SideBySide(Worker):
         """The request without kernels of the revision beside others: no process has both."""
         if "specs" not in request:
             return request
-        return {
-            **request,
-            "specs": [spec for spec in request["specs"] if not self._checkout.owns(spec)],
-        }
+        return {**request, "specs": [one for one in request["specs"] if not self._owns(one)]}
 
     def _worker_for(self, request: Mapping[str, Any]) -> Worker:
         specs = (request.get("spec"), *request.get("specs", ()))
         own = [spec for spec in specs if spec is not None and ":" in spec]
         if not own:
             return self._suite
-        return self._revision if self._checkout.owns(own[0]) else self._tree
+        return self._revision if self._owns(own[0]) else self._tree
 
     def stop(self) -> None:
         """End the processes, and what kernels started in them."""

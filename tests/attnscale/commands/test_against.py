@@ -81,7 +81,7 @@ def test_a_revision_that_fails_its_checks_is_said(sweep, repository, write):
     outcome = sweep("--against", "main")
 
     assert outcome.code == FAILED
-    assert "check failed: mine@main" in outcome.err
+    assert "mine@main: output in case plain" in outcome.err
     statuses = {(one.implementation, one.status) for one in read_run(Path("run")).records}
     assert statuses == {("sdpa", "measured"), ("mine", "measured"), ("mine@main", "incorrect")}
 
