@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,6 +106,20 @@ def takes_measuring_options(command: Callable[..., int]) -> Callable[..., int]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def one_of(option: str, name: str, names: Sequence[str]) -> str:
+    """The name, which is one of those that the option takes.
+
+    Raises:
+        RequestError: it is none of them.
+
+    """
+    if name not in names:
+        near = difflib.get_close_matches(name.casefold(), names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise RequestError(f"{option}: expected one of {', '.join(names)}, got {name!r}{hint}")
+    return name
 
 
 def sizes_of(texts: list[str] | None) -> dict[str, str] | None:

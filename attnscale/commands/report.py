@@ -7,9 +7,20 @@ from typing import Annotated
 
 import typer
 
-from attnscale.commands.options import By, Claim, Out, Sizes, Values, Where, columns_of, sizes_of
+from attnscale.commands.options import (
+    By,
+    Claim,
+    Out,
+    Sizes,
+    Values,
+    Where,
+    columns_of,
+    one_of,
+    sizes_of,
+)
 from attnscale.exit_codes import DONE
-from attnscale.terminal import say, warnings_as_lines
+from attnscale.terminal import RequestError, say, warnings_as_lines
+from reports.text.choices import FIGURES, FORMATS, LEAST_WIDTH, MOST_WIDTH, STYLES, WIDTHS
 
 
 def command(
@@ -19,20 +30,73 @@ def command(
     by: By = None,
     where: Where = None,
     claim: Claim = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,…", help="only these implementations")
+    ] = None,
+    figure: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"only this figure: {', '.join(FIGURES)}")
+    ] = None,
+    style: Annotated[
+        str, typer.Option(metavar="paper", help="of --figure: for print, without a headline")
+    ] = "page",
+    width: Annotated[
+        str | None, typer.Option(metavar="column", help="of a paper: column, page, or inches")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="svg", help="of --figure: svg, pdf, pgf, png")
+    ] = "svg",
+    latex: Annotated[
+        bool, typer.Option("--latex", help="only the tables, for LaTeX with booktabs")
+    ] = False,
     out: Out = None,
 ) -> int:
     """Write figures, tables, HTML and Markdown from records or any table alone."""
+    one_of("--format", form, FORMATS)
+    inches = _inches(one_of("--style", style, STYLES), width)
+    if figure is not None:
+        one_of("--figure", figure, FIGURES)
+    elif (inches, form) != (None, "svg"):
+        raise RequestError("--style, --width and --format are those of one figure: add --figure")
+    sizes = sizes_of(size)
+    from reports.page.for_papers import write_figure, write_tables
     from reports.page.page import report
     from reports.page.restated import Question
 
     question = Question(
-        sizes=sizes_of(size),
-        values=value,
-        by=columns_of(by),
-        where=where or (),
-        claim=claim,
+        sizes=sizes, values=value, by=columns_of(by), where=where or (), claim=claim
     )
+    names, files = columns_of(only), list[Path]()
     with warnings_as_lines():
-        written = report(runs, out, question)
-    say(f"report: {written.index}")
+        if figure is not None:
+            files += write_figure(runs, figure, question, names, inches=inches, form=form, out=out)
+        if latex:
+            files += write_tables(runs, question, names, out=out)
+        if not files:
+            say(f"report: {report(runs, out, question, names).index}")
+    for file in files:
+        print(file)
     return DONE
+
+
+def _inches(style: str, width: str | None) -> float | None:
+    """The width of a figure for a paper; None for one of the page.
+
+    Raises:
+        RequestError: it is no width, or not of a paper.
+
+    """
+    if style == "page":
+        if width is not None:
+            raise RequestError("--width is that of a figure in a paper: add --style paper")
+        return None
+    try:
+        named = width or "column"
+        inches = WIDTHS[named] if named in WIDTHS else float(named)
+    except ValueError:
+        inches = 0.0
+    if not LEAST_WIDTH <= inches <= MOST_WIDTH:
+        raise RequestError(
+            f"--width: expected column, page or {LEAST_WIDTH:g} to {MOST_WIDTH:g} inches, "
+            f"got {width!r}"
+        )
+    return inches

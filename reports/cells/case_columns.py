@@ -15,7 +15,7 @@ CONDITIONS = (
 )
 """Columns that split groups when they vary; sizes never do."""
 APART = ("run", "device", "dtype", "pass", "is_causal", "mask", "query_len", "window")
-"""Conditions that cells must share to stand in one figure, or in one ranking."""
+"""Conditions that cells must share to stand in one ranking, or in one figure of one run."""
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 CASE_COLUMNS = ("run", *CELL, "claim", "workspace_claim")
 """All that tells cells apart; a table may have any of these columns, or none."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from reports.cells.case_columns import CASE_COLUMNS, EXACT
 from reports.cells.cell_table import UNNAMED, cell_table
@@ -65,7 +65,7 @@ def ratio_of(
     """The ratio from its logarithm and the standard error of that; NaN where none is known."""
     if not (math.isfinite(error) and freedom > 0):
         return Ratio(estimate=math.exp(estimate), low=None, high=None, finding=Finding.UNTOLD)
-    away = error * float(stats.t.ppf(0.5 + confidence / 2, freedom))
+    away = error * float(stdtrit(freedom, 0.5 + confidence / 2))
     low, high = math.exp(estimate - away), math.exp(estimate + away)
     finding = finding_of(low, high, same_within)
     return Ratio(estimate=math.exp(estimate), low=low, high=high, finding=finding)

@@ -137,4 +137,5 @@ def write(example: Example, folder: Path) -> Path:
     stem = folder / f"{chart.stem}.{example['name']}"
     with made(folder, "the heat map"):
         chart.data(example).to_csv(f"{stem}.csv", index=False, lineterminator="\n")
-        return canvas.save(chart.draw(example), stem)[0]
+        # The numbers are black or white for their squares, which a dark page does not change.
+        return canvas.save(chart.draw(example), stem, has_dark_variant=False)[0]

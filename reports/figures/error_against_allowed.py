@@ -29,7 +29,8 @@ from reports.conditions.checks import (
 )
 from reports.figures.drawing import canvas
 from reports.figures.drawing.chart import Chart
-from reports.figures.drawing.view import Look, View, looks_for
+from reports.figures.drawing.looks import Look, looks_for
+from reports.figures.drawing.view import View
 from reports.text import wording
 
 _MOST_PANELS = 4  # as many dtypes as there are today; narrower panels cannot be labelled
@@ -54,14 +55,9 @@ def looks_of(implementations: Iterable[str], seen: Sequence[View]) -> dict[str, 
     An implementation that failed is never timed, so it is in none of the others.
     """
     found: dict[str, Look] = {}
-    for view in seen:
-        for series in view.series:
-            found.setdefault(str(series.cells["implementation"].iloc[0]), series.look)
-    names = sorted(set(implementations))
-    taken = {(look.colour, look.marker) for look in found.values()}
-    palette = looks_for(f"{index:06}" for index in range(len(names) + len(found)))
-    free = (look for look in palette.values() if (look.colour, look.marker) not in taken)
-    return {name: found.get(name) or next(free) for name in names}
+    for series in (one for view in seen for one in view.series):
+        found.setdefault(series.implementation, series.look)
+    return looks_for(implementations, taken=found)
 
 
 class ErrorAgainstAllowed(Chart[Checked, str]):
@@ -227,7 +223,7 @@ def _wall(axes: Axes, left: float, right: float, *, none: bool) -> tuple[float, 
     width = right - left
     room = 0.2 * width if none else 0.0
     zero = left - room / 2
-    inches = axes.get_position().width * canvas.WIDTH * width / (width + room)
+    inches = canvas.inches_wide(axes) * width / (width + room)
     gap = width * _TICK_INCHES / inches
     begin = zero + 0.85 * gap if none else left  # "none" is short, but takes its room
     ticks = _decades(begin, right, gap=gap)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from reports.figures.drawing import canvas
-from reports.figures.drawing.view import looks_for
+from reports.figures.drawing.looks import looks_for
 
 PANELS: Mapping[str, str] = {
     "time_s": "time of a sequence (measured)",
@@ -22,7 +22,6 @@ PANELS: Mapping[str, str] = {
     "path": "path length (counted)",
 }
 """The headings, by the quantity."""
-MOST_TICKS = 5  # a panel is a third of a page wide
 
 
 def mechanisms_against_n(table: pd.DataFrame, *, title: str, subtitle: str) -> Figure:
@@ -47,7 +46,7 @@ def mechanisms_against_n(table: pd.DataFrame, *, title: str, subtitle: str) -> F
             rows = table[table["quantity"] == quantity]
             for layer, points in rows.groupby("layer", sort=False):
                 one.plot(points["n"], points["value"], **looks[str(layer)].style, zorder=3)
-            canvas.size_axis(one, list(rows["n"]), "sequence length, n", most=MOST_TICKS)
+            canvas.size_axis(one, list(rows["n"]), "sequence length, n")
             if quantity == "time_s":
                 canvas.seconds_axis(one, list(rows["value"]))
             else:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from reports.figures.drawing import canvas
-from reports.figures.drawing.view import looks_for
+from reports.figures.drawing.looks import looks_for
 
 MOST_PANELS = 3
 
@@ -43,13 +42,10 @@ def ratio_against_n(table: pd.DataFrame, *, title: str, subtitle: str) -> Figure
             rows = table[table["d_model"] == width]
             for pair, points in rows.groupby("pair", sort=False):
                 look, n = looks[str(pair)], points["seq_len"]
-                one.plot(n, points["ratio"], **look.style, zorder=3)
+                columns = (points[name] for name in ("ratio", "low", "high"))
+                canvas.ratio_line(one, n, *columns, look=look)
                 one.plot(n, points["counted"], color=look.colour, linestyle=":", zorder=2)
-                one.fill_between(n, points["low"], points["high"], color=look.colour, alpha=0.15)
-            one.axhline(1.0, color="#444444", linewidth=0.8, zorder=1)
             canvas.size_axis(one, list(rows["seq_len"]), "sequence length, n = seq_len")
-            one.set_yscale("log", base=2)
-            one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            one.yaxis.set_minor_locator(NullLocator())
+            canvas.ratio_axis(one, [*rows["ratio"], *rows["counted"].dropna()])
         axes[0].set_ylabel("times as long")
     return figure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,6 +20,8 @@ from reports.text import wording
 
 BAND = 2.0  # rms residuals on each side of the fitted curve
 _CLOSE = 0.15  # beyond the misfit of one regime, below the jump to the next
+_MISSES = 0.15  # root mean square distance of points from a law that is not drawn beside them
+_JOINING: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.6, "zorder": 1.5}
 _COLUMNS = ("num_heads", "head_dim", "rounds", "time_s", "time_low_s", "time_high_s")
 
 
@@ -33,20 +37,23 @@ class TimeAgainst(SizeChart):
         self.stem, self.along, self.fixed = stem, along, fixed
 
     def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
-        """The cells, with the fitted time where a fit has terms.
+        """The cells, with the fitted time where a fit has terms and does not miss these cells.
 
         `time_low_s` and `time_high_s` are the fastest and slowest round; `fitted_s` the fitted law
         there and `fitted_low_s`, `fitted_high_s` two rms residuals about it; `regime` the regimes
         of the fit that the size lies in, and `settled` whether the last one describes the cell.
         """
         fitted, factor = _fitted_times(series.fit, rows), _band_factor(series.fit)
+        settled = _in_last_regime(series.fit, rows)
+        if fitted is not None and _misses(rows["time_s"][settled] / fitted[settled]):
+            fitted = None
         part = rows.filter([self.along, *_COLUMNS])
         part = part.assign(fitted_s=np.nan if fitted is None else fitted)
         return part.assign(
             fitted_low_s=part["fitted_s"] / factor,
             fitted_high_s=part["fitted_s"] * factor,
             regime=_regimes_of(series.fit, rows),
-            settled=_in_last_regime(series.fit, rows),
+            settled=settled,
         )
 
     def title(self, view: View) -> str:
@@ -87,13 +94,30 @@ class TimeAgainst(SizeChart):
             parts.append("Bars run from the fastest to the slowest round or process.")
         if table["fitted_s"].notna().any():
             parts.append("Lines are the fitted law; the band is two rms residuals on each side.")
+        if missed := self._missed(view, table):
+            parts.append(
+                f"No law is drawn for {wording.listed(missed)}: the fitted one misses these points "
+                f"by more than {_MISSES:.0%}, so thin lines join them."
+            )
         if not table["settled"].all():
             parts.append(
                 "Hollow points are of an earlier regime: before the last one begins, or where "
-                f"both are possible and its law is {_CLOSE:.0%} off or more. The line, thin "
-                "there, is the law of the last regime."
+                f"both are possible and its law is {_CLOSE:.0%} off or more."
             )
         return parts
+
+    def _missed(self, view: View, table: pd.DataFrame) -> list[str]:
+        """The series whose law is drawn in no panel, though they have one."""
+        drawn = table.groupby("series")["fitted_s"].any()
+        return [
+            one.label
+            for one in view.series
+            if one.fit is not None and one.fit.terms and not drawn.get(one.label, True)
+        ]
+
+    def _axis_label(self, view: View) -> str:
+        is_only = view.is_gpu_time and view.cells["device"].str.startswith("cuda").all()
+        return f"GPU {self.y_label}" if is_only else self.y_label
 
     def _fit(self, series: Series) -> Fit | None:
         return series.fit
@@ -129,17 +153,17 @@ class TimeAgainst(SizeChart):
             if chosen.any():
                 style = look.style | {"linestyle": "", "markerfacecolor": fill}
                 axes.plot(x[chosen], y[chosen], **style, zorder=3)
-        between = _sizes_between(rows, self.along)
+        told = rows[(points["fitted_s"].notna() & points["settled"]).to_numpy()]
+        # A law says what the last regime costs: below that, thin lines join the points.
+        joined = x <= told[self.along].min() if len(told) else x > 0
+        axes.plot(x[joined], y[joined], color=look.colour, linestyle=look.line, **_JOINING)
+        if told.empty:
+            return
+        between, factor = _sizes_between(told, self.along), _band_factor(series.fit)
         sizes, curve = between[self.along], _fitted_times(series.fit, between)
         if curve is None:
-            axes.plot(x, y, color=look.colour, linestyle=look.line, linewidth=0.8, alpha=0.6)
             return
-        # Below the last regime the law is what that regime would cost there: no fit to the points.
-        begun = sizes >= x[solid].min() * 0.999 if solid.any() else sizes < 0
-        line = look.style | {"marker": ""}
-        for part, width, alpha in ((begun, 1.4, 1.0), (~begun, 0.7, 0.6)):
-            axes.plot(sizes.where(part), curve, **line, linewidth=width, alpha=alpha, zorder=2)
-        factor = _band_factor(series.fit)
+        axes.plot(sizes, curve, **look.style | {"marker": ""}, linewidth=1.4, zorder=2)
         if factor > 1:
             low, high = curve / factor, curve * factor
             axes.fill_between(
@@ -151,6 +175,11 @@ class TimeAgainst(SizeChart):
         canvas.seconds_axis(
             axes, [*points["time_low_s"], *points["time_high_s"], *points["time_s"]]
         )
+
+
+def _misses(ratios: pd.Series[float]) -> bool:
+    """Whether points lie so far from a law, by their ratios to it, that it is none of theirs."""
+    return ratios.empty or bool(np.sqrt((np.log(ratios) ** 2).mean()) > np.log1p(_MISSES))
 
 
 def _fitted_times(fit: Fit | None, rows: pd.DataFrame) -> NDArray[np.float64] | None:

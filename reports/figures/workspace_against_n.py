@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,9 +15,14 @@ from reports.figures.drawing.chart import SizeChart
 from reports.figures.drawing.panels import Panel
 from reports.figures.drawing.view import Series, View
 from reports.judge.result import Fit
+from reports.predict.memory import largest_in_memory, memory_bytes
 from reports.text import wording
 
-_REFERENCES = ((1, "grows as n", (0, (1, 2))), (2, "grows as n^2", (0, (5, 3))))
+_NEAR = 64  # a machine's memory is drawn where some workspace is no more times smaller
+_LINES = ((1, "grows as n", (0, (1, 2))), (2, "grows as n^2", (0, (5, 3))))
+
+
+_MEMORY: dict[str, Any] = {"color": "#444444", "linewidth": 1.4, "linestyle": "-"}
 
 
 class WorkspaceAgainstN(SizeChart):
@@ -40,14 +46,16 @@ class WorkspaceAgainstN(SizeChart):
         """Peak live bytes beyond inputs and outputs, and the slope from the size before.
 
         `slope` is the change of log(bytes) over the change of log(seq_len) since the next smaller
-        size of the series: 2 where workspace grows as n^2; empty at the smallest.
+        size of the series: 2 where workspace grows as n^2; empty at the smallest. `memory_bytes` is
+        the memory of the machine.
         """
         part = rows.filter(["seq_len", "num_heads", "head_dim", "workspace_bytes"])
         run, rise = (
             (part[name] / part[name].shift()).map(math.log)
             for name in ("seq_len", "workspace_bytes")
         )
-        return part.assign(slope=(rise / run).where(run > 0))
+        slope = (rise / run).where(run > 0)
+        return part.assign(slope=slope, memory_bytes=_memory_of(series))
 
     def title(self, view: View) -> str:
         """The most and the least workspace at the largest length that most series share."""
@@ -73,12 +81,32 @@ class WorkspaceAgainstN(SizeChart):
             *view.stated(),
             "The grey lines show what growth as n and as n^2 looks like; only their slope matters.",
         ]
+        parts += [f"The memory of {name} is {wording.byte_size(b)}." for name, b in _memory(view)]
+        parts += self._longest(view)
         empty, unknown = _without(view)
         if empty:
             parts.append(f"No workspace at all, so not on the axis: {wording.listed(empty)}.")
         if unknown:
             parts.append(f"Workspace was not recorded for {wording.listed(unknown)}.")
         return parts
+
+    def _longest(self, view: View) -> list[str]:
+        """The largest n whose call the machine's memory holds, for each series that is known."""
+        found = []
+        for panel in self._panels(view):
+            at = {} if panel.value is None else {"d": panel.value}
+            for series, _ in panel.members:
+                largest = largest_in_memory(series.cells, series.workspace_fit, series.info, at=at)
+                if largest is not None and largest.estimate is not None:
+                    where = self._fixed_in_words(view, panel.value)
+                    n = wording.rounded(largest.estimate)
+                    found.append(f"{series.label} {n:,.0f}{where}")
+        if not found:
+            return []
+        return [
+            "The largest n whose call, inputs and output counted, fits into that memory: "
+            f"{wording.listed(found)}."
+        ]
 
     def _hidden(self, view: View) -> list[str]:
         empty, unknown = _without(view)
@@ -88,10 +116,12 @@ class WorkspaceAgainstN(SizeChart):
         return series.workspace_fit
 
     def _further_entries(self, table: pd.DataFrame) -> list[canvas.Entry]:
-        return [
-            canvas.Entry(handle=Line2D([], [], color="#888888", linestyle=dashes), label=label)
-            for _, label, dashes in _REFERENCES
+        lines: list[tuple[str, dict[str, Any]]] = [
+            (label, {"color": "#888888", "linestyle": dashes}) for _, label, dashes in _LINES
         ]
+        if _near(table):
+            lines.append(("the machine's memory", _MEMORY))
+        return [canvas.Entry(handle=Line2D([], [], **how), label=label) for label, how in lines]
 
     def _draw_scale(self, axes: Axes, points: pd.DataFrame) -> None:
         """Bytes, and the lines to compare with."""
@@ -100,11 +130,39 @@ class WorkspaceAgainstN(SizeChart):
         first, last = points["seq_len"].min(), points["seq_len"].max()
         start = math.sqrt(min(amounts) * max(amounts)) * first / last
         start = min(max(start, min(amounts)), max(amounts))
-        for power, _, dashes in _REFERENCES:
+        for power, _, dashes in _LINES:
             end = start * (last / first) ** power
             line = canvas.DASHED | {"linestyle": dashes}
             axes.plot([first, last], [start, end], **line, zorder=1)
-        canvas.bytes_axis(axes, amounts)
+        for amount in _near(points):
+            axes.axhline(amount, **_MEMORY, zorder=1)
+        canvas.bytes_axis(axes, [*amounts, *_near(points)])
+
+
+def _memory_of(series: Series) -> float | None:
+    """The bytes that a call could have; None where they are not known."""
+    device = series.cells["device"].iloc[0] if "device" in series.cells else "cpu"
+    return memory_bytes(series.info, str(device))
+
+
+def _near(points: pd.DataFrame) -> list[float]:
+    """The memories, of one machine or several, of which a workspace takes a good part."""
+    known = points.dropna(subset=["memory_bytes"])
+    return [
+        float(str(memory))
+        for memory, rows in known.groupby("memory_bytes")
+        if float(str(memory)) <= _NEAR * rows["workspace_bytes"].max()
+    ]
+
+
+def _memory(view: View) -> list[tuple[str, float]]:
+    """What each machine of the view is called, and its memory."""
+    found = {}
+    for series in view.series:
+        amount = _memory_of(series)
+        if amount is not None:
+            found[f"the machine of run {series.run}" if series.run else "the machine"] = amount
+    return list(found.items())
 
 
 def _without(view: View) -> tuple[list[str], list[str]]:

@@ -12,7 +12,8 @@ import pandas as pd
 from reports.conditions.caveats import gate_findings
 from reports.conditions.checks import Matrix, check_table, matrix
 from reports.figures import CORRECTNESS
-from reports.figures.drawing.view import View, distinct, slug
+from reports.figures.drawing.split import distinct, slug
+from reports.figures.drawing.view import View
 from reports.figures.error_against_allowed import Checked, looks_of
 from reports.page.pictures import Picture, absence, draw_picture
 from reports.text import wording

@@ -20,7 +20,7 @@ from reports.conditions.caveats import UNTIMED, caveats, untimed
 from reports.conditions.checks import check_table
 from reports.conditions.environment import environment
 from reports.figures.drawing.size_names import OUR_SIZES
-from reports.figures.drawing.view import views
+from reports.figures.drawing.split import views
 from reports.judge.every_cost import fit_every_cost
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit
@@ -33,6 +33,7 @@ from reports.page.pictures import absences, draw_groups, write_csv
 from reports.page.published_table import table1_section
 from reports.page.restated import EVERYTHING, Question, Restated, restated
 from reports.tables.read import Table, read_tables
+from reports.tables.selection import rows_of
 from reports.tables.target import made
 from reports.text import wording
 from reports.verdicts.doubts import MEANING, marked_table
@@ -61,32 +62,52 @@ class Report:
 
 
 def report(
-    paths: Sequence[Path], out: Path | None = None, question: Question | None = None
+    paths: Sequence[Path],
+    out: Path | None = None,
+    question: Question | None = None,
+    only: Sequence[str] | None = None,
 ) -> Report:
     """Read runs or tables, judge every group in them, and write the report.
 
     `question` says what to judge of a table that does not say so itself. `out` is by default
     `report` in the first run's directory, and `<name>-report` beside a file. A table that has
-    times over seq_len but cannot be judged is shown without verdicts, and the page says why.
+    times over seq_len but cannot be judged is shown without verdicts, and the page says why. `only`
+    are the implementations to take, all if it is None.
 
     Raises:
         ValueError: an input cannot be read or judged, or the report cannot be written; the
             message is one line for the user.
 
     """
+    shown, fits, unjudged = judged(paths, question, only)
+    target = out if out is not None else default_directory(Path(paths[0]))
+    with made(target, "the report"):
+        return write_report(shown, fits, target, unjudged=unjudged)
+
+
+def judged(
+    paths: Sequence[Path], question: Question | None = None, only: Sequence[str] | None = None
+) -> tuple[Restated, list[Fit], str | None]:
+    """Runs or tables as a report shows them, their fits, and why there are none if so.
+
+    Raises:
+        ValueError: an input cannot be read or judged; the message is one line for the user.
+
+    """
     shown = restated(read_tables([Path(path) for path in paths]), question or EVERYTHING)
-    table = marked_table(shown.table)
+    table = shown.table
+    if only is not None:
+        table = replace(table, frame=rows_of(table.frame, only))
+    table = marked_table(table)
+    shown = replace(shown, table=table)
     try:
-        fits, unjudged = judge_table(table, shown.question), None
+        return shown, judge_table(table, shown.question), None
     except LawError:
         raise
     except ValueError as problem:
         if not {"seq_len", "time_s"} <= set(table.frame.columns):
             raise
-        fits, unjudged = [], str(problem)  # the figures still say something
-    target = out if out is not None else default_directory(Path(paths[0]))
-    with made(target, "the report"):
-        return write_report(replace(shown, table=table), fits, target, unjudged=unjudged)
+        return shown, [], str(problem)  # the figures still say something
 
 
 def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:

@@ -115,7 +115,7 @@ def column_called(frame: pd.DataFrame, name: str) -> str:
 def no_column(frame: pd.DataFrame, column: str) -> TableError:
     """The error for a name that is no column: the nearest one, and what there is."""
     names = [str(name) for name in frame.columns]
-    near = _nearest(column, names)
+    near = nearest(column, names)
     guess = f'did you mean "{near}"? ' if near else ""
     how = "; name the cost with --value" if column == "time_s" else ""
     return TableError(
@@ -140,7 +140,8 @@ def _file(frame: pd.DataFrame) -> str:
     return f"{files[0]}: " if len(files) == 1 else ""
 
 
-def _nearest(column: str, names: Sequence[str]) -> str | None:
+def nearest(column: str, names: Sequence[str]) -> str | None:
+    """The name that is spelled nearly so; None where there is none."""
     folded = {name.casefold(): name for name in reversed(names)}
     found = difflib.get_close_matches(column.casefold(), list(folded), n=1)
     return folded[found[0]] if found else None

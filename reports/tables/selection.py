@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from reports.tables.columns import TableError, column_called, no_column, shown
+from reports.tables.columns import TableError, column_called, nearest, no_column, shown
 from reports.tables.spelled import spelled
-from reports.text.wording import count, one_line, shortened
+from reports.text.wording import count, listed, one_line, shortened
 
 MOST_VALUES = 100
 """Columns of costs that one request may name."""
@@ -47,6 +47,26 @@ def rows_where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
             )
         frame = rows
     return frame
+
+
+def rows_of(frame: pd.DataFrame, implementations: Sequence[str]) -> pd.DataFrame:
+    """The rows of these implementations.
+
+    Raises:
+        TableError: one of them has no row.
+
+    """
+    known = frame.get("implementation", pd.Series(dtype=object)).dropna().astype(str)
+    names = list(dict.fromkeys(known))
+    for name in implementations:
+        if name not in names:
+            near = nearest(name, names)
+            hint = f"; did you mean {near}?" if near else ""
+            raise TableError(
+                f"--only: there is no implementation {shown(name)}{hint} "
+                f"(there {'is' if len(names) == 1 else 'are'} {listed(names) or 'none'})"
+            )
+    return frame.loc[known.index[known.isin(implementations)]]
 
 
 def _equals(values: pd.Series, wanted: str) -> npt.NDArray[np.bool_]:

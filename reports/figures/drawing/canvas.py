@@ -6,6 +6,7 @@ Nothing here touches pyplot or matplotlib's global settings: the style sheet hol
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,26 +16,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import style
+import pandas as pd
+from matplotlib import rcParams, style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
+from reports.figures.drawing.dark import with_dark_variant
+from reports.figures.drawing.looks import Look
+from reports.figures.drawing.sheet import SCREEN, Sheet
 from reports.judge.result import Fit
 from reports.text import wording
 
 STYLE_SHEET = Path(__file__).with_name("attnscale.mplstyle")
 PNG_DPI = 160
 
-WIDTH = 9.0  # inches; two thirds of it is a page's text width in print
-_AXES_HEIGHT = 3.5
-_LEFT, _RIGHT, _BETWEEN = 0.85, 0.25, 0.8
+# Inches on a screen, around letters of the sizes that follow, in points.
+_LEFT, _RIGHT, _BETWEEN, _ABOVE = 0.85, 0.25, 0.8, 0.85
 _TITLE_SIZE, _TEXT_SIZE, _LEGEND_SIZE = 12.0, 9.0, 8.5
 _TITLE_LINE, _TEXT_LINE, _LEGEND_LINE = 0.22, 0.17, 0.195
+_X_LABEL, _Y_LABEL = 0.27, 0.67  # from the axes to their labels
+_TICK = 0.055  # inches on the x axis for each point of the size of its labels
 _LONGEST_LABEL = 90
+_SHORT = 0.45  # decades; an axis that has fewer is ticked as a linear one
 DASHED: dict[str, Any] = {"color": "#888888", "linewidth": 1.1, "linestyle": (0, (5, 3))}
 """A line to compare points with."""
 
@@ -48,67 +55,96 @@ class Entry:
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Matplotlib's defaults and our style sheet, whatever the user's own settings are."""
-    with style.context(["default", str(STYLE_SHEET)]):
+def styled(sheet: Sheet = SCREEN) -> Iterator[None]:
+    """Matplotlib's defaults, our style sheet and that of a medium, whatever the user's own are."""
+    with style.context(["default", str(STYLE_SHEET), dict(sheet.settings)]):
         yield
 
 
-def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+def save(figure: Figure, stem: Path, *, has_dark_variant: bool = True) -> tuple[Path, Path]:
     """Write `stem.png` and `stem.svg`; equal figures give equal bytes. Returns both paths."""
     png, svg = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg")
+    text = io.StringIO()
     with styled():
         figure.savefig(png, dpi=PNG_DPI, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    drawn = text.getvalue()
+    svg.write_bytes((with_dark_variant(drawn) if has_dark_variant else drawn).encode("utf-8"))
     return png, svg
 
 
 def figure_with_panels(
-    *, title: str, subtitle: str, panels: Sequence[str], entries: Sequence[Entry]
+    *,
+    title: str,
+    subtitle: str,
+    panels: Sequence[str],
+    entries: Sequence[Entry],
+    sheet: Sheet = SCREEN,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with its title, its conditions, one row of titled panels, and a legend below them.
+    """A figure with its title, its conditions, rows of titled panels, and a legend below them.
 
-    Call it, and draw into the axes, inside `styled()`.
+    Call it, and draw into the axes, inside `styled(sheet)`.
     """
-    usable = WIDTH - _LEFT - _RIGHT
-    title_lines = _wrapped(title, _TITLE_SIZE, usable + _LEFT - 0.15, bold=True)
-    subtitle_lines = _wrapped(subtitle, _TEXT_SIZE, usable + _LEFT - 0.15)
+    left, right, between, above = (one * sheet.scale for one in (_LEFT, _RIGHT, _BETWEEN, _ABOVE))
+    usable = sheet.width - left - right
+    fitting = int((usable + between) / (sheet.least_panel + between))
+    columns = max(1, min(len(panels), fitting))
+    rows = math.ceil(len(panels) / columns)
+    heading = _Heading(title, subtitle, sheet) if sheet.is_headed else None
+    top = (heading.height if heading else 0.1) + (0.15 if any(panels) else 0.0)
     labels = [drawable_label(entry.label) for entry in entries]
-    columns = _legend_columns(labels)
-    rows = math.ceil(len(labels) / columns)
-    top = 0.15 + _TITLE_LINE * len(title_lines) + _TEXT_LINE * len(subtitle_lines) + 0.2
-    top += 0.15 if any(panels) else 0.0
-    legend = _LEGEND_LINE * rows + (0.12 if rows else 0.0)
-    bottom = 0.55 + legend
-    height = top + _AXES_HEIGHT + bottom
+    legend_columns = _legend_columns(labels, sheet)
+    lines = math.ceil(len(labels) / legend_columns)
+    bottom = (0.55 + _LEGEND_LINE * lines + (0.12 if lines else 0.0)) * sheet.scale
+    height = top + sheet.axes_height * rows + above * (rows - 1) + bottom
 
-    figure = Figure(figsize=(WIDTH, height))
-    below = 0.17 + _TITLE_LINE * len(title_lines)
-    for lines, down, size, weight, colour in (
-        (title_lines, 0.12, _TITLE_SIZE, "bold", "#222222"),
-        (subtitle_lines, below, _TEXT_SIZE, "normal", "#555555"),
-    ):
-        figure.text(
-            0.15 / WIDTH,
-            1 - down / height,
-            "\n".join(lines),
-            fontsize=size,
-            fontweight=weight,
-            color=colour,
-            va="top",
-            linespacing=1.25,
-        )
-    width = (usable - _BETWEEN * (len(panels) - 1)) / len(panels)
+    figure = Figure(figsize=(sheet.width, height))
+    if heading:
+        heading.write(figure)
+    width = (usable - between * (columns - 1)) / columns
     axes = []
     for index, panel in enumerate(panels):
-        left = _LEFT + index * (width + _BETWEEN)
-        box = (left / WIDTH, bottom / height, width / WIDTH, _AXES_HEIGHT / height)
-        one = figure.add_axes(box)
+        row, column = divmod(index, columns)
+        x = left + column * (width + between)
+        y = bottom + (rows - 1 - row) * (sheet.axes_height + above)
+        places = (x / sheet.width, y / height, width / sheet.width, sheet.axes_height / height)
+        one = figure.add_axes(places)
         one.set_title(drawable_label(panel))
+        # Fixed places: else matplotlib measures every tick label, again for each format.
+        one.xaxis.set_label_coords(0.5, -_X_LABEL * sheet.scale / sheet.axes_height)
+        one.yaxis.set_label_coords(-_Y_LABEL * sheet.scale / width, 0.5)
         axes.append(one)
     if labels:
-        _add_legend(figure, entries, labels, columns, height)
+        _add_legend(figure, entries, labels, legend_columns, left)
     return figure, axes
+
+
+class _Heading:
+    """The finding in bold, and the conditions below it."""
+
+    def __init__(self, title: str, subtitle: str, sheet: Sheet) -> None:
+        width = sheet.width - _RIGHT - 0.15
+        self.title = _wrapped(title, _TITLE_SIZE, width, bold=True)
+        self.subtitle = _wrapped(subtitle, _TEXT_SIZE, width)
+        self.below = 0.17 + _TITLE_LINE * len(self.title)
+        self.height = self.below + _TEXT_LINE * len(self.subtitle) + 0.18
+
+    def write(self, figure: Figure) -> None:
+        """Write both into the top of the figure."""
+        for lines, down, size, weight, colour in (
+            (self.title, 0.12, _TITLE_SIZE, "bold", "#222222"),
+            (self.subtitle, self.below, _TEXT_SIZE, "normal", "#555555"),
+        ):
+            figure.text(
+                0.15 / figure.get_figwidth(),
+                1 - down / figure.get_figheight(),
+                "\n".join(lines),
+                fontsize=size,
+                fontweight=weight,
+                color=colour,
+                va="top",
+                linespacing=1.25,
+            )
 
 
 def label_with_exponent(label: str, letter: str, fit: Fit | None) -> str:
@@ -124,8 +160,15 @@ def drawable_label(text: str) -> str:
     return wording.shortened(_drawable(text), most=_LONGEST_LABEL)
 
 
-def size_axis(axes: Axes, values: Sequence[float], label: str, *, most: int = 8) -> None:
-    """A logarithmic x axis over sizes, ticked at sizes that were measured, at `most` about."""
+def inches_wide(axes: Axes) -> float:
+    """How wide the axes are."""
+    figure = axes.get_figure(root=True)
+    return axes.get_position().width * (figure.get_figwidth() if figure else SCREEN.width)
+
+
+def size_axis(axes: Axes, values: Sequence[float], label: str) -> None:
+    """A logarithmic x axis over sizes, ticked at sizes that were measured, as many as fit."""
+    most = int(inches_wide(axes) / (_TICK * rcParams["xtick.labelsize"]))
     axes.set_xscale("log", base=2)
     known = sorted({float(value) for value in values if value > 0})
     axes.xaxis.set_major_locator(FixedLocator(_thinned(known, most)))
@@ -138,12 +181,7 @@ def size_axis(axes: Axes, values: Sequence[float], label: str, *, most: int = 8)
 
 def seconds_axis(axes: Axes, values: Sequence[float]) -> None:
     """A logarithmic y axis over seconds, its ticks in readable units."""
-    low, high = _log_limits(values)
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    decades = math.log10(high / low)
-    subs = (1.0,) if decades > 2.5 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
+    _decades_axis(axes, *_log_limits(values))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.seconds(value)))
     axes.yaxis.set_minor_locator(NullLocator())
 
@@ -160,6 +198,33 @@ def bytes_axis(axes: Axes, values: Sequence[float]) -> None:
     axes.yaxis.set_major_locator(FixedLocator([2.0**power for power in powers]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.byte_size(value)))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def ratio_line(
+    axes: Axes, sizes: pd.Series, ratio: pd.Series, low: pd.Series, high: pd.Series, *, look: Look
+) -> None:
+    """A line of ratios with the band of their intervals, where they are known."""
+    axes.plot(sizes, ratio, **look.style, zorder=3)
+    axes.fill_between(sizes, low, high, color=look.colour, alpha=0.15, linewidth=0, zorder=1.5)
+
+
+def ratio_axis(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic y axis over ratios, with a line at 1, where there is no difference."""
+    low, high = _log_limits([*values, 1.0])
+    axes.axhline(1.0, color="#444444", linewidth=0.8, zorder=1)
+    _decades_axis(axes, low, high)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{wording.rounded(value):g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _decades_axis(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic y axis, ticked at powers of ten and, where these are few, in between."""
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    decades = math.log10(high / low)
+    subs = (1.0,) if decades > 2.5 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
+    few = LogLocator(base=10, subs=subs, numticks=12)
+    axes.yaxis.set_major_locator(MaxNLocator(6) if decades < _SHORT else few)
 
 
 def _log_limits(values: Sequence[float]) -> tuple[float, float]:
@@ -182,7 +247,7 @@ def _thinned(values: Sequence[float], most: int) -> list[float]:
 
 
 def _add_legend(
-    figure: Figure, entries: Sequence[Entry], labels: Sequence[str], columns: int, height: float
+    figure: Figure, entries: Sequence[Entry], labels: Sequence[str], columns: int, left: float
 ) -> None:
     # Placeholders first: matplotlib leaves out labels that start with an underscore, and a
     # user's kernel may well be called `_flash`.
@@ -190,7 +255,7 @@ def _add_legend(
         [entry.handle for entry in entries],
         ["x"] * len(entries),
         loc="lower left",
-        bbox_to_anchor=((_LEFT - 0.1) / WIDTH, 0.05 / height),
+        bbox_to_anchor=((left - 0.1) / figure.get_figwidth(), 0.05 / figure.get_figheight()),
         ncols=columns,
         borderaxespad=0.0,
         borderpad=0.1,
@@ -202,9 +267,9 @@ def _add_legend(
         text.set_text(label)
 
 
-def _legend_columns(labels: Sequence[str]) -> int:
+def _legend_columns(labels: Sequence[str], sheet: Sheet) -> int:
     widest = max((_inches(label, _LEGEND_SIZE) for label in labels), default=0.0)
-    fitting = int((WIDTH - _LEFT) / (widest + 0.75))
+    fitting = int((sheet.width / sheet.scale - _LEFT) / (widest + 0.75))
     return max(1, min(len(labels), fitting, 4))
 
 

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from reports.figures.drawing import canvas
 from reports.figures.drawing.panels import Panel, choose_panels, not_shown
+from reports.figures.drawing.sheet import SCREEN, Sheet
 from reports.figures.drawing.size_names import SizeName
 from reports.figures.drawing.view import Series, View
 from reports.judge.result import Fit
@@ -26,11 +27,13 @@ Part = TypeVar("Part")
 class Chart(ABC, Generic[Shown, Part]):
     """A figure of what is `Shown`, a `View` or the `Checked` of a run, with a panel for each Part.
 
-    `stem` begins the names of its files.
+    `stem` begins the names of its files. Where `is_usual` is False, few runs have what the figure
+    shows, and the page does not say that it is left out.
     """
 
     stem: str
     y_label: str
+    is_usual = True
 
     @abstractmethod
     def missing(self, shown: Shown) -> str | None:
@@ -76,8 +79,8 @@ class Chart(ABC, Generic[Shown, Part]):
         """The title of the y axis."""
         return self.y_label
 
-    def draw(self, shown: Shown) -> Figure:
-        """The figure.
+    def draw(self, shown: Shown, sheet: Sheet = SCREEN) -> Figure:
+        """The figure, for a page or for a paper.
 
         Raises:
             ValueError: there is nothing to draw (`missing` says why).
@@ -87,16 +90,19 @@ class Chart(ABC, Generic[Shown, Part]):
         if reason is not None:
             raise ValueError(f"cannot draw {self.stem.replace('_', ' ')}: {reason}")
         table, parts = self.data(shown), self._panels(shown)
-        with canvas.styled():
+        with canvas.styled(sheet):
             figure, axes = canvas.figure_with_panels(
                 title=self.title(shown),
                 subtitle=self._subtitle(shown),
                 panels=[self._heading(shown, part) for part in parts],
                 entries=self._entries(shown, table),
+                sheet=sheet,
             )
             for part, one in zip(parts, axes, strict=True):
                 self._draw_panel(one, shown, part, table)
-            axes[0].set_ylabel(self._axis_label(shown))
+            for one in axes:
+                if one.get_position().x0 == axes[0].get_position().x0:
+                    one.set_ylabel(self._axis_label(shown))
         return figure
 
 
@@ -106,14 +112,12 @@ class SizeChart(Chart[View, Panel]):
     `reading` is the column of the cells that must be there, `y` the column of the data table that
     is drawn, and `worded` says an amount of the reading. `has` and `too_few` are what is said of
     series that have no such reading at enough sizes, `spoken` begins the figure in words; it and
-    `y_label` may have `{0.name}` and `{0.letter}` of the size. Where `is_usual` is False, few runs
-    have what the figure shows, and the page does not say that it is left out.
+    `y_label` may have `{0.name}` and `{0.letter}` of the size.
     """
 
     along = "seq_len"
     fixed = "d_model"
     reading = "time_s"
-    is_usual = True
     y: str
     worded: Callable[[float], str] = staticmethod(wording.seconds)
     has: str
@@ -127,6 +131,10 @@ class SizeChart(Chart[View, Panel]):
     @abstractmethod
     def _sentences(self, view: View) -> list[str]:
         """The caption, but for the series that are not shown."""
+
+    def _series(self, view: View) -> tuple[Series, ...]:
+        """The series that the figure is about."""
+        return view.series
 
     def _absent(self, view: View) -> str | None:
         """What else the figure needs and the view lacks."""
@@ -177,7 +185,7 @@ class SizeChart(Chart[View, Panel]):
 
     def _hidden(self, view: View) -> list[str]:
         """The series that no panel shows, as far as the sentences do not name them."""
-        return not_shown(view.series, self._panels(view))
+        return not_shown(self._series(view), self._panels(view))
 
     def alt(self, view: View) -> str:
         """The figure in words, for those who do not see it."""
@@ -199,7 +207,9 @@ class SizeChart(Chart[View, Panel]):
 
     def _panels(self, view: View) -> tuple[Panel, ...]:
         """The panels of the figure; none where no series has three sizes."""
-        return choose_panels(view.series, along=self.along, fixed=self.fixed, reading=self.reading)
+        return choose_panels(
+            self._series(view), along=self.along, fixed=self.fixed, reading=self.reading
+        )
 
     def _axis_label(self, view: View) -> str:
         return self.y_label.format(self._along_size(view))
@@ -214,13 +224,14 @@ class SizeChart(Chart[View, Panel]):
                 handle=Line2D([], [], **one.look.style),
                 label=canvas.label_with_exponent(one.label, letter, self._fit(one)),
             )
-            for one in view.series
+            for one in self._series(view)
             if one.label in shown
         ]
         return entries + self._further_entries(table)
 
     def _draw_panel(self, axes: Axes, view: View, panel: Panel, table: pd.DataFrame) -> None:
         at = table if panel.value is None else table[table[self.fixed] == panel.value]
+        at = at[at["series"].isin([series.label for series, _ in panel.members])]
         for series, rows in panel.members:
             self._draw_series(axes, series, rows, at[at["series"] == series.label])
         self._draw_scale(axes, at)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -15,6 +16,11 @@ from reports.figures.drawing.view import Series
 MOST_PANELS = 3
 _FEWEST = 3
 _NEARLY = 0.6  # of the most series that any one value shows
+_SHARED = 0.5  # of the shorter range of sizes; series that share less would stretch the axis
+
+
+Member: TypeAlias = tuple[Series, pd.DataFrame]
+"""A series in a panel, with its cells there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +28,7 @@ class Panel:
     """Series at one value of the size that is held fixed; None where there is no such size."""
 
     value: float | None
-    members: tuple[tuple[Series, pd.DataFrame], ...]
+    members: tuple[Member, ...]
 
 
 @lru_cache(maxsize=64)
@@ -35,7 +41,8 @@ def choose_panels(
     three sizes with a positive `reading`, and nearly as many as anywhere reach their largest
     size, since a grid may be cut off where cells cost too much; then likewise for the series still
     missing. Series with fewer sizes appear where others do; if none has enough, there are no
-    panels. From left to right they are in the order of their values.
+    panels. Series whose sizes lie mostly outside those of the others get a panel beside theirs.
+    From left to right panels are in the order of their values, then of their smallest sizes.
     """
     usable = {one.label: _usable(one, along, reading) for one in series}
     waiting = {one.label for one in series}
@@ -60,29 +67,70 @@ def choose_panels(
         )
         chosen.append(best)
         waiting -= covered[best]
-    chosen.sort(key=lambda value: value or 0.0)
-    return tuple(_panel(series, usable, value, along, fixed) for value in chosen)
+    panels: list[Panel] = []
+    for at, value in enumerate(chosen):
+        members = _members(series, usable, value, along, fixed)
+        told = {label for panel in panels for label in _labels(panel.members)}
+        parts = [part for part in _apart(members, along) if not _labels(part) <= told]
+        if len(panels) + len(parts) + len(chosen) - at - 1 > MOST_PANELS:
+            parts = [members]
+        panels += [Panel(value=value, members=tuple(part)) for part in parts]
+    return tuple(sorted(panels, key=lambda one: (one.value or 0.0, _range(one.members, along))))
 
 
 def not_shown(series: Sequence[Series], panels: Sequence[Panel]) -> list[str]:
     """The labels of series that no panel shows."""
-    shown = {one.label for panel in panels for one, _ in panel.members}
+    shown = {label for panel in panels for label in _labels(panel.members)}
     return [one.label for one in series if one.label not in shown]
 
 
-def _panel(
+def _members(
     series: Sequence[Series],
     usable: dict[str, pd.DataFrame],
     value: float | None,
     along: str,
     fixed: str,
-) -> Panel:
-    members = []
-    for one in series:
-        for found, rows in _slices(usable[one.label], fixed):
-            if found == value:
-                members.append((one, rows.sort_values(along, kind="stable")))
-    return Panel(value=value, members=tuple(members))
+) -> list[Member]:
+    return [
+        (one, rows.sort_values(along, kind="stable"))
+        for one in series
+        for found, rows in _slices(usable[one.label], fixed)
+        if found == value
+    ]
+
+
+def _apart(members: list[Member], along: str) -> list[list[Member]]:
+    """The members in groups, each of which shares a good part of its sizes with the others."""
+    is_short = [rows[along].nunique() < _FEWEST for _, rows in members]
+    short = [one for one, is_it in zip(members, is_short, strict=True) if is_it]
+    group = [one for one, is_it in zip(members, is_short, strict=True) if not is_it]
+    aside: list[Member] = []
+    while len(group) > 1:
+        shares = [
+            _shared(_range([one], along), _range([*group[:k], *group[k + 1 :]], along))
+            for k, one in enumerate(group)
+        ]
+        if min(shares) >= _SHARED:
+            break
+        aside.append(group.pop(shares.index(min(shares))))
+    return [group + short, *_apart(aside, along)] if aside else [members]
+
+
+def _shared(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """The part that two ranges have in common, of the shorter one, on a logarithmic scale."""
+    low, high = max(first[0], second[0]), min(first[1], second[1])
+    shorter = min(math.log(end / start) for start, end in (first, second))
+    return max(0.0, math.log(high / low)) / shorter
+
+
+def _range(members: Sequence[Member], along: str) -> tuple[float, float]:
+    """The smallest and the largest size of these series."""
+    sizes = pd.concat([rows[along] for _, rows in members])
+    return float(sizes.min()), float(sizes.max())
+
+
+def _labels(members: Sequence[Member]) -> set[str]:
+    return {one.label for one, _ in members}
 
 
 def _usable(one: Series, along: str, reading: str) -> pd.DataFrame:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.figures.drawing.view import View, views
+from reports.figures.drawing.split import views
+from reports.figures.drawing.view import View
 from reports.judge.result import Fit, Term, Verdict
 from reports.text.interval import Interval
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from reports.conditions.checks import AREAS, check_table
 from reports.figures.drawing.canvas import save, styled
-from reports.figures.drawing.view import views
+from reports.figures.drawing.split import views
 from reports.figures.error_against_allowed import Checked, ErrorAgainstAllowed, looks_of
 from tests.reports.conditions.some_checks import entry
 

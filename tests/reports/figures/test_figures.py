@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,12 +18,13 @@ from matplotlib.figure import Figure
 
 from reports.figures import CHARTS
 from reports.figures.drawing.canvas import save, styled
-from reports.figures.drawing.chart import SizeChart
+from reports.figures.drawing.chart import Chart, SizeChart
 from reports.figures.drawing.view import View
 from reports.figures.peak_share import PeakShare
 from reports.judge.result import Regime, Verdict
 from tests.daily import daily
 from tests.reports.figures.some_cells import (
+    INFO,
     OVERHEAD_S,
     SPEEDS,
     fit_of,
@@ -32,7 +34,8 @@ from tests.reports.figures.some_cells import (
 )
 
 *ALWAYS, time_against_heads = CHARTS
-time_against_n, time_against_d, local_slope, workspace_against_n, peak_share = ALWAYS
+time_against_n, speed_against_n, winner_over_sizes, workspace_against_n, *_ = ALWAYS
+*_, time_against_d, local_slope, peak_share = ALWAYS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,8 @@ class Drawing:
     after: Mapping[str, object]
 
 
-Draw = Callable[[SizeChart], Drawing]
+AnyChart = Chart[View, Any]
+Draw = Callable[[AnyChart], Drawing]
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +57,17 @@ def view() -> View:
     return view_of(records(), fit_of("fast"), fit_of("slow", verdict=Verdict.INCONCLUSIVE))
 
 
-def named(chart: SizeChart) -> str:
+def named(chart: AnyChart) -> str:
     return chart.stem
 
 
 @pytest.fixture(params=ALWAYS, ids=named)
-def chart(request: pytest.FixtureRequest) -> SizeChart:
-    found: SizeChart = request.param
+def chart(request: pytest.FixtureRequest) -> AnyChart:
+    found: AnyChart = request.param
     return found
 
 
-def drawn(chart: SizeChart, view: View) -> Drawing:
+def drawn(chart: AnyChart, view: View) -> Drawing:
     before = dict(mpl.rcParams)
     with styled():
         figure = chart.draw(view)
@@ -79,12 +83,12 @@ def drawing_of(view: View) -> Draw:
 
 
 @pytest.fixture
-def drawing(chart: SizeChart, drawing_of: Draw) -> Drawing:
+def drawing(chart: AnyChart, drawing_of: Draw) -> Drawing:
     return drawing_of(chart)
 
 
 def test_every_chart_has_title_labelled_axes_and_alt_text(
-    chart: SizeChart, view: View, drawing: Drawing
+    chart: AnyChart, view: View, drawing: Drawing
 ) -> None:
     figure = drawing.figure
     said = " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
@@ -141,6 +145,7 @@ def test_every_axis_carries_data(drawing: Drawing) -> None:
     [
         (time_against_n, "seq_len", "time_s"),
         (time_against_d, "d_model", "time_s"),
+        (speed_against_n, "seq_len", "speed"),
         (local_slope, "seq_len", "slope"),
         (workspace_against_n, "seq_len", "workspace_bytes"),
         (peak_share, "seq_len", "share"),
@@ -148,7 +153,7 @@ def test_every_axis_carries_data(drawing: Drawing) -> None:
     ids=lambda value: getattr(value, "stem", value),
 )
 def test_the_table_holds_exactly_the_points_that_are_drawn(
-    chart: SizeChart, x: str, y: str, view: View, drawing_of: Draw
+    chart: AnyChart, x: str, y: str, view: View, drawing_of: Draw
 ) -> None:
     figure = drawing_of(chart).figure
     marked = {
@@ -182,7 +187,7 @@ def test_no_error_bar_covers_another_of_the_same_sizes(drawing_of: Draw) -> None
 
 
 def test_panels_stand_in_the_order_of_their_sizes_and_no_marker_is_cut(drawing_of: Draw) -> None:
-    for chart in ALWAYS:
+    for chart in (one for one in ALWAYS if isinstance(one, SizeChart)):
         figure = drawing_of(chart).figure
         values = [axes.get_title(loc="left").split()[-1] for axes in figure.axes]
         assert values == sorted(values, key=float)
@@ -266,6 +271,29 @@ def test_points_before_the_last_regime_are_hollow_and_the_legend_says_so() -> No
     assert "white" in faces
 
 
+def test_a_law_that_misses_its_points_is_not_drawn_and_the_caption_says_so() -> None:
+    frame = records()
+    bent = frame["implementation"] == "fast"
+    frame.loc[bent, "time_s"] = frame.loc[bent, "seq_len"] * 1e-6
+    view = view_of(frame, fit_of("fast"), fit_of("slow"))
+    table = time_against_n.data(view).groupby("series")["fitted_s"]
+    assert not table.any()["fast"]
+    assert table.any()["slow"]
+    assert "No law is drawn for fast: the fitted one misses" in time_against_n.caption(view)
+
+
+def test_the_machines_memory_is_a_line_where_the_workspace_comes_near() -> None:
+    for memory, label in ((2**26, True), (2**40, False)):
+        info = INFO | {"machine": {"memory_bytes": memory}}
+        view = view_of(records(), info=info)
+        labels = [
+            entry.label
+            for entry in workspace_against_n._entries(view, workspace_against_n.data(view))
+        ]
+        assert ("the machine's memory" in labels) is label
+        assert "The memory of the machine is" in workspace_against_n.caption(view)
+
+
 def test_where_regimes_overlap_in_size_the_law_tells_which_points_are_settled() -> None:
     frame = records()
     jumped = (frame["implementation"] == "fast") & (frame["seq_len"] ** 2 * frame["d_model"] > 1e8)
@@ -295,7 +323,7 @@ def test_where_regimes_overlap_in_size_the_law_tells_which_points_are_settled() 
     ids=lambda value: getattr(value, "stem", None),
 )
 def test_a_chart_whose_data_is_absent_says_why_and_refuses_to_draw(
-    chart: SizeChart, drop: list[str], words: str
+    chart: AnyChart, drop: list[str], words: str
 ) -> None:
     view = view_of(records().drop(columns=drop))
     reason = chart.missing(view)
@@ -364,21 +392,23 @@ HOSTILE = [
 ]
 
 
-def test_hostile_names_are_drawn_as_text_without_a_warning(chart: SizeChart) -> None:
+def test_hostile_names_are_drawn_as_text_without_a_warning(chart: AnyChart) -> None:
     frame = pd.DataFrame(
         [record(name, n, d) for name in HOSTILE for n in (128, 256, 512) for d in (64, 128, 256)]
     )
     view = view_of(frame)
     figure = drawn(chart, view).figure
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert all(len(label) < 100 for label in labels)
+    if chart in (speed_against_n, winner_over_sizes):
+        return  # the reference and the losers are in no legend
     assert any(label.startswith("_hidden") for label in labels)
     assert any(label.startswith("$\\nosuch{$ a|b") for label in labels)
-    assert all(len(label) < 100 for label in labels)
 
 
 @pytest.mark.parametrize("chart", daily(ALWAYS), ids=named)
 def test_equal_data_gives_equal_files(
-    chart: SizeChart, view: View, tmp_path_factory: pytest.TempPathFactory
+    chart: AnyChart, view: View, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Every day those of all charts are compared in the pages of one run."""
     made: list[tuple[bytes, ...]] = []
@@ -389,6 +419,7 @@ def test_equal_data_gives_equal_files(
         made.append(tuple(path.read_bytes() for path in paths))
     assert made[0] == made[1]
     assert b"<svg" in made[0][1]
+    assert b"prefers-color-scheme:dark" in made[0][1]
 
 
 def test_drawing_leaves_matplotlibs_settings_alone(drawing: Drawing) -> None:

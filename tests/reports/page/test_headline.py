@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from reports.figures.drawing.view import views
+from reports.figures.drawing.split import views
 from reports.judge.result import Verdict
 from reports.page.headline import fastest, findings
 from reports.verdicts.verdict_rows import verdict_rows

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from reports.figures import CHARTS
-from reports.figures.drawing.view import views
+from reports.figures.drawing.split import views
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError
 from reports.page.page import Report, report
@@ -110,7 +110,8 @@ def test_a_third_size_tells_series_apart(tmp_path: Path) -> None:
     (view,) = views(shown.table.frame, [unjudged], sizes=shown.names)
     assert [series.label for series in view.series] == ["heads 2", "heads 8"]
     assert all(series.fit is unjudged for series in view.series)
-    assert CHARTS[1].missing(view) is None
+    against_d = next(chart for chart in CHARTS if chart.stem == "time_against_d")
+    assert against_d.missing(view) is None
 
 
 def test_a_report_asks_what_a_fit_asks(tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""Records with the time of the GPU alone in place of that of a call, where all cells have it.
+
+The time of a call on a GPU includes its launch, which at small sizes is most of it and says
+nothing about the kernel. A replay of the call from a CUDA graph has no launch.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.cells.case_columns import CASE_COLUMNS
+from reports.cells.readings import REPLAYED
+from reports.tables.columns import measured_rows, numbers_or_nan
+
+
+def with_gpu_time(records: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """The records, and whether `time_s` of their rows on a GPU is now `graph_time_s`.
+
+    It is not where a measured cell on a GPU has no such time: the two kinds are not compared.
+    """
+    if not {"device", REPLAYED, "time_s"} <= set(records.columns):
+        return records, False
+    on_gpu = records["device"].astype(str).str.startswith("cuda") & measured_rows(records)
+    replayed = numbers_or_nan(records, REPLAYED).where(on_gpu)
+    keys = [name for name in CASE_COLUMNS if name in records.columns]
+    known = replayed[on_gpu].groupby([records.loc[on_gpu, name] for name in keys], dropna=False)
+    if not on_gpu.any() or not (known.max() > 0).all():
+        return records, False
+    return records.assign(time_s=replayed.where(on_gpu, records["time_s"])), True

@@ -1,0 +1,134 @@
+"""Single figures and tables of a report, as a paper takes them in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import rcParams
+from matplotlib.text import Text
+
+from reports.figures import CHARTS
+from reports.figures.drawing import canvas
+from reports.figures.drawing.chart import Chart
+from reports.figures.drawing.sheet import SCREEN, Sheet, paper
+from reports.figures.drawing.split import views
+from reports.figures.drawing.view import View
+from reports.page.page import default_directory, judged
+from reports.page.restated import Question
+from reports.tables.columns import TableError
+from reports.tables.target import made
+from reports.text import wording
+from reports.text.latex import escaped, tabular
+from reports.verdicts.verdict_rows import Section, sections, verdict_rows
+
+_DPI = 300  # of a PNG for print
+_TEX = ("xelatex", "lualatex", "pdflatex")
+
+
+def write_figure(
+    paths: Sequence[Path],
+    figure: str,
+    question: Question | None = None,
+    only: Sequence[str] | None = None,
+    *,
+    inches: float | None = None,
+    form: str = "svg",
+    out: Path | None = None,
+) -> list[Path]:
+    """Draw one figure of a report; a file for each view that has it.
+
+    `figure` and `form` are of those in `reports.text.choices`. With `inches` the figure is one for
+    a paper, so wide. `out` is by default `figures` in the directory of the report.
+
+    Raises:
+        TableError: there is no such implementation, the runs lack what the figure shows, or TeX,
+            which the format pgf needs, is missing.
+        ValueError: an input cannot be read or judged.
+
+    """
+    chart = next(one for one in CHARTS if one.stem == figure)
+    sheet = SCREEN if inches is None else paper(inches)
+    tex = _tex() if form == "pgf" else None
+    shown, fits, _ = judged(paths, question, only)
+    table = shown.table
+    seen = views(table.frame, fits, table.info, table.runs, shown.names)
+    reasons = dict.fromkeys(chart.missing(view) for view in seen)
+    drawable = [view for view in seen if chart.missing(view) is None]
+    if not drawable:
+        told = "; ".join(str(one) for one in reasons) or "no cell has a time"
+        raise TableError(f"--figure {figure} cannot be drawn: {told}")
+    folder = out or default_directory(Path(paths[0])) / "figures"
+    with made(folder, "the figure"):
+        return [_write(chart, view, sheet, folder, form, tex) for view in drawable]
+
+
+def write_tables(
+    paths: Sequence[Path],
+    question: Question | None = None,
+    only: Sequence[str] | None = None,
+    *,
+    out: Path | None = None,
+) -> list[Path]:
+    """Write the verdicts of a report as LaTeX; `out` is by default its `tables`.
+
+    Raises:
+        ValueError: an input cannot be read or judged.
+
+    """
+    _, fits, unjudged = judged(paths, question, only)
+    if not fits:
+        raise TableError(f"--latex: there is no verdict to write: {unjudged}")
+    folder = out or default_directory(Path(paths[0])) / "tables"
+    with made(folder, "the tables"):
+        found = []
+        for section in sections(verdict_rows(fits)):
+            path = folder / f"verdicts_{section.rows[0].fit.value}.tex"
+            path.write_bytes(tabular(_verdicts(section), words=3).encode("utf-8"))
+            found.append(path)
+        return found
+
+
+def _verdicts(section: Section) -> pd.DataFrame:
+    """A verdict table in words: exponents with their intervals."""
+    return pd.DataFrame(
+        [
+            {
+                "implementation": row.label,
+                "claim": row.fit.claim,
+                "verdict": str(row.fit.verdict),
+                **{f"{letter} exponent": row.exponent(letter) for letter in section.letters},
+                "residual": wording.percent(row.fit.rms_residual),
+                "cells": row.fit.cells,
+            }
+            for row in section.rows
+        ]
+    )
+
+
+def _tex() -> str:
+    found = next((name for name in _TEX if shutil.which(name)), None)
+    if found is None:
+        raise TableError(
+            f"--format pgf needs TeX to measure text, and {wording.listed(_TEX)} are not installed;"
+            " use --format pdf or svg"
+        )
+    return found
+
+
+def _write(
+    chart: Chart[View, Any], view: View, sheet: Sheet, folder: Path, form: str, tex: str | None
+) -> Path:
+    path = folder / f"{'.'.join(part for part in (chart.stem, view.suffix) if part)}.{form}"
+    figure = chart.draw(view, sheet)
+    with canvas.styled(sheet):
+        if tex is not None:
+            rcParams.update({"pgf.texsystem": tex, "pgf.rcfonts": False})
+            for text in figure.findobj(Text):
+                text.set_text(escaped(text.get_text()))  # the backend hands it to TeX as it is
+        nameless = {"Date": None} if form == "svg" else {"CreationDate": None}
+        figure.savefig(path, dpi=_DPI, metadata=nameless if form in ("svg", "pdf") else None)
+    return path
