@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from attnscale.commands.options import FailOnRegression, columns_of, share_of
-from attnscale.exit_codes import DONE, FAILED
+from attnscale.comparing import code_of_comparison, same_within
 from attnscale.terminal import RequestError, console, say, warnings_as_lines
 
 
@@ -47,18 +47,17 @@ def command(
         raise RequestError("--across-machines calls nothing slower; give no --fail-on-regression")
     from reports.comparison.answer_texts import FORMATS, print_comparison, written
     from reports.comparison.compared import compare_runs, compare_within
-    from reports.comparison.ratios import SAME_WITHIN
     from reports.tables.target import made
 
     if format_ not in FORMATS:
         raise RequestError(f"--format: expected {', '.join(FORMATS)}, got {format_}")
-    same_within = SAME_WITHIN if limit is None else min(limit, SAME_WITHIN)
+    same = same_within(limit)
     with warnings_as_lines():
         if len(runs) == 2:
-            found = compare_runs(*runs, across_machines=across_machines, same_within=same_within)
+            found = compare_runs(*runs, across_machines=across_machines, same_within=same)
         else:
             names = columns_of(implementations) or ()
-            found = compare_within(runs[0], names, same_within=same_within)
+            found = compare_within(runs[0], names, same_within=same)
     if out is not None:
         with made(out.parent, "the comparison"):
             out.write_text(written(found, format_), encoding="utf-8")
@@ -67,7 +66,4 @@ def command(
         print_comparison(found, console())
     else:
         print(written(found, format_), end="")
-    slower = [] if limit is None else found.slower_than(limit)
-    for name in slower:
-        say(f"slower by more than {fail_on_regression}: {name}")
-    return FAILED if slower else DONE
+    return code_of_comparison(found, limit)

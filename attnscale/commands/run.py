@@ -6,10 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from attnscale.commands.options import Explain, takes_measuring_options
+from attnscale.commands.options import (
+    Explain,
+    FailOnRegression,
+    share_of,
+    takes_measuring_options,
+)
+from attnscale.comparing import compare_with_revision
 from attnscale.exit_codes import DONE, FAILED, code_of
 from attnscale.measuring import measure
-from attnscale.terminal import console, say, warnings_as_lines
+from attnscale.terminal import RequestError, console, say, warnings_as_lines
 
 
 @takes_measuring_options
@@ -19,13 +25,17 @@ def command(
         bool, typer.Option("--exit-zero", help="exit 0 whatever the verdicts; failed checks give 1")
     ] = False,
     explain: Explain = False,
+    fail_on_regression: FailOnRegression = None,
     **options: Any,
 ) -> int:
     """Verify, sweep, fit and report in one go.
 
     The exit code follows the checks and the verdicts on time. Verdicts on the workspace do not
-    count; with --exit-zero no verdict does.
+    count; with --exit-zero no verdict does. With --against the comparison comes last.
     """
+    limit = None if fail_on_regression is None else share_of(fail_on_regression)
+    if limit is not None and not (options["against"] or options["resume"]):
+        raise RequestError("--fail-on-regression needs --against REV, to compare with")
     folder, code = measure(command="run", **options)
     from reports.page.page import report
     from reports.ranking.printed import print_answer
@@ -48,8 +58,10 @@ def command(
     if explain:
         print_verdicts(written.fits, console())
     print(f"report: {written.index}")
-    if code == FAILED:
+    compared = compare_with_revision(folder, limit)
+    if FAILED in (code, compared):
         return FAILED
     times = [fit for fit in written.fits if fit.value == "time_s"]
     # One size was asked for: no law was put to the test, and all that was asked is answered.
-    return DONE if exit_zero or tells_no_law(times) else code_of(times)
+    verdicts = DONE if exit_zero or tells_no_law(times) else code_of(times)
+    return verdicts or compared

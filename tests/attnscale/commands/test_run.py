@@ -16,3 +16,14 @@ def test_a_measurement_of_nothing_keeps_its_code(attnscale_, tmp_path, monkeypat
 
     assert outcome.code == code
     assert "no report: " in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["5%"], "--fail-on-regression needs --against REV"),
+        (["five", "--against", "main"], "expected a percentage such as 5%"),
+    ],
+)
+def test_a_regression_needs_a_limit_and_a_revision(attnscale_, words, told):
+    attnscale_("run", "--fail-on-regression", *words).assert_refused(told)
