@@ -27,7 +27,7 @@ from reports.cells.case_columns import (
 from reports.cells.groups import group_columns, with_cost
 from reports.laws.grammar import LawError, parse
 from reports.laws.monomials import Floats
-from reports.tables.columns import FARTHEST, TableError, TableWarning, column_called
+from reports.tables.columns import FARTHEST, TableError, TableWarning, column_called, numbers
 from reports.tables.costs import Cost, cost_in, size_in, thousands_note
 from reports.tables.losses import Statuses, by_status, without_number
 from reports.tables.selection import columns_meant, rows_where
@@ -68,13 +68,17 @@ def asked(
 
     Raises:
         TableError: a column is missing, holds no numbers, or a rate of unknown work; or no row is
-            left.
+            left, or has the cost.
 
     """
     frame = rows_where(frame, where)
     if "schema" in frame.columns:
         if len(values) != 1:
             raise TableError(f"a run is judged by one --value, got {len(values)}; name one")
+        for column in (sizes or {}).values():
+            numbers(frame, column)
+        if values[0] != COST and np.isnan(numbers(frame, values[0])).all():
+            raise TableError(f"no record has a {values[0]}; name another column with --value")
         return Asked(frame=frame, sizes=sizes, value=values[0], by=by)
     frame = _usually_named(frame)
     grouped = None if by is None else [column_called(frame, name) for name in by]

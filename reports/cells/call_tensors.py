@@ -78,6 +78,7 @@ def call_tensors(
     for coefficient, shape in parts:
         factor, term = product(sizes, dict.fromkeys(shape, 1))
         terms[term] = terms.get(term, 0.0) + coefficient * factor
+    workspaces = numbers_or_nan(rows, "workspace_bytes").dropna()  # read once a cell
     given = "inputs" if len(parts) > 1 or not is_layer else "input"
     gradients = ", gradients" if is_backward else ""
     return CallTensors(
@@ -85,7 +86,7 @@ def call_tensors(
         sizes={name: numbers_or_nan(rows, c).to_numpy(np.float64) for name, c in columns.items()},
         words=f"{given}, output{gradients}{', without parameters' if is_layer else ''}",
         device=str(first.get("device", "cpu")),
-        is_all=bool((numbers_or_nan(rows, "workspace_bytes") == 0).all()),
+        is_all=not workspaces.empty and not workspaces.any(),
     )
 
 

@@ -25,7 +25,6 @@ from reports.judge.every_cost import fit_every_cost
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit
 from reports.judge.together import together
-from reports.laws.grammar import LawError
 from reports.page.bound_table import ROOFLINE, bound_table
 from reports.page.correctness import ALLOWED, correctness
 from reports.page.headline import findings
@@ -102,10 +101,9 @@ def judged(
     shown = replace(shown, table=table)
     try:
         return shown, judge_table(table, shown.question), None
-    except LawError:
-        raise
     except ValueError as problem:
-        if not {"seq_len", "time_s"} <= set(table.frame.columns):
+        is_asked = question not in (None, EVERYTHING)  # then no verdict is no answer
+        if is_asked or not {"seq_len", "time_s"} <= set(table.frame.columns):
             raise
         return shown, [], str(problem)  # the figures still say something
 

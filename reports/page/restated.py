@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from reports.cells.asked import COST, asked
-from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS, SIZES
 from reports.figures.drawing.size_names import OUR_SIZES, SizeName
 from reports.judge.fit import columns_of
 from reports.judge.fit_groups import present_sizes
-from reports.laws.grammar import parse
+from reports.laws.grammar import LawError, parse, parse_declared
 from reports.tables.columns import numbers
 from reports.tables.read import Table
 from reports.tables.units import unit_of
@@ -65,7 +66,11 @@ def restated(table: Table, question: Question) -> Restated:
     )
     frame, cost = request.frame, request.value
     table = replace(table, frame=frame)
-    sizes = dict(present_sizes(frame) if request.sizes is None else request.sizes)
+    if request.sizes is None:
+        by = request.by or ()
+        sizes = {name: column for name, column in present_sizes(frame).items() if column not in by}
+    else:
+        sizes = {**_declared_sizes(frame, question), **request.sizes}
     if question.claim is not None and sizes:
         law = parse(question.claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
         sizes = columns_of(frame, law, sizes)
@@ -103,6 +108,17 @@ def restated(table: Table, question: Question) -> Restated:
         },
         without_figures=without,
     )
+
+
+def _declared_sizes(frame: pd.DataFrame, question: Question) -> dict[str, str]:
+    """The usual sizes of the laws that records declare, which are judged where none is claimed."""
+    if question.claim is not None or "claim" not in frame or "schema" not in frame:
+        return {}
+    names: set[str] = set()
+    for claim in frame["claim"].dropna().unique():
+        with contextlib.suppress(LawError):  # its own group is told of it
+            names |= set(parse_declared(str(claim), set(KNOWN_SIZES)).names)
+    return {name: column for name, column in SIZES.items() if name in names}
 
 
 def _shown(sizes: Mapping[str, str]) -> dict[str, str]:

@@ -183,6 +183,8 @@ def _laws(fit: Fit) -> Ensemble:
             f"the part of {listed(list(fit.held))} was taken as claimed, since it moves with "
             "another size, so that nothing is told of other sizes"
         )
+    if fit.tensors is not None and not fit.cells:
+        raise PredictionError("no cell has a known workspace, so nothing can be predicted")
     raise PredictionError("nothing was fitted, so nothing can be predicted")
 
 

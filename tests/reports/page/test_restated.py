@@ -144,3 +144,38 @@ def test_a_table_that_has_our_columns_keeps_them(tmp_path: Path) -> None:
     found = restated(table, Question(claim="n^2"))
     pd.testing.assert_frame_equal(found.table.frame, table.frame, check_dtype=False)
     assert found.names["seq_len"].label == "sequence length, n = seq_len (elements)"
+
+
+@pytest.mark.parametrize(
+    ("question", "sizes"),
+    [
+        (Question(claim="n^2"), {"n": "n", "d": "d"}),
+        (Question(values=["flops"]), {"n": "n", "d": "d"}),
+        (Question(sizes={"n": "key_len"}), {"n": "key_len", "d": "d"}),
+        (Question(sizes={"d": "head_dim"}), {"n": "n", "d": "head_dim"}),
+        (Question(sizes={"n": "seq_len", "h": "num_heads"}, claim="n*h"), {"n": "n", "h": "h"}),
+        (Question(by=["d_model"], claim="n^2"), {"n": "n"}),
+    ],
+)
+def test_a_run_can_be_asked_about_any_of_its_sizes_and_costs(
+    run: Path, question: Question, sizes: dict[str, str]
+) -> None:
+    usual = {"seq_len": "n", "d_model": "d", "num_heads": "h"}
+    found = restated(read_table(run), question)
+    assert {one.letter: usual.get(one.column, one.column) for one in found.names.values()} == sizes
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        (Question(values=["graph_time_s"]), "no record has a graph_time_s; name another column"),
+        (Question(values=["implementation"]), "must hold numbers, got 'alpha'"),
+        (Question(sizes={"n": "implementation"}), "must hold numbers, got 'alpha'"),
+    ],
+)
+def test_what_no_run_can_answer_is_one_line_and_no_page(
+    run: Path, tmp_path: Path, question: Question, words: str
+) -> None:
+    with pytest.raises(TableError, match=words):
+        report([run], tmp_path / "page", question)
+    assert not (tmp_path / "page").exists()

@@ -52,6 +52,12 @@ def test_a_kernel_without_workspace_fits_as_far_as_its_inputs_and_output(rows):
     assert "stays within 8 GiB (inputs, output, and no workspace; by count)" in found.text
 
 
+def test_a_workspace_is_read_once_a_cell_and_not_in_every_round(rows):
+    table = pd.concat([rows(), rows(lambda n, h: None)])
+
+    assert largest_in_memory(table, None, INFO).estimate == 8 * GIB // (16 * 1024)
+
+
 def test_the_workspace_is_counted_beside_inputs_and_output(rows):
     table = rows(lambda n, h: 4 * h * n * n + 4096 * n)
 
