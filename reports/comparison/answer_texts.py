@@ -14,6 +14,7 @@ from rich.text import Text
 from reports.cells.case_columns import SIZES
 from reports.comparison.changes import CONFIDENCE, SeriesChange
 from reports.comparison.compared import REVISION, Comparison
+from reports.comparison.comparison_document import document_of
 from reports.comparison.ratios import Finding, Ratio
 from reports.text.labels import label_of
 from reports.text.wording import (
@@ -65,9 +66,10 @@ def notes(found: Comparison) -> list[str]:
     if not found.is_judged:
         told.append(f"Not measured alike: {listed(found.other_conditions)}.")
     elif found.changes.controls:
+        verb = "shows" if len(found.changes.controls) == 1 else "show"
         told.append(
-            f"For all cells alike the machine took {times(found.changes.pace)} times as long in "
-            f"{found.new}, by {listed(list(found.changes.controls))}. This is taken out."
+            f"The machine took {times(found.changes.pace)} times as long for all cells in "
+            f"{found.new}, as {listed(list(found.changes.controls))} {verb}. This is taken out."
         )
     elif found.is_of_two_runs:
         told.append(
@@ -81,7 +83,7 @@ def notes(found: Comparison) -> list[str]:
     ]
     if missing:
         told.append(f"Not compared: {listed(missing)}, or with too few readings there.")
-    told.append(f"All intervals hold together, with {percent(CONFIDENCE)}.")
+    told.append(f"All intervals together hold with {percent(CONFIDENCE)} confidence.")
     return told
 
 
@@ -116,7 +118,7 @@ def markdown_text(found: Comparison) -> str:
 def written(found: Comparison, name: str) -> str:
     """The answer in one of FORMATS, as it is written to a file."""
     if name == "json":
-        return json.dumps(found.to_dict(), allow_nan=False, indent=2) + "\n"
+        return json.dumps(document_of(found), allow_nan=False, indent=2) + "\n"
     if name == "markdown":
         return markdown_text(found)
     file = io.StringIO()

@@ -206,7 +206,7 @@ def _change(
         ratio=ratio,
         growth=growth,
         fixed=None,
-        workspace=(workspaces.min(), workspaces.max()) if len(workspaces) else None,
+        workspace=(float(workspaces.min()), float(workspaces.max())) if len(workspaces) else None,
         expected=np.full(len(cells), math.exp(float(np.median(logs)))),
     )
     if not change.other_law:

@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
 from bench.records import CELL, Run, read_run
 from reports.cells.case_columns import SIZES
-from reports.comparison.changes import CONFIDENCE, Changes, SeriesChange, changes_in
+from reports.comparison.changes import Changes, changes_in
 from reports.comparison.contrasts import unknown_pace
 from reports.comparison.differences import Differences, between_runs, within_run
 from reports.comparison.ratios import SAME_WITHIN, Ratio
 from reports.comparison.same_conditions import other_conditions
 from reports.comparison.turns import Case, case_of, readings_of
 from reports.judge.fit_groups import fit_groups
+from reports.laws.grammar import parse
 from reports.tables.columns import TableError
 from reports.tables.read import frame_of
+from reports.text.interval import Interval
 from reports.text.wording import listed
 
 REVISION = "@"
@@ -78,70 +79,6 @@ class Comparison:
                 sizes = ", ".join(f"{letter} = {cell[name]}" for letter, name in SIZES.items())
                 found.append(f"{cell['implementation']} at {sizes}")
         return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON data: see docs/contracts.md."""
-        cells = self.differences.cells
-        return {
-            "base": self.base,
-            "new": self.new,
-            "confidence": CONFIDENCE,
-            "pace": {"ratio": self.changes.pace, "controls": list(self.changes.controls)},
-            "other_conditions": list(self.other_conditions),
-            "only_base": self.only_base,
-            "only_new": self.only_new,
-            "series": [
-                self._series(one, base, exponents)
-                for one, base, exponents in zip(
-                    self.changes.series, self.bases, self.exponents, strict=True
-                )
-            ],
-            "cells": [
-                {
-                    **{name: _plain(cell[name]) for name in CELL},
-                    "base_s": float(cell["base_s"]),
-                    "new_s": float(cell["new_s"]),
-                    **self._ratio(ratio),
-                    "differs_from_series": place in self.apart,
-                }
-                for place, (cell, ratio) in enumerate(
-                    zip(cells.to_dict("records"), self.changes.cells, strict=True)
-                )
-            ],
-        }
-
-    def _series(
-        self, one: SeriesChange, base: str, exponents: Mapping[str, float]
-    ) -> dict[str, Any]:
-        return {
-            "group": {name: _plain(value) for name, value in one.series.group.items()},
-            "base_implementation": base,
-            "cells": len(one.series.rows),
-            **self._ratio(one.ratio),
-            "growth": {
-                size: {
-                    "power": growth.estimate,
-                    "low": growth.low,
-                    "high": growth.high,
-                    "base_exponent": exponents.get(size),
-                    "law_changed": size in one.other_law,
-                }
-                for size, growth in one.growth.items()
-            },
-            "fixed_cost_s": None if one.fixed is None else one.fixed.seconds,
-            "workspace_ratio": None
-            if one.workspace is None
-            else {"low": float(one.workspace[0]), "high": float(one.workspace[1])},
-            "source_changed": one.series.name in self.changed,
-        }
-
-    def _ratio(self, ratio: Ratio) -> dict[str, Any]:
-        return {
-            "ratio": ratio.estimate,
-            "low": ratio.low,
-            "high": ratio.high,
-            "finding": str(ratio.finding) if self.is_judged else None,
-        }
 
 
 def compare_runs(
@@ -279,7 +216,10 @@ def _changed_sources(base: Run, new: Run) -> frozenset[str]:
 
 
 def _exponents(run: Run, changes: Changes, bases: Sequence[str]) -> tuple[dict[str, float], ...]:
-    """The exponents that the judge finds in the base of each series of which the law changed."""
+    """The exponents of the base of each series of which the law changed, as the judge finds them.
+
+    The claimed exponent if it is in the judge's interval.
+    """
     found: list[dict[str, float]] = [{} for _ in bases]
     for place, (one, base) in enumerate(zip(changes.series, bases, strict=True)):
         if not one.other_law:
@@ -288,17 +228,20 @@ def _exponents(run: Run, changes: Changes, bases: Sequence[str]) -> tuple[dict[s
         for name, value in {**one.series.group, "implementation": base}.items():
             rows = rows[rows[name].isna() if pd.isna(value) else rows[name] == value]
         for fit in fit_groups(rows, info=run.info):
+            terms = parse(fit.claim).leading
             for size, exponent in fit.exponents.items():
+                claimed = {float(term.factor(size).power) for term in terms}
                 if exponent.estimate is not None:
                     found[place][size] = exponent.estimate
+                if len(claimed) == 1 and _holds(exponent, *claimed):
+                    found[place][size] = claimed.pop()
     return tuple(found)
 
 
-def _plain(value: Any) -> Any:
-    """A value of a cell as JSON holds it."""
-    if value is None or pd.isna(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
+def _holds(interval: Interval, value: float) -> bool:
+    if interval.low is None or interval.high is None:
+        return False
+    return interval.low <= value <= interval.high
 
 
 def _low(ratio: Ratio) -> float:
