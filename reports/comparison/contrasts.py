@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.records import CELL
 from reports.cells.case_columns import SIZES
 from reports.cells.groups import groups
 from reports.laws.monomials import Floats
@@ -65,15 +66,15 @@ class Series:
 
 def series_of(cells: pd.DataFrame) -> list[Series]:
     """The series of a comparison's cells, in order of first appearance."""
-    numbered = cells.assign(place=np.arange(len(cells)))
+    cases = cells[list(CELL)].reset_index(drop=True)
     return [
         _series(group, rows, len(cells))
-        for group, rows in groups(numbered, without=tuple(SIZES.values()))
+        for group, rows in groups(cases, without=tuple(SIZES.values()))
     ]
 
 
 def _series(group: Mapping[str, Any], rows: pd.DataFrame, count: int) -> Series:
-    places = rows["place"].to_numpy()
+    places = rows.index.to_numpy()
     level = np.zeros(count)
     level[places] = 1 / len(places)
     logs = {letter: np.log(numbers(rows, column)) for letter, column in SIZES.items()}
