@@ -223,7 +223,7 @@ def _tally(records: Sequence[Record]) -> str:
     again = [one for one in lost if cells[one.implementation, case_of(one)].status == "measured"]
     if again:
         how = f"{again[0].status}: {again[0].reason}"
-        parts.append(f"{len(again)} of them lost at another time ({how})")
+        parts.append(f"{len(again)} measured after a first loss ({how})")
     return f"cells: {', '.join(parts)}"
 
 

@@ -57,7 +57,7 @@ def command(
         from bench.counting.mechanisms import mechanisms
 
         with progress() as shown:
-            shown.phase("counting six mechanisms, which takes up to a minute")
+            shown.phase("counting the operations of 6 mechanisms, which takes up to a minute")
             counted = mechanisms()
         rows = table_rows(counted, table.frame, table.shared_info)
         folder = write_files(rows, counted, table.frame, run / FOLDER if out is None else out)

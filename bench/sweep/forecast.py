@@ -26,10 +26,14 @@ LawValue = Callable[[str, Case], float]
 
 @dataclass
 class _Series:
-    """What was seen of cases that differ in sizes only: times, workspaces, and how some ended."""
+    """What is known of cases that differ in sizes only.
+
+    Times and workspaces that were seen, workspaces that were counted, and how some cases ended.
+    """
 
     times_s: dict[Case, float] = field(default_factory=dict)
     workspaces: dict[Case, float] = field(default_factory=dict)
+    counted: dict[Case, int] = field(default_factory=dict)
     losses: dict[Case, str] = field(default_factory=dict)
 
 
@@ -59,6 +63,11 @@ class Forecast:
         if workspace_bytes is not None:
             series.workspaces[case] = workspace_bytes
 
+    def know_workspace(self, implementation: str, case: Case, workspace_bytes: int | None) -> None:
+        """Learn how much a call needs at least, counted before any call was made."""
+        if workspace_bytes is not None:
+            self._series(implementation, case).counted[case] = workspace_bytes
+
     def observe_loss(self, implementation: str, case: Case, status: str) -> None:
         """Learn that a cell ran out of time or memory: larger ones will too."""
         self._series(implementation, case).losses.setdefault(case, status)
@@ -75,9 +84,10 @@ class Forecast:
         return self._predicted(implementation.time_law, case, times_s)
 
     def memory_bytes(self, implementation: Implementation, case: Case) -> float | None:
-        """Inputs, outputs and workspace of one call; None before a workspace was seen."""
-        workspaces = self._series(implementation.name, case).workspaces
-        workspace = self._predicted(implementation.workspace_law, case, workspaces)
+        """Inputs, outputs and workspace of one call; None before a workspace is known."""
+        series = self._series(implementation.name, case)
+        workspace = self._predicted(implementation.workspace_law, case, series.workspaces)
+        workspace = series.counted.get(case) if workspace is None else workspace
         return None if workspace is None else self._held_bytes(implementation, case) + workspace
 
     def objection(
@@ -132,7 +142,7 @@ class Forecast:
 def _in_words(size: float) -> str:
     """Bytes in the largest unit of which there is one, GiB at least."""
     power = min(max(int(math.log(max(size, 1.0), 1024)), 3), 5)
-    return f"{size / 1024**power:.2g} {'GTP'[power - 3]}iB"
+    return f"{size / 1024**power:.3g} {'GTP'[power - 3]}iB"
 
 
 def _ample(seconds: float) -> float:

@@ -78,6 +78,12 @@ class Ledger:
             and len(self._not_imported[cell.implementation.spec]) < PROCESSES
         ]
 
+    def take_counts(self, counted: Mapping[Key, dict[str, Any]]) -> None:
+        """Take in what was counted of cells: the workspace is for the forecast alone."""
+        for key, fields in counted.items():
+            self.history.forecast.know_workspace(*key, fields.pop("needs_workspace_bytes", None))
+        self.counted = counted
+
     def take(self, cell: Cell, answer: Answer) -> None:
         """Take in a reading."""
         for column, reason in INSTRUMENT_REASONS.items():

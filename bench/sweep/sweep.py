@@ -139,7 +139,7 @@ class Sweep:
             if ended is None:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
-                ledger.counted = ground.count(ledger.admitted(), worker)
+                ledger.take_counts(ground.count(ledger.admitted(), worker))
                 self._note(workspace_laws=ground.workspace_laws(ledger.admitted(), worker))
         if ended is None:
             self._measure(number, turns, ground, workers)

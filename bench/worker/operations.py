@@ -164,7 +164,10 @@ def usage() -> Answer:
 
 
 def count(spec: str, cases: Sequence[dict[str, Any]]) -> Answer:
-    """What the operators of a call do, for each case: the counted fields of a record."""
+    """What the operators of a call do, for each case: the counted fields of a record.
+
+    `needs_workspace_bytes` is for the forecast: what a record has is measured.
+    """
     counter = Counter(_implementation(spec))
     counted = []
     for case in cases:
@@ -186,6 +189,7 @@ def _fields(counts: Counts) -> dict[str, int | str | None]:
     is_bound = "executed_flops" in counts.lower_bounds
     return {
         **({"workspace_reason": reason} if reason.startswith(OUTSIDE) else {}),
+        "needs_workspace_bytes": counts.workspace_bytes,
         "flops_executed": None if is_bound else counts.executed_flops,
         "transcendentals": counts.transcendentals,
         "bytes_moved": moved,

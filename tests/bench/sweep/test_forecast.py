@@ -158,6 +158,14 @@ def test_what_needs_too_much_memory_is_said_to_even_after_a_smaller_cell_timed_o
     assert "ended with timeout" in objection(forecast, case(4096), available=2.0**44)
 
 
+def test_a_workspace_that_was_counted_is_known_before_the_first_call(forecast):
+    forecast.know_workspace("matmul", case(2**22), 2**47)
+
+    assert str(objection(forecast, case(2**22), available=2.0**40)).startswith(
+        "predicted to need 128 TiB, more"
+    )
+
+
 def test_a_loss_takes_larger_cells_with_it_and_no_others(forecast):
     lost = case(512, 64, num_heads=2)
     forecast.observe_loss("matmul", lost, "timeout")
