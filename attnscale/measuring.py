@@ -107,7 +107,7 @@ def answer(run: Path, code: int, named: Sequence[str]) -> None:
         except ValueError as problem:
             say(f"not judged: {problem}")
             fits = []
-    how = f"attnscale fit {run} --explain"
+    how = f"attnscale fit {shlex.quote(str(run))} --explain"
     print_answer(table, fits, console(), named=named, how=how)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from attnscale.commands.options import (
 )
 from attnscale.comparing import compare_with_revision
 from attnscale.exit_codes import DONE, FAILED, code_of
-from attnscale.measuring import measure
+from attnscale.measuring import interruptible, measure
 from attnscale.terminal import RequestError, console, say, warnings_as_lines
 
 
@@ -44,8 +45,9 @@ def command(
     from reports.verdicts.brief import tells_no_law
     from reports.verdicts.table import print_verdicts
 
+    quoted = shlex.quote(str(folder))
     try:
-        with warnings_as_lines():
+        with interruptible(f"attnscale report {quoted} shows it"), warnings_as_lines():
             table = read_tables([folder])
             written = report([folder])
     except TableError as problem:
@@ -53,7 +55,7 @@ def command(
             raise
         say(f"no report: {problem}")  # nothing was timed
         return code
-    how = f"attnscale fit {folder} --explain"
+    how = f"attnscale fit {quoted} --explain"
     print_answer(table, written.fits, console(), named=options["names"] or (), how=how)
     if explain:
         print_verdicts(written.fits, console())

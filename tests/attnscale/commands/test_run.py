@@ -1,10 +1,51 @@
-"""The command `run` where nothing could be measured."""
+"""What the command `run` says of a run, and its exit code."""
+
+import json
+from pathlib import Path
 
 import pytest
 
 from attnscale.commands import run
-from attnscale.exit_codes import FAILED, INCONCLUSIVE
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
+from bench.records import RECORDS_FILE, RUN_FILE
 from tests.attnscale.commands.test_crossovers import write_run
+from tests.reports.ranking.some_run import rows
+
+
+@pytest.fixture
+def one_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of a single size, as if it had been measured just now."""
+    folder = tmp_path / "one size"
+    folder.mkdir()
+    (folder / RUN_FILE).write_text(json.dumps({"schema": 2}))
+    lines = [json.dumps(row) for row in rows(lengths=(4096,), widths=(512,))]
+    (folder / RECORDS_FILE).write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(run, "measure", lambda **_: (folder, DONE))
+    return folder
+
+
+def test_one_size_is_ranked_and_reported_and_needs_no_law(attnscale_, one_size):
+    outcome = attnscale_("run", "slow", "sdpa")
+
+    assert outcome.code == DONE
+    assert outcome.out.startswith("fastest at n = 4096, d = 512: sdpa, 8.59 s; quick 1.0")
+    assert "ratio to slow" in outcome.out
+    assert "one size tells no law; name several with --seq-lens" in outcome.out
+    assert (one_size / "report" / "index.html").is_file()
+
+
+def test_an_interrupt_while_the_report_is_written_names_what_writes_it(
+    attnscale_, one_size, monkeypatch
+):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reports.page.page.report", interrupted)
+
+    outcome = attnscale_("run")
+
+    assert outcome.code == INTERRUPTED
+    assert outcome.err.endswith(f"(attnscale report '{one_size}' shows it)\n")
 
 
 @pytest.mark.parametrize("code", [FAILED, INCONCLUSIVE])

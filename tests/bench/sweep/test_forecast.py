@@ -122,7 +122,9 @@ def test_a_cell_beyond_the_memory_there_is_is_skipped_with_both_figures(forecast
 
     refused = objection(forecast, case(16384), available=2.0**31)
 
-    assert refused == "predicted to need 2 GiB, more than 80% of the 2 GiB that a process may take"
+    assert (
+        refused == "predicted to need 2.02 GiB, more than 80% of the 2 GiB that a process may take"
+    )
     assert objection(forecast, case(8192), available=2.0**31) is None
 
 
