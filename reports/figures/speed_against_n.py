@@ -104,11 +104,17 @@ def _times(ratio: float) -> str:
 
 
 @lru_cache(maxsize=16)
+def ratios_of(view: View, reference: str) -> pd.DataFrame:
+    """The ratios of a view's cells to those of one of its implementations."""
+    return ratios_to(view.records, reference, by=view.by)
+
+
+@lru_cache(maxsize=16)
 def _relative(view: View, reference: str | None) -> tuple[Series, ...]:
     """The series of other implementations, their cells with speeds; those alone are left out."""
     if reference is None:
         return ()
-    ratios = ratios_to(view.records, reference, by=view.by)
+    ratios = ratios_of(view, reference)
     ratios = ratios.assign(
         reference_time_s=ratios["reference_value"],
         speed=1 / ratios["ratio"],

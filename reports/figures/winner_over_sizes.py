@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from reports.comparison.ratios import Finding, ratios_to
+from reports.comparison.ratios import Finding
 from reports.figures.drawing import canvas
 from reports.figures.drawing.chart import Chart
 from reports.figures.drawing.view import View
+from reports.figures.speed_against_n import ratios_of
 from reports.text import wording
 from reports.text.labels import text_of
 
@@ -167,7 +168,7 @@ def _winners(view: View) -> pd.DataFrame:
     wanted = ["implementation_reference", "implementation_second", *keys]
     found = pd.concat(
         [
-            ratios_to(view.records, str(name), by=view.by).assign(implementation_reference=name)
+            ratios_of(view, str(name)).assign(implementation_reference=name)
             for name in pairs["implementation"].unique()
         ]
     ).rename(columns={"implementation": "implementation_second"})

@@ -44,18 +44,18 @@ def choose_panels(
     panels. Series whose sizes lie mostly outside those of the others get a panel beside theirs.
     From left to right panels are in the order of their values, then of their smallest sizes.
     """
-    usable = {one.label: _usable(one, along, reading) for one in series}
+    sizes = {one.label: _sizes(one, along, fixed, reading) for one in series}
     waiting = {one.label for one in series}
     chosen: list[float | None] = []
     while waiting and len(chosen) < MOST_PANELS:
         covered: dict[float | None, set[str]] = {}
         reaching: Counter[float | None] = Counter()
         for label in waiting:
-            longest = usable[label][along].max() if len(usable[label]) else None
-            for value, rows in _slices(usable[label], fixed):
-                if rows[along].nunique() >= _FEWEST:
+            longest = max((one.max() for one in sizes[label].values()), default=None)
+            for value, own in sizes[label].items():
+                if own.nunique() >= _FEWEST:
                     covered.setdefault(value, set()).add(label)
-                    reaching[value] += rows[along].max() == longest
+                    reaching[value] += own.max() == longest
         if not covered:
             break
         most = max(len(labels) for labels in covered.values())
@@ -69,7 +69,11 @@ def choose_panels(
         waiting -= covered[best]
     panels: list[Panel] = []
     for at, value in enumerate(chosen):
-        members = _members(series, usable, value, along, fixed)
+        members = [
+            (one, one.cells.loc[sizes[one.label][value].sort_values(kind="stable").index])
+            for one in series
+            if value in sizes[one.label]
+        ]
         told = {label for panel in panels for label in _labels(panel.members)}
         parts = [part for part in _apart(members, along) if not _labels(part) <= told]
         if len(panels) + len(parts) + len(chosen) - at - 1 > MOST_PANELS:
@@ -82,21 +86,6 @@ def not_shown(series: Sequence[Series], panels: Sequence[Panel]) -> list[str]:
     """The labels of series that no panel shows."""
     shown = {label for panel in panels for label in _labels(panel.members)}
     return [one.label for one in series if one.label not in shown]
-
-
-def _members(
-    series: Sequence[Series],
-    usable: dict[str, pd.DataFrame],
-    value: float | None,
-    along: str,
-    fixed: str,
-) -> list[Member]:
-    return [
-        (one, rows.sort_values(along, kind="stable"))
-        for one in series
-        for found, rows in _slices(usable[one.label], fixed)
-        if found == value
-    ]
 
 
 def _apart(members: list[Member], along: str) -> list[list[Member]]:
@@ -133,17 +122,21 @@ def _labels(members: Sequence[Member]) -> set[str]:
     return {one.label for one, _ in members}
 
 
-def _usable(one: Series, along: str, reading: str) -> pd.DataFrame:
-    if along not in one.cells or reading not in one.cells:
-        return one.cells.iloc[0:0]
-    within = one.cells[[reading, along]].gt(0) & one.cells[[reading, along]].lt(math.inf)
-    return one.cells[within.all(axis=1)]
+def _sizes(
+    one: Series, along: str, fixed: str, reading: str
+) -> dict[float | None, pd.Series[float]]:
+    """The sizes with a positive reading, by the value of the size that is fixed, the least first.
 
-
-def _slices(rows: pd.DataFrame, fixed: str) -> list[tuple[float | None, pd.DataFrame]]:
-    if rows.empty:
-        return []
-    if fixed not in rows or rows[fixed].isna().all():
-        return [(None, rows)]
-    values = sorted(float(value) for value in rows[fixed].dropna().unique())
-    return [(value, rows[rows[fixed] == value]) for value in values]
+    Columns alone: slices of whole cells would take longer than drawing them.
+    """
+    cells = one.cells
+    if along not in cells or reading not in cells:
+        return {}
+    within = cells[[reading, along]].gt(0) & cells[[reading, along]].lt(math.inf)
+    sizes = cells.loc[within.all(axis=1), along]
+    if sizes.empty:
+        return {}
+    if fixed not in cells or cells.loc[sizes.index, fixed].isna().all():
+        return {None: sizes}
+    groups = sizes.groupby(cells.loc[sizes.index, fixed])
+    return {float(str(value)): own for value, own in groups}
