@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -30,29 +31,32 @@ class PeakShare(SizeChart):
     too_few = "Too few sizes, or no operation count"
     spoken = "Share of the matmul peak against sequence length"
 
-    def ceiling(self, view: View) -> float | None:
-        """The machine's matmul peak for the view's device and dtype, FLOP/s; None if unknown."""
-        device, dtype = view.conditions.get("device"), view.conditions.get("dtype")
-        if device is None or dtype is None:
+    def ceiling(self, series: Series) -> float | None:
+        """The matmul peak of the machine of a series for its device and dtype, FLOP/s, if known."""
+        first = series.cells.iloc[0]
+        if not {"device", "dtype"} <= set(first.index):
             return None
-        return ceilings_of(view.info, device, dtype).get("matmul_flops_per_s")
+        found = ceilings_of(series.info, str(first["device"]), str(first["dtype"]))
+        return found.get("matmul_flops_per_s")
 
     def _absent(self, view: View) -> str | None:
         if not (view.cells["flops"] > 0).any():
             return "no operation counts were recorded (flops is null throughout)"
-        if self.ceiling(view) is None:
+        if not any(self.ceiling(series) for series in view.series):
             return "the matmul peak of this machine was not measured for this device and dtype"
         return None
 
     def _points(self, view: View, panel: Panel, series: Series, rows: pd.DataFrame) -> pd.DataFrame:
         """Useful FLOPs, seconds, FLOP/s, and the share of the matmul peak (1 is all)."""
         part = rows.filter(["seq_len", "num_heads", "head_dim", "flops", "time_s"])
-        speed, peak = part["flops"] / part["time_s"], self.ceiling(view) or 0.0
+        speed, peak = part["flops"] / part["time_s"], self.ceiling(series) or math.nan
         return part.assign(flops_per_s=speed, peak_flops_per_s=peak, share=speed / peak)
 
     def title(self, view: View) -> str:
         """The best share of each implementation, the fastest first."""
-        best = self.data(view).groupby("series")["share"].max().sort_values(ascending=False)
+        best = (
+            self.data(view).groupby("series")["share"].max().dropna().sort_values(ascending=False)
+        )
         words = [
             f"{wording.shortened(str(name))} {wording.percent(share)}"
             for name, share in best.items()
@@ -60,16 +64,17 @@ class PeakShare(SizeChart):
         return f"Best share of this machine's matmul peak: {wording.listed(words)}"
 
     def _sentences(self, view: View) -> list[str]:
-        peak = self.ceiling(view) or 0.0
+        peaks = sorted({peak for series in view.series if (peak := self.ceiling(series))})
         return [
             "Useful floating-point operations per second over the speed of a large matrix product "
-            f"measured in the same run ({peak / 1e9:,.0f} GFLOP/s).",
+            f"measured in the same run ({wording.listed([f'{one / 1e9:,.0f}' for one in peaks])} "
+            "GFLOP/s).",
             "Recomputed scores are not counted as useful.",
             *view.stated(),
         ]
 
     def _said(self, view: View) -> Iterator[str]:
-        for label, rows in self.data(view).groupby("series"):
+        for label, rows in self.data(view).dropna(subset=["share"]).groupby("series"):
             best = rows.sort_values("share").iloc[-1]
             share = wording.percent(best["share"])
             yield f"{label}: at best {share}, at n = {best['seq_len']:g}"

@@ -83,7 +83,8 @@ class TimeAgainst(SizeChart):
         return text
 
     def _sentences(self, view: View) -> list[str]:
-        values = [f"{one.value:g}" for one in self._panels(view) if one.value is not None]
+        shown = dict.fromkeys(one.value for one in self._panels(view) if one.value is not None)
+        values = [f"{value:g}" for value in shown]
         where = f" at {self._fixed_size(view).column} {wording.listed(values)}" if values else ""
         parts = [
             f"Time per call against {self._along_size(view).name}{where}; both axes logarithmic.",

@@ -95,13 +95,14 @@ class WinnerOverSizes(Chart[View, str]):
 
     def _entries(self, view: View, table: pd.DataFrame) -> Sequence[canvas.Entry]:
         winners = set(table["fastest"])
-        entries = [
-            canvas.Entry(
-                handle=Line2D([], [], **one.look.style | {"linestyle": ""}),
-                label=wording.shortened(one.label),
-            )
+        names = {
+            one.implementation if one.run else one.label: one.look.style | {"linestyle": ""}
             for one in view.series
             if one.label in winners
+        }
+        entries = [
+            canvas.Entry(handle=Line2D([], [], **style), label=wording.shortened(name))
+            for name, style in names.items()
         ]
         if _is_level(table).any():
             level = Patch(facecolor="none", edgecolor="#888888", hatch=_HATCH, linewidth=0.5)

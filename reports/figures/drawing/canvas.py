@@ -80,10 +80,12 @@ def figure_with_panels(
     panels: Sequence[str],
     entries: Sequence[Entry],
     sheet: Sheet = SCREEN,
+    shares: Sequence[int] = (),
 ) -> tuple[Figure, list[Axes]]:
     """A figure with its title, its conditions, rows of titled panels, and a legend below them.
 
-    Call it, and draw into the axes, inside `styled(sheet)`.
+    `shares` are the parts of the width that panels get where all stand in one row. Call it, and
+    draw into the axes, inside `styled(sheet)`.
     """
     left, right, between, above = (one * sheet.scale for one in (_LEFT, _RIGHT, _BETWEEN, _ABOVE))
     usable = sheet.width - left - right
@@ -101,11 +103,13 @@ def figure_with_panels(
     figure = Figure(figsize=(sheet.width, height))
     if heading:
         heading.write(figure)
-    width = (usable - between * (columns - 1)) / columns
+    parts = np.array(shares if len(shares) == columns else [1] * columns)
+    widths = (usable - between * (columns - 1)) * parts / parts.sum()
     axes = []
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        x = left + column * (width + between)
+        width = float(widths[column])
+        x = left + float(widths[:column].sum()) + column * between
         y = bottom + (rows - 1 - row) * (sheet.axes_height + above)
         places = (x / sheet.width, y / height, width / sheet.width, sheet.axes_height / height)
         one = figure.add_axes(places)
@@ -176,7 +180,8 @@ def size_axis(axes: Axes, values: Sequence[float], label: str) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     margin = (known[-1] / known[0]) ** 0.04 if len(known) > 1 else 1.5
     axes.set_xlim(known[0] / margin, known[-1] * margin)
-    axes.set_xlabel(label)
+    has_room = _inches(label, rcParams["axes.labelsize"]) < inches_wide(axes) + _BETWEEN / 2
+    axes.set_xlabel(label if has_room else label.rpartition(", ")[2])
 
 
 def seconds_axis(axes: Axes, values: Sequence[float]) -> None:

@@ -63,6 +63,10 @@ class Chart(ABC, Generic[Shown, Part]):
     def _panels(self, shown: Shown) -> Sequence[Part]:
         """What has a panel each, from left to right."""
 
+    def _share(self, part: Part) -> int:
+        """How wide a panel is beside others, as a multiple of the narrowest."""
+        return 1
+
     @abstractmethod
     def _heading(self, shown: Shown, part: Part) -> str:
         """The title of a panel."""
@@ -97,6 +101,7 @@ class Chart(ABC, Generic[Shown, Part]):
                 panels=[self._heading(shown, part) for part in parts],
                 entries=self._entries(shown, table),
                 sheet=sheet,
+                shares=[self._share(part) for part in parts],
             )
             for part, one in zip(parts, axes, strict=True):
                 self._draw_panel(one, shown, part, table)
@@ -210,6 +215,9 @@ class SizeChart(Chart[View, Panel]):
         return choose_panels(
             self._series(view), along=self.along, fixed=self.fixed, reading=self.reading
         )
+
+    def _share(self, part: Panel) -> int:
+        return 1 if len(part.members) == 1 else 2
 
     def _axis_label(self, view: View) -> str:
         return self.y_label.format(self._along_size(view))

@@ -1,0 +1,78 @@
+"""Single figures and tables for a paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reports.figures import CHARTS
+from reports.page import for_papers
+from reports.page.for_papers import write_figure, write_tables
+from reports.tables.columns import TableError
+from reports.text.choices import FIGURES
+from reports.text.latex import escaped
+from tests.reports.page.some_run import INFO, few_rows, write_run
+
+HARMFUL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("papers") / "run"
+    return write_run(folder, few_rows("a_b%&", HARMFUL), INFO)
+
+
+def test_the_names_of_figures_are_those_of_the_charts():
+    assert tuple(chart.stem for chart in CHARTS) == FIGURES
+
+
+def test_a_figure_for_a_paper_is_as_wide_as_asked_has_text_as_text_and_no_headline(two: Path):
+    (file,) = write_figure([two], "time_against_n", inches=3.4)
+    assert file == two / "report" / "figures" / "time_against_n.svg"
+    svg = file.read_text(encoding="utf-8")
+    assert 'width="244.8pt"' in svg
+    assert "&lt;img src=x onerror=alert(1)&gt;" in svg
+    assert "<img" not in svg
+    assert "Time grows" not in svg
+    assert "undecided" not in svg
+    assert not (two / "report" / "index.html").exists()
+
+
+def test_only_the_named_implementations_are_drawn(two: Path, tmp_path: Path):
+    (file,) = write_figure([two], "time_against_n", None, ["a_b%&"], inches=7.0, out=tmp_path)
+    svg = file.read_text(encoding="utf-8")
+    assert file.parent == tmp_path
+    assert "a_b%&amp;" in svg
+    assert "onerror" not in svg
+
+
+def test_an_unknown_implementation_is_one_line_with_the_names(two: Path):
+    with pytest.raises(TableError, match=r"no implementation .a_b%.; did you mean a_b%&\?"):
+        write_figure([two], "time_against_n", None, ["a_b%"])
+
+
+def test_what_the_runs_lack_is_told(two: Path):
+    with pytest.raises(TableError, match="--figure time_against_heads cannot be drawn: no impl"):
+        write_figure([two], "time_against_heads")
+
+
+def test_without_tex_pgf_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(for_papers.shutil, "which", lambda name: None)
+    with pytest.raises(TableError, match="needs TeX to measure text, and xelatex, lualatex and"):
+        write_figure([Path("nowhere")], "time_against_n", form="pgf")
+
+
+def test_tables_for_latex_escape_every_name(two: Path):
+    (file,) = write_tables([two])
+    assert file.name == "verdicts_time_s.tex"
+    text = file.read_text(encoding="utf-8")
+    assert r"\toprule" in text
+    assert r"a\_b\%\& & n\textasciicircum{}2*d &" in text
+    assert r"\textless{}img src=x onerror=alert(1)\textgreater{}" in text
+
+
+def test_no_sign_that_latex_reads_as_a_command_is_left():
+    assert escaped("\\input{x} $1 #2 ~^\n") == (
+        r"\textbackslash{}input\{x\} \$1 \#2 \textasciitilde{}\textasciicircum{}"
+    )
