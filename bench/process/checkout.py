@@ -113,7 +113,8 @@ def checked_out(rev: str, commit: str | None = None) -> Iterator[Checkout]:
 
     """
     about = f"--against {rev}"
-    top = _git("rev-parse", "--show-toplevel", at=Path.cwd(), about=about)
+    hint = "; run attnscale within the kernel's repository"
+    top = _git("rev-parse", "--show-toplevel", at=Path.cwd(), about=about, hint=hint)
     repository = Path(top).resolve()
     if repository == ROOT:
         raise RevisionError(
@@ -164,7 +165,7 @@ def _write_files(checkout: Checkout, index: Path, about: str) -> None:
             (checkout.folder / module).symlink_to(checkout.repository / module)
 
 
-def _git(*words: str, at: Path, about: str, index: Path | None = None) -> str:
+def _git(*words: str, at: Path, about: str, index: Path | None = None, hint: str = "") -> str:
     """What git prints.
 
     Raises:
@@ -186,5 +187,5 @@ def _git(*words: str, at: Path, about: str, index: Path | None = None) -> str:
         raise RevisionError(f"{about}: git cannot be run: {problem.strerror}") from None
     if done.returncode:
         why = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[0]
-        raise RevisionError(f"{about}: git {words[0]}: {why}")
+        raise RevisionError(f"{about}: git {words[0]}: {why}{hint}")
     return done.stdout.strip()
