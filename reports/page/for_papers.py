@@ -15,13 +15,15 @@ from reports.figures import CHARTS
 from reports.figures.drawing import canvas
 from reports.figures.drawing.chart import Chart
 from reports.figures.drawing.sheet import SCREEN, Sheet, paper
-from reports.figures.drawing.split import views
+from reports.figures.drawing.split import slug, views
 from reports.figures.drawing.view import View
 from reports.page.page import default_directory, judged
 from reports.page.restated import Question
+from reports.ranking.ranking import Ranking, rankings
 from reports.tables.columns import TableError
 from reports.tables.target import made
 from reports.text import wording
+from reports.text.labels import text_of
 from reports.text.latex import escaped, tabular
 from reports.verdicts.verdict_rows import Section, sections, verdict_rows
 
@@ -73,23 +75,45 @@ def write_tables(
     *,
     out: Path | None = None,
 ) -> list[Path]:
-    """Write the verdicts of a report as LaTeX; `out` is by default its `tables`.
+    """Write the rankings and verdicts of a report as LaTeX; `out` is by default its `tables`.
 
     Raises:
+        TableError: there is neither.
         ValueError: an input cannot be read or judged.
 
     """
-    _, fits, unjudged = judged(paths, question, only)
-    if not fits:
-        raise TableError(f"--latex: there is no verdict to write: {unjudged}")
+    shown, fits, unjudged = judged(paths, question, only)
+    found = {
+        f"verdicts_{section.rows[0].fit.value}": tabular(_verdicts(section), words=3)
+        for section in sections(verdict_rows(fits))
+    }
+    for ranking in rankings(shown.table.frame):
+        told = "-".join(slug(text_of(value), "none") for value in ranking.conditions.values())
+        stem = f"ranking.{told}" if told else "ranking"
+        found[stem] = f"% {wording.one_line(ranking.described)}\n{tabular(_times(ranking), words=1)}"
+    if not found:
+        raise TableError(f"--latex: there is no table to write: {unjudged or 'no cell has a time'}")
     folder = out or default_directory(Path(paths[0])) / "tables"
     with made(folder, "the tables"):
-        found = []
-        for section in sections(verdict_rows(fits)):
-            path = folder / f"verdicts_{section.rows[0].fit.value}.tex"
-            path.write_bytes(tabular(_verdicts(section), words=3).encode("utf-8"))
-            found.append(path)
-        return found
+        for stem, text in found.items():
+            (folder / f"{stem}.tex").write_bytes(text.encode("utf-8"))
+    return [folder / f"{stem}.tex" for stem in found]
+
+
+def _times(ranking: Ranking) -> pd.DataFrame:
+    """Implementations by sizes: the time, and its ratio to the reference."""
+    rows = []
+    for name in ranking.implementations:
+        row = {"implementation": name}
+        for size in ranking.sizes:
+            own = size.of(name)
+            ratio = None if own is None or own.ratio is None else own.ratio.estimate
+            row[size.words] = wording.seconds(own.time_s if own else None)
+            row[f"to {ranking.reference}, {size.words}"] = (
+                wording.NOTHING if ratio is None else f"{wording.rounded(ratio):g}"
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _verdicts(section: Section) -> pd.DataFrame:
