@@ -90,7 +90,9 @@ def write_tables(
     for ranking in rankings(shown.table.frame):
         told = "-".join(slug(text_of(value), "none") for value in ranking.conditions.values())
         stem = f"ranking.{told}" if told else "ranking"
-        found[stem] = f"% {wording.one_line(ranking.described)}\n{tabular(_times(ranking), words=1)}"
+        found[stem] = (
+            f"% {wording.one_line(ranking.described)}\n{tabular(_times(ranking), words=1)}"
+        )
     if not found:
         raise TableError(f"--latex: there is no table to write: {unjudged or 'no cell has a time'}")
     folder = out or default_directory(Path(paths[0])) / "tables"
