@@ -15,7 +15,7 @@ from reports.cells.case_columns import SIZES
 from reports.comparison.changes import Changes, changes_in
 from reports.comparison.contrasts import unknown_pace
 from reports.comparison.differences import Differences, between_runs, within_run
-from reports.comparison.ratios import SAME_WITHIN, Ratio
+from reports.comparison.ratios import SAME_WITHIN, Finding, Ratio
 from reports.comparison.same_conditions import other_conditions
 from reports.comparison.turns import Case, case_of, readings_of
 from reports.judge.fit_groups import fit_groups
@@ -23,7 +23,8 @@ from reports.laws.grammar import parse
 from reports.tables.columns import TableError
 from reports.tables.read import frame_of
 from reports.text.interval import Interval
-from reports.text.wording import listed
+from reports.text.labels import label_of
+from reports.text.wording import listed, one_line
 
 REVISION = "@"
 """Between the name of an implementation and the revision that `run --against` measured it at."""
@@ -72,12 +73,13 @@ class Comparison:
         """The series and cells that take more than 1 + `limit` times as long, beyond doubt."""
         if not self.is_judged:
             return []
-        found = [one.series.name for one in self.changes.series if _low(one.ratio) > 1 + limit]
+        series = [one for one in self.changes.series if _surely(one.ratio, limit)]
+        found = [label_of(one.series.group) for one in series]
         for place, ratio in enumerate(self.changes.cells):
-            if _low(ratio) > 1 + limit:
+            if _surely(ratio, limit):
                 cell = self.differences.cells.iloc[place]
                 sizes = ", ".join(f"{letter} = {cell[name]}" for letter, name in SIZES.items())
-                found.append(f"{cell['implementation']} at {sizes}")
+                found.append(f"{one_line(cell['implementation'])} at {sizes}")
         return found
 
 
@@ -244,6 +246,6 @@ def _holds(interval: Interval, value: float) -> bool:
     return interval.low <= value <= interval.high
 
 
-def _low(ratio: Ratio) -> float:
-    """The least that the ratio may be; 0 where nothing is known."""
-    return ratio.low or 0.0
+def _surely(ratio: Ratio, limit: float) -> bool:
+    """Whether a cost is called slower, and is larger by more than the limit beyond doubt."""
+    return ratio.finding is Finding.SLOWER and (ratio.low or 0.0) > 1 + limit

@@ -113,6 +113,7 @@ def test_a_series_that_is_the_only_control_is_not_judged(tmp_path):
 
     assert findings(found)["sdpa"] == "cannot tell"
     assert found.changes.controls == ("sdpa",)
+    assert found.slower_than(0.05) == []
 
 
 def test_a_run_of_one_turn_tells_nothing(tmp_path, base):
