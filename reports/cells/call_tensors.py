@@ -29,12 +29,14 @@ class CallTensors:
     """Inputs, outputs and gradients of one implementation's calls, in bytes.
 
     `terms` has the coefficient of each term, `sizes` the letters of the law in the measured cells.
-    `words` says what is counted. `is_all`: no measured cell needed any workspace beside.
+    `words` says what is counted, `left_out` what is not known. `is_all`: no measured cell needed
+    any workspace beside.
     """
 
     terms: Mapping[Monomial, float]
     sizes: Mapping[str, Floats]
     words: str
+    left_out: str
     device: str
     is_all: bool
 
@@ -84,7 +86,8 @@ def call_tensors(
     return CallTensors(
         terms=terms,
         sizes={name: numbers_or_nan(rows, c).to_numpy(np.float64) for name, c in columns.items()},
-        words=f"{given}, output{gradients}{', without parameters' if is_layer else ''}",
+        words=f"{given}, output{gradients}",
+        left_out=", without parameters" if is_layer else "",
         device=str(first.get("device", "cpu")),
         is_all=not workspaces.empty and not workspaces.any(),
     )

@@ -42,10 +42,10 @@ def all_memory(workspace: Ensemble | None, tensors: CallTensors) -> tuple[Ensemb
             error=0.0,
             free=1,
         )
-        return none.plus(tensors.terms), f"{tensors.words}, and no workspace"
+        return none.plus(tensors.terms), f"{tensors.words} and no workspace{tensors.left_out}"
     if workspace is None:
         return None
-    return workspace.plus(tensors.terms), f"{tensors.words} and workspace"
+    return workspace.plus(tensors.terms), f"{tensors.words} and workspace{tensors.left_out}"
 
 
 def largest_in_memory(

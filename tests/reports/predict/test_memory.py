@@ -49,7 +49,7 @@ def test_a_kernel_without_workspace_fits_as_far_as_its_inputs_and_output(rows):
 
     assert (found.estimate, found.at) == (8 * GIB // (16 * 1024), {"d": 1024})
     assert found.low == found.high == found.estimate
-    assert "stays within 8 GiB (inputs, output, and no workspace; by count)" in found.text
+    assert "stays within 8 GiB (inputs, output and no workspace; by count)" in found.text
 
 
 def test_a_workspace_is_read_once_a_cell_and_not_in_every_round(rows):
@@ -68,6 +68,12 @@ def test_the_workspace_is_counted_beside_inputs_and_output(rows):
     assert bytes_at(n, 512, 32 * n * n + 4096 * n) <= 8 * GIB
     assert bytes_at(n + 1, 512, 32 * (n + 1) ** 2 + 4096 * (n + 1)) > 8 * GIB
     assert "(inputs, output and workspace; by count)" in found.text
+
+
+def test_the_parameters_of_a_layer_are_said_to_be_left_out(rows):
+    found = largest_in_memory(rows(kind="layer"), None, INFO)
+
+    assert "(input, output and no workspace, without parameters; by count)" in found.text
 
 
 def test_a_gpu_has_a_memory_of_its_own(rows):

@@ -213,6 +213,8 @@ def test_a_kernel_that_needs_no_workspace_has_a_largest_size_all_the_same(
 ) -> None:
     nothing = workspace_fit(record, 0)
     (line,) = lines([nothing], Questions.of([], ["1GiB,d=256"], None))
-    assert line.startswith("mine: n up to 262,144 at d = 256 stays within 1 GiB (inputs, output,")
+    assert line.startswith(
+        "mine: n up to 262,144 at d = 256 stays within 1 GiB (inputs, output and "
+    )
     (why,) = lines([nothing], Questions.of(["n=4096,d=64"], [], None))
     assert why == "mine: no measured cell needed any workspace"
