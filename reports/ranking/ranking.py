@@ -15,6 +15,7 @@ import pandas as pd
 
 from reports.cells.case_columns import APART, CASE_COLUMNS, SIZES
 from reports.cells.cell_table import cell_table, measured
+from reports.cells.groups import groups
 from reports.comparison.ratios import Finding, Ratio, ratios_to
 from reports.ranking.few_places import MOST_PLACES, few_places
 from reports.tables.columns import measured_rows, numbers_or_nan
@@ -146,8 +147,8 @@ def parts_of_conditions(frame: pd.DataFrame) -> list[tuple[dict[str, Any], pd.Da
     if timed.empty or not apart:
         return [] if timed.empty else [({}, frame)]
     parts = [
-        (int(rows.index.isin(timed.index).sum()), dict(zip(apart, key, strict=True)), rows)
-        for key, rows in frame.groupby(apart, dropna=False, sort=False)
+        (int(rows.index.isin(timed.index).sum()), conditions, rows)
+        for conditions, rows in groups(frame, apart)
     ]
     parts.sort(key=lambda part: -part[0])
     return [(conditions, rows) for number, conditions, rows in parts if number]

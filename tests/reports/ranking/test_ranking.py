@@ -95,7 +95,10 @@ def test_a_table_of_something_else_has_no_ranking() -> None:
 
 
 def test_a_ranking_is_json() -> None:
-    (found,) = rankings(frame())
+    windowed = rows(lengths=(512,), window=128, is_causal=True)
+    found, other = rankings(frame(rows(), windowed))
 
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert document["conditions"] == {"is_causal": False, "window": None}
+    assert other.conditions == {"is_causal": True, "window": 128}
     assert document["sizes"][-1]["times"][1]["ratio"]["finding"] == "same"
