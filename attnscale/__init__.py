@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bench.plan.plan import Plan
     from bench.records import Run
     from implementations.case import Pass
-    from implementations.interface import Implementation, Layout
+    from implementations.interface import Implementation
+    from implementations.naming import Layout
     from reports.judge.result import Fit
 
 __version__ = "0.1.0"

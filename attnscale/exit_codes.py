@@ -13,9 +13,9 @@ DONE, FAILED, WRONG_REQUEST, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 MEANINGS = {
     DONE: "done and good",
     FAILED: "done, and something failed: a check, a crashed cell, a refuted claim, a regression",
-    WRONG_REQUEST: "the request was wrong; one line says how",
-    INCONCLUSIVE: "done, but inconclusive, or nothing could be measured",
-    INTERRUPTED: "interrupted; everything measured so far is kept",
+    WRONG_REQUEST: "the request was wrong, or stdout takes nothing; one line says how",
+    INCONCLUSIVE: "done, but inconclusive, or nothing could be measured or counted",
+    INTERRUPTED: "interrupted, and one line says so; everything measured so far is kept",
 }
 
 

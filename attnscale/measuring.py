@@ -1,22 +1,19 @@
-"""From the options of `sweep` and `run` to a run on disk, and what is said of it; interrupts."""
+"""From the options of `sweep` and `run` to a run on disk, and what is said of it."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import math
-import os
 import shlex
-import signal
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
+from attnscale.interrupts import interruptible
 from attnscale.terminal import STARTING, console, progress, say, warnings_as_lines
 
 if TYPE_CHECKING:
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     from implementations.case import Case
     from reports.tables.read import Table
 
-# An interrupted sweep has ended so many seconds later, whatever became of the interrupt.
-LATEST_END_S = 5
 WRONG = ("incorrect", "implausible", "crashed")
 
 
@@ -44,6 +39,7 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
     given = {name: value for name, value in options.items() if value is not None}
     request = Request(specs=given.pop("impl", ()), **given)
     folder = request.folder
+    _tell_sharing(request.time_budget_s)
     # The user's files are imported in this worker.
     with request.checkout() as checkout, worker_for(checkout, partial(Worker, threads=1)) as worker:
         with progress() as shown, warnings_as_lines():
@@ -55,7 +51,7 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
             plan = request.plan(kernels.load, checkout)
         how = f"attnscale {command} --resume --out {shlex.quote(str(folder))} continues it"
-        with interruptible(how):
+        with interruptible(f"interrupted; what was measured is kept ({how})"):
             records, failed = sweep_into(
                 folder,
                 plan,
@@ -68,6 +64,20 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
     say(f"{_tally(records)}\nrun: {folder}")
     measured = any(record.status == "measured" for record in records)
     return folder, FAILED if failed else DONE if measured else INCONCLUSIVE
+
+
+def _tell_sharing(time_budget_s: float) -> None:
+    """Say at once that others use this machine, and how long the measuring may take."""
+    from bench.doctor import examination
+
+    found = examination.sharing()
+    if found:
+        minutes, seconds = f"{time_budget_s / 60:.0f} min", f"{time_budget_s:.0f} s"
+        expected = minutes if time_budget_s >= 90 else seconds
+        say(
+            f"this machine is shared; expect {expected}, and wider intervals: "
+            f"{found[0].found.rstrip('.')} (attnscale doctor says more)"
+        )
 
 
 def table_of(run: Path, code: int) -> Table | None:
@@ -109,45 +119,6 @@ def answer(run: Path, code: int, named: Sequence[str]) -> None:
             fits = []
     how = f"attnscale fit {shlex.quote(str(run))} --explain"
     print_answer(table, fits, console(), named=named, how=how)
-
-
-@contextlib.contextmanager
-def interruptible(how_to_continue: str) -> Iterator[None]:
-    """On Ctrl-C say that all is kept, and exit with 130; on a second Ctrl-C exit at once.
-
-    What a batch has read is in a file before the next batch is asked for. A measuring process ends
-    with its parent. So a second Ctrl-C breaks nothing.
-    """
-    message = f"interrupted; what was measured is kept ({how_to_continue})"
-
-    def at_once(number: int, frame: object) -> None:
-        os.write(2, f"{message}\n".encode(errors="replace"))
-        os._exit(INTERRUPTED)
-
-    def first(number: int, frame: object) -> None:
-        for caught in before:
-            signal.signal(caught, at_once)
-        if hasattr(signal, "SIGALRM"):  # C code, and some imports, lose a KeyboardInterrupt
-            signal.signal(signal.SIGALRM, at_once)
-            signal.alarm(LATEST_END_S)
-        raise KeyboardInterrupt
-
-    before: dict[signal.Signals, Any] = {}
-    with contextlib.suppress(ValueError):  # not in the main thread
-        for caught in (signal.SIGINT, signal.SIGTERM):
-            before[caught] = signal.signal(caught, first)
-    try:
-        yield
-    except KeyboardInterrupt:
-        say(message)
-        for caught in before:  # one more, while Python ends, would print a traceback
-            atexit.register(signal.signal, caught, signal.SIG_IGN)
-        raise SystemExit(INTERRUPTED) from None
-    finally:
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
-        for caught, handler in before.items():
-            signal.signal(caught, handler)
 
 
 def sweep_into(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,8 @@ def say(text: str) -> None:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one document to standard output."""
+    import json
+
     print(json.dumps(document, allow_nan=False, indent=2))
 
 

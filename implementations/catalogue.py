@@ -12,15 +12,20 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 
 import implementations.attention
 import implementations.layers
 from implementations.interface import Implementation
-from implementations.specs import SPEC_FORMS, CatalogueError, load_kernel
-
-ENTRY_POINT_GROUP = "attnscale.implementations"
+from implementations.naming import (
+    SPEC_FORMS,
+    CatalogueError,
+    entry_point_specs,
+    names_in,
+    unknown_name,
+)
+from implementations.specs import load_kernel
 
 
 class EntryPointWarning(UserWarning):
@@ -40,12 +45,6 @@ def suite() -> dict[str, Implementation]:
         for implementation in declared_in(package):
             _add(found, implementation)
     return dict(sorted(found.items()))
-
-
-def entry_point_specs() -> dict[str, str]:
-    """What loads the implementation of each entry point of installed packages, by name."""
-    points = entry_points(group=ENTRY_POINT_GROUP)
-    return {point.name: f"{point.name}={point.value}" for point in points}
 
 
 def with_entry_points(load: Callable[[str], Implementation]) -> dict[str, Implementation]:
@@ -68,7 +67,7 @@ def declared_in(package: ModuleType) -> Iterator[Implementation]:
     """What the modules of a package declare; names that start with an underscore are left alone.
 
     Raises:
-        CatalogueError: a module declares no `IMPLEMENTATION`.
+        CatalogueError: a module declares no `IMPLEMENTATION`, or its name does not stand there.
 
     """
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
@@ -81,7 +80,13 @@ def declared_in(package: ModuleType) -> Iterator[Implementation]:
                 f"{module.__file__} declares no IMPLEMENTATION; "
                 "add one at its end, or let the file's name start with an underscore"
             )
+        names = names_in(Path(str(module.__file__)))
         for implementation in (declared, *getattr(module, "VARIANTS", ())):
+            if implementation.name not in names:
+                raise CatalogueError(
+                    f'{module.__file__} must say name="{implementation.name}" as it is, since '
+                    "names are read before anything is imported"
+                )
             yield replace(implementation, spec=implementation.name)
 
 
@@ -102,10 +107,7 @@ def load(text: str) -> Implementation:
         specs = entry_point_specs()
         if text in specs:
             return load(specs[text])
-        raise CatalogueError(
-            f"no implementation is called {text!r}; there are {', '.join([*suite(), *specs])} "
-            "(your own: --impl path/to/file.py:function)"
-        )
+        raise unknown_name(text, [*suite(), *specs])
     return load_kernel(text)
 
 

@@ -11,10 +11,10 @@ from typing import Any, Literal, TypedDict, Unpack
 from torch import Tensor, nn
 
 from implementations.case import DTYPES, Case, useful_flops
+from implementations.naming import Layout
 from implementations.oracle import Oracle, full_mask, softmax_attention
 
 Kind = Literal["core", "layer"]
-Layout = Literal["bhsd", "bshd"]
 
 
 class Options(TypedDict, total=False):

@@ -7,12 +7,12 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from types import ModuleType
-from typing import cast, get_args
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -21,25 +21,8 @@ from implementations.interface import (
     AttentionFunction,
     Feature,
     Implementation,
-    Layout,
 )
-
-LAYOUTS: tuple[str, ...] = get_args(Layout)
-SPEC_FORMS = "path/to/file.py:function or package.module:function"
-
-
-class CatalogueError(ValueError):
-    """An implementation that cannot be found or loaded; the message is one line for the user."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spec:
-    """Where a user's kernel is: a file or a module, what in it, and under which name and layout."""
-
-    name: str
-    target: str
-    attribute: str
-    layout: Layout
+from implementations.naming import LAYOUTS, CatalogueError, Layout, parse_spec
 
 
 def load_kernel(text: str) -> Implementation:
@@ -90,27 +73,6 @@ def _check_layer(text: str, declared: Implementation, layout: Layout) -> None:
         )
 
 
-def parse_spec(text: str) -> Spec:
-    """Take `name=target:attribute[layout]` apart.
-
-    Raises:
-        CatalogueError: it is not of that form, or there is no such layout.
-
-    """
-    name, equals, rest = text.partition("=")
-    if not equals:
-        name, rest = "", text
-    target, _, attribute = rest.rpartition(":")
-    attribute, bracket, layout = attribute.partition("[")
-    if not target or not attribute or (equals and not name):
-        raise CatalogueError(f"--impl {text}: expected {SPEC_FORMS}")
-    chosen = layout.removesuffix("]") if bracket else LAYOUTS[0]
-    if chosen not in LAYOUTS or (bracket and not layout.endswith("]")):
-        choices = " or ".join(f"[{one}]" for one in LAYOUTS)
-        raise CatalogueError(f"--impl {text}: expected {choices}, got [{layout}")
-    return Spec(name=name, target=target, attribute=attribute, layout=cast(Layout, chosen))
-
-
 def in_layout(implementation: Implementation, layout: Layout) -> Implementation:
     """The implementation behind the common signature, for a kernel that takes another layout.
 
@@ -131,21 +93,6 @@ def in_layout(implementation: Implementation, layout: Layout) -> Implementation:
         layout=layout,
         supports=implementation.supports - {Feature.LEADING_DIMS},
     )
-
-
-def in_this_layout(specs: Sequence[str], layout: str) -> list[str]:
-    """The user's specs with the layout that was asked for beside them.
-
-    Raises:
-        CatalogueError: there is no such layout, or no spec that it could be of.
-
-    """
-    if not specs and layout != LAYOUTS[0]:
-        raise CatalogueError(f"--layout {layout}: expected --impl beside it, got none")
-    if layout not in LAYOUTS:
-        raise CatalogueError(f"--layout: expected {' or '.join(LAYOUTS)}, got {layout!r}")
-    plain = layout == LAYOUTS[0]
-    return [spec if plain or spec.endswith("]") else f"{spec}[{layout}]" for spec in specs]
 
 
 def from_function(

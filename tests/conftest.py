@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import subprocess
 import textwrap
@@ -64,7 +65,12 @@ class DirectWorkers:
         self.fault: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda *_: None
 
     def __call__(
-        self, *, threads: int, allocator: str = "pinned", checkout: Any = None
+        self,
+        *,
+        threads: int,
+        allocator: str = "pinned",
+        checkout: Any = None,
+        import_limit_s: float | None = None,
     ) -> DirectWorker:
         self.opened += 1
         return DirectWorker(self, checkout)
@@ -252,9 +258,16 @@ class Outcome:
 
 
 @pytest.fixture
-def attnscale_(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Run the command line in this process."""
+def attnscale_(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run the command line in this process, as on a quick machine that nobody else uses."""
     from attnscale.__main__ import main
+    from bench.doctor import examination
+    from bench.sweep import progress
+
+    monkeypatch.setattr(examination, "sharing", list)
+    monkeypatch.setattr(progress, "COUNTED_EVERY_S", math.inf)
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from attnscale.commands.options import Json, Out
+from attnscale.commands.options import Json, Out, check_out
 from attnscale.exit_codes import DONE, INCONCLUSIVE
 from attnscale.terminal import STARTING, console, print_json, progress, say
 
@@ -17,13 +17,14 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Decide every claim of the source articles by running something."""
+    check_out(out)
     with progress() as shown:
         shown.phase(STARTING)
         from bench.claims.article_claims import CLAIMS, decided
 
         found = []
-        for claim in CLAIMS:
-            shown.phase(f"deciding: {claim.text}")
+        for place, claim in enumerate(CLAIMS, start=1):
+            shown.phase(f"deciding: {claim.text} ({place} of {len(CLAIMS)})")
             found.append(decided(claim))
     if as_json:
         print_json({"claims": found})

@@ -7,8 +7,15 @@ from typing import Annotated
 import typer
 
 from attnscale.commands.options import Impl, Json, LayoutName, Names
-from attnscale.exit_codes import DONE, FAILED
-from attnscale.terminal import RequestError, console, print_json, warnings_as_lines
+from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
+from attnscale.terminal import (
+    STARTING,
+    RequestError,
+    console,
+    print_json,
+    progress,
+    warnings_as_lines,
+)
 
 
 def command(
@@ -33,13 +40,20 @@ def command(
 ) -> int:
     """Count operations, bytes, launches and workspace exactly, without a clock."""
     sizes = _whole_sizes(at)
+    from bench.counting.sizes import sizes_of
+    from bench.plan.request import check_conditions, check_implementations
+
+    check_implementations(names or (), impl or (), layout)
+    check_conditions([dtype], pass_)
+    sizes_of(sizes)
     budget_bytes = None if budget is None else _bytes(budget)
     from bench.machine.environment import usable_cores
     from bench.process.supervisor import Worker
 
-    with Worker(threads=usable_cores()) as worker, warnings_as_lines():
+    with Worker(threads=usable_cores()) as worker, progress() as shown, warnings_as_lines():
+        shown.phase(STARTING)
         worker.begin()  # both processes import torch, which takes seconds, at the same time
-        from bench.counting.document import counts_in_worker, nothing_counted
+        from bench.counting.document import counts_in_worker, uncounted
 
         found = counts_in_worker(
             names or (),
@@ -51,6 +65,7 @@ def command(
             is_causal=causal,
             at=sizes,
             budget_bytes=budget_bytes,
+            tell=shown.counting,
         )
     if as_json:
         print_json(found)
@@ -58,12 +73,16 @@ def command(
         from bench.counting.table import table
 
         console().print(table(found))
-    return FAILED if nothing_counted(found, impl or ()) else DONE
+    missed = uncounted(found)
+    own = [one["implementation"] for one in found["counts"][-len(impl) :]] if impl else []
+    if set(missed) & set(own):
+        return FAILED
+    return INCONCLUSIVE if set(missed) & set(names or ()) else DONE
 
 
 def _whole_sizes(text: str | None) -> dict[str, int]:
     found: dict[str, int] = {}
-    for part in (text or "").split(",") if text else ():
+    for part in [] if text is None else text.split(","):
         letter, _, number = part.strip().partition("=")
         if not (letter.isidentifier() and number.isdigit() and letter not in found):
             raise RequestError(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attnscale.commands.options import Device, Json, Out
+from attnscale.commands.options import Device, Json, Out, check_files, check_out
 from attnscale.exit_codes import DONE
 from attnscale.measuring import measure, table_of
 from attnscale.terminal import RequestError, console, print_json, say, warnings_as_lines
@@ -37,6 +37,8 @@ def command(
         out = None
     elif device is not None or time_budget is not None:
         raise RequestError("RUN is read as it is; give no --device and no --time-budget")
+    check_files([run])
+    check_out(out)
     from reports.overtaking.answer import overtaking_in, print_overtaking
     from reports.overtaking.files import write_overtaking
 

@@ -13,8 +13,7 @@ def command(as_json: Json = False) -> int:
     from bench.doctor.finding import show, verdict
 
     with progress() as shown:
-        shown.phase("examining the machine for some seconds")
-        findings = examine()
+        findings = examine(tell=shown.counting)
     if as_json:
         print_json(document(findings))
     else:

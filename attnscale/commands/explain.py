@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from attnscale.commands.options import Json, Out
+from attnscale.commands.options import Json, Out, check_out
 from attnscale.exit_codes import DONE
-from attnscale.terminal import console, print_json, say
+from attnscale.terminal import STARTING, console, print_json, progress, say
 
 
 def command(
@@ -26,9 +26,12 @@ def command(
     from bench.claims.examples import chosen
 
     examples = chosen(names or ())
-    from bench.claims.worked_examples import document
+    check_out(out)
+    with progress() as shown:
+        shown.counting(STARTING, 0, len(examples))
+        from bench.claims.worked_examples import document
 
-    found = document(examples, is_causal=causal)
+        found = document(examples, is_causal=causal)
     if as_json:
         print_json(found)
     else:

@@ -16,11 +16,14 @@ from attnscale.commands.options import (
     Sizes,
     Values,
     Where,
+    check_choice,
+    check_claim,
+    check_files,
     columns_of,
     sizes_of,
 )
 from attnscale.exit_codes import DONE, code_of
-from attnscale.terminal import RequestError, console, print_json, warnings_as_lines
+from attnscale.terminal import RequestError, console, print_json, progress, warnings_as_lines
 
 
 def command(
@@ -72,25 +75,26 @@ def command(
     ):
         if not low < number < high:
             raise RequestError(f"{option}: expected between {low} and {high}, got {number}")
-    if statistic not in (None, "quiet", "median", "min"):
-        raise RequestError(f"--statistic: expected quiet, median or min, got {statistic}")
-    if budget_of not in ("memory", "workspace"):
-        raise RequestError(f"--budget-of: expected memory or workspace, got {budget_of}")
+    check_choice("--statistic", statistic, ("quiet", "median", "min"))
+    check_choice("--budget-of", budget_of, ("memory", "workspace"))
+    check_files(files)
     sizes = sizes_of(size)
-    from reports.cells.asked import asked
-    from reports.judge.fit_groups import fit_groups
-    from reports.judge.together import together
-    from reports.ranking.at_sizes import rankings_at
-    from reports.ranking.printed import print_rankings
-    from reports.tables.read import read_tables
-    from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
-    from reports.verdicts.brief import print_briefly, print_laws, tells_no_law
-    from reports.verdicts.doubts import marked_fits, marked_table
-    from reports.verdicts.table import print_verdicts
+    check_claim(claim, sizes)
+    with progress() as shown, warnings_as_lines():
+        shown.counting("reading runs and tables", 0, len(files))
+        from reports.cells.asked import asked
+        from reports.judge.fit_groups import fit_groups
+        from reports.judge.together import together
+        from reports.ranking.at_sizes import rankings_at
+        from reports.ranking.printed import print_rankings
+        from reports.tables.read import read_tables
+        from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
+        from reports.verdicts.brief import print_briefly, print_laws, tells_no_law
+        from reports.verdicts.doubts import marked_fits, marked_table
+        from reports.verdicts.table import print_verdicts
 
-    questions = Questions.of(predict or (), budget or (), sizes, claim, budget_of)
-    with warnings_as_lines():
-        table = read_tables(files)
+        questions = Questions.of(predict or (), budget or (), sizes, claim, budget_of)
+        table = read_tables(files, shown.counting)
         request = asked(
             table.frame,
             sizes=sizes,
@@ -112,26 +116,27 @@ def command(
             statistic=statistic,
             parameters=table.parameters,
             info=table.shared_info,
+            tell=shown.counting,
         )
         joint = together(fits)
-        table = replace(table, frame=request.frame)
-        if as_json:
-            more: dict[str, Any] = {} if joint is None else {"together": joint.to_dict()}
-            if at is not None:
-                more["rankings"] = [one.to_dict() for one in rankings_at(table, fits, at)]
-            print_json({"fits": documents(fits, questions), **more})
-            return code_of(fits, joint)
-        check_answerable(fits, questions)
-        fits = marked_fits(fits, table)
+    table = replace(table, frame=request.frame)
+    if as_json:
+        more: dict[str, Any] = {} if joint is None else {"together": joint.to_dict()}
         if at is not None:
-            print_rankings(rankings_at(marked_table(table), fits, at), console())
-            print_laws(fits, console())
-        if explain:
-            print_verdicts(fits, console())
-        elif at is None:
-            print_briefly(fits, console())
-        if joint is not None:
-            console().print(joint.text)
-        if at is None or explain or questions.asked:
-            print_answers(fits, questions, console())
+            more["rankings"] = [one.to_dict() for one in rankings_at(table, fits, at)]
+        print_json({"fits": documents(fits, questions), **more})
+        return code_of(fits, joint)
+    check_answerable(fits, questions)
+    fits = marked_fits(fits, table)
+    if at is not None:
+        print_rankings(rankings_at(marked_table(table), fits, at), console())
+        print_laws(fits, console())
+    if explain:
+        print_verdicts(fits, console())
+    elif at is None:
+        print_briefly(fits, console())
+    if joint is not None:
+        console().print(joint.text)
+    if at is None or explain or questions.asked:
+        print_answers(fits, questions, console())
     return DONE if at is not None and tells_no_law(fits) else code_of(fits, joint)

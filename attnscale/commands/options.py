@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from attnscale.terminal import RequestError
+from bench.plan.plan import presets
+from implementations.naming import did_you_mean
+from reports.tables.unread import no_such_file
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="implementations")]
 Impl = Annotated[
@@ -66,7 +69,7 @@ _MEASURING: Mapping[str, Any] = {
     "names": Names,
     "impl": Impl,
     "layout": LayoutName,
-    "preset": _option("--preset", "NAME", "quick, full, decode, window, heads, layers, cuda, …"),
+    "preset": _option("--preset", "NAME", ", ".join(presets())),
     "config": _option("--config", "FILE", "a plan in a TOML file", Path),
     "seq_lens": _option("--seq-lens", "SIZES", "128:8192, 128:8192/2, a,b"),
     "d_models": _option("--d-models", "SIZES", "64:1024, a,b"),
@@ -108,18 +111,56 @@ def takes_measuring_options(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-def one_of(option: str, name: str, names: Sequence[str]) -> str:
-    """The name, which is one of those that the option takes.
+def check_choice(option: str, given: str | None, choices: Sequence[str]) -> None:
+    """See that what is given, if anything, is one of the choices.
 
     Raises:
-        RequestError: it is none of them.
+        RequestError: it is something else.
 
     """
-    if name not in names:
-        near = difflib.get_close_matches(name.casefold(), names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise RequestError(f"{option}: expected one of {', '.join(names)}, got {name!r}{hint}")
-    return name
+    if given is not None and given not in choices:
+        near = did_you_mean(given, choices)
+        listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise RequestError(f"{option}: expected {listed}, got {given!r}{near}")
+
+
+def check_files(files: Iterable[Path]) -> None:
+    """See that all files and runs are there, before anything that reads them is imported.
+
+    Raises:
+        RequestError: one is not.
+
+    """
+    for file in files:
+        if not os.path.lexists(file):
+            raise RequestError(no_such_file(file))
+
+
+def check_out(folder: Path | None) -> None:
+    """See that a directory can be written before anything is done that takes long.
+
+    Raises:
+        RunError: it cannot.
+
+    """
+    if folder is not None:
+        from bench.plan.run_directory import check_writable
+
+        check_writable(folder)
+
+
+def check_claim(claim: str | None, sizes: Mapping[str, str] | None) -> None:
+    """See that a claim is a law of sizes that it may name.
+
+    Raises:
+        LawError: it is none.
+
+    """
+    if claim is not None:
+        from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
+        from reports.laws.grammar import parse
+
+        parse(claim, names={*(sizes or {}), *KNOWN_SIZES, *SIZE_COLUMNS})
 
 
 def sizes_of(texts: list[str] | None) -> dict[str, str] | None:

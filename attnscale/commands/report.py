@@ -14,12 +14,15 @@ from attnscale.commands.options import (
     Sizes,
     Values,
     Where,
+    check_choice,
+    check_claim,
+    check_files,
+    check_out,
     columns_of,
-    one_of,
     sizes_of,
 )
 from attnscale.exit_codes import DONE
-from attnscale.terminal import RequestError, say, warnings_as_lines
+from attnscale.terminal import RequestError, progress, say, warnings_as_lines
 from reports.text.choices import FIGURES, FORMATS, LEAST_WIDTH, MOST_WIDTH, STYLES, WIDTHS
 
 
@@ -51,28 +54,33 @@ def command(
     out: Out = None,
 ) -> int:
     """Write figures, tables, HTML and Markdown from records or any table alone."""
-    one_of("--format", form, FORMATS)
-    inches = _inches(one_of("--style", style, STYLES), width)
-    if figure is not None:
-        one_of("--figure", figure, FIGURES)
-    elif (inches, form) != (None, "svg"):
+    check_choice("--format", form, FORMATS)
+    check_choice("--style", style, STYLES)
+    inches = _inches(style, width)
+    check_choice("--figure", figure, FIGURES)
+    if figure is None and (inches, form) != (None, "svg"):
         raise RequestError("--style, --width and --format are those of one figure: add --figure")
+    check_files(runs)
+    check_out(out)
     sizes = sizes_of(size)
-    from reports.page.for_papers import write_figure, write_tables
-    from reports.page.page import report
-    from reports.page.restated import Question
-
-    question = Question(
-        sizes=sizes, values=value, by=columns_of(by), where=where or (), claim=claim
-    )
+    check_claim(claim, sizes)
     names, files = columns_of(only), list[Path]()
-    with warnings_as_lines():
+    with progress() as shown, warnings_as_lines():
+        shown.counting("reading runs and tables", 0, len(runs))
+        from reports.page.for_papers import write_figure, write_tables
+        from reports.page.page import report
+        from reports.page.restated import Question
+
+        question = Question(
+            sizes=sizes, values=value, by=columns_of(by), where=where or (), claim=claim
+        )
         if figure is not None:
             files += write_figure(runs, figure, question, names, inches=inches, form=form, out=out)
         if latex:
             files += write_tables(runs, question, names, out=out)
-        if not files:
-            say(f"report: {report(runs, out, question, names).index}")
+        written = None if files else report(runs, out, question, names, shown.counting)
+    if written is not None:
+        say(f"report: {written.index}")
     for file in files:
         print(file)
     return DONE

@@ -15,8 +15,9 @@ from attnscale.commands.options import (
 )
 from attnscale.comparing import compare_with_revision
 from attnscale.exit_codes import DONE, FAILED, code_of
-from attnscale.measuring import interruptible, measure
-from attnscale.terminal import RequestError, console, say, warnings_as_lines
+from attnscale.interrupts import interruptible
+from attnscale.measuring import measure
+from attnscale.terminal import RequestError, console, progress, say, warnings_as_lines
 
 
 @takes_measuring_options
@@ -47,9 +48,13 @@ def command(
 
     quoted = shlex.quote(str(folder))
     try:
-        with interruptible(f"attnscale report {quoted} shows it"), warnings_as_lines():
+        with (
+            interruptible(f"attnscale report {quoted} shows it"),
+            progress() as shown,
+            warnings_as_lines(),
+        ):
             table = read_tables([folder])
-            written = report([folder])
+            written = report([folder], tell=shown.counting)
     except TableError as problem:
         if code == DONE:
             raise

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from attnscale.commands.options import Device, Out
+from attnscale.commands.options import Device, Out, check_choice, check_files, check_out
 from attnscale.exit_codes import DONE, FAILED, code_of_verdicts
 from attnscale.measuring import measure, table_of
-from attnscale.terminal import RequestError, console, progress, say, warnings_as_lines
+from attnscale.terminal import STARTING, RequestError, console, progress, say, warnings_as_lines
 
 
 def command(
@@ -36,11 +36,7 @@ def command(
     table. All formats and the figure go to RUN/table1; from then on `report RUN` shows the table
     too. The exit code is 1 where a count is not as published, or a law is refuted.
     """
-    from reports.table1.mechanism_rows import table_rows, verdicts_that_count
-    from reports.table1.outputs import FOLDER, FORMATS, printed, write_files
-
-    if format_ not in FORMATS:
-        raise RequestError(f"--format: expected {', '.join(FORMATS)}, got {format_}")
+    check_choice("--format", format_, ("text", "csv", "markdown", "latex", "json"))
     code = DONE
     is_new = run is None
     if run is None:
@@ -50,21 +46,28 @@ def command(
         out = None
     elif any(option is not None for option in (device, threads, time_budget)):
         raise RequestError("RUN is shown as it is; give no --device, --threads or --time-budget")
+    check_files([run])
+    check_out(out)
+    from reports.table1.mechanism_rows import table_rows, verdicts_that_count
+    from reports.table1.outputs import FOLDER, printed, write_files
+
     with warnings_as_lines():
         table = table_of(run, code)
         if table is None:
             return code
-        from bench.counting.mechanisms import mechanisms
-
         with progress() as shown:
-            shown.phase("counting the operations of 6 mechanisms, which takes up to a minute")
-            counted = mechanisms()
-        rows = table_rows(counted, table.frame, table.shared_info)
-        folder = write_files(rows, counted, table.frame, run / FOLDER if out is None else out)
+            shown.phase(STARTING)
+            from bench.counting.mechanisms import mechanisms
+
+            counted = mechanisms(tell=shown.counting)
+            rows = table_rows(counted, table.frame, table.shared_info)
+            folder = write_files(rows, counted, table.frame, run / FOLDER if out is None else out)
         printed(rows, format_, console())
         say(f"table: {folder}")
         if is_new:
             from reports.page.page import report
 
-            say(f"report: {report([run]).index}")
+            with progress() as shown:
+                index = report([run], tell=shown.counting).index
+            say(f"report: {index}")
     return FAILED if code == FAILED else code_of_verdicts(verdicts_that_count(rows))

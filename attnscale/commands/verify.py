@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
 
 from attnscale.commands.options import Device, Impl, Json, LayoutName, Names
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
-from attnscale.terminal import STARTING, console, print_json, progress, warnings_as_lines
+from attnscale.terminal import (
+    STARTING,
+    RequestError,
+    console,
+    print_json,
+    progress,
+    warnings_as_lines,
+)
 
 
 def command(
@@ -23,19 +31,34 @@ def command(
         str, typer.Option("--pass", metavar="PASS", help="forward for a kernel without gradients")
     ] = "forward_backward",
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="seconds that a kernel may take for a case")
-    ] = 10,
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="that a kernel may take for a case (10), or to be imported (60)"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Check outputs, gradients and properties against the float64 oracle."""
+    if time_limit is not None and not 0.0 < time_limit < math.inf:
+        raise RequestError(f"--time-limit: expected seconds above 0, got {time_limit:g}")
+    from bench.plan.request import check_conditions, check_implementations
+
+    check_implementations(names or (), impl or (), layout)
+    check_conditions(dtype or (), pass_, device)
     from bench.machine.environment import usable_cores
     from bench.process.supervisor import Worker
 
-    with Worker(threads=usable_cores()) as worker, progress() as shown, warnings_as_lines():
+    with (
+        Worker(threads=usable_cores(), import_limit_s=time_limit) as worker,
+        progress() as shown,
+        warnings_as_lines(),
+    ):
         shown.phase(STARTING)
         worker.begin()
         from bench.checks.command import Verification
+        from bench.checks.run_in_worker import CASE_LIMIT_S
         from bench.process.kernels import Kernels
+        from bench.sweep.progress import verifying
 
         found = Verification(
             names=names or (),
@@ -44,8 +67,8 @@ def command(
             device=device,
             dtypes=dtype or (),
             pass_=pass_,
-            time_limit_s=time_limit,
-        ).run(lambda name: shown.phase(f"verifying {name}"), Kernels(worker, tell=shown.phase))
+            time_limit_s=CASE_LIMIT_S if time_limit is None else time_limit,
+        ).run(verifying(shown), Kernels(worker, tell=shown.phase))
     if as_json:
         print_json(found.to_dict())
     else:

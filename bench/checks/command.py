@@ -15,13 +15,13 @@ from bench.checks.situation import CheckCase
 from bench.checks.situations import asked_of, check_cases, first_of_each
 from bench.checks.snippet import snippet
 from bench.machine.environment import usable_cores
-from bench.plan.plan import PlanError
 from bench.plan.request import check_device
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
-from implementations.case import DTYPES, PASSES
+from implementations.case import DTYPES
 from implementations.interface import Implementation, Kind
-from implementations.specs import in_layout, in_this_layout
+from implementations.naming import in_this_layout
+from implementations.specs import in_layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +86,17 @@ class Verification:
 
     def run(
         self,
-        on_progress: Callable[[str], None] = lambda name: None,
+        on_progress: Callable[[str, int, int], None] = lambda name, done, total: None,
         kernels: Kernels | None = None,
     ) -> Verified:
         """Check everything that was chosen, in the process of `kernels`, which ends with this.
 
         Raises:
             CatalogueError: an implementation that cannot be found or loaded.
-            CaseError: no such dtype.
-            PlanError: no such device or pass, or a time limit that is none.
+            CaseError: no such dtype or pass.
+            PlanError: no such device.
 
         """
-        if self.pass_ not in PASSES:
-            raise PlanError(f"--pass: expected {' or '.join(PASSES)}, got {self.pass_!r}")
-        if not 0.0 < self.time_limit_s < float("inf"):
-            raise PlanError(f"--time-limit: expected seconds above 0, got {self.time_limit_s}")
         device = check_device(self.device or "cpu")
         dtypes = tuple(dict.fromkeys(self.dtypes or DTYPES))
         asked: dict[str, Any] = {"device": device, "passes": [self.pass_], "asked": get_args(Kind)}

@@ -14,7 +14,7 @@ import torch
 from bench.checks.situation import CheckCase
 from bench.checks.situations.parts import BATCH_ROWS_HEADS, EVERY_ROW_KEEPS_A_KEY
 from bench.timing.inputs import KEPT_FRACTION, Inputs, LayerInputs
-from implementations.interface import Layout
+from implementations.naming import Layout
 
 
 def source(case: CheckCase, *, seed: int, layout: Layout = "bhsd") -> list[str]:

@@ -47,9 +47,11 @@ class Checker:
         self,
         implementations: Sequence[Implementation],
         cases: Sequence[CheckCase],
-        on_progress: Callable[[str], None] = lambda name: None,
+        on_progress: Callable[[str, int, int], None] = lambda name, done, total: None,
     ) -> Iterator[CheckResult]:
         """Check every implementation over all cases for its kind, one case a request.
+
+        Before each case `on_progress` is told the name, and how many cases are done of how many.
 
         One that compiles in the first call of every size is asked `first_of_each` kind only: what
         it is timed with is compiled anew, and is checked there.
@@ -57,8 +59,9 @@ class Checker:
         A case that takes the worker down, or too long, is an `error`, and the others go on. What
         is then left out, because it would lose the worker again, is an `error` too.
         """
-        for implementation in implementations:
-            on_progress(implementation.name)
+        several = len(implementations)
+        for place, implementation in enumerate(implementations, start=1):
+            told = implementation.name + (f" ({place} of {several})" if several > 1 else "")
             if isinstance(implementation, Described) and implementation.loss is not None:
                 _, reason = implementation.loss
                 yield _result(implementation, cases[0], LOST, "error", reason)
@@ -67,9 +70,8 @@ class Checker:
             asked = asked_of(implementation, cases)
             asked = first_of_each(asked) if implementation.compiles else asked
             found: list[CheckResult] = []
-            for number, case in enumerate(asked, start=1):
-                if implementation.compiles:
-                    on_progress(f"{implementation.name}, which compiles: {number} of {len(asked)}")
+            for done, case in enumerate(asked):
+                on_progress(told, done, len(asked))
                 found += checking.results(case)
             elsewhere = [
                 one for case in witnesses(implementation, found) for one in checking.results(case)

@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.checks.recipe import source
 from bench.checks.results import LOST, UNCHECKED, CheckResult
 from implementations.interface import Implementation
+from implementations.naming import parse_spec
 from implementations.oracle import QUANTITIES, softmax_attention
-from implementations.specs import parse_spec
 
 
 def snippet(implementation: Implementation, result: CheckResult, *, seed: int = 0) -> str:

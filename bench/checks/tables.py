@@ -51,12 +51,15 @@ def listing(implementation: Implementation) -> dict[str, Any]:
 
 
 def listing_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """The implementations, a row each."""
-    table = Table("name", "what it is", "time", "workspace", "available", box=None)
+    """The implementations, a row each; names and laws are never cut."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for heading in ("name", "time", "workspace"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what it is")
     for row in rows:
-        available = "yes" if row["available"] else row["reason"]
-        names = (escape(row["name"]), escape(row["title"]))
-        table.add_row(*names, row["time_law"], row["workspace_law"], available)
+        missing = "" if row["available"] else f" (not available: {row['reason']})"
+        title = escape(f"{row['title']}{missing}")
+        table.add_row(escape(row["name"]), row["time_law"], row["workspace_law"], title)
     return table
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from implementations.naming import did_you_mean
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -77,5 +79,6 @@ def chosen(names: Sequence[str]) -> list[Example]:
     """
     unknown = [name for name in names if name not in EXAMPLES]
     if unknown:
-        raise ExampleError(f"examples are {', '.join(EXAMPLES)}; got {unknown[0]!r}")
+        near = did_you_mean(unknown[0], EXAMPLES)
+        raise ExampleError(f"examples are {', '.join(EXAMPLES)}; got {unknown[0]!r}{near}")
     return [EXAMPLES[name] for name in dict.fromkeys(names or EXAMPLES)]

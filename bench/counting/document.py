@@ -28,7 +28,7 @@ largest n, and what its call takes, inputs, outputs and workspace together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +41,7 @@ from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker, WorkerLost, succeeded
 from implementations.case import Case, Pass
 from implementations.interface import Implementation
-from implementations.specs import CatalogueError
+from implementations.naming import CatalogueError
 
 LIMIT_S = 60.0
 MEANING = {
@@ -160,8 +160,11 @@ def counts_in_worker(
     is_causal: bool,
     at: Mapping[str, int],
     budget_bytes: float | None = None,
+    tell: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """The same, one request an implementation: a user's kernel may crash, hang or exit.
+
+    `tell` is told how many implementations are counted, of how many.
 
     Raises:
         CatalogueError: an implementation that cannot be loaded, or that ended the process.
@@ -178,7 +181,9 @@ def counts_in_worker(
         "budget_bytes": budget_bytes,
     }
     found: dict[str, Any] = {"counts": []}
-    for implementation in Kernels(worker).chosen(names, specs, layout):
+    chosen = Kernels(worker).chosen(names, specs, layout)
+    for done, implementation in enumerate(chosen):
+        tell(f"counting {implementation.name}", done, len(chosen))
         try:
             answer = worker.ask("counts", limit_s=LIMIT_S, spec=implementation.spec, **request)
         except WorkerLost as lost:
@@ -190,7 +195,10 @@ def counts_in_worker(
     return found
 
 
-def nothing_counted(document: Mapping[str, Any], specs: Sequence[str]) -> bool:
-    """Whether a kernel of the user's could not be counted at all."""
-    own = document["counts"][-len(specs) :] if specs else []
-    return any(all(e["quantities"][n]["value"] is None for n in EXECUTED) for e in own)
+def uncounted(document: Mapping[str, Any]) -> list[str]:
+    """The implementations that could not be counted at all."""
+    return [
+        str(entry["implementation"])
+        for entry in document["counts"]
+        if all(entry["quantities"][name]["value"] is None for name in EXECUTED)
+    ]

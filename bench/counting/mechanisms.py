@@ -84,15 +84,24 @@ MECHANISMS: Mapping[str, Mechanism] = {
 """By the row of the table."""
 
 
-def mechanisms(rows: Mapping[str, Mechanism] = MECHANISMS) -> dict[str, Any]:
+def mechanisms(
+    rows: Mapping[str, Mechanism] = MECHANISMS,
+    tell: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> dict[str, Any]:
     """The document that the module's docstring shows.
+
+    `tell` is told how many mechanisms are counted, of how many.
 
     Raises:
         MechanismError: a count is no polynomial, or there is nothing to stack.
         PathError: a path whose length cannot be told.
 
     """
-    return {"rows": {row: _counted(mechanism) for row, mechanism in rows.items()}}
+    counted = {}
+    for done, (row, mechanism) in enumerate(rows.items()):
+        tell("counting mechanisms of attention", done, len(rows))
+        counted[row] = _counted(mechanism)
+    return {"rows": counted}
 
 
 def _counted(mechanism: Mechanism) -> dict[str, Any]:

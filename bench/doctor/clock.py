@@ -139,8 +139,10 @@ def scatter(clock: Callable[[], float], work: Callable[[], object]) -> Finding:
     )
 
 
-def shared_cores(clock: Callable[[], float], glimpse: Callable[[], object]) -> Finding:
-    """For how much of a few seconds a moment's work took far longer than at its quickest.
+def shared_cores(
+    clock: Callable[[], float], glimpse: Callable[[], object], seconds: float = GLIMPSED_S
+) -> Finding:
+    """For how much of some seconds a moment's work took far longer than at its quickest.
 
     A core whose execution units another machine of the same host uses as well does that, and no
     counter of this system tells.
@@ -150,6 +152,7 @@ def shared_cores(clock: Callable[[], float], glimpse: Callable[[], object]) -> F
         "work",
         clock,
         glimpse,
+        seconds,
         "Something shares the core, in a virtual machine often another machine of the host. "
         "Measure on one thread and with more rounds, try again later, or use a machine of its own.",
     )
@@ -162,6 +165,7 @@ def shared_memory(clock: Callable[[], float], stream: Callable[[], object]) -> F
         "reading memory",
         clock,
         stream,
+        GLIMPSED_S,
         "Something else keeps memory or the shared cache busy, in a virtual machine often another "
         "machine of the host. Calls that outgrow the core's own cache are slower: measure them "
         "with more rounds, try again later, or use a machine of its own.",
@@ -169,11 +173,16 @@ def shared_memory(clock: Callable[[], float], stream: Callable[[], object]) -> F
 
 
 def _shared(
-    name: str, work: str, clock: Callable[[], float], glimpse: Callable[[], object], advice: str
+    name: str,
+    work: str,
+    clock: Callable[[], float],
+    glimpse: Callable[[], object],
+    seconds: float,
+    advice: str,
 ) -> Finding:
     times = []
     began = now = clock()
-    while now - began < GLIMPSED_S:
+    while now - began < seconds:
         start = now
         glimpse()
         now = clock()
@@ -188,7 +197,7 @@ def _shared(
     return Finding(
         name,
         status,
-        f"For {share:.0%} of {GLIMPSED_S:g} seconds the same {_time(quickest)} of {work} "
+        f"For {share:.0%} of {seconds:g} seconds the same {_time(quickest)} of {work} "
         f"took at least {SHARED_SLOWER - 1:.0%} longer than at its quickest.",
         advice=advice,
         value=round(share, 4),

@@ -13,7 +13,7 @@ from bench.records import Record
 from implementations.case import Case
 from implementations.catalogue import load, load_all
 from implementations.interface import Implementation
-from implementations.specs import CatalogueError
+from implementations.naming import CatalogueError
 
 Key: TypeAlias = tuple[str, Case]
 """What tells cells apart: the implementation's name and the case."""

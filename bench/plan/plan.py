@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from implementations.case import Case, Growth, MaskKind, Pass
+from implementations.naming import did_you_mean
 
 MAX_SIZE = 2**24
 PRESETS = resources.files("bench.plan") / "presets"
@@ -206,7 +207,8 @@ def load_preset(name: str) -> Plan:
 
     """
     if name not in presets():
-        raise PlanError(f"there is no preset {name!r}; there are {', '.join(presets())}")
+        near = did_you_mean(name, presets())
+        raise PlanError(f"there is no preset {name!r}; there are {', '.join(presets())}{near}")
     text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
     return read_plan(tomllib.loads(text), f"preset {name}")
 
@@ -302,8 +304,10 @@ def _check_fields(row: Mapping[str, Any], kind: type, where: str) -> None:
     known = {f.name: f for f in fields(kind)}
     for name, value in row.items():
         if name not in known:
-            shown = ", ".join(n.rstrip("_") for n in known)
-            raise PlanError(f"{where}: unknown field {name!r}; there are {shown}")
+            names = [n.rstrip("_") for n in known]
+            near = did_you_mean(name, names)
+            shown = ", ".join(names)
+            raise PlanError(f"{where}: unknown field {name!r}; there are {shown}{near}")
         declared = str(known[name].type)
         expected = _EXPECTED.get(declared.removesuffix(" | None"))
         if expected is None or (value is None and declared.endswith("None")):

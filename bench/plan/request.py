@@ -6,6 +6,7 @@ Torch is loaded after all that can be refused without it.
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bench.machine.environment import usable_cores
 from bench.plan.plan import (
@@ -26,8 +27,15 @@ from bench.plan.plan import (
     parse_sizes,
     read_plan,
 )
-from bench.plan.run_directory import begun_against, resumable_plan
+from bench.plan.run_directory import (
+    begun_against,
+    check_new,
+    check_writable,
+    resumable_plan,
+)
 from bench.process.checkout import Checkout, checked_out
+from implementations.case import DTYPES, Case, Pass
+from implementations.naming import check_names, check_specs, in_this_layout
 
 if TYPE_CHECKING:
     from implementations.interface import Implementation
@@ -36,6 +44,8 @@ DEFAULT_PRESET = "quick"
 SHORTEST_CALL_LIMIT_S = 1e-3
 # A call may take this part of the time budget where sizes are named, and no limit is.
 CALL_SHARE = 0.01
+RUNS = Path("results")
+"""Where new runs go without `--out`."""
 
 
 class HeadDimWarning(UserWarning):
@@ -46,9 +56,13 @@ class HeadDimWarning(UserWarning):
 class Request:
     """The options of `sweep` and `run`; None and empty mean not given.
 
+    All that can be refused without torch, and without importing a kernel, is refused here.
+
     Raises:
-        PlanError: options that exclude each other, or values that need no torch to be refused.
-        RunError: there is no run to resume.
+        PlanError: options that exclude each other, or a plan that cannot be run.
+        CaseError: a dtype or pass that does not exist, or sizes that do not fit each other.
+        CatalogueError: an implementation, or a file of the user's, that is not there.
+        RunError: there is no run to resume, or the directory cannot be used.
 
     """
 
@@ -85,7 +99,17 @@ class Request:
                 "--against needs --impl, your kernel in a git repository: "
                 f"attnscale run --impl mine.py:mine --against {self.against}"
             )
-        _ = self._sizes, self._settings, self._base  # which raise
+        check_implementations(self.names, self.specs, self.layout)
+        if not (self._base.specs or self.specs):  # else some may have the names of theirs
+            check_names(n for series in self._base.series for n in series.implementations)
+        if self.device is not None:
+            device_name(self.device)
+        with warnings.catch_warnings(action="ignore"):  # they come with the plan itself
+            # The names that Implementation objects declare are known once they are imported.
+            self._narrowed([(spec, spec) for spec in self.specs])
+        check_writable(self.out or RUNS)
+        if self.out is not None and not self.resume:
+            check_new(self.out)
 
     @property
     def name(self) -> str | None:
@@ -99,7 +123,12 @@ class Request:
         """Where the run goes: `--out`, or a new directory under `results`."""
         if self.out is not None:
             return self.out
-        return Path("results") / f"{datetime.now():%Y%m%d-%H%M%S}-{self.name or 'plan'}"
+        return RUNS / f"{datetime.now():%Y%m%d-%H%M%S}-{self.name or 'plan'}"
+
+    @property
+    def time_budget_s(self) -> float:
+        """The seconds that the measuring may take, checks included."""
+        return float(self._settings.get("time_budget_s", self._base.time_budget_s))
 
     def checkout(self) -> AbstractContextManager[Checkout | None]:
         """The revision of `--against`, or of the run to be resumed: its commit when that began.
@@ -125,26 +154,30 @@ class Request:
 
         """
         if self._resumes_as_it_was:
-            return replace(self._base, **self._settings)
+            return self._narrowed()
         from implementations.catalogue import load_all
-        from implementations.specs import in_this_layout
 
         load_all(self.names, (), load)
         specs = in_this_layout(self.specs, self.layout)
         own = load_all((), specs, load)
         if checkout is not None:
             own += load_all((), [checkout.spec_of(one) for one in own], load)
-        plan = narrow(
+        plan = self._narrowed([(one.name, one.spec) for one in own])
+        for device in {series.device for series in plan.series}:
+            check_device(device)
+        return plan
+
+    def _narrowed(self, specs: Sequence[tuple[str, str]] = ()) -> Plan:
+        if self._resumes_as_it_was:
+            return replace(self._base, **self._settings)
+        return narrow(
             self._base,
             names=self.names,
-            specs=[(one.name, one.spec) for one in own],
+            specs=specs,
             **self._conditions,
             settings=self._settings,
             **self._sizes,
         )
-        for device in {series.device for series in plan.series}:
-            check_device(device)
-        return plan
 
     @cached_property
     def _sizes(self) -> dict[str, tuple[int, ...]]:
@@ -291,26 +324,59 @@ def _parse_threads(text: str) -> int | None:
     )
 
 
-def check_device(device: str) -> str:
+def check_implementations(names: Sequence[str], specs: Sequence[str], layout: str) -> None:
+    """See that what is named is there, without importing it.
+
+    Raises:
+        CatalogueError: it is not, or it is named in another form than there is.
+
+    """
+    check_names(names)
+    check_specs(specs, layout)
+
+
+def check_conditions(dtypes: Sequence[str], pass_: str, device: str | None = None) -> None:
+    """See that there are such dtypes, such a pass and such a kind of device.
+
+    Raises:
+        CaseError: there is no such dtype or pass.
+        PlanError: the device is neither cpu nor cuda.
+
+    """
+    for dtype in dtypes or DTYPES:
+        Case(seq_len=1, dtype=dtype, pass_=cast(Pass, pass_))
+    if device is not None:
+        device_name(device)
+
+
+def device_name(text: str) -> str:
+    """The device as torch calls it: cpu, cuda, or cuda and a number.
+
+    Raises:
+        PlanError: it is neither cpu nor cuda.
+
+    """
+    match = re.fullmatch(r"(cpu|cuda)(:\d{1,4})?", text, flags=re.ASCII)
+    if match is None:
+        raise PlanError(f"--device: expected cpu or cuda, got {text!r}")
+    return "cpu" if match[1] == "cpu" else text
+
+
+def check_device(text: str) -> str:
     """The device, if torch has it; the processor has no number.
 
     Raises:
         PlanError: it is neither cpu nor cuda, or there is no such CUDA device.
 
     """
+    device = device_name(text)
+    if device == "cpu":
+        return device
     import torch
 
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        chosen = None
-    if chosen is None or chosen.type not in ("cpu", "cuda"):
-        raise PlanError(f"--device: expected cpu or cuda, got {device!r}")
-    if chosen.type == "cpu":
-        return "cpu"
     if not torch.cuda.is_available():
         raise PlanError(f"--device {device}: torch sees no CUDA device here; use --device cpu")
-    number = torch.cuda.device_count()
-    if chosen.index is not None and chosen.index >= number:
-        raise PlanError(f"--device {device}: expected an index below {number}, got {chosen.index}")
+    number, index = torch.cuda.device_count(), torch.device(device).index
+    if index is not None and index >= number:
+        raise PlanError(f"--device {device}: expected an index below {number}, got {index}")
     return device

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,8 +47,7 @@ def prepare(
                 f"attnscale sweep --resume --out {folder} continues it, or choose another --out"
             )
         return {**info, "config": plan.to_dict()}
-    if _holds_run(folder):
-        raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
+    check_new(folder)
     info = {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -66,6 +67,34 @@ def prepare(
         raise RunError(f"--out {folder}: cannot write there: {problem.strerror}") from None
     write_info(folder, info)
     return info
+
+
+def check_new(folder: Path) -> None:
+    """See that the directory holds no run.
+
+    Raises:
+        RunError: it does, or it cannot be looked at.
+
+    """
+    if _holds_run(folder):
+        raise RunError(f"{folder} already holds a run; add --resume, or choose another --out")
+
+
+def check_writable(folder: Path) -> None:
+    """See that the directory can be written, or made; nothing is.
+
+    Raises:
+        RunError: a file is in its way, or it belongs to somebody else.
+
+    """
+    try:
+        nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        number = 0 if os.access(nearest, os.W_OK) else errno.EACCES
+        number = number if nearest.is_dir() else errno.ENOTDIR
+    except PermissionError:
+        number = errno.EACCES
+    if number:
+        raise RunError(f"--out {folder}: cannot write there: {os.strerror(number)}")
 
 
 def check_machine(info: Mapping[str, Any], *, gpu: str | None, threads: int, folder: Path) -> None:
@@ -141,9 +170,9 @@ def resumable_plan(folder: Path) -> Plan:
 def _stored(folder: Path) -> tuple[Plan, dict[str, Any]]:
     """The plan and the `run.json` of the run in a directory."""
     if not _holds_run(folder):
+        why = f"it has no {RUN_FILE}" if folder.exists() else "there is no such directory"
         raise RunError(
-            f"{folder} holds no run to resume, since it has no {RUN_FILE}; "
-            "leave --resume out to begin one"
+            f"{folder} holds no run to resume, since {why}; leave --resume out to begin one"
         )
     info = read_info(folder)
     if info.get("schema", SCHEMA) != SCHEMA:

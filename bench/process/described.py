@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from implementations.interface import Feature, Implementation
+from implementations.naming import parse_spec
 from implementations.oracle import softmax_attention
-from implementations.specs import parse_spec
 
 # What is told as it is.
 PLAIN = (

@@ -10,9 +10,9 @@ from bench.process import supervisor
 from bench.process.described import Described, from_description, lost_import
 from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from implementations.case import Case
-from implementations.catalogue import entry_point_specs, load, load_all, suite, with_entry_points
+from implementations.catalogue import load, load_all, suite, with_entry_points
 from implementations.interface import Implementation
-from implementations.specs import CatalogueError, in_this_layout
+from implementations.naming import CatalogueError, entry_point_specs, in_this_layout
 
 # Declining is no work.
 DECLINING_LIMIT_S = 10.0

@@ -52,14 +52,21 @@ class Worker:
     """One measuring process with pinned threads and allocator; started on first use, or by `begin`.
 
     It runs in a session of its own, so that Ctrl-C reaches the parent only, which then ends it.
-    With a `checkout` its kernels are those of a revision.
+    With a `checkout` its kernels are those of a revision. `import_limit_s` is how long the import
+    of a kernel may take, IMPORT_LIMIT_S if not given.
     """
 
     def __init__(
-        self, *, threads: int, allocator: str = "pinned", checkout: Checkout | None = None
+        self,
+        *,
+        threads: int,
+        allocator: str = "pinned",
+        checkout: Checkout | None = None,
+        import_limit_s: float | None = None,
     ) -> None:
         self._started = 0
         self._checkout = checkout
+        self._given_import_limit_s = import_limit_s
         self._batch = 0
         self._kills: int | None = None  # for memory, before the batch
         self._threads = threads
@@ -152,10 +159,11 @@ class Worker:
     ) -> object:
         """What the process answers to a request, after it has told what it imports, if it does."""
         line = self._line(process, limit_s, patience, place)
+        import_limit_s = self._given_import_limit_s or IMPORT_LIMIT_S
         while "importing" in line:
             spec = line["importing"]
             try:
-                allowed_s = limit_s if spec is None else IMPORT_LIMIT_S
+                allowed_s = limit_s if spec is None else import_limit_s
                 line = self._line(process, allowed_s, patience, place)
             except WorkerEnded:
                 raise
@@ -164,7 +172,7 @@ class Worker:
                     raise
                 reason = f"importing it took the process down: {lost}"
                 if lost.status == "timeout":
-                    reason = f"importing it did not end within {IMPORT_LIMIT_S:.3g} s"
+                    reason = f"importing it did not end within {import_limit_s:.3g} s"
                 self._lost_imports[str(spec)] = loss = (lost.status, reason)
                 raise ImportLost(*loss) from None
         return line.get("answer")

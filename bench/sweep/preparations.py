@@ -18,7 +18,7 @@ from bench.plan.run_directory import check_machine
 from bench.process.described import Described, source_sha256
 from bench.process.supervisor import START_LIMIT_S, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
-from bench.sweep.progress import Observer
+from bench.sweep.progress import Observer, verifying
 from implementations.case import Case
 from implementations.interface import Implementation
 
@@ -82,12 +82,11 @@ class Preparations:
         """The correctness gate over all that the cells need."""
         checker = Checker(worker=worker, seed=self.plan.seed)
         results: list[CheckResult] = []
-        for implementation, own in by_implementation(cells):
-            cases = cases_for([cell.case for cell in own], implementation.kind)
-            results += checker.check(
-                [implementation], cases, lambda name: self.observer.phase(f"verifying {name}")
-            )
         chosen = [implementation for implementation, _ in by_implementation(cells)]
+        for place, (implementation, own) in enumerate(by_implementation(cells), start=1):
+            cases = cases_for([cell.case for cell in own], implementation.kind)
+            tell = verifying(self.observer, f" ({place} of {len(chosen)})")
+            results += checker.check([implementation], cases, tell)
         for device in sorted({cell.case.device for cell in cells}):
             dtypes = sorted({cell.case.dtype for cell in cells if cell.case.device == device})
             results += checker.compare(chosen, results, dtypes=dtypes, device=device)
@@ -96,8 +95,11 @@ class Preparations:
     def count(self, cells: Sequence[Cell], worker: Worker) -> dict[Key, dict[str, Any]]:
         """The counted fields of the records of each cell; cells that cannot be counted lack."""
         counted: dict[Key, dict[str, Any]] = {}
-        for implementation, own in _countable(cells):
-            self.observer.phase(f"counting the operations of {implementation.name}")
+        countable = list(_countable(cells))
+        for done, (implementation, own) in enumerate(countable):
+            self.observer.counting(
+                f"counting the operations of {implementation.name}", done, len(countable)
+            )
             cases = [asdict(cell.case) for cell in own]
             answer = self._count(worker, "count", spec=implementation.spec, cases=cases)
             if answer is not None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from implementations.case import Case
-from implementations.interface import Implementation, Layout
+from implementations.interface import Implementation
+from implementations.naming import Layout
 
 KEPT_FRACTION = 0.8
 

@@ -48,6 +48,7 @@ def compiled(
     implementation: Implementation,
     backend: Backend | None = None,
     *,
+    name: str | None = None,
     workspace_law: str | None = None,
 ) -> Implementation:
     """The implementation under `torch.compile`, by inductor or by another back end.
@@ -86,7 +87,7 @@ def compiled(
 
     return replace(
         implementation,
-        name=f"{implementation.name}_compiled",
+        name=name or f"{implementation.name}_compiled",
         title=f"{implementation.name} under torch.compile",
         source=f"{implementation.source}; torch.compile",
         fn=run,

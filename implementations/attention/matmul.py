@@ -86,7 +86,7 @@ IMPLEMENTATION = Implementation(
 
 VARIANTS = (
     # Without a mask inductor knows the pattern, and puts SDPA in its place.
-    compiled(IMPLEMENTATION, workspace_law="n*d"),
+    compiled(IMPLEMENTATION, name="matmul_compiled", workspace_law="n*d"),
     replace(
         IMPLEMENTATION,
         name="matmul_widened",

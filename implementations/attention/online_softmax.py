@@ -62,4 +62,4 @@ IMPLEMENTATION = Implementation(
 )
 
 # Compiled, a tile keeps the scores of all its blocks.
-VARIANTS = (compiled(IMPLEMENTATION, workspace_law="n"),)
+VARIANTS = (compiled(IMPLEMENTATION, name="online_softmax_compiled", workspace_law="n"),)

@@ -60,4 +60,4 @@ IMPLEMENTATION = Implementation(
     supports=ALL_FEATURES - {Feature.DROPOUT} | {Feature.GROUPED},
 )
 
-VARIANTS = (compiled(IMPLEMENTATION),)
+VARIANTS = (compiled(IMPLEMENTATION, name="query_chunked_compiled"),)

@@ -226,10 +226,10 @@ IMPLEMENTATION = Implementation(
 )
 
 
-def _variant(suffix: str, backend: SDPBackend, title: str, **changes: Any) -> Implementation:
+def _variant(name: str, backend: SDPBackend, title: str, **changes: Any) -> Implementation:
     return replace(
         IMPLEMENTATION,
-        name=f"sdpa_{suffix}",
+        name=name,
         title=f"torch SDPA, {title} back end",
         source=f"torch, SDPBackend.{backend.name}",
         fn=pinned(backend),
@@ -239,25 +239,25 @@ def _variant(suffix: str, backend: SDPBackend, title: str, **changes: Any) -> Im
 
 
 VARIANTS = (
-    _variant("math", SDPBackend.MATH, "math", workspace_law="n^2*d"),
+    _variant(name="sdpa_math", backend=SDPBackend.MATH, title="math", workspace_law="n^2*d"),
     _variant(
-        "flash",
-        SDPBackend.FLASH_ATTENTION,
-        "flash",
+        name="sdpa_flash",
+        backend=SDPBackend.FLASH_ATTENTION,
+        title="flash",
         supports=IMPLEMENTATION.supports - {Feature.VALUE_DIM, Feature.DROPOUT},
         declines=_flash_declines,
     ),
     _variant(
-        "efficient",
-        SDPBackend.EFFICIENT_ATTENTION,
-        "memory-efficient",
+        name="sdpa_efficient",
+        backend=SDPBackend.EFFICIENT_ATTENTION,
+        title="memory-efficient",
         workspace_law="n",
         devices=("cuda",),
     ),
     _variant(
-        "cudnn",
-        SDPBackend.CUDNN_ATTENTION,
-        "cuDNN",
+        name="sdpa_cudnn",
+        backend=SDPBackend.CUDNN_ATTENTION,
+        title="cuDNN",
         workspace_law="n",
         supports=IMPLEMENTATION.supports
         - {Feature.BOOLEAN_MASK, Feature.FLOAT_MASK, Feature.DROPOUT},

@@ -43,7 +43,7 @@ def environment(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("GPU", _text(machine.get("gpu"))),
         ("GPU caches", _caches(machine.get("gpu_caches_bytes"))),
         ("Operating system", _text(machine.get("os"))),
-        ("Load at the start", _text(machine.get("load_1m"))),
+        ("Load at the start", _load(machine.get("load_1m"))),
         ("Allocator", _text(info.get("allocator"))),
         ("Ceilings", _ceilings(info.get("ceilings"))),
         ("Clock and loop", _worded(info.get("harness"), _HARNESS)),
@@ -64,6 +64,11 @@ def _text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(text for item in value if (text := _text(item)))
     return "" if value is None else wording.one_line(value)
+
+
+def _load(value: object) -> str:
+    number = float_or_none(value)
+    return "" if number is None else f"{number:.2f}"
 
 
 def _bytes(value: object) -> str:

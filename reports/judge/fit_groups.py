@@ -22,6 +22,7 @@ from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError, parse
 from reports.tables.columns import TableError, no_column
 from reports.tables.units import unit_of
+from reports.text.telling import Tell, tell_nobody
 from reports.text.wording import listed, one_line
 
 MOST_CELLS = 1000
@@ -52,6 +53,7 @@ def fit_groups(
     average: Sequence[str] = (),
     parameters: Sequence[str] = (),
     info: Mapping[str, Any] | None = None,
+    tell: Tell = tell_nobody,
 ) -> list[Fit]:
     """Judge every group of a table, in order of first appearance.
 
@@ -96,7 +98,8 @@ def fit_groups(
             f"{names} makes more than {MOST_GROUPS} groups, each of which takes a moment; group by "
             "other columns with --by, or choose rows with --where"
         )
-    for group, rows in parts:
+    for done, (group, rows) in enumerate(parts):
+        tell(f"judging {cost} of groups", done, len(parts))
         declared = _declared(rows, cost) if claim is None else None
         law, columns = CLAIM if claim is None else claim, given
         if claimed is not None:

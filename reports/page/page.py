@@ -35,6 +35,7 @@ from reports.tables.read import Table, read_tables
 from reports.tables.selection import rows_of
 from reports.tables.target import made
 from reports.text import wording
+from reports.text.telling import Tell, tell_nobody
 from reports.verdicts.doubts import MEANING, marked_table
 from reports.verdicts.table import MOST_COLUMNS, SIGNS, verdict_frame
 from reports.verdicts.verdict_rows import VerdictRow, causes, sections, verdict_rows
@@ -65,6 +66,7 @@ def report(
     out: Path | None = None,
     question: Question | None = None,
     only: Sequence[str] | None = None,
+    tell: Tell = tell_nobody,
 ) -> Report:
     """Read runs or tables, judge every group in them, and write the report.
 
@@ -78,14 +80,17 @@ def report(
             message is one line for the user.
 
     """
-    shown, fits, unjudged = judged(paths, question, only)
+    shown, fits, unjudged = judged(paths, question, only, tell)
     target = out if out is not None else default_directory(Path(paths[0]))
     with made(target, "the report"):
-        return write_report(shown, fits, target, unjudged=unjudged)
+        return write_report(shown, fits, target, unjudged=unjudged, tell=tell)
 
 
 def judged(
-    paths: Sequence[Path], question: Question | None = None, only: Sequence[str] | None = None
+    paths: Sequence[Path],
+    question: Question | None = None,
+    only: Sequence[str] | None = None,
+    tell: Tell = tell_nobody,
 ) -> tuple[Restated, list[Fit], str | None]:
     """Runs or tables as a report shows them, their fits, and why there are none if so.
 
@@ -93,14 +98,14 @@ def judged(
         ValueError: an input cannot be read or judged; the message is one line for the user.
 
     """
-    shown = restated(read_tables([Path(path) for path in paths]), question or EVERYTHING)
+    shown = restated(read_tables([Path(path) for path in paths], tell), question or EVERYTHING)
     table = shown.table
     if only is not None:
         table = replace(table, frame=rows_of(table.frame, only))
     table = marked_table(table)
     shown = replace(shown, table=table)
     try:
-        return shown, judge_table(table, shown.question), None
+        return shown, judge_table(table, shown.question, tell), None
     except ValueError as problem:
         is_asked = question not in (None, EVERYTHING)  # then no verdict is no answer
         if is_asked or not {"seq_len", "time_s"} <= set(table.frame.columns):
@@ -108,7 +113,9 @@ def judged(
         return shown, [], str(problem)  # the figures still say something
 
 
-def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
+def judge_table(
+    table: Table, question: Question = EVERYTHING, tell: Tell = tell_nobody
+) -> list[Fit]:
     """Every group of a table judged on the cost in question, or on all that was recorded.
 
     Raises:
@@ -116,7 +123,7 @@ def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
 
     """
     if question == EVERYTHING:
-        return fit_every_cost(table)
+        return fit_every_cost(table, tell)
     return fit_groups(
         table.frame,
         sizes=question.sizes,
@@ -125,6 +132,7 @@ def judge_table(table: Table, question: Question = EVERYTHING) -> list[Fit]:
         claim=question.claim,
         parameters=table.parameters,
         info=table.shared_info,
+        tell=tell,
     )
 
 
@@ -138,7 +146,12 @@ def default_directory(source: Path) -> Path:
 
 
 def write_report(
-    shown: Restated, fits: Sequence[Fit], out: Path, *, unjudged: str | None = None
+    shown: Restated,
+    fits: Sequence[Fit],
+    out: Path,
+    *,
+    unjudged: str | None = None,
+    tell: Tell = tell_nobody,
 ) -> Report:
     """Write index.html, summary.md, figures/ and tables/ into `out`, made if it is missing.
 
@@ -165,7 +178,7 @@ def write_report(
     if len(checks):
         tables.append(write_csv(checks, out / "tables" / "checks.csv"))
     checked = correctness(infos, table.frame, seen, out)
-    groups = draw_groups(seen, out)
+    groups = draw_groups(seen, out, tell)
     pictures = [run.picture for run in checked if run.picture is not None]
     pictures += [picture for group in groups for picture in group.figures]
     table1 = table1_section(table, out)

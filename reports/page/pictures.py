@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from reports.figures.drawing.canvas import save
 from reports.figures.drawing.chart import Chart, Part, Shown
 from reports.figures.drawing.view import View
 from reports.text import wording
+from reports.text.telling import Tell, tell_nobody
 
 _CSS_PIXELS_PER_INCH = 96
 _COUNTS = {
@@ -60,14 +62,18 @@ class Group:
     figures: tuple[Picture, ...]
 
 
-def draw_groups(seen: Sequence[View], out: Path) -> list[Group]:
+def draw_groups(seen: Sequence[View], out: Path, tell: Tell = tell_nobody) -> list[Group]:
     """Every figure that the views can fill, drawn into `out`; views without any are left out."""
+    possible = [[chart for chart in CHARTS if chart.missing(view) is None] for view in seen]
+    total, done = sum(map(len, possible)), count()
     groups = []
-    for view in seen:
-        possible = [chart for chart in CHARTS if chart.missing(view) is None]
-        figures = tuple(draw_picture(chart, view, view.suffix, out) for chart in possible)
+    for view, charts in zip(seen, possible, strict=True):
+        figures = []
+        for chart in charts:
+            tell("drawing figures", next(done), total)
+            figures.append(draw_picture(chart, view, view.suffix, out))
         if figures:
-            groups.append(Group(name=view.name, figures=figures))
+            groups.append(Group(name=view.name, figures=tuple(figures)))
     return groups
 
 

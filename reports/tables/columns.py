@@ -14,7 +14,7 @@ from pandas.api import types
 
 from bench.records import STATUSES
 from reports.tables.plain_text.notation import Mark, in_points
-from reports.tables.units import UnitError, parse_quantity
+from reports.tables.units import UnitError, parse_quantity, unit_of
 from reports.text.wording import shortened
 
 FILES = "files"
@@ -143,7 +143,10 @@ def _file(frame: pd.DataFrame) -> str:
 def nearest(column: str, names: Sequence[str]) -> str | None:
     """The name that is spelled nearly so; None where there is none."""
     folded = {name.casefold(): name for name in reversed(names)}
-    found = difflib.get_close_matches(column.casefold(), list(folded), n=1)
+    asked = column.casefold()
+    found = difflib.get_close_matches(asked, list(folded), n=_MOST_NAMES)
+    # What is left out most often is the unit.
+    found.sort(key=lambda name: unit_of(name).kind is None or not name.startswith(asked))
     return folded[found[0]] if found else None
 
 

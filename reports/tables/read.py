@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,10 +29,19 @@ from bench.records import (
     read_run,
 )
 from reports.tables.benchmarks.rows import Contents
-from reports.tables.columns import FILES, TableError, is_text, measured_rows, numbers, row_of
+from reports.tables.columns import (
+    FILES,
+    TableError,
+    TableWarning,
+    is_text,
+    measured_rows,
+    numbers,
+    row_of,
+)
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
 from reports.tables.rounds import TYPICAL, of_processes
-from reports.tables.unread import KINDS
+from reports.tables.unread import KINDS, no_such_file
+from reports.text.telling import Tell, tell_nobody
 from reports.text.wording import one_line
 
 __all__ = ["Table", "TableError", "read_table", "read_tables"]
@@ -97,7 +107,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """
     source = Path(path)
     if not source.exists():
-        raise TableError(f"{source} does not exist; give {KINDS}")
+        raise TableError(no_such_file(source))
     try:
         contents = _contents(source)
     except OSError as problem:
@@ -114,7 +124,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     )
 
 
-def read_tables(paths: Sequence[str | os.PathLike[str]]) -> Table:
+def read_tables(paths: Sequence[str | os.PathLike[str]], tell: Tell = tell_nobody) -> Table:
     """Read several files into one table; with more than one, the column `run` tells them apart.
 
     A run is called by its directory or file; equal names are numbered. `info` is the first one's.
@@ -125,7 +135,10 @@ def read_tables(paths: Sequence[str | os.PathLike[str]]) -> Table:
     """
     if not paths:
         raise TableError(f"expected at least one file, got none; give {KINDS}")
-    tables = [read_table(path) for path in paths]
+    tables = []
+    for done, path in enumerate(paths):
+        tell("reading runs and tables", done, len(paths))
+        tables.append(read_table(path))
     if len(tables) == 1:
         return tables[0]
     runs: dict[str, Mapping[str, Any]] = {}
@@ -186,6 +199,13 @@ def _run(source: Path) -> Contents:
                     f"is a directory, but no run: it has no {RECORDS_FILE}; run "
                     f'"attnscale sweep --out {source}" first, or give one of its files'
                 )
+            if not (source / RUN_FILE).is_file():
+                told = (
+                    f"{source} has no {RUN_FILE}, so that nothing is known of its machine, its "
+                    "checks and its plan"
+                )
+                warnings.warn(told, TableWarning, stacklevel=2)
+                return _run(source / RECORDS_FILE)
             run = read_run(source)
             return Contents(frame=frame_of(run.records), info=run.info)
         has_info = source.name == RECORDS_FILE and (source.parent / RUN_FILE).is_file()

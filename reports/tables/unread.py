@@ -7,6 +7,13 @@ KINDS = (
     "(docs/formats.md lists them)"
 )
 """What can be read, as messages say it."""
+
+
+def no_such_file(path: object) -> str:
+    """What to say of a file that is not there."""
+    return f"{path} does not exist; give {KINDS}"
+
+
 _LOOKED_AT = 4096
 
 

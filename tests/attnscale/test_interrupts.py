@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from attnscale.exit_codes import INTERRUPTED
-from attnscale.measuring import interruptible
+from attnscale.interrupts import interruptible
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE = "interrupted; what was measured is kept (sweep --resume continues it)"
-PROGRAM = """
+PROGRAM = (
+    f"MESSAGE = {MESSAGE!r}"
+    + """
 import signal, sys, types
 from attnscale import commands
 from attnscale.__main__ import main
-from attnscale.measuring import interruptible
+from attnscale.interrupts import interruptible
 
 numbers = [getattr(signal, name) for name in sys.argv[1:]]
 
@@ -29,7 +31,7 @@ def work():
         print("ended in order", flush=True)
 
 def command() -> int:
-    with interruptible("sweep --resume continues it"):
+    with interruptible(MESSAGE):
         work()
     return 0
 
@@ -37,6 +39,7 @@ commands.COMMANDS["work"] = "Work."
 sys.modules["attnscale.commands.work"] = types.SimpleNamespace(command=command)
 main(["work"])
 """
+)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 
 
@@ -83,7 +86,7 @@ def test_afterwards_signals_do_what_they_did_before(number, capsys):
         raise KeyboardInterrupt
     assert end.value.code == INTERRUPTED
     assert signal.getsignal(number) == before
-    assert capsys.readouterr().err == "interrupted; what was measured is kept (again)\n"
+    assert capsys.readouterr().err == "again\n"
 
 
 def test_what_is_no_interrupt_passes_through():

@@ -1,11 +1,13 @@
 """The front door: help that is light, one line for each mistake, and what there is."""
 
+import errno
+import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ from typing import Any
 import pytest
 import torch
 
+from attnscale import __version__
 from attnscale.__main__ import main
 from attnscale.commands import COMMANDS, sweep
-from attnscale.exit_codes import DONE, WRONG_REQUEST
+from attnscale.exit_codes import DONE, INTERRUPTED, WRONG_REQUEST
 from attnscale.terminal import STARTING
+from bench.plan.plan import presets
 from bench.sweep.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,21 +40,31 @@ def fresh(
     )
 
 
-def each_alone(requests: Sequence[Sequence[str]], without_torch: bool) -> list[dict[str, Any]]:
+def each_alone(
+    requests: Sequence[Sequence[str]], *absent: str, interrupts: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Run requests one after another in one process that has loaded nothing before.
 
-    Of each, what it gave back, and the heavy packages that are loaded by then. Without torch,
-    importing it raises.
+    Of each, what it gave back, and the heavy packages that are loaded by then. Importing what is
+    `absent` raises, and importing what `interrupts` names for a command raises KeyboardInterrupt.
     """
     program = """
 import contextlib, io, json, sys, traceback
-if sys.argv[2] == "True":
-    sys.modules["torch"] = None
+absent, interrupts = json.loads(sys.argv[2])
+sys.modules.update(dict.fromkeys(absent))
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == interrupts.get(current):
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+current = ""
 from attnscale.__main__ import main
 HEAVY = {"torch", "pandas", "numpy", "matplotlib", "scipy", "pyarrow", "jinja2"}
 found = []
 for arguments in json.loads(sys.argv[1]):
-    out, err, code = io.StringIO(), io.StringIO(), None
+    out, err, code, current = io.StringIO(), io.StringIO(), None, arguments[0]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main(arguments)
@@ -63,7 +77,13 @@ for arguments in json.loads(sys.argv[1]):
 print(json.dumps(found))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(requests), str(without_torch)],
+        [
+            sys.executable,
+            "-c",
+            program,
+            json.dumps(requests),
+            json.dumps([absent, interrupts or {}]),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -75,7 +95,7 @@ print(json.dumps(found))
 
 
 def test_help_loads_nothing_heavy():
-    for shown in each_alone([["--help"], ["sweep", "--help"], ["fit", "-h"]], without_torch=False):
+    for shown in each_alone([["--help"], ["sweep", "--help"], ["fit", "-h"]]):
         assert (shown["code"], shown["err"], shown["loaded"]) == (DONE, "", [])
         assert "Usage: attnscale" in shown["out"]
 
@@ -137,13 +157,50 @@ def test_no_command_at_all_shows_the_help(attnscale_):
 
 
 def test_a_command_says_that_it_loads_torch_before_it_does():
-    for shown in each_alone([["verify"], ["run"], ["sweep"]], without_torch=True):
+    for shown in each_alone([["verify"], ["sweep"]], "torch"):
         lines = shown["err"].splitlines()
-        assert lines[0] == STARTING
+        assert STARTING in lines
         assert lines[-1].startswith("ModuleNotFoundError: import of torch halted")
 
 
+HERE = str(Path(__file__).relative_to(ROOT))
 WRONG_FLAGS = [
+    ["run", "sdap"],
+    ["sweep", "--impl", "nosuch.py:f"],
+    ["run", "--impl", "nocolon"],
+    ["sweep", "--layout", "bshd"],
+    ["run", "--dtype", "int8"],
+    ["sweep", "--pass", "sideways"],
+    ["run", "--device", "tpu"],
+    ["sweep", "--allocator", "jemalloc"],
+    ["run", "--window", "0"],
+    ["sweep", "--kv-heads", "3"],
+    ["run", "--query-len", "0"],
+    ["sweep", "--seq-lens", ""],
+    ["run", "--out", f"{HERE}/run"],
+    ["sweep", "--out", "reports/gallery/quick"],
+    ["verify", "sdap"],
+    ["verify", "--impl", "nosuch.py:f"],
+    ["verify", "--dtype", "int8"],
+    ["verify", "--pass", "sideways"],
+    ["verify", "--device", "tpu"],
+    ["verify", "--time-limit", "0"],
+    ["verify", "--time-limit", "nan"],
+    ["counts", "sdap"],
+    ["counts", "--dtype", "int8"],
+    ["counts", "--at", ""],
+    ["fit", "no_such_run"],
+    ["fit", HERE, "--claim", "n^^2"],
+    ["fit", HERE, "--statistic", "mean"],
+    ["fit", HERE, "--size", "n"],
+    ["report", "no_such_run"],
+    ["report", HERE, "--claim", "n^^2"],
+    ["report", HERE, "--out", f"{HERE}/page"],
+    ["table1", "--format", "html"],
+    ["table1", "no_such_run"],
+    ["crossovers", "no_such_run"],
+    ["explain", "--out", f"{HERE}/page"],
+    ["claims", "--out", f"{HERE}/page"],
     ["sweep", "--seq-lens", "12x"],
     ["run", "--d-models", "8:4"],
     ["sweep", "--time-budget", "soon"],
@@ -160,12 +217,83 @@ WRONG_FLAGS = [
 ]
 
 
-def test_a_wrong_flag_is_refused_before_torch_is_loaded():
-    answers = each_alone(WRONG_FLAGS, without_torch=True)
+def test_a_wrong_flag_is_refused_before_torch_or_pandas_is_loaded():
+    answers = each_alone(WRONG_FLAGS, "torch", "pandas", "matplotlib", "scipy")
     for flags, refused in zip(WRONG_FLAGS, answers, strict=True):
         assert refused["code"] == WRONG_REQUEST, (flags, refused["err"])
+        assert refused["out"] == ""
         (line,) = refused["err"].splitlines()
         assert line.startswith("attnscale: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["swep"], "sweep"),
+        (["sweep", "sdap"], "sdpa"),
+        (["run", "--preset", "quik"], "quick"),
+        (["table1", "--format", "latx"], "latex"),
+        (["explain", "thre"], "three"),
+        (["fit", "reports/gallery/quick", "--value", "workspace"], "workspace_bytes"),
+        (["fit", "reports/gallery/quick", "--statistic", "mediam"], "median"),
+    ],
+)
+def test_a_name_that_is_nearly_right_gets_the_right_one(attnscale_, arguments, meant):
+    said = attnscale_(*arguments).err.casefold().replace('"', "'")
+
+    assert f"did you mean '{meant}'?" in said
+
+
+def test_help_lists_the_presets_that_the_error_lists(attnscale_, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    listed = ", ".join(presets())
+
+    assert listed in " ".join(attnscale_("sweep", "--help").out.split())
+    assert f"there are {listed}" in attnscale_("sweep", "--preset", "zzz").err
+
+
+def test_the_version_is_one_line(attnscale_):
+    shown = attnscale_("--version")
+
+    assert (shown.code, shown.out, shown.err) == (DONE, f"attnscale {__version__}\n", "")
+
+
+class Full(io.StringIO):
+    """A stream to a device that is full: a buffered one says so when it is flushed."""
+
+    def __init__(self, is_buffered: bool) -> None:
+        super().__init__()
+        self._is_buffered = is_buffered
+
+    def write(self, text: str) -> int:
+        return len(text) if self._is_buffered else self._fail()
+
+    def flush(self) -> None:
+        self._fail()
+
+    def _fail(self) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("is_buffered", [True, False])
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["list"], ["list", "--json"]])
+def test_an_output_that_is_full_is_one_line(attnscale_, monkeypatch, arguments, is_buffered):
+    monkeypatch.setattr(sys, "stdout", Full(is_buffered))
+
+    shown = attnscale_(*arguments)
+
+    assert (shown.code, shown.err) == (
+        WRONG_REQUEST,
+        "attnscale: cannot write to standard output: No space left on device; send it elsewhere\n",
+    )
+
+
+def test_an_interrupt_while_packages_are_imported_is_one_line():
+    while_importing = {"explain": "typer", "list": "torch", "fit": "pandas", "run": "psutil"}
+    requests = [["explain"], ["list"], ["fit", HERE], ["run"]]
+
+    for shown in each_alone(requests, interrupts=while_importing):
+        assert (shown["code"], shown["out"], shown["err"]) == (INTERRUPTED, "", "interrupted\n")
 
 
 def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
@@ -191,7 +319,7 @@ def test_a_mistake_made_in_a_real_shell_is_one_line_and_no_traceback():
         (["--impl", "nosuch.py:f"], ["--impl nosuch.py:f", "there is no file nosuch.py"]),
         (["--impl", "math:nosuch"], ["math has no function 'nosuch'"]),
         (["--impl", "nocolon"], ["--impl nocolon", "path/to/file.py:function"]),
-        (["flashy"], ["no implementation is called 'flashy'", "matmul"]),
+        (["flashy"], ["no implementation is called 'flashy'", "sdpa_flash"]),
         (["--dtype", "int8"], ["dtype must be one of", "'int8'"]),
         (["--pass", "sideways"], ["pass must be one of", "'sideways'"]),
         (["--device", "tpu"], ["--device", "expected cpu or cuda", "'tpu'"]),
@@ -242,7 +370,7 @@ def test_a_folder_that_is_no_package_hides_nothing(write, tmp_path):
 
 def test_packages_whose_files_are_links_hide_nothing(tmp_path):
     for package in ("attnscale", "bench", "implementations", "reports"):
-        for file in (ROOT / package).rglob("*.py"):
+        for file in (*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.toml")):
             link = tmp_path / file.relative_to(ROOT)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file)
@@ -273,7 +401,7 @@ def test_cuda_where_there_is_none_is_one_line(attnscale_, monkeypatch, tmp_path,
         (["--impl", "nosuch.py:f"], ["there is no file nosuch.py"]),
         (["matmul", "--dtype", "int8"], ["dtype must be one of", "'int8'"]),
         (["matmul", "--device", "tpu"], ["expected cpu or cuda"]),
-        (["matmul", "--pass", "sideways"], ["--pass: expected forward or", "'sideways'"]),
+        (["matmul", "--pass", "sideways"], ["pass must be one of forward, ", "'sideways'"]),
         (["matmul", "--time-limit", "0"], ["--time-limit: expected seconds above 0"]),
         (["matmul", "--time-limit", "soon"], ["--time-limit"]),
         (["--impl", "math:sin", "--layout", "sbhd"], ["--layout: expected bhsd or bshd"]),

@@ -13,7 +13,8 @@ from bench.plan.plan import Plan, PlanError, Series
 from bench.records import RunError
 from implementations.attention.matmul import matmul
 from implementations.catalogue import suite
-from implementations.specs import CatalogueError, from_function, in_layout
+from implementations.naming import CatalogueError
+from implementations.specs import from_function, in_layout
 
 CHECKED = ("plain", "more_keys", "causal", "three_dimensions")
 

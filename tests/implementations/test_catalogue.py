@@ -12,10 +12,12 @@ import torch
 
 from bench.timing.inputs import make_inputs
 from implementations import catalogue as module
+from implementations import naming
 from implementations.case import Case
 from implementations.catalogue import declared_in, load, load_all, suite, with_entry_points
 from implementations.interface import ALL_FEATURES, Feature, Implementation
-from implementations.specs import CatalogueError, from_function, in_layout, in_this_layout
+from implementations.naming import CatalogueError, in_this_layout
+from implementations.specs import from_function, in_layout
 
 KERNEL = """
     def double(query, key, value):
@@ -60,6 +62,31 @@ def test_files_are_found_by_looking_and_their_variants_with_them(write, monkeypa
     assert [(one.name, one.spec) for one in found] == [("one", "one"), ("one_b", "one_b")]
 
 
+def test_the_names_are_those_that_stand_in_the_files():
+    assert naming.suite_names() == set(suite())
+
+
+def test_a_name_that_does_not_stand_in_its_file_is_refused(write, monkeypatch, tmp_path):
+    write("computed/__init__.py", "")
+    write(
+        "computed/one.py",
+        """
+        from dataclasses import replace
+        from implementations.attention.matmul import IMPLEMENTATION as MATMUL
+        IMPLEMENTATION = replace(MATMUL, name="o" + "ne")
+        """,
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(CatalogueError, match=r'one\.py must say name="one" as it is'):
+        list(declared_in(importlib.import_module("computed")))
+
+
+def test_an_unknown_name_gets_the_nearest_one_or_all():
+    assert "'sdap'; did you mean 'sdpa'? (attnscale list" in refused("sdap")
+    assert f"; there are {', '.join(suite())}" in refused("zzz")
+
+
 @pytest.mark.parametrize("text", ["", "IMPLEMENTATION = 'matmul'"])
 def test_a_file_without_a_declaration_is_named_in_the_error(write, monkeypatch, tmp_path, text):
     package = f"undeclared_{len(text)}"
@@ -82,8 +109,8 @@ def test_the_catalogue_is_in_name_order_and_every_entry_is_loaded_by_its_spec():
 
 def test_entry_points_join_the_catalogue(kernel, monkeypatch):
     monkeypatch.syspath_prepend(kernel.parent)
-    point = EntryPoint("theirs", "my_kernel:double", module.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+    point = EntryPoint("theirs", "my_kernel:double", naming.ENTRY_POINT_GROUP)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
 
     found = with_entry_points(load)["theirs"]
 
@@ -95,8 +122,8 @@ def test_an_entry_point_named_like_a_file_of_the_suite_is_left_out_with_a_warnin
     kernel, monkeypatch
 ):
     monkeypatch.syspath_prepend(kernel.parent)
-    point = EntryPoint("matmul", "my_kernel:double", module.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+    point = EntryPoint("matmul", "my_kernel:double", naming.ENTRY_POINT_GROUP)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
 
     with pytest.warns(module.EntryPointWarning, match="two implementations are called 'matmul'"):
         found = with_entry_points(load)
@@ -105,8 +132,8 @@ def test_an_entry_point_named_like_a_file_of_the_suite_is_left_out_with_a_warnin
 
 
 def test_a_broken_entry_point_does_not_keep_the_others_away(monkeypatch):
-    point = EntryPoint("fancy", "no_such_package:kernel", module.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+    point = EntryPoint("fancy", "no_such_package:kernel", naming.ENTRY_POINT_GROUP)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
 
     with pytest.warns(module.EntryPointWarning, match="entry point fancy left out"):
         found = with_entry_points(load)

@@ -18,7 +18,8 @@ from bench.checks.results import CheckResult, Status
 from bench.checks.situation import CheckCase
 from bench.process.answers import one_line
 from bench.timing.inputs import CallInputs, Inputs, differentiate
-from implementations.interface import Feature, Implementation, Layout, UnsupportedCaseError
+from implementations.interface import Feature, Implementation, UnsupportedCaseError
+from implementations.naming import Layout
 from implementations.oracle import QUANTITIES, Oracle, largest_error
 
 GRADIENTS = QUANTITIES[1:]

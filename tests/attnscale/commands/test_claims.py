@@ -69,7 +69,7 @@ def test_a_place_that_cannot_be_written_is_one_line(attnscale_, few, tmp_path):
     shown = attnscale_("claims", "--out", tmp_path / "file" / "out")
 
     assert shown.code == WRONG_REQUEST
-    assert "cannot write the claims" in shown.err.splitlines()[-1]
+    assert "cannot write there" in shown.err.splitlines()[-1]
 
 
 def test_a_claim_that_could_not_be_decided_makes_the_answer_inconclusive(attnscale_, monkeypatch):

@@ -55,7 +55,7 @@ def test_a_place_that_cannot_be_written_is_one_line(attnscale_, tmp_path):
 
     assert shown.code == WRONG_REQUEST
     (line,) = shown.err.splitlines()
-    assert "cannot write the heat map" in line
+    assert "cannot write there" in line
 
 
 def test_an_unknown_example_is_one_line(attnscale_):

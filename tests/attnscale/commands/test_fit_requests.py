@@ -16,7 +16,7 @@ from tests.attnscale.commands.some_fits import Grid, Run, document_of, refused
         (["--confidence", "2"], "--confidence: expected between 0.5 and 1.0, got 2.0"),
         (["--confidence", "nan"], "--confidence: expected between 0.5 and 1.0, got nan"),
         (["--tolerance", "0"], "--tolerance: expected between 0.0 and 0.5, got 0.0"),
-        (["--statistic", "mean"], "--statistic: expected quiet, median or min, got mean"),
+        (["--statistic", "mean"], "--statistic: expected quiet, median or min, got 'mean'"),
         (["--size", "n"], "--size: expected letter=column such as n=seq_len, got 'n'"),
         (["--size", "n=seq_len", "--size", "n=d_model"], "--size: n is given twice"),
         (["--size", "n=nosuch"], 'there is no column "nosuch"; the table has seq_len, d_model'),

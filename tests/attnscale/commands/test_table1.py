@@ -20,7 +20,7 @@ from tests.reports.table1.measured import judged_rows, times
 @pytest.fixture(autouse=True)
 def counted(monkeypatch):
     """What is counted has tests of its own."""
-    monkeypatch.setattr(mechanisms, "mechanisms", lambda: MECHANISMS)
+    monkeypatch.setattr(mechanisms, "mechanisms", lambda **_: MECHANISMS)
 
 
 def write_run(folder: Path, *names: str, **laws: tuple[float, str]) -> Path:
@@ -100,7 +100,7 @@ def test_without_a_run_it_measures_the_preset_and_a_failed_check_fails_whatever_
         return run, code
 
     monkeypatch.setattr(table1, "measure", measure)
-    monkeypatch.setattr(page, "report", lambda runs: SimpleNamespace(index=runs[0] / "page"))
+    monkeypatch.setattr(page, "report", lambda runs, **_: SimpleNamespace(index=runs[0] / "page"))
 
     outcome = attnscale_("table1", "--threads", "all", "--time-budget", "90s", "--out", run)
 
@@ -134,7 +134,10 @@ def test_a_table_of_something_else_is_one_line(attnscale_, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--format", "word"], ["--format: expected text, csv, markdown, latex, json, got word"]),
+        (
+            ["--format", "word"],
+            ["--format: expected text, csv, markdown, latex or json, got 'word'"],
+        ),
         (["no_such_run"], ["no_such_run"]),
         (["no_such_run", "--threads", "1"], ["RUN is shown as it is", "--threads"]),
         (["--time-budget", "soon"], ["--time-budget", "no duration"]),

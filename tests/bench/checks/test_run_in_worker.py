@@ -45,11 +45,13 @@ def test_the_next_implementation_is_checked_after_one_that_never_answered(direct
     direct_workers.fault = fault
     results = list(
         Checker(worker=direct_workers(threads=1)).check(
-            load_all(["sdpa", "matmul"]), cases("plain", "causal"), names.append
+            load_all(["sdpa", "matmul"]), cases("plain", "causal"), lambda *told: names.append(told)
         )
     )
 
-    assert names == ["sdpa", "matmul"]
+    assert names == [
+        (name, done, 2) for name in ("sdpa (1 of 2)", "matmul (2 of 2)") for done in (0, 1)
+    ]
     assert [(r.check, r.status) for r in results if r.implementation == "sdpa"] == [
         (LOST, "error"),
         (LOST, "error"),

@@ -12,7 +12,7 @@ from bench.counting.sizes import SIZES, sizes_of
 from bench.counting.table import table
 from implementations.case import CaseError
 from implementations.catalogue import load_all
-from implementations.specs import CatalogueError, in_this_layout
+from implementations.naming import CatalogueError, in_this_layout
 
 KERNELS = """
 def plain(query, key, value):

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench.doctor.examination import document, examine
+from bench.doctor.examination import document, examine, sharing
 from bench.doctor.finding import Finding, headline, show, verdict
 from bench.doctor.known_durations import HarnessOverhead, TimerReading
 from bench.doctor.machine import Machine, Memory, Process
@@ -131,6 +131,37 @@ def test_what_cannot_be_read_is_told_with_its_reason_and_the_rest_goes_on(system
     assert {one.name for one in found if one.status == "unknown"} == {"other_load", "power_supply"}
     assert "Power supply could not be read: power is secret." in [one.found for one in found]
     assert len(found) == len(examine(good, absent))
+
+
+def test_a_look_before_a_run_tells_what_others_take_the_worst_first(system):
+    good = machine(system(GOOD_FILES))
+    busy_s, stolen_s, theirs_s = count(10.0, 20.0), count(0.0, 1.0), count(0.0, 19.0)
+    shared = replace(
+        good,
+        cpu_times=lambda root, cpus: CpuTimes(busy_s=next(busy_s), steal_s=next(stolen_s)),
+        processes=lambda: {(7, 0.0): Process(name="training", cpu_s=next(theirs_s))},
+    )
+
+    assert sharing(good) == []
+    load, stolen = sharing(shared)
+    assert (load.name, load.status) == ("other_load", "problem")
+    assert "training (process 7)" in load.found
+    assert (stolen.name, stolen.status) == ("steal", "warning")
+
+
+def test_a_look_that_is_not_allowed_tells_nothing(system):
+    ill = replace(machine(system(GOOD_FILES)), processes=broken(psutil.AccessDenied(17)))
+
+    assert sharing(ill) == []
+
+
+def test_an_examination_tells_what_it_looks_at_and_how_much_is_done(system):
+    told: list[tuple[str, int, int]] = []
+
+    examine(machine(system(GOOD_FILES)), absent, lambda *one: told.append(one))
+
+    assert told[0] == ("examining the machine: load average", 0, len(told))
+    assert [done for _, done, _ in told] == list(range(len(told)))
 
 
 def test_a_limit_that_stops_us_while_we_work_is_noticed(system):

@@ -7,7 +7,7 @@ import pytest
 from bench.plan.cells import by_implementation, case_of, cells_of, unmeasured_record
 from bench.plan.plan import Plan, Series
 from bench.records import Record
-from implementations.specs import CatalogueError
+from implementations.naming import CatalogueError
 
 SERIES = Series(
     implementations=("matmul", "sdpa"), seq_lens=(5, 7, 11), d_models=(22, 33), head_dim=11

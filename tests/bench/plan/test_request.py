@@ -10,7 +10,7 @@ from bench.plan.plan import PlanError, load_preset
 from bench.plan.request import Request, check_device
 from bench.records import RECORDS_FILE, RUN_FILE, RunError
 from implementations.catalogue import load
-from implementations.specs import CatalogueError
+from implementations.naming import CatalogueError
 
 
 def refused(kind: type[Exception], **options) -> str:
@@ -198,13 +198,37 @@ def test_resuming_may_bring_more_time_or_another_precision_and_is_refused_rubbis
 
 @pytest.mark.parametrize("options", [{}, {"preset": "smoke"}, {"time_budget": "90s"}])
 def test_resuming_a_directory_without_a_run_is_one_line(tmp_path, options):
-    for out in (tmp_path, tmp_path / "nothing"):
+    whys = {tmp_path: "it has no run.json", tmp_path / "nothing": "there is no such directory"}
+    for out, why in whys.items():
         message = refused(RunError, out=out, resume=True, **options)
         assert message == (
-            f"{out} holds no run to resume, since it has no run.json; leave --resume out to "
-            "begin one"
+            f"{out} holds no run to resume, since {why}; leave --resume out to begin one"
         )
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_directory_that_cannot_take_a_new_run_is_refused_before_anything_is_imported(tmp_path):
+    (tmp_path / RUN_FILE).write_text("{}")
+    held = tmp_path / RUN_FILE / "below"
+
+    for out, why in ((tmp_path, "already holds a run"), (held, "Not a directory")):
+        with pytest.raises(RunError, match=why):
+            Request(out=out)
+
+
+def test_a_name_in_a_plan_of_ones_own_is_looked_for_before_anything_is_imported(write):
+    path = write(
+        "plan.toml",
+        """
+        [[series]]
+        implementations = ["sdap"]
+        seq_lens = [5]
+        d_models = [64]
+        """,
+    )
+
+    with pytest.raises(CatalogueError, match="no implementation is called 'sdap'; did you mean"):
+        Request(config=path)
 
 
 def test_resuming_a_part_of_a_run_is_one_line(tmp_path):

@@ -10,11 +10,11 @@ import torch
 from bench.process.described import Described, describe, source_sha256
 from bench.process.kernels import Kernels
 from bench.process.supervisor import ImportLost, WorkerLost
-from implementations import catalogue as module
+from implementations import naming
 from implementations.case import Case
 from implementations.catalogue import load, suite
+from implementations.naming import CatalogueError
 from implementations.oracle import softmax_attention
-from implementations.specs import CatalogueError
 
 KERNEL = """
     from dataclasses import replace
@@ -108,8 +108,8 @@ def test_nothing_of_the_users_is_imported_here_and_each_spec_once_there() -> Non
 
 
 def test_entry_points_are_the_users_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [EntryPoint("theirs", "no_such_package:kernel", module.ENTRY_POINT_GROUP)]
-    monkeypatch.setattr(module, "entry_points", lambda group: points)
+    points = [EntryPoint("theirs", "no_such_package:kernel", naming.ENTRY_POINT_GROUP)]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
     worker = Telling()
     kernels = Kernels(worker)  # type: ignore[arg-type]  # it stands in for one
 

@@ -38,6 +38,8 @@ class Watching:
     def phase(self, text: str) -> None:
         self.phases.append(text)
 
+    def counting(self, what: str, done: int, total: int) -> None: ...
+
     def measuring(self, number: int, spent_s: float, at_most_s: float) -> None:
         self.told.append((number, spent_s, at_most_s))
         if len(self.told) == self._interrupt_at:

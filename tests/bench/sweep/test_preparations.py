@@ -60,6 +60,8 @@ class Phases(list[str]):
     def phase(self, text: str) -> None:
         self.append(text)
 
+    def counting(self, what: str, done: int, total: int) -> None: ...
+
     def measuring(self, number: int, spent_s: float, at_most_s: float) -> None: ...
 
 

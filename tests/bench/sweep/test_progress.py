@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.sweep.progress import LiveProgress, PlainProgress, progress, remaining
+from bench.sweep.progress import LiveProgress, PlainProgress, progress
 
 
 @pytest.fixture
@@ -21,35 +21,29 @@ def live(output) -> LiveProgress:
     return LiveProgress(Console(file=output, force_terminal=True, width=160))
 
 
-def test_elsewhere_lines_come_now_and_then_with_what_is_spent_and_left(output):
-    with plain(output, *range(40)) as shown:
+def test_elsewhere_lines_come_now_and_then_with_what_is_spent_of_the_time(output):
+    with plain(output, 0, *range(40)) as shown:
         for second in range(40):
             shown.measuring(second // 10, 5.0 + second, 200.0)
 
     assert output.getvalue().splitlines() == [
-        "measuring: round 1, 5 s spent, at most 3 min left",
-        "measuring: round 2, 15 s spent, at most 3 min left",
-        "measuring: round 3, 25 s spent, at most 3 min left",
-        "measuring: round 4, 35 s spent, at most 3 min left",
+        "measuring: round 1, 5 s of at most 200 s",
+        "measuring: round 2, 15 s of at most 200 s",
+        "measuring: round 3, 25 s of at most 200 s",
+        "measuring: round 4, 35 s of at most 200 s",
     ]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (-7.0, "at most 0 s left"),
-        (0.0, "at most 0 s left"),
-        (89.4, "at most 89 s left"),
-        (90.0, "at most 2 min left"),
-        (5400.0, "at most 90 min left"),
-    ],
-)
-def test_what_is_left_is_told_no_finer_than_it_is_known(seconds, shown):
-    assert remaining(seconds) == shown
+def test_elsewhere_what_takes_long_is_counted_every_two_seconds_and_short_work_is_not(output):
+    with plain(output, 0.0, 0.5, 1.0, 1.9, 2.1, 3.0, 4.2, 5.0) as shown:
+        for done in range(1, 8):
+            shown.counting("drawing figures", done, 7)
+
+    assert output.getvalue().splitlines() == ["drawing figures: 4 of 7", "drawing figures: 6 of 7"]
 
 
 def test_elsewhere_phases_are_lines_and_names_with_brackets_are_shown_as_they_are(output):
-    plain(output).phase("verifying [red]x[/red]")
+    plain(output, 0.0).phase("verifying [red]x[/red]")
 
     assert output.getvalue() == "verifying [red]x[/red]\n"
 
@@ -68,8 +62,17 @@ def test_the_bar_is_that_of_the_time_and_names_what_is_done(output):
     text = output.getvalue()
     assert "verifying [matmul]" in text
     assert "measuring, round 5" in text
-    assert "at most 2 min left" in text
+    assert "70 s of at most 200 s" in text
     assert (shown.tasks[0].completed, shown.tasks[0].total) == (70.0, 200.0)
+
+
+def test_the_bar_counts_what_is_done_of_all(output):
+    with live(output) as shown:
+        for done in range(13):
+            shown.counting("drawing figures", done, 12)
+
+    assert "12 of 12" in output.getvalue()
+    assert (shown.tasks[0].completed, shown.tasks[0].total) == (12, 12)
 
 
 def test_no_thread_draws_the_bar_while_a_call_is_timed(output):

@@ -16,9 +16,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(folder, rows("alpha", HOSTILE), INFO)
 
 
+Told = list[tuple[str, int, int]]
+
+
 @pytest.fixture(scope="package")
-def made(run: Path) -> Report:
-    return report([run])
+def told() -> Told:
+    """What the report told of its progress while it was `made`."""
+    return []
+
+
+@pytest.fixture(scope="package")
+def made(run: Path, told: Told) -> Report:
+    return report([run], tell=lambda *one: told.append(one))
 
 
 @pytest.fixture(scope="package")

@@ -30,6 +30,18 @@ from tests.reports.page.some_run import (
 )
 
 
+def test_a_report_tells_what_it_does_and_how_much_is_done(
+    made: Report, told: list[tuple[str, int, int]]
+) -> None:
+    steps = list(dict.fromkeys(what for what, _, _ in told))
+    assert steps[0] == "reading runs and tables"
+    assert steps[1].startswith("judging time_s")
+    assert steps[-1] == "drawing figures"
+    for step in steps:
+        done, totals = zip(*[one for what, *one in told if what == step], strict=True)
+        assert done == tuple(range(totals[0]))
+
+
 def test_a_report_has_page_summary_figures_in_two_formats_and_tables(
     run: Path, made: Report
 ) -> None:
@@ -110,6 +122,12 @@ def test_the_page_shows_verdicts_intervals_and_reasons(html: str, made: Report) 
     assert "censored_cells" in words
     assert "✓ confirmed" in words
     assert made.headline.startswith("Time: n^2*d confirmed for alpha and ")
+
+
+def test_a_load_is_told_in_hundredths() -> None:
+    rows = dict(environment({"machine": {"load_1m": 0.9833984375}}))
+
+    assert rows["Load at the start"] == "0.98"
 
 
 def test_the_page_tells_gate_caveats_environment_and_how_to_read(html: str) -> None:
