@@ -192,13 +192,6 @@ def test_a_declared_implementation_may_be_named_instead_of_a_function():
     assert found.workspace_law == "n^2*d"
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones():
-    message = refused("flashy")
-
-    assert "no implementation is called 'flashy'" in message
-    assert "matmul" in message
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -37,7 +37,7 @@ from tests.attnscale.commands.some_fits import Grid, Run, document_of, refused
         (["--budget", "3parsecs"], "'3parsecs' has an unknown unit 'parsecs'; expected one of"),
         (["--budget", "-3s"], "expected a positive number with a unit such as 24GiB"),
         (["--budget", "0GiB"], "expected a positive, finite amount such as 24GiB"),
-        (["--budget-of", "inputs"], "--budget-of: expected memory or workspace, got inputs"),
+        (["--budget-of", "inputs"], "--budget-of: expected memory or workspace, got 'inputs'"),
         (["--budget", "2s,d=x"], "d must be a number such as 65536 or 64K, got 'x'"),
     ],
 )
