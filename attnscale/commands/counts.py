@@ -41,7 +41,7 @@ def command(
     """Count operations, bytes, launches and workspace exactly, without a clock."""
     sizes = _whole_sizes(at)
     from bench.counting.sizes import sizes_of
-    from bench.plan.request import check_conditions, check_implementations
+    from bench.plan.arguments import check_conditions, check_implementations
 
     check_implementations(names or (), impl or (), layout)
     check_conditions([dtype], pass_)

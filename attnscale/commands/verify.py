@@ -41,7 +41,7 @@ def command(
     """Check outputs, gradients and properties against the float64 oracle."""
     if time_limit is not None and not 0.0 < time_limit < math.inf:
         raise RequestError(f"--time-limit: expected seconds above 0, got {time_limit:g}")
-    from bench.plan.request import check_conditions, check_implementations
+    from bench.plan.arguments import check_conditions, check_implementations
 
     check_implementations(names or (), impl or (), layout)
     check_conditions(dtype or (), pass_, device)

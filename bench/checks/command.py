@@ -15,7 +15,7 @@ from bench.checks.situation import CheckCase
 from bench.checks.situations import asked_of, check_cases, first_of_each
 from bench.checks.snippet import snippet
 from bench.machine.environment import usable_cores
-from bench.plan.request import check_device
+from bench.plan.arguments import check_device
 from bench.process.kernels import Kernels
 from bench.process.supervisor import Worker
 from implementations.case import DTYPES

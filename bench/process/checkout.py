@@ -57,7 +57,7 @@ class Checkout:
 
     def owns(self, spec: str) -> bool:
         """Whether a spec means a kernel of the revision."""
-        from implementations.specs import parse_spec
+        from implementations.naming import parse_spec
 
         return ":" in spec and parse_spec(spec).name.endswith(self.suffix)
 
@@ -71,7 +71,7 @@ class Checkout:
                 cannot be told from those of the revision.
 
         """
-        from implementations.specs import parse_spec
+        from implementations.naming import parse_spec
 
         if "=" in kernel.name or kernel.name.endswith(self.suffix):
             raise RevisionError(

@@ -14,7 +14,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from implementations.specs import CatalogueError, parse_spec
+from implementations.naming import CatalogueError, parse_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 

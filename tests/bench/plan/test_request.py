@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bench.plan.arguments import check_device
 from bench.plan.plan import PlanError, load_preset
-from bench.plan.request import Request, check_device
+from bench.plan.request import Request
 from bench.records import RECORDS_FILE, RUN_FILE, RunError
 from implementations.catalogue import load
 from implementations.naming import CatalogueError
