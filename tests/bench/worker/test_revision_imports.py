@@ -8,7 +8,7 @@ import pytest
 
 from bench.worker.revision_imports import RevisionFinder, import_from, refuse_outside
 from implementations.catalogue import load
-from implementations.specs import CatalogueError
+from implementations.naming import CatalogueError
 
 
 @pytest.fixture
