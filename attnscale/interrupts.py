@@ -17,12 +17,14 @@ LATEST_END_S = 5
 
 
 @contextlib.contextmanager
-def interruptible(message: str = "interrupted") -> Iterator[None]:
-    """On Ctrl-C say the message, and exit with 130; on a second Ctrl-C exit at once.
+def interruptible(how_to_continue: str | None = None) -> Iterator[None]:
+    """On Ctrl-C say that all is kept, if there is anything, and exit with 130; on a second at once.
 
     What a batch has read is in a file before the next batch is asked for. A measuring process ends
     with its parent. So a second Ctrl-C breaks nothing.
     """
+    kept = f"; what was measured is kept ({how_to_continue})" if how_to_continue else ""
+    message = f"interrupted{kept}"
 
     def at_once(number: int, frame: object) -> None:
         os.write(2, f"{message}\n".encode(errors="replace"))

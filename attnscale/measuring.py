@@ -51,7 +51,7 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
             plan = request.plan(kernels.load, checkout)
         how = f"attnscale {command} --resume --out {shlex.quote(str(folder))} continues it"
-        with interruptible(f"interrupted; what was measured is kept ({how})"):
+        with interruptible(how):
             records, failed = sweep_into(
                 folder,
                 plan,

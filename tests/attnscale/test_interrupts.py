@@ -12,9 +12,7 @@ from attnscale.interrupts import interruptible
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE = "interrupted; what was measured is kept (sweep --resume continues it)"
-PROGRAM = (
-    f"MESSAGE = {MESSAGE!r}"
-    + """
+PROGRAM = """
 import signal, sys, types
 from attnscale import commands
 from attnscale.__main__ import main
@@ -31,7 +29,7 @@ def work():
         print("ended in order", flush=True)
 
 def command() -> int:
-    with interruptible(MESSAGE):
+    with interruptible("sweep --resume continues it"):
         work()
     return 0
 
@@ -39,7 +37,6 @@ commands.COMMANDS["work"] = "Work."
 sys.modules["attnscale.commands.work"] = types.SimpleNamespace(command=command)
 main(["work"])
 """
-)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 
 
@@ -86,7 +83,7 @@ def test_afterwards_signals_do_what_they_did_before(number, capsys):
         raise KeyboardInterrupt
     assert end.value.code == INTERRUPTED
     assert signal.getsignal(number) == before
-    assert capsys.readouterr().err == "again\n"
+    assert capsys.readouterr().err == "interrupted; what was measured is kept (again)\n"
 
 
 def test_what_is_no_interrupt_passes_through():

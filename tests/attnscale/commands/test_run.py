@@ -1,23 +1,15 @@
-<<<<<<< HEAD
 """What the command `run` says of a run, and its exit code."""
 
 import json
 from pathlib import Path
-=======
-"""The commands that measure: where nothing could be measured, and on a shared machine."""
->>>>>>> 35025a4 (Refuse wrong requests before torch, and say how far commands are)
 
 import pytest
 
 from attnscale.commands import run
-<<<<<<< HEAD
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE, INTERRUPTED
-from bench.records import RECORDS_FILE, RUN_FILE
-=======
-from attnscale.exit_codes import FAILED, INCONCLUSIVE
 from bench.doctor import examination
 from bench.doctor.finding import Finding
->>>>>>> 35025a4 (Refuse wrong requests before torch, and say how far commands are)
+from bench.records import RECORDS_FILE, RUN_FILE
 from tests.attnscale.commands.test_crossovers import write_run
 from tests.reports.ranking.some_run import rows
 
@@ -69,7 +61,6 @@ def test_a_measurement_of_nothing_keeps_its_code(attnscale_, tmp_path, monkeypat
     assert "no report: " in outcome.err
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -79,7 +70,8 @@ def test_a_measurement_of_nothing_keeps_its_code(attnscale_, tmp_path, monkeypat
 )
 def test_a_regression_needs_a_limit_and_a_revision(attnscale_, words, told):
     attnscale_("run", "--fail-on-regression", *words).assert_refused(told)
-=======
+
+
 @pytest.mark.parametrize("command", ["run", "sweep"])
 def test_a_shared_machine_is_told_before_anything_is_imported(
     attnscale_, direct_workers, monkeypatch, tmp_path, command
@@ -94,4 +86,3 @@ def test_a_shared_machine_is_told_before_anything_is_imported(
             f"this machine is shared; expect {expected}, and wider intervals: 1.90 of 2 CPUs are "
             "busy with other work (attnscale doctor says more)"
         )
->>>>>>> 35025a4 (Refuse wrong requests before torch, and say how far commands are)

@@ -19,7 +19,7 @@ def test_a_second_run_in_the_same_directory_is_refused(tmp_path, sweeps):
 
 
 def test_resuming_where_nothing_is_is_refused_and_begins_nothing(tmp_path, sweeps):
-    with pytest.raises(RunError, match=r"holds no run to resume, since it has no run\.json; leave"):
+    with pytest.raises(RunError, match=r"holds no run to resume, since there is no such directory"):
         sweeps.run(sweeps.plan(rounds=1), tmp_path / "new", resume=True)
 
     assert not (tmp_path / "new").exists()
