@@ -39,7 +39,7 @@ def test_one_size_is_ranked_and_reported_and_needs_no_law(attnscale_, one_size):
 def test_an_interrupt_while_the_report_is_written_names_what_writes_it(
     attnscale_, one_size, monkeypatch
 ):
-    def interrupted(*_: object, **_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("reports.page.page.report", interrupted)
