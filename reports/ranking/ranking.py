@@ -167,7 +167,8 @@ def _ranking(
     reference = reference or str(largest["implementation"].iloc[0])
     ratios = Ratios(rows)
     lengths = list(_present(where, _LENGTHS))
-    alike = where[where[lengths].duplicated(keep=False)]
+    near = where.merge(where.loc[chosen, lengths].drop_duplicates(), on=lengths)
+    alike = near[near[lengths].duplicated(keep=False)]
     beside = [one for one in _BESIDE if one in alike and alike[one].nunique() > 1]
     there = set(timed.loc[timed["place"].isin(chosen), "implementation"])
     own = timed[~timed["implementation"].isin(there)]

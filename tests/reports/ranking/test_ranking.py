@@ -59,8 +59,11 @@ def test_conditions_are_ranked_apart_those_with_most_cells_first() -> None:
 
 def test_who_was_measured_at_other_sizes_only_is_told_apart() -> None:
     loop = rows({"loop": 1000.0}, lengths=(16, 32), widths=(64,))
+    wider = rows({"loop": 1000.0}, lengths=(16,), widths=(64,), growth="head_dim", num_heads=2)
 
-    (found,) = rankings(frame(rows(), loop))
+    (found,) = rankings(frame(rows(), loop, wider))
+
+    assert found.sizes[-1].words == "n = 2048, d = 1024"
 
     (own,) = found.elsewhere
     assert (own.words, own.times[0].implementation) == ("n = 32, d = 64", "loop")
