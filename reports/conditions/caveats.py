@@ -50,31 +50,35 @@ _NO_TIME = "no time was left"  # how the reason of a cell that was never reached
 _NUMBERS = re.compile(r"\d[\d.e+-]*")
 
 
-UNTIMED = ("implementation", "status", "reason", "cells")
+UNTIMED = ("reason", "status", "implementations", "cells")
 """The headings of `untimed`."""
 
 
-def untimed(cells: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Cells without a time, counted by implementation, status and reason; the most first.
+def untimed(cells: pd.DataFrame) -> list[tuple[str, str, str, int]]:
+    """Cells without a time, by reason: whose they are, how many each has, and how many in all.
 
-    `cells` is a cell table (see `reports.cells.cell_table`).
+    `cells` is a cell table (see `reports.cells.cell_table`). Reasons that differ in their numbers
+    only count as one, and the first of them is told. The most cells first.
     """
     rows = cells[cells["status"] != "measured"]
-    reasons: dict[tuple[str, str, str], list[str]] = {}  # those that differ in their numbers only
-    for name, status, found in zip(
+    reasons: dict[tuple[str, str], str] = {}
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for name, status, why in zip(
         rows["implementation"], rows["status"], rows["reason"], strict=True
     ):
-        reason = "" if pd.isna(found) else wording.one_line(found)
-        reasons.setdefault((str(name), str(status), _NUMBERS.sub("", reason)), []).append(reason)
-    ordered = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
+        reason = "" if pd.isna(why) else wording.one_line(why)
+        key = (_NUMBERS.sub("", reason), str(status))
+        reasons.setdefault(key, reason)
+        counts.setdefault(key, Counter())[str(name)] += 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
     return [
         (
-            name,
-            f"{status}: {_STATUS_WORDS.get(status, status)}",
-            wording.shortened(same[0], most=_LONGEST_REASON) or "no reason recorded",
-            str(len(same)),
+            wording.shortened(reasons[key], most=_LONGEST_REASON) or "no reason recorded",
+            f"{key[1]}: {_STATUS_WORDS.get(key[1], key[1])}",
+            ", ".join(f"{name} {number}" for name, number in sorted(counts[key].items())),
+            number_of_cells.total(),
         )
-        for (name, status, _), same in ordered
+        for key, number_of_cells in ordered
     ]
 
 

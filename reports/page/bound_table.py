@@ -14,6 +14,7 @@ import pandas as pd
 
 from reports.cells.groups import groups
 from reports.conditions.bounds import ABOVE, BOUNDS, EXPLAINS, NONE, UNTOLD
+from reports.page.sortable import Amount
 from reports.text import wording
 from reports.text.labels import label_of
 
@@ -127,11 +128,13 @@ def _row(cell: _Cell, launches: bool) -> dict[str, str]:
     return {
         "largest and smallest cell": cell["size"],
         "bound, its part of the time": f"{bound} (in cache)" if cached else bound,
-        "time": wording.seconds(cell["time_s"]),
-        **({"launch cost": launch} if launches else {}),
-        "rate": wording.speed(cell["flops_per_s"]),
-        "share of matmul peak": wording.percent(cell["share_of_matmul"]),
-        "operations a byte": intensity,
+        "time": Amount(wording.seconds(cell["time_s"]), cell["time_s"]),
+        **({"launch cost": Amount(launch, cost)} if launches else {}),
+        "rate": Amount(wording.speed(cell["flops_per_s"]), cell["flops_per_s"]),
+        "share of matmul peak": Amount(
+            wording.percent(cell["share_of_matmul"]), cell["share_of_matmul"]
+        ),
+        "operations a byte": Amount(intensity, cell["flops_per_byte"]),
     }
 
 

@@ -35,6 +35,7 @@ class Correctness:
     """What the page says about one run: the gate in a sentence, its failures, matrix and figure.
 
     `doubts` says of each that failed somewhere what is timed of it all the same, and what is not;
+    `doubtful` are their names;
     `more` is how many failures were too many to list; `matrix` and `picture` are None where the
     run recorded nothing to show, and `left_out` then says why there is no picture, if the run
     was checked at all.
@@ -43,6 +44,7 @@ class Correctness:
     name: str
     gate: str
     doubts: tuple[str, ...]
+    doubtful: tuple[str, ...]
     failures: tuple[str, ...]
     more: int
     matrix: Matrix | None
@@ -69,12 +71,14 @@ def correctness(
         sentence, failures = gate_findings(info)
         where = [wording.one_line(name)] if several else []
         records = frame[frame["run"] == name] if several and "run" in frame else frame
+        failing = doubts(records, info)
         was_checked = isinstance(info.get("verification"), Mapping)
         found.append(
             Correctness(
                 name=wording.one_line(name),
                 gate=sentence,
-                doubts=tuple(doubts(records, info).values()),
+                doubts=tuple(failing.values()),
+                doubtful=tuple(failing),
                 failures=tuple(failures[:_MOST_FAILURES]),
                 more=max(0, len(failures) - _MOST_FAILURES),
                 matrix=None if own.empty else matrix(own),

@@ -1,88 +1,134 @@
-"""What was found, in one or two sentences: how many claims held, and who was fastest."""
+"""The answer in a few sentences: is it right, does the law hold, who is fastest where?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.figures.drawing.view import View
+import pandas as pd
+
+from reports.comparison.ratios import Finding, Ratio
+from reports.conditions.checks import failed
 from reports.judge.result import Verdict
+from reports.page.cards import claim_of
+from reports.page.correctness import Correctness
+from reports.page.pictures import Group
+from reports.ranking.ranking import RankedTime, Ranking, interval_of
 from reports.text import wording
 from reports.verdicts.verdict_rows import VerdictRow, sections
 
-_MOST_NAMED = 10  # rows; more would bury the finding under names
-_ORDER = (Verdict.CONFIRMED, Verdict.REFUTED, Verdict.INCONCLUSIVE)
+_MOST_RANKINGS = 2  # of conditions; each has its cards
+_MOST_NAMED = 4  # more names would bury the finding
+_SUBJECTS = ("graph_time_s", "time_s")  # where both were measured, the claims are about the first
+_MOST_UNDECIDED = 2  # names; the cards have them all
+_WORDS = {
+    Verdict.CONFIRMED: "confirmed",
+    Verdict.REFUTED: "refuted",
+    Verdict.INCONCLUSIVE: "undecided",
+}
 
 
-def findings(rows: Sequence[VerdictRow], views: Sequence[View] = ()) -> list[str]:
-    """A sentence for the verdicts on each cost, then the fastest where that can be compared."""
-    sentences = []
-    for section in sections(rows):
-        many = len(section.rows) > _MOST_NAMED
-        words = _counted(section.rows) if many else _named(section.rows)
-        sentences.append(f"{section.title}: {words}.")
-    best = fastest(views)
-    return [*(sentences or ["No claim was judged."]), *([best] if best else [])]
+def findings(
+    rows: Sequence[VerdictRow],
+    checks: pd.DataFrame,
+    checked: Sequence[Correctness],
+    groups: Sequence[Group],
+) -> list[str]:
+    """Who is fastest, whether it is right, and whether the law holds: a sentence each.
+
+    What nobody can tell is left out, except that no claim was judged.
+    """
+    compared = [
+        (", ".join(name for name in (group.name, found.name) if name), found.ranking)
+        for group in groups
+        for found in group.cards
+    ]
+    told = [fastest(ranking, where) for where, ranking in compared[:_MOST_RANKINGS]]
+    doubtful = [name for run in checked for name in run.doubtful]
+    return [one for one in (*told, rightness(checks, doubtful), law(rows)) if one]
 
 
-def _named(rows: Sequence[VerdictRow]) -> str:
-    """`n^2*d confirmed for a and b, inconclusive for c; n confirmed for d`."""
+def rightness(checks: pd.DataFrame, doubtful: Sequence[str]) -> str:
+    """Whether what was timed is right; empty where nothing is known of checks.
+
+    `checks` is the table of `reports.conditions.checks`, `doubtful` are the marked names of those
+    that failed somewhere.
+    """
+    if doubtful:
+        names = wording.listed([wording.shortened(name) for name in doubtful], most=_MOST_NAMED)
+        return f"Wrong in a check or in a timed call: {names}; see “Is it right?”."
+    if checks.empty or not int(checks["pass"].sum()) or int(failed(checks).sum()):
+        return ""
+    number = checks["implementation"].nunique()
+    passed = wording.count(int(checks["pass"].sum()), "check")
+    if number == 1:
+        return f"{checks['implementation'].iloc[0]} is right: it passed {passed}."
+    return f"All {number} implementations are right: they passed {passed}."
+
+
+def law(rows: Sequence[VerdictRow]) -> str:
+    """For whom the claims on time hold: on the time of the GPU where that was judged."""
+    values = {row.fit.value for row in rows}
+    subject = next((value for value in _SUBJECTS if value in values), None)
+    if subject is None:
+        subject = rows[0].fit.value if rows else None
+    if subject is None:
+        return "No claim was judged."
+    (section,) = (one for one in sections(rows) if one.rows[0].fit.value == subject)
+    return f"{section.title}: {_claims(section.rows)}."
+
+
+def _claims(rows: Sequence[VerdictRow]) -> str:
+    """`n²·d confirmed for a and b, undecided for 8 others; n confirmed for d`."""
     claims = []
-    for claim in dict.fromkeys(row.fit.claim for row in rows):
-        judged = [row for row in rows if row.fit.claim == claim]
-        parts = []
-        for verdict in _ORDER:
-            names = [wording.shortened(row.label) for row in judged if row.fit.verdict is verdict]
-            if names:
-                parts.append(f"{verdict} for {wording.listed(names)}")
+    for claim in dict.fromkeys(claim_of(row.fit) for row in rows):
+        parts: list[str] = []
+        for verdict, word in _WORDS.items():
+            names = [
+                wording.shortened(row.label)
+                for row in rows
+                if claim_of(row.fit) == claim and row.fit.verdict is verdict
+            ]
+            if len(names) == len(rows) > _MOST_NAMED:
+                parts.append(f"{word} for all {len(names)}")
+            elif verdict is Verdict.INCONCLUSIVE and len(names) > _MOST_UNDECIDED:
+                others = " others" if parts else ""
+                parts.append(f"{word} for {len(names)}{others}")
+            elif names:
+                parts.append(f"{word} for {wording.listed(names, most=_MOST_NAMED)}")
         claims.append(f"{claim} {', '.join(parts)}")
     return "; ".join(claims)
 
 
-def _counted(rows: Sequence[VerdictRow]) -> str:
-    """`22 of 24 claims confirmed, 1 refuted (a), 1 inconclusive (b)`."""
-    parts = []
-    for verdict in _ORDER:
-        names = [wording.shortened(row.label) for row in rows if row.fit.verdict is verdict]
-        if verdict is Verdict.CONFIRMED:
-            parts.append(f"{len(names)} of {len(rows)} claims confirmed")
-        elif names:
-            parts.append(f"{len(names)} {verdict} ({wording.listed(names, most=4)})")
-    return ", ".join(parts)
+def fastest(ranking: Ranking, where: str = "") -> str:
+    """Who is fastest at the sizes of a ranking, the largest size first; empty if there is one.
 
-
-def fastest(views: Sequence[View]) -> str:
-    """Who was fastest at the largest sizes that enough implementations share.
-
-    Of several views the one with most series speaks. Empty where nothing can be compared.
+    `where` says under which conditions, if the page has others.
     """
-    best = max(views, key=lambda view: len(view.series), default=None)
-    if best is None or len(best.series) < 2:
+    compared = [size for size in reversed(ranking.sizes) if len(size.timed) > 1]
+    if not compared:
         return ""
-    cells = best.cells
-    sizes = [
-        name for name in ("batch", "num_heads", "seq_len", "key_len", "d_model") if name in cells
-    ]
-    if "seq_len" not in sizes:
-        return ""
-    case = cells.groupby(sizes, dropna=False).ngroup()
-    together = cells.groupby(case)["series"].transform("nunique")
-    # At least half must be there: a size that only slow implementations reach says little.
-    shared = cells[(together > 1) & (2 * together >= together.max())]
-    if shared.empty:
-        return ""
-    order = [name for name in ("seq_len", "d_model") if name in sizes]
-    largest = shared.sort_values(order).iloc[-1]
-    same = shared[case[shared.index] == case[largest.name]]
-    ranked = same.sort_values(["time_s", "series"])
-    first, second = ranked.iloc[0], ranked.iloc[1]
-    ratio = second["time_s"] / first["time_s"]
-    conditions = f" ({described})" if (described := best.described()) else ""
-    pace = f"{ratio:.2f} times as fast as {wording.shortened(str(second['series']))}"
-    level = " (their readings overlap)" if first["time_high_s"] >= second["time_low_s"] else ""
-    where = f"{best.sizes['seq_len'].letter} = {largest['seq_len']:g}"
-    if "d_model" in sizes and "d_model" in best.sizes and largest["d_model"] == largest["d_model"]:
-        where += f", {best.sizes['d_model'].column} {largest['d_model']:g}"
-    return (
-        f"Fastest at {where}{conditions}: {wording.shortened(str(first['series']))} with "
-        f"{wording.seconds(first['time_s'])}, {pace}{level}."
-    )
+    largest, *smaller = compared
+    first, second = largest.timed[:2]
+    some = f" ({where})" if where else ""
+    told = [f"Fastest at {largest.words}{some}: {_with_time(first)}"]
+    if second.behind is not None:
+        told.append(_second(wording.shortened(second.implementation), second.behind))
+    winners = {first.implementation}
+    for size in smaller:
+        if size.timed[0].implementation not in winners:
+            winners.add(size.timed[0].implementation)
+            told.append(f"at {size.words} it is {_with_time(size.timed[0])}")
+    return f"{'; '.join(told)}."
+
+
+def _second(name: str, behind: Ratio) -> str:
+    times = f"{wording.rounded(behind.estimate):g} times"
+    if behind.finding is Finding.SAME:
+        return f"{name} is as fast ({times} the time)"
+    if behind.finding is Finding.UNTOLD and (interval := interval_of(behind)):
+        return f"{name} may be as fast ({times} the time, {interval})"
+    return f"{name} takes {times} as long"
+
+
+def _with_time(one: RankedTime) -> str:
+    return f"{wording.shortened(one.implementation)} with {wording.seconds(one.time_s)}"

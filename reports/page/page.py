@@ -6,42 +6,35 @@ users, so every text is escaped for where it goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.records import RECORDS_FILE
 from reports.cells.cell_table import cell_table
 from reports.conditions.bounds import bounds
-from reports.conditions.caveats import UNTIMED, caveats, untimed
 from reports.conditions.checks import check_table
-from reports.conditions.environment import environment
 from reports.figures.drawing.size_names import OUR_SIZES
 from reports.figures.drawing.split import views
 from reports.judge.every_cost import fit_every_cost
 from reports.judge.fit_groups import fit_groups
 from reports.judge.result import Fit
-from reports.judge.together import together
 from reports.page.bound_table import ROOFLINE, bound_table
 from reports.page.correctness import ALLOWED, correctness
 from reports.page.headline import findings
 from reports.page.pictures import absences, draw_groups, write_csv
 from reports.page.published_table import table1_section
+from reports.page.rendering import write_pages
 from reports.page.restated import EVERYTHING, Question, Restated, restated
+from reports.page.words import words_of
 from reports.tables.read import Table, read_tables
 from reports.tables.selection import rows_of
 from reports.tables.target import made
 from reports.text import wording
 from reports.text.telling import Tell, tell_nobody
-from reports.verdicts.doubts import MEANING, marked_table
-from reports.verdicts.table import MOST_COLUMNS, SIGNS, verdict_frame
-from reports.verdicts.verdict_rows import VerdictRow, causes, sections, verdict_rows
-
-_TEMPLATES = Path(__file__).with_name("templates")
-_MOST_UNTIMED = 40  # rows on the page; the CSV has them all
+from reports.verdicts.doubts import marked_table
+from reports.verdicts.table import verdict_frame
+from reports.verdicts.verdict_rows import verdict_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,17 +173,15 @@ def write_report(
     checked = correctness(infos, table.frame, seen, out)
     groups = draw_groups(seen, out, tell)
     pictures = [run.picture for run in checked if run.picture is not None]
-    pictures += [picture for group in groups for picture in group.figures]
+    pictures += [picture for group in groups for picture in (*group.figures, *group.more)]
     table1 = table1_section(table, out)
     pictures += [] if table1 is None else [table1.picture]
     tables += [picture.table for picture in pictures]
-    found = findings(rows, seen)
-    if any(run.doubts for run in checked):
-        found.append(MEANING)
+    found = findings(rows, checks, checked, groups)
     absent = [run.left_out for run in checked if run.left_out]
     absent += [shown.without_figures] if shown.without_figures and not seen else absences(seen)
     subject = "attention scales" if shown.names == OUR_SIZES else "the cost grows"
-    words = _words(table, infos, fits, rows, cells) | {
+    words = words_of(table, infos, fits, rows, cells) | {
         "title": f"How {subject}: {wording.listed([wording.one_line(n) for n in infos])}",
         "findings": found,
         "checked": checked,
@@ -203,9 +194,7 @@ def write_report(
         "unjudged": unjudged,
     }
     index, summary = out / "index.html", out / "summary.md"
-    css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-    _write_text(index, _render("index.html.j2", words | {"css": css}))
-    _write_text(summary, _render("summary.md.j2", words))
+    write_pages(index, summary, words)
     return Report(
         path=out,
         index=index,
@@ -216,71 +205,3 @@ def write_report(
         fits=tuple(fits),
         left_out=tuple(absent),
     )
-
-
-def _words(
-    table: Table,
-    infos: Mapping[str, Mapping[str, object]],
-    fits: Sequence[Fit],
-    rows: Sequence[VerdictRow],
-    cells: pd.DataFrame,
-) -> dict[str, object]:
-    """What both templates show, apart from the figures."""
-    without = untimed(cells)
-    values = dict.fromkeys(fit.value for fit in fits)
-    joint = [together([fit for fit in fits if fit.value == value]) for value in values]
-    return {
-        "sections": sections(rows),
-        "rows": rows,
-        "signs": {str(verdict): sign for verdict, sign in SIGNS.items()},
-        "confidence": _all_values([f"{fit.confidence:.0%}" for fit in fits]),
-        "tolerance": _all_values([f"±{fit.tolerance:g}" for fit in fits]),
-        "together": [one.text for one in joint if one is not None],
-        "reasons": causes(rows),
-        "caveats": _all_caveats(table, cells),
-        "untimed_headings": UNTIMED,
-        "untimed": without[:_MOST_UNTIMED],
-        "untimed_more": max(0, len(without) - _MOST_UNTIMED),
-        "environments": [
-            {"name": wording.one_line(name), "rows": environment(info)}
-            for name, info in infos.items()
-        ],
-    }
-
-
-def _all_caveats(table: Table, cells: pd.DataFrame) -> list[str]:
-    """The caveats of the one run, or of several with the names of those that have each."""
-    if len(table.runs) < 2 or "run" not in table.frame.columns:
-        return caveats(table.frame, cells, table.info)
-    found = wording.by_text(
-        (line, wording.one_line(name))
-        for name, info in table.runs.items()
-        for line in caveats(
-            table.frame[table.frame["run"] == name], cells[cells["run"] == name], info
-        )
-    )
-    return [f"{wording.listed(names)}: {line}" for line, names in found.items()]
-
-
-def _render(template: str, words: Mapping[str, object]) -> str:
-    pages = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=template.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    pages.globals["most_columns"] = MOST_COLUMNS
-    filters: dict[str, Callable[..., str]] = {"md": wording.markdown, "percent": wording.percent}
-    pages.filters.update(filters)
-    return pages.get_template(template).render(words)
-
-
-def _write_text(path: Path, text: str) -> None:
-    # Bytes, so that every platform writes the same line ends.
-    path.write_bytes(text.encode("utf-8"))
-
-
-def _all_values(values: Sequence[str]) -> str:
-    return wording.listed(list(dict.fromkeys(values)))

@@ -17,9 +17,12 @@ from reports.figures import CHARTS
 from reports.figures.drawing.canvas import save
 from reports.figures.drawing.chart import Chart, Part, Shown
 from reports.figures.drawing.view import View
+from reports.page.cards import Cards, cards_of
 from reports.text import wording
 from reports.text.telling import Tell, tell_nobody
 
+OPEN = ("time_against_n", "speed_against_n", "winner_over_sizes", "workspace_against_n")
+"""The figures that the page shows at once, in this order; the others are folded away."""
 _CSS_PIXELS_PER_INCH = 96
 _COUNTS = {
     *(one.name for one in fields(Record) if one.type in ("int", "int | None")),
@@ -44,6 +47,7 @@ class Picture:
     """
 
     stem: str
+    called: str
     title: str
     caption: str
     alt: str
@@ -56,24 +60,38 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The pictures of one view under the heading that names its conditions."""
+    """What the page shows of one view: its cards, its figures, and `more` of them, folded away.
+
+    `name` tells the view from others, `conditions` says all its conditions in words.
+    """
 
     name: str
+    conditions: str
+    cards: tuple[Cards, ...]
     figures: tuple[Picture, ...]
+    more: tuple[Picture, ...]
 
 
 def draw_groups(seen: Sequence[View], out: Path, tell: Tell = tell_nobody) -> list[Group]:
-    """Every figure that the views can fill, drawn into `out`; views without any are left out."""
+    """The cards of every view, and every figure that it can fill, drawn into `out`."""
     possible = [[chart for chart in CHARTS if chart.missing(view) is None] for view in seen]
     total, done = sum(map(len, possible)), count()
     groups = []
     for view, charts in zip(seen, possible, strict=True):
-        figures = []
+        drawn = {}
         for chart in charts:
             tell("drawing figures", next(done), total)
-            figures.append(draw_picture(chart, view, view.suffix, out))
-        if figures:
-            groups.append(Group(name=view.name, figures=tuple(figures)))
+            drawn[chart.stem] = draw_picture(chart, view, view.suffix, out)
+        figures = [drawn.pop(stem) for stem in OPEN if stem in drawn]
+        groups.append(
+            Group(
+                name=view.name,
+                conditions=view.described(),
+                cards=tuple(cards_of(view)),
+                figures=tuple(figures),
+                more=tuple(drawn.values()),
+            )
+        )
     return groups
 
 
@@ -114,6 +132,7 @@ def picture(figure: Figure, data: pd.DataFrame, stem: str, out: Path, words: Wor
     coded = base64.b64encode(files[1].read_bytes()).decode("ascii")
     return Picture(
         stem=stem,
+        called=stem.partition(".")[0].replace("_", " "),
         **words._asdict(),
         image=f"data:image/svg+xml;base64,{coded}",
         width=round(width * _CSS_PIXELS_PER_INCH),

@@ -15,7 +15,7 @@ _ROUNDING = 1e-9
 def outside_claim(fit: Fit) -> list[str]:
     """The exponents whose intervals lie wholly above or below the claim."""
     outside = []
-    for name, power, (least, most) in _allowed(fit):
+    for name, power, (least, most) in allowed_exponents_of(fit):
         interval = fit.exponents[name]
         above = interval.low is not None and interval.low > most
         if above or (interval.high is not None and interval.high < least):
@@ -27,7 +27,7 @@ def outside_claim(fit: Fit) -> list[str]:
 def reaching_beyond_claim(fit: Fit) -> str | None:
     """Which intervals reach from the claim beyond what it allows; None where none does."""
     reaching = []
-    for name, power, (least, most) in _allowed(fit):
+    for name, power, (least, most) in allowed_exponents_of(fit):
         interval = fit.exponents[name]
         if interval.low is None or interval.high is None:
             continue
@@ -46,7 +46,7 @@ def reaching_beyond_claim(fit: Fit) -> str | None:
     return "; ".join(parts) or None
 
 
-def _allowed(fit: Fit) -> list[tuple[str, float, tuple[float, float]]]:
+def allowed_exponents_of(fit: Fit) -> list[tuple[str, float, tuple[float, float]]]:
     """Each size with its claimed exponent, and the least and the most that it may be.
 
     None where the claim is no law.

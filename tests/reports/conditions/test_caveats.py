@@ -115,8 +115,13 @@ def test_no_line_comes_twice(record: Make) -> None:
 def test_cells_without_a_time_are_counted_by_reason() -> None:
     cells = cell_table(pd.DataFrame(rows("alpha", "beta")))
     found = untimed(cells)
-    assert [(row[0], row[1], row[-1]) for row in found] == [
-        (name, "skipped: left out before running", "1") for name in ("alpha", "beta")
+    assert found == [
+        (
+            "predicted 9 s, over the budget | 2 s",
+            "skipped: left out before running",
+            "alpha 1, beta 1",
+            2,
+        )
     ]
     lines = caveats(pd.DataFrame(rows("alpha")), cells, {"allocator": "pinned"})
     assert any(line.startswith("2 cells (skipped)") for line in lines)

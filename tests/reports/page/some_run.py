@@ -12,7 +12,7 @@ import numpy as np
 
 from reports.verdicts.doubts import MARK
 
-HOSTILE = "<script>alert('x')</script>|`a`*b*"
+HOSTILE = "<img src=x onerror=alert(1)><script>alert('x')</script>|`a`*b*"
 MARKED = HOSTILE + MARK
 INFO: dict[str, Any] = {
     "schema": 1,

@@ -1,29 +1,46 @@
-"""What was found, in one or two sentences."""
+"""The answer in a few sentences: who is fastest, is it right, does the law hold?"""
 
 from __future__ import annotations
 
 import re
 
 import pandas as pd
+from reports.ranking.ranking import rankings
 
-from reports.figures.drawing.split import views
+from reports.conditions.checks import check_table
 from reports.judge.result import Verdict
-from reports.page.headline import fastest, findings
+from reports.page.headline import fastest, law, rightness
 from reports.verdicts.verdict_rows import verdict_rows
-from tests.reports.page.some_run import rows
+from tests.reports.page.some_run import INFO, rows
 from tests.reports.verdicts.some_fits import judged
 
 
-def test_the_headline_counts_when_there_are_too_many_to_name() -> None:
+def test_names_are_counted_where_there_are_too_many_to_read() -> None:
     many = [judged(f"impl{index}", Verdict.CONFIRMED) for index in range(20)]
-    rows_ = verdict_rows([*many, judged("odd", Verdict.REFUTED)])
-    assert findings(rows_) == ["Time: 20 of 21 claims confirmed, 1 refuted (odd)."]
-    assert findings([]) == ["No claim was judged."]
+    sentence = law(verdict_rows([*many, judged("odd", Verdict.REFUTED)]))
+    assert sentence == (
+        "Time: n²·d confirmed for impl0, impl1, impl2, impl3 and 16 more, refuted for odd."
+    )
+    assert law([]) == "No claim was judged."
 
 
 def test_the_fastest_is_told_at_the_largest_size_that_can_be_compared() -> None:
-    frame = pd.DataFrame(rows("slow", "quick"))
-    sentence = fastest(views(frame))
-    assert sentence.startswith("Fastest at n = 2048, d_model 256 ")
-    assert "quick with" in sentence
-    assert re.search(r"(1\.9|2\.0)\d times as fast as slow", sentence)
+    (ranking,) = rankings(pd.DataFrame(rows("slow", "quick")))
+    sentence = fastest(ranking)
+    assert sentence.startswith("Fastest at n = 2048, d = 256: quick with ")
+    assert re.search(r"; slow takes (2|2\.0\d|1\.9\d) times as long\.$", sentence)
+
+
+def test_one_implementation_is_the_fastest_of_nothing() -> None:
+    (ranking,) = rankings(pd.DataFrame(rows("alone")))
+    assert fastest(ranking) == ""
+
+
+def test_a_failed_check_is_named_and_no_check_is_no_success() -> None:
+    checks = check_table({"run": INFO})
+    assert "Wrong in a check or in a timed call: slow †" in rightness(checks, ["slow †"])
+    assert rightness(check_table({}), []) == ""
+    passed = checks[checks["fail"] == 0]
+    assert rightness(passed[passed["implementation"] == "alpha"], []) == (
+        "alpha is right: it passed 28 checks."
+    )
