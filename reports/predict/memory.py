@@ -19,6 +19,7 @@ from reports.judge.compatible.ensemble import Ensemble, OneLaw
 from reports.judge.result import Fit
 from reports.predict.prediction import Largest, largest, open_size
 from reports.predict.questions import PredictionError
+from reports.tables.json_values import an_object, float_or_none
 from reports.tables.units import unit_of
 
 _BYTES = "workspace_bytes"
@@ -88,6 +89,6 @@ def largest_in_memory(
 
 def memory_bytes(info: Mapping[str, Any], device: str = "cpu") -> float | None:
     """The memory of the machine of a run, or what its GPU had free; None where it is not known."""
-    machine = info.get("machine") or {}
+    machine = an_object(info.get("machine"))
     found = machine.get("memory_bytes" if device == "cpu" else "gpu_free_bytes")
-    return float(found) if found else None
+    return float_or_none(found) or None
