@@ -62,7 +62,8 @@ def rightness(checks: pd.DataFrame, doubtful: Sequence[str]) -> str:
     passed = wording.count(int(checks["pass"].sum()), "check")
     if number == 1:
         return f"{checks['implementation'].iloc[0]} is right: it passed {passed}."
-    return f"All {number} implementations are right: they passed {passed}."
+    who = "Both" if number == 2 else f"All {number}"
+    return f"{who} implementations are right: they passed {passed}."
 
 
 def law(rows: Sequence[VerdictRow]) -> str:
