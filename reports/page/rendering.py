@@ -47,6 +47,7 @@ def _render(template: str, words: Mapping[str, object]) -> str:
         "md": wording.markdown,
         "percent": wording.percent,
         "capital": wording.capital,
+        "shortened": wording.shortened,
     }
     pages.filters.update(filters)
     return pages.get_template(template).render(words)
