@@ -15,7 +15,7 @@ from reports.verdicts.table import MOST_COLUMNS
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def write_pages(index: Path, summary: Path, words: Mapping[str, object]) -> None:
+def write_pages(index: Path, summary: Path, words: dict[str, object]) -> None:
     """Write the HTML page and the Markdown summary of the same words."""
     script = _text("page.js")
     digest = hashlib.sha256(f"\n{script}".encode()).digest()

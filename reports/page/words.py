@@ -33,9 +33,7 @@ def words_of(
     values = dict.fromkeys(fit.value for fit in fits)
     joint = [together([fit for fit in fits if fit.value == value]) for value in values]
     headings, every = cell_rows(cells)
-    environments = [
-        {"name": wording.one_line(name), "rows": environment(info)} for name, info in infos.items()
-    ]
+    machines = [(wording.one_line(name), environment(info)) for name, info in infos.items()]
     return {
         "sections": sections(rows),
         "rows": rows,
@@ -55,8 +53,8 @@ def words_of(
             (*texts, Amount(str(number), number)) for *texts, number in without[:_MOST_UNTIMED]
         ],
         "untimed_more": max(0, len(without) - _MOST_UNTIMED),
-        "environments": environments,
-        "machine": wording.listed([_machine(dict(one["rows"])) for one in environments]),
+        "environments": [{"name": name, "rows": facts} for name, facts in machines],
+        "machine": "; ".join(dict.fromkeys(_machine(dict(facts)) for _, facts in machines)),
     }
 
 

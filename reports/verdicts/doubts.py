@@ -22,7 +22,6 @@ from reports.tables.read import Table
 from reports.text import wording
 
 MARK = " †"
-MEANING = "† was wrong in a check or in a timed call, see “Is it right?”"
 _MOST_AREAS = 4
 _CASE = tuple(name for name in CELL if name not in ("implementation", "kind"))
 T = TypeVar("T")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pandas as pd
-from reports.ranking.ranking import rankings
 
 from reports.conditions.checks import check_table
 from reports.judge.result import Verdict
 from reports.page.headline import fastest, law, rightness
+from reports.ranking.ranking import rankings
 from reports.verdicts.verdict_rows import verdict_rows
 from tests.reports.page.some_run import INFO, rows
 from tests.reports.verdicts.some_fits import judged

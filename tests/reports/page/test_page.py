@@ -309,7 +309,7 @@ def test_several_runs_are_told_apart(tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", few_rows("alpha"), INFO | {"git": None, "caveats": []})
     found = report([one, other], tmp_path / "out")
     names = {path.name for path in found.figures}
-    assert {"time_against_n.some-run.png", "time_against_n.other.png"} <= names
+    assert "time_against_n.png" in names
     text = Page(found.index.read_text(encoding="utf-8")).words
     assert "some-run: The source tree had uncommitted changes" in text
     assert "other: The source tree" not in text
