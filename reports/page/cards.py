@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from reports.cells.case_columns import SIZES
 from reports.comparison.ratios import Finding, Ratio
 from reports.conditions.checks import check_table, failed
 from reports.figures.drawing.dark import DARK
+from reports.figures.drawing.size_names import OUR_SIZES
 from reports.figures.drawing.view import Series, View
 from reports.figures.speed_against_n import SpeedAgainstN
 from reports.judge.result import Fit
@@ -115,7 +116,23 @@ def cards_of(view: View) -> list[Cards]:
         records = view.cells.assign(implementation=view.cells["series"])
     reference = SpeedAgainstN().of(view)
     found = rankings(records, [] if reference is None else [reference.removesuffix(MARK)])
-    return [_cards(view, ranking) for ranking in found]
+    return [_cards(view, _as_called(view, ranking)) for ranking in found]
+
+
+def _as_called(view: View, ranking: Ranking) -> Ranking:
+    """The ranking with the letters of its sizes as a table of others calls them."""
+    if view.sizes == OUR_SIZES:
+        return ranking
+
+    def called(size: RankedSize) -> RankedSize:
+        words = (f"{view.size(name).letter} = {value:g}" for name, value in size.sizes.items())
+        return replace(size, words=", ".join(words))
+
+    return replace(
+        ranking,
+        sizes=tuple(map(called, ranking.sizes)),
+        elsewhere=tuple(map(called, ranking.elsewhere)),
+    )
 
 
 def _cards(view: View, ranking: Ranking) -> Cards:
