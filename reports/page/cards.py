@@ -125,7 +125,8 @@ def _as_called(view: View, ranking: Ranking) -> Ranking:
         return ranking
 
     def called(size: RankedSize) -> RankedSize:
-        words = (f"{view.size(name).letter} = {value:g}" for name, value in size.sizes.items())
+        letters = {name: view.sizes[name].letter for name in size.sizes if name in view.sizes}
+        words = (f"{letters.get(name, name)} = {value:g}" for name, value in size.sizes.items())
         return replace(size, words=", ".join(words))
 
     return replace(
