@@ -63,6 +63,7 @@ class Reading:
 
     `size` is `4096 × 64`, and `detail` what else is special about it, `2 heads`. `ratio` is the
     time over that of the reference, and `beside` its interval, or what it says.
+    `is_asked`: the run has a record of it.
     """
 
     size: str
@@ -74,6 +75,7 @@ class Reading:
     memory: str
     memory_bar: float
     is_fastest: bool
+    is_asked: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,6 +282,7 @@ def _reading(
         beside="" if found.ratio is None else _beside(found.ratio),
         memory=wording.byte_size(found.workspace_bytes),
         memory_bar=memories.length(found.workspace_bytes),
+        is_asked=size.of(name) is not None,
         is_fastest=compared and size.timed[0].implementation == name,
     )
 

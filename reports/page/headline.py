@@ -19,7 +19,7 @@ from reports.verdicts.verdict_rows import VerdictRow, sections
 _MOST_RANKINGS = 2  # of conditions; each has its cards
 _MOST_NAMED = 4  # more names would bury the finding
 _SUBJECTS = ("graph_time_s", "time_s")  # where both were measured, the claims are about the first
-_MOST_UNDECIDED = 2  # names; the cards have them all
+_MOST_UNDECIDED = 3  # names; the cards have them all
 _WORDS = {
     Verdict.CONFIRMED: "confirmed",
     Verdict.REFUTED: "refuted",
