@@ -27,6 +27,7 @@ from reports.text.wording import (
     one_line,
     percent,
     seconds,
+    times,
 )
 
 FORMATS = ("text", "markdown", "json")
@@ -124,11 +125,6 @@ def written(found: Comparison, name: str) -> str:
     file = io.StringIO()
     print_comparison(found, Console(file=file, width=WIDTH, color_system=None))
     return file.getvalue()
-
-
-def times(value: float) -> str:
-    """A ratio with two decimals, or three figures where it is large or small."""
-    return f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.3g}"
 
 
 def _series(found: Comparison) -> list[tuple[SeriesChange, str]]:

@@ -100,7 +100,7 @@ def _by_speed(end: tuple[pd.Series, str]) -> tuple[float, str]:
 
 
 def _times(ratio: float) -> str:
-    return f"{wording.rounded(ratio):g}×"
+    return f"{wording.times(ratio)}×"
 
 
 @lru_cache(maxsize=16)

@@ -81,7 +81,7 @@ class WinnerOverSizes(Chart[View, str]):
         return (
             f"Map of the fastest implementation over n and d. {self.title(view)}. At n = "
             f"{last[_ALONG]:g}, d = {last[_UP]:g}: {last['fastest']}, {last['second']} takes "
-            f"{wording.rounded(last['ratio']):g} times as long."
+            f"{wording.times(last['ratio'])} times as long."
         )
 
     def _subtitle(self, view: View) -> str:

@@ -278,13 +278,18 @@ def _reading(
         detail=", ".join(size_in_words(*one) for one in size.sizes.items() if one[0] not in axes),
         time=found.without if found.time_s is None else wording.seconds(found.time_s),
         time_bar=times.length(found.time_s),
-        ratio="" if found.ratio is None else f"{wording.rounded(found.ratio.estimate):g}",
+        ratio="" if found.ratio is None else _estimate(found.ratio),
         beside="" if found.ratio is None else _beside(found.ratio),
         memory=wording.byte_size(found.workspace_bytes),
         memory_bar=memories.length(found.workspace_bytes),
         is_asked=size.of(name) is not None,
         is_fastest=compared and size.timed[0].implementation == name,
     )
+
+
+def _estimate(ratio: Ratio) -> str:
+    """The ratio; 1 for the reference itself, which is exact."""
+    return "1" if ratio.low == ratio.high else wording.times(ratio.estimate)
 
 
 def _beside(ratio: Ratio) -> str:

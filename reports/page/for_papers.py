@@ -112,7 +112,7 @@ def _times(ranking: Ranking) -> pd.DataFrame:
             ratio = None if own is None or own.ratio is None else own.ratio.estimate
             row[size.words] = wording.seconds(own.time_s if own else None)
             row[f"to {ranking.reference}, {size.words}"] = (
-                wording.NOTHING if ratio is None else f"{wording.rounded(ratio):g}"
+                wording.NOTHING if ratio is None else wording.times(ratio)
             )
         rows.append(row)
     return pd.DataFrame(rows)

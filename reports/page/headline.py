@@ -123,7 +123,7 @@ def fastest(ranking: Ranking, where: str = "") -> str:
 
 
 def _second(name: str, behind: Ratio) -> str:
-    times = f"{wording.rounded(behind.estimate):g} times"
+    times = f"{wording.times(behind.estimate)} times"
     if behind.finding is Finding.SAME:
         return f"{name} is as fast ({times} the time)"
     if behind.finding is Finding.UNTOLD and (interval := interval_of(behind)):

@@ -30,6 +30,8 @@ def print_answer(
 ) -> None:
     """Print who is fastest where, then each law with its verdict; `how` shows every reason."""
     print_rankings(rankings(marked_table(table).frame, named), console)
+    if fits:
+        console.print()
     print_laws(fits, console, how)
 
 
@@ -108,9 +110,9 @@ def _ratio(ratio: Ratio | None, interval: str = "") -> Text:
     """The ratio with its interval: always if it is given, else where it holds 1."""
     if ratio is None:
         return Text()
-    text = f"{wording.rounded(ratio.estimate):g}×"
     if ratio.low == ratio.high:  # to itself
-        return Text(text)
+        return Text("1×")
+    text = f"{wording.times(ratio.estimate)}×"
     if ratio.finding is Finding.SAME:
         text = f"{text} same"
     if interval:

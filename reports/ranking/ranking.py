@@ -298,8 +298,8 @@ def size_in_words(column: str, value: Any) -> str:
 
 
 def times_in_words(ratio: Ratio) -> str:
-    """`1.9 times`; `1.04 times (same)`; `1.1 times [0.9, 1.3]` where nobody can tell."""
-    text = f"{wording.rounded(ratio.estimate):g} times"
+    """`1.90 times`; `1.04 times (same)`; `1.10 times [0.90, 1.30]` where nobody can tell."""
+    text = f"{wording.times(ratio.estimate)} times"
     if ratio.finding is Finding.SAME:
         return f"{text} (same)"
     if ratio.finding is Finding.UNTOLD:
@@ -311,4 +311,4 @@ def interval_of(ratio: Ratio) -> str:
     """`[0.93, 1.12]`; nothing where it is unknown."""
     if ratio.low is None or ratio.high is None:
         return ""
-    return f"[{wording.rounded(ratio.low):g}, {wording.rounded(ratio.high):g}]"
+    return f"[{wording.times(ratio.low)}, {wording.times(ratio.high)}]"

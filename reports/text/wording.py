@@ -36,6 +36,11 @@ def rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
+def times(ratio: float) -> str:
+    """A ratio with two decimals, or three figures where it is large or small: `1.10`, `22.6`."""
+    return f"{ratio:.2f}" if 0.1 <= ratio < 10 else f"{rounded(ratio):,.10g}"
+
+
 def seconds(value: float | None) -> str:
     """Seconds with three figures and a readable unit: `0.00123` is `1.23 ms`."""
     if value is None or not math.isfinite(value):

@@ -48,6 +48,12 @@ def print_laws(fits: Sequence[Fit], console: Console, how: str = "--explain") ->
         return
     rows = verdict_rows(fits)
     console.print(_table(rows))
+    verdicts = dict.fromkeys(
+        verdict for verdict in Verdict if any(f.verdict is verdict for f in fits)
+    )
+    confidence = wording.listed(list(dict.fromkeys(f"{fit.confidence:.0%}" for fit in fits)))
+    meant = ", ".join(f"{SIGNS[verdict]} {verdict}" for verdict in verdicts)
+    console.print(Text(f"{meant}; exponents with {confidence} intervals", style="dim"))
     for line in open_lines(rows, how):
         console.print(line)
 

@@ -41,7 +41,7 @@ _TITLE_LINE, _TEXT_LINE, _LEGEND_LINE = 0.22, 0.17, 0.195
 _X_LABEL, _Y_LABEL = 0.27, 0.67  # from the axes to their labels
 _TICK = 0.055  # inches on the x axis for each point of the size of its labels
 _LONGEST_LABEL = 90
-_SHORT = 0.45  # decades; an axis that has fewer is ticked as a linear one
+_SHORT = 0.6  # decades; an axis that has fewer is ticked as a linear one
 DASHED: dict[str, Any] = {"color": "#888888", "linewidth": 1.1, "linestyle": (0, (5, 3))}
 """A line to compare points with."""
 

@@ -49,8 +49,8 @@ def test_half_the_speed_of_sdpa_is_one_half_with_its_interval(view: View):
 
 
 def test_the_reference_can_be_named_and_is_missed_where_it_was_not_measured(view: View):
-    assert "half 1×" not in SpeedAgainstN("half").title(view)
-    assert "sdpa 2×" in SpeedAgainstN("half").title(view)
+    assert "half 1.00×" not in SpeedAgainstN("half").title(view)
+    assert "sdpa 2.00×" in SpeedAgainstN("half").title(view)
     assert SpeedAgainstN("flash").missing(view) == "flash was not measured"
 
 

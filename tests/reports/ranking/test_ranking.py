@@ -27,7 +27,7 @@ def test_times_stand_beside_their_ratio_and_workspace_the_fastest_first() -> Non
     assert slow.ratio.high
     assert 1.96 < slow.ratio.low < slow.ratio.estimate < slow.ratio.high < 2.04
     assert largest.sentence == (
-        "fastest at n = 2048, d = 1024: sdpa, 4.29 s; quick 1.01 times (same); slow 2 times"
+        "fastest at n = 2048, d = 1024: sdpa, 4.29 s; quick 1.01 times (same); slow 2.00 times"
     )
 
 

@@ -67,10 +67,11 @@ def test_a_law_is_one_line_with_the_verdict_on_its_workspace_beside() -> None:
     time = judged("a", Verdict.CONFIRMED, levels=LEVELS)
     workspace = judged("a", Verdict.REFUTED, value="workspace_bytes", claim="n", levels=LEVELS)
 
-    heading, line = shown(time, workspace)
+    heading, line, meaning = shown(time, workspace)
 
     assert heading.split() == ["law", "of", "time", "claim", "n", "exponent", "workspace"]
     assert line.split() == ["✓", "a", "n^2*d", "1.50", "[1.40,", "1.60]", "✗", "n"]
+    assert meaning == "✓ confirmed, ✗ refuted; exponents with 95% intervals"
 
 
 def test_one_size_tells_no_law() -> None:
