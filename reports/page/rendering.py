@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from reports.text import wording
 from reports.verdicts.table import MOST_COLUMNS
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=\w)|(?<==) | (?==)")
 
 
 def write_pages(index: Path, summary: Path, words: dict[str, object]) -> None:
@@ -48,6 +50,8 @@ def _render(template: str, words: Mapping[str, object]) -> str:
         "percent": wording.percent,
         "capital": wording.capital,
         "shortened": wording.shortened,
+        # A number stays beside its unit.
+        "unbroken": lambda text: _BEFORE_UNIT.sub("\u00a0", text),
     }
     pages.filters.update(filters)
     return pages.get_template(template).render(words)

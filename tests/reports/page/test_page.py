@@ -97,7 +97,7 @@ def test_every_link_leads_to_a_place_on_the_page_or_a_file_beside_it(
 def test_the_page_answers_before_it_explains(html: str, summary: str) -> None:
     places = [
         html.index(text)
-        for text in ("<h1>Fastest at n = 2048", 'class="card"', 'id="time_against_n"')
+        for text in ("<h1>Fastest at n\u00a0=\u00a02048", 'class="card"', 'id="time_against_n"')
     ]
     places += [html.index(f'id="{name}"') for name in ("verdicts", "correctness", "bounds")]
     assert places == sorted(places)
