@@ -34,17 +34,6 @@ def test_the_answer_comes_first_then_the_table_then_the_laws() -> None:
     assert lines[2].split() == ["time,", "ratio", "to", "sdpa", *SIZES]
     (slow,) = [line for line in lines if line.startswith("slow")]
     assert " ".join(slow.split()) == "slow 2.09 ms 2.00× 134 ms 2.00× 8.59 s 2.00×"
-        "slow",
-        "2.09",
-        "ms",
-        "2.00×",
-        "134",
-        "ms",
-        "2.00×",
-        "8.59",
-        "s",
-        "2.00×",
-    ]
     assert lines[lines.index(slow) + 1].split() == ["16", "KiB", "256", "KiB", "4", "MiB"]
     (law,) = [line for line in lines if line.startswith("✓ slow")]
     assert law.split()[2] == "n^2*d"
