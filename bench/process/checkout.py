@@ -53,7 +53,7 @@ class Checkout:
     @property
     def told(self) -> dict[str, str]:
         """What `run.json` says of the revision."""
-        return {"rev": self.rev, "commit": self.commit}
+        return {"rev": self.rev, "commit": self.commit, "suffix": self.suffix}
 
     def owns(self, spec: str) -> bool:
         """Whether a spec means a kernel of the revision."""

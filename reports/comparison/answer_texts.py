@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -13,8 +13,9 @@ from rich.text import Text
 
 from reports.cells.case_columns import SIZES
 from reports.comparison.changes import CONFIDENCE, SeriesChange
-from reports.comparison.compared import REVISION, Comparison
+from reports.comparison.compared import Comparison
 from reports.comparison.comparison_document import document_of
+from reports.comparison.judged_laws import LawChange
 from reports.comparison.ratios import Finding, Ratio
 from reports.text.labels import label_of
 from reports.text.wording import (
@@ -43,15 +44,16 @@ def headline(found: Comparison) -> str:
     told = []
     for finding in (Finding.SLOWER, Finding.FASTER):
         names = [
-            f"{_label(one, base)} ({times(one.ratio.estimate)} times as long)"
+            f"{_label(found, one, base)} ({times(one.ratio.estimate)} times as long)"
             for one, base in _series(found)
             if one.ratio.finding is finding and found.is_judged
         ]
         if names:
             told.append(f"{capital(finding)}: {listed(names)}.")
-    for one, base in _series(found):
-        if one.other_law and found.is_judged:
-            told.append(f"Another law: {_label(one, base)}, {_law(found, one, base)}.")
+    for (one, base), laws in zip(_series(found), found.laws, strict=True):
+        changed = _changed_laws(found, one, base, laws) if found.is_judged else []
+        if changed:
+            told.append(f"Another law: {_label(found, one, base)}, {listed(changed)}.")
     if told:
         return " ".join(told)
     if not found.is_judged:
@@ -67,15 +69,18 @@ def notes(found: Comparison) -> list[str]:
     if not found.is_judged:
         told.append(f"Not measured alike: {listed(found.other_conditions)}.")
     elif found.changes.controls:
-        verb = "shows" if len(found.changes.controls) == 1 else "show"
+        controls = list(dict.fromkeys(found.changes.controls))
+        is_single = len(found.changes.controls) == 1
         told.append(
             f"The machine took {times(found.changes.pace)} times as long for all cells in "
-            f"{found.new}, as {listed(list(found.changes.controls))} {verb}. This is taken out."
+            f"{found.new}, as {listed(controls)} {'shows' if is_single else 'show'}. This is taken "
+            f"out{f', but not for {controls[0]} itself' if is_single else ''}."
         )
     elif found.is_of_two_runs:
         told.append(
             "Nothing tells how the pace of the machine changed between the runs, so the intervals "
-            "are wide. Measure an implementation that does not change, such as sdpa, in both."
+            "are wide. Measure three implementations or more in both, or one whose source did not "
+            "change beside those whose source did."
         )
     missing = [
         f"{count(number, 'cell')} only in {run}"
@@ -84,7 +89,11 @@ def notes(found: Comparison) -> list[str]:
     ]
     if missing:
         told.append(f"Not compared: {listed(missing)}, or with too few readings there.")
-    told.append(f"All intervals together hold with {percent(CONFIDENCE)} confidence.")
+    told += [f"{name} shares no cell with {found.base}." for name in found.unmatched]
+    told.append(
+        f"The intervals are corrected for {found.changes.intervals} comparisons at "
+        f"{percent(CONFIDENCE)}. On a shared machine more answers are wrong (docs/comparing.md)."
+    )
     return told
 
 
@@ -131,22 +140,35 @@ def _series(found: Comparison) -> list[tuple[SeriesChange, str]]:
     return list(zip(found.changes.series, found.bases, strict=True))
 
 
-def _label(one: SeriesChange, base: str) -> str:
+def _label(found: Comparison, one: SeriesChange, base: str) -> str:
     name = label_of(one.series.group)
-    is_named = base == one.series.name or base.startswith(one.series.name + REVISION)
-    return name if is_named else f"{name} against {base}"
+    return name if _is_same_kernel(found, one, base) else f"{name} against {base}"
+
+
+def _is_same_kernel(found: Comparison, one: SeriesChange, base: str) -> bool:
+    return base in (one.series.name, one.series.name + found.suffix)
 
 
 def _series_rows(found: Comparison) -> Rows:
     return [
-        (_label(one, base), _ratio(one.ratio), _finding(found, one.ratio), _also(found, one, base))
-        for one, base in _series(found)
+        (
+            _label(found, one, base),
+            _ratio(one.ratio),
+            _finding(found, one.ratio),
+            _also(found, one, base, laws),
+        )
+        for (one, base), laws in zip(_series(found), found.laws, strict=True)
     ]
 
 
-def _also(found: Comparison, one: SeriesChange, base: str) -> str:
+def _also(found: Comparison, one: SeriesChange, base: str, laws: Mapping[str, LawChange]) -> str:
     """What else changed in a series."""
-    told = [_law(found, one, base)] if one.other_law else []
+    told = _changed_laws(found, one, base, laws)
+    told += [
+        f"goes as {size}^{exponent(one.growth[size].estimate)} over these sizes"
+        for size, law in laws.items()
+        if not law.is_another_law
+    ]
     if one.fixed is not None:
         more = "more" if one.fixed.seconds > 0 else "less"
         told.append(f"a fixed cost of {seconds(abs(one.fixed.seconds))} a call {more}")
@@ -158,19 +180,18 @@ def _also(found: Comparison, one: SeriesChange, base: str) -> str:
     return "; ".join(told)
 
 
-def _law(found: Comparison, one: SeriesChange, base: str) -> str:
-    """How the law changed: `n^2.00 became n^2.21`."""
-    exponents = found.exponents[[change is one for change in found.changes.series].index(True)]
-    became = "became" if _label(one, base) == label_of(one.series.group) else "against"
+def _changed_laws(
+    found: Comparison, one: SeriesChange, base: str, laws: Mapping[str, LawChange]
+) -> list[str]:
+    """How the law changed: `n^2.00 became n^2.21`; of another kernel `n^2.21 against n^2.00`."""
     told = []
-    for size in one.other_law:
-        power, before = one.growth[size].estimate, exponents.get(size)
-        told.append(
-            f"{size}^{exponent(power)} more"
-            if before is None
-            else f"{size}^{exponent(before)} {became} {size}^{exponent(before + power)}"
-        )
-    return listed(told)
+    for size, law in laws.items():
+        if law.is_another_law and law.base.estimate is not None and law.new.estimate is not None:
+            powers = (law.base.estimate, law.new.estimate)
+            before, now = (f"{size}^{exponent(power)}" for power in powers)
+            is_same = _is_same_kernel(found, one, base)
+            told.append(f"{before} became {now}" if is_same else f"{now} against {before}")
+    return told
 
 
 def _cell_rows(found: Comparison) -> tuple[Rows, int]:
@@ -183,7 +204,7 @@ def _cell_rows(found: Comparison) -> tuple[Rows, int]:
             cell = found.differences.cells.iloc[place]
             rows.append(
                 (
-                    _label(one, base),
+                    _label(found, one, base),
                     *(f"{cell[column]:g}" for column in SIZES.values()),
                     *(seconds(float(cell[name])) for name in ("base_s", "new_s")),
                     _ratio(found.changes.cells[place]),

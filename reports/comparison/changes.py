@@ -1,8 +1,9 @@
 """What changed: of each series and each cell the ratio, its interval, and what that says.
 
-All intervals of a comparison hold together, with its confidence: a third of the risk goes to the
-levels of the series, a third to their growth, a third to the cells, each in equal parts
-(Bonferroni). So a comparison of two equal runs names anything in one case of twenty at most.
+The intervals are corrected for their number: a third of the risk goes to the levels of the series,
+a third to their growth, a third to the cells, each in equal parts (Bonferroni). So a comparison of
+two equal runs names something in one case of twenty, if turns are disturbed by chance alone. On a
+shared machine it does so more often: docs/comparing.md has the rates.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from reports.cells.case_columns import SIZES
 from reports.comparison.contrasts import (
     FEWEST_CONTROLS,
-    LEAST_APART,
     PACE_FELT,
     RUNS_APART,
     Pace,
@@ -29,7 +29,7 @@ from reports.comparison.contrasts import (
 from reports.comparison.differences import Differences
 from reports.comparison.law_change import FixedCost, Growth, fixed_cost
 from reports.comparison.moderated import moderated
-from reports.comparison.ratios import SAME_WITHIN, Finding, Ratio, ratio_of
+from reports.comparison.ratios import SAME_WITHIN, WIDEST, Finding, Ratio, ratio_of
 from reports.laws.monomials import Floats
 from reports.tables.columns import numbers
 
@@ -43,7 +43,7 @@ class SeriesChange:
     """What changed in one series: the mean ratio of its cells, and how the ratio grows.
 
     `growth` has the power of each size by which the ratio grows. `fixed` is the fixed cost of a
-    call that explains what looks like another law. `workspace` is the smallest and the largest
+    call that explains what looks like growth. `workspace` is the smallest and the largest
     ratio of the workspaces. `expected` has the ratio of each cell by that of the series.
     """
 
@@ -55,11 +55,11 @@ class SeriesChange:
     expected: Floats
 
     @property
-    def other_law(self) -> tuple[str, ...]:
-        """The sizes in which the law changed."""
+    def grows_with(self) -> tuple[str, ...]:
+        """The sizes with which the ratio grows, or falls: by another law or a lower-order term."""
         if self.fixed is not None:
             return ()
-        return tuple(size for size, one in self.growth.items() if one.is_another_law)
+        return tuple(size for size, one in self.growth.items() if one.is_sure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,25 +75,32 @@ class Changes:
     pace: float
     controls: tuple[str, ...]
 
+    @property
+    def intervals(self) -> int:
+        """How many there are, for which each of them is corrected."""
+        return len(self.series) + len(self.cells) + sum(len(one.growth) for one in self.series)
+
 
 def changes_in(
     differences: Differences,
     *,
     changed: Collection[str] = (),
     unknown_pace: float | None = None,
+    apart: float = RUNS_APART,
     same_within: float = SAME_WITHIN,
 ) -> Changes:
     """The changes of all series and cells.
 
     `changed` are the implementations whose source is known to have changed. `unknown_pace` is the
     error of the machine's pace where no series tells it; None if base and new have one pace, as
-    within one run. Ratios within 1 ± `same_within` are the same.
+    within one run. `apart` is what they differ by beyond that and the scatter of their turns.
+    Ratios within 1 ± `same_within` are the same.
     """
     series = series_of(differences.cells)
-    judge = _Judge(differences=differences, same_within=same_within, one_pace=unknown_pace is None)
+    judge = _Judge(differences=differences, same_within=same_within, apart=apart)
     controls = [] if unknown_pace is None else controls_among(series, changed)
     while True:
-        paces = [pace_for(one, controls, unknown_pace) for one in series]
+        paces = [pace_for(one, controls, unknown_pace, apart) for one in series]
         levels = judge.ratios([one.level for one in series], paces)
         moved = [
             (abs(math.log(ratio.estimate)), place)
@@ -124,7 +131,7 @@ class _Judge:
 
     differences: Differences
     same_within: float
-    one_pace: bool
+    apart: float
 
     def ratios(
         self, weights: Sequence[Floats] | Floats, paces: Sequence[Pace], scatter: Floats | float = 0
@@ -134,10 +141,11 @@ class _Judge:
         `scatter` is the least standard error of each, whatever the turns say.
         """
         of_pace = np.array([pace.weights for pace in paces])
-        rows = np.asarray(weights) - of_pace
+        own = np.asarray(weights)
+        rows = own - of_pace
         unlike = PACE_FELT * (of_pace @ self.differences.logs)
         extra = np.hypot(unlike, [pace.error for pace in paces])
-        errors, freedom = self._errors(rows, extra, scatter)
+        errors, freedom = self._errors(rows, own, extra, scatter)
         found = [
             ratio_of(log, error, free, 1 - RISK / len(rows), self.same_within)
             for log, error, free in zip(rows @ self.differences.logs, errors, freedom, strict=True)
@@ -159,7 +167,7 @@ class _Judge:
             owner[one.rows] = place
             scatter[one.rows] = one.scatter(self.differences.logs)
         variances = self.differences.variances(np.eye(count))
-        usual, _ = moderated(variances, np.full(count, float(self.differences.freedom)))
+        usual, _ = moderated(variances, self.differences.freedom(np.eye(count)))
         least = np.maximum(scatter, np.sqrt(usual))
         return self.ratios(np.eye(count), [paces[place] for place in owner.tolist()], least)
 
@@ -170,14 +178,13 @@ class _Judge:
         if not asked:
             return found
         rows = np.array([series[place].slopes[size] for place, size in asked])
-        apart = LEAST_APART if self.one_pace else RUNS_APART
         spreads = np.array([series[place].spreads[size] for place, size in asked])
-        errors, freedom = self._errors(rows, apart / spreads)
-        times = stats.t.ppf(1 - RISK / len(asked) / 2, np.maximum(freedom, 1e-9))
+        errors, freedom = self._errors(rows, rows, self.apart / spreads)
+        times = stdtrit(freedom, 1 - RISK / len(asked) / 2)
         for (place, size), power, away in zip(
             asked, rows @ self.differences.logs, times * errors, strict=True
         ):
-            known = math.isfinite(away)
+            known = away <= WIDEST
             found[place][size] = Growth(
                 estimate=float(power),
                 low=float(power - away) if known else None,
@@ -186,12 +193,15 @@ class _Judge:
         return found
 
     def _errors(
-        self, rows: Floats, extra: Floats, scatter: Floats | float = 0
+        self, rows: Floats, own: Floats, extra: Floats, scatter: Floats | float = 0
     ) -> tuple[Floats, Floats]:
-        """The standard errors, and their degrees of freedom (Satterthwaite 1946)."""
+        """The standard errors, and their degrees of freedom (Satterthwaite 1946).
+
+        `own` are the weights without those of the pace: the turns of these cells count.
+        """
         variances = np.maximum(self.differences.variances(rows), np.square(scatter))
         total = variances + extra**2
-        freedom = self.differences.freedom * (total / np.maximum(variances, 1e-300)) ** 2
+        freedom = self.differences.freedom(own) * (total / np.maximum(variances, 1e-30)) ** 2
         return np.sqrt(total), freedom
 
 
@@ -209,7 +219,7 @@ def _change(
         workspace=(float(workspaces.min()), float(workspaces.max())) if len(workspaces) else None,
         expected=np.full(len(cells), math.exp(float(np.median(logs)))),
     )
-    if not change.other_law:
+    if not change.grows_with:
         return change
     base_s = cells["base_s"].to_numpy(dtype=np.float64)
     sizes = {letter: np.log(numbers(cells, column)) for letter, column in SIZES.items()}
@@ -218,6 +228,6 @@ def _change(
     if fixed is not None:
         return replace(change, fixed=fixed, expected=fixed.factor + fixed.seconds / base_s)
     expected = float(logs.mean()) + sum(
-        growth[size].estimate * (sizes[size] - sizes[size].mean()) for size in change.other_law
+        growth[size].estimate * (sizes[size] - sizes[size].mean()) for size in change.grows_with
     )
     return replace(change, expected=np.exp(expected))

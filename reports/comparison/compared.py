@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 
-import pandas as pd
-
 from bench.records import CELL, Run, read_run
 from reports.cells.case_columns import SIZES
 from reports.comparison.changes import Changes, changes_in
-from reports.comparison.contrasts import unknown_pace
-from reports.comparison.differences import Differences, between_runs, within_run
+from reports.comparison.contrasts import LEAST_APART, RUNS_APART, unknown_pace
+from reports.comparison.differences import Differences, between_runs, shared_cells, within_run
+from reports.comparison.judged_laws import LawChange, judged_laws
 from reports.comparison.ratios import SAME_WITHIN, Finding, Ratio
 from reports.comparison.same_conditions import other_conditions
 from reports.comparison.turns import Case, case_of, readings_of
-from reports.judge.fit_groups import fit_groups
-from reports.laws.grammar import parse
 from reports.tables.columns import TableError
-from reports.tables.read import frame_of
-from reports.text.interval import Interval
 from reports.text.labels import label_of
 from reports.text.wording import listed, one_line
-
-REVISION = "@"
-"""Between the name of an implementation and the revision that `run --against` measured it at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +28,10 @@ class Comparison:
 
     `bases` has the name of the implementation that each series is compared with; `changed` the
     implementations whose source changed, `other_conditions` how the machines differ where runs of
-    two are compared. `exponents` has those of the base of each series of which the law changed, as
-    the judge finds them. `only_base` and `only_new` count the measured cells that the other run
-    lacks, or has too few readings of.
+    two are compared. `laws` has, for each series, what the judge says of the sizes with which its
+    ratio grows. `only_base` and `only_new` count the measured cells that the other side lacks, or
+    has too few readings of; `unmatched` are implementations that share no cell with the base.
+    `suffix` is that of the names of `run --against REV`, such as `@main`.
     """
 
     base: str
@@ -50,8 +43,10 @@ class Comparison:
     other_conditions: tuple[str, ...] = ()
     only_base: int = 0
     only_new: int = 0
+    unmatched: tuple[str, ...] = ()
     is_of_two_runs: bool = True
-    exponents: tuple[Mapping[str, float], ...] = ()
+    suffix: str = ""
+    laws: tuple[Mapping[str, LawChange], ...]
 
     @property
     def is_judged(self) -> bool:
@@ -133,7 +128,7 @@ def compare_runs(
         other_conditions=tuple(unlike),
         only_base=len(_measured(one) - shared),
         only_new=len(_measured(other) - shared),
-        exponents=_exponents(one, changes, bases),
+        laws=judged_laws(one, other, changes, bases),
     )
 
 
@@ -164,28 +159,44 @@ def compare_within(
     names = list(dict.fromkeys(str(case[CELL.index("implementation")]) for case in readings))
     if not names:
         raise TableError(f"{run} has no cell that {_ENOUGH}")
-    pairs = _pairs(str(run), names, implementations)
-    differences = within_run(readings, pairs)
-    if not len(differences):
+    against = measured.info.get("against") or {}
+    suffix = str(against.get("suffix") or "")
+    pairs = _pairs(str(run), names, implementations, suffix)
+    both = shared_cells(readings, pairs)
+    if not both:
         raise TableError(f"{listed([*dict.fromkeys(sum(pairs, ()))])} share no cell in {run}")
-    changes = changes_in(differences, same_within=same_within)
+    differences = within_run(readings, both)
+    # With --against, the versions and the suite have processes of their own.
+    apart = RUNS_APART if against else LEAST_APART
+    changes = changes_in(differences, apart=apart, same_within=same_within)
     base_of = {new: base for base, new in pairs}
+    compared = {one.series.name for one in changes.series}
+    only_base, only_new = (
+        len(_measured(measured, set(names)) - set(cases))
+        for names, cases in zip(zip(*pairs, strict=True), zip(*both, strict=True), strict=True)
+    )
     bases = tuple(base_of[series.series.name] for series in changes.series)
     return Comparison(
-        base=listed([*dict.fromkeys(bases)]),
-        new=listed([*dict.fromkeys(one.series.name for one in changes.series)]),
+        base=listed([*dict.fromkeys(base_of.values())]),
+        new=listed([*base_of]),
         bases=bases,
         differences=differences,
         changes=changes,
+        only_base=only_base,
+        only_new=only_new,
+        unmatched=tuple(name for name in base_of if name not in compared),
         is_of_two_runs=False,
-        exponents=_exponents(measured, changes, bases),
+        suffix=suffix,
+        laws=judged_laws(measured, measured, changes, bases),
     )
 
 
-def _pairs(run: str, names: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(
+    run: str, names: Sequence[str], wanted: Sequence[str], suffix: str
+) -> list[tuple[str, str]]:
     """Base and new of each pair that is asked for."""
     if not wanted:
-        found = [(base, new) for new in names for base in names if base.startswith(new + REVISION)]
+        found = [(new + suffix, new) for new in names if suffix and new + suffix in names]
         if not found:
             raise TableError(
                 f"{run} measured no implementation at two revisions; give a second run, or "
@@ -203,8 +214,13 @@ def _pairs(run: str, names: Sequence[str], wanted: Sequence[str]) -> list[tuple[
     return [(base, new) for new in others]
 
 
-def _measured(run: Run) -> set[Case]:
-    return {case_of(record) for record in run.records if record.status == "measured"}
+def _measured(run: Run, names: Collection[str] | None = None) -> set[Case]:
+    """The measured cells, of these implementations or all."""
+    return {
+        case_of(record)
+        for record in run.records
+        if record.status == "measured" and (names is None or record.implementation in names)
+    }
 
 
 def _changed_sources(base: Run, new: Run) -> frozenset[str]:
@@ -215,35 +231,6 @@ def _changed_sources(base: Run, new: Run) -> frozenset[str]:
         for name in before.keys() & after.keys()
     }
     return frozenset(name for name, (old, now) in digests.items() if old and now and old != now)
-
-
-def _exponents(run: Run, changes: Changes, bases: Sequence[str]) -> tuple[dict[str, float], ...]:
-    """The exponents of the base of each series of which the law changed, as the judge finds them.
-
-    The claimed exponent if it is in the judge's interval.
-    """
-    found: list[dict[str, float]] = [{} for _ in bases]
-    for place, (one, base) in enumerate(zip(changes.series, bases, strict=True)):
-        if not one.other_law:
-            continue
-        rows = frame_of(run.records)
-        for name, value in {**one.series.group, "implementation": base}.items():
-            rows = rows[rows[name].isna() if pd.isna(value) else rows[name] == value]
-        for fit in fit_groups(rows, info=run.info):
-            terms = parse(fit.claim).leading
-            for size, exponent in fit.exponents.items():
-                claimed = {float(term.factor(size).power) for term in terms}
-                if exponent.estimate is not None:
-                    found[place][size] = exponent.estimate
-                if len(claimed) == 1 and _holds(exponent, *claimed):
-                    found[place][size] = claimed.pop()
-    return tuple(found)
-
-
-def _holds(interval: Interval, value: float) -> bool:
-    if interval.low is None or interval.high is None:
-        return False
-    return interval.low <= value <= interval.high
 
 
 def _surely(ratio: Ratio, limit: float) -> bool:

@@ -10,6 +10,7 @@ import pandas as pd
 from bench.records import CELL
 from reports.comparison.changes import CONFIDENCE, SeriesChange
 from reports.comparison.compared import Comparison
+from reports.comparison.judged_laws import LawChange
 from reports.comparison.ratios import Ratio
 
 
@@ -24,10 +25,8 @@ def document_of(found: Comparison) -> dict[str, Any]:
         "only_base": found.only_base,
         "only_new": found.only_new,
         "series": [
-            _series(found, one, base, exponents)
-            for one, base, exponents in zip(
-                found.changes.series, found.bases, found.exponents, strict=True
-            )
+            _series(found, one, base, laws)
+            for one, base, laws in zip(found.changes.series, found.bases, found.laws, strict=True)
         ],
         "cells": [
             {
@@ -45,7 +44,7 @@ def document_of(found: Comparison) -> dict[str, Any]:
 
 
 def _series(
-    found: Comparison, one: SeriesChange, base: str, exponents: Mapping[str, float]
+    found: Comparison, one: SeriesChange, base: str, laws: Mapping[str, LawChange]
 ) -> dict[str, Any]:
     low, high = one.workspace or (None, None)
     return {
@@ -58,8 +57,9 @@ def _series(
                 "power": growth.estimate,
                 "low": growth.low,
                 "high": growth.high,
-                "base_exponent": exponents.get(size),
-                "law_changed": size in one.other_law,
+                "base_exponent": laws[size].base.estimate if size in laws else None,
+                "new_exponent": laws[size].new.estimate if size in laws else None,
+                "law_changed": size in laws and laws[size].is_another_law,
             }
             for size, growth in one.growth.items()
         },

@@ -22,11 +22,11 @@ from reports.laws.monomials import Floats
 from reports.tables.columns import numbers
 
 RUNS_APART = 0.01
-"""What two runs differ by beyond the scatter of their turns."""
+"""What two runs, or two processes of one, differ by beyond the scatter of their turns."""
 PACE_FELT = 0.25
 """A slow machine slows one implementation so much more than another: memory, caches, the core."""
 LEAST_APART = 0.005
-"""Within one run: no two programs are told apart more closely than by this."""
+"""Within one process: no two programs are told apart more closely than by this."""
 FEWEST_SIZES = 3
 MAD_TO_DEVIATION = 1.4826
 FEWEST_CONTROLS = 3
@@ -119,18 +119,21 @@ def controls_among(series: Sequence[Series], changed: Collection[str]) -> list[S
     return list(series) if len(series) >= FEWEST_CONTROLS else []
 
 
-def pace_for(series: Series, controls: Sequence[Series], unknown: float | None) -> Pace:
+def pace_for(
+    series: Series, controls: Sequence[Series], unknown: float | None, apart: float
+) -> Pace:
     """The pace by the controls, the series itself left out.
 
     `unknown` is the error of a pace that no series tells; None if base and new have one pace.
+    `apart` is what they differ by beyond it.
     """
     nothing = np.zeros_like(series.level)
     if unknown is None:
-        return Pace(weights=nothing, error=LEAST_APART)
+        return Pace(weights=nothing, error=apart)
     others = [one for one in controls if one is not series]
     if not others:
         return Pace(weights=nothing, error=unknown, is_own=bool(controls))
-    return Pace(weights=np.mean([one.level for one in others], axis=0), error=RUNS_APART)
+    return Pace(weights=np.mean([one.level for one in others], axis=0), error=apart)
 
 
 PACE_UNKNOWN = 0.05

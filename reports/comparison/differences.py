@@ -20,20 +20,28 @@ class Differences:
     `cells` has a row for each: the case (its `implementation` is the new one's), `base_s` and
     `new_s` in seconds, and the workspaces `base_bytes` and `new_bytes`. `logs` are the logarithms
     of new / base. `without` has a matrix for each run: a row a cell, and for each turn
-    of that run the same logarithm without the turn.
+    of that run the same logarithm without the turn. `turns` has in how many turns of that run each
+    cell was read.
     """
 
     cells: pd.DataFrame
     logs: Floats
     without: tuple[Floats, ...]
+    turns: tuple[Floats, ...]
 
     def __len__(self) -> int:
         return int(self.logs.size)
 
-    @property
-    def freedom(self) -> int:
-        """The degrees of freedom of a variance."""
-        return sum(one.shape[1] - 1 for one in self.without)
+    def freedom(self, weights: Floats) -> Floats:
+        """The degrees of freedom of each row's variance, by the turns in which its cells were read.
+
+        Of several cells the mean counts, by their weights.
+        """
+        parts = abs(weights) / abs(weights).sum(axis=1, keepdims=True)
+        found = np.zeros(len(weights))
+        for turns in self.turns:
+            found += parts @ turns - 1
+        return found
 
     def variances(self, weights: Floats) -> Floats:
         """The variance of each row of `weights` times `logs`, by the jackknife over turns."""
@@ -60,18 +68,26 @@ def between_runs(
         cells=_table([(case, base[case], new[case]) for case in shared], old, now),
         logs=now - old,
         without=(now[:, None] - old_parts, now_parts - old[:, None]),
+        turns=tuple(_counts([run[case] for case in shared]) for run in (base, new)),
     )
 
 
-def within_run(run: Mapping[Case, CellReadings], pairs: Sequence[tuple[str, str]]) -> Differences:
+def shared_cells(
+    run: Mapping[Case, CellReadings], pairs: Sequence[tuple[str, str]]
+) -> list[tuple[Case, Case]]:
     """The cells of pairs of implementations (base first) that one run has of both."""
-    turns, name = turns_of(run), CELL.index("implementation")
-    both: list[tuple[Case, Case]] = [
+    name = CELL.index("implementation")
+    return [
         (base, new)
         for old_name, new_name in pairs
         for new in run
         if new[name] == new_name and (base := (*new[:name], old_name, *new[name + 1 :])) in run
     ]
+
+
+def within_run(run: Mapping[Case, CellReadings], both: Sequence[tuple[Case, Case]]) -> Differences:
+    """Pairs of cells of one run, base first, which have their turns in common."""
+    turns = turns_of(run)
     drawn = [min(run[base].drawn, run[new].drawn) for base, new in both]
     found = [
         (costs_without(run[base], turns, k), costs_without(run[new], turns, k))
@@ -84,7 +100,13 @@ def within_run(run: Mapping[Case, CellReadings], pairs: Sequence[tuple[str, str]
         cells=_table([(new, run[base], run[new]) for base, new in both], old, now),
         logs=now - old,
         without=(parts,),
+        turns=(np.minimum(*(_counts([run[pair[side]] for pair in both]) for side in (0, 1))),),
     )
+
+
+def _counts(cells: Sequence[CellReadings]) -> Floats:
+    """In how many turns each was read."""
+    return np.array([len(cell.of_turns) for cell in cells], dtype=np.float64)
 
 
 def turns_of(run: Mapping[Case, CellReadings]) -> list[int]:

@@ -1,8 +1,8 @@
-"""Did the law change, or only its constant? And is it a fixed cost of each call instead?
+"""Does a ratio grow with a size? And is it a fixed cost of each call instead?
 
-A factor that grows with a size is another law: the logarithm of the ratio then rises with that of
-the size. A fixed cost that was added to each call weighs less at larger sizes, and looks like a
-smaller exponent; so a law has changed only if it explains the cells better than a fixed cost.
+The logarithm of a ratio that grows rises with that of the size. A fixed cost that was added to each
+call weighs less at larger sizes, and looks like a smaller exponent; so it is named instead if it
+explains the cells as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reports.cells.cells import LEAST_SCATTER
 from reports.laws.monomials import Floats
 
 LAW_TOLERANCE = 0.1
-"""An exponent that moved by less has not changed: so much is a claim allowed to be off, too."""
+"""A power below that is none, and no other law: so much is a claim allowed to be off, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class Growth:
     high: float | None
 
     @property
-    def is_another_law(self) -> bool:
-        """Whether the exponent moved beyond doubt, and by more than the tolerance."""
+    def is_sure(self) -> bool:
+        """Whether the ratio grows, or falls, beyond doubt and by more than the tolerance."""
         if self.low is None or self.high is None or abs(self.estimate) < LAW_TOLERANCE:
             return False
         return self.low > 0 or self.high < 0
@@ -63,6 +63,8 @@ def fixed_cost(base_s: Floats, logs: Floats, sizes: Sequence[Floats]) -> FixedCo
     if _criterion(found.fun, 2) > _criterion(rest, design.shape[1]):
         return None
     factor, cost = found.x
+    if np.min(factor + cost * scale / base_s) <= 0:
+        return None
     return FixedCost(factor=float(factor), seconds=float(cost) * scale)
 
 

@@ -24,6 +24,8 @@ from reports.tables.columns import measured_rows, numbers_or_nan
 
 SAME_WITHIN = 0.05
 """Two costs that differ by no more than this part are called the same."""
+WIDEST = math.log(1000)
+"""An interval that reaches further than a thousandfold says nothing."""
 COUNTED = EXACT | {"flops_executed", "transcendentals", "operator_launches"}
 _MEDIAN_IN_MEANS = 1.2533  # the error of a median of three or more, in errors of their mean
 _OF_IMPLEMENTATION = ("implementation", "claim", "workspace_claim")
@@ -63,9 +65,9 @@ def ratio_of(
     same_within: float = SAME_WITHIN,
 ) -> Ratio:
     """The ratio from its logarithm and the standard error of that; NaN where none is known."""
-    if not (math.isfinite(error) and freedom > 0):
+    away = error * float(stdtrit(freedom, 0.5 + confidence / 2))  # NaN without freedom
+    if not away <= WIDEST:
         return Ratio(estimate=math.exp(estimate), low=None, high=None, finding=Finding.UNTOLD)
-    away = error * float(stdtrit(freedom, 0.5 + confidence / 2))
     low, high = math.exp(estimate - away), math.exp(estimate + away)
     finding = finding_of(low, high, same_within)
     return Ratio(estimate=math.exp(estimate), low=low, high=high, finding=finding)

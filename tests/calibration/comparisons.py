@@ -84,7 +84,7 @@ def outcome(level: Level, change: str, number: int) -> dict[str, object]:
         "change": change,
         "series": own.ratio.finding in CALLED,
         "cell": any(found.cells[place].finding in CALLED for place in own.series.rows),
-        "law": bool(own.other_law),
+        "growth": bool(own.grows_with),
         "fixed": own.fixed is not None,
         "wrong series": any(_is_called(one) for one in others),
         "wrong cell": any(found.cells[place].finding in CALLED for place in places),
@@ -93,21 +93,21 @@ def outcome(level: Level, change: str, number: int) -> dict[str, object]:
 
 
 def _is_called(one: SeriesChange) -> bool:
-    return one.ratio.finding in CALLED or bool(one.other_law)
+    return one.ratio.finding in CALLED or bool(one.grows_with)
 
 
 def table_of(rows: pd.DataFrame) -> str:
     """One line for each machine and change."""
     lines = [
-        "| machine | change | found in the series | in a cell | as a law | as a fixed cost |"
+        "| machine | change | found in the series | in a cell | as growth | as a fixed cost |"
         " another series called | another cell |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    columns = ["series", "cell", "law", "fixed", "wrong series", "wrong cell"]
+    columns = ["series", "cell", "growth", "fixed", "wrong series", "wrong cell"]
     for (machine, change), those in rows.groupby(["machine", "change"], sort=False):
         shares = those[columns].mean()
         if change == "none":
-            shares[["series", "cell", "law", "fixed"]] = np.nan
+            shares[["series", "cell", "growth", "fixed"]] = np.nan
         told = ["–" if np.isnan(one) else f"{one:.0%}" for one in shares]
         lines.append(f"| {machine} | {change} | {' | '.join(told)} |")
     return "\n".join(lines)

@@ -59,8 +59,9 @@ def test_both_versions_are_measured_in_every_pass_of_one_run(sweep, repository, 
 
     assert outcome.code == DONE, outcome.err
     run = read_run(Path("run"))
-    assert run.info["against"] == {"rev": commit, "commit": commit}
-    old = f"mine@{commit[:12]}"
+    suffix = f"@{commit[:12]}"
+    assert run.info["against"] == {"rev": commit, "commit": commit, "suffix": suffix}
+    old = f"mine{suffix}"
     titles = {name: one["title"] for name, one in run.info["implementations"].items()}
     assert (titles["mine"], titles[old]) == ("The new one.", "The old one.")
     measured = {(one.implementation, one.seq_len, one.round) for one in run.records}

@@ -43,7 +43,7 @@ def test_a_run_that_is_resumed_gets_the_commit_that_it_began_with(repository):
 
     with checked_out("main", first) as found:
         assert (found.folder / "mine.py").read_text() == "old = 1"
-        assert found.told == {"rev": "main", "commit": first}
+        assert found.told == {"rev": "main", "commit": first, "suffix": "@main"}
 
 
 @pytest.mark.parametrize(

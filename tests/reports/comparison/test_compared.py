@@ -9,7 +9,9 @@ from reports.comparison.answer_texts import headline, markdown_text, notes, writ
 from reports.comparison.compared import compare_runs, compare_within
 from reports.comparison.comparison_document import document_of
 from reports.tables.columns import TableError
-from tests.reports.comparison.some_runs import square, times, write_run
+from tests.reports.comparison.some_runs import records, square, times, write_run
+
+AGAINST = {"against": {"rev": "main", "commit": "0123", "suffix": "@main"}}
 
 
 @pytest.fixture
@@ -57,8 +59,8 @@ def test_another_law_is_told_from_another_constant(tmp_path, base):
 
     found = compare_runs(base, new)
 
-    assert found.changes.series[2].other_law == ("n",)
-    assert found.changes.series[0].other_law == ()
+    assert [list(laws) for laws in found.laws] == [[], [], ["n"]]
+    assert found.laws[2]["n"].is_another_law
     assert " became n^2.2" in headline(found)
     assert not found.apart
 
@@ -70,9 +72,23 @@ def test_a_fixed_cost_is_no_other_law(tmp_path, base):
     found = compare_runs(base, new)
 
     change = found.changes.series[2]
-    assert change.other_law == ()
+    assert change.grows_with == ()
     assert change.fixed.seconds == pytest.approx(50e-6, rel=0.15)
     assert "µs a call more" in written(found, "text")
+
+
+def test_a_term_of_lower_order_is_no_other_law(tmp_path, base):
+    copying = {"mine": lambda n, d: square(n, d) * (1 + 0.6 * 256 / n)}  # n·d more
+    new = write_run(tmp_path / "new", copying, sources={"mine": "bb"})
+
+    found = compare_runs(base, new)
+
+    assert found.changes.series[2].grows_with == ("n",)
+    assert "Another law" not in headline(found)
+    assert "goes as n^-0.1" in written(found, "text")
+    (growth,) = [one["growth"] for one in document_of(found)["series"]][2:]
+    assert not growth["n"]["law_changed"]
+    assert growth["n"]["base_exponent"] == growth["n"]["new_exponent"] == 2
 
 
 def test_a_cell_that_differs_from_its_series_is_named(tmp_path, base):
@@ -103,6 +119,7 @@ def test_one_series_alone_cannot_tell_its_change_from_the_machine(tmp_path):
 
     assert findings(found) == {"mine": "cannot tell"}
     assert "Nothing tells how the pace" in notes(found)[0]
+    assert "sdpa" not in notes(found)[0]
 
 
 def test_a_series_that_is_the_only_control_is_not_judged(tmp_path):
@@ -113,6 +130,7 @@ def test_a_series_that_is_the_only_control_is_not_judged(tmp_path):
 
     assert findings(found)["sdpa"] == "cannot tell"
     assert found.changes.controls == ("sdpa",)
+    assert "taken out, but not for sdpa itself." in notes(found)[0]
     assert found.slower_than(0.05) == []
 
 
@@ -188,14 +206,53 @@ def test_implementations_of_one_run_are_compared_with_the_first(tmp_path):
     assert "mine against sdpa" in written(found, "text")
 
 
+def test_the_law_of_the_new_one_comes_before_that_of_the_base(tmp_path):
+    steeper = {"mine": lambda n, d: square(n, d) * (n / 256) ** 0.3}
+
+    found = compare_within(write_run(tmp_path / "run", steeper), ["sdpa", "mine"])
+
+    assert "Another law: mine against sdpa, n^2.3" in headline(found)
+    assert " against n^2.00." in headline(found)
+
+
+def test_an_implementation_without_shared_cells_is_named_and_its_cells_are_counted(tmp_path):
+    run = write_run(tmp_path / "run")
+    rows = records({"loop": square}, seed=1, lengths=(32, 64))
+    with (run / "records.jsonl").open("a") as file:
+        file.writelines(json.dumps(row.to_dict()) + "\n" for row in rows)
+
+    found = compare_within(run, ["sdpa", "mine", "loop"])
+
+    assert findings(found).keys() == {"mine"}
+    assert (found.only_base, found.only_new) == (0, 6)
+    assert "loop shares no cell with sdpa." in notes(found)
+
+
 def test_without_names_revisions_of_an_implementation_are_compared(tmp_path):
-    run = write_run(tmp_path / "run", {"mine@main": times(0.8)})
+    run = write_run(tmp_path / "run", {"mine@main": times(0.8)}, info=AGAINST)
 
     found = compare_within(run)
 
     assert findings(found) == {"mine": "slower"}
     assert found.bases == ("mine@main",)
     assert headline(found) == "Slower: mine (1.25 times as long)."
+
+
+def test_a_name_with_an_at_sign_is_no_revision(tmp_path):
+    run = write_run(tmp_path / "run", {"mine@main": times(0.8), "sdpa@v2": square}, info=AGAINST)
+
+    assert compare_within(run).bases == ("mine@main",)
+    assert "sdpa against sdpa@v2" in written(compare_within(run, ["sdpa@v2", "sdpa"]), "text")
+
+
+def test_versions_with_processes_of_their_own_are_told_apart_less_closely(tmp_path):
+    widths = []
+    for name, info in (("shared", {}), ("own", AGAINST)):
+        run = write_run(tmp_path / name, {"mine@main": square}, seed=1, info=info)
+        (change,) = compare_within(run, ["mine@main", "mine"]).changes.series
+        widths.append(change.ratio.high / change.ratio.low)
+
+    assert widths[1] > widths[0]
 
 
 def test_an_unknown_implementation_is_refused_with_the_nearest(base):

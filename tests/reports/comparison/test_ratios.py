@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from reports.cells.cell_table import cell_table
-from reports.comparison.ratios import Finding, finding_of, ratios_to
+from reports.comparison.ratios import Finding, finding_of, ratio_of, ratios_to
 from tests.reports.comparison.some_cells import rows
 
 
@@ -88,3 +88,9 @@ def test_rows_that_were_not_measured_are_no_cells():
     frame.loc[frame["seq_len"] == 2048, ["status", "time_s"]] = ["timeout", np.nan]
 
     assert 2048 not in set(ratios_to(frame, "sdpa")["seq_len"])
+
+
+def test_an_interval_beyond_a_thousandfold_is_unknown():
+    ratio = ratio_of(0.1, 0.5, 1, 1 - 0.05 / 3 / 40)
+
+    assert (ratio.low, ratio.high, ratio.finding) == (None, None, Finding.UNTOLD)
