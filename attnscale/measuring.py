@@ -51,7 +51,7 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
             plan = request.plan(kernels.load, checkout)
         how = f"attnscale {command} --resume --out {shlex.quote(str(folder))} continues it"
-        with interruptible(how):
+        with interruptible(how, None if checkout is None else checkout.folder.parent):
             records, failed = sweep_into(
                 folder,
                 plan,

@@ -82,6 +82,8 @@ def command(
     check_claim(claim, sizes)
     with progress() as shown, warnings_as_lines():
         shown.counting("reading runs and tables", 0, len(files))
+        from rich.text import Text
+
         from reports.cells.asked import asked
         from reports.judge.fit_groups import fit_groups
         from reports.judge.together import together
@@ -103,6 +105,10 @@ def command(
             where=where or (),
             claim=claim,
         )
+        if at is not None and questions.cost is not None:
+            raise RequestError(
+                "--at ranks by time, and --budget asks for memory; give them in two commands"
+            )
         questions.check(request.value)
         fits = fit_groups(
             request.frame,
@@ -136,7 +142,7 @@ def command(
     elif at is None:
         print_briefly(fits, console())
     if joint is not None:
-        console().print(joint.text)
+        console().print(Text(joint.text))
     if at is None or explain or questions.asked:
         print_answers(fits, questions, console())
     return DONE if at is not None and tells_no_law(fits) else code_of(fits, joint)

@@ -35,6 +35,11 @@ def sizes_of(at: Mapping[str, int]) -> Point:
         known.setdefault("head_dim", min(d, SIZES.head_dim))
         known["h"] = d // known["head_dim"]
     sizes = Point(*(known[name] for name in Point._fields))
+    if d is not None and sizes.d != d and not {"h", "head_dim"} & at.keys():
+        raise CaseError(
+            f"d is d_model, h·head_dim; got d = {d}, no multiple of head_dim = {sizes.head_dim}; "
+            "give h or head_dim too, such as h=1"
+        )
     if d is not None and sizes.d != d:
         raise CaseError(
             f"d is d_model, h·head_dim; got d = {d} with h = {sizes.h} and "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,20 +80,19 @@ def check_new(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """See that the directory can be written, or made; nothing is.
+    """See that the directory can be written, or made; nothing stays there.
 
     Raises:
-        RunError: a file is in its way, or it belongs to somebody else.
+        RunError: a file is in its way, it belongs to somebody else, or its file system is full
+            or cannot be written.
 
     """
     try:
         nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-        number = 0 if os.access(nearest, os.W_OK) else errno.EACCES
-        number = number if nearest.is_dir() else errno.ENOTDIR
-    except PermissionError:
-        number = errno.EACCES
-    if number:
-        raise RunError(f"--out {folder}: cannot write there: {os.strerror(number)}")
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as problem:
+        raise RunError(f"--out {folder}: cannot write there: {problem.strerror}") from None
 
 
 def check_machine(info: Mapping[str, Any], *, gpu: str | None, threads: int, folder: Path) -> None:

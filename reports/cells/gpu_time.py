@@ -6,6 +6,8 @@ nothing about the kernel. A replay of the call from a CUDA graph has no launch.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from reports.cells.case_columns import CASE_COLUMNS
@@ -13,12 +15,14 @@ from reports.cells.readings import REPLAYED
 from reports.tables.columns import measured_rows, numbers_or_nan
 
 
-def with_gpu_time(records: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+def with_gpu_time(records: pd.DataFrame, judged: Collection[str] = ()) -> tuple[pd.DataFrame, bool]:
     """The records, and whether `time_s` of their rows on a GPU is now `graph_time_s`.
 
-    It is not where a measured cell on a GPU has no such time: the two kinds are not compared.
+    It is not where a measured cell on a GPU has no such time: the two kinds are not compared. Nor
+    where costs were `judged`, and this time is none of them.
     """
-    if not {"device", REPLAYED, "time_s"} <= set(records.columns):
+    is_other = bool(judged) and REPLAYED not in judged
+    if is_other or not {"device", REPLAYED, "time_s"} <= set(records.columns):
         return records, False
     on_gpu = records["device"].astype(str).str.startswith("cuda") & measured_rows(records)
     replayed = numbers_or_nan(records, REPLAYED).where(on_gpu)
@@ -27,3 +31,12 @@ def with_gpu_time(records: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     if not on_gpu.any() or not (known.max() > 0).all():
         return records, False
     return records.assign(time_s=replayed.where(on_gpu, records["time_s"])), True
+
+
+def time_column(cells: pd.DataFrame, is_gpu_time: bool) -> str:
+    """The column from which `time_s` of these cells comes, all of one device.
+
+    `is_gpu_time` is what `with_gpu_time` said of the records.
+    """
+    on_gpu = "device" in cells and str(cells["device"].iloc[0]).startswith("cuda")
+    return REPLAYED if is_gpu_time and on_gpu else "time_s"

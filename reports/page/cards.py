@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from reports.cells.case_columns import SIZES
+from reports.cells.readings import REPLAYED
 from reports.comparison.ratios import Finding, Ratio
 from reports.conditions.checks import check_table, failed
 from reports.figures.drawing.dark import DARK
@@ -20,10 +21,12 @@ from reports.laws.grammar import LawError, parse_declared
 from reports.page.forest_plot import ForestRow, forest_rows
 from reports.predict.memory import largest_in_memory
 from reports.ranking.ranking import (
+    COST,
     RankedSize,
     RankedTime,
     Ranking,
     interval_of,
+    is_to_itself,
     rankings,
     size_in_words,
 )
@@ -117,7 +120,11 @@ def cards_of(view: View) -> list[Cards]:
     if "implementation" not in records:  # a table of others, whose series have other names
         records = view.cells.assign(implementation=view.cells["series"])
     reference = SpeedAgainstN().of(view)
-    found = rankings(records, [] if reference is None else [reference.removesuffix(MARK)])
+    found = rankings(
+        records,
+        [] if reference is None else [reference.removesuffix(MARK)],
+        judged=[REPLAYED if view.is_gpu_time else COST],
+    )
     return [_cards(view, _as_called(view, ranking)) for ranking in found]
 
 
@@ -151,7 +158,7 @@ def _cards(view: View, ranking: Ranking) -> Cards:
         cards=found,
         reference=ranking.reference if len(found) > 1 else "",
         axes=_TIMES.join(view.size(name).letter for name in _axes(ranking)),
-        time="GPU time" if view.is_gpu_time else "time",
+        time="GPU time" if ranking.is_gpu_time else "time",
         ranking=ranking,
     )
 
@@ -289,11 +296,11 @@ def _reading(
 
 def _estimate(ratio: Ratio) -> str:
     """The ratio; 1 for the reference itself, which is exact."""
-    return "1" if ratio.low == ratio.high else wording.times(ratio.estimate)
+    return "1" if is_to_itself(ratio) else wording.times(ratio.estimate)
 
 
 def _beside(ratio: Ratio) -> str:
     """The interval of a ratio, or that it is the same; nothing for the reference itself."""
-    if ratio.low == ratio.high:
+    if is_to_itself(ratio):
         return ""
     return "same" if ratio.finding is Finding.SAME else interval_of(ratio)

@@ -87,7 +87,7 @@ def write_tables(
         f"verdicts_{section.rows[0].fit.value}": tabular(_verdicts(section), words=3)
         for section in sections(verdict_rows(fits))
     }
-    for ranking in rankings(shown.table.frame):
+    for ranking in rankings(shown.table.frame, judged={fit.value for fit in fits}):
         told = "-".join(slug(text_of(value), "none") for value in ranking.conditions.values())
         stem = f"ranking.{told}" if told else "ranking"
         found[stem] = (
@@ -104,13 +104,13 @@ def write_tables(
 
 def _times(ranking: Ranking) -> pd.DataFrame:
     """Implementations by sizes: the time, and its ratio to the reference."""
-    rows = []
+    rows, gpu = [], "GPU time, " if ranking.is_gpu_time else ""
     for name in ranking.implementations:
         row = {"implementation": name}
         for size in ranking.sizes:
             own = size.of(name)
             ratio = None if own is None or own.ratio is None else own.ratio.estimate
-            row[size.words] = wording.seconds(own.time_s if own else None)
+            row[f"{gpu}{size.words}"] = wording.seconds(own.time_s if own else None)
             row[f"to {ranking.reference}, {size.words}"] = (
                 wording.NOTHING if ratio is None else wording.times(ratio)
             )

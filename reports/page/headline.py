@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.comparison.ratios import Finding, Ratio
 from reports.conditions.checks import failed
 from reports.judge.result import Verdict
 from reports.page.cards import claim_of
 from reports.page.correctness import Correctness
 from reports.page.pictures import Group
-from reports.ranking.ranking import RankedTime, Ranking, interval_of
+from reports.ranking.ranking import RankedTime, Ranking, second_in_words
 from reports.text import wording
 from reports.verdicts.verdict_rows import VerdictRow, sections
 
@@ -113,22 +112,13 @@ def fastest(ranking: Ranking, where: str = "") -> str:
     some = f" ({where})" if where else ""
     told = [f"Fastest at {largest.words}{some}: {_with_time(first)}"]
     if second.behind is not None:
-        told.append(_second(wording.shortened(second.implementation), second.behind))
+        told.append(second_in_words(second))
     winners = {first.implementation}
     for size in smaller:
         if size.timed[0].implementation not in winners:
             winners.add(size.timed[0].implementation)
             told.append(f"at {size.words} it is {_with_time(size.timed[0])}")
     return f"{'; '.join(told)}."
-
-
-def _second(name: str, behind: Ratio) -> str:
-    times = f"{wording.times(behind.estimate)} times"
-    if behind.finding is Finding.SAME:
-        return f"{name} is as fast ({times} the time)"
-    if behind.finding is Finding.UNTOLD and (interval := interval_of(behind)):
-        return f"{name} may be as fast ({times} the time, {interval})"
-    return f"{name} takes {times} as long"
 
 
 def _with_time(one: RankedTime) -> str:

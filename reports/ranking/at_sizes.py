@@ -11,7 +11,9 @@ import pandas as pd
 
 from reports.cells.case_columns import CONDITIONS, KNOWN_SIZES, SIZE_COLUMNS
 from reports.cells.cell_table import measured
-from reports.comparison.ratios import Ratio, finding_of
+from reports.cells.gpu_time import time_column, with_gpu_time
+from reports.cells.readings import REPLAYED
+from reports.comparison.ratios import Finding, Ratio, finding_of
 from reports.judge.every_cost import fit_beside
 from reports.judge.result import Fit
 from reports.predict.prediction import Prediction, predict
@@ -35,6 +37,7 @@ from reports.text import wording
 from reports.text.labels import label_of, text_of
 
 MEMORY = "workspace_bytes"
+_NOTHING = "nothing was measured there, and no implementation has a fit that predicts it"
 NAMES = (*KNOWN_SIZES, *SIZE_COLUMNS)
 _TOLD = (*KNOWN_SIZES.values(), *SIZE_COLUMNS, *CONDITIONS)
 
@@ -57,16 +60,36 @@ def rankings_at(
     missing = [column for column in NEEDED if column not in frame]
     if missing:
         raise PredictionError(f"--at ranks the implementations of a run; there is no {missing[0]}")
-    sizes = {KNOWN_SIZES.get(name, name): of for name, of in parse_sizes(text, NAMES).items()}
-    fits = [*fits, *fit_beside(table, MEMORY)]
+    sizes = _sizes(text, frame)
+    frame, is_gpu_time = with_gpu_time(frame)
+    beside = [MEMORY, REPLAYED] if is_gpu_time else [MEMORY]
+    fits = [*fits, *(fit for value in beside for fit in fit_beside(table, value))]
     found = [
-        _ranking(rows, conditions, fits, sizes, named)
+        _ranking(rows, conditions, fits, sizes, named, time_column(rows, is_gpu_time))
         for conditions, rows in parts_of_conditions(frame)
     ]
     if not any(size.timed for ranking in found for size in ranking.sizes):
         reasons = (one.reason for ranking in found for size in ranking.sizes for one in size.times)
-        raise PredictionError(f"--at {text}: {next(reasons, 'no cell has a time')}")
+        raise PredictionError(f"--at {text}: {next(reasons, _NOTHING)}")
     return found
+
+
+def _sizes(text: str, frame: pd.DataFrame) -> dict[str, float]:
+    """The sizes by column.
+
+    Raises:
+        PredictionError: they cannot be read, two are the same, or the records lack one.
+
+    """
+    sizes: dict[str, float] = {}
+    for name, value in parse_sizes(text, NAMES).items():
+        column = KNOWN_SIZES.get(name, name)
+        if column in sizes:
+            raise PredictionError(f"--at {text}: {column} is given by two names; leave {name} out")
+        if column not in frame:
+            raise PredictionError(f"--at {text}: the records have no {column}; leave {name} out")
+        sizes[column] = value
+    return sizes
 
 
 def _ranking(
@@ -75,21 +98,30 @@ def _ranking(
     fits: Sequence[Fit],
     sizes: Mapping[str, float],
     named: Sequence[str],
+    cost: str,
 ) -> Ranking:
     cells = measured(numbered(rows))
-    times = {_name(fit, conditions): fit for fit in fits if _is_of(fit, COST, conditions, cells)}
+    times = {_name(fit, conditions): fit for fit in fits if _is_of(fit, cost, conditions, cells)}
     reference = reference_among(dict.fromkeys(cells["implementation"]), named)
     there = _cells_at(cells, sizes)
-    ranked = _measured(there, reference, rows)
+    ratios = Ratios(rows)
+    ranked = _measured(there, ratios)
     predicted = [
         _predicted(name, fit, _of_memory(fit, fits), cells, sizes)
         for name, fit in times.items()
         if fit.group.get("implementation") not in {one.implementation for one in ranked}
     ]
     every = sorted((*ranked, *predicted), key=lambda one: (one.time_s is None, one.time_s or 0.0))
-    fastest = every[0]
-    reference = reference or fastest.implementation
+    fastest = every[0] if every else None
+    reference = reference or (fastest.implementation if fastest else "")
     base = next((one for one in every if one.implementation == reference), None)
+    row_of = {row["implementation"]: row for row in there.to_dict("records")}
+
+    def over(one: RankedTime, other: RankedTime | None) -> Ratio | None:
+        row = row_of.get(one.implementation)
+        paired = ratios.of(row, other.implementation) if row and other else None
+        return paired or _between(one, other)
+
     return Ranking(
         conditions=conditions,
         described=described(cells),
@@ -101,13 +133,14 @@ def _ranking(
                 times=tuple(
                     replace(
                         one,
-                        ratio=one.ratio or _between(one, base),
-                        behind=one.behind if not predicted else _between(one, fastest),
+                        ratio=over(one, base),
+                        behind=over(one, fastest),
                     )
                     for one in every
                 ),
             ),
         ),
+        is_gpu_time=cost != COST,
     )
 
 
@@ -139,8 +172,7 @@ def _cells_at(cells: pd.DataFrame, sizes: Mapping[str, float]) -> pd.DataFrame:
     """
     there = cells
     for column, value in sizes.items():
-        if column in there:
-            there = there[there[column] == value]
+        there = there[there[column] == value]
     several = there[there.duplicated("implementation", keep=False)]
     if len(several):
         name = several["implementation"].iloc[0]
@@ -153,11 +185,9 @@ def _cells_at(cells: pd.DataFrame, sizes: Mapping[str, float]) -> pd.DataFrame:
     return there
 
 
-def _measured(there: pd.DataFrame, reference: str | None, rows: pd.DataFrame) -> list[RankedTime]:
-    ratios, found = Ratios(rows), list[RankedTime]()
-    for place in there["place"].unique():
-        found += ranked_size(there, int(place), reference or "", ratios).times
-    return found
+def _measured(there: pd.DataFrame, ratios: Ratios) -> list[RankedTime]:
+    places = there["place"].unique()
+    return [one for place in places for one in ranked_size(there, int(place), "", ratios).times]
 
 
 def _predicted(
@@ -202,14 +232,20 @@ def _prediction(fit: Fit, own: pd.DataFrame, sizes: Mapping[str, float]) -> Pred
 
 
 def _between(one: RankedTime, other: RankedTime | None) -> Ratio | None:
-    """The ratio of two times of which one or both are predicted, their errors being independent."""
+    """The ratio of two times that were not measured as a pair, their errors being independent.
+
+    Of two measured ones nobody knows the interval. Beside the error of a prediction that of a
+    measured time does not count.
+    """
     if other is None or not one.time_s or not other.time_s:
         return None
-    away = math.hypot(_half_width(one), _half_width(other))
     ratio = one.time_s / other.time_s
-    low, high = ratio * math.exp(-away), ratio * math.exp(away)
     if one is other:
-        low = high = ratio
+        return Ratio(estimate=1.0, low=1.0, high=1.0, finding=Finding.SAME)
+    if not (one.is_predicted or other.is_predicted):
+        return Ratio(estimate=ratio, low=None, high=None, finding=Finding.UNTOLD)
+    away = math.hypot(_half_width(one), _half_width(other))
+    low, high = ratio * math.exp(-away), ratio * math.exp(away)
     return Ratio(estimate=ratio, low=low, high=high, finding=finding_of(low, high))
 
 

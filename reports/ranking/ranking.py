@@ -7,14 +7,15 @@ few sizes, the largest last, and each size has the times of all implementations,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from reports.cells.case_columns import APART, CASE_COLUMNS, SIZES
-from reports.cells.cell_table import cell_table, measured
+from reports.cells.cell_table import UNNAMED, cell_table, measured
+from reports.cells.gpu_time import time_column, with_gpu_time
 from reports.cells.groups import groups
 from reports.comparison.ratios import Finding, Ratio, ratios_to
 from reports.ranking.few_places import MOST_PLACES, few_places
@@ -81,21 +82,16 @@ class RankedSize:
 
     @property
     def sentence(self) -> str:
-        """`fastest at n = 4096, d = 512: sdpa, 12.3 ms; matmul 1.9 times`."""
+        """`fastest at n = 4096, d = 512: sdpa, 12.3 ms; matmul takes 1.90 times as long`."""
         if not self.timed:
             return ""
         first, *others = self.timed
         about = "about " if first.is_predicted else ""
-        time = f"{about}{wording.seconds(first.time_s)}"
+        time = f"{first.implementation}, {about}{wording.seconds(first.time_s)}"
         if not others:
-            return f"{self.words}: {first.implementation}, {time}"
-        told = [
-            f"{one.implementation} {'about ' * (one.is_predicted and not first.is_predicted)}"
-            f"{times_in_words(one.behind)}"
-            for one in others
-            if one.behind
-        ]
-        return "; ".join([f"fastest at {self.words}: {first.implementation}, {time}", *told])
+            return f"{self.words}: {time}"
+        told = f"fastest at {self.words}: {time}"
+        return f"{told}; {second_in_words(others[0])}" if others[0].behind else told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +100,9 @@ class Ranking:
 
     `conditions` are the columns by which it differs from other rankings of the run, empty where
     there is only one; `described` says all conditions in words. `reference` is what times are
-    divided by. `sizes` are few, the largest last. `elsewhere` has the largest size of each
-    implementation that was measured at none of them.
+    divided by. `is_gpu_time`: the times are those of the GPU alone, without the launch of a call.
+    `sizes` are few, the largest last. `elsewhere` has the largest size of each implementation that
+    was measured at none of them.
     """
 
     conditions: Mapping[str, Any]
@@ -113,6 +110,7 @@ class Ranking:
     reference: str
     sizes: tuple[RankedSize, ...]
     elsewhere: tuple[RankedSize, ...] = ()
+    is_gpu_time: bool = False
 
     @property
     def implementations(self) -> tuple[str, ...]:
@@ -126,15 +124,26 @@ class Ranking:
 
 
 def rankings(
-    frame: pd.DataFrame, named: Sequence[str] = (), *, most: int = MOST_PLACES
+    frame: pd.DataFrame,
+    named: Sequence[str] = (),
+    *,
+    most: int = MOST_PLACES,
+    judged: Collection[str] = (),
 ) -> list[Ranking]:
     """The rankings of a run, that with the most cells first; empty where there is nothing to rank.
 
     `frame` is that of `reports.tables.read`. The reference is the first of `named` that has a time,
     else SDPA, else the fastest at the largest size.
+    On a GPU, times are those of the GPU alone: see `reports.cells.gpu_time.with_gpu_time`, also for
+    `judged`.
     """
+    frame, is_gpu_time = with_gpu_time(frame, judged)
     return [
-        _ranking(rows, conditions, named, most) for conditions, rows in parts_of_conditions(frame)
+        replace(
+            _ranking(rows, conditions, named, most),
+            is_gpu_time=time_column(rows, is_gpu_time) != COST,
+        )
+        for conditions, rows in parts_of_conditions(frame)
     ]
 
 
@@ -142,6 +151,7 @@ def parts_of_conditions(frame: pd.DataFrame) -> list[tuple[dict[str, Any], pd.Da
     """The rows of each condition that has a time, with the columns by which they differ."""
     if not set(NEEDED) <= set(frame.columns):
         return []
+    frame = frame.assign(implementation=frame["implementation"].fillna(UNNAMED))
     timed = frame[measured_rows(frame) & (numbers_or_nan(frame, COST) > 0)]
     apart = [one for one in APART if one in timed and timed[one].nunique(dropna=False) > 1]
     if timed.empty or not apart:
@@ -297,14 +307,23 @@ def size_in_words(column: str, value: Any) -> str:
     return worded(column, value)
 
 
-def times_in_words(ratio: Ratio) -> str:
-    """`1.90 times`; `1.04 times (same)`; `1.10 times [0.90, 1.30]` where nobody can tell."""
-    text = f"{wording.times(ratio.estimate)} times"
-    if ratio.finding is Finding.SAME:
-        return f"{text} (same)"
-    if ratio.finding is Finding.UNTOLD:
-        return f"{text} {interval_of(ratio) or '(once measured)'}"
-    return text
+def second_in_words(second: RankedTime) -> str:
+    """How far the second is behind the fastest: `matmul takes 1.90 times as long`."""
+    name, behind = wording.shortened(second.implementation), second.behind
+    if behind is None:
+        return ""
+    about = "about " if second.is_predicted else ""
+    times = f"{about}{wording.times(behind.estimate)} times"
+    if behind.finding is Finding.SAME:
+        return f"{name} is as fast ({times} the time)"
+    if behind.finding is Finding.UNTOLD and (interval := interval_of(behind)):
+        return f"{name} may be as fast ({times} the time, {interval})"
+    return f"{name} takes {times} as long"
+
+
+def is_to_itself(ratio: Ratio) -> bool:
+    """Whether it is the ratio of the reference to itself, which is exactly 1."""
+    return ratio.low == ratio.high == 1
 
 
 def interval_of(ratio: Ratio) -> str:

@@ -18,7 +18,7 @@ _COMMANDS = MappingProxyType(
             "<": r"\textless{}",
             ">": r"\textgreater{}",
             "|": r"\textbar{}",
-            '"': r"\textquotedbl{}",
+            '"': "''",
             "×": r"$\times$",
             "±": r"$\pm$",
             "≤": r"$\leq$",
@@ -30,7 +30,9 @@ _COMMANDS = MappingProxyType(
 
 def escaped(text: object) -> str:
     """The text on one line as LaTeX shows it, in text mode."""
-    return one_line(text).translate(dict(_COMMANDS))
+    shown = one_line(text).translate(dict(_COMMANDS))
+    # Behind the end of a table's row these two begin an argument.
+    return f"{{{shown[0]}}}{shown[1:]}" if shown.startswith(("[", "*")) else shown
 
 
 def tabular(table: pd.DataFrame, *, words: int) -> str:

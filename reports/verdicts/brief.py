@@ -76,7 +76,7 @@ def _table(rows: Sequence[VerdictRow]) -> Table:
             exponents = ["\n".join(f"{letter} {text}" for letter, text in named)]
         table.add_row(
             Text.assemble(badge(row.fit), f" {row.label}"),
-            row.fit.claim,
+            Text(row.fit.claim),
             *exponents,
             *(_beside(rows_of_cost.get(row.label)) for rows_of_cost in beside),
         )

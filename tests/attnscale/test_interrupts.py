@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: what was measured is kept, and one line says so; a second one ends all."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from attnscale.interrupts import interruptible
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE = "interrupted; what was measured is kept (sweep --resume continues it)"
 PROGRAM = """
-import signal, sys, types
+import os, signal, sys, types
+from pathlib import Path
 from attnscale import commands
 from attnscale.__main__ import main
 from attnscale.interrupts import interruptible
@@ -29,7 +31,7 @@ def work():
         print("ended in order", flush=True)
 
 def command() -> int:
-    with interruptible("sweep --resume continues it"):
+    with interruptible("sweep --resume continues it", Path(os.environ["TEMPORARY"])):
         work()
     return 0
 
@@ -40,10 +42,11 @@ main(["work"])
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 
 
-def interrupted(*names: str) -> subprocess.CompletedProcess[str]:
+def interrupted(*names: str, temporary: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, *names],
         cwd=ROOT,
+        env={**os.environ, "TEMPORARY": str(temporary)},
         capture_output=True,
         text=True,
         check=False,
@@ -52,8 +55,8 @@ def interrupted(*names: str) -> subprocess.CompletedProcess[str]:
 
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_one_signal_ends_in_order_with_130_and_one_line(name):
-    done = interrupted(name)
+def test_one_signal_ends_in_order_with_130_and_one_line(name, tmp_path):
+    done = interrupted(name, temporary=tmp_path)
 
     assert done.returncode == INTERRUPTED == 130
     assert done.stdout == "ended in order\n"
@@ -62,11 +65,16 @@ def test_one_signal_ends_in_order_with_130_and_one_line(name):
 
 @posix
 @pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
-def test_a_second_signal_ends_at_once_with_the_same_code_and_line(second):
-    done = interrupted("SIGINT", second)
+def test_a_second_signal_removes_temporary_files_and_ends_at_once_with_the_same_line(
+    second, tmp_path
+):
+    folder = tmp_path / "checkout"
+    (folder / "files").mkdir(parents=True)
+    done = interrupted("SIGINT", second, temporary=folder)
 
     assert done.returncode == INTERRUPTED
     assert done.stdout == ""
+    assert not folder.exists()
     assert done.stderr == f"{MESSAGE}\n"
 
 

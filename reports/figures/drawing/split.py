@@ -12,7 +12,7 @@ import pandas as pd
 
 from reports.cells.case_columns import APART
 from reports.cells.cell_table import UNNAMED, cell_table, measured
-from reports.cells.gpu_time import with_gpu_time
+from reports.cells.gpu_time import time_column, with_gpu_time
 from reports.cells.readings import REPLAYED
 from reports.figures.drawing.looks import Look, looks_for, looks_of_series
 from reports.figures.drawing.size_names import OUR_SIZES, SizeName
@@ -46,9 +46,7 @@ def views(
     axis of a figure tell series apart. On a GPU, times are those of the GPU alone where all cells
     have them (`graph_time_s`).
     """
-    is_gpu_time = False
-    if not fits or any(fit.value == REPLAYED for fit in fits):
-        records, is_gpu_time = with_gpu_time(records)
+    records, is_gpu_time = with_gpu_time(records, {fit.value for fit in fits})
     grouping = [name for fit in fits for name in (*fit.group, *fit.sizes.values())]
     by = [name for name in grouping if name in records.columns and name not in OUR_SIZES]
     timed = measured(cell_table(records, by=by))
@@ -77,7 +75,7 @@ def views(
                 label=labels[key],
                 look=looks[labels[key]],
                 cells=rows.reset_index(drop=True),
-                fit=fit_of(rows, fits, _time_of(rows, is_gpu_time)),
+                fit=fit_of(rows, fits, time_column(rows, is_gpu_time)),
                 workspace_fit=fit_of(rows, fits, "workspace_bytes"),
                 info=(runs or {}).get(run_of(rows), info or {}),
             )
@@ -101,7 +99,7 @@ def views(
                 runs=_told_of_runs(part, of_runs),
                 by=tuple(by),
                 records=rows_of.get(part_key, records.iloc[:0]),
-                is_gpu_time=any(_time_of(rows.cells, is_gpu_time) == REPLAYED for rows in series),
+                is_gpu_time=any(time_column(one.cells, is_gpu_time) == REPLAYED for one in series),
             )
         )
     suffixes = distinct([view.suffix for view in found])
@@ -175,12 +173,6 @@ def _apart(cells: pd.DataFrame, names: Sequence[str], varying: Sequence[str]) ->
         for name in varying
         if name in APART or any(rows[name].nunique(dropna=False) > 1 for rows in parts)
     ]
-
-
-def _time_of(cells: pd.DataFrame, is_gpu_time: bool) -> str:
-    """The column whose fit belongs to the times of these cells."""
-    on_gpu = "device" in cells and str(cells["device"].iloc[0]).startswith("cuda")
-    return REPLAYED if is_gpu_time and on_gpu else "time_s"
 
 
 def _usual(cells: pd.DataFrame, names: Sequence[str], name: str) -> str:

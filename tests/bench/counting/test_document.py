@@ -190,9 +190,16 @@ def test_d_is_d_model_and_two_of_three_sizes_give_the_third(at, h, head_dim):
     assert (sizes.h, sizes.head_dim, sizes.d) == (h, head_dim, h * head_dim)
 
 
-@pytest.mark.parametrize("at", [{"d": 100}, {"d": 35, "h": 3}, {"h": 3, "head_dim": 5, "d": 16}])
-def test_a_d_that_heads_do_not_divide_is_refused(at):
-    with pytest.raises(CaseError, match=r"d is d_model, h·head_dim; got d = \d+ with h = "):
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        ({"d": 100}, "got d = 100, no multiple of head_dim = 64; give h or head_dim too"),
+        ({"d": 35, "h": 3}, r"got d = 35 with h = 3 and head_dim = 11; correct"),
+        ({"h": 3, "head_dim": 5, "d": 16}, r"got d = 16 with h = 3 and head_dim = 5; correct"),
+    ],
+)
+def test_a_d_that_heads_do_not_divide_is_refused(at, message):
+    with pytest.raises(CaseError, match=f"d is d_model, h·head_dim; {message}"):
         sizes_of(at)
 
 

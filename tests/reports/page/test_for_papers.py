@@ -63,6 +63,15 @@ def test_without_tex_pgf_is_refused_before_anything_is_read(monkeypatch: pytest.
         write_figure([Path("nowhere")], "time_against_n", form="pgf")
 
 
+def test_a_name_is_no_argument_of_the_row_before_it():
+    assert [escaped(name) for name in ("[3pt]x", "*", "a[1]", "")] == [
+        "{[}3pt]x",
+        "{*}",
+        "a[1]",
+        "",
+    ]
+
+
 def test_tables_for_latex_escape_every_name(two: Path):
     verdicts, ranking = write_tables([two])
     assert (verdicts.name, ranking.name) == ("verdicts_time_s.tex", "ranking.tex")

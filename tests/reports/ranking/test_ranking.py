@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
 from reports.comparison.ratios import Finding
@@ -27,7 +28,7 @@ def test_times_stand_beside_their_ratio_and_workspace_the_fastest_first() -> Non
     assert slow.ratio.high
     assert 1.96 < slow.ratio.low < slow.ratio.estimate < slow.ratio.high < 2.04
     assert largest.sentence == (
-        "fastest at n = 2048, d = 1024: sdpa, 4.29 s; quick 1.01 times (same); slow 2.00 times"
+        "fastest at n = 2048, d = 1024: sdpa, 4.29 s; quick is as fast (1.01 times the time)"
     )
 
 
@@ -90,6 +91,24 @@ def test_widths_in_several_numbers_of_heads_are_told_apart() -> None:
         "n = 512, d = 512, 1 head",
         "n = 512, d = 512, 8 heads",
     ]
+
+
+def test_on_a_gpu_its_own_time_is_ranked_where_all_have_it() -> None:
+    found = frame(rows({"sdpa": 1.0, "quick": 1.01}, device="cuda"))
+    some = found["time_s"].where(found["implementation"] == "sdpa")
+
+    (own,) = rankings(found.assign(graph_time_s=found["time_s"] / 10))
+    (calls,) = rankings(found.assign(graph_time_s=some))
+
+    assert (own.is_gpu_time, calls.is_gpu_time) == (True, False)
+    assert own.sizes[-1].times[0].time_s == pytest.approx(0.429, rel=0.01)
+
+
+def test_rows_without_a_name_are_ranked_as_one_implementation() -> None:
+    unnamed = frame(rows({"": 2.0})).assign(implementation=None)
+    (found,) = rankings(pd.concat([frame(rows({"sdpa": 1.0})), unnamed], ignore_index=True))
+
+    assert found.implementations == ("sdpa", "all rows")
 
 
 def test_a_table_of_something_else_has_no_ranking() -> None:
