@@ -96,6 +96,10 @@ def command(
         from reports.verdicts.table import print_verdicts
 
         questions = Questions.of(predict or (), budget or (), sizes, claim, budget_of)
+        if at is not None and questions.cost is not None:
+            raise RequestError(
+                "--at ranks by time, and --budget asks for memory; give them in two commands"
+            )
         table = read_tables(files, shown.counting)
         request = asked(
             table.frame,
@@ -105,10 +109,6 @@ def command(
             where=where or (),
             claim=claim,
         )
-        if at is not None and questions.cost is not None:
-            raise RequestError(
-                "--at ranks by time, and --budget asks for memory; give them in two commands"
-            )
         questions.check(request.value)
         fits = fit_groups(
             request.frame,
