@@ -5,8 +5,9 @@ The method is described in `reports.judge.judge`; `reports.judge.fit_groups` jud
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -94,6 +95,7 @@ def fit(
 
     def judged(by: str) -> tuple[Cells, Fit]:
         cells = cells_of(table, columns, value, by)
+        counted = _by_count(cells, table, law, columns, value, info) if by == statistic else None
         return cells, judge(
             cells,
             law,
@@ -102,10 +104,10 @@ def fit(
             tolerance=tolerance,
             exact=value in EXACT,
             info={**info, "device": devices[0]} if len(devices) == 1 else info,
+            counted=counted,
         )
 
     cells, found = judged(statistic)
-    found = _by_count(found, cells, table, law, columns, value, info)
     repeated = found.readings - found.set_aside > found.cells
     second = None
     if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
@@ -145,7 +147,7 @@ def _tensors(
     if "schema" not in table.columns:
         return None
     if found.basis is not None:
-        of_fit = found.basis.setting.names
+        of_fit = found.basis.names
         columns = {n: c for n, c in columns.items() if n in of_fit or cells.distinct(n).size == 1}
     return call_tensors(table, columns, info)
 
@@ -158,30 +160,29 @@ def _left_open(fit: Fit, *reasons: str) -> Fit:
 
 
 def _by_count(
-    found: Fit,
     cells: Cells,
     table: pd.DataFrame,
     law: Law,
     columns: Mapping[str, str],
     value: str,
     info: Mapping[str, Any],
-) -> Fit:
+) -> Callable[[Fit], Fit] | None:
     """What a polynomial says of a cost without noise, where there is one."""
     scatter = cells.scatter.reading or 0.0
     if not len(cells) or not (value in EXACT or unit_of(value).kind == "memory") or scatter > 0:
-        return found
+        return None
     polynomial = recorded_law(table, cells, columns, info) if value == WORKSPACE else None
     if polynomial is None and value not in EXACT:
         # Whoever reads memory of a process reads pages, whose size hides a law.
         cells = replace(cells, step=max(cells.step, pages(cells.cost)))
         if cells.cost.max() <= cells.cost.min() + cells.step:
-            return found
+            return None
     if polynomial is None:
         varying = tuple(name for name in columns if cells.distinct(name).size > 1)
         law = law.only(varying)
         exact = value in EXACT
         polynomial = polynomial_of(cells, law, varying, exact=exact) if varying else None
-    return found if polynomial is None else polynomial.judged(found, cells, law)
+    return None if polynomial is None else partial(polynomial.judged, given=cells, law=law)
 
 
 def _without_settings(

@@ -15,7 +15,7 @@ read, can still refute it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,11 +67,14 @@ def judge(
     tolerance: float,
     exact: bool,
     info: Mapping[str, Any],
+    counted: Callable[[Fit], Fit] | None = None,
 ) -> Fit:
     """Judge a law on cells; `names` are the sizes whose exponents are asked for.
 
     A size that the law does not name, but that varies, is tested against exponent 0, unless it
-    only moves along with the law's own sizes (d beside h at a fixed head_dim).
+    only moves along with the law's own sizes (d beside h at a fixed head_dim). Of a cost with a
+    polynomial, `counted` says what that makes of an undecided fit; a law is then fitted only when
+    somebody asks for it.
 
     Raises:
         TableError: more than three sizes vary.
@@ -86,7 +89,8 @@ def judge(
             f"at most {MOST_VARIABLES} sizes can be judged at once, got {len(tested)} that vary "
             f"({', '.join(tested)}); hold one still, or leave it out of the sizes"
         )
-    unknown = {name: Interval(estimate=None, low=None, high=None) for name in law.names}
+    nothing = Interval(estimate=None, low=None, high=None)
+    unknown = dict.fromkeys(law.names, nothing)
     undecided = Fit(
         claim=str(law),
         verdict=Verdict.INCONCLUSIVE,
@@ -107,6 +111,28 @@ def judge(
         exact=exact,
     )
     lacking = fewest_cells(setting.law, tested) - len(cells) if tested else math.inf
+    if counted is not None:
+        given = replace(undecided, reasons=tuple(notes))
+        if lacking <= MOST_LACKING:
+            exponents = dict.fromkeys((*law.names, *tested), nothing)
+            given = replace(given, exponents=exponents, held=fixed.names)
+        if lacking <= MOST_LACKING and not fixed.names:
+
+            def seek() -> tuple[Setting, Fitted]:
+                own = judge(
+                    cells,
+                    law,
+                    names=names,
+                    confidence=confidence,
+                    tolerance=tolerance,
+                    exact=exact,
+                    info=info,
+                ).basis
+                assert own is not None
+                return own.setting, own.fitted
+
+            given = replace(given, basis=Basis(cells=cells, names=tested, exact=exact, seek=seek))
+        return counted(given)
     if lacking > MOST_LACKING:
         reasons = ["too_few_sizes", *limits_of(setting, law), *notes]
         return replace(undecided, reasons=tuple(dict.fromkeys(reasons)))
@@ -126,7 +152,9 @@ def judge(
         reasons=tuple(dict.fromkeys([*reasons, *notes])),
         exponents={**unknown, **(_stated_exponents(setting, shown) if identified else {})},
         held=fixed.names,
-        basis=None if fixed.names else Basis(cells=cells, setting=setting, fitted=shown),
+        basis=None
+        if fixed.names
+        else Basis(cells=cells, names=tested, exact=exact, seek=lambda: (setting, shown)),
     )
     return _described(found, setting, shown, chosen, fixed=fixed, info=info, left_out=left_out)
 

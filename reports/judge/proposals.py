@@ -58,9 +58,9 @@ def compatible(fit: Fit) -> tuple[tuple[Law, ...], tuple[Law, ...]] | None:
     For a group with too few sizes to confirm anything; None where nothing was fitted. A law that
     has no value at these sizes is neither.
     """
-    if fit.basis is None or len(fit.basis.setting.names) != 1:
+    if fit.basis is None or len(fit.basis.names) != 1:
         return None
-    (name,) = fit.basis.setting.names
+    (name,) = fit.basis.names
     left_open: list[Law] = []
     excluded: list[Law] = []
     for text in USUAL:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -64,12 +64,28 @@ class Leading:
 class Basis:
     """What a fit was judged on, from which predictions are drawn.
 
-    `cells` are those that came to the judge, `setting` has those that it chose and weighed.
+    `cells` are those that came to the judge, `names` the sizes that it tested. `setting` has the
+    cells that it chose and weighed; of a cost that was counted it is sought when somebody asks.
     """
 
     cells: Cells
-    setting: Setting
-    fitted: Fitted
+    names: tuple[str, ...]
+    exact: bool
+    seek: Callable[[], tuple[Setting, Fitted]] = field(repr=False)
+
+    @cached_property
+    def _chosen(self) -> tuple[Setting, Fitted]:
+        return self.seek()
+
+    @property
+    def setting(self) -> Setting:
+        """What was judged."""
+        return self._chosen[0]
+
+    @property
+    def fitted(self) -> Fitted:
+        """The explanation that is shown."""
+        return self._chosen[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +179,11 @@ class Fit:
             return None
         from reports.judge.compatible.ensemble import draw, one_law
 
-        setting = self.basis.setting
+        basis = self.basis
         if self.counted is None:
-            return draw(setting, self.basis.fitted)
+            return draw(basis.setting, basis.fitted)
         terms = {parse_monomial(one.term): one.coefficient for one in self.terms}
-        return one_law(terms, self.basis.cells, setting.names, exact=setting.exact)
+        return one_law(terms, basis.cells, basis.names, exact=basis.exact)
 
     @cached_property
     def crossovers(self) -> tuple[Crossover, ...]:
