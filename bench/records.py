@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,9 @@ class Record:
         if row.get("status") not in STATUSES:
             raise RunError(f"not a record: status {row.get('status')!r}")
         known = {
-            f.name: _checked(f.name, str(f.type), row[_file_name(f.name)])
-            for f in fields(cls)
-            if _file_name(f.name) in row
+            attribute: _checked(name, kind, optional, row[name])
+            for name, attribute, kind, optional in _declared()
+            if name in row
         }
         known.setdefault("schema", 1)
         try:
@@ -285,15 +286,21 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def _checked(name: str, declared: str, value: Any) -> Any:
+@cache
+def _declared() -> tuple[tuple[str, str, str, bool], ...]:
+    """Each field's name in the file, its attribute, what it must be, and whether it may be None."""
+    kinds = ((one.name, *str(one.type).partition(" | ")) for one in fields(Record))
+    return tuple((_file_name(name), name, kind, bool(more)) for name, kind, _, more in kinds)
+
+
+def _checked(name: str, kind: str, optional: bool, value: Any) -> Any:
     """A field's value as it is declared; a RunError if it is something else, or negative."""
-    kind, _, optional = declared.partition(" | ")
     if value is None and optional:
         return None
     if not isinstance(value, _KINDS[kind]) or isinstance(value, bool) != (kind == "bool"):
-        raise RunError(f"not a record: {_file_name(name)} must be {kind}, got {value!r}")
+        raise RunError(f"not a record: {name} must be {kind}, got {value!r}")
     if isinstance(value, int) and value < 0:
-        raise RunError(f"not a record: {_file_name(name)} must not be negative, got {value}")
+        raise RunError(f"not a record: {name} must not be negative, got {value}")
     return tuple(value) if isinstance(value, list) else value
 
 

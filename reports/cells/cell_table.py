@@ -56,8 +56,7 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
     grouped = rows.groupby(keys, dropna=False, sort=False, observed=True)
     number = np.asarray(grouped.ngroup(), dtype=np.int64)
     told = {
-        "status": ("status", _cell_status),
-        **{name: (name, "first") for name in ("reason", *KERNELS)},
+        **{name: (name, "first") for name in ("status", "reason", *KERNELS)},
         "rounds": ("time_s", "count"),
         "time_s": ("time_s", "median"),
         "time_low_s": ("time_s", "min"),
@@ -67,6 +66,9 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
     cells = grouped.agg(
         **{name: how for name, how in told.items() if name not in keys}
     ).reset_index()
+    if "status" not in keys:
+        is_measured = rows["status"].eq("measured").groupby(number).any()
+        cells["status"] = cells["status"].where(~is_measured, "measured")
     values = values_of_cells(rows, number, {"time_s": "median", **READINGS})
     cells[values.columns] = values
     cells["spread"] = (cells["time_high_s"] - cells["time_low_s"]) / cells["time_s"]
@@ -99,10 +101,6 @@ def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
         rows[name] = numbers_or_nan(rows, name)
     rows.loc[rows["status"] != "measured", ["time_s", *READINGS]] = np.nan
     return rows
-
-
-def _cell_status(statuses: pd.Series) -> str:
-    return "measured" if (statuses == "measured").any() else str(statuses.iloc[0])
 
 
 def _sortable(column: pd.Series) -> pd.Series:

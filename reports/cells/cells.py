@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,7 @@ class Cells:
         """How many readings of these cells are not used."""
         return int(self.aside.sum())
 
-    @property
+    @cached_property
     def median_error(self) -> float | None:
         """Standard error of a typical cell's median, relative, by the scatter of its readings."""
         if self.scatter.reading is None or not len(self):

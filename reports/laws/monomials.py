@@ -143,10 +143,12 @@ class Monomial:
             known = ", ".join(sizes) or "none"
             raise ValueError(f"{self} needs the size {missing[0]}, got {known}; name it too")
         arrays = {name: np.asarray(values, dtype=np.float64) for name, values in sizes.items()}
-        shape = np.broadcast_shapes(*(values.shape for values in arrays.values()))
+        shapes = {values.shape for values in arrays.values()}
+        shape = shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
         product = np.ones(shape, dtype=np.float64)
         for factor in self.factors:
-            product = product * arrays[factor.name] ** float(factor.power)
+            power = float(factor.power)
+            product = product * (arrays[factor.name] ** power if power != 1 else arrays[factor.name])
             if factor.log_power:
                 product = product * np.log(arrays[factor.name]) ** float(factor.log_power)
         return product

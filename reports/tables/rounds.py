@@ -55,9 +55,15 @@ def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
         [name for name in _OF_A_PROCESS if name in rows], dropna=False, sort=False
     )
     together = rows["samples_s"].map(list).groupby(grouped.ngroup()).sum()
-    # All as a whole rather than row by row: `first` is the first value that is known.
+    # All as a whole rather than row by row: `first` is the first value that is known. Medians of
+    # columns without any, as of a GPU on a machine without one, would take longest.
+    empty = rows.isna().all()
     quiet = grouped.agg(
-        {name: _HOW.get(str(name), "first") for name in rows if name not in _OF_A_PROCESS}
+        {
+            name: "first" if empty[name] else _HOW.get(str(name), "first")
+            for name in rows
+            if name not in _OF_A_PROCESS
+        }
     )
     quiet = quiet.reset_index()
     quiet["time_s"] = together.map(quiet_end).to_numpy()

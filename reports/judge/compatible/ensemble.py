@@ -85,6 +85,15 @@ class Ensemble:
         columns = zip(self.names, self.cells.T, strict=True)
         return {name: (float(column.min()), float(column.max())) for name, column in columns}
 
+    def _known(self, sizes: Mapping[str, npt.ArrayLike]) -> dict[str, Floats]:
+        """The sizes of the law, as arrays of one shape. Raises what `parts` raises."""
+        missing = [name for name in self.names if name not in sizes]
+        if missing:
+            given = ", ".join(sizes) or "none"
+            raise ValueError(f"the law needs the size {missing[0]}, got {given}; name it too")
+        arrays = np.broadcast_arrays(*(np.asarray(sizes[n], np.float64) for n in self.names))
+        return dict(zip(self.names, arrays, strict=True))
+
     def parts(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
         """What each term costs at these sizes in each draw: (draws, …, terms).
 
@@ -92,12 +101,8 @@ class Ensemble:
             ValueError: one of `names` is not among the sizes.
 
         """
-        missing = [name for name in self.names if name not in sizes]
-        if missing:
-            given = ", ".join(sizes) or "none"
-            raise ValueError(f"the law needs the size {missing[0]}, got {given}; name it too")
-        arrays = np.broadcast_arrays(*(np.asarray(sizes[n], np.float64) for n in self.names))
-        known = dict(zip(self.names, arrays, strict=True))
+        known = self._known(sizes)
+        arrays = list(known.values())
         logs = np.tensordot(self.powers, np.log(np.stack(arrays, axis=-1)), axes=(2, -1))
         value = np.moveaxis(np.exp(np.minimum(logs, _HIGHEST)), 1, -1)
         value *= np.stack([term.logarithms.evaluate(known) for term in self.terms], axis=-1)
@@ -127,10 +132,9 @@ class OneLaw(Ensemble):
 
     def parts(self, sizes: Mapping[str, npt.ArrayLike]) -> Floats:
         """What each term costs at these sizes: (1, …, terms). Raises what `Ensemble.parts` does."""
-        shape = super().parts(sizes).shape
-        known = {name: sizes[name] for name in self.names}
+        known = self._known(sizes)
         values = np.stack([term.evaluate(known) for term in self.terms], axis=-1)
-        return np.broadcast_to(values * self.coefficients, shape)
+        return np.asarray((values * self.coefficients[0])[None])
 
 
 def one_law(

@@ -50,6 +50,8 @@ class FixedColumns:
         `choices`; ∞ where a coefficient would be negative.
         """
         step = max(1, _MOST_NUMBERS // max(self._alone.size * changing.shape[2], 1))
+        if len(changing) <= step:
+            return self._some(changing)
         starts = range(0, len(changing), step)
         return np.concatenate([self._some(changing[k : k + step]) for k in starts])
 
@@ -62,12 +64,14 @@ class FixedColumns:
         bent = own[:, None] - np.matmul(shared.transpose(0, 2, 1)[:, None], along)
         left = (self._target @ changing)[:, None] - np.matmul(self._alone, shared)
         alone = self._squares(np.asarray((self._alone >= _LEAST).all(axis=1)), 0.0)
-        found = [np.broadcast_to(alone, (len(changing), alone.size))]
-        for choice in choices(changing.shape[2])[1:]:
+        every = choices(changing.shape[2])
+        found = np.empty((len(changing), alone.size, len(every)))
+        found[..., 0] = alone
+        for k, choice in enumerate(every[1:], start=1):
             least, gain, moved = _solved(bent, left, along, np.flatnonzero(choice))
             fits = (least >= _LEAST) & (self._alone - moved >= _LEAST).all(axis=2)
-            found.append(self._squares(fits, gain))
-        return np.stack(found, axis=-1).reshape(len(changing), -1)
+            found[..., k] = self._squares(fits, gain)
+        return found.reshape(len(changing), -1)
 
     def _squares(self, fits: Mask, gain: Floats | float) -> Floats:
         return np.where(fits, np.maximum(self._left - gain, 0.0), np.inf)
