@@ -185,9 +185,11 @@ def cells_of(
         known = with_bytes_for_caches(rows, is_time=unit_of(value).kind == "time")
     wanted = (*COVARIATES, CACHED, INTENSITY)
     beside = {column: "median" for column in wanted if column in known and column != value}
-    # What is read once a cell may stand with a reading whose time was set aside.
-    anywhere = values_of_cells(known, number, beside)
-    covariates = values_of_cells(known[chosen], number[chosen], beside).fillna(anywhere)
+    covariates = values_of_cells(known, number, beside)
+    if not chosen.all():
+        # What is read once a cell may stand with a reading whose time was set aside.
+        of_chosen = values_of_cells(known[chosen], number[chosen], beside)
+        covariates = of_chosen.fillna(covariates)
     return Cells(
         sizes={name: medians[name].to_numpy(dtype=np.float64) for name in sizes},
         cost=np.minimum.reduceat(cost, np.unique(cell, return_index=True)[1])

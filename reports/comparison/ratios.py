@@ -89,6 +89,7 @@ def ratios_to(
     value: str = "time_s",
     confidence: float = 0.95,
     by: Sequence[str] = (),
+    cells: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row for each cell of another implementation that the reference has too.
 
@@ -96,9 +97,10 @@ def ratios_to(
     are equal in all case columns but the implementation and its claims, and in `by`. Columns: these
     case columns, `implementation` (never the reference itself), `value` and `reference_value` (as
     `cell_table` shows them), `ratio` (of these two), `low` and `high` (NaN where they are unknown)
-    and `finding`. A cost that is counted has no error: `low` and `high` are the ratio.
+    and `finding`. A cost that is counted has no error: `low` and `high` are the ratio. `cells` is
+    the `cell_table` of the frame by `by`, where somebody has it already.
     """
-    cells = cell_table(frame, by=by)
+    cells = cell_table(frame, by=by) if cells is None else cells
     keys = [
         name
         for name in dict.fromkeys((*CASE_COLUMNS, *by))

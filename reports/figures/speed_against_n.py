@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from reports.cells.case_columns import CASE_COLUMNS
+from reports.cells.cell_table import cell_table
 from reports.comparison.ratios import ratios_to
 from reports.figures.drawing import canvas
 from reports.figures.drawing.chart import SizeChart
@@ -106,7 +107,12 @@ def _times(ratio: float) -> str:
 @lru_cache(maxsize=16)
 def ratios_of(view: View, reference: str) -> pd.DataFrame:
     """The ratios of a view's cells to those of one of its implementations."""
-    return ratios_to(view.records, reference, by=view.by)
+    return ratios_to(view.records, reference, by=view.by, cells=_cells(view))
+
+
+@lru_cache(maxsize=16)
+def _cells(view: View) -> pd.DataFrame:
+    return cell_table(view.records, by=view.by)
 
 
 @lru_cache(maxsize=16)

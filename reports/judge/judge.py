@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,33 +112,30 @@ def judge(
         exact=exact,
     )
     lacking = fewest_cells(setting.law, tested) - len(cells) if tested else math.inf
+    if lacking > 0:
+        setting = replace(setting, least_error=ERROR_OF_FEW)
+
+    def basis_of(seek: Callable[[], tuple[Setting, Fitted]]) -> Basis | None:
+        if fixed.names:
+            return None
+        return Basis(cells=cells, names=tested, exact=exact, seek=seek)
+
     if counted is not None:
         given = replace(undecided, reasons=tuple(notes))
-        if lacking <= MOST_LACKING:
-            exponents = dict.fromkeys((*law.names, *tested), nothing)
-            given = replace(given, exponents=exponents, held=fixed.names)
-        if lacking <= MOST_LACKING and not fixed.names:
-
-            def seek() -> tuple[Setting, Fitted]:
-                own = judge(
-                    cells,
-                    law,
-                    names=names,
-                    confidence=confidence,
-                    tolerance=tolerance,
-                    exact=exact,
-                    info=info,
-                ).basis
-                assert own is not None
-                return own.setting, own.fitted
-
-            given = replace(given, basis=Basis(cells=cells, names=tested, exact=exact, seek=seek))
-        return counted(given)
+        if lacking > MOST_LACKING:
+            return counted(given)
+        seek = partial(_sought, setting, law, tolerance)
+        return counted(
+            replace(
+                given,
+                exponents=dict.fromkeys((*law.names, *tested), nothing),
+                held=fixed.names,
+                basis=basis_of(seek),
+            )
+        )
     if lacking > MOST_LACKING:
         reasons = ["too_few_sizes", *limits_of(setting, law), *notes]
         return replace(undecided, reasons=tuple(dict.fromkeys(reasons)))
-    if lacking > 0:
-        setting = replace(setting, least_error=ERROR_OF_FEW)
     setting, chosen, left_out = judgeable(discounted(setting))
     findings = findings_of(setting, chosen, law, tolerance)
     verdict, reasons = _verdict(setting, chosen, findings)
@@ -152,11 +150,20 @@ def judge(
         reasons=tuple(dict.fromkeys([*reasons, *notes])),
         exponents={**unknown, **(_stated_exponents(setting, shown) if identified else {})},
         held=fixed.names,
-        basis=None
-        if fixed.names
-        else Basis(cells=cells, names=tested, exact=exact, seek=lambda: (setting, shown)),
+        basis=basis_of(partial(_pair, setting, shown)),
     )
     return _described(found, setting, shown, chosen, fixed=fixed, info=info, left_out=left_out)
+
+
+def _pair(setting: Setting, shown: Fitted) -> tuple[Setting, Fitted]:
+    return setting, shown
+
+
+def _sought(setting: Setting, law: Law, tolerance: float) -> tuple[Setting, Fitted]:
+    """The law that would be shown of a cost which is judged by its polynomial instead."""
+    setting, chosen, _ = judgeable(discounted(setting))
+    findings = findings_of(setting, chosen, law, tolerance)
+    return setting, _shown_fit(setting, chosen, findings)[0]
 
 
 def check_leading(law: Law) -> None:

@@ -148,7 +148,9 @@ class Monomial:
         product = np.ones(shape, dtype=np.float64)
         for factor in self.factors:
             power = float(factor.power)
-            product = product * (arrays[factor.name] ** power if power != 1 else arrays[factor.name])
+            product = product * (
+                arrays[factor.name] ** power if power != 1 else arrays[factor.name]
+            )
             if factor.log_power:
                 product = product * np.log(arrays[factor.name]) ** float(factor.log_power)
         return product

@@ -153,7 +153,9 @@ def largest(
             return 0
         return bisect_left(range(1, LARGEST_SIZE + 1), True, key=lambda n: not fits(n, chance))
 
-    high, best, low = (reached(chance) for chance in _chances(confidence))
+    chances = _chances(confidence)
+    # By count there is one answer, whatever the chance.
+    high, best, low = [reached(0.5)] * 3 if ensemble.certain else map(reached, chances)
     sizes = {**held, name: float(max(best, 1))}
     others, amount = f" at {_named(held)}" if held else "", show(budget, unit)
     counted = f" ({of})" if of else ""
