@@ -147,12 +147,10 @@ class Monomial:
         shape = shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
         product = np.ones(shape, dtype=np.float64)
         for factor in self.factors:
-            power = float(factor.power)
-            product = product * (
-                arrays[factor.name] ** power if power != 1 else arrays[factor.name]
-            )
+            values = arrays[factor.name]
+            product = product * (values if factor.power == 1 else values ** float(factor.power))
             if factor.log_power:
-                product = product * np.log(arrays[factor.name]) ** float(factor.log_power)
+                product = product * np.log(values) ** float(factor.log_power)
         return product
 
     def __str__(self) -> str:
