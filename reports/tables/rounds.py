@@ -57,10 +57,9 @@ def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
     together = rows["samples_s"].map(list).groupby(grouped.ngroup()).sum()
     # All as a whole rather than row by row: `first` is the first value that is known. Medians of
     # columns without any, as of a GPU on a machine without one, would take longest.
-    empty = rows.isna().all()
     quiet = grouped.agg(
         {
-            name: "first" if empty[name] else _HOW.get(str(name), "first")
+            name: "first" if rows[name].isna().all() else _HOW.get(str(name), "first")
             for name in rows
             if name not in _OF_A_PROCESS
         }

@@ -86,7 +86,7 @@ class Polynomial:
         shares = {term: parts[:, k] / total for k, (term, _) in enumerate(self.terms)}
         exact = {}
         for name in found.exponents:
-            if name not in law.names and cells.distinct(name).size <= 2 < given.distinct(name).size:
+            if name not in law.names and len(cells) < len(given) and cells.distinct(name).size <= 2:
                 continue  # the claim does not name it, and it hardly varies where this holds
             power = max(float(term.power(name)) for term in self.leading.terms)
             exact[name] = Interval(estimate=power, low=power, high=power)
