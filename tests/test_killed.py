@@ -203,7 +203,7 @@ def test_an_interrupt_ends_a_sweep_whose_worker_hangs(sweep, signals):
 
     assert sweep.process.wait(timeout=PATIENCE_S) == 130
     assert gone(workers)
-    message = f"interrupted; what was measured is kept (sweep --resume --out {sweep.run}"
+    message = f"interrupted; what was measured is kept (attnscale sweep --resume --out {sweep.run}"
     assert message in sweep.said().splitlines()[-1]
     assert "Traceback" not in sweep.said()
 

@@ -180,7 +180,7 @@ def test_cells_that_do_not_fit_into_a_process_s_part_of_memory_are_skipped_and_s
     skipped = [r for r in found if r.status == "skipped"]
     assert len(skipped) == 2
     assert all(
-        "more than 80% of the 0.00098 GiB that a process may take" in r.reason for r in skipped
+        "more than 80% of the 0.000977 GiB that a process may take" in r.reason for r in skipped
     )
 
 
