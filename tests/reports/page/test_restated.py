@@ -60,7 +60,7 @@ def test_its_sizes_are_called_what_the_table_calls_them(sorted_times: Report) ->
     assert "sequence length" not in svg + slopes
     page = sorted_times.index.read_text(encoding="utf-8")
     assert "attention" not in page.partition("</title>")[0]
-    assert "Fastest at k = 16384: fast" in page
+    assert "Fastest at k\u00a0=\u00a016384: fast" in page
 
 
 def test_what_cannot_be_drawn_is_left_out_and_said(sorted_times: Report) -> None:
