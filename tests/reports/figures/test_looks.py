@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from matplotlib.colors import to_hex
 
+from bench.plan.plan import load_preset
 from reports.figures.drawing.dark import DARK
 from reports.figures.drawing.looks import COLOURS, looks_for, looks_of_series
 
@@ -56,3 +58,13 @@ def _luminance(colour: str) -> float:
     parts = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
     linear = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
     return sum(part * share for part, share in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
+
+
+@pytest.mark.parametrize("preset", ["quick", "decode", "window", "layers", "table1", "crossovers"])
+def test_what_a_preset_measures_differs_in_colour(preset: str) -> None:
+    plan = load_preset(preset)
+    names = {name for series in plan.series for name in series.implementations}
+
+    colours = [look.colour for look in looks_for(names).values()]
+
+    assert len(set(colours)) == len(names)
