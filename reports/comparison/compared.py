@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 
 from bench.records import CELL, Run, read_run
@@ -17,7 +16,7 @@ from reports.comparison.judged_laws import LawChange, judged_laws
 from reports.comparison.ratios import SAME_WITHIN, Finding, Ratio
 from reports.comparison.same_conditions import other_conditions
 from reports.comparison.turns import Case, case_of, readings_of
-from reports.tables.columns import TableError
+from reports.tables.columns import TableError, nearest
 from reports.text.labels import label_of
 from reports.text.wording import listed, one_line
 
@@ -205,8 +204,8 @@ def _pairs(
         return found
     for name in wanted:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            guess = f'did you mean "{near[0]}"? ' if near else ""
+            near = nearest(name, names)
+            guess = f'did you mean "{near}"? ' if near else ""
             raise TableError(f'{run} has no "{name}"; {guess}it has {listed(names)}')
     base, *others = dict.fromkeys(wanted)
     if not others:
