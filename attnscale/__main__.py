@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # By name, so that none of their modules is imported for the sake of a line of text.
 USER_ERRORS = (
-    *("CaseError", "CatalogueError", "ExampleError", "LawError", "PlanError", "PredictionError"),
-    *("RequestError", "RevisionError", "RunError", "TableError", "UnitError"),
+    *("CaseError", "CatalogueError", "ConditionError", "ExampleError", "LawError", "PlanError"),
+    *("PredictionError", "RequestError", "RevisionError", "RunError", "TableError", "UnitError"),
 )
 HOME = Path(__file__).absolute().parents[1]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -185,12 +185,24 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
     """
     folder = Path(path)
+    check_run(folder)
+    records = tuple(read_records(folder / RECORDS_FILE))
+    return Run(path=folder, records=records, info=read_info(folder))
+
+
+def check_run(folder: Path) -> None:
+    """See that a run is there, without reading it.
+
+    Raises:
+        RunError: the directory or its `records.jsonl` is missing.
+
+    """
     if not folder.is_dir():
         raise RunError(f'{folder} is not a run directory; run "attnscale sweep --out {folder}"')
-    file = folder / RECORDS_FILE
-    if not file.is_file():
-        raise RunError(f'{folder} has no {file.name}; run "attnscale sweep --out {folder}" first')
-    return Run(path=folder, records=tuple(read_records(file)), info=read_info(folder))
+    if not (folder / RECORDS_FILE).is_file():
+        raise RunError(
+            f'{folder} has no {RECORDS_FILE}; run "attnscale sweep --out {folder}" first'
+        )
 
 
 def read_info(folder: Path) -> dict[str, Any]:

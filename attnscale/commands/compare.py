@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from attnscale.commands.options import FailOnRegression, columns_of, share_of
+from attnscale.commands.options import FailOnRegression, check_choice, columns_of, share_of
 from attnscale.comparing import code_of_comparison, same_within
 from attnscale.terminal import RequestError, console, say, warnings_as_lines
+from bench.records import check_run
 
 
 def command(
@@ -45,12 +46,13 @@ def command(
     limit = None if fail_on_regression is None else share_of(fail_on_regression)
     if limit is not None and across_machines:
         raise RequestError("--across-machines calls nothing slower; give no --fail-on-regression")
-    from reports.comparison.answer_texts import FORMATS, print_comparison, written
+    check_choice("--format", format_, ("text", "markdown", "json"))
+    for run in runs:
+        check_run(run)
+    from reports.comparison.answer_texts import print_comparison, written
     from reports.comparison.compared import compare_runs, compare_within
     from reports.tables.target import made
 
-    if format_ not in FORMATS:
-        raise RequestError(f"--format: expected {', '.join(FORMATS)}, got {format_}")
     same = same_within(limit)
     with warnings_as_lines():
         if len(runs) == 2:

@@ -18,6 +18,7 @@ from attnscale.commands.options import (
     Where,
     check_choice,
     check_claim,
+    check_conditions,
     check_files,
     columns_of,
     sizes_of,
@@ -78,8 +79,19 @@ def command(
     check_choice("--statistic", statistic, ("quiet", "median", "min"))
     check_choice("--budget-of", budget_of, ("memory", "workspace"))
     check_files(files)
+    check_conditions(where)
     sizes = sizes_of(size)
     check_claim(claim, sizes)
+    from reports.cells.case_columns import SIZE_NAMES
+    from reports.predict.questions import Questions, of_option, parse_sizes
+
+    questions = Questions.of(predict or (), budget or (), sizes, claim, budget_of)
+    if at is not None:
+        of_option("--at", parse_sizes, at, SIZE_NAMES)
+        if questions.cost is not None:
+            raise RequestError(
+                "--at ranks by time, and --budget asks for memory; give them in two commands"
+            )
     with progress() as shown, warnings_as_lines():
         shown.counting("reading runs and tables", 0, len(files))
         from rich.text import Text
@@ -90,16 +102,11 @@ def command(
         from reports.ranking.at_sizes import rankings_at
         from reports.ranking.printed import print_rankings
         from reports.tables.read import read_tables
-        from reports.verdicts.answers import Questions, check_answerable, documents, print_answers
+        from reports.verdicts.answers import check_answerable, documents, print_answers
         from reports.verdicts.brief import print_briefly, print_laws, tells_no_law
         from reports.verdicts.doubts import marked_fits, marked_table
         from reports.verdicts.table import print_verdicts
 
-        questions = Questions.of(predict or (), budget or (), sizes, claim, budget_of)
-        if at is not None and questions.cost is not None:
-            raise RequestError(
-                "--at ranks by time, and --budget asks for memory; give them in two commands"
-            )
         table = read_tables(files, shown.counting)
         request = asked(
             table.frame,

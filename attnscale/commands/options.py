@@ -157,10 +157,23 @@ def check_claim(claim: str | None, sizes: Mapping[str, str] | None) -> None:
 
     """
     if claim is not None:
-        from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
+        from reports.cells.case_columns import SIZE_NAMES
         from reports.laws.grammar import parse
 
-        parse(claim, names={*(sizes or {}), *KNOWN_SIZES, *SIZE_COLUMNS})
+        parse(claim, names={*(sizes or {}), *SIZE_NAMES})
+
+
+def check_conditions(conditions: Iterable[str] | None) -> None:
+    """See that each `--where` can be read.
+
+    Raises:
+        ConditionError: one cannot.
+
+    """
+    from reports.tables.condition import condition_of
+
+    for text in conditions or ():
+        condition_of(text)
 
 
 def sizes_of(texts: list[str] | None) -> dict[str, str] | None:

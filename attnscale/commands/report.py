@@ -16,6 +16,7 @@ from attnscale.commands.options import (
     Where,
     check_choice,
     check_claim,
+    check_conditions,
     check_files,
     check_out,
     columns_of,
@@ -62,6 +63,7 @@ def command(
         raise RequestError("--style, --width and --format are those of one figure: add --figure")
     check_files(runs)
     check_out(out)
+    check_conditions(where)
     sizes = sizes_of(size)
     check_claim(claim, sizes)
     names, files = columns_of(only), list[Path]()

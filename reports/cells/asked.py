@@ -21,7 +21,7 @@ from reports.cells.case_columns import (
     COVARIATES,
     EXACT,
     KNOWN_SIZES,
-    SIZE_COLUMNS,
+    SIZE_NAMES,
     SIZES,
 )
 from reports.cells.groups import group_columns, with_cost
@@ -157,7 +157,7 @@ def _size_columns(
     usual = {name: column for name, column in SIZES.items() if column in frame.columns}
     columns = dict(sizes or usual or {name: name for name in SIZES})
     try:
-        names = parse(claim or "1", names={*columns, *KNOWN_SIZES, *SIZE_COLUMNS}).names
+        names = parse(claim or "1", names={*columns, *SIZE_NAMES}).names
     except LawError:  # whoever judges says so
         names = ()
     for name in names:

@@ -25,6 +25,10 @@ KNOWN_SIZES: Mapping[str, str] = MappingProxyType(
     {**SIZES, "h": "num_heads", "b": "batch", "m": "key_len", "w": "window"}
 )
 """Letters that a claim may use without being told what they stand for."""
+SIZE_NAMES = (*KNOWN_SIZES, *SIZE_COLUMNS)
+"""What a size of our records may be called: its letter, or its column."""
+LARGEST_SIZE = 2**60
+"""Of a size that was not measured, and that something is asked about."""
 EXACT = frozenset({"workspace_bytes", "bytes_moved", "flops"})
 """Costs that are counted: the same at every call."""
 COVARIATES = ("workspace_bytes", "minor_faults", "flops")

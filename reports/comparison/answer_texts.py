@@ -31,7 +31,6 @@ from reports.text.wording import (
     times,
 )
 
-FORMATS = ("text", "markdown", "json")
 MOST_CELLS, WIDTH = 8, 80
 _HEADINGS = ("implementation", "times as long", "finding", "also")
 _CELL_HEADINGS = ("implementation", *SIZES, "base", "new", "times as long", "finding")
@@ -126,7 +125,7 @@ def markdown_text(found: Comparison) -> str:
 
 
 def written(found: Comparison, name: str) -> str:
-    """The answer in one of FORMATS, as it is written to a file."""
+    """The answer as text, markdown or json, as it is written to a file."""
     if name == "json":
         return json.dumps(document_of(found), allow_nan=False, indent=2) + "\n"
     if name == "markdown":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS, SIZES
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_NAMES, SIZES
 from reports.judge.fit import columns_of
 from reports.judge.judge import check_leading
 from reports.laws.grammar import parse_declared
@@ -24,7 +24,7 @@ def declared_law(
         TableError: a size that is known as one has no column.
 
     """
-    known = {*sizes, *KNOWN_SIZES, *SIZE_COLUMNS}
+    known = {*sizes, *SIZE_NAMES}
     law = parse_declared(declared, known)
     own = {
         name: name

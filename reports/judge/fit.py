@@ -15,7 +15,14 @@ import numpy as np
 import pandas as pd
 
 from reports.cells.call_tensors import CallTensors, call_tensors
-from reports.cells.case_columns import CONDITIONS, EXACT, KNOWN_SIZES, SIZE_COLUMNS, SIZES
+from reports.cells.case_columns import (
+    CONDITIONS,
+    EXACT,
+    KNOWN_SIZES,
+    SIZE_COLUMNS,
+    SIZE_NAMES,
+    SIZES,
+)
 from reports.cells.cells import STATISTICS, Cells, cells_of, pages, usual_statistic
 from reports.cells.moving_sizes import moving_sizes
 from reports.cells.unnamed_columns import Mixed, without_settings
@@ -83,7 +90,7 @@ def fit(
     if not isinstance(claim, str):
         raise LawError(f"a claim is a text such as n^2*d, got {claim!r}")
     table = table.reset_index(drop=True) if table.index.name or table.index.names[0] else table
-    law = parse(claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
+    law = parse(claim, names={*sizes, *SIZE_NAMES})
     table = of_processes(table)
     columns = columns_of(table, law, sizes)
     without = {value, *_measured(table)}

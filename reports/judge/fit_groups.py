@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS, SIZES
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_NAMES, SIZES
 from reports.cells.cells import cells_of
 from reports.cells.groups import group_columns, groups, with_cost
 from reports.cells.readings import ENOUGH_READINGS
@@ -86,7 +86,7 @@ def fit_groups(
     taken = set((given or SIZES).values())
     claimed = None
     if claim is not None and "schema" in table.columns:  # a run: its columns are known
-        claimed = parse(claim, names={*given, *KNOWN_SIZES, *SIZE_COLUMNS})
+        claimed = parse(claim, names={*given, *SIZE_NAMES})
         taken |= {KNOWN_SIZES[name] for name in claimed.names if name in KNOWN_SIZES}
     fits = []
     if keep is None and average:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from reports.cells.asked import COST, asked
-from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS, SIZES
+from reports.cells.case_columns import KNOWN_SIZES, SIZE_NAMES, SIZES
 from reports.figures.drawing.size_names import OUR_SIZES, SizeName
 from reports.judge.fit import columns_of
 from reports.judge.fit_groups import present_sizes
@@ -72,7 +72,7 @@ def restated(table: Table, question: Question) -> Restated:
     else:
         sizes = {**_declared_sizes(frame, question), **request.sizes}
     if question.claim is not None and sizes:
-        law = parse(question.claim, names={*sizes, *KNOWN_SIZES, *SIZE_COLUMNS})
+        law = parse(question.claim, names={*sizes, *SIZE_NAMES})
         sizes = columns_of(frame, law, sizes)
     shown = _shown(sizes)
     changed = {column: frame[sizes[letter]] for letter, column in shown.items()}

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble
+from reports.cells.case_columns import LARGEST_SIZE
+from reports.judge.compatible.ensemble import Ensemble
 from reports.laws.monomials import Floats
 from reports.predict.questions import PredictionError, checked_size, quoted
 from reports.tables.units import NO_UNIT, Unit, show

@@ -1,17 +1,21 @@
-"""What is asked of sizes that were not measured: sizes and budgets as people write them."""
+"""What is asked of sizes that were not measured: sizes and budgets as people write them.
+
+Without pandas, so that a question that cannot be read is refused at once.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-import pandas as pd
-
-from reports.judge.compatible.ensemble import LARGEST_SIZE
-from reports.tables.spelled import spelled
-from reports.tables.units import Quantity, UnitError, parse_quantity
+from reports.cells.case_columns import LARGEST_SIZE, SIZE_NAMES
+from reports.tables.plain_text.number import plain_number
+from reports.tables.units import Quantity, UnitError, in_unit, parse_quantity, unit_of
 from reports.text.wording import one_line, shortened
+
+MEMORY = "workspace_bytes"
+Asked = TypeVar("Asked")
 
 
 class PredictionError(ValueError):
@@ -24,6 +28,87 @@ class Budget:
 
     quantity: Quantity
     at: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """What `--predict` and `--budget` ask: sizes, and budgets.
+
+    Budgets of memory are for inputs, outputs and workspace together, where their bytes are known;
+    with `of_workspace` for the workspace alone.
+    """
+
+    sizes: tuple[Mapping[str, float], ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    of_workspace: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        predict: Sequence[str],
+        budget: Sequence[str],
+        sizes: Mapping[str, str] | None,
+        claim: str | None = None,
+        budget_of: str = "memory",
+    ) -> Questions:
+        """Read the texts of the options; `sizes` are the letters that `--size` named.
+
+        A claim may name others.
+
+        Raises:
+            PredictionError: one of them cannot be read.
+            LawError: the claim is none.
+
+        """
+        names = list(SIZE_NAMES)
+        if sizes:
+            from reports.laws.grammar import parse  # which takes numpy along
+
+            named = parse(claim, names={*sizes, *names}).names if claim else ()
+            names = list(dict.fromkeys((*sizes, *named)))
+        return cls(
+            sizes=tuple(of_option("--predict", parse_sizes, one, names) for one in predict),
+            budgets=tuple(of_option("--budget", parse_budget, one, names) for one in budget),
+            of_workspace=budget_of == "workspace",
+        )
+
+    @property
+    def asked(self) -> tuple[Mapping[str, float] | Budget, ...]:
+        """All that is asked, in order."""
+        return (*self.sizes, *self.budgets)
+
+    @property
+    def cost(self) -> str | None:
+        """The cost column that the budgets are about: the workspace for amounts of memory."""
+        return MEMORY if any(b.quantity.kind == "memory" for b in self.budgets) else None
+
+    def check(self, value: str) -> None:
+        """See that budgets can be compared with a cost column, before anything is fitted.
+
+        Raises:
+            UnitError: a budget is in another unit than the cost.
+
+        """
+        for budget in self.budgets:
+            in_unit(budget.quantity, unit_of(value))
+
+
+def of_option(
+    option: str,
+    read: Callable[[str, Collection[str]], Asked],
+    text: str,
+    names: Collection[str],
+) -> Asked:
+    """What a text says that was given for an option.
+
+    Raises:
+        PredictionError: it cannot be read; the message names the option.
+
+    """
+    try:
+        return read(text, names)
+    except PredictionError as problem:
+        raise PredictionError(f"{option}: {problem}") from None
 
 
 def parse_sizes(text: str, names: Collection[str]) -> dict[str, float]:
@@ -44,12 +129,12 @@ def parse_sizes(text: str, names: Collection[str]) -> dict[str, float]:
             raise PredictionError(f"{quoted(name)} is no size of this fit; its sizes are {known}")
         if name in sizes:
             raise PredictionError(f"{name} is given twice in {quoted(text)}; give each size once")
-        read = spelled(pd.Series([value]))
-        if read.words[0] or read.units[0] or math.isnan(read.numbers[0]) or not read.mark:
+        size = plain_number(value)
+        if size is None:
             raise PredictionError(
                 f"{name} must be a number such as 65536 or 64K, got {quoted(value)}"
             )
-        sizes[name] = checked_size(name, float(read.numbers[0]))
+        sizes[name] = checked_size(name, size)
     return sizes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.cells.case_columns import CONDITIONS, KNOWN_SIZES, SIZE_COLUMNS
+from reports.cells.case_columns import CONDITIONS, KNOWN_SIZES, SIZE_COLUMNS, SIZE_NAMES
 from reports.cells.cell_table import measured
 from reports.cells.gpu_time import time_column, with_gpu_time
 from reports.cells.readings import REPLAYED
@@ -17,7 +17,7 @@ from reports.comparison.ratios import Finding, Ratio, finding_of
 from reports.judge.every_cost import fit_beside
 from reports.judge.result import Fit
 from reports.predict.prediction import Prediction, predict
-from reports.predict.questions import PredictionError, parse_sizes
+from reports.predict.questions import MEMORY, PredictionError, of_option, parse_sizes
 from reports.ranking.ranking import (
     COST,
     NEEDED,
@@ -36,9 +36,7 @@ from reports.tables.read import Table
 from reports.text import wording
 from reports.text.labels import label_of, text_of
 
-MEMORY = "workspace_bytes"
 _NOTHING = "nothing was measured there, and no implementation has a fit that predicts it"
-NAMES = (*KNOWN_SIZES, *SIZE_COLUMNS)
 _TOLD = (*KNOWN_SIZES.values(), *SIZE_COLUMNS, *CONDITIONS)
 
 
@@ -82,7 +80,7 @@ def _sizes(text: str, frame: pd.DataFrame) -> dict[str, float]:
 
     """
     sizes: dict[str, float] = {}
-    for name, value in parse_sizes(text, NAMES).items():
+    for name, value in of_option("--at", parse_sizes, text, SIZE_NAMES).items():
         column = KNOWN_SIZES.get(name, name)
         if column in sizes:
             raise PredictionError(f"--at {text}: {column} is given by two names; leave {name} out")
@@ -180,7 +178,7 @@ def _cells_at(cells: pd.DataFrame, sizes: Mapping[str, float]) -> pd.DataFrame:
         column = next(one for one in _TOLD if one in own and own[one].nunique(dropna=False) > 1)
         values = wording.listed([text_of(one) for one in own[column].unique()], most=4)
         letter = next((a for a, b in KNOWN_SIZES.items() if b == column), column)
-        how = f"add {letter}=…" if letter in NAMES else f"add --where {column}=…"
+        how = f"add {letter}=…" if letter in SIZE_NAMES else f"add --where {column}=…"
         raise PredictionError(f"--at leaves open the {column} of {name} ({values}); {how}")
     return there
 

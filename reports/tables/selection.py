@@ -12,13 +12,13 @@ import pandas as pd
 from pandas.api import types
 
 from reports.tables.columns import TableError, column_called, nearest, no_column, shown
+from reports.tables.condition import condition_of
 from reports.tables.spelled import spelled
 from reports.text.wording import count, listed, one_line, shortened
 
 MOST_VALUES = 100
 """Columns of costs that one request may name."""
 _MOST_SHOWN = 6
-_CONDITION = re.compile(r"(?P<column>[^!=]+?)\s*(?P<sign>!=|==?)\s*(?P<value>.*)", re.DOTALL)
 
 
 def rows_where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
@@ -28,22 +28,18 @@ def rows_where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     nothing else is equal. `column=` is for rows without a value.
 
     Raises:
-        TableError: a condition cannot be read, names no column, or leaves no row.
+        ConditionError: a condition cannot be read.
+        TableError: a condition names no column, or leaves no row.
 
     """
-    for condition in conditions:
-        found = _CONDITION.fullmatch(condition.strip())
-        if found is None:
-            raise TableError(
-                "--where: expected COLUMN=VALUE or COLUMN!=VALUE such as status=ok, got "
-                f"{shown(condition)}"
-            )
-        column = column_called(frame, found["column"].strip())
-        equal = _equals(frame[column], found["value"].strip())
-        rows = frame[~equal if found["sign"] == "!=" else equal]
+    for text in conditions:
+        condition = condition_of(text)
+        column = column_called(frame, condition.column)
+        equal = _equals(frame[column], condition.value)
+        rows = frame[equal if condition.is_equal else ~equal]
         if rows.empty:
             raise TableError(
-                f"--where {condition} leaves no row; {column} is {_values_in(frame[column])}"
+                f"--where {text} leaves no row; {column} is {_values_in(frame[column])}"
             )
         frame = rows
     return frame

@@ -2,87 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from reports.cells.case_columns import KNOWN_SIZES, SIZE_COLUMNS
 from reports.judge.compatible.ensemble import Ensemble
 from reports.judge.proposals import compatible
 from reports.judge.result import Fit
-from reports.laws.grammar import parse
 from reports.predict.memory import all_memory
 from reports.predict.prediction import Largest, Prediction, largest, open_size, predict
-from reports.predict.questions import Budget, PredictionError, parse_budget, parse_sizes
+from reports.predict.questions import Budget, PredictionError, Questions
 from reports.tables.units import in_unit, unit_of
 from reports.text.wording import by_text, listed
 from reports.verdicts.verdict_rows import labels
-
-MEMORY = "workspace_bytes"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Questions:
-    """What `--predict` and `--budget` ask: sizes, and budgets.
-
-    Budgets of memory are for inputs, outputs and workspace together, where their bytes are known;
-    with `of_workspace` for the workspace alone.
-    """
-
-    sizes: tuple[Mapping[str, float], ...] = ()
-    budgets: tuple[Budget, ...] = ()
-    of_workspace: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        predict: Sequence[str],
-        budget: Sequence[str],
-        sizes: Mapping[str, str] | None,
-        claim: str | None = None,
-        budget_of: str = "memory",
-    ) -> Questions:
-        """Read the texts of the options; `sizes` are the letters that `--size` named.
-
-        A claim may name others.
-
-        Raises:
-            PredictionError: one of them cannot be read.
-            LawError: the claim is none.
-
-        """
-        names = [*KNOWN_SIZES, *SIZE_COLUMNS]
-        if sizes:
-            named = parse(claim, names={*sizes, *names}).names if claim else ()
-            names = list(dict.fromkeys((*sizes, *named)))
-        return cls(
-            sizes=tuple(parse_sizes(text, names) for text in predict),
-            budgets=tuple(parse_budget(text, names) for text in budget),
-            of_workspace=budget_of == "workspace",
-        )
-
-    @property
-    def asked(self) -> tuple[Mapping[str, float] | Budget, ...]:
-        """All that is asked, in order."""
-        return (*self.sizes, *self.budgets)
-
-    @property
-    def cost(self) -> str | None:
-        """The cost column that the budgets are about: the workspace for amounts of memory."""
-        return MEMORY if any(b.quantity.kind == "memory" for b in self.budgets) else None
-
-    def check(self, value: str) -> None:
-        """See that budgets can be compared with a cost column, before anything is fitted.
-
-        Raises:
-            UnitError: a budget is in another unit than the cost.
-
-        """
-        for budget in self.budgets:
-            in_unit(budget.quantity, unit_of(value))
 
 
 def documents(fits: Sequence[Fit], questions: Questions) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from typing import Literal
 
 import numpy as np
 
-from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble
+from reports.cells.case_columns import LARGEST_SIZE
+from reports.judge.compatible.ensemble import Ensemble
 from reports.judge.models.non_negative import Mask
 from reports.laws.monomials import Floats, Monomial
 from reports.tables.units import NO_UNIT, show

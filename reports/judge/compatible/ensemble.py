@@ -39,7 +39,6 @@ JUMP_ERRORS = 3.0  # how well a jump's factor is known, about, in errors of a ce
 LEAST_WIDTH = 1e-4  # where costs are exact
 HOPELESS = 30.0  # sets of terms that are worse by so many variances are not pursued
 MOST_ATTEMPTS = 40
-LARGEST_SIZE = 2**60
 PAGES = 0.01
 """Of a cell: so much may be missing where a system reports memory in whole pages."""
 EXACT = 1e-6

@@ -56,7 +56,7 @@ def test_implementations_of_one_run(attnscale_, slower):
     ("words", "told"),
     [
         (["--fail-on-regression", "five"], "expected a percentage such as 5%"),
-        (["--format", "html"], "expected text, markdown, json"),
+        (["--format", "html"], "expected text, markdown or json"),
         (["--implementations", "sdpa,mine"], "for one run"),
         (["--across-machines", "--fail-on-regression", "5%"], "calls nothing slower"),
     ],

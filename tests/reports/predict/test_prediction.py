@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.cells.case_columns import LARGEST_SIZE
 from reports.cells.cells import cells_of
-from reports.judge.compatible.ensemble import LARGEST_SIZE, Ensemble, draw
+from reports.judge.compatible.ensemble import Ensemble, draw
 from reports.judge.models.error_scale import Setting
 from reports.judge.models.explanations import choose, fit_plain
 from reports.laws.grammar import parse, parse_monomial

@@ -12,9 +12,9 @@ from rich.console import Console
 from reports.judge.fit import fit
 from reports.judge.result import Fit, Verdict
 from reports.predict.prediction import Largest, Prediction
-from reports.predict.questions import PredictionError
+from reports.predict.questions import PredictionError, Questions
 from reports.tables.units import UnitError
-from reports.verdicts.answers import Questions, answers_of, documents, print_answers
+from reports.verdicts.answers import answers_of, documents, print_answers
 
 Sweep = Callable[..., pd.DataFrame]
 
