@@ -17,6 +17,7 @@ from reports.figures.drawing.chart import Chart
 from reports.figures.drawing.sheet import SCREEN, Sheet, paper
 from reports.figures.drawing.split import slug, views
 from reports.figures.drawing.view import View
+from reports.laws.grammar import LawError, parse
 from reports.page.page import default_directory, judged
 from reports.page.restated import Question
 from reports.ranking.ranking import Ranking, rankings
@@ -24,10 +25,11 @@ from reports.tables.columns import TableError
 from reports.tables.target import made
 from reports.text import wording
 from reports.text.labels import text_of
-from reports.text.latex import escaped, tabular
+from reports.text.latex import escaped, formula, tabular, with_sizes
 from reports.verdicts.verdict_rows import Section, sections, verdict_rows
 
 _DPI = 300  # of a PNG for print
+_DATES = {"svg": "Date", "pdf": "CreationDate"}
 _TEX = ("xelatex", "lualatex", "pdflatex")
 
 
@@ -104,18 +106,21 @@ def write_tables(
 
 def _times(ranking: Ranking) -> pd.DataFrame:
     """Implementations by sizes: the time, and its ratio to the reference."""
-    rows, gpu = [], "GPU time, " if ranking.is_gpu_time else ""
+    rows, time = [], "GPU time" if ranking.is_gpu_time else "time"
+    ratio_to = f"$\\div$ {escaped(ranking.reference)}"
     for name in ranking.implementations:
-        row = {"implementation": name}
+        row = {("", "implementation"): escaped(name)}
         for size in ranking.sizes:
-            own = size.of(name)
+            own, words = size.of(name), with_sizes(size.words)
             ratio = None if own is None or own.ratio is None else own.ratio.estimate
-            row[f"{gpu}{size.words}"] = wording.seconds(own.time_s if own else None)
-            row[f"to {ranking.reference}, {size.words}"] = (
+            row[words, time] = escaped(wording.seconds(own.time_s if own else None))
+            row[words, ratio_to] = escaped(
                 wording.NOTHING if ratio is None else wording.times(ratio)
             )
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [list(row.values()) for row in rows], columns=pd.MultiIndex.from_tuples([*rows[0]])
+    )
 
 
 def _verdicts(section: Section) -> pd.DataFrame:
@@ -123,16 +128,28 @@ def _verdicts(section: Section) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "implementation": row.label,
-                "claim": row.fit.claim,
+                "implementation": escaped(row.label),
+                "claim": _law(row.fit.claim),
                 "verdict": str(row.fit.verdict),
-                **{f"{letter} exponent": row.exponent(letter) for letter in section.letters},
-                "residual": wording.percent(row.fit.rms_residual),
+                **{f"{_size(letter)} exponent": row.exponent(letter) for letter in section.letters},
+                "residual": escaped(wording.percent(row.fit.rms_residual)),
                 "cells": row.fit.cells,
             }
             for row in section.rows
         ]
     )
+
+
+def _size(letter: str) -> str:
+    return f"${letter}$" if len(letter) == 1 else escaped(letter)
+
+
+def _law(claim: str) -> str:
+    """A claim as a formula; one that is no law as it stands."""
+    try:
+        return f"${formula(parse(claim).unicode())}$"
+    except LawError:
+        return escaped(claim)
 
 
 def _tex() -> str:
@@ -155,6 +172,7 @@ def _write(
             rcParams.update({"pgf.texsystem": tex, "pgf.rcfonts": False})
             for text in figure.findobj(Text):
                 text.set_text(escaped(text.get_text()))  # the backend hands it to TeX as it is
-        nameless = {"Date": None} if form == "svg" else {"CreationDate": None}
-        figure.savefig(path, dpi=_DPI, metadata=nameless if form in ("svg", "pdf") else None)
+        # The backend of pgf takes no metadata at all, not even none.
+        undated: dict[str, Any] = {"metadata": {_DATES[form]: None}} if form in _DATES else {}
+        figure.savefig(path, dpi=_DPI, **undated)
     return path

@@ -17,6 +17,7 @@ from reports.table1.against_published import Counted
 from reports.table1.mechanism_rows import Row
 from reports.table1.published import CONTROL
 from reports.text import wording
+from reports.text.latex import formula
 from reports.verdicts.table import SIGNS
 from reports.verdicts.verdict_rows import causes, verdict_rows
 
@@ -35,17 +36,6 @@ HEADINGS = (
 _HOLDS = {True: "✓", False: "✗"}
 _WIDTHS = (14, 16, 10, 17, 19)  # with a space between them, 80 columns
 _LETTERS = ("n", "d", "k", "r")
-_IN_LATEX = {
-    "·": r" \cdot ",
-    "−": "-",
-    "⌈": r"\lceil ",
-    "⌉": r"\rceil",
-    "log": r"\log",
-    "✓": r"\checkmark",
-    "✗": r"\times",
-    **{raised: f"^{number}" for number, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
-    **{lowered: f"_{number}" for number, lowered in enumerate("₀₁₂₃₄₅₆₇₈₉")},
-}
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -184,17 +174,11 @@ def latex_text(rows: Sequence[Row]) -> str:
 
 def latex(text: str) -> str:
     """The text with its formulas, word by word, in mathematical mode."""
-    return " ".join(word if _is_word(word) else f"${_formula(word)}$" for word in text.split())
+    return " ".join(word if _is_word(word) else f"${formula(word)}$" for word in text.split())
 
 
 def _is_word(text: str) -> bool:
     return text not in _LETTERS and re.fullmatch(r"\(?[A-Za-z][a-z-]*\)?,?", text) is not None
-
-
-def _formula(text: str) -> str:
-    for sign, command in _IN_LATEX.items():
-        text = text.replace(sign, command)
-    return text.strip()
 
 
 def _markdown_line(texts: Sequence[str]) -> str:

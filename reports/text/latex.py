@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 
 import pandas as pd
@@ -35,8 +36,38 @@ def escaped(text: object) -> str:
     return f"{{{shown[0]}}}{shown[1:]}" if shown.startswith(("[", "*")) else shown
 
 
+_IN_FORMULA = MappingProxyType(
+    str.maketrans(
+        {
+            "·": r" \cdot ",
+            "−": "-",
+            "⌈": r"\lceil ",
+            "⌉": r"\rceil",
+            "✓": r"\checkmark",
+            "✗": r"\times",
+            **{raised: f"^{number}" for number, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+            **{lowered: f"_{number}" for number, lowered in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+        }
+    )
+)
+
+
+def formula(text: str) -> str:
+    """What we wrote for people, such as n²·d or n^2.2, for mathematical mode."""
+    shown = text.replace("log", r"\log").translate(dict(_IN_FORMULA))
+    return re.sub(r"\^(\d+(?:[./]\d+)+)", r"^{\1}", shown).strip()
+
+
+def with_sizes(text: str) -> str:
+    """The text on one line, sizes such as n = 512 in mathematical mode."""
+    return re.sub(r"\b([a-z]) = (\d+)", r"$\1 = \2$", escaped(text))
+
+
 def tabular(table: pd.DataFrame, *, words: int) -> str:
-    """A table of texts for booktabs; the columns behind the first `words` are numbers."""
-    shown = table.map(escaped).rename(columns=escaped)
+    """A table for booktabs, of texts as LaTeX takes them.
+
+    The columns behind the first `words` are numbers; equal headings of a row become one.
+    """
     places = "l" * words + "r" * (len(table.columns) - words)
-    return str(shown.style.hide(axis="index").to_latex(hrules=True, column_format=places))
+    shown = table.style.hide(axis="index")
+    return str(shown.to_latex(hrules=True, column_format=places, multicol_align="c"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from reports.figures import CHARTS
 from reports.page import for_papers
 from reports.page.for_papers import write_figure, write_tables
 from reports.tables.columns import TableError
 from reports.text.choices import FIGURES
-from reports.text.latex import escaped
+from reports.text.latex import escaped, formula
 from tests.reports.page.some_run import INFO, few_rows, write_run
 
 HARMFUL = "<img src=x onerror=alert(1)>"
@@ -63,6 +64,17 @@ def test_without_tex_pgf_is_refused_before_anything_is_read(monkeypatch: pytest.
         write_figure([Path("nowhere")], "time_against_n", form="pgf")
 
 
+def test_pgf_is_written_without_metadata_which_its_backend_refuses(
+    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(for_papers.shutil, "which", lambda name: name)
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **how: asked.append(how))
+    (file,) = write_figure([two], "time_against_n", inches=3.4, form="pgf", out=tmp_path)
+    assert file.suffix == ".pgf"
+    assert [set(how) for how in asked] == [{"dpi"}]
+
+
 def test_a_name_is_no_argument_of_the_row_before_it():
     assert [escaped(name) for name in ("[3pt]x", "*", "a[1]", "")] == [
         "{[}3pt]x",
@@ -77,9 +89,29 @@ def test_tables_for_latex_escape_every_name(two: Path):
     assert (verdicts.name, ranking.name) == ("verdicts_time_s.tex", "ranking.tex")
     text = verdicts.read_text(encoding="utf-8")
     assert r"\toprule" in text
-    assert r"a\_b\%\& & n\textasciicircum{}2*d &" in text
+    assert r"a\_b\%\& & $n^2 \cdot d$ &" in text
     for written in (text, ranking.read_text(encoding="utf-8")):
         assert r"\textless{}img src=x onerror=alert(1)\textgreater{}" in written
+
+
+def test_a_ranking_has_its_sizes_above_times_and_ratios(two: Path):
+    _, ranking = write_tables([two])
+    above, below = ranking.read_text(encoding="utf-8").splitlines()[3:5]
+    assert r"\multicolumn{2}{c}{$n = 512$" in above
+    assert below.startswith(r"implementation & time & $\div$ \textless{}img")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("n²·d", r"n^2 \cdot d"),
+        ("n^2.2·log(n)", r"n^{2.2} \cdot \log(n)"),
+        ("n^3/2", r"n^{3/2}"),
+        ("2·⌈log₃ n⌉", r"2 \cdot \lceil \log_3 n\rceil"),
+    ],
+)
+def test_a_law_becomes_a_formula(text: str, shown: str):
+    assert formula(text) == shown
 
 
 def test_no_sign_that_latex_reads_as_a_command_is_left():
