@@ -9,7 +9,7 @@ import typer
 
 from attnscale.commands.options import FailOnRegression, check_choice, columns_of, share_of
 from attnscale.comparing import code_of_comparison, same_within
-from attnscale.terminal import RequestError, console, say, warnings_as_lines
+from attnscale.terminal import RequestError, console, progress, say, warnings_as_lines
 from bench.records import check_run
 
 
@@ -54,12 +54,15 @@ def command(
     from reports.tables.target import made
 
     same = same_within(limit)
-    with warnings_as_lines():
+    with progress() as shown, warnings_as_lines():
+        shown.counting("reading runs", 0, len(runs))
         if len(runs) == 2:
-            found = compare_runs(*runs, across_machines=across_machines, same_within=same)
+            found = compare_runs(
+                *runs, across_machines=across_machines, same_within=same, tell=shown.counting
+            )
         else:
             names = columns_of(implementations) or ()
-            found = compare_within(runs[0], names, same_within=same)
+            found = compare_within(runs[0], names, same_within=same, tell=shown.counting)
     if out is not None:
         with made(out.parent, "the comparison"):
             out.write_text(written(found, format_), encoding="utf-8")

@@ -10,7 +10,7 @@ import typer
 from attnscale.commands.options import Device, Json, Out, check_files, check_out
 from attnscale.exit_codes import DONE
 from attnscale.measuring import measure, table_of
-from attnscale.terminal import RequestError, console, print_json, say, warnings_as_lines
+from attnscale.terminal import RequestError, console, print_json, progress, say, warnings_as_lines
 
 
 def command(
@@ -42,11 +42,11 @@ def command(
     from reports.overtaking.answer import overtaking_in, print_overtaking
     from reports.overtaking.files import write_overtaking
 
-    with warnings_as_lines():
+    with progress() as shown, warnings_as_lines():
         table = table_of(run, code)
         if table is None:
             return code
-        found = overtaking_in(table.frame, table.shared_info)
+        found = overtaking_in(table.frame, table.shared_info, shown.counting)
         folder = write_overtaking(found, run / "crossovers" if out is None else out)
     if as_json:
         print_json(found.to_dict())

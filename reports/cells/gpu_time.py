@@ -13,10 +13,11 @@ import pandas as pd
 from reports.cells.case_columns import CASE_COLUMNS
 from reports.cells.readings import REPLAYED
 from reports.tables.columns import measured_rows, numbers_or_nan
+from reports.tables.rounds import TURNS, Turn
 
 
 def with_gpu_time(records: pd.DataFrame, judged: Collection[str] = ()) -> tuple[pd.DataFrame, bool]:
-    """The records, and whether `time_s` of their rows on a GPU is now `graph_time_s`.
+    """The records, and whether `time_s` of their rows on a GPU is now `graph_time_s`, and so TURNS.
 
     It is not where a measured cell on a GPU has no such time: the two kinds are not compared. Nor
     where costs were `judged`, and this time is none of them.
@@ -30,7 +31,20 @@ def with_gpu_time(records: pd.DataFrame, judged: Collection[str] = ()) -> tuple[
     known = replayed[on_gpu].groupby([records.loc[on_gpu, name] for name in keys], dropna=False)
     if not on_gpu.any() or not (known.max() > 0).all():
         return records, False
-    return records.assign(time_s=replayed.where(on_gpu, records["time_s"])), True
+    found = records.assign(time_s=replayed.where(on_gpu, records["time_s"]))
+    if TURNS in records:
+        turns = records[TURNS].where(
+            ~on_gpu, records.loc[on_gpu, TURNS].map(_replays, na_action="ignore")
+        )
+        found = found.assign(**{TURNS: turns})
+    return found, True
+
+
+def _replays(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The turns with the replay of each in place of its readings."""
+    return tuple(
+        turn._replace(samples_s=(turn.graph_time_s,)) for turn in turns if turn.graph_time_s
+    )
 
 
 def time_column(cells: pd.DataFrame, is_gpu_time: bool) -> str:

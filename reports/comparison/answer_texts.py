@@ -81,6 +81,8 @@ def notes(found: Comparison) -> list[str]:
             "are wide. Measure three implementations or more in both, or one whose source did not "
             "change beside those whose source did."
         )
+    if found.is_gpu_time:
+        told.append("Times are GPU times, without the launch of a call.")
     missing = [
         f"{count(number, 'cell')} only in {run}"
         for number, run in ((found.only_base, found.base), (found.only_new, found.new))

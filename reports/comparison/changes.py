@@ -26,9 +26,8 @@ from reports.comparison.contrasts import (
     pace_for,
     series_of,
 )
-from reports.comparison.differences import Differences
+from reports.comparison.differences import LEAST_APART, Differences
 from reports.comparison.law_change import FixedCost, Growth, fixed_cost
-from reports.comparison.moderated import moderated
 from reports.comparison.ratios import SAME_WITHIN, WIDEST, Finding, Ratio, ratio_of
 from reports.laws.monomials import Floats
 from reports.tables.columns import numbers
@@ -86,21 +85,21 @@ def changes_in(
     *,
     changed: Collection[str] = (),
     unknown_pace: float | None = None,
-    apart: float = RUNS_APART,
+    in_one_process: bool = False,
     same_within: float = SAME_WITHIN,
 ) -> Changes:
     """The changes of all series and cells.
 
     `changed` are the implementations whose source is known to have changed. `unknown_pace` is the
     error of the machine's pace where no series tells it; None if base and new have one pace, as
-    within one run. `apart` is what they differ by beyond that and the scatter of their turns.
+    within one run. `in_one_process`: base and new are two kernels that the same processes measured.
     Ratios within 1 ± `same_within` are the same.
     """
     series = series_of(differences.cells)
-    judge = _Judge(differences=differences, same_within=same_within, apart=apart)
+    judge = _Judge(differences=differences, same_within=same_within, in_one_process=in_one_process)
     controls = [] if unknown_pace is None else controls_among(series, changed)
     while True:
-        paces = [pace_for(one, controls, unknown_pace, apart) for one in series]
+        paces = [pace_for(one, controls, unknown_pace, judge.apart) for one in series]
         levels = judge.ratios([one.level for one in series], paces)
         moved = [
             (abs(math.log(ratio.estimate)), place)
@@ -131,21 +130,26 @@ class _Judge:
 
     differences: Differences
     same_within: float
-    apart: float
+    in_one_process: bool
+
+    @property
+    def apart(self) -> float:
+        """What base and new differ by beyond the machine's pace and the scatter of their turns."""
+        return LEAST_APART if self.in_one_process else RUNS_APART
 
     def ratios(
-        self, weights: Sequence[Floats] | Floats, paces: Sequence[Pace], scatter: Floats | float = 0
+        self,
+        weights: Sequence[Floats] | Floats,
+        paces: Sequence[Pace],
+        of_cells: Floats | None = None,
     ) -> list[Ratio]:
-        """The ratio of each row of weights, less the machine's pace.
-
-        `scatter` is the least standard error of each, whatever the turns say.
-        """
+        """The ratio of each row of weights, less the machine's pace; see `Differences.errors`."""
         of_pace = np.array([pace.weights for pace in paces])
         own = np.asarray(weights)
         rows = own - of_pace
         unlike = PACE_FELT * (of_pace @ self.differences.logs)
         extra = np.hypot(unlike, [pace.error for pace in paces])
-        errors, freedom = self._errors(rows, own, extra, scatter)
+        errors, freedom = self.differences.errors(rows, own, extra, of_cells)
         found = [
             ratio_of(log, error, free, 1 - RISK / len(rows), self.same_within)
             for log, error, free in zip(rows @ self.differences.logs, errors, freedom, strict=True)
@@ -158,18 +162,15 @@ class _Judge:
     def cells(self, series: Sequence[Series], paces: Sequence[Pace]) -> list[Ratio]:
         """The ratio of each cell, less the machine's pace.
 
-        Six turns say little of the error of one cell: it is no less than the usual one, and than
-        the usual distance of a cell from the law of its series.
+        The error of one kernel's is no less than the usual distance of a cell from the law of its
+        series; two kernels differ by no such law.
         """
         count = len(self.differences)
         owner, scatter = np.empty(count, dtype=np.int64), np.empty(count)
         for place, one in enumerate(series):
             owner[one.rows] = place
-            scatter[one.rows] = one.scatter(self.differences.logs)
-        variances = self.differences.variances(np.eye(count))
-        usual, _ = moderated(variances, self.differences.freedom(np.eye(count)))
-        least = np.maximum(scatter, np.sqrt(usual))
-        return self.ratios(np.eye(count), [paces[place] for place in owner.tolist()], least)
+            scatter[one.rows] = 0 if self.in_one_process else one.scatter(self.differences.logs)
+        return self.ratios(np.eye(count), [paces[place] for place in owner.tolist()], scatter)
 
     def growths(self, series: Sequence[Series]) -> list[dict[str, Growth]]:
         """The growth of each series with each of its sizes; the pace has none."""
@@ -179,7 +180,7 @@ class _Judge:
             return found
         rows = np.array([series[place].slopes[size] for place, size in asked])
         spreads = np.array([series[place].spreads[size] for place, size in asked])
-        errors, freedom = self._errors(rows, rows, self.apart / spreads)
+        errors, freedom = self.differences.errors(rows, rows, self.apart / spreads)
         times = stdtrit(freedom, 1 - RISK / len(asked) / 2)
         for (place, size), power, away in zip(
             asked, rows @ self.differences.logs, times * errors, strict=True
@@ -191,18 +192,6 @@ class _Judge:
                 high=float(power + away) if known else None,
             )
         return found
-
-    def _errors(
-        self, rows: Floats, own: Floats, extra: Floats, scatter: Floats | float = 0
-    ) -> tuple[Floats, Floats]:
-        """The standard errors, and their degrees of freedom (Satterthwaite 1946).
-
-        `own` are the weights without those of the pace: the turns of these cells count.
-        """
-        variances = np.maximum(self.differences.variances(rows), np.square(scatter))
-        total = variances + extra**2
-        freedom = self.differences.freedom(own) * (total / np.maximum(variances, 1e-30)) ** 2
-        return np.sqrt(total), freedom
 
 
 def _change(

@@ -6,18 +6,25 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from bench.records import CELL, Run, read_run
+import pandas as pd
+
+from bench.records import CELL, read_run
 from reports.cells.case_columns import SIZES
+from reports.cells.gpu_time import with_gpu_time
 from reports.comparison.changes import Changes, changes_in
-from reports.comparison.contrasts import LEAST_APART, RUNS_APART, unknown_pace
+from reports.comparison.contrasts import unknown_pace
 from reports.comparison.differences import Differences, between_runs, shared_cells, within_run
-from reports.comparison.judged_laws import LawChange, judged_laws
+from reports.comparison.judged_laws import LawChange, Side, judged_laws
 from reports.comparison.ratios import SAME_WITHIN, Finding, Ratio
 from reports.comparison.same_conditions import other_conditions
-from reports.comparison.turns import Case, case_of, readings_of
-from reports.tables.columns import TableError, nearest
+from reports.comparison.turns import Case, cases_of, readings_of
+from reports.tables.columns import TableError, measured_rows, nearest
+from reports.tables.read import frame_of
 from reports.text.labels import label_of
+from reports.text.telling import Tell, tell_nobody
 from reports.text.wording import listed, one_line
 
 
@@ -30,7 +37,8 @@ class Comparison:
     two are compared. `laws` has, for each series, what the judge says of the sizes with which its
     ratio grows. `only_base` and `only_new` count the measured cells that the other side lacks, or
     has too few readings of; `unmatched` are implementations that share no cell with the base.
-    `suffix` is that of the names of `run --against REV`, such as `@main`.
+    `suffix` is that of the names of `run --against REV`, such as `@main`. `is_gpu_time`: times on a
+    GPU are those of the GPU alone, without the launch of a call.
     """
 
     base: str
@@ -45,6 +53,7 @@ class Comparison:
     unmatched: tuple[str, ...] = ()
     is_of_two_runs: bool = True
     suffix: str = ""
+    is_gpu_time: bool = False
     laws: tuple[Mapping[str, LawChange], ...]
 
     @property
@@ -83,6 +92,7 @@ def compare_runs(
     *,
     across_machines: bool = False,
     same_within: float = SAME_WITHIN,
+    tell: Tell = tell_nobody,
 ) -> Comparison:
     """Compare two runs, cell by cell of equal cases.
 
@@ -92,23 +102,23 @@ def compare_runs(
             and `across_machines` is not set.
 
     """
-    one, other = read_run(base), read_run(new)
-    if one.path.resolve() == other.path.resolve():
+    if Path(base).resolve() == Path(new).resolve():
         raise TableError(
             f"{base} and {new} are the same run; give two runs, or implementations of one with "
             "--implementations sdpa,matmul"
         )
+    one, other = _sides(base, new)
     unlike = other_conditions(one.info, other.info)
     if unlike and not across_machines:
         raise TableError(
             f"{base} and {new} were not measured alike: {listed(unlike, most=3)}; measure both on "
             "one machine, or give --across-machines to see ratios and exponents alone"
         )
-    before, after = readings_of(one.records), readings_of(other.records)
+    before, after = readings_of(one.frame), readings_of(other.frame)
     differences = between_runs(before, after)
     if not len(differences):
         raise TableError(f"{base} and {new} share no cell that {_ENOUGH}")
-    changed = _changed_sources(one, other)
+    changed = _changed_sources(one.info, other.info)
     changes = changes_in(
         differences,
         changed=changed,
@@ -125,9 +135,10 @@ def compare_runs(
         changes=changes,
         changed=changed,
         other_conditions=tuple(unlike),
-        only_base=len(_measured(one) - shared),
-        only_new=len(_measured(other) - shared),
-        laws=judged_laws(one, other, changes, bases),
+        only_base=len(_measured(one.frame) - shared),
+        only_new=len(_measured(other.frame) - shared),
+        is_gpu_time=one.is_gpu_time,
+        laws=judged_laws(one, other, changes, bases, tell),
     )
 
 
@@ -142,6 +153,7 @@ def compare_within(
     implementations: Sequence[str] = (),
     *,
     same_within: float = SAME_WITHIN,
+    tell: Tell = tell_nobody,
 ) -> Comparison:
     """Compare implementations of one run with the first of them.
 
@@ -153,12 +165,12 @@ def compare_within(
             is shared.
 
     """
-    measured = read_run(run)
-    readings = readings_of(measured.records)
+    (side,) = _sides(run)
+    readings = readings_of(side.frame)
     names = list(dict.fromkeys(str(case[CELL.index("implementation")]) for case in readings))
     if not names:
         raise TableError(f"{run} has no cell that {_ENOUGH}")
-    against = measured.info.get("against") or {}
+    against = side.info.get("against") or {}
     suffix = str(against.get("suffix") or "")
     pairs = _pairs(str(run), names, implementations, suffix)
     both = shared_cells(readings, pairs)
@@ -166,12 +178,11 @@ def compare_within(
         raise TableError(f"{listed([*dict.fromkeys(sum(pairs, ()))])} share no cell in {run}")
     differences = within_run(readings, both)
     # With --against, the versions and the suite have processes of their own.
-    apart = RUNS_APART if against else LEAST_APART
-    changes = changes_in(differences, apart=apart, same_within=same_within)
+    changes = changes_in(differences, in_one_process=not against, same_within=same_within)
     base_of = {new: base for base, new in pairs}
     compared = {one.series.name for one in changes.series}
     only_base, only_new = (
-        len(_measured(measured, set(names)) - set(cases))
+        len(_measured(side.frame, set(names)) - set(cases))
         for names, cases in zip(zip(*pairs, strict=True), zip(*both, strict=True), strict=True)
     )
     bases = tuple(base_of[series.series.name] for series in changes.series)
@@ -186,7 +197,8 @@ def compare_within(
         unmatched=tuple(name for name in base_of if name not in compared),
         is_of_two_runs=False,
         suffix=suffix,
-        laws=judged_laws(measured, measured, changes, bases),
+        is_gpu_time=side.is_gpu_time,
+        laws=judged_laws(side, side, changes, bases, tell),
     )
 
 
@@ -213,18 +225,27 @@ def _pairs(
     return [(base, new) for new in others]
 
 
-def _measured(run: Run, names: Collection[str] | None = None) -> set[Case]:
+def _sides(*paths: str | os.PathLike[str]) -> list[Side]:
+    """The runs, with the time of the GPU alone where all of them have it."""
+    runs = [read_run(path) for path in paths]
+    frames = [frame_of(run.records) for run in runs]
+    timed = [with_gpu_time(frame) for frame in frames]
+    is_gpu_time = all(has_it for _, has_it in timed)
+    return [
+        Side(frame=own if is_gpu_time else frame, info=run.info, is_gpu_time=is_gpu_time)
+        for run, frame, (own, _) in zip(runs, frames, timed, strict=True)
+    ]
+
+
+def _measured(frame: pd.DataFrame, names: Collection[str] | None = None) -> set[Case]:
     """The measured cells, of these implementations or all."""
-    return {
-        case_of(record)
-        for record in run.records
-        if record.status == "measured" and (names is None or record.implementation in names)
-    }
+    rows = frame[measured_rows(frame)]
+    return set(cases_of(rows if names is None else rows[rows["implementation"].isin(names)]))
 
 
-def _changed_sources(base: Run, new: Run) -> frozenset[str]:
+def _changed_sources(base: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
     """The implementations whose source is known of both runs, and not the same."""
-    before, after = (run.info.get("implementations") or {} for run in (base, new))
+    before, after = (info.get("implementations") or {} for info in (base, new))
     digests = {
         name: (before[name].get("source_sha256"), after[name].get("source_sha256"))
         for name in before.keys() & after.keys()

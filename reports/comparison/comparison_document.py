@@ -21,6 +21,7 @@ def document_of(found: Comparison) -> dict[str, Any]:
         "new": found.new,
         "confidence": CONFIDENCE,
         "pace": {"ratio": found.changes.pace, "controls": list(found.changes.controls)},
+        "is_gpu_time": found.is_gpu_time,
         "other_conditions": list(found.other_conditions),
         "only_base": found.only_base,
         "only_new": found.only_new,

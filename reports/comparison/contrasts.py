@@ -25,8 +25,6 @@ RUNS_APART = 0.01
 """What two runs, or two processes of one, differ by beyond the scatter of their turns."""
 PACE_FELT = 0.25
 """A slow machine slows one implementation so much more than another: memory, caches, the core."""
-LEAST_APART = 0.005
-"""Within one process: no two programs are told apart more closely than by this."""
 FEWEST_SIZES = 3
 MAD_TO_DEVIATION = 1.4826
 FEWEST_CONTROLS = 3

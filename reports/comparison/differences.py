@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from bench.records import CELL
-from reports.comparison.turns import Case, CellReadings, costs_without
+from reports.comparison.moderated import moderated
+from reports.comparison.turns import Block, Case, CellReadings, blocks_of, costs_without
 from reports.laws.monomials import Floats
+
+LEAST_APART = 0.005
+"""Within one process: no two programs are told apart more closely than by this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """The cells of one run without each of its turns, or without each of its processes.
+
+    `logs` has a row for each cell and a column for each block that is left out; `counts` says in
+    how many blocks each cell was read.
+    """
+
+    logs: Floats
+    counts: Floats
+
+    def variances(self, weights: Floats) -> Floats:
+        """The variance of each row of `weights` times the logarithms, by the jackknife."""
+        replicates = weights @ self.logs
+        return np.asarray((replicates.shape[1] - 1) * replicates.var(axis=1))
+
+    def freedom(self, weights: Floats) -> Floats:
+        """The degrees of freedom of these variances: of several cells the mean, by weight."""
+        parts = abs(weights) / abs(weights).sum(axis=1, keepdims=True)
+        return np.asarray(parts @ self.counts - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,37 +45,40 @@ class Differences:
 
     `cells` has a row for each: the case (its `implementation` is the new one's), `base_s` and
     `new_s` in seconds, and the workspaces `base_bytes` and `new_bytes`. `logs` are the logarithms
-    of new / base. `without` has a matrix for each run: a row a cell, and for each turn
-    of that run the same logarithm without the turn. `turns` has in how many turns of that run each
-    cell was read.
+    of new / base. `turns` and `processes` have these for each run, without each turn or process.
     """
 
     cells: pd.DataFrame
     logs: Floats
-    without: tuple[Floats, ...]
-    turns: tuple[Floats, ...]
+    turns: tuple[LeftOut, ...]
+    processes: tuple[LeftOut, ...]
 
     def __len__(self) -> int:
         return int(self.logs.size)
 
-    def freedom(self, weights: Floats) -> Floats:
-        """The degrees of freedom of each row's variance, by the turns in which its cells were read.
+    def errors(
+        self,
+        weights: Floats,
+        own: Floats,
+        extra: Floats | float,
+        of_cells: Floats | float | None = None,
+    ) -> tuple[Floats, Floats]:
+        """The standard error of each row of `weights` times `logs`, and its degrees of freedom.
 
-        Of several cells the mean counts, by their weights.
+        `own` are the weights whose turns count for the freedom, and `extra` is an error beside that
+        of the turns (Satterthwaite 1946). Rows `of_cells`, which says what their error is at least,
+        are of a single cell: the variance by processes counts where it is larger, since the turns
+        of a process are alike, and all rows tell the usual variance, since processes are few.
         """
-        parts = abs(weights) / abs(weights).sum(axis=1, keepdims=True)
-        found = np.zeros(len(weights))
-        for turns in self.turns:
-            found += parts @ turns - 1
-        return found
-
-    def variances(self, weights: Floats) -> Floats:
-        """The variance of each row of `weights` times `logs`, by the jackknife over turns."""
-        found = np.zeros(len(weights))
-        for one in self.without:
-            replicates, turns = weights @ one, one.shape[1]
-            found += (turns - 1) * replicates.var(axis=1)
-        return found
+        variances = np.sum([one.variances(weights) for one in self.turns], axis=0)
+        freedom = np.sum([one.freedom(own) for one in self.turns], axis=0)
+        if of_cells is not None:
+            of_processes = np.sum([one.variances(weights) for one in self.processes], axis=0)
+            few = np.sum([one.freedom(own) for one in self.processes], axis=0)
+            variances, freedom = moderated(np.maximum(variances, of_processes), few)
+            variances = np.maximum(variances, np.square(of_cells))
+        total = variances + np.square(extra)
+        return np.sqrt(total), freedom * (total / np.maximum(variances, 1e-30)) ** 2
 
 
 def between_runs(
@@ -57,18 +86,23 @@ def between_runs(
 ) -> Differences:
     """The cells that both runs have; their turns have nothing in common."""
     shared = [case for case in base if case in new]
-    sides = []
     drawn = [min(base[case].drawn, new[case].drawn) for case in shared]
-    for run in (base, new):
-        turns = turns_of(run)
-        pairs = [costs_without(run[c], turns, k) for c, k in zip(shared, drawn, strict=True)]
-        sides.append((np.array([one for one, _ in pairs]), np.array([rest for _, rest in pairs])))
-    (old, old_parts), (now, now_parts) = sides
+    kinds = []
+    for blocks, others in zip(blocks_of(base), blocks_of(new), strict=True):
+        old, before = _without(base, shared, drawn, blocks)
+        now, after = _without(new, shared, drawn, others)
+        kinds.append(
+            (
+                replace(before, logs=now[:, None] - before.logs),
+                replace(after, logs=after.logs - old[:, None]),
+            )
+        )
+    turns, processes = kinds
     return Differences(
         cells=_table([(case, base[case], new[case]) for case in shared], old, now),
         logs=now - old,
-        without=(now[:, None] - old_parts, now_parts - old[:, None]),
-        turns=tuple(_counts([run[case] for case in shared]) for run in (base, new)),
+        turns=turns,
+        processes=processes,
     )
 
 
@@ -87,31 +121,35 @@ def shared_cells(
 
 def within_run(run: Mapping[Case, CellReadings], both: Sequence[tuple[Case, Case]]) -> Differences:
     """Pairs of cells of one run, base first, which have their turns in common."""
-    turns = turns_of(run)
     drawn = [min(run[base].drawn, run[new].drawn) for base, new in both]
-    found = [
-        (costs_without(run[base], turns, k), costs_without(run[new], turns, k))
-        for (base, new), k in zip(both, drawn, strict=True)
-    ]
-    old = np.array([one for (one, _), _ in found])
-    now = np.array([one for _, (one, _) in found])
-    parts = np.array([rest - before for (_, before), (_, rest) in found])
+    kinds = []
+    for blocks in blocks_of(run):
+        old, before = _without(run, [base for base, _ in both], drawn, blocks)
+        now, after = _without(run, [new for _, new in both], drawn, blocks)
+        counts = np.minimum(before.counts, after.counts)
+        kinds.append((LeftOut(logs=after.logs - before.logs, counts=counts),))
+    turns, processes = kinds
     return Differences(
         cells=_table([(new, run[base], run[new]) for base, new in both], old, now),
         logs=now - old,
-        without=(parts,),
-        turns=(np.minimum(*(_counts([run[pair[side]] for pair in both]) for side in (0, 1))),),
+        turns=turns,
+        processes=processes,
     )
 
 
-def _counts(cells: Sequence[CellReadings]) -> Floats:
-    """In how many turns each was read."""
-    return np.array([len(cell.of_turns) for cell in cells], dtype=np.float64)
-
-
-def turns_of(run: Mapping[Case, CellReadings]) -> list[int]:
-    """The turns of a run, in order."""
-    return sorted({turn for cell in run.values() for turn in cell.of_turns})
+def _without(
+    run: Mapping[Case, CellReadings],
+    cases: Sequence[Case],
+    drawn: Sequence[int],
+    blocks: Sequence[Block],
+) -> tuple[Floats, LeftOut]:
+    """The logarithms of cells of one run, and the same without each block."""
+    found = [costs_without(run[case], blocks, k) for case, k in zip(cases, drawn, strict=True)]
+    counts = [sum(not block.isdisjoint(run[case].of_turns) for block in blocks) for case in cases]
+    left_out = LeftOut(
+        logs=np.array([parts for _, parts in found]), counts=np.array(counts, dtype=np.float64)
+    )
+    return np.array([whole for whole, _ in found]), left_out
 
 
 def _table(

@@ -9,19 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
-from bench.records import Run
+from reports.cells.gpu_time import time_column
 from reports.comparison.changes import Changes
 from reports.comparison.law_change import LAW_TOLERANCE
 from reports.judge.fit_groups import fit_groups
 from reports.laws.grammar import parse
-from reports.tables.read import frame_of
 from reports.text.interval import Interval
+from reports.text.telling import Tell, tell_nobody
 
 NOT_JUDGED = Interval(estimate=None, low=None, high=None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Side:
+    """What is compared: the records of a run, and its `run.json`.
+
+    `is_gpu_time`: times on a GPU are those of the GPU alone.
+    """
+
+    frame: pd.DataFrame
+    info: Mapping[str, Any]
+    is_gpu_time: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,30 +54,36 @@ class LawChange:
 
 
 def judged_laws(
-    base: Run, new: Run, changes: Changes, bases: Sequence[str]
+    base: Side, new: Side, changes: Changes, bases: Sequence[str], tell: Tell = tell_nobody
 ) -> tuple[dict[str, LawChange], ...]:
     """For each series, the exponents of the sizes with which its ratio grows.
 
-    `bases` has the implementation of `base` that each series is compared with.
+    `bases` has the implementation of the base that each series is compared with.
     """
-    found: list[dict[str, LawChange]] = [{} for _ in bases]
-    for place, (one, name) in enumerate(zip(changes.series, bases, strict=True)):
+    found = []
+    for done, (one, name) in enumerate(zip(changes.series, bases, strict=True)):
+        tell("judging the laws of series", done, len(bases))
+        laws: dict[str, LawChange] = {}
         if one.grows_with:
-            before = _exponents(base, {**one.series.group, "implementation": name})
-            now = _exponents(new, one.series.group)
-            for size in one.grows_with:
-                found[place][size] = LawChange(
-                    base=before.get(size, NOT_JUDGED), new=now.get(size, NOT_JUDGED)
-                )
+            group = one.series.group
+            before = _exponents(base, tuple({**group, "implementation": name}.items()))
+            now = _exponents(new, tuple(group.items()))
+            laws = {
+                size: LawChange(base=before.get(size, NOT_JUDGED), new=now.get(size, NOT_JUDGED))
+                for size in one.grows_with
+            }
+        found.append(laws)
     return tuple(found)
 
 
-def _exponents(run: Run, group: Mapping[str, Any]) -> dict[str, Interval]:
-    rows = frame_of(run.records)
-    for name, value in group.items():
+@lru_cache(maxsize=16)
+def _exponents(side: Side, group: tuple[tuple[str, Any], ...]) -> dict[str, Interval]:
+    rows = side.frame
+    for name, value in group:
         rows = rows[rows[name].isna() if pd.isna(value) else rows[name] == value]
     found = {}
-    for fit in fit_groups(rows, info=run.info, compare=False):
+    time = time_column(rows, side.is_gpu_time)
+    for fit in fit_groups(rows, value=time, info=side.info, compare=False):
         terms = parse(fit.claim).leading
         for size, exponent in fit.exponents.items():
             claimed = {float(term.factor(size).power) for term in terms}

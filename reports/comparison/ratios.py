@@ -1,33 +1,29 @@
 """How many times as long does an implementation take as another one, in the same run?
 
-The processes of a run take turns, and each measures all implementations close together. So what
-slows a process slows both, and their ratio is taken within each process. How that ratio differs
-between processes is its error.
+The ratio is that of the two times that tables show. Its interval is that of `differences`, by the
+turns of the processes, in which all implementations are read close together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from reports.cells.case_columns import CASE_COLUMNS, EXACT
-from reports.cells.cell_table import UNNAMED, cell_table
-from reports.comparison.moderated import moderated
-from reports.laws.monomials import Floats
-from reports.tables.columns import measured_rows, numbers_or_nan
+from reports.cells.case_columns import CASE_COLUMNS
+from reports.cells.cell_table import cell_table
+from reports.comparison.differences import LEAST_APART, within_run
+from reports.comparison.turns import cases_of, readings_of
 
 SAME_WITHIN = 0.05
 """Two costs that differ by no more than this part are called the same."""
 WIDEST = math.log(1000)
 """An interval that reaches further than a thousandfold says nothing."""
-COUNTED = EXACT | {"flops_executed", "transcendentals", "operator_launches"}
-_MEDIAN_IN_MEANS = 1.2533  # the error of a median of three or more, in errors of their mean
 _OF_IMPLEMENTATION = ("implementation", "claim", "workspace_claim")
 
 
@@ -42,9 +38,9 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A cost divided by that of the reference: above 1 is slower, or more.
+    """A time divided by that of the reference: above 1 is slower.
 
-    `low` and `high` are its confidence interval, None where there are no repetitions to tell.
+    `low` and `high` are its confidence interval, None where too few turns tell it.
     """
 
     estimate: float
@@ -55,6 +51,13 @@ class Ratio:
     def excludes(self, value: float) -> bool:
         """Whether the ratio is surely another one."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
+
+    def shown_as(self, estimate: float) -> Ratio:
+        """The interval beside another estimate of the same ratio, which it then holds too."""
+        if self.low is None or self.high is None:
+            return replace(self, estimate=estimate)
+        low, high = min(self.low, estimate), max(self.high, estimate)
+        return Ratio(estimate=estimate, low=low, high=high, finding=finding_of(low, high))
 
 
 def ratio_of(
@@ -86,19 +89,16 @@ def ratios_to(
     frame: pd.DataFrame,
     reference: str,
     *,
-    value: str = "time_s",
-    confidence: float = 0.95,
     by: Sequence[str] = (),
     cells: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row for each cell of another implementation that the reference has too.
 
-    `frame` has one row a cell and process, as `reports.tables.read` gives it. Cells match if they
-    are equal in all case columns but the implementation and its claims, and in `by`. Columns: these
-    case columns, `implementation` (never the reference itself), `value` and `reference_value` (as
-    `cell_table` shows them), `ratio` (of these two), `low` and `high` (NaN where they are unknown)
-    and `finding`. A cost that is counted has no error: `low` and `high` are the ratio. `cells` is
-    the `cell_table` of the frame by `by`, where somebody has it already.
+    `frame` is that of `reports.tables.read`. Cells match if they are equal in all case columns but
+    the implementation and its claims, and in `by`. Columns: these case columns, `implementation`
+    (never the reference itself), `time_s` and `reference_time_s` (as `cell_table` shows them),
+    `ratio` (of these two), its 95 % interval `low` to `high` (NaN where it is unknown) and
+    `finding`. `cells` is the `cell_table` of the frame by `by`, where somebody has it already.
     """
     cells = cell_table(frame, by=by) if cells is None else cells
     keys = [
@@ -106,20 +106,12 @@ def ratios_to(
         for name in dict.fromkeys((*CASE_COLUMNS, *by))
         if name in cells.columns and name not in _OF_IMPLEMENTATION
     ]
-    known = cells.loc[cells[value].gt(0), [*keys, "implementation", value]]
+    known = cells.loc[cells["time_s"].gt(0), [*keys, "implementation", "time_s"]]
     is_reference = known["implementation"] == reference
     base = known[is_reference].drop(columns="implementation")
-    pairs = known[~is_reference].merge(base, on=keys, suffixes=("", "_of_reference"))
-    pairs = pairs.rename(columns={value: "value", f"{value}_of_reference": "reference_value"})
-    logs = np.log((pairs["value"] / pairs["reference_value"]).to_numpy(dtype=np.float64))
-    if value in COUNTED:
-        errors, freedom = np.zeros_like(logs), np.ones_like(logs)
-    else:
-        errors, freedom = _errors(frame, pairs, keys, reference, value)
-    found = [
-        ratio_of(float(log), float(error), float(free), confidence)
-        for log, error, free in zip(logs, errors, freedom, strict=True)
-    ]
+    base = base.rename(columns={"time_s": "reference_time_s"})
+    pairs = known[~is_reference].merge(base, on=keys)
+    found = _ratios(frame, pairs, reference)
     return pairs.assign(
         ratio=[one.estimate for one in found],
         low=np.array([one.low for one in found], dtype=np.float64),
@@ -128,32 +120,23 @@ def ratios_to(
     )
 
 
-def _errors(
-    frame: pd.DataFrame, pairs: pd.DataFrame, keys: list[str], reference: str, value: str
-) -> tuple[Floats, Floats]:
-    """The standard error of each pair's log ratio, and its degrees of freedom."""
-    if "worker" not in frame:
-        return np.full(len(pairs), np.nan), np.zeros(len(pairs))
-    rows = frame[measured_rows(frame)]
-    rows = rows.assign(cost=np.log(numbers_or_nan(rows, value).where(lambda cost: cost > 0)))
-    rows["implementation"] = rows.get("implementation", UNNAMED)
-    of_process = [*keys, "worker"]
-    medians = rows.groupby([*of_process, "implementation"], dropna=False)["cost"].median()
-    costs = medians.dropna().reset_index()
-    is_reference = costs["implementation"] == reference
-    base = costs[is_reference].drop(columns="implementation")
-    both = costs[~is_reference].merge(base, on=of_process, suffixes=("", "_of_reference"))
-    both["apart"] = both["cost"] - both["cost_of_reference"]
-    scatter = both.groupby([*keys, "implementation"], dropna=False)["apart"].agg(["var", "count"])
-    at = pairs[[*keys, "implementation"]].merge(
-        scatter.reset_index(), on=[*keys, "implementation"], how="left"
-    )
-    count = at["count"].fillna(0).to_numpy(dtype=np.float64)
-    errors, freedom = np.full(count.size, np.nan), np.zeros(count.size)
-    for places in at.groupby("implementation").indices.values():
-        own = np.maximum(count[places] - 1, 0.0)
-        variance, free = moderated(at["var"].to_numpy(dtype=np.float64)[places], own)
-        median = np.where(count[places] > 2, _MEDIAN_IN_MEANS, 1.0)
-        errors[places] = median * np.sqrt(variance / np.maximum(count[places], 1.0))
-        freedom[places] = free
-    return errors, freedom
+def _ratios(frame: pd.DataFrame, pairs: pd.DataFrame, reference: str) -> list[Ratio]:
+    """The ratio of each pair, with an interval where its run read both in two turns or more."""
+    shown = (pairs["time_s"] / pairs["reference_time_s"]).tolist()
+    found = [ratio_of(math.log(one), math.nan, 0) for one in shown]
+    new, base = cases_of(pairs), cases_of(pairs.assign(implementation=reference))
+    run_of = pairs["run"].tolist() if "run" in pairs else [None] * len(pairs)
+    for run in set(run_of):
+        readings = readings_of(frame if run is None else frame[frame["run"] == run])
+        both = {
+            at: (base[at], new[at])
+            for at, of in enumerate(run_of)
+            if of == run and base[at] in readings and new[at] in readings
+        }
+        if both:
+            differences = within_run(readings, list(both.values()))
+            cells = np.eye(len(both))
+            errors, freedom = differences.errors(cells, cells, LEAST_APART, of_cells=0)
+            for at, log, error, free in zip(both, differences.logs, errors, freedom, strict=True):
+                found[at] = ratio_of(log, error, free).shown_as(shown[at])
+    return found

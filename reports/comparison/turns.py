@@ -1,34 +1,45 @@
-"""What the cells of a run cost, and what they would have cost without each turn of its processes.
+"""What the cells of a run cost, and what they would have cost without each turn or process.
 
 Disturbance only adds time, and comes in spells. So the quickest readings of a run speak for a cell:
 its value is the expected quickest of ten, over all processes. How much that value hangs on a single
-turn is its error: each turn in turn is left out (the jackknife, Tukey 1958). What slows all of a
-turn is then the error of all its cells together, as it should be.
+turn, or on all turns of one process, is its error: each in turn is left out (the jackknife, Tukey
+1958). What slows all of a turn is then the error of all its cells together, as it should be.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from bench.records import CELL, Record
+from bench.records import CELL
 from reports.laws.monomials import Floats
-from reports.tables.rounds import quiet_end
+from reports.tables.columns import measured_rows, numbers_or_nan
+from reports.tables.rounds import TURNS, quiet_end
 
 QUICKEST_OF = 10
 Case = tuple[Any, ...]
 """The values of a cell's columns, in the order of `CELL`."""
 
 
+Block = frozenset[int]
+"""Turns that are left out together."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CellReadings:
-    """The readings of one cell in seconds, by the turn in which they were taken."""
+    """The readings of one cell in seconds, by the turn in which they were taken.
 
-    of_turns: Mapping[int, tuple[float, ...]]
-    workspace_bytes: int | None
+    `process_of` tells the process of each turn. `workspace_bytes` is NaN where it is unknown.
+    """
+
+    of_turns: dict[int, tuple[float, ...]]
+    process_of: dict[int, int]
+    workspace_bytes: float = math.nan
 
     @property
     def drawn(self) -> int:
@@ -37,42 +48,60 @@ class CellReadings:
         return min(QUICKEST_OF, sum(counts) - max(counts))
 
 
-def readings_of(records: Sequence[Record]) -> dict[Case, CellReadings]:
-    """The cells of a run that were measured in two turns or more."""
-    by_cell: dict[Case, list[Record]] = {}
-    for record in records:
-        if record.status == "measured" and record.samples_s and record.round is not None:
-            by_cell.setdefault(case_of(record), []).append(record)
-    found = {}
-    for case, own in by_cell.items():
-        of_turns: dict[int, tuple[float, ...]] = {}
-        for record in own:
-            turn = int(record.round or 0)
-            of_turns[turn] = of_turns.get(turn, ()) + tuple(record.samples_s or ())
-        if len(of_turns) > 1:
-            workspaces = [one.workspace_bytes for one in own if one.workspace_bytes is not None]
-            found[case] = CellReadings(
-                of_turns=of_turns,
-                workspace_bytes=int(np.median(workspaces)) if workspaces else None,
-            )
-    return found
+def readings_of(frame: pd.DataFrame) -> dict[Case, CellReadings]:
+    """The cells of a run that were measured in two turns or more.
+
+    `frame` is that of `reports.tables.read`. Tables of others have no turns.
+    """
+    if TURNS not in frame:
+        return {}
+    rows = frame[measured_rows(frame) & frame[TURNS].notna()]
+    columns = (rows[TURNS], rows["worker"], numbers_or_nan(rows, "workspace_bytes"))
+    found: dict[Case, CellReadings] = {}
+    for case, turns, worker, workspace in zip(cases_of(rows), *columns, strict=True):
+        if case not in found:  # the workspace is counted, the same in every process
+            found[case] = CellReadings(of_turns={}, process_of={}, workspace_bytes=workspace)
+        for turn in turns:
+            own = found[case].of_turns.get(turn.number, ())
+            found[case].of_turns[turn.number] = own + turn.samples_s
+            found[case].process_of[turn.number] = int(worker)
+    return {case: cell for case, cell in found.items() if len(cell.of_turns) > 1}
 
 
-def case_of(record: Record) -> Case:
-    """What tells the record's cell apart."""
-    return tuple(getattr(record, "pass_" if name == "pass" else name) for name in CELL)
+def blocks_of(run: Mapping[Case, CellReadings]) -> tuple[list[Block], list[Block]]:
+    """The turns of a run one by one, and those of each process together.
+
+    With `--against` a turn has several processes, of which one stands for all. In a run of one
+    process its turns stand for processes.
+    """
+    process_of: dict[int, int] = {}
+    for cell in run.values():
+        for turn, process in cell.process_of.items():
+            process_of[turn] = min(process, process_of.get(turn, process))
+    turns = [frozenset({turn}) for turn in sorted(process_of)]
+    processes = [
+        frozenset(turn for turn, own in process_of.items() if own == process)
+        for process in sorted(set(process_of.values()))
+    ]
+    return turns, processes if len(processes) > 1 else turns
 
 
-def costs_without(cell: CellReadings, turns: Sequence[int], drawn: int) -> tuple[float, Floats]:
-    """The logarithm of the cell's seconds, and the same without each of these turns.
+def cases_of(rows: pd.DataFrame) -> list[Case]:
+    """What tells the cell of each row apart."""
+    columns = rows.reindex(columns=list(CELL)).astype(object)
+    return list(columns.where(columns.notna(), None).itertuples(index=False, name=None))
 
-    Without a turn in which the cell was not read nothing changes.
+
+def costs_without(cell: CellReadings, blocks: Sequence[Block], drawn: int) -> tuple[float, Floats]:
+    """The logarithm of the cell's seconds, and the same without each of these blocks.
+
+    Nothing changes without a block in which the cell was not read, or in which alone it was.
     """
 
-    def cost(left_out: int | None) -> float:
-        rest = [one for turn, one in cell.of_turns.items() if turn != left_out]
+    def cost(left_out: Block) -> float:
+        rest = [one for turn, one in cell.of_turns.items() if turn not in left_out]
         return float(np.log(quiet_end([value for one in rest for value in one], drawn)))
 
-    whole = cost(None)
-    parts = [cost(turn) if turn in cell.of_turns else whole for turn in turns]
+    whole, turns = cost(frozenset()), cell.of_turns.keys()
+    parts = [cost(block) if turns & block and turns - block else whole for block in blocks]
     return whole, np.array(parts, dtype=np.float64)

@@ -73,7 +73,7 @@ class SpeedAgainstN(SizeChart):
             *view.stated(),
         ]
         if table["speed_low"].notna().any():
-            parts.append("Bands are 95 % intervals by the scatter between processes.")
+            parts.append("Bands are 95 % intervals by the turns of the processes.")
         return parts
 
     def _said(self, view: View) -> Iterator[str]:
@@ -122,7 +122,6 @@ def _relative(view: View, reference: str | None) -> tuple[Series, ...]:
         return ()
     ratios = ratios_of(view, reference)
     ratios = ratios.assign(
-        reference_time_s=ratios["reference_value"],
         speed=1 / ratios["ratio"],
         speed_low=1 / ratios["high"],
         speed_high=1 / ratios["low"],

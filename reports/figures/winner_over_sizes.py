@@ -72,7 +72,7 @@ class WinnerOverSizes(Chart[View, str]):
         if _is_level(table).any():
             parts.append("Hatched: the two are the same, or these data cannot tell.")
         if table["low"].isna().any():
-            parts.append("Pale: measured by one process, so that no interval is known.")
+            parts.append("Pale: read in fewer than two turns, so that no interval is known.")
         return " ".join(parts)
 
     def alt(self, view: View) -> str:

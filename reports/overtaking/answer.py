@@ -17,6 +17,7 @@ from reports.overtaking.crossings import Crossing, every_crossing, in_words
 from reports.tables.columns import TableError
 from reports.tables.units import NO_UNIT, show
 from reports.text.interval import Interval
+from reports.text.telling import Tell, tell_nobody
 from reports.text.wording import NOTHING
 
 COUNTED = "flops_executed"
@@ -57,7 +58,9 @@ class Overtaking:
         }
 
 
-def overtaking_in(frame: pd.DataFrame, info: Mapping[str, Any]) -> Overtaking:
+def overtaking_in(
+    frame: pd.DataFrame, info: Mapping[str, Any], tell: Tell = tell_nobody
+) -> Overtaking:
     """The answer, from the records of a run and its description.
 
     Raises:
@@ -71,16 +74,16 @@ def overtaking_in(frame: pd.DataFrame, info: Mapping[str, Any]) -> Overtaking:
     if cells.empty:
         raise TableError("no cell has a time; see the reasons of the records, then measure again")
     return Overtaking(
-        terms=tuple(_of_terms(frame, info)),
+        terms=tuple(_of_terms(frame, info, tell)),
         implementations=tuple(every_crossing(cells)),
         cells=cells,
     )
 
 
-def _of_terms(frame: pd.DataFrame, info: Mapping[str, Any]) -> list[TermCrossing]:
+def _of_terms(frame: pd.DataFrame, info: Mapping[str, Any], tell: Tell) -> list[TermCrossing]:
     found = []
     counts = frame[frame[COUNTED].notna()] if COUNTED in frame else frame.iloc[:0]
-    for fit in fit_groups(frame, info=info):
+    for fit in fit_groups(frame, info=info, compare=False, tell=tell):
         claimed = set(map(str, parse(fit.claim)))
         own = counts
         for column, value in fit.group.items():

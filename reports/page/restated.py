@@ -16,6 +16,7 @@ from reports.judge.fit_groups import present_sizes
 from reports.laws.grammar import LawError, parse, parse_declared
 from reports.tables.columns import numbers
 from reports.tables.read import Table
+from reports.tables.rounds import TURNS
 from reports.tables.units import unit_of
 
 
@@ -78,7 +79,8 @@ def restated(table: Table, question: Question) -> Restated:
     changed = {column: frame[sizes[letter]] for letter, column in shown.items()}
     without = ""
     if unit_of(cost).kind == "time":
-        frame = frame.drop(columns=[cost] if cost != COST else [])  # it would be a setting beside
+        if cost != COST:  # it would be a setting beside, and the turns are of another time
+            frame = frame.drop(columns=[cost, TURNS], errors="ignore")
         changed[COST] = pd.Series(
             numbers(request.frame, cost) * unit_of(cost).factor, index=frame.index
         )

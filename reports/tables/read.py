@@ -39,7 +39,7 @@ from reports.tables.columns import (
     row_of,
 )
 from reports.tables.formats import MOST_BYTES, is_journal, read_contents, read_folder
-from reports.tables.rounds import TYPICAL, of_processes
+from reports.tables.rounds import TURNS, TYPICAL, of_processes, turns_of
 from reports.tables.unread import KINDS, no_such_file
 from reports.text.telling import Tell, tell_nobody
 from reports.text.wording import one_line
@@ -220,10 +220,11 @@ def frame_of(records: Sequence[Record]) -> pd.DataFrame:
     if not records:
         return pd.DataFrame()
     attributes = [one.name for one in fields(Record)]
-    frame = pd.DataFrame(
-        {name.rstrip("_"): [getattr(record, name) for record in records] for name in attributes}
-    )
-    return of_processes(frame)
+    columns: dict[str, list[Any]] = {
+        name.rstrip("_"): [getattr(record, name) for record in records] for name in attributes
+    }
+    columns[TURNS] = [turns_of(record) for record in records]
+    return of_processes(pd.DataFrame(columns))
 
 
 def _check(frame: pd.DataFrame, source: Path) -> None:

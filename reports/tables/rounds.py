@@ -1,29 +1,49 @@
 """Our own records with one row for each cell and process, instead of one for each round.
 
-A cell's value is the quiet end of its readings: `reports.cells.readings` says why.
+A cell's value is the quiet end of its readings: `reports.cells.readings` says why. The readings
+themselves stay in the column TURNS, for the intervals of `reports.comparison`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.records import CELL
+from bench.records import CELL, Record
 from reports.tables.columns import measured_rows
 
 READINGS = "readings"
 """Column: how many readings stand behind a row, which is their quiet end."""
 TYPICAL = "typical_s"
 """Column: their median, what a call usually took."""
+TURNS = "turns"
+"""Column: the readings behind a row by the turn in which they were taken, a tuple of `Turn`."""
 DRAWN = 5
 ROUNDS_SCHEMA = 2
 """Since this schema of `bench.records` a record holds the readings of a round of passes."""
 
 _OF_A_PROCESS = (*CELL, "worker")
+
+
+class Turn(NamedTuple):
+    """What a process read of a cell in one of its turns; `graph_time_s` as in a record."""
+
+    number: int
+    samples_s: tuple[float, ...]
+    graph_time_s: float | None
+
+
+def turns_of(record: Record) -> tuple[Turn, ...]:
+    """The turn of a record; none where it has no readings."""
+    if record.status != "measured" or record.round is None or not record.samples_s:
+        return ()
+    return (Turn(record.round, record.samples_s, record.graph_time_s),)
 
 
 def quiet_end(readings: npt.ArrayLike, drawn: int = DRAWN) -> float:
@@ -33,16 +53,21 @@ def quiet_end(readings: npt.ArrayLike, drawn: int = DRAWN) -> float:
     C(k - 1, m - 1) / C(N, m).
     """
     ordered = np.sort(np.asarray(readings, dtype=np.float64))
-    drawn = min(drawn, ordered.size)
-    chances = [math.comb(slower, drawn - 1) for slower in range(ordered.size - 1, -1, -1)]
-    return float(ordered @ np.array(chances, dtype=np.float64) / math.comb(ordered.size, drawn))
+    return float(ordered @ _chances(ordered.size, min(drawn, ordered.size)))
+
+
+@lru_cache(maxsize=1024)
+def _chances(size: int, drawn: int) -> npt.NDArray[np.float64]:
+    """With what chance each of so many readings, the quickest first, is the quickest drawn."""
+    ways = [math.comb(slower, drawn - 1) for slower in range(size - 1, -1, -1)]
+    return np.array(ways, dtype=np.float64) / math.comb(size, drawn)
 
 
 def of_processes(frame: pd.DataFrame) -> pd.DataFrame:
     """Our records with one row for each cell and process instead of one for each round.
 
-    `time_s` is the quiet end of the readings, `typical_s` their median, `readings` their number;
-    records of schema 1, and rows that are no measurement, stay as they are.
+    `time_s` is the quiet end of the readings, `typical_s` their median, `readings` their number,
+    and TURNS has them all; records of schema 1, and rows that are no measurement, stay as they are.
     """
     if READINGS in frame or not {"schema", "implementation", "samples_s"} <= set(frame):
         return frame
@@ -88,5 +113,6 @@ _HOW: dict[str, str | Callable[[pd.Series], object]] = {
         "median",
     ),
     "gpu_temperature_c": "max",
+    TURNS: "sum",
     "throttle_reasons": _all_reasons,
 }

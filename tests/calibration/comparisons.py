@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from spells import TURN_S, passes
+from spells import PROCESSES, TURN_S, passes
 from spells_machine import LEVELS, Cells, Floats, Level, Machine, draw_cells
 
 from bench.records import CELL
@@ -45,7 +45,9 @@ def measured(level: Level, cells: Cells, rng: np.random.Generator) -> dict[Case,
     for (cell, turn), own in readings.groupby(["cell", turns])["time_s"]:
         found.setdefault(int(cell), {})[int(turn)] = tuple(own)
     return {
-        _case(cells, cell): CellReadings(of_turns=of_turns, workspace_bytes=None)
+        _case(cells, cell): CellReadings(
+            of_turns=of_turns, process_of={turn: turn % PROCESSES for turn in of_turns}
+        )
         for cell, of_turns in found.items()
         if len(of_turns) > 1
     }

@@ -12,12 +12,14 @@ from reports.comparison.turns import CellReadings
 def test_the_turns_in_which_a_cell_was_read_are_the_freedom_of_its_error():
     cells = {
         tuple(name if column == "implementation" else None for column in CELL): CellReadings(
-            of_turns=dict.fromkeys(range(turns), (1.0, 1.1)), workspace_bytes=None
+            of_turns={turn: (1.0 + turn / 100, 1.1) for turn in range(turns)},
+            process_of={turn: turn % 3 for turn in range(turns)},
         )
         for name, turns in (("often", 6), ("seldom", 2))
     }
 
-    freedom = between_runs(cells, cells).freedom(np.array([[1.0, 0.0], [0.0, 2.0], [0.5, 0.5]]))
+    weights = np.array([[1.0, 0.0], [0.0, 2.0], [0.5, 0.5]])
+    _, freedom = between_runs(cells, cells).errors(weights, weights, 0.0)
 
     assert freedom.tolist() == pytest.approx([10, 2, 6])
 

@@ -245,6 +245,22 @@ def test_a_name_with_an_at_sign_is_no_revision(tmp_path):
     assert "sdpa against sdpa@v2" in written(compare_within(run, ["sdpa@v2", "sdpa"]), "text")
 
 
+def test_on_a_gpu_its_own_time_is_compared_where_all_cells_have_it(tmp_path):
+    run = write_run(tmp_path / "run", {"mine": times(1.001)}, device="cuda")
+    rows = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    calls = compare_within(run, ["sdpa", "mine"])
+    for row in rows:
+        longer = 2.0 if row["implementation"] == "mine" else 1.0
+        row["graph_time_s"] = longer * min(row["samples_s"]) / 10
+    (run / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = compare_within(run, ["sdpa", "mine"])
+
+    assert (findings(calls), calls.is_gpu_time) == ({"mine": "same"}, False)
+    assert (findings(own), own.is_gpu_time) == ({"mine": "slower"}, True)
+    assert "Times are GPU times" in written(own, "text")
+    assert own.differences.cells["base_s"].max() < 1e-9 * 2048**2 * 4 / 5
+
+
 def test_versions_with_processes_of_their_own_are_told_apart_less_closely(tmp_path):
     widths = []
     for name, info in (("shared", {}), ("own", AGAINST)):

@@ -3,26 +3,48 @@ import pandas as pd
 import pytest
 
 from reports.cells.cell_table import cell_table
-from reports.comparison.ratios import Finding, finding_of, ratio_of, ratios_to
-from tests.reports.comparison.some_cells import rows
+from reports.comparison.ratios import Finding, Ratio, finding_of, ratio_of, ratios_to
+from reports.tables.read import frame_of
+from tests.reports.comparison.some_runs import records, square, times
+
+
+def measured(factor, *, name="mine", **changes):
+    """A run in which an implementation takes so many times as long as SDPA."""
+    laws = {"sdpa": square, name: times(factor)}
+    return frame_of(records(laws, **({"seed": 1} | changes)))
 
 
 def test_a_ratio_is_that_of_the_two_times_that_tables_show():
-    frame = rows({"sdpa": 1e-3, "matmul": 1.3e-3}, own=0.05)
+    frame = measured(1.3, scatter=0.05)
 
     found = ratios_to(frame, "sdpa")
 
     shown = cell_table(frame).set_index(["implementation", "seq_len", "d_model"])["time_s"]
-    assert list(found["value"]) == list(shown["matmul"])
-    assert list(found["reference_value"]) == list(shown["sdpa"])
-    assert np.allclose(found["ratio"], shown["matmul"] / shown["sdpa"])
-    assert set(found["implementation"]) == {"matmul"}
+    assert list(found["time_s"]) == list(shown["mine"])
+    assert list(found["reference_time_s"]) == list(shown["sdpa"])
+    assert np.allclose(found["ratio"], shown["mine"] / shown["sdpa"])
+    assert set(found["implementation"]) == {"mine"}
+    assert (found["low"] <= found["ratio"]).all()
+    assert (found["ratio"] <= found["high"]).all()
 
 
-def test_what_slows_a_process_is_no_error_of_a_ratio():
-    frame = rows({"sdpa": 1e-3, "matmul": 1.3e-3}, own=0.01, shared=0.3)
+def test_an_interval_reaches_as_far_as_the_ratio_that_is_shown():
+    ratio = Ratio(estimate=1.1, low=1.06, high=1.14, finding=Finding.SLOWER)
 
-    found = ratios_to(frame, "sdpa")
+    assert ratio.shown_as(1.2) == Ratio(estimate=1.2, low=1.06, high=1.2, finding=Finding.SLOWER)
+    assert ratio.shown_as(0.99).finding is Finding.UNTOLD
+
+
+def test_what_slows_a_turn_is_no_error_of_a_ratio():
+    slowed = measured(1.3, scatter=0.02)
+    slowed["turns"] = [
+        tuple(turn._replace(samples_s=tuple(2 * one for one in turn.samples_s)) for turn in turns)
+        if worker == 0
+        else turns
+        for turns, worker in zip(slowed["turns"], slowed["worker"], strict=True)
+    ]
+
+    found = ratios_to(slowed, "sdpa")
 
     assert (found["low"] > 1.2).all()
     assert (found["high"] < 1.4).all()
@@ -44,39 +66,44 @@ def test_an_interval_says_which_is_faster(low, high, finding):
 
 
 def test_intervals_hold_the_ratio_as_often_as_they_say():
-    frame = rows({"sdpa": 1.0, "mine": 1.1}, own=0.05, lengths=range(100, 300))
+    found = ratios_to(measured(1.1, scatter=0.1, lengths=range(100, 150)), "sdpa")
 
-    found = ratios_to(frame, "sdpa")
+    assert (found["low"].lt(1.1) & found["high"].gt(1.1)).mean() > 0.94
+    assert (found["high"] / found["low"]).median() < 1.1
 
-    assert 0.93 < (found["low"].lt(1.1) & found["high"].gt(1.1)).mean() < 0.99
 
-
-def test_one_process_tells_no_interval():
-    found = ratios_to(rows({"sdpa": 1.0, "mine": 3.0}, processes=1), "sdpa")
+def test_one_turn_tells_no_interval():
+    found = ratios_to(measured(3.0, turns=1), "sdpa")
 
     assert found["low"].isna().all()
     assert set(found["finding"]) == {Finding.UNTOLD}
 
 
-def test_a_table_without_processes_tells_ratios_alone():
-    frame = rows({"sdpa": 1.0, "mine": 3.0}, processes=1)[["implementation", "seq_len", "time_s"]]
+def test_a_table_of_others_tells_ratios_alone():
+    frame = measured(3.0)[["implementation", "worker", "seq_len", "d_model", "time_s"]]
 
-    found = ratios_to(frame, "sdpa", by=["seq_len"])
+    found = ratios_to(frame, "sdpa", by=["seq_len", "d_model"])
 
-    assert found["ratio"].notna().all()
+    assert len(found) == 12
     assert found["high"].isna().all()
 
 
-def test_counted_costs_have_no_error():
-    found = ratios_to(rows({"sdpa": 1.0, "mine": 1.0}), "mine", value="workspace_bytes")
+def test_a_run_beside_another_keeps_its_intervals():
+    runs = [
+        measured(factor, seed=seed, lengths=(256, 512)).assign(run=str(seed))
+        for factor, seed in ((2, 1), (3, 2))
+    ]
 
-    assert set(found["ratio"]) == set(found["low"]) == set(found["high"]) == {1.0}
-    assert set(found["finding"]) == {Finding.SAME}
+    found = ratios_to(pd.concat(runs, ignore_index=True), "sdpa")
+
+    for own in runs:
+        alone, beside = ratios_to(own, "sdpa"), found[found["run"] == own["run"].iloc[0]]
+        assert np.allclose(alone[["ratio", "low", "high"]], beside[["ratio", "low", "high"]])
 
 
 def test_only_cells_of_the_same_case_are_compared():
-    other = rows({"loop": 1.0}, lengths=(128, 256), batch=1)
-    frame = pd.concat([rows({"sdpa": 1.0}, batch=8), other, rows({"mine": 1.0}, batch=8)])
+    parts = [measured(1.0, batch=8), measured(1.0, name="loop", batch=1)]
+    frame = pd.concat([part[part["implementation"] != "sdpa"] for part in parts] + [parts[0]])
 
     found = ratios_to(frame.reset_index(drop=True), "sdpa")
 
@@ -84,7 +111,7 @@ def test_only_cells_of_the_same_case_are_compared():
 
 
 def test_rows_that_were_not_measured_are_no_cells():
-    frame = rows({"sdpa": 1.0, "mine": 1.0})
+    frame = measured(1.0)
     frame.loc[frame["seq_len"] == 2048, ["status", "time_s"]] = ["timeout", np.nan]
 
     assert 2048 not in set(ratios_to(frame, "sdpa")["seq_len"])

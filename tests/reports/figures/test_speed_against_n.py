@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from reports.figures.drawing.view import View
 from reports.figures.speed_against_n import SpeedAgainstN
 from reports.figures.winner_over_sizes import WinnerOverSizes
+from reports.tables.rounds import Turn
 from tests.reports.figures.some_cells import record, view_of
 
 SIZES = [(n, d) for n in (128, 256, 512) for d in (64, 128)]
@@ -18,18 +20,12 @@ COSTS = {"sdpa": 1.0, "half": 2.0, "level": 1.001}
 
 def measured(costs: dict[str, float], *, workers: int = 4) -> pd.DataFrame:
     """Every process reads all, a little differently: the second is never 2 % from the first."""
-    rows = [
-        record(
-            name,
-            n,
-            d,
-            worker=worker,
-            time_s=1e-9 * n * n * d * cost * (1 + 0.01 * math.sin(worker * 7 + len(name))),
-        )
-        for name, cost in costs.items()
-        for n, d in SIZES
-        for worker in range(workers)
-    ]
+    rows = []
+    for name, cost in costs.items():
+        for (n, d), worker in product(SIZES, range(workers)):
+            time_s = 1e-9 * n * n * d * cost * (1 + 0.01 * math.sin(worker * 7 + len(name)))
+            turns = (Turn(worker, (time_s,), None),)
+            rows.append(record(name, n, d, worker=worker, time_s=time_s, turns=turns))
     return pd.DataFrame(rows)
 
 
@@ -81,7 +77,7 @@ def test_a_clear_winner_is_named_with_what_the_second_takes():
     assert WinnerOverSizes().title(view) == "Fastest of 6 cells: sdpa in 6"
 
 
-def test_a_cell_of_one_process_has_a_winner_without_an_interval():
+def test_a_cell_of_one_turn_has_a_winner_without_an_interval():
     view = view_of(measured({"sdpa": 1.0, "half": 2.0}, workers=1))
     assert WinnerOverSizes().title(view) == "Fastest of 6 cells: sdpa in 6"
     assert "Pale" in WinnerOverSizes().caption(view)

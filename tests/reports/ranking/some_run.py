@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.tables.read import Table
+from reports.tables.rounds import TURNS, Turn
 
 LENGTHS = (128, 256, 512, 1024, 2048)
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -63,8 +64,10 @@ def rows(
 
 
 def frame(*parts: list[dict[str, Any]]) -> pd.DataFrame:
-    """The rows as a table; those of `rows()` where none are given."""
-    return pd.DataFrame([row for part in parts or (rows(),) for row in part])
+    """The rows as a table; those of `rows()` where none are given. Each process had one turn."""
+    found = [row for part in parts or (rows(),) for row in part]
+    turns = [(Turn(row["worker"], (row["time_s"],), None),) for row in found]
+    return pd.DataFrame(found).assign(**{TURNS: turns})
 
 
 def table(found: pd.DataFrame) -> Table:
