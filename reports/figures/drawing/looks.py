@@ -21,9 +21,10 @@ COLOURS = (_BLUE, _ORANGE, _GREEN, _PINK, _SKY, _BLACK, _VERMILION)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _LINES: tuple[Line, ...] = ("-", "--", "-.", ":")
 
-# Those that are often measured together differ in colour. Vermilion is left for other people's.
+# Those that a preset measures differ in colour, but for the eight of `cuda`. Vermilion is mostly
+# left for other people's. Who joins stands last: the others keep their markers.
 _OURS: Mapping[str, tuple[str, ...]] = {
-    _BLUE: ("sdpa", "multi_head", "sdpa_math"),
+    _BLUE: ("sdpa", "multi_head"),
     _ORANGE: (
         "matmul",
         "multi_head_matmul",
@@ -31,14 +32,26 @@ _OURS: Mapping[str, tuple[str, ...]] = {
         "rnn",
         "additive",
         "sliding_window_layer",
+        "matmul_widened",
+        "additive_layer",
     ),
-    _GREEN: ("query_chunked", "single_head", "flex", "query_chunked_compiled", "convolution"),
-    _PINK: ("online_softmax", "multi_head_online_softmax", "online_softmax_compiled", "lstm"),
-    _SKY: ("sdpa_flash", "torch_multi_head", "row_loop", "linear", "gru", "linear_layer"),
+    _GREEN: (
+        *("query_chunked", "single_head", "flex", "query_chunked_compiled", "convolution"),
+        *("additive_chunked", "unscaled"),
+    ),
+    _PINK: (
+        *("online_softmax", "multi_head_online_softmax", "online_softmax_compiled", "lstm"),
+        "cross_attention",
+    ),
+    _SKY: (
+        *("sdpa_flash", "torch_multi_head", "row_loop", "linear", "gru", "linear_layer"),
+        *("sdpa_cudnn", "torch_multi_head_fast_path"),
+    ),
     _BLACK: (
         *("sdpa_efficient", "loop", "triton_flash", "sliding_window", "multi_head_wide"),
         "feed_forward",
     ),
+    _VERMILION: ("convolution_dilated", "sdpa_math"),
 }
 
 
