@@ -16,24 +16,24 @@ from attnscale.terminal import say
 
 # An interrupted command has ended so many seconds later, whatever became of the interrupt.
 LATEST_END_S = 5
+TEMPORARY: list[Path] = []
+"""Folders that are not to outlive the process, however it is interrupted."""
 
 
 @contextlib.contextmanager
-def interruptible(
-    how_to_continue: str | None = None, temporary: Path | None = None
-) -> Iterator[None]:
+def interruptible(how_to_continue: str | None = None) -> Iterator[None]:
     """On Ctrl-C say that all is kept, if there is anything, and exit with 130; on a second at once.
 
     What a batch has read is in a file before the next batch is asked for. A measuring process ends
-    with its parent. So a second Ctrl-C breaks nothing. It removes the folder `temporary`.
+    with its parent. So a second Ctrl-C breaks nothing. It removes the folders of TEMPORARY.
     """
     kept = f"; what was measured is kept ({how_to_continue})" if how_to_continue else ""
     message = f"interrupted{kept}"
 
     def at_once(number: int, frame: object) -> None:
         os.write(2, f"{message}\n".encode(errors="replace"))
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        for folder in TEMPORARY:
+            shutil.rmtree(folder, ignore_errors=True)
         os._exit(INTERRUPTED)
 
     def first(number: int, frame: object) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnscale.exit_codes import DONE, FAILED, INCONCLUSIVE
-from attnscale.interrupts import interruptible
+from attnscale.interrupts import TEMPORARY, interruptible
 from attnscale.terminal import STARTING, console, progress, say, warnings_as_lines
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
     folder = request.folder
     _tell_sharing(request.time_budget_s)
     # The user's files are imported in this worker.
-    with request.checkout() as checkout, worker_for(checkout, partial(Worker, threads=1)) as worker:
+    with (
+        request.checkout(TEMPORARY.append) as checkout,
+        worker_for(checkout, partial(Worker, threads=1)) as worker,
+    ):
         with progress() as shown, warnings_as_lines():
             shown.phase(STARTING)
             if request.specs:
@@ -51,7 +54,7 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
             kernels = Kernels(worker, keep_lost=True, tell=shown.phase)
             plan = request.plan(kernels.load, checkout)
         how = f"attnscale {command} --resume --out {shlex.quote(str(folder))} continues it"
-        with interruptible(how, None if checkout is None else checkout.folder.parent):
+        with interruptible(how):
             records, failed = sweep_into(
                 folder,
                 plan,

@@ -99,7 +99,7 @@ def command(
         from reports.cells.asked import asked
         from reports.judge.fit_groups import fit_groups
         from reports.judge.together import together
-        from reports.ranking.at_sizes import rankings_at
+        from reports.ranking.at_sizes import rankings_at, time_to_judge
         from reports.ranking.printed import print_rankings
         from reports.tables.read import read_tables
         from reports.verdicts.answers import check_answerable, documents, print_answers
@@ -108,10 +108,11 @@ def command(
         from reports.verdicts.table import print_verdicts
 
         table = read_tables(files, shown.counting)
+        usual = "time_s" if at is None else time_to_judge(table.frame)
         request = asked(
             table.frame,
             sizes=sizes,
-            values=value or [questions.cost or "time_s"],
+            values=value or [questions.cost or usual],
             by=table.groups_by(columns_of(by)),
             where=where or (),
             claim=claim,

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PRESET = "quick"
 SHORTEST_CALL_LIMIT_S = 1e-3
-# A call may take this part of the time budget where sizes are named, and no limit is.
+# Where sizes are named and no limit is, a call may take so much of the time budget that the first
+# calls of all cells fit: three by each of three processes. It is this part at least.
+FIRST_CALLS = 9
 CALL_SHARE = 0.01
 RUNS = Path("results")
 """Where new runs go without `--out`."""
@@ -129,8 +131,12 @@ class Request:
         """The seconds that the measuring may take, checks included."""
         return float(self._settings.get("time_budget_s", self._base.time_budget_s))
 
-    def checkout(self) -> AbstractContextManager[Checkout | None]:
+    def checkout(
+        self, begin: Callable[[Path], None] = lambda folder: None
+    ) -> AbstractContextManager[Checkout | None]:
         """The revision of `--against`, or of the run to be resumed: its commit when that began.
+
+        `begin` is told the temporary folder before anything is written there.
 
         Raises:
             RevisionError: it cannot be checked out.
@@ -138,8 +144,10 @@ class Request:
         """
         begun = begun_against(self.out) if self.resume and self.out is not None else None
         if begun is not None and self.against in (None, begun["rev"]):
-            return checked_out(begun["rev"], begun["commit"])
-        return contextlib.nullcontext() if self.against is None else checked_out(self.against)
+            return checked_out(begun["rev"], begun["commit"], begin=begin)
+        if self.against is None:
+            return contextlib.nullcontext()
+        return checked_out(self.against, begin=begin)
 
     def plan(self, load: Callable[[str], Implementation], checkout: Checkout | None = None) -> Plan:
         """The plan that the options describe; `load` loads the implementations that they name.
@@ -169,7 +177,7 @@ class Request:
     def _narrowed(self, specs: Sequence[tuple[str, str]] = ()) -> Plan:
         if self._resumes_as_it_was:
             return replace(self._base, **self._settings)
-        return narrow(
+        plan = narrow(
             self._base,
             names=self.names,
             specs=specs,
@@ -177,6 +185,9 @@ class Request:
             settings=self._settings,
             **self._sizes,
         )
+        if not self._sizes or self.config is not None or self.call_limit is not None:
+            return plan
+        return replace(plan, call_limit_s=max(plan.call_limit_s, longest_call_s(plan)))
 
     @cached_property
     def _sizes(self) -> dict[str, tuple[int, ...]]:
@@ -217,12 +228,6 @@ class Request:
             settings["call_limit_s"] = parse_duration(
                 self.call_limit, "--call-limit", SHORTEST_CALL_LIMIT_S
             )
-        elif self._sizes and self.config is None:
-            # The preset's limit is for its own sizes. A single size may take all the time.
-            budget_s = settings.get("time_budget_s", self._base.time_budget_s)
-            is_one = [len(sizes) for sizes in self._sizes.values()] == [1, 1]
-            longest_s = budget_s if is_one else CALL_SHARE * budget_s
-            settings["call_limit_s"] = max(self._base.call_limit_s, longest_s)
         return settings
 
     @cached_property
@@ -286,6 +291,18 @@ def narrow(
     all_specs = (*plan.specs, *(spec for _, spec in specs))
     data = replace(plan, series=tuple(chosen), specs=all_specs, **(settings or {})).to_dict()
     return read_plan(data, "the command line")
+
+
+def longest_call_s(plan: Plan) -> float:
+    """What a call of named sizes may take where nobody says it; a single size may take all."""
+    sizes = {(n, d) for series in plan.series for n in series.seq_lens for d in series.d_models}
+    if len(sizes) == 1:
+        return plan.time_budget_s
+    cells = sum(
+        len(series.implementations) * len(series.seq_lens) * len(series.d_models)
+        for series in plan.series
+    )
+    return plan.time_budget_s * max(CALL_SHARE, 1 / (FIRST_CALLS * cells))
 
 
 def _with_smaller_heads(series: Series) -> Series:

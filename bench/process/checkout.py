@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,10 +102,13 @@ class Checkout:
 
 
 @contextlib.contextmanager
-def checked_out(rev: str, commit: str | None = None) -> Iterator[Checkout]:
+def checked_out(
+    rev: str, commit: str | None = None, *, begin: Callable[[Path], None] = lambda folder: None
+) -> Iterator[Checkout]:
     """Check a revision of the current folder's repository out, for as long as the context lasts.
 
-    `commit` is what `rev` meant when the run began, if it is to be resumed.
+    `commit` is what `rev` meant when the run began, if it is to be resumed. `begin` is told the
+    temporary folder before anything is written there, so that an interrupt can remove it.
 
     Raises:
         RevisionError: no git, no repository, no such revision, or a submodule of it that is not
@@ -135,6 +138,7 @@ def checked_out(rev: str, commit: str | None = None) -> Iterator[Checkout]:
         ) from None
     with tempfile.TemporaryDirectory(prefix="attnscale-", ignore_cleanup_errors=True) as made:
         space = Path(made).resolve()
+        begin(space)
         checkout = Checkout(rev=rev, commit=found, repository=repository, folder=space / "files")
         _write_files(checkout, space / "index", about)
         checkout.place.mkdir(parents=True, exist_ok=True)

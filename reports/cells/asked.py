@@ -35,6 +35,8 @@ from reports.tables.spelled import spelled
 
 COST = "time_s"
 """The cost that is judged unless another is named."""
+UNNAMED = "unnamed"
+"""The implementation of rows that name none, beside others that name one."""
 _MOST_CELLS = 20_000_000
 """Of a wide table once it is a long one, so that it fits into memory."""
 _USUAL = ("implementation", *CONDITIONS, COST, *KNOWN_SIZES.values(), "head_dim")
@@ -72,7 +74,9 @@ def asked(
 
     """
     frame = rows_where(frame, where)
-    if "schema" in frame.columns:
+    is_run = "schema" in frame.columns
+    frame = _with_names(frame if is_run else _usually_named(frame))
+    if is_run:
         if len(values) != 1:
             raise TableError(f"a run is judged by one --value, got {len(values)}; name one")
         for column in (sizes or {}).values():
@@ -80,7 +84,6 @@ def asked(
         if values[0] != COST and np.isnan(numbers(frame, values[0])).all():
             raise TableError(f"no record has a {values[0]}; name another column with --value")
         return Asked(frame=frame, sizes=sizes, value=values[0], by=by)
-    frame = _usually_named(frame)
     grouped = None if by is None else [column_called(frame, name) for name in by]
     found = _sizes(frame, sizes)
     own = {*(found or {}).values(), *(grouped or ())}
@@ -134,6 +137,14 @@ def _usually_named(frame: pd.DataFrame) -> pd.DataFrame:
     count = Counter(name.casefold() for name in names)
     usual = {name: name.casefold() for name in names if name.casefold() in _USUAL}
     return frame.rename(columns={name: low for name, low in usual.items() if count[low] == 1})
+
+
+def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with a name in every row, where some rows name an implementation."""
+    named = frame.get("implementation")
+    if not isinstance(named, pd.Series) or not named.isna().any() or named.isna().all():
+        return frame
+    return frame.assign(implementation=named.astype(object).where(named.notna(), UNNAMED))
 
 
 def _sizes(frame: pd.DataFrame, sizes: Mapping[str, str] | None) -> Mapping[str, str] | None:

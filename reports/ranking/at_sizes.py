@@ -40,6 +40,13 @@ _NOTHING = "nothing was measured there, and no implementation has a fit that pre
 _TOLD = (*KNOWN_SIZES.values(), *SIZE_COLUMNS, *CONDITIONS)
 
 
+def time_to_judge(frame: pd.DataFrame) -> str:
+    """The time that is ranked: that of the GPU alone where all rows are of a GPU and have it."""
+    frame, is_gpu_time = with_gpu_time(frame)
+    on_gpu = is_gpu_time and frame["device"].astype(str).str.startswith("cuda").all()
+    return REPLAYED if on_gpu else COST
+
+
 def rankings_at(
     table: Table, fits: Sequence[Fit], text: str, named: Sequence[str] = ()
 ) -> list[Ranking]:
@@ -53,14 +60,15 @@ def rankings_at(
 
     """
     frame = table.frame
-    if values := {fit.value for fit in fits} - {COST}:
-        raise PredictionError(f"--at ranks by {COST}, got --value {min(values)}; leave it out")
+    judged = {fit.value for fit in fits}
+    if others := judged - {COST, REPLAYED}:
+        raise PredictionError(f"--at ranks by {COST}, got --value {min(others)}; leave it out")
     missing = [column for column in NEEDED if column not in frame]
     if missing:
         raise PredictionError(f"--at ranks the implementations of a run; there is no {missing[0]}")
     sizes = _sizes(text, frame)
     frame, is_gpu_time = with_gpu_time(frame)
-    beside = [MEMORY, REPLAYED] if is_gpu_time else [MEMORY]
+    beside = [MEMORY, REPLAYED] if is_gpu_time and REPLAYED not in judged else [MEMORY]
     fits = [*fits, *(fit for value in beside for fit in fit_beside(table, value))]
     found = [
         _ranking(rows, conditions, fits, sizes, named, time_column(rows, is_gpu_time))

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from reports.cells.case_columns import APART, CASE_COLUMNS, SIZES
-from reports.cells.cell_table import UNNAMED, cell_table, measured
+from reports.cells.cell_table import cell_table, measured
 from reports.cells.gpu_time import time_column, with_gpu_time
 from reports.cells.groups import groups
 from reports.comparison.ratios import Finding, Ratio, ratios_to
@@ -151,7 +151,6 @@ def parts_of_conditions(frame: pd.DataFrame) -> list[tuple[dict[str, Any], pd.Da
     """The rows of each condition that has a time, with the columns by which they differ."""
     if not set(NEEDED) <= set(frame.columns):
         return []
-    frame = frame.assign(implementation=frame["implementation"].fillna(UNNAMED))
     timed = frame[measured_rows(frame) & (numbers_or_nan(frame, COST) > 0)]
     apart = [one for one in APART if one in timed and timed[one].nunique(dropna=False) > 1]
     if timed.empty or not apart:

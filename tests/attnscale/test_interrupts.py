@@ -18,7 +18,7 @@ import os, signal, sys, types
 from pathlib import Path
 from attnscale import commands
 from attnscale.__main__ import main
-from attnscale.interrupts import interruptible
+from attnscale.interrupts import TEMPORARY, interruptible
 
 numbers = [getattr(signal, name) for name in sys.argv[1:]]
 
@@ -31,7 +31,10 @@ def work():
         print("ended in order", flush=True)
 
 def command() -> int:
-    with interruptible("sweep --resume continues it", Path(os.environ["TEMPORARY"])):
+    TEMPORARY.append(Path(os.environ["TEMPORARY"]))
+    if os.environ.get("EARLY"):
+        work()
+    with interruptible("sweep --resume continues it"):
         work()
     return 0
 
@@ -42,11 +45,11 @@ main(["work"])
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 
 
-def interrupted(*names: str, temporary: Path) -> subprocess.CompletedProcess[str]:
+def interrupted(*names: str, temporary: Path, early: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, *names],
         cwd=ROOT,
-        env={**os.environ, "TEMPORARY": str(temporary)},
+        env={**os.environ, "TEMPORARY": str(temporary), "EARLY": early},
         capture_output=True,
         text=True,
         check=False,
@@ -64,18 +67,21 @@ def test_one_signal_ends_in_order_with_130_and_one_line(name, tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("second", "early", "line"),
+    [("SIGINT", "", MESSAGE), ("SIGTERM", "", MESSAGE), ("SIGINT", "yes", "interrupted")],
+)
 def test_a_second_signal_removes_temporary_files_and_ends_at_once_with_the_same_line(
-    second, tmp_path
+    second, early, line, tmp_path
 ):
     folder = tmp_path / "checkout"
     (folder / "files").mkdir(parents=True)
-    done = interrupted("SIGINT", second, temporary=folder)
+    done = interrupted("SIGINT", second, temporary=folder, early=early)
 
     assert done.returncode == INTERRUPTED
     assert done.stdout == ""
     assert not folder.exists()
-    assert done.stderr == f"{MESSAGE}\n"
+    assert done.stderr == f"{line}\n"
 
 
 @posix

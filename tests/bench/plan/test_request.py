@@ -69,10 +69,12 @@ def test_sizes_that_are_named_are_not_skipped_for_the_limit_of_the_preset():
     base = load_preset("quick")
 
     named = Request(seq_lens="512:4096", d_models="512").plan(load)
+    few = Request(names=["sdpa", "matmul"], seq_lens="4096,8192", d_models="512").plan(load)
     one = Request(seq_lens="4096", d_models="512", time_budget="3min").plan(load)
 
     assert base.call_limit_s == 0.1
     assert named.call_limit_s == pytest.approx(base.time_budget_s / 100)
+    assert few.call_limit_s == pytest.approx(base.time_budget_s / (9 * 2 * 2))
     assert one.call_limit_s == 180.0
 
 

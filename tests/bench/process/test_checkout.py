@@ -25,13 +25,15 @@ def test_the_files_are_those_of_the_revision_and_go_when_the_context_ends(reposi
     repository(mine="new = 1", other="new = 3")
     (tmp_path / "repository" / "mine.py").write_text("newest = 1")
 
-    context = checked_out("HEAD~1")
+    begun = []
+    context = checked_out("HEAD~1", begin=begun.append)
     made = context.__enter__()
     files = {file.name: file.read_text() for file in made.folder.rglob("*.py")}
     context.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
 
     assert files == {"mine.py": "old = 1", "util.py": "old = 2"}
     assert (made.commit, made.suffix) == (first, f"@{first[:12]}")
+    assert begun == [made.folder.parent]
     assert not made.folder.parent.exists()
     status = subprocess.run(["git", "status", "--short"], capture_output=True, check=True)
     assert status.stdout == b" M mine.py\n"

@@ -1,10 +1,12 @@
 """When a sweep ends, on a simulated clock: its time, its rounds, or what is known."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from bench.plan.plan import Plan, Series
+from bench.plan.request import longest_call_s
 from bench.process.supervisor import WorkerEnded
 from bench.sweep.ledger import PROCESSES
 from tests.daily import daily
@@ -71,6 +73,19 @@ def test_a_few_costly_cells_alone_are_read_in_every_turn(simulate, machine):
 
     assert len(done.measured) == done.schedule["rounds"] == 6
     assert sum(done.readings.values()) > 0.8 * 40 / 0.7  # of some 40 s, 0.7 s a call
+
+
+def test_few_cells_as_long_as_their_limit_are_all_read_by_every_process(simulate, machine):
+    few = Series(implementations=("matmul", "sdpa"), seq_lens=(512, 1024), d_models=(128,))
+    asked = plan(series=(few,), time_budget_s=240.0)
+    limit_s = longest_call_s(asked)
+    law = 0.95 * limit_s / (1024**2 * 128)
+
+    done = simulate(replace(asked, call_limit_s=limit_s), machine(law))
+
+    read = Counter((one.implementation, one.seq_len, one.worker) for one in done.measured)
+    assert len(read) == 2 * 2 * PROCESSES
+    assert done.seconds <= 1.1 * 240.0
 
 
 def test_a_budget_that_the_checks_use_up_leaves_a_record_for_every_cell(simulate, machine):

@@ -406,3 +406,11 @@ def test_a_workspace_in_words_does_not_stop_a_judgement_of_time() -> None:
     assert said == []
     assert np.isnan(found.frame["workspace_bytes"][0])
     assert verdicts(found) == [CONFIRMED]
+
+
+def test_rows_without_a_name_have_one_word_beside_others_that_have_a_name() -> None:
+    names = ["sdpa", None] * 5
+    found, _ = ask(table(SECONDS, Implementation=names))
+    assert found.frame["implementation"].tolist() == ["sdpa", "unnamed"] * 5
+    nobody, _ = ask(table(SECONDS, implementation=None))
+    assert nobody.frame["implementation"].isna().all()

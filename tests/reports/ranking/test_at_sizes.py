@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
+import pandas as pd
 import pytest
 
 from reports.comparison.ratios import Finding
 from reports.judge.fit_groups import fit_groups
 from reports.predict.questions import PredictionError
-from reports.ranking.at_sizes import rankings_at
+from reports.ranking.at_sizes import rankings_at, time_to_judge
 from reports.ranking.ranking import Ranking
 from tests.reports.ranking.some_run import frame, rows, table
 
@@ -115,6 +116,8 @@ def test_on_a_gpu_its_own_time_is_ranked_and_predicted() -> None:
     )
 
     assert measured.is_gpu_time
+    assert time_to_judge(whole.frame) == "graph_time_s"
+    assert time_to_judge(pd.concat([whole.frame, found.assign(device="cpu")])) == "time_s"
     for ranking, seconds in ((measured, 0.215), (predicted, 13.8)):
         assert ranking.sizes[0].times[0].time_s == pytest.approx(seconds, rel=0.02)
 

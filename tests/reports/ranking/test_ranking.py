@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
 import pytest
 
 from reports.comparison.ratios import Finding
@@ -102,13 +101,6 @@ def test_on_a_gpu_its_own_time_is_ranked_where_all_have_it() -> None:
 
     assert (own.is_gpu_time, calls.is_gpu_time) == (True, False)
     assert own.sizes[-1].times[0].time_s == pytest.approx(0.429, rel=0.01)
-
-
-def test_rows_without_a_name_are_ranked_as_one_implementation() -> None:
-    unnamed = frame(rows({"": 2.0})).assign(implementation=None)
-    (found,) = rankings(pd.concat([frame(rows({"sdpa": 1.0})), unnamed], ignore_index=True))
-
-    assert found.implementations == ("sdpa", "all rows")
 
 
 def test_a_table_of_something_else_has_no_ranking() -> None:
