@@ -268,6 +268,7 @@ def _cell(record: Record) -> tuple[object, ...]:
 
 
 def _lines(file: Path) -> Iterator[Record]:
+    left_out = []
     with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -278,8 +279,10 @@ def _lines(file: Path) -> Iterator[Record]:
                     raise RunError("not a record: not a JSON object")
                 yield Record.from_dict(row)
             except (ValueError, TypeError) as problem:
-                told = f"{file} line {number} left out: {problem}"
-                warnings.warn(told, CorruptRecordWarning, stacklevel=3)
+                left_out.append(f"{file} line {number} left out: {problem}")
+    if left_out:
+        more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+        warnings.warn(f"{left_out[0]}{more}", CorruptRecordWarning, stacklevel=3)
 
 
 def _check_schema(row: Mapping[str, Any]) -> None:

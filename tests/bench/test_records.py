@@ -155,6 +155,14 @@ def test_a_broken_line_is_left_out_with_a_warning_that_names_it(journal_file, br
     assert "\n" not in str(caught[0].message)
 
 
+def test_many_broken_lines_are_one_warning_that_counts_them(journal_file):
+    journal_file.write_text(f"[1]\n{lines(RECORD)}7\nnull\n")
+
+    with pytest.warns(CorruptRecordWarning, match=r"line 1 left out: .* \(and 2 more\)") as caught:
+        assert list(read_records(journal_file)) == [RECORD]
+    assert len(caught) == 1
+
+
 def test_empty_lines_are_nothing_to_warn_about(journal_file):
     journal_file.write_text("\n" + lines(RECORD) + "\n  \n")
 
