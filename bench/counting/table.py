@@ -32,7 +32,7 @@ def table(document: Mapping[str, Any]) -> Table:
         title_justify="left",
         box=None,
     )
-    shown.add_column("implementation", no_wrap=True)
+    shown.add_column("implementation", overflow="fold")
     shown.add_column("of one call", no_wrap=True)
     shown.add_column("polynomial", overflow="fold")
     shown.add_column("value", justify="right", no_wrap=True)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from reports.cells.case_columns import SIZES
@@ -228,7 +228,7 @@ def _finding(found: Comparison, ratio: Ratio) -> str:
 
 
 def _table(headings: Sequence[str], rows: Rows, found: Comparison) -> Table:
-    table = Table(*headings, box=None, pad_edge=False)
+    table = Table(*(Column(one, overflow="fold") for one in headings), box=None, pad_edge=False)
     for row in rows:
         cells = [Text(one_line(one)) for one in row]
         place = headings.index("finding")
