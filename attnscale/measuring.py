@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from bench.process.kernels import Kernels
     from bench.records import Record
     from implementations.case import Case
+    from reports.judge.result import Fit
     from reports.tables.read import Table
 
+NEEDS_TIME = frozenset({"noisy_measurements", "models_undecided"})
+"""Reasons of an open verdict that more readings may settle."""
 WRONG = ("incorrect", "implausible", "crashed")
 
 
@@ -122,6 +125,26 @@ def answer(run: Path, code: int, named: Sequence[str]) -> None:
             fits = []
     how = f"attnscale fit {shlex.quote(str(run))} --explain"
     print_answer(table, fits, console(), named=named, how=how)
+    tell_longer(run, fits, "sweep")
+
+
+def tell_longer(folder: Path, fits: Sequence[Fit], command: str) -> None:
+    """Name the command that measures longer, where the time was spent and that left laws open."""
+    from bench.records import read_info
+    from bench.sweep.sweep import TIME_SPENT
+    from reports.judge.result import Verdict
+
+    is_open = any(
+        fit.verdict is Verdict.INCONCLUSIVE and NEEDS_TIME & set(fit.reasons)
+        for fit in fits
+        if fit.value == "time_s"
+    )
+    schedule = read_info(folder).get("schedule") or {}
+    if is_open and schedule.get("ended") == TIME_SPENT:
+        seconds = 2 * schedule["time_budget_s"]
+        budget = f"{seconds / 60:g}min" if seconds % 60 == 0 else f"{seconds:g}s"
+        again = f"attnscale {command} --resume --out {shlex.quote(str(folder))}"
+        print(f"to measure longer: {again} --time-budget {budget}")
 
 
 def sweep_into(

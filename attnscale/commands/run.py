@@ -16,7 +16,7 @@ from attnscale.commands.options import (
 from attnscale.comparing import compare_with_revision
 from attnscale.exit_codes import DONE, FAILED, code_of
 from attnscale.interrupts import interruptible
-from attnscale.measuring import measure
+from attnscale.measuring import measure, tell_longer
 from attnscale.terminal import RequestError, console, progress, say, warnings_as_lines
 
 
@@ -64,6 +64,7 @@ def command(
     print_answer(table, written.fits, console(), named=options["names"] or (), how=how)
     if explain:
         print_verdicts(written.fits, console())
+    tell_longer(folder, written.fits, "run")
     print(f"report: {written.index}")
     compared = compare_with_revision(folder, limit)
     if FAILED in (code, compared):

@@ -39,6 +39,9 @@ from bench.sweep.turns import Turns
 FEWEST_TURNS = 2
 READINGS_TO_KNOW = 3
 
+TIME_SPENT = "the time was spent"
+"""Why a sweep ends that more time would continue, as `schedule` in run.json says it."""
+
 IsKnown = Callable[[Path, float], bool]
 """Whether the exponents of a run are known to within a precision: by widths, never by verdicts."""
 
@@ -185,7 +188,7 @@ class Sweep:
             return "all rounds were made"
         left_s = self._deadline - self.clock()
         if left_s <= 0.0 or (turns.ready() and not turns.fits(left_s)):
-            return "the time was spent"
+            return TIME_SPENT
         cycles, rest = divmod(made, PROCESSES)
         if plan.precision is None or rest or cycles < FEWEST_TURNS:
             return None
@@ -194,7 +197,7 @@ class Sweep:
         self.observer.phase("looking at how wide the intervals are")
         if self.is_known(self.folder, plan.precision):
             return f"the exponents are known to ± {plan.precision:g}, or no better with more time"
-        return "the time was spent" if self.clock() >= self._deadline else None
+        return TIME_SPENT if self.clock() >= self._deadline else None
 
     def _note(self, **changes: Any) -> None:
         """Change `run.json`."""
