@@ -92,14 +92,9 @@ class View:
         return "; ".join(part for part in parts if part)
 
     def stated(self) -> list[str]:
-        """The sentences on the conditions and the time for a caption; none where none is known."""
-        described = self.described()
-        found = [f"Conditions: {described}."] if described else []
-        if self.is_gpu_time:
-            found.append(
-                "On a GPU it is the time of the GPU alone, without the launch of the call."
-            )
-        return found
+        """What a caption says of the time; the conditions stand below the title of a figure."""
+        told = "On a GPU it is the time of the GPU alone, without the launch of the call."
+        return [told] * self.is_gpu_time
 
     def _growth(self) -> str:
         """How d_model grows, with what stays fixed; the two ways cost differently."""
