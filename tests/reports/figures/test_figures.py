@@ -97,7 +97,7 @@ def test_every_chart_has_title_labelled_axes_and_alt_text(
     assert all(axes.get_xlabel() for axes in figure.axes)
     assert figure.axes[0].get_ylabel()
     assert len(chart.alt(view)) > 40
-    assert "cpu, float32, forward" in chart.caption(view)
+    assert view.described() not in chart.caption(view)
 
 
 def test_units_stand_on_the_axes(drawing: Drawing) -> None:
