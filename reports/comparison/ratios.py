@@ -97,8 +97,9 @@ def ratios_to(
     `frame` is that of `reports.tables.read`. Cells match if they are equal in all case columns but
     the implementation and its claims, and in `by`. Columns: these case columns, `implementation`
     (never the reference itself), `time_s` and `reference_time_s` (as `cell_table` shows them),
-    `ratio` (of these two), its 95 % interval `low` to `high` (NaN where it is unknown) and
-    `finding`. `cells` is the `cell_table` of the frame by `by`, where somebody has it already.
+    `ratio` (of these two), its 95 % interval `low` to `high` (NaN where it is unknown), `finding`,
+    and `as_ratio`, which has all four. `cells` is the `cell_table` of the frame by `by`, where
+    somebody has it already.
     """
     cells = cell_table(frame, by=by) if cells is None else cells
     keys = [
@@ -117,6 +118,7 @@ def ratios_to(
         low=np.array([one.low for one in found], dtype=np.float64),
         high=np.array([one.high for one in found], dtype=np.float64),
         finding=[one.finding for one in found],
+        as_ratio=pd.Series(found, index=pairs.index, dtype=object),
     )
 
 

@@ -110,7 +110,7 @@ def _ranking(
     times = {_name(fit, conditions): fit for fit in fits if _is_of(fit, cost, conditions, cells)}
     reference = reference_among(dict.fromkeys(cells["implementation"]), named)
     there = _cells_at(cells, sizes)
-    ratios = Ratios(rows)
+    ratios = Ratios(rows, cells)
     ranked = _measured(there, ratios)
     predicted = [
         _predicted(name, fit, _of_memory(fit, fits), cells, sizes)

@@ -174,7 +174,7 @@ def _ranking(
     largest = timed[timed["place"] == chosen[-1]].sort_values(COST)
     reference = reference_among(dict.fromkeys(timed["implementation"]), named)
     reference = reference or str(largest["implementation"].iloc[0])
-    ratios = Ratios(rows)
+    ratios = Ratios(rows, cells)
     lengths = list(_present(where, _LENGTHS))
     near = where.merge(where.loc[chosen, lengths].drop_duplicates(), on=lengths)
     alike = near[near[lengths].duplicated(keep=False)]
@@ -232,6 +232,7 @@ class Ratios:
     """Ratios of the cells of one condition, looked up by whom they are divided by."""
 
     rows: pd.DataFrame
+    cells: pd.DataFrame
     _known: dict[str, dict[tuple[str, ...], Ratio]] = field(default_factory=dict)
 
     def of(self, cell: Mapping[Any, Any], reference: str) -> Ratio | None:
@@ -239,16 +240,10 @@ class Ratios:
         if cell["implementation"] == reference:
             return Ratio(estimate=1.0, low=1.0, high=1.0, finding=Finding.SAME)
         if reference not in self._known:
-            found = ratios_to(self.rows, reference)
+            found = ratios_to(self.rows, reference, cells=self.cells)
             columns = place_columns(found)
             self._known[reference] = {
-                _key(row, columns): Ratio(
-                    estimate=row["ratio"],
-                    low=_known(row["low"]),
-                    high=_known(row["high"]),
-                    finding=Finding(row["finding"]),
-                )
-                for row in found.to_dict("records")
+                _key(row, columns): row["as_ratio"] for row in found.to_dict("records")
             }
         return self._known[reference].get(_key(cell, [one for one in cell if one in _CASE]))
 
