@@ -18,8 +18,8 @@ from reports.laws.monomials import Floats, Monomial
 from reports.tables.columns import measured_rows, numbers_or_nan
 
 Sizes = Mapping[str, tuple[float, Monomial]]
-_LENGTHS, _WIDTHS = ("seq_len", "key_len"), ("d_model",)
-_OWN = {"queries": _LENGTHS, "keys": _LENGTHS, "width": _WIDTHS, "key_width": _WIDTHS}
+_LENGTHS, WIDTHS = ("seq_len", "key_len"), ("d_model",)
+_OWN = {"queries": _LENGTHS, "keys": _LENGTHS, "width": WIDTHS, "key_width": WIDTHS}
 """The columns that these shapes are, where nothing else is recorded."""
 _ONE_EACH = ("implementation", "kind", "pass", "device", "dtype", "mask", "window")
 

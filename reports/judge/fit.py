@@ -26,9 +26,10 @@ from reports.cells.case_columns import (
 from reports.cells.cells import STATISTICS, Cells, cells_of, pages, usual_statistic
 from reports.cells.moving_sizes import moving_sizes
 from reports.cells.unnamed_columns import Mixed, without_settings
-from reports.judge.exact.counted import polynomial_of
-from reports.judge.exact.recorded_law import recorded_law
+from reports.judge.exact.counted import Polynomial, polynomial_of
+from reports.judge.exact.recorded_law import RecordedLaw, recorded_law
 from reports.judge.judge import judge
+from reports.judge.judged_cells import tested_sizes
 from reports.judge.refutation import REFUTING
 from reports.judge.result import Fit, Verdict
 from reports.laws.grammar import LawError, parse
@@ -40,7 +41,7 @@ from reports.tables.units import unit_of
 CLAIM, WORKSPACE = "n^2*d", "workspace_bytes"
 OTHER: Mapping[str, str] = MappingProxyType({"quiet": "median", "median": "min", "min": "median"})
 """The statistic by which a claim is judged beside each."""
-MIXED = "mixed_readings"
+MIXED, ELSEWHERE = "mixed_readings", "counted_elsewhere"
 OF_READINGS = ("time_s", "time_min_s", TYPICAL)
 
 
@@ -100,10 +101,11 @@ def fit(
     statistic = statistic or usual_statistic(table, columns, value)
     devices = sorted(set(table["device"].dropna().astype(str))) if "device" in table else []
 
-    def judged(by: str) -> tuple[Cells, Fit]:
-        cells = cells_of(table, columns, value, by)
-        counted = _by_count(cells, table, law, columns, value, info) if by == statistic else None
-        return cells, judge(
+    cells = cells_of(table, columns, value, statistic)
+    recorded = _recorded(table, cells, law, columns, info) if value == WORKSPACE else None
+
+    def judged(cells: Cells, counted: Callable[[Fit], Fit] | None = None) -> Fit:
+        return judge(
             cells,
             law,
             names=tuple(columns),
@@ -114,11 +116,11 @@ def fit(
             counted=counted,
         )
 
-    cells, found = judged(statistic)
+    found = judged(cells, _by_count(cells, law, columns, value, recorded))
     repeated = found.readings - found.set_aside > found.cells
     second = None
     if (other or found.verdict is Verdict.REFUTED) and repeated and value not in EXACT:
-        second = judged(OTHER[statistic])[1].verdict
+        second = judged(cells_of(table, columns, value, OTHER[statistic])).verdict
     # Of many readings both their quiet end and their median must refute; of few, a median that
     # refutes and a minimum that confirms do neither.
     is_saved = (
@@ -126,6 +128,10 @@ def fit(
     )
     if found.verdict is Verdict.REFUTED and second is not None and is_saved:
         found = _left_open(found, "models_undecided")
+    if recorded is not None and not recorded.is_measured:
+        ruling, _ = Polynomial.of(recorded, cells).ruling(law)
+        if found.verdict not in (ruling, Verdict.INCONCLUSIVE):
+            found = _left_open(found, ELSEWHERE)
     unnamed = [MIXED] * any(one.factor > 1 and not one.averaged for one in mixed)
     unnamed += ["sizes_collinear"] * bool(moving)
     if unnamed:
@@ -140,6 +146,7 @@ def fit(
         mixed=mixed,
         moving=moving,
         tensors=_tensors(found, cells, table, columns, info) if value == WORKSPACE else None,
+        recorded=recorded,
     )
 
 
@@ -166,19 +173,33 @@ def _left_open(fit: Fit, *reasons: str) -> Fit:
     return replace(fit, verdict=Verdict.INCONCLUSIVE, reasons=every)
 
 
+def _recorded(
+    table: pd.DataFrame,
+    cells: Cells,
+    law: Law,
+    columns: Mapping[str, str],
+    info: Mapping[str, Any],
+) -> RecordedLaw | None:
+    """The law that the run counted, in the sizes that are tested or stand still."""
+    tested = tested_sizes(cells, law, tuple(columns))
+    told = {n: c for n, c in columns.items() if n in tested or cells.distinct(n).size == 1}
+    return recorded_law(table, cells, told, info)
+
+
 def _by_count(
     cells: Cells,
-    table: pd.DataFrame,
     law: Law,
     columns: Mapping[str, str],
     value: str,
-    info: Mapping[str, Any],
+    recorded: RecordedLaw | None,
 ) -> Callable[[Fit], Fit] | None:
     """What a polynomial says of a cost without noise, where there is one."""
     scatter = cells.scatter.reading or 0.0
     if not len(cells) or not (value in EXACT or unit_of(value).kind == "memory") or scatter > 0:
         return None
-    polynomial = recorded_law(table, cells, columns, info) if value == WORKSPACE else None
+    polynomial = None
+    if recorded is not None and recorded.is_measured:
+        polynomial = Polynomial.of(recorded, cells)
     if polynomial is None and value not in EXACT:
         # Whoever reads memory of a process reads pages, whose size hides a law.
         cells = replace(cells, step=max(cells.step, pages(cells.cost)))
@@ -186,9 +207,9 @@ def _by_count(
             return None
     if polynomial is None:
         varying = tuple(name for name in columns if cells.distinct(name).size > 1)
-        law = law.only(varying)
         exact = value in EXACT
-        polynomial = polynomial_of(cells, law, varying, exact=exact) if varying else None
+        told = law.only(varying)
+        polynomial = polynomial_of(cells, told, varying, exact=exact) if varying else None
     return None if polynomial is None else partial(polynomial.judged, given=cells, law=law)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reports.cells.unnamed_columns import Mixed
     from reports.judge.compatible.crossovers import Crossover
     from reports.judge.compatible.ensemble import Ensemble
+    from reports.judge.exact.recorded_law import RecordedLaw
     from reports.judge.models.error_scale import Setting
     from reports.judge.models.fitted import Fitted
 
@@ -124,7 +125,8 @@ class Fit:
     power was taken as claimed, since others leave them no freedom. `counted` is the polynomial
     of a cost without noise, and where it holds. `judged` is the claim in the sizes that were swept,
     None where it is the claim itself: m*d of decoding is n*d, as n stands for the keys. `tensors`
-    are inputs and outputs beside a workspace.
+    are inputs and outputs beside a workspace, `recorded` is the law of the workspace that the run
+    counted.
     """
 
     claim: str
@@ -157,6 +159,7 @@ class Fit:
     counted: str | None = None
     basis: Basis | None = field(default=None, repr=False, compare=False)
     tensors: CallTensors | None = field(default=None, repr=False, compare=False)
+    recorded: RecordedLaw | None = field(default=None, repr=False, compare=False)
 
     def of(self, cells: Cells) -> Self:
         """The fit with what there is to say of the cells that it was judged on."""

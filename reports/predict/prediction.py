@@ -28,6 +28,7 @@ from reports.predict.questions import PredictionError, checked_size, quoted
 from reports.tables.units import NO_UNIT, Unit, show
 
 _ROUNDING = 1e-9  # of the coefficients of a counted cost, and of the logarithm of a cost
+_LAST_BITS = 1e-12  # of a sum whose coefficients are known exactly
 _ASSUMED = "this assumes that the law goes on so far"
 
 
@@ -126,11 +127,13 @@ def largest(
     confidence: float,
     unit: Unit = NO_UNIT,
     of: str | None = None,
+    lengths: range | None = None,
 ) -> Largest:
     """Find the largest whole value of the size `name` that stays within a budget, others held `at`.
 
     The inverse of `predict`, with the same limits. The estimate is where half of all new cells
-    would exceed the budget. `of` says what costs so much, for the sentence.
+    would exceed the budget. `of` says what costs so much, for the sentence. `lengths` are the
+    values for which a counted law holds.
 
     Raises:
         PredictionError: a size is missing, unknown or impossible, or the budget is not positive.
@@ -145,14 +148,15 @@ def largest(
     def fits(n: int, chance: float) -> bool:
         costs = ensemble.costs({**held, name: float(n)})
         if ensemble.certain:
-            return float(costs[0]) <= budget * (1 + _ROUNDING)
+            rounding = _ROUNDING if lengths is None else _LAST_BITS
+            return float(costs[0]) <= budget * (1 + rounding)
         return _chance(ensemble, _logs(costs), math.log(budget)) >= chance
 
     def reached(chance: float) -> int:
-        """The last whole number that fits: all up to some number do."""
-        if not fits(1, chance):
-            return 0
-        return bisect_left(range(1, LARGEST_SIZE + 1), True, key=lambda n: not fits(n, chance))
+        """The last number that fits, 0 where none does: all up to some number do."""
+        numbers = range(1, LARGEST_SIZE + 1) if lengths is None else lengths
+        fitting = bisect_left(numbers, True, key=lambda n: not fits(n, chance))
+        return numbers[fitting - 1] if fitting else 0
 
     chances = _chances(confidence)
     # By count there is one answer, whatever the chance.

@@ -16,6 +16,7 @@ from reports.cells.readings import REPLAYED
 from reports.comparison.ratios import Finding, Ratio, finding_of
 from reports.judge.every_cost import fit_beside
 from reports.judge.result import Fit
+from reports.predict.memory import counted_law
 from reports.predict.prediction import Prediction, predict
 from reports.predict.questions import MEMORY, PredictionError, of_option, parse_sizes
 from reports.ranking.ranking import (
@@ -234,7 +235,7 @@ def _prediction(fit: Fit, own: pd.DataFrame, sizes: Mapping[str, float]) -> Pred
         if len(values) != 1 or not math.isclose(values.pop(), sizes[column]):
             raise PredictionError(f"nothing is known of {column} = {sizes[column]:g} by itself")
     asked = {letters[column]: of for column, of in sizes.items() if column in letters}
-    return predict(fit.ensemble, asked, confidence=fit.confidence)
+    return predict(counted_law(fit, asked) or fit.ensemble, asked, confidence=fit.confidence)
 
 
 def _between(one: RankedTime, other: RankedTime | None) -> Ratio | None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from reports.judge.exact.counted import in_words
 from reports.judge.findings import FEWEST_SIZES, VISIBLE_SHARE
 from reports.judge.judged_cells import fewest_cells
 from reports.judge.models.explanations import is_long
@@ -237,6 +238,14 @@ def _regimes(fit: Fit) -> str:
     return f"The verdict holds for {last.name} ({where}): {shortened(last.evidence, _LONGEST)}."
 
 
+def _elsewhere(fit: Fit) -> str:
+    if fit.recorded is None:
+        return ""
+    law = fit.recorded
+    words = in_words(law.terms)
+    return f"The counted law holds for {law.where}, where nothing was measured: {words}"
+
+
 def _censored(fit: Fit) -> str:
     if not fit.censored:
         return ""
@@ -258,6 +267,7 @@ _ADVICE: Mapping[str, Callable[[Fit], str]] = MappingProxyType(
         "models_undecided": _undecided,
         "lack_of_fit": _misfit,
         "regime_change": _regimes,
+        "counted_elsewhere": _elsewhere,
         "censored_cells": _censored,
     }
 )

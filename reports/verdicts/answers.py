@@ -12,7 +12,7 @@ from rich.text import Text
 from reports.judge.compatible.ensemble import Ensemble
 from reports.judge.proposals import compatible
 from reports.judge.result import Fit
-from reports.predict.memory import all_memory
+from reports.predict.memory import all_memory, counted_law, largest_by_count
 from reports.predict.prediction import Largest, Prediction, largest, open_size, predict
 from reports.predict.questions import Budget, PredictionError, Questions
 from reports.tables.units import in_unit, unit_of
@@ -75,20 +75,34 @@ def answers_of(fit: Fit, questions: Questions) -> tuple[list[Prediction | Larges
     for one in questions.asked:
         try:
             if isinstance(one, Budget):
-                ensemble, of = _laws_for(fit, questions)
-                name, at = open_size(ensemble, one.at)
-                most = in_unit(one.quantity, unit)
-                answers.append(
-                    largest(ensemble, most, at, name, confidence=confidence, unit=unit, of=of)
-                )
+                answers.append(_largest(fit, one, questions.of_workspace))
             else:
-                answers.append(predict(_laws(fit), one, confidence=confidence, unit=unit))
+                law = counted_law(fit, one) or _laws(fit)
+                answers.append(predict(law, one, confidence=confidence, unit=unit))
         except PredictionError as problem:
             problems.append(str(problem))
     return answers, list(dict.fromkeys(problems))
 
 
-def _laws_for(fit: Fit, questions: Questions) -> tuple[Ensemble, str | None]:
+def _largest(fit: Fit, budget: Budget, of_workspace: bool) -> Largest:
+    """The largest size within a budget: by the law that the run counted, else by the cells.
+
+    Raises:
+        PredictionError: nothing is known of it.
+        UnitError: the budget is in another unit than the cost.
+
+    """
+    unit = unit_of(fit.value)
+    most = in_unit(budget.quantity, unit)
+    counted = largest_by_count(fit, most, budget.at, of_workspace=of_workspace)
+    if counted is not None:
+        return counted
+    ensemble, of = _laws_for(fit, of_workspace)
+    name, at = open_size(ensemble, budget.at)
+    return largest(ensemble, most, at, name, confidence=fit.confidence, unit=unit, of=of)
+
+
+def _laws_for(fit: Fit, of_workspace: bool) -> tuple[Ensemble, str | None]:
     """The laws that a budget is compared with, and what they are the cost of.
 
     Raises:
@@ -97,7 +111,7 @@ def _laws_for(fit: Fit, questions: Questions) -> tuple[Ensemble, str | None]:
     """
     if fit.tensors is None:
         return _laws(fit), None
-    if questions.of_workspace:
+    if of_workspace:
         return _laws(fit), "workspace"
     return all_memory(fit.ensemble, fit.tensors) or (_laws(fit), None)
 

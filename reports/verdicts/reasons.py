@@ -85,6 +85,11 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             sentence="More than one law describes these cells, the claimed one or another.",
             next_step="Widen the range of sizes, or measure more of them.",
         ),
+        "counted_elsewhere": Reason(
+            sentence="The law that the run counted holds for other sizes than were measured, and "
+            "rules otherwise than the measured ones.",
+            next_step="Measure sizes for which the counted law holds.",
+        ),
         "mixed_readings": Reason(
             sentence="A column that is neither a size nor a group varies among rows of the same "
             "sizes, and changes the cost: these rows are no repeated readings.",

@@ -12,10 +12,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Self
 
 import numpy as np
 
 from reports.cells.cells import Cells
+from reports.judge.exact.recorded_law import RecordedLaw
 from reports.judge.findings import long_enough
 from reports.judge.models.non_negative import Mask
 from reports.judge.result import Fit, Leading, Regime, Term, Verdict
@@ -34,16 +36,24 @@ _MISSED = 1.5  # of the half that rounding may take: least squares do not minimi
 class Polynomial:
     """The terms of a cost with their coefficients, and the cells that they give exactly.
 
-    `start` has the smallest size of each letter among those cells, and `where` says in words
-    where the polynomial holds, if that was counted too. Its coefficients are known to so many
-    `digits`.
+    `names` are the sizes whose powers it tells. `start` has the smallest size of each letter among
+    those cells, and `where` says in words where the polynomial holds, if that was counted too. Its
+    coefficients are known to so many `digits`.
     """
 
     terms: tuple[tuple[Monomial, float], ...]
+    names: tuple[str, ...]
     cells: Mask
     start: dict[str, float]
     where: str = ""
     digits: int = MOST_DIGITS
+
+    @classmethod
+    def of(cls, law: RecordedLaw, cells: Cells) -> Self:
+        """The law that a run counted, on its cells."""
+        inside = {name: values[law.cells] for name, values in cells.sizes.items()}
+        start = {name: float(values.min()) for name, values in inside.items() if values.size}
+        return cls(terms=law.terms, names=law.names, cells=law.cells, start=start, where=law.where)
 
     @property
     def leading(self) -> Law:
@@ -51,12 +61,17 @@ class Polynomial:
         return Law.of(Law.of(tuple(term for term, _ in self.terms)).leading)
 
     def ruling(self, law: Law) -> tuple[Verdict, tuple[str, ...]]:
-        """What it says of a claim: nothing but the leading terms counts."""
-        mine, claimed = set(self.leading.terms), set(law.leading)
+        """What it says of a claim: nothing but the leading terms counts.
+
+        A claimed size that stands still leaves the claim open, if nothing refutes the rest.
+        """
+        told = law.only(self.names)
+        mine, claimed = set(self.leading.terms), set(told.leading)
         if mine == claimed:
-            return Verdict.CONFIRMED, ()
+            is_all = set(law.names) <= set(self.names)
+            return (Verdict.CONFIRMED, ()) if is_all else (Verdict.INCONCLUSIVE, ("too_few_sizes",))
         grounds = []
-        if any(not law.covers(term) for term in mine):
+        if any(not told.covers(term) for term in mine):
             grounds.append("faster_growing_term")
         if claimed - {term for term, _ in self.terms}:
             grounds.append("claimed_term_absent")
@@ -65,14 +80,8 @@ class Polynomial:
     @property
     def text(self) -> str:
         """The cost in words, with where it holds."""
-        parts = []
-        for term, coefficient in self.terms:
-            number = f"{abs(coefficient):.{self.digits}g}"
-            body = number if not term.names else f"{number}·{term.unicode()}"
-            parts.append((" − " if coefficient < 0 else " + ") + body)
         sides = [f"{name} at least {size:g}" for name, size in self.start.items()]
-        whole = "".join(parts).removeprefix(" + ").strip() or "0"
-        return f"{whole} ({self.where or ', '.join(sides)})"
+        return f"{in_words(self.terms, self.digits)} ({self.where or ', '.join(sides)})"
 
     def judged(self, found: Fit, given: Cells, law: Law) -> Fit:
         """The fit of a cost on the cells that were given, with what its polynomial says instead."""
@@ -85,7 +94,10 @@ class Polynomial:
         largest = int(total.argmax())
         shares = {term: parts[:, k] / total for k, (term, _) in enumerate(self.terms)}
         exact = {}
-        for name in found.exponents:
+        for name, unknown in found.exponents.items():
+            if name not in self.names:
+                exact[name] = unknown
+                continue
             if name not in law.names and len(cells) < len(given) and cells.distinct(name).size <= 2:
                 continue  # the claim does not name it, and it hardly varies where this holds
             power = max(float(term.power(name)) for term in self.leading.terms)
@@ -101,7 +113,7 @@ class Polynomial:
                 share=float(shares[term][largest]),
                 most=float(shares[term].max()),
             )
-            for term in law.leading
+            for term in law.only(self.names).leading
             if term in shares
         ]
         evidence = f"the cost is exactly {self.text}"
@@ -132,6 +144,16 @@ class Polynomial:
         yield Regime.over(outside, "regime 1", f"left out: {text}")
 
 
+def in_words(terms: Sequence[tuple[Monomial, float]], digits: int = MOST_DIGITS) -> str:
+    """A polynomial by its terms and their coefficients: `4·n·d + 592`."""
+    parts = []
+    for term, coefficient in terms:
+        number = f"{abs(coefficient):.{digits}g}"
+        body = number if not term.names else f"{number}·{term.unicode()}"
+        parts.append((" − " if coefficient < 0 else " + ") + body)
+    return "".join(parts).removeprefix(" + ").strip() or "0"
+
+
 def polynomial_of(
     cells: Cells, law: Law, names: Sequence[str], *, exact: bool = True
 ) -> Polynomial | None:
@@ -155,7 +177,11 @@ def polynomial_of(
                 continue
             start = {name: float(values.min()) for name, values in part.sizes.items()}
             polynomial = Polynomial(
-                terms=found, cells=kept, start=start, digits=MOST_DIGITS if exact else _digits(part)
+                terms=found,
+                names=tuple(names),
+                cells=kept,
+                start=start,
+                digits=MOST_DIGITS if exact else _digits(part),
             )
             if kept.all() or polynomial.ruling(law)[0] is Verdict.CONFIRMED:
                 return polynomial

@@ -3,10 +3,16 @@
 import pandas as pd
 import pytest
 
+from bench.counting.counter import Formula
+from bench.counting.largest import longest
+from bench.counting.lattice import fitted
+from implementations.case import Case
+from implementations.catalogue import suite
 from reports.judge.fit import fit
 from reports.predict.memory import largest_in_memory
 
 GIB = 2**30
+CONDITIONS = ("implementation", "pass", "device", "dtype", "is_causal", "mask")
 INFO = {"machine": {"memory_bytes": 8 * GIB, "gpu_free_bytes": GIB}}
 LENGTHS, HEADS = (128, 256, 512, 1024, 2048), (1, 2, 4, 8, 16)
 
@@ -36,8 +42,8 @@ def rows(record):
     return make
 
 
-def workspace_fit(table):
-    return fit(table, value="workspace_bytes", claim="n*d")
+def workspace_fit(table, info=INFO):
+    return fit(table, value="workspace_bytes", claim="n*d", info=info)
 
 
 def bytes_at(n, d, workspace=0):
@@ -68,6 +74,33 @@ def test_the_workspace_is_counted_beside_inputs_and_output(rows):
     assert bytes_at(n, 512, 32 * n * n + 4096 * n) <= 8 * GIB
     assert bytes_at(n + 1, 512, 32 * (n + 1) ** 2 + 4096 * (n + 1)) > 8 * GIB
     assert "(inputs, output and workspace; by count)" in found.text
+
+
+def blocks(n, h):
+    """Bytes of a workspace of whole blocks of 512 rows."""
+    return 2**20 * -(-n // 512) + 4 * h * n
+
+
+def test_a_run_and_counts_name_the_same_largest_size(rows):
+    law = fitted(lambda point: blocks(point.n, point.h), 8192)
+    recorded = {
+        "terms": law.polynomial.to_plain(),
+        "valid": law.lattice.to_plain(),
+        **{name: rows()[name].iloc[0] for name in CONDITIONS},
+    }
+    info = {"workspace_laws": [recorded], **INFO}
+    formula = Formula(
+        fitted=law, is_unknown=False, is_by_formula=False, is_lower_bound=False, reason=None
+    )
+    case = Case(seq_len=1, head_dim=64, num_heads=8)
+    counted = longest(suite()["matmul"], case, formula, 8 * GIB).seq_len
+
+    table = rows(blocks)
+    one_cell = table[(table["seq_len"] == 512) & (table["num_heads"] == 8)]
+
+    for measured in (table, one_cell):
+        answer = largest_in_memory(measured, workspace_fit(measured, info), info, at={"d": 512})
+        assert (answer.estimate, answer.estimate % 512) == (counted, 0)
 
 
 def test_the_parameters_of_a_layer_are_said_to_be_left_out(rows):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.judge import judge as judge_module
 from reports.judge.fit import fit
 from reports.judge.result import Fit, Verdict
 from reports.laws.monomials import Floats
@@ -219,6 +220,29 @@ def test_a_counted_cost_without_growth_stays_within_any_budget() -> None:
     (answer,) = document["budgets"]
     assert answer["estimate"] is None
     assert "is enough even for n = 2^60" in answer["text"]
+
+
+def test_no_law_is_fitted_to_a_counted_cost_before_somebody_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sought = []
+    monkeypatch.setattr(judge_module, "judgeable", lambda setting: sought.append(1) or 1 / 0)
+    found = on_grid(np.array([4.0 * n * d for n, d in GRID]), "n*d")
+
+    assert (found.verdict, sought) == (Verdict.CONFIRMED, [])
+    assert found.basis is not None
+    assert found.ensemble is not None  # predictions need the polynomial alone
+    with pytest.raises(ZeroDivisionError):
+        _ = found.basis.setting
+    assert sought == [1]
+
+
+def test_a_claimed_size_that_stands_still_is_not_confirmed() -> None:
+    table = pd.DataFrame({"n": LENGTHS, "d": 64, "memory_mib": PUBLISHED})
+
+    for claim, verdict in (("n^2*d", "inconclusive"), ("n^3*d", "refuted")):
+        found = fit(table, sizes={"n": "n", "d": "d"}, value="memory_mib", claim=claim)
+        assert found.verdict == verdict
 
 
 def test_a_size_that_stands_still_keeps_its_part_of_a_counted_cost() -> None:

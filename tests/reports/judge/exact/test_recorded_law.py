@@ -11,6 +11,7 @@ from reports.cells.cells import cells_of
 from reports.judge.exact.recorded_law import recorded_law
 from reports.judge.fit import fit
 from reports.judge.result import Fit, Verdict
+from reports.verdicts.advice import advice
 
 Record = Callable[..., dict[str, Any]]
 
@@ -46,7 +47,8 @@ def law_of(
     }
 
 
-SDPA = law_of((4, {"b": 1, "h": 1, "n": 1}), (2048, {"d": 1}), (1_052_672, {}))
+SDPA_TERMS = (4, {"b": 1, "h": 1, "n": 1}), (2048, {"d": 1}), (1_052_672, {})
+SDPA = law_of(*SDPA_TERMS)
 """4·b·h·n + 2048·d + 1052672: nearly all of it a buffer, wherever anything can be measured."""
 
 
@@ -85,7 +87,8 @@ def judged(table: pd.DataFrame, claim: str, laws: Sequence[dict[str, Any]] = (SD
 def is_used(table: pd.DataFrame, laws: Sequence[dict[str, Any]]) -> bool:
     """Whether one of the laws is that of these records, before anything is judged by it."""
     cells = cells_of(table, SIZES, "workspace_bytes")
-    return recorded_law(table, cells, SIZES, {"workspace_laws": list(laws)}) is not None
+    law = recorded_law(table, cells, SIZES, {"workspace_laws": list(laws)})
+    return law is not None and law.is_measured
 
 
 def test_a_term_hidden_under_a_buffer_is_known_to_lead_where_heads_grow(rows) -> None:
@@ -128,6 +131,20 @@ def test_where_the_head_grows_the_same_polynomial_is_another_law(rows) -> None:
 
 def test_only_the_cells_inside_the_range_are_judged(rows) -> None:
     assert judged(rows(), "n*d").ranges["n"] == (1024, 8192)
+
+
+@pytest.mark.parametrize(("start", "stated"), [(2048, {"n", "d"}), (4096, {"d"})])
+def test_two_values_inside_the_range_of_a_size_that_is_not_claimed_state_no_exponent(
+    rows, start: int, stated: set[str]
+) -> None:
+    constant = law_of((1_052_672, {}), n={"multiple_of": 1, "at_least": start})
+    table = rows().assign(workspace_bytes=1_052_672)
+    table.loc[table["seq_len"] < start, "workspace_bytes"] = 4096 * table["seq_len"]
+
+    found = judged(table, "1", [constant])
+
+    assert found.verdict is Verdict.CONFIRMED
+    assert set(found.exponents) == stated
 
 
 def test_sizes_between_the_steps_of_a_law_are_outside_its_range(rows) -> None:
@@ -181,6 +198,57 @@ def test_what_an_allocator_rounds_up_contradicts_nothing(rows) -> None:
 def test_no_cell_in_range_leaves_the_law_aside(rows) -> None:
     far = {**SDPA, "valid": {**SDPA["valid"], "n": {"multiple_of": 1, "at_least": 10**6}}}
     assert not is_used(rows(), [far])
+
+
+FAR = law_of(*SDPA_TERMS, text="n at least 65536", n={"multiple_of": 1, "at_least": 65_536})
+
+
+@pytest.mark.parametrize(("claim", "by_cells"), [("n*d", "refuted"), ("n^2", "confirmed")])
+def test_a_law_that_holds_beyond_the_cells_and_rules_otherwise_leaves_the_claim_open(
+    rows, claim: str, by_cells: str
+) -> None:
+    table = rows()
+    table["workspace_bytes"] = 4 * table["seq_len"] ** 2
+    assert judged(table, claim, []).verdict == by_cells
+
+    found = judged(table, claim, [FAR])
+
+    assert (found.verdict, found.reasons) == (Verdict.INCONCLUSIVE, ("counted_elsewhere",))
+    told = advice(found, "counted_elsewhere") or ""
+    assert "The counted law holds for n at least 65536, where nothing was measured" in told
+
+
+@pytest.mark.parametrize(("claim", "verdict"), [("n*d", "confirmed"), ("n^2", "refuted")])
+def test_a_law_that_holds_beyond_the_cells_and_agrees_changes_nothing(
+    rows, claim: str, verdict: str
+) -> None:
+    table = rows()
+    table["workspace_bytes"] = 16 * table["seq_len"] * table["d_model"]
+
+    assert judged(table, claim, [FAR]).verdict == verdict
+    assert judged(table, claim, [FAR]) == judged(table, claim, [])
+
+
+def test_where_d_stands_still_nobody_knows_whether_heads_would_grow_with_it(rows) -> None:
+    table = rows()[lambda table: table["d_model"] == 512]
+
+    open_claim, without_d = judged(table, "n*d"), judged(table, "n")
+
+    assert (open_claim.verdict, open_claim.reasons) == (Verdict.INCONCLUSIVE, ("too_few_sizes",))
+    assert open_claim.exponents["d"].estimate is None
+    assert without_d.verdict is Verdict.CONFIRMED
+    assert judged(table, "n^2*d").verdict is Verdict.REFUTED
+
+
+def test_heads_that_are_claimed_in_place_of_d_are_those_of_the_law(rows) -> None:
+    """The law says d, which is h·head_dim, as today's runs do."""
+    law = law_of((4, {"b": 1, "n": 1, "d": 1}), (1_052_672, {}))
+    law["valid"]["head_dim"] = law["valid"]["d"]
+    table = rows()
+    table["workspace_bytes"] = 4 * BATCH * table["seq_len"] * table["d_model"] + 1_052_672
+
+    assert judged(table, "n*h", [law]).verdict is Verdict.CONFIRMED
+    assert judged(table, "n^2*h", [law]).verdict is Verdict.REFUTED
 
 
 @pytest.mark.parametrize(
