@@ -166,7 +166,11 @@ class Ledger:
             # The operations of a layer are those that it executes: none of them can be saved.
             exact=cell.implementation.kind == "layer"
             or cell.implementation.oracle is softmax_attention,
-            peak_flops_per_s=rates.get("matmul_flops_per_s"),
+            # Of all threads at once, or of each: others may disturb the first.
+            peak_flops_per_s=max(
+                rates.get("matmul_flops_per_s", 0.0),
+                self.threads * rates.get("core_flops_per_s", 0.0),
+            ),
         )
         why = implausible(record, answers, limits)
         if why is None:

@@ -30,14 +30,16 @@ def measure_ceilings(dtype: str, device: str, watch: Stopwatch) -> dict[str, flo
     """Products and exponentials a second, bytes copied a second, seconds a launch and a fault.
 
     `matmul_flops_per_s` is the best rate of square products (2·n³ operations), half precision by
-    way of float32 where a processor is quicker so; `copy_bytes_per_s`
-    counts reading and writing; `exp_per_s` elements of an exp into existing memory; `launch_s` is
-    an operator on one element; `fault_s` a minor page fault, which includes clearing the page. On a
-    GPU an operator's exp waits for memory, that of a fused kernel does not: there is no ceiling.
+    way of float32 where a processor is quicker so; `core_flops_per_s` is that of small products by
+    one thread, which other programs disturb least. `copy_bytes_per_s` counts reading and writing;
+    `exp_per_s` elements of an exp into existing memory; `launch_s` is an operator on one element;
+    `fault_s` a minor page fault, which includes clearing the page. On a GPU an operator's exp waits
+    for memory, that of a fused kernel does not: there is no ceiling.
     """
     kind: torch.dtype = getattr(torch, dtype)
     # A processor without instructions for half precision computes it in float32.
-    products = {kind, torch.float32} if device == "cpu" and kind.itemsize == 2 else {kind}
+    on_cpu = device == "cpu"
+    products = {kind, torch.float32} if on_cpu and kind.itemsize == 2 else {kind}
     source = torch.ones(COPY_BYTES, dtype=torch.int8, device=device)
     target = torch.empty_like(source)
     copy_s = quickest_s(partial(target.copy_, source), watch, for_s=READINGS_S)
@@ -46,10 +48,11 @@ def measure_ceilings(dtype: str, device: str, watch: Stopwatch) -> dict[str, flo
     launch_s = quickest_s(partial(torch.add, one, one, out=one.clone()), watch, for_s=READINGS_S)
     return {
         "matmul_flops_per_s": max(_matmul_rate(one, device, watch) for one in products),
+        "core_flops_per_s": max(_core_rate(one, watch) for one in products) if on_cpu else None,
         "copy_bytes_per_s": 2 * COPY_BYTES / copy_s,
-        "exp_per_s": _exp_rate(kind, watch) if device == "cpu" else None,
+        "exp_per_s": _exp_rate(kind, watch) if on_cpu else None,
         "launch_s": launch_s,
-        "fault_s": _fault_s() if device == "cpu" else None,
+        "fault_s": _fault_s() if on_cpu else None,
     }
 
 
@@ -86,6 +89,22 @@ def _matmul_rate(dtype: torch.dtype, device: str, watch: Stopwatch) -> float:
         if size >= largest:
             return max(rate, 2 * size**3 / quickest_s(multiply, watch, for_s=READINGS_S))
         size *= 2
+
+
+def _core_rate(dtype: torch.dtype, watch: Stopwatch) -> float:
+    """The rate of one thread, whose product is over before another program gets its core.
+
+    Threads wait for one another: with other programs on the cores, all of them together may be
+    slower than one.
+    """
+    left, right, product = (torch.randn(3, SMALLEST_SIZE, SMALLEST_SIZE).to(dtype)).unbind()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        once_s = quickest_s(partial(torch.mm, left, right, out=product), watch, for_s=READINGS_S)
+    finally:
+        torch.set_num_threads(threads)
+    return 2 * SMALLEST_SIZE**3 / once_s
 
 
 def _exp_rate(dtype: torch.dtype, watch: Stopwatch) -> float:

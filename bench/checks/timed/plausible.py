@@ -27,11 +27,11 @@ class Limits:
     So it is for softmax attention, which is computed of every pair, and for a layer, whose `flops`
     are the matrix products that were counted in it.
 
-    `peak_flops_per_s` is the best rate of products that was seen on the device; None: not measured.
+    `peak_flops_per_s` is the best rate of products that was seen on the device; 0: not measured.
     """
 
     exact: bool
-    peak_flops_per_s: float | None = None
+    peak_flops_per_s: float = 0.0
 
 
 def implausible(record: Record, answers: Sequence[Mapping[str, Any]], limits: Limits) -> str | None:

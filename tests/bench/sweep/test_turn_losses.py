@@ -41,6 +41,14 @@ def test_readings_that_beat_the_machine_are_implausible_and_not_taken_again(maki
     assert made.ledger.admitted() == []
 
 
+def test_a_product_of_all_threads_that_others_disturbed_makes_no_reading_implausible(making, cheap):
+    made = making()
+    disturbed = {"matmul_flops_per_s": 1.0, "core_flops_per_s": 1e18}
+    made.ledger.ceilings = {"cpu/float32": disturbed}
+
+    assert {one.status for one in made.make(0)} == {"measured"}
+
+
 @pytest.mark.parametrize("operation", ["trial", "visit"])
 @pytest.mark.parametrize(
     ("fault", "status", "reason", "processes"),

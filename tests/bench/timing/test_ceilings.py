@@ -67,6 +67,26 @@ def test_the_best_product_of_all_sizes_is_the_ceiling():
     assert fastest_first["matmul_flops_per_s"] == pytest.approx(2 * 4**3 / 1e-6)
 
 
+def test_one_thread_has_a_ceiling_of_its_own_and_the_others_come_back():
+    threads, seen = torch.get_num_threads(), []
+
+    class Looking(Machine):
+        def measure(self, call: Any, calls: int, **hooks: Any) -> float:
+            if torch.get_num_threads() == 1:
+                seen.append(call.func.__name__)
+            return super().measure(call, calls, **hooks)
+
+    torch.set_num_threads(2)
+    try:
+        found = measure_ceilings("float32", "cpu", Looking(mm4=1e-3, mm16=1e-6))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+    assert set(seen) == {"mm"}
+    assert found["core_flops_per_s"] == pytest.approx(2 * 4**3 / 1e-3)
+
+
 def test_sizes_end_where_a_product_grows_long():
     machine = Machine(mm4=1e-4, mm8=0.3, mm16=60.0)
 
@@ -86,7 +106,8 @@ def test_on_a_gpu_nothing_is_measured_that_is_the_processors(borrowed_gpu, monke
     assert set(machine.products) == {4, 8, 16, 32}
     assert found["matmul_flops_per_s"] == pytest.approx(2 * 32**3 / 1e-4)
     assert found["copy_bytes_per_s"] == pytest.approx(2 * 8192 / 2.0)
-    assert (found["exp_per_s"], found["fault_s"]) == (None, None)
+    for name in ("core_flops_per_s", "exp_per_s", "fault_s"):
+        assert found[name] is None
     assert set(borrowed_gpu) == {"cuda"}
 
 
@@ -134,7 +155,8 @@ def test_this_machine_has_ceilings(dtype):
     found = measure_ceilings(dtype, "cpu", CpuStopwatch())
 
     rates = {name: value for name, value in found.items() if name.endswith("_per_s")}
-    assert set(rates) == {"matmul_flops_per_s", "copy_bytes_per_s", "exp_per_s"}
+    names = {"matmul_flops_per_s", "core_flops_per_s", "copy_bytes_per_s", "exp_per_s"}
+    assert set(rates) == names
     assert all(value is not None and value > 0 for value in rates.values())
     assert found["launch_s"] is not None
 
