@@ -20,6 +20,7 @@ CODES = (
     "noisy_measurements",
     "regime_change",
     "models_undecided",
+    "counted_elsewhere",
     "mixed_readings",
     "censored_cells",
 )
