@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from reports.cells.call_tensors import WIDTHS, Sizes, in_sizes, product
+from reports.cells.case_columns import LARGEST_SIZE
 from reports.cells.cells import Cells
-from reports.judge.compatible.ensemble import LARGEST_SIZE
 from reports.judge.models.non_negative import Mask
 from reports.laws.monomials import Floats, Monomial
 from reports.tables.columns import measured_rows
