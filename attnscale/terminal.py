@@ -55,7 +55,7 @@ def progress() -> Observer:
 
 @contextlib.contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Print each warning that is a finding for the user, such as a corrupt journal line."""
+    """Print each warning once that is a finding for the user, such as a corrupt journal line."""
     import warnings
 
     with warnings.catch_warnings(record=True) as caught:
@@ -63,5 +63,5 @@ def warnings_as_lines() -> Iterator[None]:
         try:
             yield
         finally:
-            for warning in caught:
-                say(f"warning: {printable(warning.message)}")
+            for message in dict.fromkeys(printable(warning.message) for warning in caught):
+                say(f"warning: {message}")

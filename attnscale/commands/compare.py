@@ -47,6 +47,8 @@ def command(
     if limit is not None and across_machines:
         raise RequestError("--across-machines calls nothing slower; give no --fail-on-regression")
     check_choice("--format", format_, ("text", "markdown", "json"))
+    if out is not None and out.is_dir():
+        raise RequestError(f"--out {out}: expected a file to write, got a directory")
     for run in runs:
         check_run(run)
     from reports.comparison.answer_texts import print_comparison, written

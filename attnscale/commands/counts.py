@@ -96,13 +96,15 @@ def _bytes(text: str) -> float:
     """An amount of memory.
 
     Raises:
-        RequestError: it is an amount of something else, or states no unit.
-        UnitError: it is no amount.
+        RequestError: it is no amount, or one of something else, or states no unit.
 
     """
-    from reports.tables.units import parse_quantity
+    from reports.tables.units import UnitError, parse_quantity
 
-    amount = parse_quantity(text)
+    try:
+        amount = parse_quantity(text)
+    except UnitError as problem:
+        raise RequestError(f"--budget: {problem}") from None
     if amount.kind != "memory":
         raise RequestError(f"--budget: expected memory such as 8GiB, got {text!r}")
     return amount.value

@@ -202,6 +202,7 @@ WRONG_FLAGS = [
     ["report", HERE, "--where", "=3"],
     ["compare", "no_such_run"],
     ["compare", "reports/gallery/quick", "--format", "html"],
+    ["compare", "reports/gallery/quick", "--out", "reports"],
     ["report", "no_such_run"],
     ["report", HERE, "--claim", "n^^2"],
     ["report", HERE, "--out", f"{HERE}/page"],

@@ -174,5 +174,5 @@ def _column(
         return filled
     plain = [in_points(one, mark) if isinstance(one, str) else one for one in filled]
     if all(map(operator.eq, plain, filled)):
-        return filled
+        return found
     return [float(one) if isinstance(one, str) and is_number(one) else one for one in plain]

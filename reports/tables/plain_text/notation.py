@@ -97,12 +97,10 @@ def in_points(value: str, mark: Mark) -> str:
 def is_dubious(values: Sequence[str]) -> bool:
     """Whether a column that reads as numbers may have points between its thousands.
 
-    Such are numbers below 1000, some with a point and three digits after it and some without.
+    Such are numbers with a point and three digits after it, perhaps beside some below 1000 without.
     """
-    return (
-        any("." in value for value in values)
-        and all(_GROUPED["."].fullmatch(v) or (len(v) < 4 and v.isdigit()) for v in values)
-        and decimal_mark(values) != "."
+    return any("." in value for value in values) and all(
+        _GROUPED["."].fullmatch(value) or (len(value) < 4 and value.isdigit()) for value in values
     )
 
 
