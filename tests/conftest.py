@@ -281,6 +281,22 @@ def attnscale_(
 
 
 @pytest.fixture
+def without_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps that end when they have measured: for tests of what is measured and recorded."""
+    from attnscale.commands import sweep
+
+    monkeypatch.setattr(sweep, "answer", lambda *_: None)
+
+
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages with time against n alone: for tests of what stands around the figures."""
+    from reports.page import pictures
+
+    monkeypatch.setattr(pictures, "CHARTS", pictures.CHARTS[:1])
+
+
+@pytest.fixture
 def checking(direct_workers: DirectWorkers, monkeypatch: pytest.MonkeyPatch) -> DirectWorkers:
     """Workers in this process, and a gate of four situations: these tests are not about it."""
     from bench.checks import command, gate

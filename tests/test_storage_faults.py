@@ -21,6 +21,8 @@ from bench.records import RECORDS_FILE, RUN_FILE, Record, read_info, read_run
 from bench.sweep.journal import PART_FILE, Journal
 from tests.daily import daily
 
+pytestmark = pytest.mark.usefixtures("without_answer")
+
 ROUNDS = 3
 CELLS = 2 * 2 * 2
 DAY_S = 86_400.0

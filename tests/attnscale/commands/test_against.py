@@ -8,6 +8,8 @@ import pytest
 from attnscale.exit_codes import DONE, FAILED
 from bench.records import read_run
 
+pytestmark = pytest.mark.usefixtures("without_answer")
+
 PLAN = """
     rounds = 2
     turn_s = 1e-9

@@ -26,6 +26,7 @@ def one_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_one_size_is_ranked_and_reported_and_needs_no_law(attnscale_, one_size):
     outcome = attnscale_("run", "slow", "sdpa")
 

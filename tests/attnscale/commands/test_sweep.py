@@ -40,7 +40,7 @@ def kept(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def a_run(plan, tmp_path, attnscale_, checking, kept) -> Path:
+def a_run(plan, tmp_path, attnscale_, checking, without_answer, kept) -> Path:
     folder = tmp_path / "run"
     if not kept.exists():
         assert attnscale_("sweep", "--config", plan, "--out", folder).code == DONE
@@ -107,6 +107,7 @@ def test_sweep_answers_on_stdout_and_tells_progress_on_stderr(attnscale_, plan, 
     assert shown.err.splitlines()[-1] == f"run: {tmp_path / 'new'}"
 
 
+@pytest.mark.usefixtures("without_answer")
 def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
     attnscale_, plan, tmp_path, checking, write
 ):
@@ -123,6 +124,7 @@ def test_sweep_with_a_wrong_kernel_measures_the_rest_and_exits_1(
     assert statuses == {("matmul", "measured"), ("sdpa", "measured"), ("wrong", "incorrect")}
 
 
+@pytest.mark.usefixtures("without_answer")
 def test_sweep_says_where_torch_fell_back_to_its_math_formula(
     attnscale_, plan, tmp_path, checking, write
 ):
@@ -146,6 +148,7 @@ def test_sweep_says_where_torch_fell_back_to_its_math_formula(
     assert "in 4 of 4 cells (n 5 to 7, head_dim 11)." in line
 
 
+@pytest.mark.usefixtures("one_figure", "without_answer")
 def test_a_kernel_that_is_wrong_in_causal_calls_is_timed_without_and_marked_wherever_it_is_named(
     attnscale_, plan, tmp_path, checking, write
 ):
@@ -183,6 +186,7 @@ def test_a_kernel_that_is_wrong_in_causal_calls_is_timed_without_and_marked_wher
     assert "†" not in as_json.out
 
 
+@pytest.mark.usefixtures("without_answer")
 def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path, checking):
     attnscale_(
         "sweep",
@@ -204,6 +208,7 @@ def test_flags_choose_implementations_sizes_and_dtype(attnscale_, plan, tmp_path
     }
 
 
+@pytest.mark.usefixtures("without_answer")
 def test_ctrl_c_keeps_what_was_measured_and_exits_130(
     attnscale_, plan, tmp_path, checking, monkeypatch
 ):
@@ -249,6 +254,7 @@ def test_more_time_does_not_lengthen_a_run_whose_rounds_were_all_made(attnscale_
 
 
 @pytest.mark.parametrize("status", daily(["crashed", "timeout", "out_of_memory"], most=2))
+@pytest.mark.usefixtures("without_answer")
 def test_a_sweep_that_measured_nothing_is_inconclusive_unless_a_kernel_crashed(
     attnscale_, plan, tmp_path, checking, status
 ):
@@ -294,6 +300,7 @@ def test_fit_as_json_is_one_document_on_stdout(attnscale_, a_run):
     assert shown.err == ""
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_report_writes_a_page_from_records_alone(attnscale_, a_run, tmp_path):
     shown = attnscale_("report", a_run, "--out", tmp_path / "page")
 
@@ -303,6 +310,7 @@ def test_report_writes_a_page_from_records_alone(attnscale_, a_run, tmp_path):
     assert shown.err.splitlines()[-1] == f"report: {tmp_path / 'page' / 'index.html'}"
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_run_does_it_all_and_prints_verdicts_and_the_path(
     attnscale_, plan, tmp_path, checking, monkeypatch
 ):

@@ -164,6 +164,7 @@ def test_a_logarithm_that_is_not_there_is_not_confirmed_together(seed: int) -> N
     assert joint(decades, "n").verdict is Verdict.CONFIRMED
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_what_groups_say_together_stands_on_the_page(tmp_path: Path) -> None:
     shapes(groups=4).to_csv(tmp_path / "shapes.csv", index=False)
     question = Question(sizes={"n": "n"}, by=["shape"], claim="n^2")

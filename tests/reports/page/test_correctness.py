@@ -82,6 +82,7 @@ def test_what_is_unsupported_throughout_is_said_in_the_matrix(tmp_path: Path) ->
     assert line.count("–") == 10
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_a_table_without_a_run_says_only_that_nothing_is_known_of_checks(tmp_path: Path) -> None:
     frame = pd.DataFrame(few_rows("alpha"))
     frame.to_csv(tmp_path / "mine.csv", index=False)

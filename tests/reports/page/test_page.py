@@ -118,6 +118,7 @@ def test_the_script_has_at_most_sixty_lines_and_no_other_may_run(html: str) -> N
     assert f"script-src 'sha256-{digest}'" in html
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_a_name_that_is_a_formula_elsewhere_is_itself_in_the_csv(tmp_path: Path) -> None:
     """Our own readers need the names as they are; a spreadsheet asks before it runs anything."""
     name = '=HYPERLINK("http://x","y")'
@@ -224,6 +225,7 @@ def test_tables_hold_the_cells_and_the_verdicts_as_numbers(made: Report) -> None
     assert set(verdicts["value"]) == {"time_s", "workspace_bytes"}
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_the_work_of_a_gpu_is_judged_without_its_launches(tmp_path: Path) -> None:
     called = [row | {"flops": None} for row in rows("alpha")]
     for row in called:
@@ -255,6 +257,7 @@ def test_a_csv_without_instruments_gives_fewer_figures_and_says_why(tmp_path: Pa
     assert (found.path / "figures" / "time_against_n.png").exists()
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_a_benchmark_json_is_reported_on(tmp_path: Path) -> None:
     benchmarks = [
         {
@@ -275,6 +278,7 @@ def test_a_benchmark_json_is_reported_on(tmp_path: Path) -> None:
     assert [fit.verdict for fit in found.fits] == [Verdict.CONFIRMED]
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_a_table_that_cannot_be_judged_is_shown_without_verdicts(tmp_path: Path) -> None:
     frame = pd.DataFrame({"seq_len": [64, 128, 256, 512], "time_s": [1.0, 4.0, 16.0, 64.0]})
     frame.to_csv(tmp_path / "bare.csv", index=False)
@@ -286,6 +290,7 @@ def test_a_table_that_cannot_be_judged_is_shown_without_verdicts(tmp_path: Path)
     assert (found.path / "figures" / "time_against_n.svg").exists()
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_one_claim_that_cannot_be_read_is_told_and_takes_no_other_verdict(tmp_path: Path) -> None:
     frame = pd.DataFrame(plain_rows("alpha", "odd")).query("status == 'measured'")
     frame.loc[frame["implementation"] == "odd", ["claim", "workspace_claim"]] = ["n^^2", "n"]
@@ -304,6 +309,7 @@ def test_a_table_without_sizes_or_times_is_an_error_in_one_line(tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_several_runs_are_told_apart(tmp_path: Path) -> None:
     one = write_run(tmp_path / "some-run", few_rows("alpha", HOSTILE), INFO)
     other = write_run(tmp_path / "other", few_rows("alpha"), INFO | {"git": None, "caveats": []})
@@ -319,6 +325,7 @@ def test_several_runs_are_told_apart(tmp_path: Path) -> None:
     assert set(pd.read_csv(found.path / "tables" / "checks.csv")["run"]) == {"some-run", "other"}
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_runs_of_one_name_keep_their_files_apart(tmp_path: Path) -> None:
     made_of = few_rows("alpha")[:2]
     twin = write_run(tmp_path / "some_run", made_of, INFO)
@@ -376,6 +383,7 @@ def test_no_measured_cell_leaves_no_figure_and_says_so(tmp_path: Path) -> None:
     assert found.left_out == ("All figures: no cell has a time.",)
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_the_page_says_what_is_the_same_for_many_groups_once_and_with_its_numbers(
     tmp_path: Path,
 ) -> None:

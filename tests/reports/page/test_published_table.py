@@ -29,6 +29,7 @@ def counted_run(folder: Path, text: str | None) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_the_page_of_a_run_with_counts_has_the_table_and_its_figure(tmp_path: Path) -> None:
     made = report([counted_run(tmp_path / "run", json.dumps(MECHANISMS))])
 
