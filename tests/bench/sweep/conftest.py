@@ -110,6 +110,7 @@ class Machine:
         self.now = 1000.0
         self.law = law
         self.check_s = self.CHECK_S
+        self.reading_s = 3e-3  # the least that a reading takes
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.readings: Counter[str] = Counter()
         self.workers: list[MachineWorker] = []
@@ -229,7 +230,7 @@ class MachineWorker:
         machine.readings[cell] += 1
         warm_s = call_s if call_s < 1e-2 else 0.0
         answer = {"calls": 1, "cpu_time_s": told_s, "minor_faults": 0.0, "time_s": told_s}
-        return max(call_s, 3e-3) + warm_s + 1e-4, {"status": "measured", **answer}
+        return max(call_s, machine.reading_s) + warm_s + 1e-4, {"status": "measured", **answer}
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_the_gate_comes_before_every_timing(usual, sweeps):
 def test_the_same_seed_gives_the_same_order_and_every_round_one_of_its_own(tmp_path, sweeps):
     def order(name: str, seed: int) -> list[list[object]]:
         sweeps.workers.asked.clear()
-        sweeps.run(sweeps.plan(seed=seed), tmp_path / name)
+        sweeps.run(sweeps.plan(seed=seed, rounds=2), tmp_path / name)
         visits = [(r["spec"], *r["case"].values()) for r in sweeps.workers.operations("visit")]
         return [
             visits[start : start + sweeps.cells] for start in range(0, len(visits), sweeps.cells)
@@ -112,8 +112,8 @@ def test_the_same_seed_gives_the_same_order_and_every_round_one_of_its_own(tmp_p
 
     first = order("a", 0)
     assert first == order("b", 0) != order("c", 1)
-    assert len(first) == 3
-    assert first[0] != first[1] != first[2] != first[0]
+    assert len(first) == 2
+    assert first[0] != first[1]
 
 
 def test_run_json_tells_how_the_run_was_made(tmp_path, sweeps):

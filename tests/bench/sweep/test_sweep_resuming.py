@@ -44,9 +44,7 @@ def test_resuming_a_run_that_is_complete_measures_nothing_and_writes_nothing(
 
 
 # Of the calls of an observer: one before each turn, one after each of its passes.
-@pytest.mark.parametrize(
-    ("at", "kept", "torn"), [(1, 0, 0), (2, 1, 1), (3, 1, 200), (4, 2, 0), (6, 3, 40)]
-)
+@pytest.mark.parametrize(("at", "kept", "torn"), [(1, 0, 0), (2, 1, 1), (3, 1, 200), (6, 3, 40)])
 def test_an_interrupted_sweep_keeps_what_it_read_and_makes_as_many_whole_rounds_as_were_asked_for(
     tmp_path, sweeps, at, kept, torn
 ):

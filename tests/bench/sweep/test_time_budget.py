@@ -18,6 +18,18 @@ CELLS = 2 * 3 * 2
 LAWS = ["cheap", "dear"]
 
 
+@pytest.fixture
+def machine(machine):
+    """Machines with readings so long that a sweep of a minute makes a few hundred passes."""
+
+    def make(law="cheap"):
+        own = machine(law)
+        own.reading_s = 1e-2
+        return own
+
+    return make
+
+
 def plan(**changes) -> Plan:
     fixed = {"series": (GRID,), "call_limit_s": 10.0, "threads": 1, "time_budget_s": 60.0}
     return Plan(**{**fixed, **changes})
@@ -63,7 +75,7 @@ def test_with_time_enough_every_cell_is_read_many_times_costly_ones_too(simulate
     assert len(done.readings) == CELLS
     assert min(done.readings.values()) == done.schedule["fewest_readings"] >= 40
     # The largest take a quarter of the passes, and would else leave none to the others.
-    assert max(done.readings.values()) > 3 * min(done.readings.values())
+    assert max(done.readings.values()) > 2 * min(done.readings.values())
 
 
 def test_a_few_costly_cells_alone_are_read_in_every_turn(simulate, machine):
