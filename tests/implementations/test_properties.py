@@ -79,7 +79,7 @@ NATIVE = [
 ORACLES = [one.oracle for one in NATIVE]
 COMPARED = [one for one in NATIVE if ORACLES.count(one.oracle) > 1]
 
-EXAMPLES = settings(max_examples=10)
+EXAMPLES = settings(max_examples=6)
 # The faults are looked for among as many examples as the implementations are asked for.
 SEARCH = settings(EXAMPLES, phases=[Phase.generate])
 
@@ -307,7 +307,7 @@ def assert_all_agree(kernels: Iterable[Implementation], situation: Situation) ->
         )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(situation=st.one_of([situations(one) for one in COMPARED]))
 def test_all_implementations_of_an_oracle_agree_with_each_other(situation):
     assert_all_agree(NATIVE, situation)

@@ -35,6 +35,11 @@ def place(one: CheckCase) -> tuple[bool, int, int]:
 
 
 SITUATIONS = sorted(check_cases(BY_DTYPE, asked=get_args(Kind)), key=place)
+# Daily are the first fault of each check and every third of the others; at night those too that
+# show in large situations only.
+SHOWS_LATE = re.compile("128|256|512|1024|2048")
+FIRST_OF_EACH = {one.killed_by: one.name for one in reversed(FAULTY)}.values()
+DAILY = {*FIRST_OF_EACH, *(one.name for one in FAULTY[::3] if not SHOWS_LATE.search(one.name))}
 # So that each situation is asked of ten kernels daily, and of all by the slow tests.
 RIGHT_BY_THREES = [pytest.param(one, number % 3, id=one.name) for number, one in enumerate(RIGHT)]
 # What these areas hold is checked in the situations of all.
@@ -100,13 +105,7 @@ def test_every_declared_check_has_an_area():
 
 @pytest.mark.parametrize(
     "planted",
-    [
-        # What shows from 1024 rows on takes large situations; of the others every third is daily.
-        pytest.param(
-            one, marks=pytest.mark.slow if number % 3 or re.search("1024|2048", one.name) else ()
-        )
-        for number, one in enumerate(FAULTY)
-    ],
+    [pytest.param(one, marks=() if one.name in DAILY else pytest.mark.slow) for one in FAULTY],
     ids=named,
 )
 def test_a_faulty_kernel_is_caught_by_the_check_that_it_names(planted):

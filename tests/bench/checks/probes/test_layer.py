@@ -89,7 +89,7 @@ def test_what_torch_refuses_in_a_dtype_is_unsupported():
             return super().forward(x)
 
     mine = replace(RECURRENCE, build=Refusing)
-    results = list(verify(mine, check_cases(["float16"], asked=["layer"])))
+    results = list(verify(mine, check_cases(["float16"], asked=["layer"])[:3]))
 
     assert {one.status for one in results} == {"unsupported"}
 
