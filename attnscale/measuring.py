@@ -42,12 +42,12 @@ def measure(*, command: str = "sweep", **options: Any) -> tuple[Path, int]:
     given = {name: value for name, value in options.items() if value is not None}
     request = Request(specs=given.pop("impl", ()), **given)
     folder = request.folder
-    _tell_sharing(request.time_budget_s)
     # The user's files are imported in this worker.
     with (
         request.checkout(TEMPORARY.append) as checkout,
         worker_for(checkout, partial(Worker, threads=1)) as worker,
     ):
+        _tell_sharing(request.time_budget_s)
         with progress() as shown, warnings_as_lines():
             shown.phase(STARTING)
             if request.specs:

@@ -168,6 +168,7 @@ WRONG_FLAGS = [
     ["run", "sdap"],
     ["sweep", "--impl", "nosuch.py:f"],
     ["run", "--impl", "nocolon"],
+    ["run", "--impl", f"{HERE}:mine", "--against", "main"],
     ["sweep", "--layout", "bshd"],
     ["run", "--dtype", "int8"],
     ["sweep", "--pass", "sideways"],
