@@ -197,7 +197,6 @@ def test_a_judge_that_fails_is_one_line_and_fails_only_a_session_that_needs_verd
         ("", "test_both and merge_sort", pytest.ExitCode.OK),  # refuted
         ("--complexity-fail", "32", pytest.ExitCode.OK),  # nothing to tell from one size
         ("--complexity-fail=inconclusive", "32", pytest.ExitCode.TESTS_FAILED),
-        ("--complexity-fail=inconclusive", "test_something_else", pytest.ExitCode.OK),  # no mark
     ],
 )
 def test_the_option_says_which_verdicts_fail_the_session(project, write, option, tests, code):

@@ -61,7 +61,7 @@ def judged(monkeypatch):
     monkeypatch.setattr(mechanism_rows, "table_rows", lambda *_: judged_rows())
 
 
-def test_a_run_is_shown_with_every_verdict(attnscale_, run):
+def test_a_run_is_shown_with_every_verdict(attnscale_, run, judged):
     outcome = attnscale_("table1", run)
 
     assert outcome.code == DONE

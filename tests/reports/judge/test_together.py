@@ -71,7 +71,7 @@ def over_one_doubling() -> Together:
 
 
 @cache
-def of_two_powers(claim: str = "n^2") -> Together:
+def of_two_powers(claim: str) -> Together:
     return joint(shapes((1.5, 2.0), groups=10), claim)
 
 
@@ -125,7 +125,7 @@ def test_groups_of_different_powers_do_not_share_them(claim: str) -> None:
 @pytest.mark.parametrize("seed", daily(range(3)))
 @pytest.mark.parametrize(
     "case",
-    daily([(2.0, 0.7), (1.0, 1.25), (2.0, 1.25), (1.0, 0.7), (1.0, 2.0), (2.0, 2.0)], most=2),
+    daily([(2.0, 0.7), (1.0, 1.25), (2.0, 1.25), (1.0, 0.7), (1.0, 2.0), (2.0, 2.0)]),
 )
 def test_a_last_cell_that_is_off_in_all_groups_refutes_no_true_law(
     case: tuple[float, float], seed: int
@@ -194,7 +194,7 @@ def test_groups_that_leave_a_claim_open_say_so() -> None:
     ("asked", "who"), [(10, "The 10 groups do not"), (12, "10 of 12 groups do not")]
 )
 def test_groups_that_share_no_exponents_are_counted_too(asked: int, who: str) -> None:
-    apart = replace(of_two_powers(), asked=asked)
+    apart = replace(of_two_powers("n^2"), asked=asked)
     assert apart.text.startswith(who)
 
 

@@ -88,7 +88,7 @@ def many(examples: int, batch: int) -> Callable[[Any], Any]:
     return lambda test: seed(batch)(chosen(test))
 
 
-@many(25, batch=0)
+@many(12, batch=0)
 @given(inputs(), st.booleans())
 def test_any_file_gets_a_verdict_or_one_line(
     bounded: Run, tmp_path: Path, given_: Input, as_json: bool
@@ -96,7 +96,7 @@ def test_any_file_gets_a_verdict_or_one_line(
     assert_fitted(bounded, given_, tmp_path, as_json)
 
 
-@many(3, batch=0)
+@many(2, batch=0)
 @given(inputs(OF_REPORT))
 def test_any_file_gets_a_report_or_one_line(bounded: Run, tmp_path: Path, given_: Input) -> None:
     assert_reported(bounded, given_, tmp_path)
@@ -131,7 +131,7 @@ def test_five_hundred_files_get_a_report_or_one_line(
     reported()
 
 
-@pytest.mark.parametrize("examples", daily([6, 60]))
+@pytest.mark.parametrize("examples", daily([4, 60]))
 def test_a_law_is_confirmed_and_the_next_one_refuted_however_the_table_is_written(
     bounded: Run, tmp_path: Path, examples: int
 ) -> None:
