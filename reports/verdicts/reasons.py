@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from reports.judge.regimes import MEMORY_BOUND, PAGE_FAULT
-from reports.judge.result import Fit, Verdict
-from reports.laws.grammar import LawError, logarithm, parse_declared
-from reports.text import wording
-from reports.text.interval import Interval
+from reports.judge.result import Fit
+from reports.laws.grammar import LawError, parse_declared
 
 COSTS: Mapping[str, str] = MappingProxyType(
     {
@@ -168,23 +166,6 @@ def reason_of(fit: Fit, code: str) -> Reason:
     return _CHANGES.get(last, REASONS[code]) if code == "regime_change" else REASONS[code]
 
 
-def explain(fit: Fit) -> str:
-    """Growth and verdict with the numbers, and what is special about them; no reasons."""
-    try:
-        claim = parse_declared(fit.claim, fit.sizes).unicode()
-    except LawError:
-        return remark(fit)
-    cost = COSTS.get(fit.value, fit.value)
-    sentences = []
-    known = {name: i for name, i in fit.exponents.items() if i.estimate is not None}
-    if known and "faster_growing_term" not in fit.reasons:
-        growth = " · ".join(_power(fit.law, name, i) for name, i in known.items())
-        sentences.append(f"{wording.capital(cost)} grows as {growth}{span(fit)}.")
-    sentences.append(f"{_verdict(fit, claim)}.")
-    sentences.append(remark(fit))
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
 def remark(fit: Fit) -> str:
     """What is special about a verdict: how it was come by, and another statistic's verdict."""
     try:
@@ -206,24 +187,7 @@ def remark(fit: Fit) -> str:
     return " ".join(parts)
 
 
-def _power(claim: str, name: str, interval: Interval) -> str:
-    estimate, _, bounds = wording.interval(interval).partition(" ")
-    return f"{name}^{estimate}{logarithm(claim, name)} {bounds}".rstrip()
-
-
 def span(fit: Fit) -> str:
     """The judged range of each size that varies, ` over n 128–32768`."""
     spans = [f"{name} {low:g}–{high:g}" for name, (low, high) in fit.ranges.items() if high > low]
     return f" over {', '.join(spans)}" if spans else ""
-
-
-def _verdict(fit: Fit, claim: str) -> str:
-    words = {
-        Verdict.CONFIRMED: f"The claim {claim} is confirmed",
-        Verdict.REFUTED: f"The claim {claim} is refuted",
-        Verdict.INCONCLUSIVE: f"The claim {claim} is neither confirmed nor refuted",
-    }[fit.verdict]
-    cells = "cell" if fit.cells == 1 else "cells"
-    if fit.rms_residual is None:
-        return f"{words} ({fit.cells} {cells})"
-    return f"{words} ({fit.cells} {cells}, residual {fit.rms_residual:.1%})"

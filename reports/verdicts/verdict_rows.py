@@ -14,7 +14,6 @@ from reports.verdicts.reasons import (
     COSTS,
     REASONS,
     Reason,
-    explain,
     reason_of,
     remark,
     span,
@@ -26,14 +25,12 @@ class VerdictRow:
     """One fit as the tables show it.
 
     `label` names the group by its implementation and by whatever else varies among the fits;
-    `explanation` is for people, `remark` the part of it that no column shows; `span` the judged
-    range of the sizes; `meanings` has what each reason code means, `numbers` what this fit's own
-    numbers add to it.
+    `remark` is what no column shows, `span` the judged range of the sizes; `meanings` has what each
+    reason code means, `numbers` what this fit's own numbers add to it.
     """
 
     label: str
     fit: Fit
-    explanation: str
     remark: str
     span: str
     meanings: Mapping[str, Reason]
@@ -60,12 +57,6 @@ class Section:
     rows: tuple[VerdictRow, ...]
     letters: tuple[str, ...]
 
-    @property
-    def explanations(self) -> list[tuple[str, VerdictRow]]:
-        """Every explanation once: whom it holds for, and the first row that has it."""
-        same = by_text((row.explanation, row) for row in self.rows)
-        return [(_names(own), own[0]) for own in same.values()]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
@@ -88,7 +79,6 @@ def verdict_rows(fits: Sequence[Fit]) -> list[VerdictRow]:
         VerdictRow(
             label=label,
             fit=fit,
-            explanation=explain(fit),
             remark=remark(fit),
             span=span(fit),
             meanings={code: reason_of(fit, code) for code in fit.reasons if code in REASONS},

@@ -16,23 +16,7 @@ from hypothesis import strategies as st
 from bench import records
 from bench.records import RECORDS_FILE, Record, RunError, read_records
 from bench.sweep.journal import PART_FILE, Journal
-
-RECORD = Record(
-    implementation="matmul",
-    kind="core",
-    pass_="forward",
-    device="cpu",
-    dtype="float32",
-    batch=2,
-    num_heads=3,
-    seq_len=5,
-    key_len=7,
-    head_dim=11,
-    d_model=33,
-    is_causal=False,
-    mask="none",
-    status="measured",
-)
+from tests.bench.test_records import RECORD
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from reports.judge.fit import fit
 from reports.judge.result import Fit, Regime, Verdict
 from reports.text.interval import Interval
-from reports.verdicts.reasons import REASONS, explain, reason_of
+from reports.verdicts.reasons import REASONS, reason_of, remark
 
 CODES = (
     "exponent_outside_tolerance",
@@ -51,55 +51,6 @@ def fitted(**changes: object) -> Fit:
     return Fit(**(known | changes))  # type: ignore[arg-type]  # fields by name
 
 
-def test_an_explanation_carries_the_numbers() -> None:
-    assert explain(fitted()) == (
-        "Time grows as n^2.00 [1.98, 2.02] · d^0.00 [-0.01, 1.01] over n 128–4096. "
-        "The claim n²·d is confirmed (35 cells, residual 1.3%)."
-    )
-
-
-@pytest.mark.parametrize(
-    ("verdict", "words"),
-    [(Verdict.REFUTED, "is refuted"), (Verdict.INCONCLUSIVE, "is neither confirmed nor refuted")],
-)
-def test_an_explanation_says_what_the_verdict_is_and_leaves_reasons_to_be_said_once(
-    verdict: Verdict, words: str
-) -> None:
-    text = explain(fitted(verdict=verdict, reasons=("lack_of_fit", "censored_cells"), censored=3))
-    assert text.endswith(f" The claim n²·d {words} (35 cells, residual 1.3%).")
-
-
-def test_exponents_beside_a_term_that_outgrows_them_are_not_called_the_growth() -> None:
-    """Of n²·d claimed to be constant, the constant grows as n^0.00; the time does not."""
-    nothing = Interval(estimate=0.0, low=-0.02, high=0.02)
-    text = explain(
-        fitted(
-            claim="1",
-            verdict=Verdict.REFUTED,
-            reasons=("faster_growing_term",),
-            exponents={"n": nothing, "d": nothing},
-        )
-    )
-    assert "The claim 1 is refuted" in text
-    assert "Time grows as n^0.00" not in text
-
-
-def test_what_could_not_be_fitted_is_explained_without_numbers() -> None:
-    nothing = Interval(estimate=None, low=None, high=None)
-    text = explain(
-        fitted(
-            verdict=Verdict.INCONCLUSIVE,
-            reasons=("too_few_sizes",),
-            exponents={"n": nothing, "d": nothing},
-            cells=1,
-            rms_residual=None,
-            value="workspace_bytes",
-            ranges={},
-        )
-    )
-    assert text == "The claim n²·d is neither confirmed nor refuted (1 cell)."
-
-
 @pytest.mark.parametrize(
     ("overhead", "sentence", "step"),
     [
@@ -127,14 +78,14 @@ def test_nothing_that_is_said_points_to_what_the_terminal_does_not_print() -> No
 
 
 def test_a_declared_claim_that_is_no_law_is_said_to_be_none() -> None:
-    assert explain(fitted(claim="n^2@d", exponents={})).startswith(
+    assert remark(fitted(claim="n^2@d", exponents={})).startswith(
         'The declared claim cannot be read, so nothing was judged: unexpected "@" at column 4 of'
     )
 
 
 @pytest.mark.parametrize(("statistic", "other"), [("median", "minimum"), ("min", "median")])
 def test_a_dispute_between_statistics_is_told_last(statistic: str, other: str) -> None:
-    text = explain(fitted(statistic=statistic, other_verdict=Verdict.REFUTED))
+    text = remark(fitted(statistic=statistic, counted="n^2*d", other_verdict=Verdict.REFUTED))
     assert text.endswith(f". By the {other} of readings it would be refuted.")
 
 

@@ -14,7 +14,7 @@ from reports.judge.result import Fit, Regime, Verdict
 from reports.text.interval import Interval
 from reports.verdicts.reasons import REASONS
 from reports.verdicts.table import print_verdicts, verdict_frame
-from reports.verdicts.verdict_rows import VerdictRow, causes, sections, verdict_rows
+from reports.verdicts.verdict_rows import VerdictRow, causes, verdict_rows
 from tests.reports.verdicts.some_fits import judged
 
 
@@ -71,10 +71,8 @@ def test_what_holds_for_eighteen_groups_is_said_once_with_whom_it_holds_for() ->
         )
         for number in range(18)
     ]
-    (section,) = sections(verdict_rows(few))
-    ((who, row),) = section.explanations
-    assert who == "k00, k01, k02, k03, k04, k05, k06, k07 and 10 more"
-    assert row.explanation == "The claim n² is neither confirmed nor refuted (5 cells)."
+    (cause,) = causes(verdict_rows(few))
+    assert cause.who == "k00, k01, k02, k03, k04, k05, k06, k07 and 10 more"
     text = printed(few)
     assert text.count("5 cells are too few for n^2, which needs 7 or more.") == 1
     assert text.count("neither") == 0
