@@ -228,9 +228,15 @@ def _exact(
         if found[place] <= _SHOWN:
             return None
         rest = np.delete(columns[:, needed], place, axis=1)
+        # What rounding hides of the cost, it may hide of a baseline too.
+        with_baseline = np.column_stack([rest, 1.0 / allowed])
         for twin in _twins(term):
-            if _fits(np.column_stack([rest, twin.evaluate(cells.sizes) / allowed]), target):
+            column = twin.evaluate(cells.sizes) / allowed
+            if _fits(np.column_stack([rest, column]), target):
                 return None  # rounding leaves room for another law
+            beside = np.column_stack([with_baseline, column])
+            if _fits(beside, target) and _solved(beside, target)[-2] >= 0:
+                return None
     return tuple((term, float(c)) for term, c in zip(there, found / scale[needed], strict=True))
 
 

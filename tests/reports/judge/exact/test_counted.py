@@ -102,6 +102,23 @@ def test_n_log_n_rounded_so_coarsely_that_n_squared_gives_it_too_is_not_n_square
     assert found.counted is None
 
 
+@pytest.mark.parametrize(
+    ("lengths", "pages"),
+    [
+        ((100, 150, 225, 338), (6, 9, 13, 21)),  # n·log n and a baseline
+        ((100, 150, 225, 338, 506, 759, 1139, 1709), (512, 512, 512, 512, 512, 512, 1024, 2048)),
+    ],
+)
+def test_pages_that_hide_a_baseline_confirm_no_law(
+    lengths: tuple[int, ...], pages: tuple[int, ...]
+) -> None:
+    """What grows faster gives these pages too, beside a baseline that n needs none of."""
+    table = pd.DataFrame({"n": lengths, "memory_bytes": [4096 * count for count in pages]})
+    found = fit(table, sizes={"n": "n"}, value="memory_bytes", claim="n")
+
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
 def test_whole_numbers_of_many_digits_are_rounded_ones() -> None:
     n = np.array([128.0 * 4**k for k in range(7)])
     cost = np.round(0.125 * n**2 + 600 * n + 50, -2)
