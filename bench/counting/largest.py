@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from bench.counting.counter import Formula, point_of
+from bench.machine.environment import in_words
 from bench.timing.built_module import call_bytes
 from implementations.case import Case
 from implementations.interface import Implementation
@@ -47,5 +48,5 @@ def longest(
     lengths = range(first, LONGEST, lattice.n.step)
     fitting = bisect_right(lengths, budget_bytes, key=needed)
     if not fitting:
-        return Longest(reason=f"even n = {first} takes {needed(first)} bytes")
+        return Longest(reason=f"even n = {first} takes {in_words(needed(first))}")
     return Longest(seq_len=lengths[fitting - 1], bytes=needed(lengths[fitting - 1]))

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.counting.polynomials import Polynomial
+from bench.machine.environment import in_words
 
 ROWS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
     ("products", (("matmul_flops", 1),)),
@@ -52,7 +53,7 @@ def _largest(entry: Mapping[str, Any]) -> tuple[str, str, str]:
     """The longest sequence within the budget; a lower bound of the workspace bounds it above."""
     found, is_bound = entry["longest"], entry["quantities"]["workspace_bytes"]["is_lower_bound"]
     tensors = "parameters, workspace" if entry["kind"] == "layer" else "workspace"
-    within = f"within {found['budget_bytes'] / 2**30:.4g} GiB (inputs, outputs, {tensors})"
+    within = f"within {in_words(found['budget_bytes'])} (inputs, outputs, {tensors})"
     return "largest n", within, f"{'≤ ' if is_bound else ''}{found['n']:,}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -102,6 +103,13 @@ def available_bytes(root: Path = ROOT) -> int:
     limit = memory_limit(root, int(memory.total))
     free = int(memory.available)
     return max(0, free if limit is None else min(free, limit[1]))
+
+
+def in_words(size_bytes: float) -> str:
+    """Bytes in a unit of which there are less than a thousand: `2.02 GiB`."""
+    power = min(int(math.log(max(1.024 * size_bytes, 1.0), 1024)), 5)
+    unit = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")[power]
+    return f"{size_bytes / 1024**power:.3g} {unit}"
 
 
 def worker_environment(threads: int, allocator: str) -> dict[str, str]:

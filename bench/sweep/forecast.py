@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from bench.machine.environment import in_words
 from bench.plan.cells import Cell
 from bench.timing.built_module import call_bytes
 from implementations.case import Case
@@ -103,8 +104,8 @@ class Forecast:
         memory = self.memory_bytes(implementation, case) or held
         if memory > MEMORY_SHARE * available_bytes:
             return (
-                f"predicted to need {_in_words(memory)}, more than {MEMORY_SHARE:.0%} "
-                f"of the {_in_words(available_bytes)} that a process may take"
+                f"predicted to need {in_words(memory)}, more than {MEMORY_SHARE:.0%} "
+                f"of the {in_words(available_bytes)} that a process may take"
             )
         for smaller, status in self._series(implementation.name, case).losses.items():
             is_smaller = all(getattr(smaller, size) <= getattr(case, size) for size in SIZES)
@@ -137,12 +138,6 @@ class Forecast:
         nearest = below[-NEAREST:] or ordered[:1]
         ratios = {other: work / works[other] if works[other] > 0 else math.inf for other in nearest}
         return min((seen[other] * ratio for other, ratio in ratios.items()), default=None)
-
-
-def _in_words(size: float) -> str:
-    """Bytes in the largest unit of which there is one, GiB at least."""
-    power = min(max(int(math.log(max(size, 1.0), 1024)), 3), 5)
-    return f"{size / 1024**power:.3g} {'GTP'[power - 3]}iB"
 
 
 def _ample(seconds: float) -> float:

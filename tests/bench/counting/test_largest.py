@@ -43,7 +43,7 @@ def test_only_lengths_count_on_which_the_polynomial_holds():
     [
         (lambda p: min(p.h, 2) * p.n, 2**30, "is for h at least 2 only"),
         (lambda p: p.n**3, 2**30, "no polynomial"),
-        (lambda p: p.n, TENSORS, "even n = 1 takes 1025 bytes"),
+        (lambda p: p.n, TENSORS, "even n = 1 takes 1 KiB"),
     ],
 )
 def test_without_a_longest_sequence_there_is_a_reason(workspace, budget, why):

@@ -179,9 +179,7 @@ def test_cells_that_do_not_fit_into_a_process_s_part_of_memory_are_skipped_and_s
     assert {r.seq_len for r in found if r.status == "measured"} == {16}
     skipped = [r for r in found if r.status == "skipped"]
     assert len(skipped) == 2
-    assert all(
-        "more than 80% of the 0.000977 GiB that a process may take" in r.reason for r in skipped
-    )
+    assert all("more than 80% of the 1 MiB that a process may take" in r.reason for r in skipped)
 
 
 @pytest.mark.parametrize("status", ["timeout", "crashed"])
