@@ -11,6 +11,7 @@ from attnscale.commands.options import Device, Out, check_choice, check_files, c
 from attnscale.exit_codes import DONE, FAILED, code_of_verdicts
 from attnscale.measuring import measure, table_of
 from attnscale.terminal import STARTING, RequestError, console, progress, say, warnings_as_lines
+from reports.text.choices import TABLE1_FORMATS
 
 
 def command(
@@ -36,7 +37,7 @@ def command(
     table. All formats and the figure go to RUN/table1; from then on `report RUN` shows the table
     too. The exit code is 1 where a count is not as published, or a law is refuted.
     """
-    check_choice("--format", format_, ("text", "csv", "markdown", "latex", "json"))
+    check_choice("--format", format_, TABLE1_FORMATS)
     code = DONE
     is_new = run is None
     if run is None:

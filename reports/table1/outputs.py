@@ -23,7 +23,6 @@ WRITERS: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "latex": ("table1.tex", latex_text),
     "json": ("table1.json", json_text),
 }
-FORMATS = ("text", *WRITERS)
 
 
 def printed(rows: Sequence[Row], name: str, console: Console) -> None:

@@ -16,6 +16,7 @@ FIGURES = (
     "time_against_heads",
 )
 """The figures of each view, in the order of `reports.figures.CHARTS`."""
+TABLE1_FORMATS = ("text", "csv", "markdown", "latex", "json")
 STYLES = ("page", "paper")
 """As on the page, with a headline; or for print, with a caption of the author's."""
 FORMATS = ("svg", "pdf", "pgf", "png")

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from reports.table1.outputs import FORMATS, WRITERS, printed, write_files
+from reports.table1.outputs import WRITERS, printed, write_files
 from reports.table1.published import ROWS
 from reports.table1.written import HEADINGS, latex
 from reports.tables.columns import TableError
+from reports.text.choices import TABLE1_FORMATS
 from tests.reports.table1.counts import MECHANISMS
 from tests.reports.table1.measured import judged_rows, times
 
@@ -108,7 +109,7 @@ def test_everything_is_written_and_the_same_twice(rows, records, tmp_path):
         *(file for file, _ in WRITERS.values()),
         *("counts.json", "table1.png", "table1.svg", "table1_figure.csv"),
     }
-    assert set(FORMATS) == {"text", *WRITERS}
+    assert set(TABLE1_FORMATS) == {"text", *WRITERS}
 
 
 def test_a_directory_that_cannot_be_written_is_one_line(rows, records, tmp_path):
