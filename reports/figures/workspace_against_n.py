@@ -78,7 +78,6 @@ class WorkspaceAgainstN(SizeChart):
     def _sentences(self, view: View) -> list[str]:
         parts = [
             "Peak live bytes during a call beyond its inputs and outputs; both axes logarithmic.",
-            *view.stated(),
             "The grey lines show what growth as n and as n^2 looks like; only their slope matters.",
         ]
         parts += [f"The memory of {name} is {wording.byte_size(b)}." for name, b in _memory(view)]
