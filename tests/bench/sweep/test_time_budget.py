@@ -79,9 +79,13 @@ def test_with_time_enough_every_cell_is_read_many_times_costly_ones_too(simulate
 
 
 def test_a_few_costly_cells_alone_are_read_in_every_turn(simulate, machine):
+    own = machine("dear")
     alone = Series(implementations=("sdpa",), seq_lens=(1024,), d_models=(128,), head_dim=64)
 
-    done = simulate(plan(series=(alone,)), machine("dear"))
+    done = simulate(plan(series=(alone,)), own)
+
+    asked = sorted(len(one.limits) for one in own.workers)
+    assert 2 * asked[-PROCESSES] > asked[-1]  # each process has its turns, as its records say
 
     assert len(done.measured) == done.schedule["rounds"] == 6
     assert sum(done.readings.values()) > 0.8 * 40 / 0.7  # of some 40 s, 0.7 s a call
