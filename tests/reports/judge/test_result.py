@@ -10,7 +10,7 @@ import pytest
 from reports.judge.fit import fit as fit_by_both
 from reports.judge.result import Fit, Regime, Term, Verdict
 from reports.text.interval import Interval
-from reports.verdicts.reasons import explain
+from reports.verdicts.reasons import remark
 from tests.daily import daily
 from tests.reports.judge.once import fit
 
@@ -154,8 +154,8 @@ def test_readings_whose_minimum_tells_another_story_are_a_dispute() -> None:
     assert (usual.statistic, usual.verdict) == ("median", Verdict.INCONCLUSIVE)
     assert (quick.statistic, quick.verdict) == ("min", Verdict.CONFIRMED)
     assert (usual.other_verdict, quick.other_verdict) == (quick.verdict, Verdict.REFUTED)
-    assert explain(usual).endswith("By the minimum of readings it would be confirmed.")
-    assert explain(quick).endswith("By the median of readings it would be refuted.")
+    assert remark(usual).endswith("By the minimum of readings it would be confirmed.")
+    assert remark(quick).endswith("By the median of readings it would be refuted.")
     assert document_of(usual)["other_verdict"] == "confirmed"
     assert fit(table, other=False).other_verdict is Verdict.CONFIRMED  # asked before refuting
     single = table.groupby(["seq_len", "d_model"], as_index=False).min()
@@ -165,7 +165,7 @@ def test_readings_whose_minimum_tells_another_story_are_a_dispute() -> None:
 def test_readings_that_agree_are_no_dispute(sweep: Sweep) -> None:
     found = fit_by_both(sweep(SDPA))
     assert found.other_verdict is None
-    assert "readings" not in explain(found)
+    assert "readings" not in remark(found)
 
 
 def test_the_minimum_is_the_quickest_reading(sweep: Sweep) -> None:
