@@ -219,10 +219,12 @@ def frame_of(records: Sequence[Record]) -> pd.DataFrame:
     """One row a record or process, column by column: row by row takes twice as long."""
     if not records:
         return pd.DataFrame()
-    attributes = [one.name for one in fields(Record)]
-    columns: dict[str, list[Any]] = {
-        name.rstrip("_"): [getattr(record, name) for record in records] for name in attributes
-    }
+    columns: dict[str, Any] = {}
+    for one in fields(Record):
+        values = [getattr(record, one.name) for record in records]
+        # Few and short as they are, texts of Arrow take several times as long as objects.
+        text = str(one.type).startswith("str")
+        columns[one.name.rstrip("_")] = pd.Series(values, dtype=object) if text else values
     columns[TURNS] = [turns_of(record) for record in records]
     return of_processes(pd.DataFrame(columns))
 

@@ -49,7 +49,8 @@ def reaching_beyond_claim(fit: Fit) -> str | None:
 def allowed_exponents_of(fit: Fit) -> list[tuple[str, float, tuple[float, float]]]:
     """Each size with its claimed exponent, and the least and the most that it may be.
 
-    None where the claim is no law.
+    None where the claim is no law. Of a cost that was counted, exponents are known without a fit,
+    so that no share of a fitted cost widens the tolerance.
     """
     try:
         leading = parse_declared(fit.law, fit.sizes).leading
@@ -57,7 +58,7 @@ def allowed_exponents_of(fit: Fit) -> list[tuple[str, float, tuple[float, float]
         return []
     powers = {name: max(float(term.power(name)) for term in leading) for name in fit.exponents}
     bounds = {name: (at - fit.tolerance, at + fit.tolerance) for name, at in powers.items()}
-    if fit.basis is not None:
+    if fit.basis is not None and fit.counted is None:
         setting, fitted = fit.basis.setting, fit.basis.fitted
         allowed = allowed_exponents(setting, fitted, fit.tolerance)
         bounds |= zip(setting.names, allowed, strict=True)

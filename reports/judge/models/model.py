@@ -16,9 +16,10 @@ of squares by that much, or it is left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TypedDict
 
 import numpy as np
@@ -36,7 +37,6 @@ from reports.judge.models.non_negative import (
 )
 from reports.laws.monomials import Floats, Law, Monomial, lower_terms
 
-_MOST_KEPT = 32  # jumps whose columns are kept solved
 _HIGHEST = 300.0  # the logarithm of a column far from the claim, whose square is finite
 
 
@@ -124,7 +124,6 @@ class Model:
         self._sets = allowed_sets(first, len(self.lower), len(self.leading))
         self.subsets = with_choices(first, len(self.lower), len(self.leading))
         self.priced = self.subsets[:, first : len(self.terms)].sum(axis=1)
-        self._fixed_columns: dict[float, FixedColumns] = {}
 
     @property
     def size(self) -> int:
@@ -158,24 +157,26 @@ class Model:
 
     def squares(self, thetas: Floats) -> Floats:
         """The least sum of squares of each of the `subsets`, a row a θ; ∞ where it has none."""
-        found = np.empty((len(thetas), len(self.subsets)))
-        for jump, rows in self._by_jump(thetas):
-            if jump not in self._fixed_columns:
-                if len(self._fixed_columns) >= _MOST_KEPT:
-                    self._fixed_columns.clear()
-                fixed = self.columns(thetas[rows][:1])[0, :, : len(self.terms)]
-                self._fixed_columns[jump] = FixedColumns(fixed, self.target, self._sets)
-            found[rows] = self._fixed_columns[jump].squares(self._growing(thetas[rows]))
-        return found
-
-    def _by_jump(self, thetas: Floats) -> Iterator[tuple[float, npt.NDArray[np.intp] | slice]]:
-        """The points, by how much more everything but the overhead costs beyond the threshold."""
         if self.later is None:
-            yield 0.0, slice(None)
-            return
+            return self._fixed_columns.squares(self._growing(thetas))
+        # What is not a leading term depends on the jump alone, which many points share.
         jumps, which = np.unique(thetas[:, -1], return_inverse=True)
-        for k, jump in enumerate(jumps.tolist()):
-            yield jump, np.flatnonzero(which == k)
+        fixed = self._with_jumps(jumps[:, None])
+        return FixedColumns(fixed, self.target, self._sets).squares(self._growing(thetas), which)
+
+    @cached_property
+    def _fixed_columns(self) -> FixedColumns:
+        return FixedColumns(self._base, self.target, self._sets)
+
+    def _with_jumps(self, jumps: Floats) -> Floats:
+        """The columns without leading terms at each logarithm of the factor: (jumps, cells, K).
+
+        `jumps` has a row each, which is empty where the model has no jump.
+        """
+        base = np.repeat(self._base[None], len(jumps), axis=0)
+        if self.later is not None:
+            base[..., self.overheads :] *= np.exp(jumps * self.later)[..., None]
+        return base
 
     def value(self, theta: Floats, price: float = 0.0, drop: int | None = None) -> float:
         """`values` at one θ."""
@@ -219,10 +220,7 @@ class Model:
 
         Leading terms are 1 at the largest sizes, as `scales` says.
         """
-        base = np.repeat(self._base[None], len(thetas), axis=0)
-        if self.later is not None:
-            base[..., self.overheads :] *= np.exp(thetas[:, -1, None] * self.later)[..., None]
-        return np.concatenate([base, self._growing(thetas)], axis=2)
+        return np.concatenate([self._with_jumps(thetas[:, len(self.names) :]), self._growing(thetas)], axis=2)
 
     def _growing(self, thetas: Floats) -> Floats:
         """The leading terms' columns at each θ; the others are the same at many."""

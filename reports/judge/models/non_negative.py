@@ -17,6 +17,7 @@ import numpy.typing as npt
 from reports.laws.monomials import Floats
 
 Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 MOST_LOWER = 3
 """Lower-order terms that may be there at once; two, where there are so many that it takes long."""
@@ -30,55 +31,68 @@ _MOST_NUMBERS = 2_000_000  # in an array
 class FixedColumns:
     """Columns that stay, with the subsets of them that may be taken, solved for a target.
 
-    `columns` is (rows, K) and `sets` (S, K).
+    `columns` is (rows, K), or (J, rows, K) for J problems that differ in them, and `sets` (S, K).
     """
 
     def __init__(self, columns: Floats, target: Floats, sets: Mask) -> None:
-        self._columns = columns / column_lengths(columns)
+        columns = columns if columns.ndim == 3 else columns[None]
+        columns = columns / column_lengths(columns)[:, None]
+        self._across = columns.transpose(0, 2, 1)
         self._target = target
-        right = target @ self._columns
+        right = (target @ columns)[:, :, None]  # (J, K, 1)
         kept = sets[:, :, None] & sets[:, None, :]
-        inverse = np.linalg.inv(restricted(self._columns.T @ self._columns, sets)) * kept
-        self._inverse = inverse.reshape(sets.size, right.size)
-        self._alone = (self._inverse @ right).reshape(sets.shape)
-        self._left = float(target @ target) - self._alone @ right
+        gram = np.matmul(self._across, columns)[:, None]
+        inverse = np.linalg.inv(restricted(gram, sets)) * kept  # (J, S, K, K)
+        # Sets last: what is done with each coefficient of a set is then done to many at once.
+        by_column = inverse.transpose(0, 2, 1, 3)
+        self._inverse = by_column.reshape(len(columns), sets.size, sets.shape[1])
+        self._alone = np.matmul(inverse, right[:, None])[..., 0].transpose(0, 2, 1)  # (J, K, S)
+        self._left = float(target @ target) - (self._alone * right).sum(axis=1)
 
-    def squares(self, changing: Floats) -> Floats:
+    def squares(self, changing: Floats, problem: Places | slice = slice(None)) -> Floats:
         """The least sum of squares of every subset, beside changing columns (points, rows, L).
 
-        (points, S · 2^L): each set, with each choice of changing columns in the order of
-        `choices`; ∞ where a coefficient would be negative.
+        `problem` numbers the problem of each point, where there are several. (points, S · 2^L):
+        each set, with each choice of changing columns in the order of `choices`; ∞ where a
+        coefficient would be negative.
         """
-        step = max(1, _MOST_NUMBERS // max(self._alone.size * changing.shape[2], 1))
+        several = not isinstance(problem, slice)
+        numbers = self._alone[0].size * changing.shape[2] + several * self._inverse[0].size
+        step = max(1, _MOST_NUMBERS // max(numbers, 1))
         if len(changing) <= step:
-            return self._some(changing)
-        starts = range(0, len(changing), step)
-        return np.concatenate([self._some(changing[k : k + step]) for k in starts])
+            return self._some(changing, problem)
+        parts = [slice(k, k + step) for k in range(0, len(changing), step)]
+        return np.concatenate(
+            [self._some(changing[part], problem[part] if several else problem) for part in parts]
+        )
 
-    def _some(self, changing: Floats) -> Floats:
+    def _some(self, changing: Floats, problem: Places | slice) -> Floats:
         changing = changing / column_lengths(changing)[:, None]
-        shared = np.matmul(self._columns.T, changing)  # (points, K, L)
-        along = np.matmul(self._inverse, shared)
-        along = along.reshape(len(changing), *self._alone.shape, changing.shape[2])
+        alone, left_alone = self._alone[problem], self._left[problem]  # (points or 1, K, S)
+        shared = np.matmul(self._across[problem], changing)  # (points, K, L)
         own = np.matmul(changing.transpose(0, 2, 1), changing)
-        bent = own[:, None] - np.matmul(shared.transpose(0, 2, 1)[:, None], along)
-        left = (self._target @ changing)[:, None] - np.matmul(self._alone, shared)
-        alone = self._squares(np.asarray((self._alone >= _LEAST).all(axis=1)), 0.0)
+        shape = (len(changing), *alone.shape[1:], len(own[0]))
+        along = np.matmul(self._inverse[problem], shared)  # (points, K · S, L)
+        bent = np.matmul(shared.transpose(0, 2, 1), along.reshape(*shape[:2], shape[2] * shape[3]))
+        along = along.reshape(shape)
+        bent = own[:, :, None] - bent.reshape(*own.shape[:2], *shape[2:])  # (points, L, S, L)
+        left = (self._target @ changing)[:, None] - np.matmul(alone.transpose(0, 2, 1), shared)
         every = choices(changing.shape[2])
-        found = np.empty((len(changing), alone.size, len(every)))
-        found[..., 0] = alone
+        found = np.empty((len(changing), alone.shape[2], len(every)))
+        found[..., 0] = _squares(left_alone, (alone >= _LEAST).all(axis=1), 0.0)
         for k, choice in enumerate(every[1:], start=1):
             least, gain, moved = _solved(bent, left, along, np.flatnonzero(choice))
-            fits = (least >= _LEAST) & (self._alone - moved >= _LEAST).all(axis=2)
-            found[..., k] = self._squares(fits, gain)
+            fits = (least >= _LEAST) & (alone - moved >= _LEAST).all(axis=1)
+            found[..., k] = _squares(left_alone, fits, gain)
         return found.reshape(len(changing), -1)
 
-    def _squares(self, fits: Mask, gain: Floats | float) -> Floats:
-        return np.where(fits, np.maximum(self._left - gain, 0.0), np.inf)
+
+def _squares(left: Floats, fits: Mask, gain: Floats | float) -> Floats:
+    return np.where(fits, np.maximum(left - gain, 0.0), np.inf)
 
 
 def _solved(
-    bent: Floats, left: Floats, along: Floats, places: npt.NDArray[np.intp]
+    bent: Floats, left: Floats, along: Floats, places: Places
 ) -> tuple[Floats, Floats, Floats]:
     """Changing columns: their least coefficient, what they explain and what they take from others.
 
@@ -86,14 +100,15 @@ def _solved(
     """
     if places.size == 1:
         (k,) = places
-        square, wanted = bent[..., k, k], left[..., k]
+        square, wanted = bent[:, k, :, k], left[..., k]
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(square > _INDEPENDENT, wanted / square, np.nan)
-        return found, found * wanted, along[..., k] * found[..., None]
-    block, wanted = bent[:, :, places[:, None], places], left[:, :, places]
-    found = np.linalg.solve(block + np.eye(places.size) * _INDEPENDENT, wanted[..., None])
-    moved = np.matmul(along[..., places], found)[..., 0]
-    return found.min(axis=(2, 3)), (found[..., 0] * wanted).sum(axis=2), moved
+        return found, found * wanted, along[..., k] * found[:, None]
+    block = bent[:, places][..., places].transpose(0, 2, 1, 3)
+    wanted = left[:, :, places]
+    found = np.linalg.solve(block + np.eye(places.size) * _INDEPENDENT, wanted[..., None])[..., 0]
+    moved = (along[..., places] * found[:, None]).sum(axis=3)
+    return found.min(axis=2), (found * wanted).sum(axis=2), moved
 
 
 @cache
