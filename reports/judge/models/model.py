@@ -23,7 +23,6 @@ from functools import cached_property
 from typing import TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from reports.cells.cells import Cells
 from reports.judge.models.non_negative import (
@@ -220,7 +219,9 @@ class Model:
 
         Leading terms are 1 at the largest sizes, as `scales` says.
         """
-        return np.concatenate([self._with_jumps(thetas[:, len(self.names) :]), self._growing(thetas)], axis=2)
+        return np.concatenate(
+            [self._with_jumps(thetas[:, len(self.names) :]), self._growing(thetas)], axis=2
+        )
 
     def _growing(self, thetas: Floats) -> Floats:
         """The leading terms' columns at each θ; the others are the same at many."""

@@ -63,7 +63,10 @@ class FixedColumns:
             return self._some(changing, problem)
         parts = [slice(k, k + step) for k in range(0, len(changing), step)]
         return np.concatenate(
-            [self._some(changing[part], problem[part] if several else problem) for part in parts]
+            [
+                self._some(changing[part], problem if isinstance(problem, slice) else problem[part])
+                for part in parts
+            ]
         )
 
     def _some(self, changing: Floats, problem: Places | slice) -> Floats:
