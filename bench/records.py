@@ -268,7 +268,7 @@ def _cell(record: Record) -> tuple[object, ...]:
 
 
 def _lines(file: Path) -> Iterator[Record]:
-    left_out = []
+    first, left_out = "", 0
     with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -279,10 +279,10 @@ def _lines(file: Path) -> Iterator[Record]:
                     raise RunError("not a record: not a JSON object")
                 yield Record.from_dict(row)
             except (ValueError, TypeError) as problem:
-                left_out.append(f"{file} line {number} left out: {problem}")
+                first, left_out = first or f"{file} line {number} left out: {problem}", left_out + 1
     if left_out:
-        more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
-        warnings.warn(f"{left_out[0]}{more}", CorruptRecordWarning, stacklevel=3)
+        more = f" (and {left_out - 1} more)" if left_out > 1 else ""
+        warnings.warn(f"{first}{more}", CorruptRecordWarning, stacklevel=3)
 
 
 def _check_schema(row: Mapping[str, Any]) -> None:

@@ -107,7 +107,7 @@ def available_bytes(root: Path = ROOT) -> int:
 
 def in_words(size_bytes: float) -> str:
     """Bytes in a unit of which there are less than a thousand: `2.02 GiB`."""
-    power = min(int(math.log(max(1.024 * size_bytes, 1.0), 1024)), 5)
+    power = min(int(math.log(max(1.0246 * size_bytes, 1.0), 1024)), 5)
     unit = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")[power]
     return f"{size_bytes / 1024**power:.3g} {unit}"
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 DEFAULT_PRESET = "quick"
 SHORTEST_CALL_LIMIT_S = 1e-3
 # Where sizes are named and no limit is, a call may take so much of the time budget that the first
-# calls of all cells fit: three by each of three processes. It is this part at least.
+# calls of all cells about fit: three by each of three processes. It is this part at least.
 FIRST_CALLS = 9
 CALL_SHARE = 0.01
 RUNS = Path("results")

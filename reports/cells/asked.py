@@ -73,9 +73,9 @@ def asked(
             left, or has the cost.
 
     """
-    frame = rows_where(frame, where)
+    frame = rows_where(_with_names(frame), where)
     is_run = "schema" in frame.columns
-    frame = _with_names(frame if is_run else _usually_named(frame))
+    frame = frame if is_run else _with_names(_usually_named(frame))
     if is_run:
         if len(values) != 1:
             raise TableError(f"a run is judged by one --value, got {len(values)}; name one")

@@ -35,7 +35,7 @@ READINGS = {
 """How the rows of a cell become one number, for each instrument beside the time."""
 KERNELS = ("attention_kernel", "expected_kernel")
 """What is told of a cell once, and is no number."""
-UNNAMED = "all rows"
+ALL_ROWS = "all rows"
 
 
 def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def measured(cells: pd.DataFrame) -> pd.DataFrame:
 def _normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy with every column that the aggregation reads, as numbers where numbers are meant."""
     rows = frame.copy()
-    usual_values = {"implementation": UNNAMED, "status": "measured", "reason": None}
+    usual_values = {"implementation": ALL_ROWS, "status": "measured", "reason": None}
     for name, usual in (usual_values | dict.fromkeys(KERNELS)).items():
         found = rows[name] if name in rows else pd.Series(usual, index=rows.index)
         rows[name] = found.astype(object)

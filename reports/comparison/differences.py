@@ -75,7 +75,8 @@ class Differences:
         if of_cells is not None:
             of_processes = np.sum([one.variances(weights) for one in self.processes], axis=0)
             few = np.sum([one.freedom(own) for one in self.processes], axis=0)
-            variances, freedom = moderated(np.maximum(variances, of_processes), few)
+            known = few if few.any() else freedom  # each cell may have been read by one process
+            variances, freedom = moderated(np.maximum(variances, of_processes), known)
             variances = np.maximum(variances, np.square(of_cells))
         total = variances + np.square(extra)
         return np.sqrt(total), freedom * (total / np.maximum(variances, 1e-30)) ** 2

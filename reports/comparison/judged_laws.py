@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -60,14 +60,14 @@ def judged_laws(
 
     `bases` has the implementation of the base that each series is compared with.
     """
-    found = []
+    exponents, found = cache(_exponents), []  # several series may have one base
     for done, (one, name) in enumerate(zip(changes.series, bases, strict=True)):
         tell("judging the laws of series", done, len(bases))
         laws: dict[str, LawChange] = {}
         if one.grows_with:
             group = one.series.group
-            before = _exponents(base, tuple({**group, "implementation": name}.items()))
-            now = _exponents(new, tuple(group.items()))
+            before = exponents(base, tuple({**group, "implementation": name}.items()))
+            now = exponents(new, tuple(group.items()))
             laws = {
                 size: LawChange(base=before.get(size, NOT_JUDGED), new=now.get(size, NOT_JUDGED))
                 for size in one.grows_with
@@ -76,7 +76,6 @@ def judged_laws(
     return tuple(found)
 
 
-@lru_cache(maxsize=16)
 def _exponents(side: Side, group: tuple[tuple[str, Any], ...]) -> dict[str, Interval]:
     rows = side.frame
     for name, value in group:

@@ -9,6 +9,7 @@ turn, or on all turns of one process, is its error: each in turn is left out (th
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +44,13 @@ class CellReadings:
 
     @property
     def drawn(self) -> int:
-        """Of how many readings the quickest is expected, so that no turn is needed for it."""
-        counts = [len(readings) for readings in self.of_turns.values()]
-        return min(QUICKEST_OF, sum(counts) - max(counts))
+        """Of how many readings the quickest is expected, so that no turn or process is needed."""
+        of_turn = Counter({turn: len(readings) for turn, readings in self.of_turns.items()})
+        of_process: Counter[int] = Counter()
+        for turn, count in of_turn.items():
+            of_process[self.process_of[turn]] += count
+        blocks = of_process if len(of_process) > 1 else of_turn
+        return min(QUICKEST_OF, of_turn.total() - max(blocks.values()))
 
 
 def readings_of(frame: pd.DataFrame) -> dict[Case, CellReadings]:
@@ -56,7 +61,8 @@ def readings_of(frame: pd.DataFrame) -> dict[Case, CellReadings]:
     if TURNS not in frame:
         return {}
     rows = frame[measured_rows(frame) & frame[TURNS].notna()]
-    columns = (rows[TURNS], rows["worker"], numbers_or_nan(rows, "workspace_bytes"))
+    workers = numbers_or_nan(rows, "worker").fillna(0).astype(int)
+    columns = (rows[TURNS], workers, numbers_or_nan(rows, "workspace_bytes"))
     found: dict[Case, CellReadings] = {}
     for case, turns, worker, workspace in zip(cases_of(rows), *columns, strict=True):
         if case not in found:  # the workspace is counted, the same in every process
@@ -64,7 +70,7 @@ def readings_of(frame: pd.DataFrame) -> dict[Case, CellReadings]:
         for turn in turns:
             own = found[case].of_turns.get(turn.number, ())
             found[case].of_turns[turn.number] = own + turn.samples_s
-            found[case].process_of[turn.number] = int(worker)
+            found[case].process_of[turn.number] = worker
     return {case: cell for case, cell in found.items() if len(cell.of_turns) > 1}
 
 

@@ -22,8 +22,8 @@ READINGS = "readings"
 """Column: how many readings stand behind a row, which is their quiet end."""
 TYPICAL = "typical_s"
 """Column: their median, what a call usually took."""
-TURNS = "turns"
-"""Column: the readings behind a row by the turn in which they were taken, a tuple of `Turn`."""
+TURNS = "_turns"
+"""Column of our records alone: the readings behind a row by turn, a tuple of `Turn`."""
 DRAWN = 5
 ROUNDS_SCHEMA = 2
 """Since this schema of `bench.records` a record holds the readings of a round of passes."""

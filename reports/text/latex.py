@@ -45,17 +45,33 @@ _IN_FORMULA = MappingProxyType(
             "⌉": r"\rceil",
             "✓": r"\checkmark",
             "✗": r"\times",
-            **{raised: f"^{number}" for number, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
-            **{lowered: f"_{number}" for number, lowered in enumerate("₀₁₂₃₄₅₆₇₈₉")},
         }
     )
 )
+_RAISED, _LOWERED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "₀₁₂₃₄₅₆₇₈₉"
+_DIGITS = str.maketrans(_RAISED + _LOWERED, "0123456789-0123456789")
 
 
 def formula(text: str) -> str:
-    """What we wrote for people, such as n²·d or n^2.2, for mathematical mode."""
-    shown = text.replace("log", r"\log").translate(dict(_IN_FORMULA))
-    return re.sub(r"\^(\d+(?:[./]\d+)+)", r"^{\1}", shown).strip()
+    """What we wrote for people, such as n²·d or n^(1/3), for mathematical mode."""
+    shown = re.sub(r"[A-Za-z][A-Za-z0-9_]+", _name, text)
+    for sign, digits in (("^", _RAISED), ("_", _LOWERED)):
+        shown = re.sub(f"[{digits}]+", rf"{sign}(\g<0>)", shown)
+    shown = re.sub(r"([\^_])(?:\(([^()]*)\)|([\d./]+))", _moved, shown.translate(_DIGITS))
+    return shown.translate(dict(_IN_FORMULA)).strip()
+
+
+def _name(found: re.Match[str]) -> str:
+    """A name of several letters upright, or the logarithm."""
+    is_log = re.fullmatch(r"log(_[a-z])?", found[0])
+    return f"\\{found[0]}" if is_log else f"\\mathrm{{{escaped(found[0])}}}"
+
+
+def _moved(found: re.Match[str]) -> str:
+    """A power or an index."""
+    sign, inside, number = found.groups()
+    moved = inside or number
+    return f"{sign}{moved}" if len(moved) == 1 else f"{sign}{{{moved}}}"
 
 
 def with_sizes(text: str) -> str:

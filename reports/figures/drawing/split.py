@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from reports.cells.case_columns import APART
-from reports.cells.cell_table import UNNAMED, cell_table, measured
+from reports.cells.cell_table import ALL_ROWS, cell_table, measured
 from reports.cells.gpu_time import time_column, with_gpu_time
 from reports.cells.readings import REPLAYED
 from reports.figures.drawing.looks import Look, looks_for, looks_of_series
@@ -119,7 +119,7 @@ def _label(rows: pd.DataFrame, names: Sequence[str], usual: Mapping[str, str]) -
     """The name of a series, with the conditions in which it is not like most others."""
     first = rows.iloc[0]
     values = {name: first[name] for name in names if not pd.isna(first[name])}
-    if values.get("implementation") == UNNAMED and len(values) > 1:
+    if values.get("implementation") == ALL_ROWS and len(values) > 1:
         del values["implementation"]
     odd = {name: first[name] for name, value in usual.items() if text_of(first[name]) != value}
     return label_of(values | {name: value for name, value in odd.items() if not pd.isna(value)})
@@ -130,7 +130,7 @@ def _looks(implementation_of: Mapping[str, str], implementations: Sequence[str])
     number = Counter(implementation_of.values())
     alone = len(number) == 1 and max(number.values()) > _MOST_LINES
     by_label = {
-        label: label if alone or name == UNNAMED else name
+        label: label if alone or name == ALL_ROWS else name
         for label, name in implementation_of.items()
     }
     return looks_of_series(by_label, looks_for([*implementations, *by_label.values()]))

@@ -97,10 +97,17 @@ def in_points(value: str, mark: Mark) -> str:
 def is_dubious(values: Sequence[str]) -> bool:
     """Whether a column that reads as numbers may have points between its thousands.
 
-    Such are numbers with a point and three digits after it, perhaps beside some below 1000 without.
+    Such are whole thousands (1.000, 2.000), and numbers of which some have a point and three digits
+    after it and others, below 1000, have none. All others may well be measured to three places.
     """
-    return any("." in value for value in values) and all(
+    grouped = [value for value in values if "." in value]
+    alike = all(
         _GROUPED["."].fullmatch(value) or (len(value) < 4 and value.isdigit()) for value in values
+    )
+    return (
+        bool(grouped)
+        and alike
+        and (decimal_mark(values) != "." or all(value.endswith(".000") for value in grouped))
     )
 
 

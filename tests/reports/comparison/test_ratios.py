@@ -5,6 +5,7 @@ import pytest
 from reports.cells.cell_table import cell_table
 from reports.comparison.ratios import Finding, Ratio, finding_of, ratio_of, ratios_to
 from reports.tables.read import frame_of
+from reports.tables.rounds import TURNS
 from tests.reports.comparison.some_runs import records, square, times
 
 
@@ -37,11 +38,11 @@ def test_an_interval_reaches_as_far_as_the_ratio_that_is_shown():
 
 def test_what_slows_a_turn_is_no_error_of_a_ratio():
     slowed = measured(1.3, scatter=0.02)
-    slowed["turns"] = [
+    slowed[TURNS] = [
         tuple(turn._replace(samples_s=tuple(2 * one for one in turn.samples_s)) for turn in turns)
         if worker == 0
         else turns
-        for turns, worker in zip(slowed["turns"], slowed["worker"], strict=True)
+        for turns, worker in zip(slowed[TURNS], slowed["worker"], strict=True)
     ]
 
     found = ratios_to(slowed, "sdpa")
@@ -86,6 +87,31 @@ def test_a_table_of_others_tells_ratios_alone():
 
     assert len(found) == 12
     assert found["high"].isna().all()
+
+
+def test_a_column_of_others_that_is_called_turns_is_none_of_ours():
+    frame = measured(3.0)[["implementation", "seq_len", "d_model", "time_s"]].assign(turns=4)
+
+    assert ratios_to(frame, "sdpa")["high"].isna().all()
+
+
+@pytest.mark.parametrize("unknown", [slice(None), slice(0, None, 5)])
+def test_records_that_do_not_name_their_process_tell_an_interval_by_turns(unknown):
+    frame = measured(3.0)
+    frame["worker"] = frame["worker"].astype(object)
+    frame.loc[frame.index[unknown], "worker"] = None
+
+    assert ratios_to(frame, "sdpa")["high"].notna().all()
+
+
+def test_cells_that_one_process_read_each_tell_an_interval_by_turns():
+    frame = measured(3.0, scatter=0.02)
+    of_process = frame["seq_len"].map({256: 0, 512: 1, 1024: 2, 2048: 0})
+
+    found = ratios_to(frame[frame["worker"] == of_process], "sdpa")
+
+    assert len(found) == 12
+    assert found["high"].notna().all()
 
 
 def test_a_run_beside_another_keeps_its_intervals():

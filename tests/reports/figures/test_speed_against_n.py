@@ -11,7 +11,7 @@ import pytest
 from reports.figures.drawing.view import View
 from reports.figures.speed_against_n import SpeedAgainstN
 from reports.figures.winner_over_sizes import WinnerOverSizes
-from reports.tables.rounds import Turn
+from reports.tables.rounds import TURNS, Turn
 from tests.reports.figures.some_cells import record, view_of
 
 SIZES = [(n, d) for n in (128, 256, 512) for d in (64, 128)]
@@ -24,8 +24,8 @@ def measured(costs: dict[str, float], *, workers: int = 4) -> pd.DataFrame:
     for name, cost in costs.items():
         for (n, d), worker in product(SIZES, range(workers)):
             time_s = 1e-9 * n * n * d * cost * (1 + 0.01 * math.sin(worker * 7 + len(name)))
-            turns = (Turn(worker, (time_s,), None),)
-            rows.append(record(name, n, d, worker=worker, time_s=time_s, turns=turns))
+            turns = {TURNS: (Turn(worker, (time_s,), None),)}
+            rows.append(record(name, n, d, worker=worker, time_s=time_s, **turns))
     return pd.DataFrame(rows)
 
 

@@ -106,7 +106,9 @@ def test_a_ranking_has_its_sizes_above_times_and_ratios(two: Path):
     [
         ("n²·d", r"n^2 \cdot d"),
         ("n^2.2·log(n)", r"n^{2.2} \cdot \log(n)"),
-        ("n^3/2", r"n^{3/2}"),
+        ("n^(1/3)", r"n^{1/3}"),
+        ("n¹²·d·h⁻¹", r"n^{12} \cdot d \cdot h^{-1}"),
+        ("d_model·catalog²", r"\mathrm{d\_model} \cdot \mathrm{catalog}^2"),
         ("2·⌈log₃ n⌉", r"2 \cdot \lceil \log_3 n\rceil"),
     ],
 )
