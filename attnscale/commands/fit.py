@@ -130,6 +130,7 @@ def command(
             statistic=statistic,
             parameters=table.parameters,
             info=table.shared_info,
+            runs=table.runs,
             tell=shown.counting,
         )
         joint = together(fits)

@@ -18,7 +18,9 @@ def fit_every_cost(table: Table, tell: Tell = tell_nobody) -> list[Fit]:
         ValueError: a claim or a column cannot be read; the message is one line for the user.
 
     """
-    fits = fit_groups(table.frame, parameters=table.parameters, info=table.shared_info, tell=tell)
+    fits = fit_groups(
+        table.frame, parameters=table.parameters, info=table.shared_info, runs=table.runs, tell=tell
+    )
     return [*fits, *(fit for value in ALSO_JUDGED for fit in fit_beside(table, value, tell))]
 
 
@@ -32,5 +34,5 @@ def fit_beside(table: Table, value: str, tell: Tell = tell_nobody) -> list[Fit]:
         return []
     if value == "workspace_bytes" and "workspace_claim" in frame:
         frame = frame[frame["workspace_claim"].notna()]
-    fits = fit_groups(frame, value=value, info=table.shared_info, tell=tell)
+    fits = fit_groups(frame, value=value, info=table.shared_info, runs=table.runs, tell=tell)
     return [fit for fit in fits if fit.cells]

@@ -53,6 +53,7 @@ def fit_groups(
     average: Sequence[str] = (),
     parameters: Sequence[str] = (),
     info: Mapping[str, Any] | None = None,
+    runs: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     tell: Tell = tell_nobody,
 ) -> list[Fit]:
     """Judge every group of a table, in order of first appearance.
@@ -64,6 +65,8 @@ def fit_groups(
     What a declared claim names besides sizes is a constant of the implementation (the window w in
     n*w*d), which growth leaves out. A declared claim that is no law, or names a size without a
     column, leaves its own group inconclusive, with a `ClaimWarning` that says why.
+
+    `runs` has the object of `run.json` for each value of the column `run`, `info` that of all rows.
 
     Whether the other statistic of readings would lead to another verdict is asked, with `compare`,
     of MOST_COMPARED groups at most; beyond, of none.
@@ -135,7 +138,7 @@ def fit_groups(
             other=compare and len(parts) <= MOST_COMPARED,
             average=average,
             group=group,
-            info=info or {},
+            info=runs.get(str(group.get("run")), info or {}),
         )
         _tell_repeated(found, group)
         written = declared or (claimed and str(claimed))

@@ -131,7 +131,10 @@ def _verdicts(section: Section) -> pd.DataFrame:
                 "implementation": escaped(row.label),
                 "claim": _law(row.fit.claim),
                 "verdict": str(row.fit.verdict),
-                **{f"{_size(letter)} exponent": row.exponent(letter) for letter in section.letters},
+                **{
+                    f"{_size(letter)} exponent": escaped(row.exponent(letter))
+                    for letter in section.letters
+                },
                 "residual": escaped(wording.percent(row.fit.rms_residual)),
                 "cells": row.fit.cells,
             }

@@ -13,7 +13,7 @@ from reports.page.correctness import Correctness
 from reports.page.pictures import Group
 from reports.ranking.ranking import RankedTime, Ranking, second_in_words
 from reports.text import wording
-from reports.verdicts.verdict_rows import VerdictRow, sections
+from reports.verdicts.verdict_rows import VerdictRow, sections, verdict_rows
 
 _MOST_RANKINGS = 2  # of conditions; each has its cards
 _MOST_NAMED = 4  # more names would bury the finding
@@ -66,15 +66,22 @@ def rightness(checks: pd.DataFrame, doubtful: Sequence[str]) -> str:
 
 
 def law(rows: Sequence[VerdictRow]) -> str:
-    """For whom the claims on time hold: on the time of the GPU where that was judged."""
-    values = {row.fit.value for row in rows}
-    subject = next((value for value in _SUBJECTS if value in values), None)
-    if subject is None:
-        subject = rows[0].fit.value if rows else None
-    if subject is None:
+    """For whom the claims on time hold, run by run: on the GPU's where that was judged."""
+    if not rows:
         return "No claim was judged."
-    (section,) = (one for one in sections(rows) if one.rows[0].fit.value == subject)
-    return f"{section.title}: {_claims(section.rows)}."
+    values = {row.fit.value for row in rows}
+    subjects = [value for value in _SUBJECTS if value in values] or [rows[0].fit.value]
+    runs = list(dict.fromkeys(row.fit.group.get("run") for row in rows))
+    told = []
+    for run in runs:
+        own = [row.fit for row in rows if row.fit.group.get("run") == run]
+        subject = next((one for one in subjects if any(fit.value == one for fit in own)), None)
+        if subject is not None:
+            # Labelled anew: what tells all rows of the page apart is more than these need.
+            (section,) = sections(verdict_rows([fit for fit in own if fit.value == subject]))
+            of_run = f" in {wording.one_line(run)}" if len(runs) > 1 else ""
+            told.append(f"{section.title}{of_run}: {_claims(section.rows)}.")
+    return " ".join(told)
 
 
 def _claims(rows: Sequence[VerdictRow]) -> str:

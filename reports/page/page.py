@@ -125,6 +125,7 @@ def judge_table(
         claim=question.claim,
         parameters=table.parameters,
         info=table.shared_info,
+        runs=table.runs,
         tell=tell,
     )
 

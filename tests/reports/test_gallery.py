@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from reports.judge.every_cost import fit_beside
+from reports.judge.fit import WORKSPACE
 from reports.judge.fit_groups import fit_groups
 from reports.judge.judge import judge
 from reports.judge.result import Verdict
-from reports.tables.read import read_table
+from reports.tables.read import read_table, read_tables
 from tests.daily import daily
 
 GALLERY = Path(__file__).resolve().parents[2] / "reports" / "gallery"
@@ -31,6 +33,19 @@ def test_no_claim_of_ours_is_refuted_however_noisy_the_machine_was(run):
 
     assert len(fits) == GROUPS.get(run.name, 6)
     assert [one.group["implementation"] for one in fits if one.verdict is Verdict.REFUTED] == []
+
+
+def test_runs_on_one_page_are_judged_as_each_by_itself():
+    runs = [GALLERY / name for name in ("quick", "window")]
+    verdicts = [
+        [
+            (fit.group["implementation"], fit.verdict, fit.counted)
+            for fit in fit_beside(table, WORKSPACE)
+        ]
+        for table in (read_tables(runs), *map(read_table, runs))
+    ]
+
+    assert verdicts[0] == verdicts[1] + verdicts[2]
 
 
 def test_a_band_follows_its_window_and_a_mask_over_all_pairs_does_not():

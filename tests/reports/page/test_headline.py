@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 
@@ -22,6 +23,21 @@ def test_names_are_counted_where_there_are_too_many_to_read() -> None:
         "Time: n²·d confirmed for impl0, impl1, impl2, impl3 and 16 more, refuted for odd."
     )
     assert law([]) == "No claim was judged."
+
+
+def test_each_run_is_told_by_itself_and_a_gpu_by_the_time_of_the_gpu_alone() -> None:
+    fits = [
+        replace(judged("sdpa", Verdict.CONFIRMED), group={"implementation": "sdpa", **of}, value=at)
+        for of, at in (
+            ({"run": "laptop"}, "time_s"),
+            ({"run": "server", "pass": "forward"}, "time_s"),
+            ({"run": "server", "pass": "forward"}, "graph_time_s"),
+        )
+    ]
+    assert law(verdict_rows(fits)) == (
+        "Time in laptop: n²·d confirmed for sdpa. "
+        "Time of the GPU alone in server: n²·d confirmed for sdpa."
+    )
 
 
 def test_the_fastest_is_told_at_the_largest_size_that_can_be_compared() -> None:
