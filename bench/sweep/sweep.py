@@ -130,6 +130,7 @@ class Sweep:
                 deadline=self._deadline,
                 clock=self.clock,
                 on_pass=self._show,
+                on_trial=partial(self.observer.counting, "first calls"),
             )
             for record in read_records(self.folder / RECORDS_FILE):
                 ledger.history.learn(record)

@@ -37,7 +37,8 @@ class Turns:
     """Makes the turns of a run, one after another, each with the process that it is given.
 
     `available_bytes` says how much memory of its device a case may take. `deadline` is a time of
-    the clock. `on_pass` is told the number of the round after each pass.
+    the clock. `on_pass` is told the number of the round after each pass, and
+    `on_trial` how many cells of so many had their first call.
     """
 
     plan: Plan
@@ -46,6 +47,7 @@ class Turns:
     deadline: float
     clock: Callable[[], float]
     on_pass: Callable[[int], None]
+    on_trial: Callable[[int, int], None] = lambda done, total: None
 
     def __post_init__(self) -> None:
         self._history = self.ledger.history
@@ -141,7 +143,9 @@ class Turns:
         What was left out before is looked at again: a disturbed reading must not cost larger cells.
         """
         self.ledger.left_out.clear()
-        for cell in sorted(self._untried(), key=self._history.forecast.work):
+        untried = sorted(self._untried(), key=self._history.forecast.work)
+        for done, cell in enumerate(untried):
+            self.on_trial(done, len(untried))
             objection = self._objection(cell)
             if objection is not None:
                 if cell.open_ended:
