@@ -7,6 +7,7 @@ from collections import Counter
 from bench.plan.cells import Cell, Key, case_of
 from bench.records import WRONG, Record
 from bench.sweep.forecast import Forecast
+from bench.sweep.passes import visit_s
 
 # What larger cells will run into as well; a crash may be a matter of one size.
 LOSSES = ("timeout", "out_of_memory")
@@ -20,7 +21,7 @@ class History:
     `readings` counts those of each cell; `given_up` holds the cells that were found wrong, lost
     before they were ever read, or lost twice; `workspaces` what the first call told, None where it
     cannot be measured; `recorded` the cells that have a record, and `measured_in` the last round of
-    those with a time.
+    those with a time; `besides` the seconds that inputs and check of a visit took at most.
     """
 
     def __init__(self, forecast: Forecast) -> None:
@@ -30,11 +31,20 @@ class History:
         self.given_up: set[Key] = set()
         self.recorded: set[Key] = set()
         self.measured_in: dict[Key, int] = {}
+        self.besides: dict[Key, float] = {}
         self._losses: Counter[Key] = Counter()
 
     def call_s(self, cell: Cell) -> float:
         """Seconds of a call, the quickest that was read, else predicted, else 0."""
         return self.forecast.time_s(cell.implementation, cell.case) or 0.0
+
+    def besides_s(self, cell: Cell) -> float:
+        """Seconds that inputs and check of a visit take at most; 0 before the first."""
+        return self.besides.get(cell.key, 0.0)
+
+    def visit_s(self, cell: Cell) -> float:
+        """Seconds of a visit with new inputs and a check, as far as is known."""
+        return visit_s(self.call_s(cell)) + self.besides_s(cell)
 
     def was_tried(self, cell: Cell) -> bool:
         """Whether the cell has had its first call, with its workspace."""

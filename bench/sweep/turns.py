@@ -15,7 +15,7 @@ from bench.plan.plan import Plan
 from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
 from bench.sweep.ledger import Answer, Ledger
-from bench.sweep.passes import Passes, visit_s
+from bench.sweep.passes import Passes
 from implementations.case import Case
 
 # A visit is given up after this many times what its call was allowed to take.
@@ -70,7 +70,7 @@ class Turns:
 
     def fits(self, left_s: float) -> bool:
         """Whether so many seconds are enough for a visit to any of the ready cells."""
-        return any(visit_s(self._history.call_s(cell)) <= left_s for cell in self.ready())
+        return any(self._history.visit_s(cell) <= left_s for cell in self.ready())
 
     def make(self, number: int, worker: Worker, turn_s: float) -> None:
         """Make one turn of about so many seconds, one pass at least, and write its records.
@@ -104,9 +104,10 @@ class Turns:
     def _make_passes(self, number: int, worker: Worker, turn_s: float) -> None:
         ends = min(self.clock() + turn_s, self.deadline)
         seed = f"{self.plan.seed}/{number}"
-        passes = Passes(self.ready(), self._history.call_s, turn_s=turn_s, seed=seed)
+        history = self._history
+        passes = Passes(self.ready(), history.call_s, history.besides_s, turn_s=turn_s, seed=seed)
         while cells := passes.next(self.deadline - self.clock()):
-            seconds = sum(visit_s(self._history.call_s(cell)) for cell in cells)
+            seconds = sum(self._history.visit_s(cell) for cell in cells)
             self._make_pass(cells, worker, check_all=self.clock() + seconds >= ends)
             self.on_pass(number)
             if self.clock() >= ends:
@@ -129,10 +130,14 @@ class Turns:
             ahead = ahead[self._ask(worker, batch, visits) :]
 
     def _batch(self, cells: Sequence[Cell]) -> Sequence[Cell]:
-        """As many of the cells as take a few seconds: so much is asked for, and kept, at once."""
+        """As many of the cells as take a few seconds: so much is asked for, and kept, at once.
+
+        What inputs and check of a cell take is not known before its first visit in a command.
+        """
         seconds = 0.0
         for count, cell in enumerate(cells):
-            seconds += visit_s(self._history.call_s(cell))
+            is_known = cell.key in self._history.besides
+            seconds += self._history.visit_s(cell) if is_known else BATCH_S
             if seconds > BATCH_S:
                 return cells[: count + 1]
         return cells
@@ -151,7 +156,7 @@ class Turns:
                 if cell.open_ended:
                     self.ledger.left_out[cell.key] = objection
                 continue
-            first_s = FIRST_VISITS * visit_s(self._history.call_s(cell))
+            first_s = FIRST_VISITS * self._history.visit_s(cell)
             if self.clock() + first_s <= self.deadline:
                 request = self._request("trial", cell, with_energy=self.plan.energy)
                 self._ask(worker, [cell], [request])

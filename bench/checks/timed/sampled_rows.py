@@ -25,6 +25,8 @@ from implementations.oracle import Oracle, softmax_attention
 
 MOST_ROWS = 6
 MOST_ITEMS = 16
+# In float64 they take some tenths of a second, where a call that decodes takes hundredths.
+MOST_KEYS = 2**17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,8 @@ def draw_sample(case: Case, chance: random.Random) -> Sample:
     rows = {0, case.seq_len - 1} if case.seq_len else set()
     between = range(1, max(1, case.seq_len - 1))
     rows.update(chance.sample(between, min(len(between), MOST_ROWS - len(rows))))
-    most = max(1, MOST_ITEMS * case.kv_heads // max(1, case.num_heads))
+    by_heads = MOST_ITEMS * case.kv_heads // max(1, case.num_heads)
+    most = max(1, min(by_heads, MOST_KEYS // max(1, case.key_len)))
     items = chance.sample(pairs, min(len(pairs), most))
     return Sample(items=tuple(sorted(items)), rows=tuple(sorted(rows)))
 
@@ -93,23 +96,24 @@ def row_errors(
 ) -> Iterator[QuantityError]:
     """Compare the output, and the gradients if they are there, with the reference.
 
-    `outputs` are (output, grad_query, grad_key, grad_value), or the output alone; inputs are
-    (batch, num_heads, rows, features). The gradients are those of a thinned upstream gradient.
+    The heads of queries that share keys are compared as one head of more rows, so that no key is
+    repeated. `outputs` are (output, grad_query, grad_key, grad_value), or the output alone; inputs
+    are (batch, num_heads, rows, features). The gradients are those of a thinned upstream gradient.
     """
     rows = torch.tensor(sample.rows, device=inputs.query.device)
     group = group_size(inputs.query, inputs.key)
     few = Inputs(
-        query=_items(inputs.query, sample, group, rows),
-        key=_items(inputs.key, sample),
-        value=_items(inputs.value, sample),
-        grad_output=_items(inputs.grad_output, sample, group, rows),
+        query=_rows(inputs.query, sample, group, rows),
+        key=_keys(inputs.key, sample),
+        value=_keys(inputs.value, sample),
+        grad_output=_rows(inputs.grad_output, sample, group, rows),
         attn_mask=_mask(inputs, sample, rows, is_causal, window),
     )
     with_gradients = len(outputs) > 1
     expected = expect(few, scale=scale, oracle=oracle, with_gradients=with_gradients)
     for (quantity, exact), whole in zip(expected.values.items(), outputs, strict=True):
         by_query = quantity in ("output", "grad_query")
-        actual = _items(whole, sample, group, rows) if by_query else _items(whole, sample)
+        actual = _rows(whole, sample, group, rows) if by_query else _keys(whole, sample)
         errors = (actual.detach().to(device="cpu", dtype=torch.float64) - exact).abs().amax(-1)
         yield _judged(quantity, errors, expected.allowed[quantity], sample, by_query)
 
@@ -119,35 +123,43 @@ def _judged(
 ) -> QuantityError:
     beyond = (~(errors <= allowed)).nonzero()
     if len(beyond):
-        item, member, row = beyond[0].tolist()
+        item, row = beyond[0].tolist()
     elif errors.numel():
-        item, member, row = (int(i) for i in torch.unravel_index(errors.argmax(), errors.shape))
+        item, row = (int(i) for i in torch.unravel_index(errors.argmax(), errors.shape))
     else:
-        item, member, row = 0, 0, 0
-    batch, key_head = sample.items[item]
-    head = key_head * errors.shape[1] + member
-    number = sample.rows[row] if by_query else row
-    worst = float(errors[item, member, row]) if errors.numel() else 0.0
-    kind = "row" if by_query else "key"
+        item, row = 0, 0
+    batch, head = sample.items[item]
+    number, kind = row, "key"
+    if by_query:
+        member, place = divmod(row, len(sample.rows))
+        group = errors.shape[1] // len(sample.rows)
+        head, number, kind = head * group + member, sample.rows[place], "row"
+    worst = float(errors[item, row]) if errors.numel() else 0.0
     place = f"batch {batch}, head {head}, {kind} {number}"
     return QuantityError(quantity=quantity, error=worst, allowed=allowed, place=place)
 
 
-def _items(tensor: Tensor, sample: Sample, group: int = 1, rows: Tensor | None = None) -> Tensor:
-    """The heads of each item, (items, group, rows, columns)."""
+def _keys(tensor: Tensor, sample: Sample) -> Tensor:
+    """The head of keys of each item, (items, keys, columns)."""
     whole = tensor.detach()
-    found = [whole[item, head * group : (head + 1) * group] for item, head in sample.items]
-    return torch.stack(found if rows is None else [one[:, rows] for one in found])
+    return torch.stack([whole[item, head] for item, head in sample.items])
+
+
+def _rows(tensor: Tensor, sample: Sample, group: int, rows: Tensor) -> Tensor:
+    """The sampled rows of each item's heads, one head after the other, (items, rows, columns)."""
+    whole = tensor.detach()
+    found = [whole[item][head * group : (head + 1) * group, rows] for item, head in sample.items]
+    return torch.stack(found).flatten(1, 2)
 
 
 def _mask(
     inputs: Inputs, sample: Sample, rows: Tensor, is_causal: bool, window: int | None
 ) -> Tensor | None:
+    group = group_size(inputs.query, inputs.key)
     if is_causal or window is not None:
         keys = torch.arange(inputs.key.shape[-2], device=rows.device)
-        behind = rows[:, None] - keys
+        behind = rows.repeat(group)[:, None] - keys
         seen = behind >= 0 if is_causal else torch.ones_like(behind, dtype=torch.bool)
         return seen if window is None else seen & (behind.abs() < window)
     mask = expand_mask(inputs.attn_mask, inputs.query, inputs.key)
-    group = group_size(inputs.query, inputs.key)
-    return None if mask is None else _items(mask, sample, group, rows)
+    return None if mask is None else _rows(mask, sample, group, rows)
