@@ -14,7 +14,7 @@ CONDITIONS = (
     *("threads", *SPECIAL),
 )
 """Columns that split groups when they vary; sizes never do."""
-APART = ("run", "device", "dtype", "pass", "is_causal", "mask", "query_len", "window")
+APART = ("run", "device", "dtype", "pass", "is_causal", "mask", *SPECIAL)
 """Conditions that cells must share to stand in one ranking, or in one figure of one run."""
 SIZE_COLUMNS = ("seq_len", "key_len", "num_heads", "head_dim", "d_model")
 CASE_COLUMNS = ("run", *CELL, "claim", "workspace_claim")

@@ -131,7 +131,7 @@ def _ranking(
 
     return Ranking(
         conditions=conditions,
-        described=described(cells),
+        described=described(cells, conditions),
         reference=reference,
         sizes=(
             RankedSize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.cells.case_columns import APART, CASE_COLUMNS, SIZES
+from reports.cells.case_columns import APART, CASE_COLUMNS, SIZES, SPECIAL
 from reports.cells.cell_table import cell_table, measured
 from reports.cells.gpu_time import time_column, with_gpu_time
 from reports.cells.groups import groups
@@ -21,7 +21,7 @@ from reports.comparison.ratios import Finding, Ratio, ratios_to
 from reports.ranking.few_places import MOST_PLACES, few_places
 from reports.tables.columns import measured_rows, numbers_or_nan
 from reports.text import wording
-from reports.text.labels import conditions_in_words, text_of, worded
+from reports.text.labels import conditions_in_words, text_of, unless_told, worded
 from reports.verdicts.doubts import MARK
 
 USUAL_REFERENCE = "sdpa"
@@ -29,7 +29,7 @@ COST = "time_s"
 NEEDED = ("implementation", "seq_len", COST)
 LETTERS: Mapping[str, str] = {column: letter for letter, column in SIZES.items()}
 _LENGTHS = ("seq_len", "d_model")
-_BESIDE = ("num_heads", "batch", "growth", "kv_heads", "threads")
+_BESIDE = ("num_heads", "batch", "growth", "threads")
 _NOT_OF_A_PLACE = {*APART, "implementation", "claim", "workspace_claim"}
 _UNTIMED = {"measured": "no time", "out_of_memory": "out of memory"}
 
@@ -186,7 +186,7 @@ def _ranking(
     )
     return Ranking(
         conditions=conditions,
-        described=described(timed),
+        described=described(timed, conditions),
         reference=reference,
         sizes=tuple(ranked_size(cells, place, reference, ratios, beside) for place in chosen),
         elsewhere=tuple(
@@ -196,11 +196,15 @@ def _ranking(
     )
 
 
-def described(cells: pd.DataFrame) -> str:
-    """The conditions that all cells share, in words: `cpu, float32, forward, 1 thread`."""
+def described(cells: pd.DataFrame, differing: Collection[str] = ()) -> str:
+    """The conditions that all cells share, in words: `cpu, float32, forward, 1 thread`.
+
+    Those that differ elsewhere are told where they are the usual ones, too.
+    """
     columns = [one for one in (*APART, "threads", "batch") if one in cells]
     alike = [one for one in columns if cells[one].nunique(dropna=False) == 1]
     shown = {one: text_of(cells[one].iloc[0]) for one in alike}
+    shown |= {one: unless_told(one) for one in SPECIAL if one in differing and not shown.get(one)}
     usual = shown.get("batch") == "1"
     return ", ".join(conditions_in_words({**shown, "batch": ""} if usual else shown))
 
@@ -268,7 +272,7 @@ def ranked_size(
     told = [one for one in (*_LENGTHS, *beside) if one in rows[0] and not pd.isna(rows[0][one])]
     sizes = {one: rows[0][one] for one in told}
     return RankedSize(
-        sizes={one: of for one, of in sizes.items() if one not in ("growth", "kv_heads")},
+        sizes={one: of for one, of in sizes.items() if one != "growth"},
         words=", ".join(size_in_words(one, value) for one, value in sizes.items()),
         times=tuple(_ranked_time(row, reference, fastest, ratios) for row in rows),
     )

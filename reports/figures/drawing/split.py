@@ -21,10 +21,10 @@ from reports.judge.result import Fit
 from reports.text.labels import label_of, text_of, unless_told, worded
 
 # These make figures apart only where one implementation has several; else they go in the label.
-_APART_WITHIN = ("growth", "batch", "threads", "kind", "kv_heads")
+_APART_WITHIN = ("growth", "batch", "threads", "kind")
 _CONDITIONS = (*APART, *_APART_WITHIN)
 # What a run has one of is told with its name. These are the conditions that a reader asks about.
-_OF_RUNS = ("device", "dtype", *_APART_WITHIN)
+_OF_RUNS = ("device", "dtype", "kv_heads", *_APART_WITHIN)
 _MOST_LINES = 4  # series of the only implementation that are told apart by their lines
 _MOST_SHARED = 12  # series of several runs in one figure; more make its legend unreadable
 
@@ -38,11 +38,10 @@ def views(
 ) -> tuple[View, ...]:
     """Split records into what can honestly share a figure.
 
-    Device, dtype, pass and mask always make figures apart; growth, batch, threads and kind do
-    where one implementation has several of them, and are told in the labels otherwise. Runs share
-    a figure unless it would have too many series, also where each has a device or dtype of its own,
-    as a run on a CPU beside one on a GPU. `info` is `run.json`;
-    where `runs` has one for the run of a series, that one is used. Sizes of the fits that are no
+    Device, dtype, pass, mask and heads of keys always make figures apart; growth, batch, threads
+    and kind do where one implementation has several of them, and are told in the labels otherwise.
+    Runs share a figure unless it would have too many series, also where each has a device or dtype
+    of its own, as a run on a CPU beside one on a GPU. `info` is `run.json`; where `runs` has one for the run of a series, that one is used. Sizes of the fits that are no
     axis of a figure tell series apart. On a GPU, times are those of the GPU alone where all cells
     have them (`graph_time_s`).
     """

@@ -8,6 +8,7 @@ from itertools import product
 import pandas as pd
 import pytest
 
+from reports.figures.drawing.split import views
 from reports.figures.drawing.view import View
 from reports.figures.speed_against_n import SpeedAgainstN
 from reports.figures.winner_over_sizes import WinnerOverSizes
@@ -48,6 +49,16 @@ def test_the_reference_can_be_named_and_is_missed_where_it_was_not_measured(view
     assert "half 1.00×" not in SpeedAgainstN("half").title(view)
     assert "sdpa 2.00×" in SpeedAgainstN("half").title(view)
     assert SpeedAgainstN("flash").missing(view) == "flash was not measured"
+
+
+def test_cells_that_share_keys_and_cells_that_do_not_are_compared_among_themselves():
+    own, shared = (measured(COSTS).assign(kv_heads=one) for one in (None, "h/4"))
+    found = views(pd.concat([own, shared.assign(time_s=3 * shared["time_s"])], ignore_index=True))
+
+    assert [view.suffix for view in found] == ["h", "h-4"]
+    for view in found:
+        rows = SpeedAgainstN().data(view)
+        assert list(rows["seq_len"][rows["series"] == "half"]) == [128, 256, 512]
 
 
 def test_without_sdpa_others_are_compared_with_who_has_most_cells():

@@ -103,6 +103,12 @@ def test_on_a_gpu_its_own_time_is_ranked_where_all_have_it() -> None:
     assert own.sizes[-1].times[0].time_s == pytest.approx(0.429, rel=0.01)
 
 
+def test_cells_that_share_keys_are_another_problem_and_both_are_named() -> None:
+    found = rankings(frame(rows(lengths=(512,)), rows(widths=(64,), kv_heads="h/4")))
+
+    assert [one.described.split(", ")[3] for one in found] == ["key heads h", "key heads h/4"]
+
+
 def test_a_table_of_something_else_has_no_ranking() -> None:
     assert rankings(frame().drop(columns="seq_len")) == []
     assert rankings(frame(rows(status="skipped", time_s=None))) == []
