@@ -69,6 +69,19 @@ def assert_spent_by_three_processes_in_two_turns_at_least(done, budget_s):
     assert max(turns.values()) - min(turns.values()) <= 1
 
 
+@pytest.mark.parametrize("besides_s", [0.5, 2.0])
+def test_a_time_budget_is_kept_where_checks_take_longer_than_calls(simulate, machine, besides_s):
+    own = machine()
+    own.besides_s = besides_s
+
+    first = simulate(plan(), own)
+    both = simulate(plan(time_budget_s=120.0), own, resume=True)
+
+    assert 0.9 * 60.0 <= first.seconds <= 62.0
+    assert first.seconds + both.seconds <= 122.0
+    assert len(cells(both.measured)) == CELLS
+
+
 def test_with_time_enough_every_cell_is_read_many_times_costly_ones_too(simulate, machine):
     done = simulate(plan(time_budget_s=240.0), machine("dear"))
 
