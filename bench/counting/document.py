@@ -32,6 +32,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from bench.counting.counter import Counter, point_of
 from bench.counting.largest import longest
 from bench.counting.polynomials import Point
@@ -56,7 +58,8 @@ CONVENTIONS = (
     "and the like are transcendentals and no operations. Bytes are what operators touch, each "
     "distinct element of an operand once. Launches are operators other than views; sequential "
     "operations are the longest chain of those that have to wait for one another. Workspace is the "
-    "peak beyond inputs and outputs; scalars of a few bytes are left out."
+    "peak beyond inputs and outputs; scalars of a few bytes are left out. Fused kernels hold blocks "
+    "for each of torch's threads, here {threads}."
 )
 
 
@@ -86,7 +89,7 @@ def document(
     )
     return {
         "letters": MEANING,
-        "conventions": CONVENTIONS,
+        "conventions": CONVENTIONS.format(threads=torch.get_num_threads()),
         "sizes": sizes.to_plain(),
         "counts": [_entry(one, like, budget_bytes) for one in implementations],
     }

@@ -79,6 +79,13 @@ def test_every_quantity_has_a_polynomial_or_a_reason():
             assert (quantity["basis"] is None) == (quantity["polynomial"] is None)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_threads_are_told_for_which_a_workspace_was_counted(threads, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+
+    assert f"each of torch's threads, here {threads}." in printed(counted(["matmul"]))
+
+
 def test_hidden_arithmetic_is_marked():
     quantities = counted(["sdpa"])["counts"][0]["quantities"]
 
