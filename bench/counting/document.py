@@ -58,8 +58,8 @@ CONVENTIONS = (
     "and the like are transcendentals and no operations. Bytes are what operators touch, each "
     "distinct element of an operand once. Launches are operators other than views; sequential "
     "operations are the longest chain of those that have to wait for one another. Workspace is the "
-    "peak beyond inputs and outputs; scalars of a few bytes are left out. Fused kernels hold blocks "
-    "for each of torch's threads, here {threads}."
+    "peak beyond inputs and outputs; scalars of a few bytes are left out. Fused kernels hold "
+    "blocks for each of torch's threads, here {threads}."
 )
 
 

@@ -197,8 +197,8 @@ def _shared(
     return Finding(
         name,
         status,
-        f"For {share:.0%} of {seconds:g} seconds the same {_time(quickest)} of {work} "
-        f"took at least {SHARED_SLOWER - 1:.0%} longer than at its quickest.",
+        f"For {share:.0%} of the time, {_time(quickest)} of {work} took at least "
+        f"{SHARED_SLOWER - 1:.0%} longer.",
         advice=advice,
         value=round(share, 4),
         unit="share",
