@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib import rcParams
 from matplotlib.text import Text
 
+from reports.comparison.ratios import Ratio
 from reports.figures import CHARTS
 from reports.figures.drawing import canvas
 from reports.figures.drawing.chart import Chart
@@ -20,7 +21,7 @@ from reports.figures.drawing.view import View
 from reports.laws.grammar import LawError, parse
 from reports.page.page import default_directory, judged
 from reports.page.restated import Question
-from reports.ranking.ranking import Ranking, rankings
+from reports.ranking.ranking import Ranking, interval_of, is_to_itself, rankings
 from reports.tables.columns import TableError
 from reports.tables.target import made
 from reports.text import wording
@@ -92,9 +93,9 @@ def write_tables(
     for ranking in rankings(shown.table.frame, judged={fit.value for fit in fits}):
         told = "-".join(slug(text_of(value), "none") for value in ranking.conditions.values())
         stem = f"ranking.{told}" if told else "ranking"
-        found[stem] = (
-            f"% {wording.one_line(ranking.described)}\n{tabular(_times(ranking), words=1)}"
-        )
+        notes = (ranking.described, *(one.apart for one in ranking.elsewhere))
+        comments = "".join(f"% {wording.one_line(note)}\n" for note in notes)
+        found[stem] = f"{comments}{tabular(_times(ranking), words=1)}"
     if not found:
         raise TableError(f"--latex: there is no table to write: {unjudged or 'no cell has a time'}")
     folder = out or default_directory(Path(paths[0])) / "tables"
@@ -105,22 +106,25 @@ def write_tables(
 
 
 def _times(ranking: Ranking) -> pd.DataFrame:
-    """Implementations by sizes: the time, and its ratio to the reference."""
+    """Implementations by sizes: the time, and its ratio to the reference with the interval."""
     rows, time = [], "GPU time" if ranking.is_gpu_time else "time"
     ratio_to = f"$\\div$ {escaped(ranking.reference)}"
     for name in ranking.implementations:
         row = {("", "implementation"): escaped(name)}
         for size in ranking.sizes:
             own, words = size.of(name), with_sizes(size.words)
-            ratio = None if own is None or own.ratio is None else own.ratio.estimate
+            ratio = own.ratio if own else None
             row[words, time] = escaped(wording.seconds(own.time_s if own else None))
-            row[words, ratio_to] = escaped(
-                wording.NOTHING if ratio is None else wording.times(ratio)
-            )
+            row[words, ratio_to] = escaped(_ratio(ratio) if ratio else wording.NOTHING)
         rows.append(row)
     return pd.DataFrame(
         [list(row.values()) for row in rows], columns=pd.MultiIndex.from_tuples([*rows[0]])
     )
+
+
+def _ratio(ratio: Ratio) -> str:
+    interval = "" if is_to_itself(ratio) else interval_of(ratio)
+    return f"{wording.times(ratio.estimate)} {interval}".strip()
 
 
 def _verdicts(section: Section) -> pd.DataFrame:

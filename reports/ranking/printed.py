@@ -62,9 +62,7 @@ def _print_ranking(ranking: Ranking, console: Console) -> None:
     if len(largest.times) > 1 or len(ranking.sizes) > 1:
         console.print(_of_one_size(ranking) if len(ranking.sizes) == 1 else _table(ranking))
     for size in ranking.elsewhere:
-        (own,) = size.timed
-        told = f"{own.implementation}, at its own sizes: {wording.seconds(own.time_s)}"
-        console.print(Text(f"{told} at {size.words}"))
+        console.print(Text(size.apart))
     for time in largest.times:
         if time.reason:
             console.print(Text(f"{time.implementation}: {time.reason}"))

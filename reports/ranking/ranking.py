@@ -93,6 +93,13 @@ class RankedSize:
         told = f"fastest at {self.words}: {time}"
         return f"{told}; {second_in_words(others[0])}" if others[0].behind else told
 
+    @property
+    def apart(self) -> str:
+        """`loop, at its own sizes: 101 ms at n = 256, d = 16`, of the first."""
+        first = self.timed[0]
+        name, time = first.implementation, wording.seconds(first.time_s)
+        return f"{name}, at its own sizes: {time} at {self.words}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:

@@ -41,9 +41,10 @@ def views(
     Device, dtype, pass, mask and heads of keys always make figures apart; growth, batch, threads
     and kind do where one implementation has several of them, and are told in the labels otherwise.
     Runs share a figure unless it would have too many series, also where each has a device or dtype
-    of its own, as a run on a CPU beside one on a GPU. `info` is `run.json`; where `runs` has one for the run of a series, that one is used. Sizes of the fits that are no
-    axis of a figure tell series apart. On a GPU, times are those of the GPU alone where all cells
-    have them (`graph_time_s`).
+    of its own, as a run on a CPU beside one on a GPU. `info` is `run.json`; where `runs` has one
+    for the run of a series, that one is used. Sizes of the fits that are no axis of a figure tell
+    series apart. On a GPU, times are those of the GPU alone where all cells have them
+    (`graph_time_s`).
     """
     records, is_gpu_time = with_gpu_time(records, {fit.value for fit in fits})
     grouping = [name for fit in fits for name in (*fit.group, *fit.sizes.values())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from reports.tables.columns import TableError
 from reports.text.choices import FIGURES
 from reports.text.latex import escaped, formula
 from tests.reports.page.some_run import INFO, few_rows, write_run
+from tests.reports.ranking.some_run import rows
 
 HARMFUL = "<img src=x onerror=alert(1)>"
 
@@ -99,6 +101,15 @@ def test_a_ranking_has_its_sizes_above_times_and_ratios(two: Path):
     above, below = ranking.read_text(encoding="utf-8").splitlines()[3:5]
     assert r"\multicolumn{2}{c}{$n = 512$" in above
     assert below.startswith(r"implementation & time & $\div$ \textless{}img")
+
+
+def test_a_ratio_has_its_interval_and_who_has_sizes_of_its_own_a_comment(tmp_path: Path):
+    apart = rows({"loop": 900.0}, lengths=(8, 16), widths=(8, 16), num_heads=1)
+    read = [{**row, "samples_s": [row["time_s"]] * 5} for row in (*rows(), *apart)]
+    *_, ranking = write_tables([write_run(tmp_path / "run", read, INFO)])
+    text = ranking.read_text(encoding="utf-8")
+    assert re.search(r"^slow &.* ms & 2\.\d\d \[(1|2)\.\d\d, 2\.\d\d\]", text, re.MULTILINE)
+    assert re.search(r"^% loop, at its own sizes: .* at n = 16, d = 16$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
