@@ -21,7 +21,7 @@ class History:
     `readings` counts those of each cell; `given_up` holds the cells that were found wrong, lost
     before they were ever read, or lost twice; `workspaces` what the first call told, None where it
     cannot be measured; `recorded` the cells that have a record, and `measured_in` the last round of
-    those with a time; `besides` the seconds that inputs and check of a visit took at most.
+    those with a time; `checking_s` the seconds that the last check of a visit took.
     """
 
     def __init__(self, forecast: Forecast) -> None:
@@ -31,20 +31,20 @@ class History:
         self.given_up: set[Key] = set()
         self.recorded: set[Key] = set()
         self.measured_in: dict[Key, int] = {}
-        self.besides: dict[Key, float] = {}
+        self.checking_s: dict[Key, float] = {}
         self._losses: Counter[Key] = Counter()
 
     def call_s(self, cell: Cell) -> float:
         """Seconds of a call, the quickest that was read, else predicted, else 0."""
         return self.forecast.time_s(cell.implementation, cell.case) or 0.0
 
-    def besides_s(self, cell: Cell) -> float:
-        """Seconds that inputs and check of a visit take at most; 0 before the first."""
-        return self.besides.get(cell.key, 0.0)
+    def check_s(self, cell: Cell) -> float:
+        """Seconds that the check of a visit takes, beside its reading; 0 before the first."""
+        return self.checking_s.get(cell.key, 0.0)
 
     def visit_s(self, cell: Cell) -> float:
-        """Seconds of a visit with new inputs and a check, as far as is known."""
-        return visit_s(self.call_s(cell)) + self.besides_s(cell)
+        """Seconds of a visit that is checked, as far as is known."""
+        return visit_s(self.call_s(cell)) + self.check_s(cell)
 
     def was_tried(self, cell: Cell) -> bool:
         """Whether the cell has had its first call, with its workspace."""

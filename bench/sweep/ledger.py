@@ -91,9 +91,7 @@ class Ledger:
                 name = cell.implementation.name
                 self.missing.setdefault(column, f"{name}: {answer[reason]}")
         self._answers[cell.key].append(answer)
-        besides_s = answer.get("checking_s", 0.0)
-        self.checking_s += besides_s
-        self.history.besides[cell.key] = max(besides_s, self.history.besides_s(cell))
+        self.checking_s += answer.get("checking_s", 0.0)
         workspace = answer.get("workspace_bytes")
         self.history.learn_reading(cell.key, answer["time_s"], workspace)
         if "workspace_bytes" in answer:

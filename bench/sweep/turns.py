@@ -105,9 +105,9 @@ class Turns:
         ends = min(self.clock() + turn_s, self.deadline)
         seed = f"{self.plan.seed}/{number}"
         history = self._history
-        passes = Passes(self.ready(), history.call_s, history.besides_s, turn_s=turn_s, seed=seed)
+        passes = Passes(self.ready(), history.call_s, history.check_s, turn_s=turn_s, seed=seed)
         while cells := passes.next(self.deadline - self.clock()):
-            seconds = sum(self._history.visit_s(cell) for cell in cells)
+            seconds = sum(history.visit_s(cell) for cell in cells)
             self._make_pass(cells, worker, check_all=self.clock() + seconds >= ends)
             self.on_pass(number)
             if self.clock() >= ends:
@@ -132,11 +132,11 @@ class Turns:
     def _batch(self, cells: Sequence[Cell]) -> Sequence[Cell]:
         """As many of the cells as take a few seconds: so much is asked for, and kept, at once.
 
-        What inputs and check of a cell take is not known before its first visit in a command.
+        What the check of a cell takes is not known before its first one in a command.
         """
         seconds = 0.0
         for count, cell in enumerate(cells):
-            is_known = cell.key in self._history.besides
+            is_known = cell.key in self._history.checking_s
             seconds += self._history.visit_s(cell) if is_known else BATCH_S
             if seconds > BATCH_S:
                 return cells[: count + 1]
@@ -181,6 +181,8 @@ class Turns:
                 if "workspace_bytes" in answer and "workspace_reason" in counted:
                     answer = {**answer, "workspace_bytes": None}
                 self.ledger.take(cell, answer)
+                if requests[done - 1].get("check", True):  # a first call always is
+                    self._history.checking_s[cell.key] = answer.get("checking_s", 0.0)
                 read.append((cell, answer))
         except WorkerLost as lost:
             self._lose(cells[done], lost)

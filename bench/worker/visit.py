@@ -76,12 +76,10 @@ def visit(
 
     With `check`, what the last timed call gave is compared with the reference (see
     `bench.checks.timed`): if it is wrong the answer says so, and tells no time; so it does if it
-    lies in the memory of `earlier` outputs. `checking_s` is what inputs, contents and check took.
+    lies in the memory of `earlier` outputs. `checking_s` is what contents and check took.
     """
     cells = ready_cells(case.device)
-    began = _clock()
     cell = cells.get(implementation, case, seed)
-    besides_s = _clock() - began
     compiling = _compile(implementation, cell)
     began = _clock()
     sample = draw_sample(case, Random())
@@ -89,7 +87,7 @@ def visit(
     # In all visits: nothing tells a kernel which of them will be checked.
     if case.is_backward and implementation.kind == "core":
         thin_upstream(cell.changing.grad_output, sample)
-    besides_s += _clock() - began
+    besides_s = _clock() - began
     results: list[object] = []
     compilations = _compilations(implementation)
     reading = _read(cell, case, results.append if check else drop)
