@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from reports.comparison.ratios import Finding
 from reports.conditions.checks import failed
 from reports.judge.result import Verdict
 from reports.page.cards import claim_of
 from reports.page.correctness import Correctness
 from reports.page.pictures import Group
-from reports.ranking.ranking import RankedTime, Ranking, second_in_words
+from reports.ranking.ranking import RankedSize, RankedTime, Ranking, second_in_words
 from reports.text import wording
 from reports.verdicts.verdict_rows import VerdictRow, sections, verdict_rows
 
@@ -120,12 +121,19 @@ def fastest(ranking: Ranking, where: str = "") -> str:
     told = [f"Fastest at {largest.words}{some}: {_with_time(first)}"]
     if second.behind is not None:
         told.append(second_in_words(second))
-    winners = {first.implementation}
+    winners = [first.implementation]
     for size in smaller:
-        if size.timed[0].implementation not in winners:
-            winners.add(size.timed[0].implementation)
-            told.append(f"at {size.words} it is {_with_time(size.timed[0])}")
+        own = size.timed[0]
+        if own.implementation not in winners and _is_behind(size, winners):
+            winners.append(own.implementation)
+            told.append(f"at {size.words} it is {_with_time(own)}")
     return f"{'; '.join(told)}."
+
+
+def _is_behind(size: RankedSize, names: Sequence[str]) -> bool:
+    """Whether all that have a time at a size are surely slower there than the fastest."""
+    behind = [one.behind for one in map(size.of, names) if one is not None and one.behind]
+    return all(ratio.finding is Finding.SLOWER for ratio in behind)
 
 
 def _with_time(one: RankedTime) -> str:

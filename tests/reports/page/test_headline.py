@@ -6,13 +6,17 @@ import re
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
 from reports.conditions.checks import check_table
 from reports.judge.result import Verdict
 from reports.page.headline import fastest, law, rightness
 from reports.ranking.ranking import rankings
+from reports.tables.rounds import TURNS, Turn
 from reports.verdicts.verdict_rows import verdict_rows
 from tests.reports.page.some_run import INFO, rows
+from tests.reports.ranking.some_run import frame
+from tests.reports.ranking.some_run import rows as rows_of
 from tests.reports.verdicts.some_fits import judged
 
 
@@ -45,6 +49,19 @@ def test_the_fastest_is_told_at_the_largest_size_that_can_be_compared() -> None:
     sentence = fastest(ranking)
     assert sentence.startswith("Fastest at n = 2048, d = 256: quick with ")
     assert re.search(r"; slow takes (2|2\.0\d|1\.9\d) times as long\.$", sentence)
+
+
+@pytest.mark.parametrize(("lead", "is_told"), [(3.0, True), (1.001, False)])
+def test_another_is_the_fastest_at_other_sizes_only_where_that_is_sure(
+    lead: float, is_told: bool
+) -> None:
+    found = frame(rows_of({"long": 1.0, "short": 2.0}))
+    is_small = (found["implementation"] == "long") & (found["seq_len"] == 128)
+    slower = found["time_s"].where(~is_small, 2.0 * lead * found["time_s"])
+    turns = [(Turn(w, (t,), None),) for w, t in zip(found["worker"], slower, strict=True)]
+    (ranking,) = rankings(found.assign(**{"time_s": slower, TURNS: turns}))
+
+    assert ("at n = 128, d = 64 it is short" in fastest(ranking)) is is_told
 
 
 def test_one_implementation_is_the_fastest_of_nothing() -> None:
