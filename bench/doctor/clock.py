@@ -198,7 +198,7 @@ def _shared(
         name,
         status,
         f"For {share:.0%} of the time, {_time(quickest)} of {work} took at least "
-        f"{SHARED_SLOWER - 1:.0%} longer.",
+        f"{SHARED_SLOWER - 1:.0%} longer than at its quickest.",
         advice=advice,
         value=round(share, 4),
         unit="share",

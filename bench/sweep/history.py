@@ -21,7 +21,8 @@ class History:
     `readings` counts those of each cell; `given_up` holds the cells that were found wrong, lost
     before they were ever read, or lost twice; `workspaces` what the first call told, None where it
     cannot be measured; `recorded` the cells that have a record, and `measured_in` the last round of
-    those with a time; `checking_s` the seconds that the last check of a visit took.
+    those with a time; `besides_s` the seconds that the last visit took beside its reading, by
+    whether it was checked.
     """
 
     def __init__(self, forecast: Forecast) -> None:
@@ -31,20 +32,16 @@ class History:
         self.given_up: set[Key] = set()
         self.recorded: set[Key] = set()
         self.measured_in: dict[Key, int] = {}
-        self.checking_s: dict[Key, float] = {}
+        self.besides_s: dict[tuple[Key, bool], float] = {}
         self._losses: Counter[Key] = Counter()
 
     def call_s(self, cell: Cell) -> float:
         """Seconds of a call, the quickest that was read, else predicted, else 0."""
         return self.forecast.time_s(cell.implementation, cell.case) or 0.0
 
-    def check_s(self, cell: Cell) -> float:
-        """Seconds that the check of a visit takes, beside its reading; 0 before the first."""
-        return self.checking_s.get(cell.key, 0.0)
-
-    def visit_s(self, cell: Cell) -> float:
-        """Seconds of a visit that is checked, as far as is known."""
-        return visit_s(self.call_s(cell)) + self.check_s(cell)
+    def visit_s(self, cell: Cell, checked: bool) -> float:
+        """Seconds of a visit, new contents and a check included as far as they are known."""
+        return visit_s(self.call_s(cell)) + self.besides_s.get((cell.key, checked), 0.0)
 
     def was_tried(self, cell: Cell) -> bool:
         """Whether the cell has had its first call, with its workspace."""

@@ -36,24 +36,15 @@ def period(call_s: float, passes: float) -> int:
 class Passes:
     """The passes of one turn; `call_s` are the seconds that a call of a cell is known to take.
 
-    `check_s` are those of its check, which not every visit has: time has to be left for it.
-
     Every pass has an order of its own, from a stated seed, so that drift cannot pose as an
     exponent. A cell takes part at least once in a turn that is as long as it was meant to be.
     """
 
     def __init__(
-        self,
-        cells: Sequence[Cell],
-        call_s: Callable[[Cell], float],
-        check_s: Callable[[Cell], float] = lambda cell: 0.0,
-        *,
-        turn_s: float,
-        seed: str,
+        self, cells: Sequence[Cell], call_s: Callable[[Cell], float], *, turn_s: float, seed: str
     ) -> None:
         costs = {cell.key: call_s(cell) for cell in cells}
         self._visits_s = {key: visit_s(cost) for key, cost in costs.items()}
-        self._check_s = check_s
         several = range(2, LONGEST_PERIOD + 1)
         passes = max((k for k in several if self._before_s(costs, k) < turn_s), default=1)
         self._random = random.Random(seed)
@@ -86,7 +77,7 @@ class Passes:
         self._random.shuffle(chosen)
         fitting = []
         for cell in chosen:
-            cost_s = self._visits_s[cell.key] + self._check_s(cell)
+            cost_s = self._visits_s[cell.key]
             if cost_s <= left_s:
                 fitting.append(cell)
                 left_s -= cost_s

@@ -15,7 +15,7 @@ from bench.plan.plan import Plan
 from bench.process.supervisor import ImportLost, Worker, WorkerLost, succeeded, try_ask
 from bench.records import RunError
 from bench.sweep.ledger import Answer, Ledger
-from bench.sweep.passes import Passes
+from bench.sweep.passes import Passes, visit_s
 from implementations.case import Case
 
 # A visit is given up after this many times what its call was allowed to take.
@@ -37,8 +37,8 @@ class Turns:
     """Makes the turns of a run, one after another, each with the process that it is given.
 
     `available_bytes` says how much memory of its device a case may take. `deadline` is a time of
-    the clock. `on_pass` is told the number of the round after each pass, and
-    `on_trial` how many cells of so many had their first call.
+    the clock. `on_pass` is told the number of the round after each pass, and `on_trial` how many
+    of so many cells were looked at before each first call.
     """
 
     plan: Plan
@@ -70,7 +70,7 @@ class Turns:
 
     def fits(self, left_s: float) -> bool:
         """Whether so many seconds are enough for a visit to any of the ready cells."""
-        return any(self._history.visit_s(cell) <= left_s for cell in self.ready())
+        return any(visit_s(self._history.call_s(cell)) <= left_s for cell in self.ready())
 
     def make(self, number: int, worker: Worker, turn_s: float) -> None:
         """Make one turn of about so many seconds, one pass at least, and write its records.
@@ -102,45 +102,66 @@ class Turns:
         self.ledger.write_unmeasured(reasons)
 
     def _make_passes(self, number: int, worker: Worker, turn_s: float) -> None:
-        ends = min(self.clock() + turn_s, self.deadline)
-        seed = f"{self.plan.seed}/{number}"
-        history = self._history
-        passes = Passes(self.ready(), history.call_s, history.check_s, turn_s=turn_s, seed=seed)
+        """Make passes, and check the readings of the last: half of the turn is for that at most."""
+        began, visit_s = self.clock(), self._history.visit_s
+        ends = min(began + turn_s, self.deadline)
+        ready = self.ready()
+        checks_s = sum(visit_s(cell, True) - visit_s(cell, False) for cell in ready)
+        kept_s = max(0.0, min(checks_s, (ends - began) / 2))
+        passes = Passes(
+            ready,
+            self._history.call_s,
+            turn_s=turn_s - kept_s,
+            seed=f"{self.plan.seed}/{number}",
+        )
         while cells := passes.next(self.deadline - self.clock()):
-            seconds = sum(history.visit_s(cell) for cell in cells)
-            self._make_pass(cells, worker, check_all=self.clock() + seconds >= ends)
+            seconds = sum(visit_s(cell, False) for cell in cells) + CHECKED * checks_s
+            is_last = self.clock() + seconds + kept_s >= ends
+            share = kept_s / checks_s if kept_s < checks_s else 1.0
+            self._make_pass(cells, worker, checked=share if is_last else CHECKED)
             self.on_pass(number)
-            if self.clock() >= ends:
+            if is_last or self.clock() >= ends:
                 return
 
-    def _make_pass(self, cells: Sequence[Cell], worker: Worker, *, check_all: bool) -> None:
-        """Visit the cells in this order; one that is lost costs nothing but its own visit."""
-        ahead = [cell for cell in cells if cell.key not in self._history.given_up]
+    def _make_pass(self, cells: Sequence[Cell], worker: Worker, *, checked: float) -> None:
+        """Visit the cells in this order, and check such a part of the readings, by chance.
+
+        One that is lost costs nothing but its own visit.
+        """
+        ahead = [
+            (cell, self._chance.random() < checked)
+            for cell in cells
+            if cell.key not in self._history.given_up
+        ]
         while ahead and self.clock() < self.deadline:
             batch = self._batch(ahead)
             visits = [
                 self._request(
                     "visit",
                     cell,
-                    check=check_all or self._chance.random() < CHECKED,
+                    check=check,
                     workspace_bytes=self._history.workspaces.get(cell.key) or 0,
                 )
-                for cell in batch
+                for cell, check in batch
             ]
-            ahead = ahead[self._ask(worker, batch, visits) :]
+            ahead = ahead[self._ask(worker, [cell for cell, _ in batch], visits) :]
 
-    def _batch(self, cells: Sequence[Cell]) -> Sequence[Cell]:
-        """As many of the cells as take a few seconds: so much is asked for, and kept, at once.
+    def _batch(self, visits: Sequence[tuple[Cell, bool]]) -> Sequence[tuple[Cell, bool]]:
+        """As many as take the few seconds that are asked for, and kept, at once.
 
-        What the check of a cell takes is not known before its first one in a command.
+        A check is left out for which no time is left. What a visit takes beside its reading is not
+        known before the first in a command.
         """
-        seconds = 0.0
-        for count, cell in enumerate(cells):
-            is_known = cell.key in self._history.checking_s
-            seconds += self._history.visit_s(cell) if is_known else BATCH_S
-            if seconds > BATCH_S:
-                return cells[: count + 1]
-        return cells
+        batch: list[tuple[Cell, bool]] = []
+        seconds, left_s = 0.0, self.deadline - self.clock()
+        for cell, wanted in visits:
+            check = wanted and seconds + self._history.visit_s(cell, True) <= left_s
+            is_known = (cell.key, check) in self._history.besides_s
+            seconds += self._history.visit_s(cell, check) if is_known else BATCH_S
+            batch.append((cell, check))
+            if seconds > min(BATCH_S, left_s):
+                break
+        return batch
 
     def _try_cells(self, worker: Worker) -> None:
         """Call cells for the first time, those that do least work first, as far as they fit.
@@ -150,14 +171,14 @@ class Turns:
         self.ledger.left_out.clear()
         untried = sorted(self._untried(), key=self._history.forecast.work)
         for done, cell in enumerate(untried):
-            self.on_trial(done, len(untried))
             objection = self._objection(cell)
             if objection is not None:
                 if cell.open_ended:
                     self.ledger.left_out[cell.key] = objection
                 continue
-            first_s = FIRST_VISITS * self._history.visit_s(cell)
+            first_s = FIRST_VISITS * visit_s(self._history.call_s(cell))
             if self.clock() + first_s <= self.deadline:
+                self.on_trial(done, len(untried))
                 request = self._request("trial", cell, with_energy=self.plan.energy)
                 self._ask(worker, [cell], [request])
 
@@ -181,8 +202,8 @@ class Turns:
                 if "workspace_bytes" in answer and "workspace_reason" in counted:
                     answer = {**answer, "workspace_bytes": None}
                 self.ledger.take(cell, answer)
-                if requests[done - 1].get("check", True):  # a first call always is
-                    self._history.checking_s[cell.key] = answer.get("checking_s", 0.0)
+                checked = requests[done - 1].get("check", True)  # a first call always is
+                self._history.besides_s[cell.key, checked] = answer.get("checking_s", 0.0)
                 read.append((cell, answer))
         except WorkerLost as lost:
             self._lose(cells[done], lost)

@@ -12,7 +12,7 @@ from reports.cells.cells import values_of_cells
 from reports.cells.readings import chosen_readings, marked_noisy
 from reports.tables.columns import FARTHEST, numbers_or_nan
 
-NUMBERS = ("batch", "threads", "window", *SIZE_COLUMNS)
+NUMBERS = ("batch", "threads", *SIZE_COLUMNS)
 """Columns of a case that hold numbers."""
 _NOT_MEDIANS = {"time_min_s": "min", "readings": "sum"} | dict.fromkeys(
     (
@@ -66,9 +66,9 @@ def cell_table(frame: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
     cells = grouped.agg(
         **{name: how for name, how in told.items() if name not in keys}
     ).reset_index()
-    # A text has one type, whichever cells have it: tables of different cells are merged by it.
-    texts = [name for name in keys if name not in NUMBERS]
-    cells[texts] = cells[texts].astype(object)
+    # Tables are merged by these columns: what no cell of one has may be a text in another.
+    missing = [name for name in keys if name not in NUMBERS and cells[name].isna().all()]
+    cells[missing] = cells[missing].astype(object)
     if "status" not in keys:
         is_measured = rows["status"].eq("measured").groupby(number).any()
         cells["status"] = cells["status"].where(~is_measured, "measured")

@@ -25,7 +25,7 @@ from implementations.oracle import Oracle, softmax_attention
 
 MOST_ROWS = 6
 MOST_ITEMS = 16
-# In float64 they take some tenths of a second, where a call that decodes takes hundredths.
+# For each query. In float64 so many take some tenths of a second, a call that decodes hundredths.
 MOST_KEYS = 2**17
 
 
@@ -72,7 +72,7 @@ def draw_sample(case: Case, chance: random.Random) -> Sample:
     between = range(1, max(1, case.seq_len - 1))
     rows.update(chance.sample(between, min(len(between), MOST_ROWS - len(rows))))
     by_heads = MOST_ITEMS * case.kv_heads // max(1, case.num_heads)
-    most = max(1, min(by_heads, MOST_KEYS // max(1, case.key_len)))
+    most = max(1, min(by_heads, MOST_KEYS * case.seq_len // max(1, case.key_len)))
     items = chance.sample(pairs, min(len(pairs), most))
     return Sample(items=tuple(sorted(items)), rows=tuple(sorted(rows)))
 

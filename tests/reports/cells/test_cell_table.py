@@ -41,3 +41,20 @@ def test_a_table_may_be_split_by_a_column_that_cells_are_told_of(column: str) ->
     rows = [record("fast", 128, 64, **{column: one}) for one in ("measured", "crashed")]
 
     assert len(cell_table(pd.DataFrame(rows), by=[column])) == 2
+
+
+def test_sizes_and_conditions_of_others_keep_what_they_are_numbers_or_texts() -> None:
+    rows = [
+        record("fast", 128, 64, vocab=vocab, window=window, time_s=time_s)
+        for vocab, window, time_s in ((9, "full", 2.0), (10, "full", 3.0), (9, "local", 1.0))
+    ]
+    cells = cell_table(pd.DataFrame(rows), by=["vocab"])
+
+    assert pd.api.types.is_integer_dtype(cells["vocab"])
+    assert dict(
+        zip(cells["window"] + cells["vocab"].astype(str), cells["time_s"], strict=True)
+    ) == {
+        "full9": 2.0,
+        "local9": 1.0,
+        "full10": 3.0,
+    }

@@ -121,9 +121,12 @@ def test_a_sample_of_grouped_heads_has_as_many_heads_of_queries_at_most():
     assert len(draw_sample(case, random.Random(0)).items) == 4
 
 
-@pytest.mark.parametrize(("key_len", "most"), [(2**13, 16), (2**15, 4), (2**20, 1)])
-def test_a_sample_has_the_fewer_heads_the_more_keys_each_has(key_len, most):
-    case = replace(CASE, num_heads=16, batch=1, key_len=key_len)
+@pytest.mark.parametrize(
+    ("seq_len", "key_len", "most"),
+    [(1, 2**13, 16), (1, 2**15, 4), (1, 2**20, 1), (2**20, 2**20, 16), (3, 0, 16)],
+)
+def test_a_sample_has_fewer_heads_where_few_queries_meet_many_keys(seq_len, key_len, most):
+    case = replace(CASE, num_heads=16, batch=1, seq_len=seq_len, key_len=key_len)
 
     assert len(draw_sample(case, random.Random(0)).items) == most
 
