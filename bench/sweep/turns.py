@@ -150,13 +150,14 @@ class Turns:
         """As many as take the few seconds that are asked for, and kept, at once.
 
         A check is left out for which no time is left. What a visit takes beside its reading is not
-        known before the first in a command.
+        known before the first in a command, nor what a check takes before the first check.
         """
         batch: list[tuple[Cell, bool]] = []
         seconds, left_s = 0.0, self.deadline - self.clock()
         for cell, wanted in visits:
             check = wanted and seconds + self._history.visit_s(cell, True) <= left_s
-            is_known = (cell.key, check) in self._history.besides_s
+            known = self._history.besides_s
+            is_known = (cell.key, True) in known or (not check and (cell.key, False) in known)
             seconds += self._history.visit_s(cell, check) if is_known else BATCH_S
             batch.append((cell, check))
             if seconds > min(BATCH_S, left_s):
