@@ -41,6 +41,7 @@ READINGS_TO_KNOW = 3
 
 TIME_SPENT = "the time was spent"
 """Why a sweep ends that more time would continue, as `schedule` in run.json says it."""
+MORE_TIME = "; a larger --time-budget measures on"
 
 IsKnown = Callable[[Path, float], bool]
 """Whether the exponents of a run are known to within a precision: by widths, never by verdicts."""
@@ -144,11 +145,17 @@ class Sweep:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
                 ledger.take_counts(ground.count(ledger.admitted(), worker))
-                self._note(workspace_laws=ground.workspace_laws(ledger.admitted(), worker))
+                laws = ground.workspace_laws(ledger.admitted(), worker)
+                # Where no time was left to count again, what was counted before stays true.
+                told = {law["implementation"] for law in laws}
+                earlier = self._info.get("workspace_laws") or []
+                kept = [law for law in earlier if law["implementation"] not in told]
+                self._note(workspace_laws=[*kept, *laws])
         if ended is None:
             self._measure(number, turns, ground, workers)
         elif number:
-            self.observer.phase(f"nothing is left to measure: {ended}")
+            more = MORE_TIME if ended == TIME_SPENT else ""
+            self.observer.phase(f"nothing is left to measure: {ended}{more}")
         else:
             self._note_schedule(number, turns, ended=ended)
         turns.leave_out(f"the sweep took {self._spent_s:.0f} s; a larger --time-budget measures it")
@@ -178,6 +185,10 @@ class Sweep:
                 self._note_schedule(number, turns)
             raise
         self._note_schedule(number, turns, ended=ended)
+        if number == first and ended == TIME_SPENT:
+            self.observer.phase(
+                f"nothing was measured: the checks took what time was left{MORE_TIME}"
+            )
 
     def _why_it_ends(self, number: int, turns: Turns) -> str | None:
         """Why there is no further turn; None if there is one."""

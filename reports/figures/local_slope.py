@@ -12,11 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from reports.cells.case_columns import SIZES
 from reports.cells.slopes import local_slopes
 from reports.figures.drawing import canvas
 from reports.figures.drawing.chart import SizeChart
 from reports.figures.drawing.panels import Panel
 from reports.figures.drawing.view import Series, View
+from reports.judge.declared_law import in_swept_sizes
 from reports.laws.grammar import LawError, parse_declared
 from reports.text import wording
 
@@ -145,7 +147,9 @@ def _claimed_exponent(series: Series, letter: str) -> float | None:
     if text is None:
         return None
     try:
-        law = parse_declared(text, series.fit.sizes if series.fit else ())
+        sizes = series.fit.sizes if series.fit else SIZES
+        swept, _ = in_swept_sizes(series.cells, parse_declared(text, sizes), sizes)
+        law = parse_declared(swept, sizes)
         return max(float(term.power(letter)) for term in law.leading)
     except LawError:
         return None

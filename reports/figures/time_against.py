@@ -102,8 +102,8 @@ class TimeAgainst(SizeChart):
             )
         if not table["settled"].all():
             parts.append(
-                "Hollow points are of an earlier regime: before the last one begins, or where "
-                f"both are possible and its law is {_CLOSE:.0%} off or more."
+                "Hollow points are those that the law leaves out: from before the cost changed its "
+                f"law, or, where both laws are possible, {_CLOSE:.0%} off or more."
             )
         return parts
 
@@ -127,7 +127,7 @@ class TimeAgainst(SizeChart):
         entries = []
         if not table["settled"].all():
             hollow = Line2D([], [], color="#444444", marker="o", linestyle="", mfc="white")
-            entries.append(canvas.Entry(handle=hollow, label="hollow: of an earlier regime"))
+            entries.append(canvas.Entry(handle=hollow, label="hollow: not in the fitted law"))
         if table["fitted_s"].notna().any():
             band = Patch(facecolor="#444444", alpha=0.2, linewidth=0)
             entries.append(canvas.Entry(handle=band, label=f"band: fit ± {BAND:g} rms residuals"))

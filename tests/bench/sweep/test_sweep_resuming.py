@@ -43,6 +43,29 @@ def test_resuming_a_run_that_is_complete_measures_nothing_and_writes_nothing(
     assert (tmp_path / RECORDS_FILE).read_bytes() == before
 
 
+def test_what_was_counted_before_is_kept_where_no_time_is_left_to_count_again(tmp_path, sweeps):
+    texts = {"matmul": "first", "sdpa": "first"}
+
+    def fault(operation, request):
+        if operation != "workspace_law":
+            return None
+        text = texts[request["spec"]]
+        law = {"text": text, "terms": [], "valid": {}} if text else None
+        return {"status": "done", "law": law}
+
+    sweeps.workers.fault = fault
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run(sweeps.plan(), tmp_path, interrupt_at=3)
+    texts |= {"matmul": "", "sdpa": "second"}
+    sweeps.run(sweeps.plan(), tmp_path, resume=True)
+
+    laws = read_info(tmp_path)["workspace_laws"]
+    assert {law["implementation"]: law["text"] for law in laws} == {
+        "matmul": "first",
+        "sdpa": "second",
+    }
+
+
 # Of the calls of an observer: one before each turn, one after each of its passes.
 @pytest.mark.parametrize(("at", "kept", "torn"), [(1, 0, 0), (2, 1, 1), (3, 1, 200), (6, 3, 40)])
 def test_an_interrupted_sweep_keeps_what_it_read_and_makes_as_many_whole_rounds_as_were_asked_for(

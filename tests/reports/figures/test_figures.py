@@ -219,6 +219,14 @@ def test_the_local_slope_of_a_square_law_nears_two_and_names_the_claim(view: Vie
     assert last["slope_low"] < last["slope"] < last["slope_high"]
 
 
+def test_a_claim_on_the_number_of_keys_is_one_on_n_where_one_query_decodes() -> None:
+    rows = [
+        record("fast", n, 64, key_len=n, query_len=1, claim="m*d", time_s=1e-9 * n * 64)
+        for n in (128, 256, 512, 1024)
+    ]
+    assert set(local_slope.data(view_of(pd.DataFrame(rows)))["claimed"]) == {1.0}
+
+
 def test_the_workspace_title_says_who_needs_how_much(view: View) -> None:
     title = workspace_against_n.title(view)
     assert title == "Workspace at n = 2048, d_model 512: slow 32 MiB and fast 1 MiB"
@@ -266,7 +274,7 @@ def test_points_before_the_last_regime_are_hollow_and_the_legend_says_so() -> No
     assert rows["regime"].iloc[0] == "overhead"
     figure = drawn(time_against_n, view).figure
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "hollow: of an earlier regime" in labels
+    assert "hollow: not in the fitted law" in labels
     faces = [line.get_markerfacecolor() for axes in figure.axes for line in axes.lines]
     assert "white" in faces
 
