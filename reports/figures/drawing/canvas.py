@@ -98,7 +98,8 @@ def figure_with_panels(
     legend_columns = _legend_columns(labels, sheet)
     lines = math.ceil(len(labels) / legend_columns)
     bottom = (0.55 + _LEGEND_LINE * lines + (0.12 if lines else 0.0)) * sheet.scale
-    height = top + sheet.axes_height * rows + above * (rows - 1) + bottom
+    axes_height = min(sheet.axes_height, sheet.all_axes_height / rows)
+    height = top + axes_height * rows + above * (rows - 1) + bottom
 
     figure = Figure(figsize=(sheet.width, height))
     if heading:
@@ -110,12 +111,12 @@ def figure_with_panels(
         row, column = divmod(index, columns)
         width = float(widths[column])
         x = left + float(widths[:column].sum()) + column * between
-        y = bottom + (rows - 1 - row) * (sheet.axes_height + above)
-        places = (x / sheet.width, y / height, width / sheet.width, sheet.axes_height / height)
+        y = bottom + (rows - 1 - row) * (axes_height + above)
+        places = (x / sheet.width, y / height, width / sheet.width, axes_height / height)
         one = figure.add_axes(places)
         one.set_title(drawable_label(panel))
         # Fixed places: else matplotlib measures every tick label, again for each format.
-        one.xaxis.set_label_coords(0.5, -_X_LABEL * sheet.scale / sheet.axes_height)
+        one.xaxis.set_label_coords(0.5, -_X_LABEL * sheet.scale / axes_height)
         one.yaxis.set_label_coords(-_Y_LABEL * sheet.scale / width, 0.5)
         axes.append(one)
     if labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -12,12 +13,14 @@ from typing import Any
 class Sheet:
     """The size of a figure in inches and of its letters in points.
 
+    Rows of panels are `axes_height` high each, and no more than `all_axes_height` together.
     `is_headed`: the finding and the conditions stand above the panels. A figure in a paper has a
     caption for that. `settings` go on top of the style sheet (names as in matplotlib's rcParams).
     """
 
     width: float
     axes_height: float
+    all_axes_height: float
     least_panel: float
     letters: float
     is_headed: bool
@@ -29,7 +32,14 @@ class Sheet:
         return self.letters / SCREEN.letters
 
 
-SCREEN = Sheet(width=9.0, axes_height=3.5, least_panel=1.35, letters=9.0, is_headed=True)
+SCREEN = Sheet(
+    width=9.0,
+    axes_height=3.5,
+    all_axes_height=math.inf,
+    least_panel=1.35,
+    letters=9.0,
+    is_headed=True,
+)
 """Two thirds of its width is a page's text width in print."""
 
 
@@ -38,6 +48,7 @@ def paper(width: float) -> Sheet:
     return Sheet(
         width=width,
         axes_height=min(2.2, 0.62 * width),
+        all_axes_height=4.4,
         least_panel=1.5,
         letters=8.0,
         is_headed=False,

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from reports.figures import CHARTS
+from reports.figures.drawing.canvas import Entry, figure_with_panels, styled
+from reports.figures.drawing.sheet import paper
 from reports.page import for_papers
 from reports.page.for_papers import write_figure, write_tables
 from reports.tables.columns import TableError
@@ -58,6 +61,15 @@ def test_an_unknown_implementation_is_one_line_with_the_names(two: Path):
 def test_what_the_runs_lack_is_told(two: Path):
     with pytest.raises(TableError, match="--figure time_against_heads cannot be drawn: no impl"):
         write_figure([two], "time_against_heads")
+
+
+def test_panels_on_top_of_each_other_fit_into_a_column_of_a_page():
+    entries = [Entry(handle=Line2D([], []), label=f"implementation {k}") for k in range(8)]
+    with styled(paper(3.15)):
+        figure, _ = figure_with_panels(
+            title="", subtitle="", panels=["a", "b", "c"], entries=entries, sheet=paper(3.15)
+        )
+    assert figure.get_figheight() < 8.3  # the height of text in LaTeX's article
 
 
 def test_without_tex_pgf_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch):
