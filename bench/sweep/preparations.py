@@ -107,9 +107,18 @@ class Preparations:
                 counted |= zip(keys, answer["counts"], strict=True)
         return counted
 
-    def workspace_laws(self, cells: Sequence[Cell], worker: Worker) -> list[dict[str, Any]]:
-        """The workspace of each implementation as a polynomial, wherever its sizes may lie."""
-        laws = []
+    def workspace_laws(
+        self,
+        cells: Sequence[Cell],
+        worker: Worker,
+        earlier: Sequence[Mapping[str, Any]] = (),
+    ) -> list[Mapping[str, Any]]:
+        """The workspace of each implementation as a polynomial, wherever its sizes may lie.
+
+        What was counted `earlier` stays where no time is left to count it again.
+        """
+        names = ("implementation", *(name.rstrip("_") for name in CONDITIONS))
+        laws = {tuple(law.get(name) for name in names): law for law in earlier}
         for implementation, own in _countable(cells):
             # A polynomial is for as many keys, and heads of keys, as there are queries'.
             plain = (c.case for c in own if not (c.has_fixed_queries or c.case.is_grouped))
@@ -118,12 +127,9 @@ class Preparations:
                 spec, row = implementation.spec, asdict(case)
                 answer = self._count(worker, "workspace_law", spec=spec, case=row)
                 if answer is not None and answer["law"] is not None:
-                    names = (name.rstrip("_") for name in CONDITIONS)
-                    conditions = dict(zip(names, values, strict=True))
-                    laws.append(
-                        {"implementation": implementation.name, **conditions, **answer["law"]}
-                    )
-        return laws
+                    key = (implementation.name, *values)
+                    laws[key] = {**dict(zip(names, key, strict=True)), **answer["law"]}
+        return [*laws.values()]
 
     def _count(self, worker: Worker, operation: str, **request: Any) -> dict[str, Any] | None:
         limit_s = self._limit_s(COUNTING_LIMIT_S, COUNTING_SHARE)

@@ -145,12 +145,10 @@ class Sweep:
                 for one in workers:
                     one.begin()  # they import torch while this one counts
                 ledger.take_counts(ground.count(ledger.admitted(), worker))
-                laws = ground.workspace_laws(ledger.admitted(), worker)
-                # Where no time was left to count again, what was counted before stays true.
-                told = {law["implementation"] for law in laws}
-                earlier = self._info.get("workspace_laws") or []
-                kept = [law for law in earlier if law["implementation"] not in told]
-                self._note(workspace_laws=[*kept, *laws])
+                laws = ground.workspace_laws(
+                    ledger.admitted(), worker, self._info.get("workspace_laws") or ()
+                )
+                self._note(workspace_laws=laws)
         if ended is None:
             self._measure(number, turns, ground, workers)
         elif number:

@@ -105,22 +105,17 @@ class Turns:
         """Make passes, and check the readings of the last: half of the turn is for that at most."""
         began, visit_s = self.clock(), self._history.visit_s
         ends = min(began + turn_s, self.deadline)
-        ready = self.ready()
+        ready, seed = self.ready(), f"{self.plan.seed}/{number}"
         checks_s = sum(visit_s(cell, True) - visit_s(cell, False) for cell in ready)
         kept_s = max(0.0, min(checks_s, (ends - began) / 2))
-        passes = Passes(
-            ready,
-            self._history.call_s,
-            turn_s=turn_s - kept_s,
-            seed=f"{self.plan.seed}/{number}",
-        )
+        share = kept_s / checks_s if kept_s < checks_s else 1.0
+        passes = Passes(ready, self._history.call_s, turn_s=turn_s - kept_s, seed=seed)
         while cells := passes.next(self.deadline - self.clock()):
             seconds = sum(visit_s(cell, False) for cell in cells) + CHECKED * checks_s
             is_last = self.clock() + seconds + kept_s >= ends
-            share = kept_s / checks_s if kept_s < checks_s else 1.0
             self._make_pass(cells, worker, checked=share if is_last else CHECKED)
             self.on_pass(number)
-            if is_last or self.clock() >= ends:
+            if is_last:
                 return
 
     def _make_pass(self, cells: Sequence[Cell], worker: Worker, *, checked: float) -> None:
@@ -153,10 +148,9 @@ class Turns:
         known before the first in a command, nor what a check takes before the first check.
         """
         batch: list[tuple[Cell, bool]] = []
-        seconds, left_s = 0.0, self.deadline - self.clock()
+        seconds, left_s, known = 0.0, self.deadline - self.clock(), self._history.besides_s
         for cell, wanted in visits:
             check = wanted and seconds + self._history.visit_s(cell, True) <= left_s
-            known = self._history.besides_s
             is_known = (cell.key, True) in known or (not check and (cell.key, False) in known)
             seconds += self._history.visit_s(cell, check) if is_known else BATCH_S
             batch.append((cell, check))

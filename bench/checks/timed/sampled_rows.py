@@ -25,7 +25,8 @@ from implementations.oracle import Oracle, softmax_attention
 
 MOST_ROWS = 6
 MOST_ITEMS = 16
-# For each query. In float64 so many take some tenths of a second, a call that decodes hundredths.
+# For each query: in float64 so many take tenths of a second, where a call that decodes takes
+# hundredths.
 MOST_KEYS = 2**17
 
 
@@ -131,9 +132,9 @@ def _judged(
     batch, head = sample.items[item]
     number, kind = row, "key"
     if by_query:
-        member, place = divmod(row, len(sample.rows))
+        member, index = divmod(row, len(sample.rows))
         group = errors.shape[1] // len(sample.rows)
-        head, number, kind = head * group + member, sample.rows[place], "row"
+        head, number, kind = head * group + member, sample.rows[index], "row"
     worst = float(errors[item, row]) if errors.numel() else 0.0
     place = f"batch {batch}, head {head}, {kind} {number}"
     return QuantityError(quantity=quantity, error=worst, allowed=allowed, place=place)

@@ -20,7 +20,7 @@ class Sheet:
 
     width: float
     axes_height: float
-    all_axes_height: float
+    all_axes_height: float = math.inf
     least_panel: float
     letters: float
     is_headed: bool
@@ -32,14 +32,7 @@ class Sheet:
         return self.letters / SCREEN.letters
 
 
-SCREEN = Sheet(
-    width=9.0,
-    axes_height=3.5,
-    all_axes_height=math.inf,
-    least_panel=1.35,
-    letters=9.0,
-    is_headed=True,
-)
+SCREEN = Sheet(width=9.0, axes_height=3.5, least_panel=1.35, letters=9.0, is_headed=True)
 """Two thirds of its width is a page's text width in print."""
 
 
